@@ -1,0 +1,1 @@
+"""What wires: pipelines, adapters and the command line."""

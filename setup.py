@@ -1,0 +1,5 @@
+"""Shim for `--setup_file`; all metadata is in pyproject.toml."""
+
+from setuptools import setup
+
+setup()

@@ -1,0 +1,1 @@
+"""What happens to a record: pure functions, and thin PTransforms over them."""

@@ -1,0 +1,139 @@
+"""The small frozen values that cross step boundaries."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+MODALITIES = ("image", "audio", "text")
+"""The modalities in the order in which every table, mask and message names them."""
+
+SPLITS = ("train", "eval", "test")
+
+
+class Flaw(enum.StrEnum):
+    """Why one medium of a record is not used. A closed list: counters and reports rely on it."""
+
+    NOT_FOUND = "not_found"  # the URI names nothing
+    FORBIDDEN = "forbidden"  # the URI leads outside the allowed folders or schemes
+    TOO_LARGE = "too_large"  # over a cap on bytes, pixels, duration or ratio, seen before decoding
+    UNSUPPORTED = "unsupported"  # the content is of no format on the allow-list
+    TRUNCATED = "truncated"  # the content stops before its header says
+    CORRUPT = "corrupt"  # the content contradicts its format
+    NOT_FINITE = "not_finite"  # a sample is NaN or infinite
+    NOT_UTF8 = "not_utf8"  # the text is not strict UTF-8
+    EMPTY = "empty"  # zero bytes, zero pixels or zero samples
+    TIMEOUT = "timeout"  # the decoder did not answer in time
+
+
+class Reason(enum.StrEnum):
+    """Why a whole record is rejected. A closed list: counters and reports rely on it."""
+
+    UNPARSABLE = "unparsable"  # the line or row is not a record
+    INVALID_ID = "invalid_id"  # the id is missing, no string or number, or too long
+    DUPLICATE_ID = "duplicate_id"  # an earlier record of this run has the id
+    EMPTY = "empty"  # none of the spec's modalities is there
+    UNREADABLE = "unreadable"  # each medium that was there is flawed
+    MODEL_FAILED = "model_failed"  # the model fails on this record alone
+
+
+class MediumError(ValueError):
+    """A medium that cannot be used, with a flaw from the closed list.
+
+    The text holds no memory address, host path or payload: rejected records are reproducible.
+    """
+
+    def __init__(self, flaw: Flaw, detail: str = "") -> None:
+        super().__init__(f"{flaw}: {detail}" if detail else str(flaw))
+        self.flaw = flaw
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["MediumError"], tuple[Flaw, str]]:
+        return type(self), (self.flaw, self.detail)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Uri:
+    """Where a medium is. Relative ones are relative to the folder of the records file."""
+
+    value: str
+
+
+Medium = bytes | Uri
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record came from: a file and the record's place in it.
+
+    Attributes:
+        uri: The records file.
+        offset: Byte offset of a line, else index of the row.
+        unit: Index of the work unit that reads it.
+    """
+
+    uri: str
+    offset: int
+    unit: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.uri}#{self.offset}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record as a source gives it. A missing medium is None."""
+
+    id: str
+    position: Position
+    image: Medium | None = None
+    audio: Medium | None = None
+    text: Medium | None = None
+    group: str | None = None
+    split: str | None = None
+    labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CanonicalRecord:
+    """One record whose media the graph reads as they are. A missing medium is `b""`.
+
+    Attributes:
+        issues: One `"<modality>: <flaw>"` for each medium that was there and is not used.
+    """
+
+    id: str
+    position: Position
+    image: bytes = b""
+    audio: bytes = b""
+    text: bytes = b""
+    issues: tuple[str, ...] = ()
+    group: str | None = None
+    split: str | None = None
+    labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The modalities that are there, in the order of `MODALITIES`."""
+        return tuple(name for name in MODALITIES if getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that is not scored or trained on: where it was, which stage refused it, and why.
+
+    Attributes:
+        id: The record's id; its position where it has none.
+        stage: `read`, `canonicalize`, `score` or `publish`.
+        detail: What was wrong, in a few words, without payload.
+        payload_digest: SHA-256 of what the source gave, hexadecimal, or "" where nothing was read.
+    """
+
+    id: str
+    position: Position
+    stage: str
+    reason: Reason
+    detail: str = ""
+    payload_digest: str = ""

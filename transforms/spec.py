@@ -1,0 +1,360 @@
+"""The spec: what records hold and what is to be learned; the one place for sizes and names."""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+import yaml
+
+from transforms.errors import OptionsError
+from transforms.records import MODALITIES
+
+TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+RESERVED_TASKS = frozenset(
+    {"id", "issues", "modalities_used", "model_digest", "transform_digest", *MODALITIES}
+)
+"""Column names of the published scores, and the modalities: no task may take them."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSpec(_Section):
+    """Pictures become uint8 `[size, size, 3]`.
+
+    Attributes:
+        size: Height and width in pixels.
+        fit: `pad` keeps the aspect ratio and fills up with white, `stretch` does not keep it.
+    """
+
+    size: int = pydantic.Field(default=224, ge=16, le=1024)
+    fit: Literal["pad", "stretch"] = "pad"
+
+
+class AudioSpec(_Section):
+    """Sounds become log-mel float32 `[frames, mel_bins]`.
+
+    Attributes:
+        sample_rate: In Hz.
+        seconds: What is longer is cut at the end, what is shorter is padded.
+        mel_bins: Number of mel bands between 20 Hz and half the sample rate.
+    """
+
+    sample_rate: int = pydantic.Field(default=16_000, ge=4_000, le=48_000)
+    seconds: float = pydantic.Field(default=4.0, gt=0.1, le=60)
+    mel_bins: int = pydantic.Field(default=64, ge=8, le=256)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples kept."""
+        return round(self.sample_rate * self.seconds)
+
+    @property
+    def frame_length(self) -> int:
+        """Samples in a frame: 25 ms."""
+        return round(self.sample_rate * 0.025)
+
+    @property
+    def frame_step(self) -> int:
+        """Samples from frame to frame: 10 ms."""
+        return round(self.sample_rate * 0.010)
+
+    @property
+    def frames(self) -> int:
+        """Number of whole frames in `samples`."""
+        return 1 + (self.samples - self.frame_length) // self.frame_step
+
+
+class TextSpec(_Section):
+    """Texts become token ids int64 `[length]`: 0 is padding, 1 is any unknown token.
+
+    Attributes:
+        tokens: `word` (each Han or Kana character is a word) or `character`.
+        vocabulary: The most frequent tokens kept.
+        length: Tokens kept; what is longer is cut at the end.
+    """
+
+    tokens: Literal["word", "character"] = "word"
+    vocabulary: int = pydantic.Field(default=20_000, ge=1, le=1_000_000)
+    length: int = pydantic.Field(default=64, ge=1, le=4096)
+
+
+class Limits(_Section):
+    """What is refused before it is decoded, and to what a picture is reduced.
+
+    Attributes:
+        media_bytes: Of one picture or sound, as stored.
+        text_bytes: Of one text, as UTF-8.
+        image_pixels: Width times height; larger pictures are refused.
+        keep_pixels: Width times height; larger pictures are reduced to it.
+        audio_seconds: Declared duration; longer sounds are refused.
+    """
+
+    media_bytes: int = pydantic.Field(default=64 * 2**20, ge=1)
+    text_bytes: int = pydantic.Field(default=2**20, ge=1)
+    image_pixels: int = pydantic.Field(default=40_000_000, ge=1)
+    keep_pixels: int = pydantic.Field(default=4_000_000, ge=256)
+    audio_seconds: float = pydantic.Field(default=3600.0, gt=0)
+
+
+class Modalities(_Section):
+    """The modalities that the model sees; at least one."""
+
+    image: ImageSpec | None = None
+    audio: AudioSpec | None = None
+    text: TextSpec | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if not self.names:
+            raise ValueError(f"name at least one of {', '.join(MODALITIES)}")
+        return self
+
+    @pydantic.field_validator("image", "audio", "text", mode="before")
+    @classmethod
+    def _named_is_wanted(cls, value: Any) -> Any:
+        return {} if value is None else value  # `image:` with nothing behind it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The modalities named, in the order of `MODALITIES`."""
+        return tuple(name for name in MODALITIES if getattr(self, name) is not None)
+
+
+class Task(_Section):
+    """One thing to be learned.
+
+    Attributes:
+        kind: Only `classification` exists so far: of two classes, of many, or of sets.
+        label: The key in a record's `labels`.
+        multi_label: True where a label is a set of classes.
+        imbalance: `none`, or `class_weights`: each class weighs alike in the loss.
+        weight: Of the task's loss.
+    """
+
+    kind: Literal["classification"]
+    label: str = pydantic.Field(min_length=1)
+    multi_label: bool = False
+    imbalance: Literal["none", "class_weights"] = "none"
+    weight: float = pydantic.Field(default=1.0, gt=0)
+
+    @pydantic.field_validator("kind", mode="before")
+    @classmethod
+    def _planned_kinds(cls, value: Any) -> Any:
+        if value in ("tagging", "generation"):
+            raise ValueError(f"tasks of kind {value} do not exist yet; use classification")
+        return value
+
+
+class ModelSpec(_Section):
+    """The fused network.
+
+    Attributes:
+        fusion: Only `gated` exists so far.
+        dim: Size of each modality's embedding and of the joint one.
+        image_filters: Channels of the picture tower's stages, each at half the size before.
+        audio_filters: Channels of the sound tower's stages.
+        text_dim: Size of a token's embedding.
+        dropout: Share of units dropped in the towers' ends and in the heads.
+        modality_dropout: Probability, per record, with which each modality that is there is hidden
+            in training; at least one stays.
+    """
+
+    fusion: Literal["gated"] = "gated"
+    dim: int = pydantic.Field(default=128, ge=4, le=4096)
+    image_filters: tuple[Annotated[int, pydantic.Field(ge=4)], ...] = (24, 48, 96, 160)
+    audio_filters: tuple[Annotated[int, pydantic.Field(ge=4)], ...] = (24, 48, 96)
+    text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
+    dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
+    modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
+
+
+class Training(_Section):
+    """How the network is trained.
+
+    Attributes:
+        epochs: At most; training stops early when the eval loss has not fallen for `patience`.
+        batch_size: Records per optimizer step.
+        learning_rate: Peak of a warm-up and cosine schedule.
+        weight_decay: Of AdamW.
+        label_smoothing: Share of a label's mass that is spread over all classes.
+        augment: Shift, mirror and recolour pictures, mask bands of sounds, hide words.
+        seed: Of weights, order, dropout and augmentation.
+    """
+
+    epochs: int = pydantic.Field(default=40, ge=1)
+    patience: int = pydantic.Field(default=10, ge=1)
+    batch_size: int = pydantic.Field(default=32, ge=1)
+    learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    weight_decay: float = pydantic.Field(default=1e-2, ge=0)
+    label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    augment: bool = True
+    seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
+
+
+class Split(_Section):
+    """Shares of the splits. A record's own `split` wins over them.
+
+    Attributes:
+        by: `group` (a record without a group is one of its own) or `id`.
+    """
+
+    by: Literal["group", "id"] = "group"
+    train: float = pydantic.Field(default=0.8, gt=0, le=1)
+    eval: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    test: float = pydantic.Field(default=0.1, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.eval + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, eval and test must add up to 1, got {total:g}")
+        return self
+
+
+class Spec(_Section):
+    """What the records hold, what is to be learned, and how."""
+
+    modalities: Modalities
+    tasks: dict[str, Task] = pydantic.Field(min_length=1)
+    model: ModelSpec = ModelSpec()
+    training: Training = Training()
+    split: Split = Split()
+    limits: Limits = Limits()
+
+    @pydantic.field_validator("tasks")
+    @classmethod
+    def _task_names(cls, tasks: dict[str, Task]) -> dict[str, Task]:
+        for name in tasks:
+            if not TASK_NAME.fullmatch(name):
+                raise ValueError(f"task {name!r}: use a-z, 0-9 and _, beginning with a letter")
+            if name in RESERVED_TASKS:
+                raise ValueError(f"task {name!r}: the name is a column of the scores; take another")
+        return tasks
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The label keys that the tasks read, each once, sorted."""
+        return tuple(sorted({task.label for task in self.tasks.values()}))
+
+    def to_json(self) -> str:
+        """The spec with every default said, in one canonical line."""
+        whole = self.model_dump(mode="json", exclude_none=True)
+        return json.dumps(whole, sort_keys=True, ensure_ascii=False)
+
+    def digest(self) -> str:
+        """SHA-256 of `to_json()`, hexadecimal."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def features_json(self) -> str:
+        """The part that decides what a feature is: modalities, limits, and the tasks' labels."""
+        whole = self.model_dump(mode="json", exclude_none=True)
+        tasks = {
+            name: {key: task[key] for key in ("kind", "label", "multi_label")}
+            for name, task in whole["tasks"].items()
+        }
+        part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
+        return json.dumps(part, sort_keys=True, ensure_ascii=False)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own loader lets a second key of one name win; here it is an error."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: str | Path) -> Spec:
+    """Reads and checks a spec file.
+
+    Raises:
+        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+    """
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
+    return parse(content, str(path))
+
+
+def parse(content: str, name: str = "spec") -> Spec:
+    """Checks the text of a spec; `name` stands in the errors.
+
+    Raises:
+        OptionsError: See `load`.
+    """
+    try:
+        value = yaml.load(content, Loader=_UniqueKeys)  # noqa: S506, it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, Mapping):
+        raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
+    try:
+        return Spec.model_validate(value)
+    except pydantic.ValidationError as error:
+        raise OptionsError("\n".join(_lines(error, name))) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a spec file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Triad spec",
+        **Spec.model_json_schema(),
+    }
+
+
+def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "spec"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(problem["loc"])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            message = f"unknown key; {hint}"
+        elif problem["type"] == "missing":
+            message = "this key is required"
+        elif "input" in problem and not isinstance(problem["input"], Mapping):
+            message = f"{message}, got {problem['input']!r}"
+        yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the section that holds the last part of `location`."""
+    section: type[pydantic.BaseModel] | None = Spec
+    for part in location[:-1]:
+        if section is None:
+            section = Task  # the name of a task
+        elif section is Spec and part == "tasks":
+            section = None
+        else:
+            section = _section(section.model_fields[str(part)].annotation)
+    return sorted((section or Task).model_fields)
+
+
+def _section(annotation: Any) -> type[pydantic.BaseModel]:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next(o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
