@@ -23,3 +23,9 @@ class LostRaceError(TriadError):
     """Another run published the same date first."""
 
     exit_code = 11
+
+
+class StorageError(TriadError):
+    """A file that cannot be read or written: a full disk, a missing permission, a lost connection."""
+
+    exit_code = 20

@@ -5,6 +5,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 MODALITIES = ("image", "audio", "text")
 """The modalities in the order in which every table, mask and message names them."""
 
@@ -59,7 +62,14 @@ class Uri:
     value: str
 
 
-Medium = bytes | Uri
+@dataclasses.dataclass(frozen=True, slots=True)
+class BrokenMedium:
+    """A medium that its source could not give, such as bad base64; `detail` holds no payload."""
+
+    detail: str
+
+
+Medium = bytes | Uri | BrokenMedium
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,3 +147,30 @@ class Rejected:
     reason: Reason
     detail: str = ""
     payload_digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says about one task of one record.
+
+    Attributes:
+        label: The likeliest class; of a multi-label task the classes at or over one half.
+        score: Probability of `label`; of a multi-label task that of the likeliest class.
+        distribution: float32 of shape `[classes]`, in the order of the model's classes.
+    """
+
+    label: str | tuple[str, ...]
+    score: float
+    distribution: npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scored:
+    """One scored record. It holds no media."""
+
+    id: str
+    position: Position
+    predictions: Mapping[str, Prediction]
+    modalities_used: tuple[str, ...]
+    issues: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
