@@ -26,6 +26,6 @@ class LostRaceError(TriadError):
 
 
 class StorageError(TriadError):
-    """A file that cannot be read or written: a full disk, a missing permission, a lost connection."""
+    """A file that cannot be read or written: full disk, missing permission, lost connection."""
 
     exit_code = 20
