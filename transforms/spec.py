@@ -184,6 +184,8 @@ class Training(_Section):
         learning_rate: Peak of a warm-up and cosine schedule.
         weight_decay: Of AdamW.
         label_smoothing: Share of a label's mass that is spread over all classes.
+        auxiliary_weight: Of the losses of the heads that each modality has for itself, in training
+            only, where the spec names more than one.
         augment: Shift, mirror and recolour pictures, mask bands of sounds, hide words.
         seed: Of weights, order, dropout and augmentation.
     """
@@ -194,6 +196,7 @@ class Training(_Section):
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
     augment: bool = True
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
 

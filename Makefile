@@ -1,0 +1,70 @@
+# What a newcomer needs: `make demo` and `make test`. README.md says what they do.
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint format constraints clean
+
+help:
+	@echo "make demo         real records -> training -> published scores and a report, below demo/"
+	@echo "                  (ARGS=--generated: on generated records, nothing is downloaded)"
+	@echo "make test         style, types and all tests"
+	@echo "make lint         style and types only"
+	@echo "make format       formats the code"
+	@echo "make constraints  writes constraints.txt from what is installed"
+	@echo "make clean        removes $(VENV), demo/ and all caches"
+
+demo: $(INSTALLED)
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Not of a fresh environment: it is how the constraints are moved (CONTRIBUTING.md).
+constraints:
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude triad --exclude pip \
+	  > constraints.txt.tmp
+	echo "# Exact versions of the whole tree, written by make constraints." > constraints.txt
+	LC_ALL=C sort -f constraints.txt.tmp >> constraints.txt
+	rm constraints.txt.tmp
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	  .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Built once for each change of what is to be installed. Build tools come from the constraints too:
+# nothing is built in an environment of other versions.
+$(INSTALLED): constraints.txt pyproject.toml setup.py
+	@set -e; \
+	if ! $(BIN)/python -m pip --version > /dev/null 2>&1; then \
+	  python=; \
+	  for candidate in python3.11 python3 python; do \
+	    if $$candidate -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null; \
+	    then python=$$candidate; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "Python 3.11 is needed, and neither python3.11 nor python3 is that version." >&2; \
+	    echo "On Debian 12 and Ubuntu: apt-get install python3.11 python3.11-venv" >&2; exit 1; \
+	  fi; \
+	  if ! $$python -c 'import ensurepip' 2> /dev/null; then \
+	    echo "$$python cannot make a virtual environment: its ensurepip is missing." >&2; \
+	    echo "On Debian and Ubuntu: apt-get install python3.11-venv" >&2; exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$($$python --version)"; \
+	  $$python -m venv $(VENV); \
+	fi
+	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation \
+	  -e '.[dev,streams,search]'
+	touch $@

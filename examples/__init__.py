@@ -1,0 +1,1 @@
+"""Specs, builders of data sets, and the demo."""

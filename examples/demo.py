@@ -1,0 +1,189 @@
+"""The demo: real records, the four commands, and what came out.
+
+Run by `make demo`. Everything lands below demo/; what is already done is not done again.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+ROOT = Path(__file__).resolve().parents[1]
+UNAVAILABLE = 3
+"""Exit code of examples/stamps.py where its package cannot be had."""
+
+NEXT_STEPS = """\
+[bold]On your own records[/bold]
+1. Write records.jsonl, one object a line: id, image, audio, text, labels (paths beside the file).
+2. Copy {spec}, name your tasks in it, and check it: triad spec check my.yaml
+3. Run the four commands above with your files; README.md says what each exit code means."""
+
+
+class StepFailedError(Exception):
+    """A command that the demo ran gave another exit code than 0."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The demo; returns the exit code of the first command that fails, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--generated", action="store_true", help="use generated records and download nothing"
+    )
+    options = parser.parse_args(argv)
+    os.chdir(ROOT)  # so that each command, as printed, can be pasted there
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        name = "generated" if options.generated else choose_records(console)
+        if name == "generated":
+            announce_generated(console)
+        run_commands(console, name)
+    except StepFailedError as failed:
+        console.print(f"[bold red]The demo stops here: exit code {failed.exit_code}.[/bold red]")
+        return failed.exit_code
+    except KeyboardInterrupt:
+        console.print("\nStopped. `make demo` goes on where it was.")
+        return 130
+    return 0
+
+
+def choose_records(console: Console) -> str:
+    """Builds the stamps where that is possible.
+
+    Returns:
+        `stamps`, or `generated` where the package cannot be had and nobody objects.
+
+    Raises:
+        StepFailedError: The builder failed, or generated records are not wanted.
+    """
+    console.print("[bold]Records: pictures, voices and sentences of Debian's Tux Paint stamps[/]")
+    records = Path("demo/stamps/records")
+    build = [*_python(), "examples/stamps.py", "--out", str(records), "--cache", "demo/cache"]
+    exit_code = run(console, build)
+    if exit_code == 0:
+        return "stamps"
+    if exit_code != UNAVAILABLE:
+        raise StepFailedError(exit_code)
+    console.print("The real records cannot be had here. The demo can go on with generated ones.")
+    if sys.stdin.isatty() and not _is_yes(console.input("Go on with generated records? [Y/n] ")):
+        raise StepFailedError(exit_code)
+    return "generated"
+
+
+def announce_generated(console: Console) -> None:
+    """Generates records, and says loudly that they are not real.
+
+    Raises:
+        StepFailedError: The generator failed.
+    """
+    console.print(
+        Panel(
+            "GENERATED RECORDS: drawn shapes, synthetic tones and sentences from a grammar.\n"
+            "The figures below say that the commands work; they say nothing about real records.",
+            style="bold yellow",
+        ),
+        soft_wrap=False,
+    )
+    generate = [*_python(), "examples/generated.py", "--out", "demo/generated/records"]
+    _run_or_stop(console, [*generate, "--records", "600", "--seed", "0"])
+
+
+def run_commands(console: Console, name: str) -> None:
+    """Runs the four commands on the records below demo/NAME/records, and shows what came out.
+
+    Raises:
+        StepFailedError: A command failed; those after it have not run.
+    """
+    place = f"demo/{name}"
+    records, model, scores = f"{place}/records/records.jsonl", f"{place}/model", f"{place}/scores"
+    spec, prepared, page = f"examples/{name}.yaml", f"{place}/prepared", f"{place}/report.html"
+    date = datetime.date.today().isoformat()
+    for arguments in (
+        ["preprocess", "--spec", spec, "--input", records, "--output", prepared],
+        ["train", "--data", prepared, "--output", model],
+        ["score", "--model", model, "--input", records, "--output", scores, "--date", date],
+        ["report", "--model", model, "--scores", scores, "--date", date]
+        + ["--input", records, "--output", page],
+    ):
+        _run_or_stop(console, [_triad(), *arguments])
+    show_results(console, name, Path(model), scores, date, page)
+
+
+def show_results(
+    console: Console, name: str, model: Path, scores: str, date: str, page: str
+) -> None:
+    """Prints the table of the test split, where scores and report are, and what to try next."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from model import evaluation  # these import much: not before the commands have run
+    from pipelines import publish
+
+    document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    console.print()
+    if name == "generated":
+        console.print("[bold yellow]From GENERATED records:[/bold yellow]")
+    console.print(evaluation.table(document), soft_wrap=False)
+    for path in publish.open_current(scores, date):
+        console.print(f"Published scores:  {path}")
+    console.print(f"Report:            {page}")
+    console.print()
+    console.print(NEXT_STEPS.format(spec=f"examples/{name}.yaml"))
+
+
+def run(console: Console, command: Sequence[str]) -> int:
+    """Prints a command as it can be pasted, runs it and prints its wall time.
+
+    Returns:
+        Its exit code.
+    """
+    console.print(f"\n$ {shlex.join(command)}", style="bold cyan", markup=False)
+    sys.stdout.flush()
+    start = time.monotonic()
+    exit_code = subprocess.run(command, check=False).returncode  # noqa: S603, our own commands
+    if exit_code == 0:
+        console.print(f"[dim]{time.monotonic() - start:.1f} s[/dim]")
+    return exit_code
+
+
+def _run_or_stop(console: Console, command: Sequence[str]) -> None:
+    exit_code = run(console, command)
+    if exit_code != 0:
+        raise StepFailedError(exit_code)
+
+
+def _python() -> list[str]:
+    return [_short("python")]
+
+
+def _triad() -> str:
+    return _short("triad")
+
+
+def _short(name: str) -> str:
+    """The program beside this Python, by its bare name where that is what the name finds."""
+    beside = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if found and Path(found) == beside:
+        return name
+    here = Path.cwd()
+    return str(beside.relative_to(here)) if beside.is_relative_to(here) else str(beside)
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.strip().lower() in ("", "y", "yes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

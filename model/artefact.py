@@ -1,0 +1,111 @@
+"""The model folder: a SavedModel, and `triad.json`, which says what it is and pins its files.
+
+MODEL/triad.json                    written last
+MODEL/saved_model/                  signatures `serving_default` and `features`
+MODEL/analysis.json                 vocabularies and moments of the transform
+MODEL/evaluation.json, history.csv, data_manifest.json
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transforms import spec
+from transforms.errors import GateError, OptionsError
+from transforms.spec import Spec
+
+ABOUT = "triad.json"
+SAVED_MODEL = "saved_model"
+ANALYSIS = "analysis.json"
+EVALUATION = "evaluation.json"
+HISTORY = "history.csv"
+DATA_MANIFEST = "data_manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Artefact:
+    """A complete model folder whose files are the ones that `triad.json` names.
+
+    Attributes:
+        folder: Where it is.
+        about: The contents of `triad.json`.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that the model was made from."""
+        return spec.parse(json.dumps(self.about["spec"]), f"{self.folder}/{ABOUT}: spec")
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """By task, the classes in the order of a distribution."""
+        return {task: tuple(names) for task, names in self.about["classes"].items()}
+
+    @property
+    def batch_size(self) -> int:
+        """The one batch size with which the model is called."""
+        return int(self.about["batch_size"])
+
+    @property
+    def model_digest(self) -> str:
+        """Of the SavedModel's files and the batch size."""
+        return str(self.about["digests"]["model"])
+
+    @property
+    def transform_digest(self) -> str:
+        """Of the transform, as preprocessing computed it."""
+        return str(self.about["digests"]["transform"])
+
+    @property
+    def saved_model(self) -> Path:
+        """The folder of the SavedModel."""
+        return self.folder / SAVED_MODEL
+
+
+def load(folder: str | Path) -> Artefact:
+    """Opens a model folder and checks each file that belongs to the model.
+
+    Raises:
+        OptionsError: Where there is no complete model.
+        GateError: Where a file is not the one that `triad.json` names.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        pinned = about["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OptionsError(
+            f"{folder}: is no model folder ({ABOUT} is missing or broken); "
+            f"name one that `triad train --output` wrote"
+        ) from error
+    found = file_digests(folder)
+    for path in sorted(pinned.keys() | found.keys()):
+        if pinned.get(path) != found.get(path):
+            state = "is missing" if path not in found else "is not the file that was exported"
+            raise GateError(
+                f"{folder / path}: {state}; take the whole folder from its source again"
+            )
+    return Artefact(folder, about)
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative path of each file that decides a score."""
+    files = [folder / ANALYSIS, *sorted((folder / SAVED_MODEL).rglob("*"))]
+    return {str(f.relative_to(folder)): _digest(f) for f in files if f.is_file()}
+
+
+def model_digest(files: Mapping[str, str], batch_size: int) -> str:
+    """One digest of `file_digests` and the batch size."""
+    parts = json.dumps([sorted(files.items()), batch_size])
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

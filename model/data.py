@@ -1,0 +1,331 @@
+"""Training files -> batches: parsing, order, padding and counts."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from transforms.errors import OptionsError, StorageError
+from transforms.spec import Spec
+
+PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
+"""Token ids in a text: padding, any token outside the vocabulary, the vocabulary's first token."""
+
+MISSING_LABEL = -1
+
+RESIDENT_BYTES = 2 * 2**30
+"""A split of at most so many bytes, decompressed, is kept in memory during training."""
+
+SHUFFLE_BYTES = 256 * 2**20
+"""What the shuffle of a larger split holds in memory."""
+
+_CHUNK = 256  # records that are counted at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What the training files hold.
+
+    Attributes:
+        spec: Names and sizes.
+        classes: The classes of each task, in the order of their ids.
+        vocabulary_size: Number of token ids, padding and unknown included.
+
+    Raises:
+        OptionsError: Where a task has no classes.
+    """
+
+    spec: Spec
+    classes: Mapping[str, tuple[str, ...]]
+    vocabulary_size: int = FIRST_TOKEN
+
+    def __post_init__(self) -> None:
+        for task in self.spec.tasks:
+            if not self.classes.get(task):
+                raise OptionsError(
+                    f"task {task}: no record of the training split has a label; "
+                    "label some records or take the task out of the spec"
+                )
+
+    @property
+    def record_bytes(self) -> int:
+        """About how many bytes one record takes, decompressed."""
+        sections = self.spec.modalities
+        total = 512
+        if sections.image is not None:
+            total += 3 * sections.image.size**2
+        if sections.audio is not None:
+            total += 4 * sections.audio.frames * sections.audio.mel_bins
+        if sections.text is not None:
+            total += 4 * sections.text.length
+        return total
+
+
+class Batch(NamedTuple):
+    """Some records as the model takes them.
+
+    Attributes:
+        features: `image` uint8 `[batch, size, size, 3]`, `audio` float32 `[batch, frames,
+            mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
+            the spec's modalities only.
+        labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
+            number of classes on for classes that training does not know. Of a multi-label task
+            float32 `[batch, classes]` of 0 and 1, a whole row of -1 where there is none; classes
+            that training does not know are left out of the set.
+        ids: string `[batch]`; empty in the rows that only fill a batch up.
+    """
+
+    features: dict[str, tf.Tensor]
+    labels: dict[str, tf.Tensor]
+    ids: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What one pass over a split counts.
+
+    Attributes:
+        files: The files, sorted.
+        num_records: Of all files.
+        num_bytes: Of all records, decompressed.
+        labelled: Number of records with a label, per task.
+        class_counts: int64 `[classes]`, per task: the records of each class.
+    """
+
+    files: tuple[str, ...]
+    num_records: int
+    num_bytes: int
+    labelled: Mapping[str, int]
+    class_counts: Mapping[str, npt.NDArray[np.int64]]
+
+
+def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    """How `tf.io.parse_example` reads a record of the training files."""
+    sections = layout.spec.modalities
+    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {
+        "id": tf.io.FixedLenFeature([], tf.string)
+    }
+    if sections.image is not None:
+        features["image"] = tf.io.FixedLenFeature([], tf.string)
+    if sections.audio is not None:
+        shape = [sections.audio.frames, sections.audio.mel_bins]
+        features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
+    if sections.text is not None:
+        features["text"] = tf.io.FixedLenFeature([sections.text.length], tf.int64)
+    for name in sections.names:
+        features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
+    return features | _label_description(layout)
+
+
+def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
+    """Makes the function that parses serialized records, string `[batch]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: In the graph, where a record is not of the layout.
+    """
+    description = feature_description(layout)
+
+    def parsed(serialized: tf.Tensor) -> Batch:
+        columns = tf.io.parse_example(serialized, description)
+        return Batch(model_inputs(columns, layout), _labels(columns, layout), columns["id"])
+
+    return parsed
+
+
+def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+    """Turns what the feature graph gives, or a parsed record holds, into what the model takes.
+
+    Args:
+        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`; `audio` float32
+            `[batch, frames, mel_bins]`; `text` int64 `[batch, length]`; `<modality>_present`
+            int64 `[batch]`. Others are left out.
+        layout: Names and sizes.
+
+    Returns:
+        See `Batch.features`.
+    """
+    sections = layout.spec.modalities
+    inputs = {}
+    if sections.image is not None:
+        size = sections.image.size
+        pixels = tf.io.decode_raw(features["image"], tf.uint8)
+        # Bytes of another picture size would otherwise pass as another number of rows.
+        pixels = tf.ensure_shape(pixels, [None, 3 * size**2])
+        inputs["image"] = tf.reshape(pixels, [-1, size, size, 3])
+    if sections.audio is not None:
+        shape = [None, sections.audio.frames, sections.audio.mel_bins]
+        inputs["audio"] = tf.ensure_shape(features["audio"], shape)
+    if sections.text is not None:
+        inputs["text"] = tf.ensure_shape(features["text"], [None, sections.text.length])
+    for name in sections.names:
+        inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
+    return inputs
+
+
+def survey(files: Sequence[str], layout: Layout) -> Survey:
+    """Counts records and labels, reading every file once to its end.
+
+    Raises:
+        StorageError: Naming the first file that cannot be read.
+    """
+    description = _label_description(layout)
+    num_records = num_bytes = 0
+    labelled = dict.fromkeys(layout.spec.tasks, 0)
+    counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}
+    for serialized in _chunks(files):
+        num_records += int(serialized.shape[0])
+        num_bytes += int(tf.reduce_sum(tf.strings.length(serialized)))
+        labels = _labels(tf.io.parse_example(serialized, description), layout)
+        for name, values in labels.items():
+            found = values.numpy()
+            if found.ndim == 2:
+                known = found[found[:, 0] >= 0] if found.size else found
+                labelled[name] += len(known)
+                counts[name] += known.sum(axis=0).astype(np.int64)
+            else:
+                labelled[name] += int((found >= 0).sum())
+                known = found[(found >= 0) & (found < len(counts[name]))]
+                counts[name] += np.bincount(known, minlength=len(counts[name]))
+    return Survey(tuple(sorted(files)), num_records, num_bytes, labelled, counts)
+
+
+def read_resident(split: Survey, budget: int = RESIDENT_BYTES) -> tf.Tensor | None:
+    """Reads a whole split into memory, string `[records]`, or gives None where it is too large."""
+    if not split.num_records or split.num_bytes > budget:
+        return None
+    return _records(split.files).batch(split.num_records).get_single_element()
+
+
+def train_dataset(
+    files: Sequence[str],
+    layout: Layout,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    resident: tf.Tensor | None = None,
+    shuffle_bytes: int = SHUFFLE_BYTES,
+) -> tf.data.Dataset:
+    """Gives every record once, in an order that only `files`, `seed` and `epoch` decide.
+
+    Where the split is in memory it is shuffled as a whole. Otherwise the files are shuffled, read
+    side by side, and shuffled within blocks of half of `shuffle_bytes`.
+
+    Args:
+        files: TFRecord files, gzip; their own order does not matter.
+        layout: What they hold.
+        batch_size: Rows of every batch; the last one is filled up with rows that hold nothing.
+        seed: Of the training.
+        epoch: From 1 on.
+        resident: What `read_resident` gave for the same files.
+        shuffle_bytes: See above.
+
+    Returns:
+        A dataset of `Batch`.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if resident is not None:
+        order = tf.data.Dataset.from_tensor_slices(random.permutation(resident.shape[0]))
+        records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
+        return _batches(records, layout, batch_size)
+    shuffled = [sorted(files)[place] for place in random.permutation(len(files))]
+    block = max(shuffle_bytes // (2 * layout.record_bytes), batch_size)
+    block_seed = int(random.integers(2**31))
+
+    def shuffle(index: tf.Tensor, records: tf.Tensor) -> tf.Tensor:
+        # Dataset.shuffle would mix TensorFlow's global seed into the order.
+        return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
+
+    blocks = _records(shuffled).batch(block).enumerate().map(shuffle).prefetch(1)
+    return _batches(blocks.rebatch(batch_size), layout, batch_size)
+
+
+def eval_dataset(
+    files: Sequence[str], layout: Layout, batch_size: int, resident: tf.Tensor | None = None
+) -> tf.data.Dataset:
+    """Gives every record once, in an order that only `files` decides; see `train_dataset`."""
+    if resident is not None:
+        records = tf.data.Dataset.from_tensor_slices(resident)
+    else:
+        records = _records(sorted(files))
+    return _batches(records.batch(batch_size), layout, batch_size)
+
+
+def pad_batch(batch: Batch, batch_size: int) -> Batch:
+    """Fills a batch up to `batch_size` rows that hold no modality, no label and no id."""
+
+    def rows(values: tf.Tensor) -> tf.Tensor:
+        return tf.concat([[batch_size - tf.shape(values)[0]], tf.shape(values)[1:]], axis=0)
+
+    def joined(values: tf.Tensor, filler: tf.Tensor) -> tf.Tensor:
+        whole = tf.concat([values, filler], axis=0)
+        return tf.ensure_shape(whole, [batch_size, *values.shape[1:]])
+
+    def empty(values: tf.Tensor) -> tf.Tensor:
+        return joined(values, tf.zeros(rows(values), values.dtype))
+
+    def missing(values: tf.Tensor) -> tf.Tensor:
+        return joined(values, tf.fill(rows(values), tf.cast(MISSING_LABEL, values.dtype)))
+
+    features = {name: empty(values) for name, values in batch.features.items()}
+    labels = {name: missing(values) for name, values in batch.labels.items()}
+    return Batch(features, labels, empty(batch.ids))
+
+
+def _batches(records: tf.data.Dataset, layout: Layout, batch_size: int) -> tf.data.Dataset:
+    parsed = parse(layout)
+    batches = records.map(
+        lambda serialized: pad_batch(parsed(serialized), batch_size),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return batches.prefetch(2)
+
+
+def _records(files: Sequence[str]) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(
+        list(files), compression_type="GZIP", num_parallel_reads=max(1, min(4, len(files)))
+    )
+
+
+def _chunks(files: Sequence[str]) -> Iterator[tf.Tensor]:
+    for file in sorted(files):
+        try:
+            yield from _records([file]).batch(_CHUNK)
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+            raise StorageError(
+                f"{file}: the file is damaged or gone; run triad preprocess again"
+            ) from error
+
+
+def _label_description(
+    layout: Layout,
+) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    return {
+        f"label_{name}": tf.io.RaggedFeature(tf.int64)
+        if task.multi_label
+        else tf.io.FixedLenFeature([], tf.int64)
+        for name, task in layout.spec.tasks.items()
+    }
+
+
+def _labels(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+    labels = {}
+    for name, task in layout.spec.tasks.items():
+        column = columns[f"label_{name}"]
+        num_classes = len(layout.classes[name])
+        labels[name] = _multi_hot(column, num_classes) if task.multi_label else column
+    return labels
+
+
+def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
+    known = (ids.flat_values >= 0) & (ids.flat_values < num_classes)
+    places = tf.stack([ids.value_rowids(), ids.flat_values], axis=1)
+    places = tf.boolean_mask(places, known)
+    shape = tf.stack([ids.nrows(), tf.constant(num_classes, tf.int64)])
+    ones = tf.ones(tf.shape(places)[:1], tf.float32)
+    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, num_classes])
+    missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
+    return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

@@ -1,0 +1,138 @@
+"""The evaluation document: each task's metrics, as recorded and by modality subset."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics import classification as classification
+from model.metrics import multi_label as multi_label
+from transforms.records import MODALITIES, SPLITS
+from transforms.spec import Task
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+AS_RECORDED = "as recorded"
+"""Key of the metrics on every labelled record, with the modalities that it has."""
+
+SUBSETS = tuple(
+    "+".join(names)
+    for size in range(1, len(MODALITIES) + 1)
+    for names in itertools.combinations(MODALITIES, size)
+)
+"""The names of the seven modality subsets: `image` ... `image+audio+text`."""
+
+
+def masks(modalities: Sequence[str]) -> dict[str, dict[str, bool]]:
+    """What is visible in each subset that `modalities` allow.
+
+    Returns:
+        Subset name, in the order of `SUBSETS` -> modality -> True where it is visible.
+    """
+    return {
+        subset: {name: name in subset.split("+") for name in modalities}
+        for subset in SUBSETS
+        if set(subset.split("+")) <= set(modalities)
+    }
+
+
+def evaluate_task(
+    task: Task,
+    classes: Sequence[str],
+    labels: npt.ArrayLike,
+    probabilities_as_recorded: npt.ArrayLike,
+    probabilities_by_subset: Mapping[str, npt.ArrayLike],
+    complete_mask: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Any]:
+    """One task's part of the evaluation document of one split.
+
+    Args:
+        task: The task as the spec has it.
+        classes: Names, in the order of the columns.
+        labels: Of all n records, as `classification` or `multi_label` takes them.
+        probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have.
+        probabilities_by_subset: Name from `SUBSETS` -> float32 `[n, classes]` with the other
+            modalities hidden. Only the rows of `complete_mask` are read.
+        complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
+            compared on these, so that every row of the comparison is about the same records.
+        seed: Of the bootstrap.
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`.
+    """
+    measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
+    complete = np.asarray(complete_mask, bool)
+    truth = np.asarray(labels)
+    order = [name for name in SUBSETS if name in probabilities_by_subset]
+    if len(order) != len(probabilities_by_subset):
+        unknown = sorted(set(probabilities_by_subset) - set(SUBSETS))
+        raise ValueError(f"unknown subsets {unknown}; known: {', '.join(SUBSETS)}")
+
+    def measured(rows: npt.NDArray[Any], probabilities: npt.ArrayLike) -> dict[str, Any]:
+        return measure(rows, np.asarray(probabilities), classes, seed=seed, resamples=resamples)
+
+    return {
+        "kind": task.kind,
+        "multi_label": task.multi_label,
+        "classes": list(classes),
+        AS_RECORDED: measured(truth, probabilities_as_recorded),
+        "subsets": {
+            name: measured(truth[complete], np.asarray(probabilities_by_subset[name])[complete])
+            for name in order
+        },
+    }
+
+
+def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The evaluation document: split -> task -> what `evaluate_task` gives.
+
+    Raises:
+        ValueError: Where a split is none of train, eval and test.
+    """
+    if unknown := sorted(set(splits) - set(SPLITS)):
+        raise ValueError(f"unknown splits {unknown}; known: {', '.join(SPLITS)}")
+    return {"splits": {split: {"tasks": dict(tasks)} for split, tasks in splits.items()}}
+
+
+def table(document: Mapping[str, Any], split: str = "test") -> "Table":
+    """The figures of one split for a terminal: a row for each task and modality subset."""
+    from rich.table import Table
+
+    result = Table(
+        title=f"{split} split, 95% intervals",
+        caption="as recorded: every record with what it has. Other rows: complete records, "
+        "the other modalities hidden.",
+    )
+    for name in ("task", "modalities"):
+        result.add_column(name, no_wrap=True)
+    for name in ("n", "accuracy", "macro-F1"):
+        result.add_column(name, justify="right", no_wrap=True)
+    tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
+    for name, task in tasks.items():
+        rows = {AS_RECORDED: task[AS_RECORDED], **task["subsets"]}
+        for i, (subset, metrics) in enumerate(rows.items()):
+            result.add_row(
+                name if i == 0 else "",
+                subset.replace("+", " + "),
+                f"{metrics['n']:,}",
+                interval_text(metrics["accuracy"]),
+                interval_text(metrics["macro_f1"]),
+                end_section=i == len(rows) - 1,
+            )
+    return result
+
+
+def interval_text(interval: Mapping[str, float | None]) -> str:
+    """A figure with its interval, such as `0.912 [0.874, 0.941]`; a dash where undefined."""
+    if interval["value"] is None:
+        return "–"
+    if interval["low"] is None:
+        return f"{interval['value']:.3f}"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

@@ -1,0 +1,95 @@
+"""The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from model import data
+
+SERVING = "serving_default"
+FEATURES = "features"
+
+
+def output_name(task: str, part: str) -> str:
+    """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`."""
+    return f"{task}/{part}"
+
+
+class ServingModule(tf.Module):
+    """The transform graph and the fused model as one object to be saved.
+
+    Args:
+        model: Takes features, gives logits by task.
+        transform_folder: tf.Transform's output.
+        layout: Names, sizes and classes.
+    """
+
+    def __init__(
+        self, model: keras.Model, transform_folder: str | Path, layout: data.Layout
+    ) -> None:
+        super().__init__(name="triad")
+        self._layout = layout
+        self._model = model
+        self._transform_output = tft.TFTransformOutput(str(transform_folder))
+        self._transform = self._transform_output.transform_features_layer()
+        self._classes = {
+            task: tf.constant(names, tf.string, name=f"{task}_classes")
+            for task, names in layout.classes.items()
+        }
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The two signatures, each of string `[batch]` by modality."""
+        inputs = {
+            name: tf.TensorSpec([None], tf.string, name=name)
+            for name in self._layout.spec.modalities.names
+        }
+        return {
+            SERVING: tf.function(self._serve).get_concrete_function(**inputs),
+            FEATURES: tf.function(self._features).get_concrete_function(**inputs),
+        }
+
+    def _features(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {
+            name: value
+            for name, value in self._transform(media).items()
+            if not name.startswith("label_") and name != "id"
+        }
+
+    def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = data.model_features(self._features(**media), self._layout)
+        logits = self._model(features, training=False)
+        outputs = {}
+        for task, names in self._classes.items():
+            if self._layout.spec.tasks[task].multi_label:
+                outputs |= _sets(task, tf.sigmoid(logits[task]), names)
+            else:
+                outputs |= _classes(task, tf.nn.softmax(logits[task]), names)
+        return outputs
+
+
+def _classes(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {
+        output_name(task, "label"): tf.gather(names, tf.argmax(distribution, axis=1)),
+        output_name(task, "score"): tf.reduce_max(distribution, axis=1),
+        output_name(task, "distribution"): distribution,
+    }
+
+
+def _sets(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A set of classes as strings of one width: empty strings stand for classes not in it."""
+    chosen = distribution >= 0.5
+    return {
+        output_name(task, "label"): tf.where(chosen, names[tf.newaxis, :], ""),
+        output_name(task, "score"): tf.reduce_max(distribution, axis=1),
+        output_name(task, "distribution"): distribution,
+    }
+
+
+def save(
+    model: keras.Model, transform_folder: str | Path, layout: data.Layout, folder: str | Path
+) -> None:
+    """Writes the SavedModel into `folder`, which must not exist."""
+    module = ServingModule(model, transform_folder, layout)
+    tf.saved_model.save(module, str(folder), signatures=module.signatures())

@@ -1,0 +1,89 @@
+"""The fused network: towers, learned stand-ins for what is missing, fusion and heads."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from model import heads, towers
+from model.data import Layout
+from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
+
+Tensors = dict[str, keras.KerasTensor]
+
+
+class Networks(NamedTuple):
+    """Two models that share every layer.
+
+    Attributes:
+        scoring: What is exported; see `build`.
+        training: Its outputs and, where the spec names several modalities, for each task and
+            modality the logits that this modality alone gives, as `<task>@<modality>`.
+    """
+
+    scoring: keras.Model
+    training: keras.Model
+
+
+def build(layout: Layout) -> keras.Model:
+    """Builds the network that scores.
+
+    Its inputs are a dict named as the features of `data.Batch`; its outputs a dict of logits,
+    float32 `[batch, classes]`, by task. A row's outputs depend on that row alone, and not on what
+    its missing modalities hold.
+    """
+    return build_networks(layout).scoring
+
+
+def build_networks(layout: Layout) -> Networks:
+    """Builds the network that scores together with the one that is trained."""
+    spec = layout.spec.model
+    inputs = _inputs(layout)
+    names = layout.spec.modalities.names
+    present = {name: inputs[f"{name}_present"] for name in names}
+    embeddings = {name: _embedding(name, inputs, layout) for name in names}
+    used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
+        ops.stack([present[name] for name in names], axis=-1)
+    )
+    filled = [
+        MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
+        for place, name in enumerate(names)
+    ]
+    joint = GatedFusion(spec.dim, name="fusion")(filled, used)
+    outputs: Tensors = {}
+    alone: Tensors = {}
+    for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
+        size = len(classes)
+        outputs[task] = heads.classification(joint, size, spec.dropout, f"head_{task}")
+        for name in names if len(names) > 1 else ():
+            alone[f"{task}@{name}"] = heads.classification(
+                embeddings[name], size, spec.dropout, f"auxiliary_{name}_{task}"
+            )
+    scoring = keras.Model(inputs, outputs, name="triad")
+    training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
+    return Networks(scoring, training)
+
+
+def _inputs(layout: Layout) -> Tensors:
+    sections = layout.spec.modalities
+    inputs = {}
+    if sections.image is not None:
+        shape = (sections.image.size, sections.image.size, 3)
+        inputs["image"] = keras.Input(shape, dtype="uint8", name="image")
+    if sections.audio is not None:
+        frames = (sections.audio.frames, sections.audio.mel_bins)
+        inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
+    if sections.text is not None:
+        inputs["text"] = keras.Input((sections.text.length,), dtype="int64", name="text")
+    for name in sections.names:
+        inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
+    return inputs
+
+
+def _embedding(name: str, inputs: Tensors, layout: Layout) -> keras.KerasTensor:
+    features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
+    if name == "image":
+        return towers.image_tower(features, present, spec)
+    if name == "audio":
+        return towers.audio_tower(features, present, spec)
+    return towers.text_tower(features, present, spec, layout.vocabulary_size)

@@ -1,0 +1,116 @@
+"""Fusion: embeddings of modalities, some of them missing, into one."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import keras
+from keras import ops
+
+Tensor: TypeAlias = keras.KerasTensor
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class ModalityDropout(keras.layers.Layer):
+    """Hides modalities at random in training, so that the model learns to do without each.
+
+    Takes which modalities are there, bool `[batch, modalities]`, and returns which are to be used.
+    A row that has a modality keeps at least one. Changes nothing outside of training.
+
+    Args:
+        rate: Probability, per row, with which each modality that is there is hidden.
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def build(self, input_shape: Shape) -> None:
+        self.num_modalities = input_shape[-1]
+
+    def call(self, present: Tensor, training: bool = False) -> Tensor:
+        if not training or not self.rate:
+            return present
+        draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator)
+        kept = ops.logical_and(present, draws >= self.rate)
+        favourite = ops.argmax(ops.where(present, draws, -1.0), axis=-1)
+        alone = ops.one_hot(favourite, self.num_modalities, dtype="bool")
+        none = ops.logical_not(ops.any(kept, axis=-1, keepdims=True))
+        return ops.logical_or(kept, ops.logical_and(ops.logical_and(alone, none), present))
+
+    def compute_output_spec(self, present: Tensor, training: bool = False) -> Tensor:
+        return keras.KerasTensor(present.shape, dtype="bool")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class MissingEmbedding(keras.layers.Layer):
+    """Puts a learned vector in the place of the embedding of what is missing, row by row.
+
+    Takes an embedding, float32 `[batch, dim]`, and which rows have one, bool `[batch]`.
+    """
+
+    def build(self, embedding_shape: Shape, present_shape: Shape) -> None:
+        self.vector = self.add_weight(
+            shape=(embedding_shape[-1],), initializer=_small(), name="missing"
+        )
+
+    def call(self, embedding: Tensor, present: Tensor) -> Tensor:
+        return ops.where(present[:, None], embedding, self.vector)
+
+    def compute_output_shape(self, embedding_shape: Shape, present_shape: Shape) -> Shape:
+        return embedding_shape
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class GatedFusion(keras.layers.Layer):
+    """Weighs the modalities by a learned softmax gate, and adds what only their union tells.
+
+    Takes a list of embeddings, float32 `[batch, dim_i]`, one per modality, and which of them are
+    there, bool `[batch, modalities]`. Gate and interaction see all embeddings and what is there. A
+    missing modality enters as its learned embedding.
+
+    Returns float32 `[batch, dim]`.
+
+    Args:
+        dim: Size of the joint embedding.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, embeddings_shape: Sequence[Shape], present_shape: Shape) -> None:
+        width = sum(shape[-1] or 0 for shape in embeddings_shape)
+        context_shape = (None, width + len(embeddings_shape))
+        self.projections = [keras.layers.Dense(self.dim) for _ in embeddings_shape]
+        for projection, shape in zip(self.projections, embeddings_shape, strict=True):
+            projection.build(shape)
+        self.gate = keras.layers.Dense(len(embeddings_shape))
+        self.gate.build(context_shape)
+        self.interaction = keras.layers.Dense(self.dim, activation="relu")
+        self.interaction.build(context_shape)
+        self.normalization = keras.layers.LayerNormalization()
+        self.normalization.build((None, self.dim))
+
+    def call(self, embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+        projected = [f(x) for f, x in zip(self.projections, embeddings, strict=True)]
+        context = ops.concatenate([*embeddings, ops.cast(present, "float32")], axis=-1)
+        shares = ops.softmax(self.gate(context), axis=-1)
+        gated = ops.sum(shares[:, :, None] * ops.stack(projected, axis=1), axis=1)
+        return self.normalization(gated + self.interaction(context))
+
+    def compute_output_shape(
+        self, embeddings_shape: Sequence[Shape], present_shape: Shape
+    ) -> Shape:
+        return (embeddings_shape[0][0], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim}
+
+
+def _small() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.05)

@@ -1,0 +1,227 @@
+"""The SavedModel as Beam's RunInference calls it: batches of one shape, and no lost record."""
+
+import concurrent.futures
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from apache_beam.ml.inference.base import ModelHandler
+
+from model import artefact
+from model.export import FEATURES, SERVING, output_name
+from transforms import readable
+from transforms.canonicalize import payload_digest
+from transforms.errors import GateError
+from transforms.records import CanonicalRecord, MediumError, Prediction, Reason, Rejected, Scored
+
+Outcome = Scored | Rejected
+Arrays = Mapping[str, npt.NDArray[Any]]
+Call = Callable[[Sequence[CanonicalRecord]], Arrays]
+
+_CALLS_IN_FLIGHT = 2
+_BATCH_BYTES = 256 * 2**20
+
+
+class Scorer:
+    """A loaded model.
+
+    Every call has the same shape: a row's score does not depend, not by a bit, on which and how
+    many records are scored with it.
+
+    Args:
+        model: What to load.
+    """
+
+    def __init__(self, model: artefact.Artefact) -> None:
+        self._modalities = model.spec.modalities.names
+        self._classes = {
+            task: (np.array(names, dtype=object), model.spec.tasks[task].multi_label)
+            for task, names in model.classes.items()
+        }
+        self._loaded = tf.saved_model.load(str(model.saved_model))
+        self._signatures = self._loaded.signatures
+        self._threads = concurrent.futures.ThreadPoolExecutor(_CALLS_IN_FLIGHT)
+        self.batch_size = model.batch_size
+
+    def score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
+        """Scores records; whatever record makes the model fail is rejected, alone."""
+        batches = [
+            records[start : start + self.batch_size]
+            for start in range(0, len(records), self.batch_size)
+        ]
+        outcomes = [one for batch in self._threads.map(self._score, batches) for one in batch]
+        if len(outcomes) != len(records):
+            raise AssertionError(f"{len(records)} records gave {len(outcomes)} outcomes")
+        return outcomes
+
+    def features(self, records: Sequence[CanonicalRecord]) -> Arrays:
+        """The features of at most one batch of records, by name; rows in the records' order."""
+        return self._call(FEATURES, records)
+
+    def outputs(self, records: Sequence[CanonicalRecord]) -> Arrays:
+        """The serving outputs of at most one batch of records, by name."""
+        return self._call(SERVING, records)
+
+    def _call(self, signature: str, records: Sequence[CanonicalRecord]) -> Arrays:
+        padding = [b""] * (self.batch_size - len(records))
+        media = {
+            name: tf.constant([getattr(record, name) for record in records] + padding, tf.string)
+            for name in self._modalities
+        }
+        outputs = self._signatures[signature](**media)
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        for name, array in arrays.items():
+            if len(array) != self.batch_size:
+                raise AssertionError(f"{name}: {self.batch_size} rows in, {len(array)} rows out")
+        return {name: array[: len(records)] for name, array in arrays.items()}
+
+    def _score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
+        try:
+            outputs = self.outputs(records)
+        except tf.errors.InvalidArgumentError as error:
+            return self._score_mended(records, error)
+        return self._scored(records, outputs)
+
+    def _score_mended(
+        self, records: Sequence[CanonicalRecord], error: tf.errors.InvalidArgumentError
+    ) -> list[Outcome]:
+        """Takes out the media that the graph cannot read, then whatever record still fails."""
+        mended = [_without_unreadable(record) for record in records]
+        if mended == list(records):
+            if len(records) == 1:
+                return [_rejected(records[0], Reason.MODEL_FAILED, _first_line(error))]
+            half = len(records) // 2
+            return [*self._score(records[:half]), *self._score(records[half:])]
+        with_media = [record for record in mended if record.present]
+        scored = iter(self._score(with_media) if with_media else [])
+        return [
+            next(scored)
+            if record.present
+            else _rejected(record, Reason.UNREADABLE, "; ".join(record.issues))
+            for record in mended
+        ]
+
+    def _scored(self, records: Sequence[CanonicalRecord], outputs: Arrays) -> list[Outcome]:
+        columns = {
+            task: [outputs[output_name(task, part)] for part in ("label", "score", "distribution")]
+            for task in self._classes
+        }
+        finite = np.ones(len(records), bool)
+        for _, _, distribution in columns.values():
+            finite &= np.isfinite(distribution).all(axis=1)
+        outcomes: list[Outcome] = []
+        for row, record in enumerate(records):
+            if not finite[row]:
+                outcomes.append(_rejected(record, Reason.MODEL_FAILED, "a score is not finite"))
+                continue
+            predictions = {
+                task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
+                for task, (labels, scores, shares) in columns.items()
+            }
+            outcomes.append(
+                Scored(
+                    record.id,
+                    record.position,
+                    predictions,
+                    record.present,
+                    record.issues,
+                    record.extra,
+                )
+            )
+        return outcomes
+
+    def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
+        if self._classes[task][1]:
+            return tuple(name.decode() for name in label if name)
+        return str(label.decode())
+
+
+class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
+    """Lets RunInference score canonical records: one outcome a record, in order.
+
+    Args:
+        model_folder: What `triad train` wrote; it is loaded once a process.
+    """
+
+    def __init__(self, model_folder: str) -> None:
+        super().__init__()
+        model = artefact.load(model_folder)
+        self._model_folder = model_folder
+        self._model_digest = model.model_digest
+        self._batch_size = _CALLS_IN_FLIGHT * model.batch_size
+
+    def load_model(self) -> Scorer:
+        return load_scorer(self._model_folder, self._model_digest)
+
+    def run_inference(
+        self,
+        batch: Sequence[CanonicalRecord],
+        model: Scorer,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[Outcome]:
+        outcomes = model.score(batch)
+        assert len(outcomes) == len(batch)
+        return outcomes
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """Batches close by count, or earlier by bytes."""
+        unit = _BATCH_BYTES // self._batch_size
+        return {
+            "min_batch_size": self._batch_size,
+            "max_batch_size": self._batch_size,
+            "element_size_fn": functools.partial(_weight, unit=unit),
+        }
+
+    def get_num_bytes(self, batch: Sequence[CanonicalRecord]) -> int:
+        return sum(map(_num_bytes, batch))
+
+    def get_metrics_namespace(self) -> str:
+        return "Score"
+
+
+@functools.lru_cache(maxsize=2)
+def load_scorer(model_folder: str, model_digest: str) -> Scorer:
+    """The model of a folder, loaded once a process.
+
+    Raises:
+        GateError: Where the folder holds another model than the one with this digest.
+    """
+    model = artefact.load(model_folder)
+    if model.model_digest != model_digest:
+        raise GateError(
+            f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
+            "leave a model's folder as it is while a job runs, and start the job again"
+        )
+    return Scorer(model)
+
+
+def _num_bytes(record: CanonicalRecord) -> int:
+    return len(record.image) + len(record.audio) + len(record.text)
+
+
+def _weight(record: CanonicalRecord, unit: int) -> int:
+    return max(1, -(-_num_bytes(record) // unit))
+
+
+def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
+    if not record.image:
+        return record
+    try:
+        readable.check_image(record.image)
+    except MediumError as error:
+        issues = (f"image: {error.flaw}", *record.issues)  # the order of MODALITIES
+        return dataclasses.replace(record, image=b"", issues=issues)
+    return record
+
+
+def _rejected(record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
+    digest = payload_digest(record)
+    return Rejected(record.id, record.position, "score", reason, detail, digest)
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    return str(error.message).splitlines()[0][:200]

@@ -1,0 +1,184 @@
+"""One optimizer step, and the measuring of one batch, as TensorFlow functions."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model import augmentation, data, losses
+from model.data import Layout
+from model.fused import Networks
+
+Tensors = dict[str, tf.Tensor]
+ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
+
+WARM_UP = 0.05
+"""Share of the planned steps in which the learning rate rises; then it falls along a cosine."""
+
+_CLIP_NORM = 1.0
+_AUGMENT, _LAYERS = 1, 2  # what a seed is for
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Sums over the records of a split, per task.
+
+    Attributes:
+        loss: Of the records whose class training knows.
+        known: Their number.
+        correct: Number of records that are predicted right; of a set, as a whole.
+        labelled: Number of records with a label.
+    """
+
+    loss: float
+    known: int
+    correct: int
+    labelled: int
+
+
+def class_weights(split: data.Survey, layout: Layout) -> ClassWeights:
+    """Weights of the classes of each task, or None where the spec wants none."""
+    weights: dict[str, npt.NDArray[np.float32] | None] = {}
+    for name, task in layout.spec.tasks.items():
+        counts = split.class_counts[name]
+        if task.imbalance == "none":
+            weights[name] = None
+        elif task.multi_label:
+            weights[name] = losses.balanced_set_weights(counts, split.labelled[name])
+        else:
+            weights[name] = losses.balanced_weights(counts)
+    return weights
+
+
+class Steps:
+    """The functions that a training calls with each batch, and the state that they change.
+
+    Args:
+        networks: Share their layers.
+        layout: Gives tasks and settings.
+        weights: Of the classes; see `class_weights`.
+        planned: Optimizer steps until the learning rate is at its end.
+    """
+
+    def __init__(
+        self, networks: Networks, layout: Layout, weights: ClassWeights, planned: int
+    ) -> None:
+        self._networks = networks
+        self._tasks = layout.spec.tasks
+        self._settings = layout.spec.training
+        self._weights = weights
+        self.optimizer = _optimizer(networks.training, layout, planned)
+        known = {id(variable) for variable in networks.training.weights}
+        # Keras counts the states of random generators among a model's variables, not its weights.
+        self._generators = [v for v in networks.training.variables if id(v) not in known]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets the state of every random generator in the network to one the epoch decides."""
+        for place, state in enumerate(self._generators):
+            seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, place])
+            state.assign([seed.generate_state(1)[0], 0])
+
+    def train(self, batch: data.Batch, epoch: int, step: int) -> float:
+        """Does one optimizer step and gives the loss before it."""
+        seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
+        drawn = (seed.generate_state(2) >> 1).astype(np.int32)
+        return float(self._train(batch.features, batch.labels, tf.constant(drawn)))
+
+    def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
+        """Sums up how the network does on a split, by task."""
+        sums = {name: np.zeros(4) for name in self._tasks}
+        for features, labels, _ in batches:
+            for name, values in self._measure(features, labels).items():
+                sums[name] += values.numpy()
+        return {
+            name: Measured(float(loss), int(known), int(correct), int(labelled))
+            for name, (loss, known, correct, labelled) in sums.items()
+        }
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.optimizer.learning_rate)
+
+    @tf.function
+    def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor) -> tf.Tensor:
+        if self._settings.augment:
+            features = augmentation.augment(features, seed)
+        variables = self._networks.training.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self._networks.training(features, training=True)
+            loss = tf.add_n(
+                [self._loss(name, logits[name], features, labels) for name in sorted(logits)]
+            )
+        # Sums over sparse gradients would not be in a fixed order.
+        gradients = [tf.convert_to_tensor(one) for one in tape.gradient(loss, variables)]
+        self.optimizer.apply(gradients, variables)
+        return loss
+
+    def _loss(
+        self, output: str, logits: tf.Tensor, features: Tensors, labels: Tensors
+    ) -> tf.Tensor:
+        name, _, modality = output.partition("@")
+        task, known = self._tasks[name], labels[name]
+        weight = task.weight
+        if modality:
+            present = features[f"{modality}_present"]
+            mask = present[:, tf.newaxis] if task.multi_label else present
+            known = tf.where(mask, known, tf.cast(data.MISSING_LABEL, known.dtype))
+            weight *= self._settings.auxiliary_weight
+        masked = (
+            losses.masked_binary_crossentropy
+            if task.multi_label
+            else losses.masked_sparse_crossentropy
+        )
+        smoothing = self._settings.label_smoothing
+        return weight * masked(known, logits, self._weights[name], smoothing)
+
+    @tf.function
+    def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
+        logits = self._networks.scoring(features, training=False)
+        return {
+            name: tf.cast(
+                tf.stack(_sums(labels[name], logits[name], self._weights[name])), tf.float64
+            )
+            for name in self._tasks
+        }
+
+
+def _sums(
+    labels: tf.Tensor, logits: tf.Tensor, weights: npt.NDArray[np.float32] | None
+) -> Sequence[tf.Tensor]:
+    if labels.shape.rank == 2:
+        rows, known = losses.binary_crossentropy(labels, logits, weights)
+        right = tf.reduce_all(tf.equal(labels > 0.5, logits >= 0), axis=1)
+        labelled = known
+    else:
+        rows, known = losses.sparse_crossentropy(labels, logits, weights)
+        right = tf.equal(labels, tf.argmax(logits, axis=1))
+        labelled = labels >= 0
+    flags = (known, right & labelled, labelled)
+    return [tf.reduce_sum(rows), *(tf.reduce_sum(tf.cast(one, tf.float32)) for one in flags)]
+
+
+def _optimizer(model: keras.Model, layout: Layout, planned: int) -> keras.optimizers.Optimizer:
+    settings = layout.spec.training
+    warm_up = max(1, round(WARM_UP * planned))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=settings.learning_rate / (warm_up + 1),
+        decay_steps=max(1, planned - warm_up),
+        alpha=0.01,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=settings.weight_decay, global_clipnorm=_CLIP_NORM
+    )
+    # Shrinking biases, scales and stand-ins for missing modalities regularizes nothing.
+    optimizer.exclude_from_weight_decay(
+        [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+    )
+    optimizer.build(model.trainable_variables)
+    return optimizer

@@ -1,0 +1,115 @@
+"""Canonical records between the passes of preprocessing: one TFRecord file per split and bundle.
+
+Files instead of a PCollection that two passes read: media are decoded from their source once, and
+neither cross a shuffle nor stay in memory, whatever the runner does with PCollections.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.io import tfrecordio
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms import examples, splits
+from transforms.records import CanonicalRecord, Position
+from transforms.spec import Spec
+
+_ROWS = "rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class CanonicalFile:
+    """One complete file of serialized canonical examples, all of one split."""
+
+    path: str
+    split: str
+    rows: int
+
+
+class Written(NamedTuple):
+    files: beam.PCollection[CanonicalFile]
+    places: beam.PCollection[tuple[str, Position]]
+
+
+@dataclasses.dataclass
+class WriteCanonical(beam.PTransform):
+    """Writes canonical records, and gives `.files` and the `.places` of ids, which may repeat.
+
+    Args:
+        spec: Names features and says how splits are made.
+        folder: Where files are written; whatever no element of `.files` names is to be ignored.
+    """
+
+    spec: Spec
+    folder: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, records: beam.PCollection[CanonicalRecord]) -> Written:
+        write = beam.ParDo(_WriteDoFn(self.spec, self.folder)).with_output_types(CanonicalFile)
+        outputs = records | "Write" >> write.with_outputs(_ROWS, main="files")
+        return Written(outputs["files"], outputs[_ROWS])
+
+
+class _WriteDoFn(beam.DoFn):
+    """One open file a split; a retried bundle writes under fresh names."""
+
+    def __init__(self, spec: Spec, folder: str) -> None:
+        self._spec = spec
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._files: dict[str, tuple[Path, tf.io.TFRecordWriter]] = {}
+        self._rows: dict[str, int] = {}
+
+    def process(self, record: CanonicalRecord) -> Iterator[beam.pvalue.TaggedOutput]:
+        split = splits.split_of(record.id, record.group, record.split, self._spec.split)
+        example = examples.from_record(record, self._spec)
+        for task in example.unnamed:
+            Metrics.counter(WriteCanonical, f"label_{task}_unnamed").inc()
+        if split not in self._files:
+            path = Path(self._folder, f"{split}-{uuid.uuid4().hex}.tfrecord")
+            self._files[split] = path, tf.io.TFRecordWriter(str(path))
+            self._rows[split] = 0
+        self._files[split][1].write(example.serialized)
+        self._rows[split] += 1
+        yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for split, (path, writer) in self._files.items():
+            writer.close()
+            file = CanonicalFile(str(path), split, self._rows[split])
+            yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+
+@dataclasses.dataclass
+class ReadCanonical(beam.PTransform):
+    """Reads serialized canonical examples of some files.
+
+    Args:
+        paths: The files.
+        without: Identities, as in `examples.identity`, of records to leave out.
+    """
+
+    paths: tuple[str, ...]
+    without: frozenset[tuple[str, int, int]] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[bytes]:
+        paths = root | "Paths" >> beam.Create(self.paths, reshuffle=False)
+        serialized = paths | "Read" >> tfrecordio.ReadAllFromTFRecord()
+        if not self.without:
+            return serialized
+        return serialized | "LeaveOut" >> beam.Filter(
+            lambda one: examples.identity(one) not in self.without
+        )

@@ -1,0 +1,262 @@
+"""The `triad` command: it parses, checks, hands over, and turns failures into lines and codes."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pipelines import config, environment, failures, logs, options
+from pipelines.dispatch import RUNS, Run
+from transforms.errors import GateError, OptionsError
+from transforms.version import VERSION
+
+BEAM = "What stands after a lone -- goes to Beam as it is."
+
+app = typer.Typer(
+    name="triad",
+    help="Picture, sound and text records -> features -> one model -> published scores.",
+    epilog="Start with: triad spec check spec.yaml",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+spec_app = typer.Typer(
+    help="Check a spec, or print its JSON Schema for editors.", no_args_is_help=True
+)
+app.add_typer(spec_app, name="spec")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What a command needs beside its own flags: typer carries it through."""
+
+    runs: Mapping[type, Run]
+    beam_args: tuple[str, ...]
+
+    def run(self, settings: Any, verbose: bool) -> Any:
+        environment.prepare()
+        logs.configure(verbose)
+        return self.runs[type(settings)](settings)
+
+    def refuse_beam_args(self, command: str) -> None:
+        if self.beam_args:
+            raise OptionsError(f"--: triad {command} uses no Beam; remove what stands after it")
+
+
+def main(argv: Sequence[str] | None = None, runs: Mapping[type, Run] | None = None) -> int:
+    """Runs one command and returns the exit code.
+
+    Args:
+        argv: Arguments without the program's name; by default those of the process.
+        runs: What each kind of config is handed to; by default the pipelines.
+
+    Raises:
+        Exception: Any bug, with its traceback; Python then exits with 1.
+    """
+    ours, beam_args = _parted(sys.argv[1:] if argv is None else argv)
+    call = _Call(RUNS if runs is None else runs, beam_args)
+    try:
+        code = typer.main.get_command(app).main(
+            ours, prog_name="triad", standalone_mode=False, obj=call
+        )
+    except typer.TyperException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "triad")
+        return _say(failures.usage(error.format_message(), path))
+    except Exception as error:
+        failure = failures.explain(error)
+        if failure is None:
+            raise
+        return _say(failure)
+    if code == failures.INTERRUPTED:  # what typer makes of Ctrl-C
+        print("triad: interrupted; run the same command again to go on", file=sys.stderr)
+    return int(code or 0)
+
+
+def _parted(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Cuts the arguments at a lone `--`."""
+    arguments = list(argv)
+    if "--" not in arguments:
+        return arguments, ()
+    place = arguments.index("--")
+    return arguments[:place], tuple(arguments[place + 1 :])
+
+
+def _say(failure: failures.Failure) -> int:
+    for line in failure.lines:
+        print(f"triad: {logs.masked(line)}", file=sys.stderr)
+    return failure.exit_code
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"triad {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="triad preprocess --spec spec.yaml --input 'records/*.jsonl' --output prepared"
+    f"\n\n{BEAM}"
+)
+def preprocess(
+    context: typer.Context,
+    spec: options.Spec,
+    inputs: options.Inputs,
+    output: options.Output,
+    runner: options.Runner = "local",
+    shards: options.Shards = 4,
+    media_roots: options.MediaRoots = None,
+    rejected_limit: options.RejectedLimit = 0.05,
+    keep_canonical: options.KeepCanonical = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Turn records into features, and keep the graph that made them."""
+    call: _Call = context.obj
+    settings = config.PreprocessConfig(
+        spec=spec,
+        inputs=tuple(inputs),
+        output=output,
+        runner=runner,
+        shards=shards,
+        media_roots=tuple(media_roots or ()),
+        rejected_limit=rejected_limit,
+        keep_canonical=keep_canonical,
+        beam_args=call.beam_args,
+    )
+    call.run(settings, verbose)
+
+
+@app.command(epilog="triad train --data prepared --output model --seed 1")
+def train(
+    context: typer.Context,
+    data: options.PreparedFolder,
+    output: options.Output,
+    epochs: options.Epochs = None,
+    seed: options.Seed = None,
+    batch_size: options.BatchSize = None,
+    fresh: options.Fresh = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Train the model and export it, with the feature graph inside."""
+    call: _Call = context.obj
+    call.refuse_beam_args("train")
+    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh), verbose)
+
+
+@app.command(
+    epilog="triad score --model model --input 'records/*.jsonl' --output scores --date 2026-11-24"
+    "\n\nPrints the manifest's path as the last line. Exits with 0 where the scores are published,"
+    " now or before; 10 where a gate refuses; 11 where another run was first; 12 on bad options;"
+    f" 20 where a disk or a connection fails.\n\n{BEAM}"
+)
+def score(
+    context: typer.Context,
+    model: options.ModelFolder,
+    inputs: options.Inputs,
+    output: options.Output,
+    date: options.Date,
+    scores_format: options.Format = "parquet",
+    rejected_limit: options.RejectedLimit = 0.05,
+    runner: options.Runner = "local",
+    media_roots: options.MediaRoots = None,
+    unit_records: options.UnitRecords = 4096,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score records and publish the scores of one date, whole or not at all."""
+    call: _Call = context.obj
+    settings = config.ScoreConfig(
+        model=model,
+        inputs=tuple(inputs),
+        output=output,
+        date=date,
+        format=scores_format,
+        rejected_limit=rejected_limit,
+        runner=runner,
+        media_roots=tuple(media_roots or ()),
+        unit_records=unit_records,
+        beam_args=call.beam_args,
+    )
+    print(call.run(settings, verbose).manifest_uri)
+
+
+@app.command(
+    epilog="triad parity --model model --input 'records/*.jsonl' --limit 500"
+    "\n\nExits with 10 where a difference is over the tolerance."
+)
+def parity(
+    context: typer.Context,
+    model: options.ModelFolder,
+    inputs: options.Inputs,
+    limit: options.Limit = None,
+    tolerance: options.Tolerance = 1e-6,
+    verbose: options.Verbose = False,
+) -> int:
+    """Prove that training and scoring see the same features and give the same scores."""
+    call: _Call = context.obj
+    call.refuse_beam_args("parity")
+    same = call.run(config.ParityConfig(model, tuple(inputs), limit, tolerance), verbose)
+    return 0 if same else GateError.exit_code
+
+
+@app.command(
+    epilog="triad report --model model --scores scores --input 'records/*.jsonl'"
+    " --output report.html"
+)
+def report(
+    context: typer.Context,
+    model: options.ModelFolder,
+    output: options.OutputFile,
+    scores: options.MaybeScoresFolder = None,
+    date: options.MaybeDate = None,
+    inputs: options.MaybeInputs = None,
+    media_roots: options.MediaRoots = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write one page: how good the model is, what was rejected, and a gallery."""
+    call: _Call = context.obj
+    call.refuse_beam_args("report")
+    settings = config.ReportConfig(
+        model=model,
+        output=output,
+        scores=scores,
+        date=date,
+        inputs=tuple(inputs or ()),
+        media_roots=tuple(media_roots or ()),
+    )
+    print(call.run(settings, verbose))
+
+
+@spec_app.command(epilog="triad spec check spec.yaml")
+def check(context: typer.Context, file: options.SpecFile) -> None:
+    """Check a spec file, and say what is in it."""
+    context.obj.refuse_beam_args("spec check")
+    from transforms import spec
+
+    checked = spec.load(file)
+    names = ", ".join(checked.modalities.names)
+    print(f"{file}: good; modalities: {names}; tasks: {', '.join(checked.tasks)}")
+
+
+@spec_app.command(epilog="triad spec schema --output spec.schema.json")
+def schema(context: typer.Context, output: options.SchemaFile = None) -> None:
+    """Print the JSON Schema of a spec file, for editors."""
+    context.obj.refuse_beam_args("spec schema")
+    from transforms import spec
+
+    text = json.dumps(spec.schema(), indent=2) + "\n"
+    if output is None:
+        print(text, end="")
+    else:
+        Path(output).write_text(text, encoding="utf-8")

@@ -1,0 +1,126 @@
+"""Units of work: each is written whole, once, and found again after a crash."""
+
+import collections
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipelines import sinks, storage
+from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings, UnitManifest
+from transforms.errors import GateError
+from transforms.records import Reason, Rejected, Scored
+
+DUPLICATE = "an earlier record of this run has the id"
+
+
+def commit_unit(
+    run: RunFolder,
+    unit: int,
+    scored: Sequence[Scored],
+    rejected: Sequence[Rejected],
+    read: int,
+    settings: RunSettings,
+) -> UnitManifest:
+    """Writes what became of one unit's records; its manifest, written last, makes it count.
+
+    Of the scored records with one id the first in the input stays; the others are rejected. A unit
+    that is complete already is left as it is, so a retry changes nothing.
+
+    Args:
+        run: Where to.
+        unit: Index of the unit.
+        scored: In any order.
+        rejected: In any order.
+        read: Number of records that the unit's input held.
+        settings: Of the run.
+
+    Raises:
+        GateError: A record is neither scored nor rejected, or is both.
+        StorageError: A file cannot be written.
+    """
+    if read != len(scored) + len(rejected):
+        raise GateError(
+            f"unit {unit}: {read} records were read, but {len(scored)} scored and {len(rejected)} "
+            "rejected; nothing is published: run again, and report it if it comes again"
+        )
+    complete = read_unit(run, unit)
+    if complete is not None:
+        return complete[0]
+    firsts, repeated = _first_of_each_id(scored)
+    refused = sorted([*rejected, *repeated], key=lambda r: (r.id, r.position.offset, r.stage))
+    scores = sinks.score_table(
+        firsts,
+        settings.classes,
+        settings.multi_label,
+        settings.model_digest,
+        settings.transform_digest,
+    )
+    positions = pa.array([str(row.position) for row in firsts], pa.string())
+    scores_content = sinks.encode(scores.append_column(sinks.POSITION, positions), "parquet")
+    refused_content = sinks.encode(sinks.rejected_table(refused, settings.code_version), "parquet")
+    storage.put(run.unit_scores(unit), scores_content)
+    storage.put(run.unit_rejected(unit), refused_content)
+    reasons = collections.Counter(str(row.reason) for row in refused)
+    manifest = UnitManifest(
+        unit=unit,
+        read=read,
+        scored=len(firsts),
+        rejected=len(refused),
+        reasons=dict(sorted(reasons.items())),
+        scores_file=_part(run, run.unit_scores(unit), len(firsts), scores_content),
+        rejected_file=_part(run, run.unit_rejected(unit), len(refused), refused_content),
+        schema=sinks.described(scores.schema),
+    )
+    storage.put(run.unit_manifest(unit), manifest.to_json())
+    return manifest
+
+
+def read_unit(run: RunFolder, unit: int) -> tuple[UnitManifest, bytes, bytes] | None:
+    """The manifest of a unit and the content of its scores and rejected records.
+
+    None where the unit is not complete: a file is missing, or is not what was written.
+    """
+    content = storage.read_if_there(run.unit_manifest(unit))
+    manifest = None if content is None else UnitManifest.from_json(content)
+    if manifest is None or manifest.unit != unit:
+        return None
+    scores = storage.read_if_there(run.unit_scores(unit))
+    rejected = storage.read_if_there(run.unit_rejected(unit))
+    if scores is None or not manifest.scores_file.holds(scores):
+        return None
+    if rejected is None or not manifest.rejected_file.holds(rejected):
+        return None
+    return manifest, scores, rejected
+
+
+def complete_units(run: RunFolder) -> set[int]:
+    """Indices of the units that need not be done again; all of them once the run is sealed."""
+    content = storage.read_if_there(run.manifest)
+    sealed = None if content is None else Manifest.from_json(content)
+    if sealed is not None:
+        return set(range(sealed.units))
+    return {unit for unit in listed_units(run) if read_unit(run, unit) is not None}
+
+
+def listed_units(run: RunFolder) -> list[int]:
+    """Indices of the units that have a manifest, complete or not."""
+    names = [path.rpartition("/")[2] for path in storage.list_files(run.units)]
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def _first_of_each_id(scored: Sequence[Scored]) -> tuple[list[Scored], list[Rejected]]:
+    firsts: dict[str, Scored] = {}
+    repeated = []
+    for row in sorted(scored, key=lambda row: (row.id, row.position.offset)):
+        if row.id in firsts:
+            repeated.append(
+                Rejected(row.id, row.position, "publish", Reason.DUPLICATE_ID, DUPLICATE)
+            )
+        else:
+            firsts[row.id] = row
+    return list(firsts.values()), repeated
+
+
+def _part(run: RunFolder, path: str, rows: int, content: bytes) -> PartFile:
+    return PartFile.of(path.removeprefix(f"{run.folder}/"), rows, content)

@@ -1,0 +1,211 @@
+"""Frozen, checked settings: one class a command. Errors name the flag."""
+
+import dataclasses
+import datetime
+import math
+import typing
+
+from pipelines import options
+from transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class PreprocessConfig:
+    """What one preprocessing run reads and writes.
+
+    Attributes:
+        spec: Path of the spec file.
+        inputs: Patterns of records files.
+        output: Folder for features, transform graph, statistics and manifest.
+        runner: A key of `options.RUNNERS`.
+        shards: Files that each split is written to.
+        media_roots: Folders beside that of the records file in which media may lie.
+        rejected_limit: Largest share of rejected records that passes.
+        keep_canonical: Whether the canonical records stay beside the features.
+        beam_args: What goes to Beam as it is.
+    """
+
+    spec: str
+    inputs: tuple[str, ...]
+    output: str
+    runner: str = "local"
+    shards: int = 4
+    media_roots: tuple[str, ...] = ()
+    rejected_limit: float = 0.05
+    keep_canonical: bool = False
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _need("--spec", self.spec)
+        _need_each("--input", self.inputs)
+        _need("--output", self.output)
+        options.check_runner(self.runner)
+        _at_least("--shards", self.shards, 1)
+        _each("--media-root", self.media_roots)
+        _share("--rejected-limit", self.rejected_limit)
+        options.check_beam_args(self.beam_args)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What one training reads and writes. None leaves a setting to the spec.
+
+    Attributes:
+        data: Folder that preprocessing wrote.
+        output: Folder for the model, its report and the checkpoints.
+        epochs: Instead of the spec's.
+        seed: Instead of the spec's; below 2**31.
+        batch_size: Instead of the spec's.
+        fresh: Whether earlier checkpoints are thrown away.
+    """
+
+    data: str
+    output: str
+    epochs: int | None = None
+    seed: int | None = None
+    batch_size: int | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        _need("--data", self.data)
+        _need("--output", self.output)
+        _at_least("--epochs", self.epochs, 1)
+        _at_least("--seed", self.seed, 0)
+        if self.seed is not None and self.seed >= 2**31:
+            raise OptionsError(f"--seed: must be below {2**31}, got {self.seed}")
+        _at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreConfig:
+    """What one scoring run reads, loads and publishes.
+
+    Attributes:
+        model: Folder that training wrote.
+        inputs: Patterns of records files.
+        output: Folder in which dates are published.
+        date: The date that the scores are of, as YYYY-MM-DD.
+        format: Of the scores' files.
+        rejected_limit: Largest share of rejected records that is published.
+        runner: A key of `options.RUNNERS`.
+        media_roots: Folders beside that of the records file in which media may lie.
+        unit_records: Records in a unit of work.
+        beam_args: What goes to Beam as it is.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    output: str
+    date: str
+    format: options.ScoresFormat = "parquet"
+    rejected_limit: float = 0.05
+    runner: str = "local"
+    media_roots: tuple[str, ...] = ()
+    unit_records: int = 4096
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _need("--model", self.model)
+        _need_each("--input", self.inputs)
+        _need("--output", self.output)
+        _date("--date", self.date)
+        known = typing.get_args(options.ScoresFormat)
+        if self.format not in known:
+            raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
+        _share("--rejected-limit", self.rejected_limit)
+        options.check_runner(self.runner)
+        _each("--media-root", self.media_roots)
+        _at_least("--unit-records", self.unit_records, 1)
+        options.check_beam_args(self.beam_args)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParityConfig:
+    """What is taken through all the ways that must agree.
+
+    Attributes:
+        model: Folder that training wrote.
+        inputs: Patterns of records files.
+        limit: Records that are compared; None compares all.
+        tolerance: Largest difference of floats that passes; ids and bytes must be equal.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    limit: int | None = None
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _need("--model", self.model)
+        _need_each("--input", self.inputs)
+        _at_least("--limit", self.limit, 1)
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise OptionsError(f"--tolerance: must be 0 or more, got {self.tolerance:g}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportConfig:
+    """What the page shows.
+
+    Attributes:
+        model: Folder that training wrote.
+        output: The HTML file.
+        scores: Folder that scoring published into; None leaves scores out.
+        date: The date whose scores are shown; None takes the latest.
+        inputs: Patterns of records files, for labels and the gallery; without any there is none.
+        media_roots: Folders beside that of the records file in which media may lie.
+    """
+
+    model: str
+    output: str
+    scores: str | None = None
+    date: str | None = None
+    inputs: tuple[str, ...] = ()
+    media_roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _need("--model", self.model)
+        _need("--output", self.output)
+        if self.scores is not None:
+            _need("--scores", self.scores)
+        if self.date is not None:
+            _date("--date", self.date)
+            if self.scores is None:
+                raise OptionsError("--date: is a date of scores; give --scores too")
+        _each("--input", self.inputs)
+        _each("--media-root", self.media_roots)
+
+
+def _need(flag: str, value: str) -> None:
+    if not value.strip():
+        raise OptionsError(f"{flag}: must not be empty")
+
+
+def _each(flag: str, values: tuple[str, ...]) -> None:
+    for value in values:
+        _need(flag, value)
+
+
+def _need_each(flag: str, values: tuple[str, ...]) -> None:
+    if not values:
+        raise OptionsError(f"{flag}: name at least one")
+    _each(flag, values)
+
+
+def _at_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise OptionsError(f"{flag}: must be at least {least}, got {value}")
+
+
+def _share(flag: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise OptionsError(f"{flag}: must be a share from 0 to 1, got {value:g}")
+
+
+def _date(flag: str, value: str) -> None:
+    try:
+        date = datetime.date.fromisoformat(value)
+    except ValueError:
+        date = None
+    if date is None or date.isoformat() != value:  # fromisoformat reads 20261124 too
+        raise OptionsError(f"{flag}: must be a date as YYYY-MM-DD, got {value!r}")

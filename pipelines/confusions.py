@@ -1,0 +1,79 @@
+"""Confusion matrices as they are shown: few enough classes, and the commonest confusions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MOST_CLASSES = 40
+"""Classes that get a row of their own."""
+
+_PAIRS = 6
+
+_Counts = npt.NDArray[np.int64]
+
+
+def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The matrix of one task of an evaluation document, or None where it has none.
+
+    Classes beyond the 40 that occur most often, as truth or as prediction, share one last row and
+    column.
+
+    Returns:
+        `names` of the columns; `rows`, each with `name`, `n` and `cells` (`n`, `share` of the row,
+        `hit` on the diagonal); `pairs`, the commonest confusions; `note`, or "".
+    """
+    recorded = task["as recorded"]
+    if "confusion" not in recorded or not recorded["n"]:
+        return None
+    names = list(task["classes"])
+    counts = np.asarray(recorded["confusion"], np.int64)
+    pairs = _pairs(names, counts)
+    notes = []
+    if len(names) > MOST_CLASSES:
+        names, counts = _gathered(names, counts)
+        notes.append(f"The {MOST_CLASSES} most frequent classes have rows of their own.")
+    if recorded["unseen"]:
+        notes.append(
+            f"{recorded['unseen']:,} more records are of a class that training never saw; they "
+            "count as wrong, and have no row."
+        )
+    totals = counts.sum(axis=1)
+    return {
+        "names": names,
+        "rows": [
+            {
+                "name": name,
+                "n": int(totals[i]),
+                "cells": [
+                    {"n": int(n), "share": float(n / max(1, totals[i])), "hit": i == j}
+                    for j, n in enumerate(counts[i])
+                ],
+            }
+            for i, name in enumerate(names)
+        ],
+        "pairs": pairs,
+        "note": " ".join(notes),
+    }
+
+
+def _pairs(names: list[str], counts: _Counts) -> list[dict[str, Any]]:
+    errors = counts * ~np.eye(len(names), dtype=bool)
+    order = np.argsort(-errors, axis=None, kind="stable")[:_PAIRS]
+    places = (divmod(int(cell), len(names)) for cell in order)
+    return [
+        {"truth": names[i], "predicted": names[j], "n": int(errors[i, j])}
+        for i, j in places
+        if errors[i, j]
+    ]
+
+
+def _gathered(names: list[str], counts: _Counts) -> tuple[list[str], _Counts]:
+    weight = counts.sum(axis=0) + counts.sum(axis=1)
+    kept = sorted(np.argsort(-weight, kind="stable")[:MOST_CLASSES])
+    place = np.full(len(names), len(kept))
+    place[kept] = np.arange(len(kept))
+    gathered = np.zeros((len(kept) + 1, len(kept) + 1), np.int64)
+    np.add.at(gathered, (place[:, None], place[None, :]), counts)
+    return [*(names[i] for i in kept), f"{len(names) - len(kept)} others"], gathered

@@ -1,0 +1,55 @@
+"""Which pipeline a config is handed to; each is imported when it is needed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipelines import config
+
+Run = Callable[[Any], Any]
+"""Does the work of a command, given its config."""
+
+
+def _preprocess(settings: config.PreprocessConfig) -> object:
+    from pipelines import preprocess as pipeline
+
+    return pipeline.run(settings)
+
+
+def _train(settings: config.TrainConfig) -> object:
+    from pipelines import train as training
+
+    return training.run(settings)
+
+
+def _score(settings: config.ScoreConfig) -> object:
+    from pipelines import score as pipeline
+
+    return pipeline.run(settings)
+
+
+def _parity(settings: config.ParityConfig) -> object:
+    from pipelines import parity as gate
+
+    return gate.run(settings)
+
+
+def _report(settings: config.ReportConfig) -> object:
+    from pipelines import report as page
+
+    return page.write(
+        settings.model,
+        settings.scores,
+        settings.date,
+        settings.inputs,
+        settings.output,
+        media_roots=settings.media_roots,
+    )
+
+
+RUNS: Mapping[type, Run] = {
+    config.PreprocessConfig: _preprocess,
+    config.TrainConfig: _train,
+    config.ScoreConfig: _score,
+    config.ParityConfig: _parity,
+    config.ReportConfig: _report,
+}

@@ -1,0 +1,86 @@
+"""Features -> sharded, compressed TFRecords, encoded in whole record batches."""
+
+import dataclasses
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow as tf
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+_COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureFile:
+    """One complete shard."""
+
+    path: str
+    split: str
+    shard: int
+    rows: int
+
+
+@dataclasses.dataclass
+class WriteFeatures(beam.PTransform):
+    """Writes record batches of features as tf.Examples, and gives each complete shard.
+
+    A record's shard follows from its id: each shard is a fair sample of its bundle.
+
+    Args:
+        split: Of these records.
+        folder: Where files are written; whatever no output names is to be ignored.
+        shards: Number of shards that a bundle is spread over.
+        schema: Of the transformed features.
+    """
+
+    split: str
+    folder: str
+    shards: int
+    schema: schema_pb2.Schema
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[FeatureFile]:
+        write = beam.ParDo(_WriteDoFn(self.split, self.folder, self.shards, self.schema))
+        return batches | "Write" >> write.with_output_types(FeatureFile)
+
+
+class _WriteDoFn(beam.DoFn):
+    def __init__(self, split: str, folder: str, shards: int, schema: schema_pb2.Schema) -> None:
+        self._split = split
+        self._folder = folder
+        self._shards = shards
+        self._schema = schema
+
+    def setup(self) -> None:
+        self._encoder = RecordBatchToExamplesEncoder(self._schema)
+
+    def start_bundle(self) -> None:
+        self._files: dict[int, tuple[Path, tf.io.TFRecordWriter]] = {}
+        self._rows: dict[int, int] = {}
+
+    def process(self, batch: pa.RecordBatch) -> None:
+        ids = batch.column("id").flatten().to_pylist()
+        encoded = self._encoder.encode(batch)
+        for record_id, example in zip(ids, encoded, strict=True):
+            shard = zlib.crc32(record_id) % self._shards
+            if shard not in self._files:
+                path = Path(self._folder, f"{self._split}-{shard}-{uuid.uuid4().hex}")
+                self._files[shard] = path, tf.io.TFRecordWriter(str(path), _COMPRESSION)
+                self._rows[shard] = 0
+            self._files[shard][1].write(example)
+            self._rows[shard] += 1
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for shard, (path, writer) in sorted(self._files.items()):
+            writer.close()
+            file = FeatureFile(str(path), self._split, shard, self._rows[shard])
+            yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))

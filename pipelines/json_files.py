@@ -1,0 +1,41 @@
+"""Small results of a pipeline as JSON files."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+
+class WriteJson(beam.PTransform):
+    """A small PCollection -> one JSON list in a local file; dataclasses as objects."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def expand(self, values: beam.PCollection[Any]) -> beam.PCollection[None]:
+        return values | "ToList" >> beam.combiners.ToList() | "Write" >> beam.Map(self._write)
+
+    def _write(self, values: list[Any]) -> None:
+        write(self._path, [_plain(value) for value in values])
+
+
+def write(path: Path, value: Any) -> None:
+    """Writes one value, readable and with sorted keys."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Any:
+    """Reads what `write` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value

@@ -1,0 +1,57 @@
+"""Logging to stderr: ours from INFO, the libraries' from WARNING, without secrets."""
+
+import logging
+import re
+import sys
+
+from pipelines import failures
+
+OWN = ("pipelines", "model", "transforms")
+LIBRARIES = ("apache_beam", "tensorflow", "absl")
+
+SECRET_NAME = re.compile(r"secret|token(?!s\b|iz)|passw(?:or)?d|api[_-]?key", re.IGNORECASE)
+"""Finds the names of options and settings whose values are nobody's business."""
+
+_NAME = rf"""[\w.-]*(?:{SECRET_NAME.pattern})[\w.-]*"""
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,;}})\]]+)"""
+_SECRET_VALUE = re.compile(
+    rf"""({_NAME}["']?\s*=\s*|["']{_NAME}["']\s*:\s*|(?<![\w./-]){_NAME}:\s+){_VALUE}""",
+    re.IGNORECASE,
+)
+
+
+def masked(text: str) -> str:
+    """The text with `***` for each value that a secret-looking name introduces."""
+    return _SECRET_VALUE.sub(r"\1***", text)
+
+
+class MaskingFormatter(logging.Formatter):
+    """Masks the whole entry: its message, its arguments and its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+class _NotExplainedLater(logging.Filter):
+    """Beam logs the traceback of each failure; those that a line explains need none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or failures.explain(error) is None
+
+
+def configure(verbose: bool = False) -> None:
+    """Sends all logging of this process to stderr.
+
+    Args:
+        verbose: Ours from DEBUG and the libraries' from INFO.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_NotExplainedLater())
+    others = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=others, handlers=[handler], force=True)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(others)
+    for name in OWN:
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

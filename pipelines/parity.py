@@ -1,0 +1,208 @@
+"""Proof that training and scoring see the same: records taken through all ways, and compared."""
+
+import dataclasses
+import itertools
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import rich.console
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+
+from model import artefact
+from model.export import output_name
+from model.scorer import ScorerHandler, load_scorer
+from pipelines import json_files, options, preprocess, preprocessed, score, sinks, sources, units
+from pipelines.canonical_files import CanonicalFile
+from pipelines.config import ParityConfig
+from pipelines.differences import Difference, table
+from pipelines.feature_files import FeatureFile
+from pipelines.runs import RunFolder
+from transforms.analyzers import Analysis, KnownAnalyzers
+from transforms.canonicalize import Canonicalizer
+from transforms.errors import OptionsError
+from transforms.records import CanonicalRecord, Position, RawRecord
+
+Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
+
+
+def run(config: ParityConfig) -> bool:
+    """Compares the ways, prints a table, and says whether they agree.
+
+    (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
+    moments, up to TFRecords; (b) the SavedModel's two signatures; (c) the scoring pipeline, up to
+    its files. Features of (a) and scores of (c) are each compared with those of (b). The records
+    that are compared are held in memory.
+
+    Raises:
+        OptionsError: Where no record can be compared.
+    """
+    model = artefact.load(config.model)
+    raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
+    canonical = _canonical(model, raw)
+    if not canonical:
+        raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
+    scorer = load_scorer(config.model, model.model_digest)
+    with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
+        features = compare(
+            canonical,
+            _preprocessed(model, raw, Path(folder)),
+            lambda records: _rows(records, scorer.features(records)),
+            config.tolerance,
+        )
+        scores = compare(
+            canonical,
+            _scored(model, raw, Path(folder)),
+            lambda records: _rows(records, scorer.outputs(records)),
+            tolerance=0.0,
+        )
+    console = rich.console.Console()
+    console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
+    console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
+    return all(difference.passes for difference in (*features, *scores))
+
+
+def compare(
+    records: Mapping[str, CanonicalRecord],
+    rows: Iterable[Row],
+    serve: Callable[[Sequence[CanonicalRecord]], Iterable[Row]],
+    tolerance: float,
+) -> list[Difference]:
+    """Compares rows of a pipeline with what the SavedModel gives for the same records.
+
+    Args:
+        records: By id, what both were made from.
+        rows: Of the pipeline, in any order; all of `records`, each once.
+        serve: Gives the SavedModel's rows for at most `preprocess.BATCH_SIZE` records.
+        tolerance: For floats; everything else must be equal.
+    """
+    ids = Difference("id")
+    differences: dict[str, Difference] = {}
+    left = dict(records)
+    for batch in _batches(rows, preprocess.BATCH_SIZE):
+        known, asked = [], []
+        for record_id, values in batch:
+            record = left.pop(record_id, None)
+            ids.add(record_id, 0, 0 if record else 1)
+            if record:
+                known.append((record_id, values))
+                asked.append(record)
+        served = dict(serve(asked))
+        for record_id, values in known:
+            for name in sorted(values.keys() | served[record_id].keys()):
+                mine, theirs = values.get(name), served[record_id].get(name)
+                kind = np.asarray(mine).dtype.kind
+                allowed = tolerance if kind == "f" else 0.0
+                one = differences.setdefault(name, Difference(name, allowed))
+                one.add(record_id, mine, theirs)
+    for record_id in left:
+        ids.add(record_id, 0, 1)
+    return [ids, *(differences[name] for name in sorted(differences))]
+
+
+def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[RawRecord]:
+    """Each record once, as one unit of work."""
+    seen = set()
+    offsets = itertools.count()
+    for unit in units.plan(units.list_inputs(inputs)):
+        for record in sources.read(unit, model.spec.label_names):
+            if isinstance(record, RawRecord) and record.id not in seen:
+                seen.add(record.id)
+                position = Position(record.position.uri, next(offsets))
+                yield dataclasses.replace(record, position=position)
+
+
+def _canonical(model: artefact.Artefact, raw: Sequence[RawRecord]) -> dict[str, CanonicalRecord]:
+    canonicalizer = Canonicalizer(model.spec, check=True)
+    outcomes = (canonicalizer.canonical(record) for record in raw)
+    return {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
+
+
+def _rows(
+    records: Sequence[CanonicalRecord], arrays: Mapping[str, npt.NDArray[Any]]
+) -> Iterator[Row]:
+    for row, record in enumerate(records):
+        yield record.id, {name: _plain(array[row]) for name, array in arrays.items()}
+
+
+def _plain(value: Any) -> npt.NDArray[Any]:
+    """Bytes as numbers, so that a difference has a size; a set of strings as one string."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = b"\0".join(part for part in value if part)
+    return np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _preprocessed(
+    model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path
+) -> Iterator[Row]:
+    """Way (a): features as they stand in the training files."""
+    what = model.spec
+    analysis = Analysis.from_json((model.folder / artefact.ANALYSIS).read_text(encoding="utf-8"))
+    work = folder / "work"
+    work.mkdir()
+    with beam.Pipeline(options=options.beam_options()) as root:
+        records = root | beam.Create(raw, reshuffle=False)
+        none = root | "NoneRefused" >> beam.Create([])
+        read = sources.Read(records, none)
+        preprocess.define_canonical_pipeline(read, Canonicalizer(what, check=True), work)
+    files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
+    with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):
+        preprocess.define_feature_pipeline(
+            root, files, frozenset(), what, 1, folder, KnownAnalyzers(analysis)
+        )
+    transform = tft.TFTransformOutput(str(folder / preprocessed.TRANSFORM))
+    description = transform.transformed_feature_spec()
+    shards = [FeatureFile(**shard).path for shard in json_files.read(work / "shards.json")]
+    for batch in tf.data.TFRecordDataset(shards, "GZIP").batch(preprocess.BATCH_SIZE):
+        parsed = tf.io.parse_example(batch, description)
+        arrays = {
+            name: value.numpy()
+            for name, value in parsed.items()
+            if name != "id" and not name.startswith("label_")
+        }
+        for row, record_id in enumerate(parsed["id"].numpy()):
+            yield record_id.decode(), {name: _plain(array[row]) for name, array in arrays.items()}
+
+
+def _scored(model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path) -> Iterator[Row]:
+    """Way (c): scores as they stand in a run's files."""
+    run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
+    settings = score.run_settings(model, "parquet")
+    handler = ScorerHandler(str(model.folder))
+    with beam.Pipeline(options=options.beam_options()) as root:
+        records = root | beam.Create(raw, reshuffle=False)
+        counts = root | "Counts" >> beam.Create([(0, len(raw))])
+        scores = records | score.Score(Canonicalizer(model.spec, check=False), handler)
+        scores | score.CommitUnits(counts, run_folder, settings)
+    scored = sinks.read(run_folder.unit_scores(0))
+    for row in scored.to_pylist():
+        yield row["id"], _outputs(row, model)
+
+
+def _outputs(row: Mapping[str, Any], model: artefact.Artefact) -> dict[str, npt.NDArray[Any]]:
+    """A published row as the serving signature names and shapes it."""
+    outputs = {}
+    for task, classes in model.classes.items():
+        head = row[task]
+        labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
+        shares = dict(head["distribution"])
+        outputs |= {
+            output_name(task, "label"): _plain(b"\0".join(label.encode() for label in labels)),
+            output_name(task, "score"): np.float32(head["score"]),
+            output_name(task, "distribution"): np.array(
+                [shares[name] for name in classes], np.float32
+            ),
+        }
+    return outputs

@@ -1,0 +1,341 @@
+"""The first pipeline: records -> canonical media -> features, with the graph that made them."""
+
+import datetime
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
+from tfx_bsl.public import tfxio
+
+from pipelines import beam_metrics, json_files, options, preprocessed, sinks, sources, units
+from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
+from pipelines.config import PreprocessConfig
+from pipelines.feature_files import FeatureFile, WriteFeatures
+from transforms import digests, preprocessing, spec, splits, statistics
+from transforms.analyzers import Analysis, Analyzers
+from transforms.canonicalize import Canonicalize, Canonicalizer
+from transforms.errors import GateError, OptionsError
+from transforms.records import (
+    MODALITIES,
+    SPLITS,
+    CanonicalRecord,
+    Flaw,
+    Position,
+    Reason,
+    Rejected,
+)
+from transforms.spec import Spec, Split
+from transforms.version import VERSION
+
+BATCH_SIZE = 32
+_log = logging.getLogger(__name__)
+
+
+def run(config: PreprocessConfig) -> Path:
+    """Preprocesses records into `config.output`, all of it or nothing.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        OptionsError: A spec, input or output that cannot be used.
+        GateError: Too many rejected records, or nothing to learn from.
+    """
+    started = time.monotonic()
+    what = spec.load(config.spec)
+    inputs = units.list_inputs(config.inputs)
+    key = _key(what, inputs, config)
+    output = Path(config.output)
+    manifest_path = output / preprocessed.MANIFEST
+    if manifest_path.is_file():
+        if preprocessed.read(output).manifest["key"] == key:
+            _log.info("%s: already preprocessed from these records, nothing to do", output)
+            return manifest_path
+        raise OptionsError(
+            f"{output}: holds another preprocessing; remove it or choose another --output"
+        )
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")
+    staging = output.with_name(f"{output.name}.tmp-{os.getpid()}")
+    try:
+        (staging / "work").mkdir(parents=True)
+        manifest = _preprocess(what, inputs, config, staging)
+        manifest |= {"key": key, "seconds": round(time.monotonic() - started, 1)}
+        if not config.keep_canonical:
+            shutil.rmtree(staging / "work")
+        json_files.write(staging / preprocessed.MANIFEST, manifest)
+        if output.exists():
+            output.rmdir()
+        staging.rename(output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    counts = manifest["counts"]
+    _log.info("%s: %s", output, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    return manifest_path
+
+
+def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, work: Path) -> None:
+    """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
+
+    It leaves canonical files in `work`, and lists of them, of what was rejected and of the records
+    whose id an earlier one has.
+    """
+    what = canonicalizer.spec
+    canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
+    written = canonical.records | "WriteCanonical" >> WriteCanonical(what, str(work))
+    rejected = (read.rejected, canonical.rejected) | "Rejected" >> beam.Flatten()
+    later = (
+        written.places
+        | "ById" >> beam.GroupByKey()
+        | "LaterOfSameId" >> beam.FlatMapTuple(_later_of_same_id)
+    )
+    summary = (
+        canonical.records
+        | "WithSplit" >> beam.Map(_with_split, settings=what.split)
+        | "Statistics" >> beam.CombineGlobally(statistics.StatisticsFn(what))
+    )
+    for name, values in {
+        "files": written.files,
+        "rejected": rejected,
+        "later": later,
+        "statistics": summary,
+    }.items():
+        values | f"List{name.title()}" >> json_files.WriteJson(work / f"{name}.json")
+
+
+def define_feature_pipeline(
+    root: beam.Pipeline,
+    files: Sequence[CanonicalFile],
+    without: frozenset[tuple[str, int, int]],
+    what: Spec,
+    shards: int,
+    folder: Path,
+    analyzers: Analyzers | None = None,
+) -> None:
+    """Adds the second pass to `root`: analyze the training split, transform all; runs nothing.
+
+    It leaves the transform graph with its raw schema in `folder`, and shards of features and a list
+    of them in its work folder. With `analyzers` given nothing is analyzed.
+    """
+    work = folder / "work"
+    raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing.raw_feature_spec(what))
+    records = tfxio.TFExampleBeamRecord(
+        physical_format="tfrecord", telemetry_descriptors=["triad"], schema=raw_metadata.schema
+    )
+    adapter = records.TensorAdapterConfig()
+
+    def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
+        paths = tuple(file.path for file in files if file.split == split)
+        serialized = root | f"{label}Read" >> ReadCanonical(paths, without)
+        return serialized | f"{label}Batch" >> records.BeamSource(batch_size=BATCH_SIZE)
+
+    # Each pass reads the files anew: one PCollection for both would be kept in memory whole.
+    transform_fn = (batches("train", "Analyze"), adapter) | tft_beam.AnalyzeDataset(
+        preprocessing.preprocessing_fn(what, analyzers)
+    )
+    transform_folder = str(folder / preprocessed.TRANSFORM)
+    transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(transform_folder)
+    raw_metadata | "WriteRawMetadata" >> beam_metadata_io.WriteMetadata(
+        f"{transform_folder}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline=root
+    )
+    shown: list[beam.PCollection[FeatureFile]] = []
+    for split in _splits_of(files):
+        label = split.title()
+        (transformed, metadata) = ((batches(split, label), adapter), transform_fn) | (
+            f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)
+        )
+        features = transformed | f"{label}Features" >> beam.Keys()
+        shown.append(
+            features | f"{label}Write" >> WriteFeatures(split, str(work), shards, metadata.schema)
+        )
+    written = tuple(shown) | "Written" >> beam.Flatten()
+    written | "ListShards" >> json_files.WriteJson(work / "shards.json")
+
+
+def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
+    return splits.split_of(record.id, record.group, record.split, settings), record
+
+
+def _later_of_same_id(record_id: str, places: Iterable[Position]) -> Iterable[tuple[str, Position]]:
+    ordered = sorted(places, key=lambda place: (place.unit, place.offset))
+    return [(record_id, place) for place in ordered[1:]]
+
+
+def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
+    return [split for split in SPLITS if any(file.split == split for file in files)]
+
+
+def _preprocess(
+    what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig, staging: Path
+) -> dict[str, Any]:
+    """Both passes, the gates, and the manifest's contents."""
+    work = staging / "work"
+    beam_options = options.beam_options(config.runner, config.beam_args)
+    root = beam.Pipeline(options=beam_options)
+    canonicalizer = Canonicalizer(what, config.media_roots, check=True)
+    planned = root | "Units" >> beam.Create(units.plan(inputs), reshuffle=False)
+    read = planned | "Read" >> sources.ReadRecords(what.label_names)
+    define_canonical_pipeline(read, canonicalizer, work)
+    result = root.run()
+    result.wait_until_finish()
+    counters = beam_metrics.counters(result)
+
+    files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
+    rejected = _rejected(work)
+    kept = sum(file.rows for file in files) - sum(r.reason == Reason.DUPLICATE_ID for r in rejected)
+    _check_rejected(counters, kept, rejected, config.rejected_limit)
+    if "train" not in _splits_of(files):
+        raise GateError(
+            f"{', '.join(config.inputs)}: no record is in the train split; "
+            "add records or change the spec's split"
+        )
+    _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
+
+    without = frozenset(
+        (r.id, r.position.unit, r.position.offset)
+        for r in rejected
+        if r.reason == Reason.DUPLICATE_ID
+    )
+    with beam.Pipeline(options=beam_options) as root, tft_beam.Context(temp_dir=str(work / "tft")):
+        define_feature_pipeline(root, files, without, what, config.shards, staging)
+    shards = _place_shards(staging)
+    analysis = Analysis.of_transform_output(
+        staging / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
+    )
+    (staging / preprocessed.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
+    json_files.write(staging / preprocessed.STATISTICS, json_files.read(work / "statistics.json"))
+    rejected_path = staging / preprocessed.REJECTED
+    rejected_path.parent.mkdir()
+    sinks.write(sinks.rejected_table(rejected, VERSION), str(rejected_path), "parquet")
+    return {
+        "triad": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "spec": json.loads(what.to_json()),
+        "spec_digest": what.digest(),
+        "transform_digest": digests.transform_digest(what, analysis),
+        "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs],
+        "counts": {
+            "read": kept + len(rejected),
+            **{split: sum(s["rows"] for s in shards[split]) for split in SPLITS},
+            "rejected": len(rejected),
+        },
+        "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
+        "issues": _issues(counters),
+        "classes": _classes(what, analysis),
+        "vocabulary_size": _vocabulary_size(what, analysis),
+        "splits": shards,
+    }
+
+
+def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
+    """Equal keys mean equal results: the same records, features, splits and code."""
+    parts = {
+        "features": what.features_json(),
+        "split": what.split.model_dump(),
+        "inputs": [[file.uri, file.size, file.version] for file in inputs],
+        "shards": config.shards,
+        "triad": VERSION,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _rejected(work: Path) -> list[Rejected]:
+    """All rejected records in the order of the input, the later ones of one id among them."""
+    rejected = [
+        Rejected(**{**value, "position": Position(**value["position"])})
+        for value in json_files.read(work / "rejected.json")
+    ]
+    for record_id, place in json_files.read(work / "later.json"):
+        rejected.append(
+            Rejected(
+                record_id,
+                Position(**place),
+                stage="canonicalize",
+                reason=Reason.DUPLICATE_ID,
+                detail="an earlier record has this id",
+            )
+        )
+    return sorted(rejected, key=lambda r: (r.position.unit, r.position.offset))
+
+
+def _check_rejected(
+    counters: dict[str, int], kept: int, rejected: Sequence[Rejected], limit: float
+) -> None:
+    total = kept + len(rejected)
+    read = counters.get("ReadRecords.records_read", 0) + counters.get(
+        "ReadRecords.records_rejected", 0
+    )
+    if read != total:
+        raise GateError(
+            f"{read} records were read, but {kept} kept and {len(rejected)} rejected; "
+            "nothing is written; please report this defect"
+        )
+    if len(rejected) > limit * total:
+        reason, count = Counter(str(r.reason) for r in rejected).most_common(1)[0]
+        raise GateError(
+            f"{len(rejected)} of {total} records are rejected, over the limit of {limit:.1%} "
+            f"({count} as {reason}); mend the input or raise --rejected-limit"
+        )
+
+
+def _place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
+    """Gives complete shards their names, and lists them by split with rows and digests."""
+    shards = [FeatureFile(**shard) for shard in json_files.read(staging / "work" / "shards.json")]
+    placed: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        mine = sorted((s for s in shards if s.split == split), key=lambda s: (s.shard, s.path))
+        for index, shard in enumerate(mine):
+            path = staging / split / f"part-{index:05d}-of-{len(mine):05d}.tfrecord.gz"
+            path.parent.mkdir(exist_ok=True)
+            Path(shard.path).rename(path)
+            placed[split].append(
+                {
+                    "path": str(path.relative_to(staging)),
+                    "rows": shard.rows,
+                    "bytes": path.stat().st_size,
+                    "sha256": digests.file_digest(path),
+                }
+            )
+    return placed
+
+
+def _issues(counters: dict[str, int]) -> dict[str, int]:
+    """How often each kind of flaw cost a medium."""
+    found = {
+        f"{modality}: {flaw}": counters.get(f"Canonicalize.{modality}_{flaw}", 0)
+        for modality in MODALITIES
+        for flaw in Flaw
+    }
+    return {issue: count for issue, count in found.items() if count}
+
+
+def _classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
+    classes = {
+        task: list(analysis.vocabularies[preprocessing.label_vocabulary(task)])
+        for task in what.tasks
+    }
+    for task, names in classes.items():
+        if not names:
+            raise GateError(
+                f"task {task}: no record of the train split has the label "
+                f"{what.tasks[task].label!r}; mend the records or the spec"
+            )
+    return classes
+
+
+def _vocabulary_size(what: Spec, analysis: Analysis) -> int:
+    if what.modalities.text is None:
+        return 0
+    return preprocessing.FIRST_TOKEN + len(analysis.vocabularies[preprocessing.TEXT_VOCABULARY])

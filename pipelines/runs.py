@@ -1,0 +1,257 @@
+"""Run folders: where a scoring run keeps what, and the manifests that say what is there."""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from pipelines import sinks
+from transforms.errors import OptionsError
+
+RUN_ID = re.compile(r"[0-9a-f]{24}")
+
+Schema = tuple[Mapping[str, str], ...]
+"""Columns in their order: `name`, `type` and, for passthrough columns, `kind`."""
+
+_Content = bytes  # a field of that name hides the type
+
+
+def run_id(
+    date: str,
+    inputs: Iterable[tuple[str, int, str]],
+    model_digest: str,
+    transform_digest: str,
+    code_version: str,
+    options: Mapping[str, str],
+) -> str:
+    """Names a run by everything that decides what it publishes: 24 hexadecimal digits.
+
+    Args:
+        date: ISO date that the scores are for.
+        inputs: URI, size in bytes and version of each input file, in any order.
+        model_digest: Of the model.
+        transform_digest: Of the feature graph inside it.
+        code_version: Of this software.
+        options: Whatever else changes the output: its format, how the inputs are cut into units.
+    """
+    whole = {
+        "date": date,
+        "inputs": sorted(list(one) for one in inputs),
+        "model_digest": model_digest,
+        "transform_digest": transform_digest,
+        "code_version": code_version,
+        "options": dict(options),
+    }
+    text = json.dumps(whole, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, and the paths in it.
+
+    Attributes:
+        output: Local folder or `gs://` prefix that holds all dates.
+        date: As `2026-11-24`.
+        run_id: See `run_id`.
+    """
+
+    output: str
+    date: str
+    run_id: str
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise OptionsError("--output: an empty path; name a folder")
+        check_date(self.date)
+        if not RUN_ID.fullmatch(self.run_id):
+            raise ValueError(f"a run id has 24 hexadecimal digits, got {self.run_id!r}")
+
+    @property
+    def date_folder(self) -> str:
+        return date_folder(self.output, self.date)
+
+    @property
+    def folder(self) -> str:
+        return f"{self.date_folder}/run={self.run_id}"
+
+    @property
+    def manifest(self) -> str:
+        return f"{self.folder}/manifest.json"
+
+    @property
+    def units(self) -> str:
+        """Folder of the units' manifests and, until the run is published, of their tables."""
+        return f"{self.folder}/units"
+
+    def unit_manifest(self, unit: int) -> str:
+        return f"{self.units}/{unit:05d}.json"
+
+    def unit_scores(self, unit: int) -> str:
+        return f"{self.units}/{unit:05d}.scores.parquet"
+
+    def unit_rejected(self, unit: int) -> str:
+        return f"{self.units}/{unit:05d}.rejected.parquet"
+
+    def path(self, relative: str) -> str:
+        """The full path of a file that a manifest lists."""
+        return f"{self.folder}/{relative}"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """What each row and each file of a run has in common.
+
+    Attributes:
+        classes: By task, in the order of the columns.
+        multi_label: The tasks whose label is a list.
+        model_digest: Stands in each row.
+        transform_digest: Stands in each row.
+        code_version: Stands in each rejected row.
+        format: Of the published files.
+    """
+
+    classes: Mapping[str, tuple[str, ...]]
+    multi_label: frozenset[str]
+    model_digest: str
+    transform_digest: str
+    code_version: str
+    format: sinks.Format = "parquet"
+
+
+@dataclasses.dataclass(frozen=True)
+class PartFile:
+    """One file of a run; `path` is relative to the run folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str, rows: int, content: _Content) -> Self:
+        return cls(path, rows, len(content), hashlib.sha256(content).hexdigest())
+
+    def holds(self, content: _Content | None) -> bool:
+        """Whether this is the content of the file."""
+        return (
+            content is not None
+            and len(content) == self.bytes
+            and hashlib.sha256(content).hexdigest() == self.sha256
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitManifest:
+    """What a complete unit of work holds: `read` is `scored` and `rejected` together."""
+
+    unit: int
+    read: int
+    scored: int
+    rejected: int
+    reasons: Mapping[str, int]
+    scores_file: PartFile
+    rejected_file: PartFile
+    schema: Schema
+
+    def to_json(self) -> bytes:
+        return _json(self)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self | None:
+        """None where the content is no unit manifest: the unit is not complete then."""
+        try:
+            fields = json.loads(content)
+            fields["scores_file"] = PartFile(**fields["scores_file"])
+            fields["rejected_file"] = PartFile(**fields["rejected_file"])
+            fields["schema"] = tuple(fields["schema"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a run publishes.
+
+    Attributes:
+        run_id: Names the run folder.
+        date: That the scores are for.
+        created: UTC, ISO 8601.
+        format: Of the files: `parquet` or `jsonl`.
+        units: Number of units of work, each with one part of scores and one of rejected records.
+        counts: `read`, `scored` and `rejected` records.
+        reasons: Rejected records by reason.
+        issues: Media not used, by modality and flaw.
+        files: Parts of scores in order, then parts of rejected records.
+        schema: Columns of the scores.
+        classes: By task.
+        digests: `model` and `transform`.
+        code_version: Of this software.
+        about: What the caller adds.
+    """
+
+    run_id: str
+    date: str
+    created: str
+    format: sinks.Format
+    units: int
+    counts: Mapping[str, int]
+    reasons: Mapping[str, int]
+    issues: Mapping[str, int]
+    files: tuple[PartFile, ...]
+    schema: Schema
+    classes: Mapping[str, tuple[str, ...]]
+    digests: Mapping[str, str]
+    code_version: str
+    about: Mapping[str, Any]
+
+    @property
+    def scores(self) -> tuple[PartFile, ...]:
+        return tuple(file for file in self.files if file.path.startswith("scores/"))
+
+    @property
+    def rejected(self) -> tuple[PartFile, ...]:
+        return tuple(file for file in self.files if file.path.startswith("rejected/"))
+
+    def to_json(self) -> bytes:
+        return _json(self)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self | None:
+        """None where the content is no manifest."""
+        try:
+            fields = json.loads(content)
+            fields["files"] = tuple(PartFile(**file) for file in fields["files"])
+            fields["schema"] = tuple(fields["schema"])
+            fields["classes"] = {t: tuple(names) for t, names in fields["classes"].items()}
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def date_folder(output: str, date: str) -> str:
+    """The folder of all runs of a date."""
+    return f"{output.rstrip('/')}/dt={date}"
+
+
+def check_date(date: str) -> None:
+    """Refuses whatever is no ISO date: it becomes the name of a folder.
+
+    Raises:
+        OptionsError: Naming the value.
+    """
+    try:
+        valid = datetime.date.fromisoformat(date).isoformat() == date
+    except ValueError:
+        valid = False
+    if not valid:
+        raise OptionsError(f"--date: {date!r} is no date; write it as 2026-11-24")
+
+
+def _json(manifest: UnitManifest | Manifest) -> bytes:
+    text = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False)
+    return f"{text}\n".encode()

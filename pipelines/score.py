@@ -1,0 +1,209 @@
+"""The second pipeline: records -> canonical media -> SavedModel -> scores, published whole."""
+
+import functools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from model import artefact
+from model.scorer import Outcome, ScorerHandler
+from pipelines import options, publish, sinks, sources, units
+from pipelines.config import ScoreConfig
+from pipelines.runs import RunFolder, RunSettings
+from transforms.canonicalize import Canonicalize, Canonicalizer
+from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
+from transforms.version import VERSION
+
+REJECTED = "rejected"
+_log = logging.getLogger(__name__)
+
+
+class Published(NamedTuple):
+    manifest_uri: str
+
+
+class Scores(NamedTuple):
+    scored: beam.PCollection[Scored]
+    rejected: beam.PCollection[Rejected]
+
+
+class Score(beam.PTransform):
+    """Raw records -> `.scored` and `.rejected`; every record is in exactly one of them.
+
+    It knows no source, no sink and no runner: batch and stream use it alike.
+
+    Args:
+        canonicalizer: Makes records canonical. It need not check media: the model's batches do.
+        handler: Gives one `Scored` or `Rejected` for each canonical record.
+    """
+
+    def __init__(
+        self,
+        canonicalizer: Canonicalizer,
+        handler: ModelHandler[CanonicalRecord, Outcome, Any],
+    ) -> None:
+        super().__init__()
+        self._canonicalizer = canonicalizer
+        self._handler = handler
+
+    def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
+        canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
+        outcomes = canonical.records | "RunInference" >> RunInference(self._handler)
+        part = beam.ParDo(_PartDoFn()).with_output_types(Scored)
+        parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
+        rejected = (canonical.rejected, parted[REJECTED]) | "Rejected" >> beam.Flatten()
+        return Scores(parted["scored"], rejected)
+
+
+class _PartDoFn(beam.DoFn):
+    def __init__(self) -> None:
+        self._scored = Metrics.counter(Score, "records_scored")
+        self._rejected = Metrics.counter(Score, "records_rejected")
+
+    def process(self, outcome: Outcome) -> Iterator[Scored | beam.pvalue.TaggedOutput]:
+        if isinstance(outcome, Rejected):
+            self._rejected.inc()
+            yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+        else:
+            self._scored.inc()
+            yield outcome
+
+
+def define_pipeline(
+    root: beam.Pipeline,
+    planned: Sequence[units.Unit],
+    labels: Sequence[str],
+    score: Score,
+    run: RunFolder,
+    settings: RunSettings,
+) -> None:
+    """Adds read, score and commit to `root`; runs nothing.
+
+    Args:
+        root: Where to add.
+        planned: The units of work.
+        labels: Names of columns that are labels: they do not pass through.
+        score: Scores records.
+        run: Where units are committed.
+        settings: What all rows of the run have in common.
+    """
+    planned_units = root | "Units" >> beam.Create(planned, reshuffle=False)
+    read = planned_units | "Read" >> sources.ReadRecords(labels)
+    ones = (
+        planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
+        read.records | "OneRecord" >> beam.Map(lambda record: (record.position.unit, 1)),
+        read.rejected | "OneRefused" >> beam.Map(lambda record: (record.position.unit, 1)),
+    )
+    counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
+    scores = read.records | "Score" >> score
+    rejected = (read.rejected, scores.rejected) | "AllRejected" >> beam.Flatten()
+    Scores(scores.scored, rejected) | "Commit" >> CommitUnits(counts, run, settings)
+
+
+class CommitUnits(beam.PTransform):
+    """Scored and rejected records -> files, one commit a unit of work.
+
+    They meet by unit, in a shuffle that no medium crosses.
+
+    Args:
+        counts: By unit, how many records were read.
+        run: Where units are committed.
+        settings: What all rows of the run have in common.
+    """
+
+    def __init__(
+        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: RunSettings
+    ) -> None:
+        super().__init__()
+        self._counts = counts
+        self._run = run
+        self._settings = settings
+
+    def expand(self, scores: Scores) -> beam.PCollection[None]:
+        run, settings = self._run, self._settings
+        by_unit = {
+            "scored": scores.scored | "ScoredByUnit" >> beam.Map(_by_unit),
+            "rejected": scores.rejected | "RejectedByUnit" >> beam.Map(_by_unit),
+            "read": self._counts,
+        }
+        return (
+            by_unit
+            | "Meet" >> beam.CoGroupByKey()
+            | "Write" >> beam.MapTuple(functools.partial(_commit, run=run, settings=settings))
+        )
+
+
+def run(config: ScoreConfig) -> Published:
+    """Scores records and publishes them for `config.date`, whole or not at all.
+
+    On the local runner each unit of work is a pipeline of its own: memory does not grow with the
+    corpus, and a run that was killed goes on with the units that are missing.
+
+    Raises:
+        OptionsError: A model or input that cannot be used.
+        GateError: A gate refuses the model or the scores.
+        LostRaceError: Another run was published for the date meanwhile.
+    """
+    model = artefact.load(config.model)
+    inputs = units.list_inputs(config.inputs)
+    settings = run_settings(model, config.format)
+    run_folder = RunFolder(config.output, config.date, _run_id(config, inputs, settings))
+    if publish.published(run_folder):
+        _log.info("%s: already published, nothing to do", run_folder.folder)
+        return Published(run_folder.manifest)
+    start = publish.begin(run_folder)
+    planned = units.plan(inputs, unit_records=config.unit_records)
+    missing = [unit for unit in planned if unit.index not in start.complete]
+    _log.info("%s: %d of %d units to score", run_folder.folder, len(missing), len(planned))
+    beam_options = options.beam_options(config.runner, config.beam_args)
+    score = Score(
+        Canonicalizer(model.spec, config.media_roots, check=False), ScorerHandler(config.model)
+    )
+    for unit in missing:
+        with beam.Pipeline(options=beam_options) as root:
+            define_pipeline(root, [unit], model.spec.label_names, score, run_folder, settings)
+    about = {"model": dict(model.about["digests"]), "versions": dict(model.about["versions"])}
+    sealed = publish.seal(
+        run_folder, len(planned), settings, publish.Gates(config.rejected_limit), about
+    )
+    publish.publish(run_folder, start.current)
+    _log.info("%s: published %s", run_folder.folder, sealed.counts)
+    return Published(run_folder.manifest)
+
+
+def run_settings(model: artefact.Artefact, format: sinks.Format) -> RunSettings:
+    """What all rows of a run of this model have in common."""
+    return RunSettings(
+        classes=model.classes,
+        multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
+        model_digest=model.model_digest,
+        transform_digest=model.transform_digest,
+        code_version=VERSION,
+        format=format,
+    )
+
+
+def _run_id(config: ScoreConfig, inputs: Sequence[units.InputFile], settings: RunSettings) -> str:
+    return publish.run_id(
+        config.date,
+        [(file.uri, file.size, file.version) for file in inputs],
+        settings.model_digest,
+        settings.transform_digest,
+        settings.code_version,
+        {"format": config.format, "unit_records": str(config.unit_records)},
+    )
+
+
+def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:
+    return record.position.unit, record
+
+
+def _commit(
+    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: RunSettings
+) -> None:
+    scored, rejected = list(met["scored"]), list(met["rejected"])
+    publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)

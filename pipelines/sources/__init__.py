@@ -1,0 +1,78 @@
+"""Sources: JSON lines, CSV, Parquet and TFRecord files -> raw records."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.typehints.decorators import no_annotations
+
+from pipelines import units
+from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
+from pipelines.units import Unit
+from transforms.records import RawRecord, Rejected
+
+REJECTED = "rejected"
+
+_READERS = {
+    ".jsonl": jsonl.read,
+    ".csv": csv_rows.read,
+    ".parquet": parquet.read,
+    ".tfrecord": tfrecord.read,
+}
+
+
+class Read(NamedTuple):
+    records: beam.PCollection[RawRecord]
+    rejected: beam.PCollection[Rejected]
+
+
+def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
+    """Reads the records of a unit, in the order of the file, one at a time.
+
+    Each line or row is either a record or rejected. A medium that its source cannot give is a
+    `BrokenMedium`; the record goes on.
+
+    Args:
+        unit: From `units.plan`.
+        labels: The label names that the spec's tasks read: where a record has no mapping `labels`,
+            fields of these names, and any `labels.<name>`, are labels.
+
+    Raises:
+        OptionsError: Where a file cannot be read to its end without losing records.
+        StorageError: Where a file cannot be opened, or changed since the plan.
+    """
+    return _READERS[units.suffix(unit.uri).removesuffix(".gz")](unit, labels)
+
+
+@dataclasses.dataclass
+class ReadRecords(beam.PTransform):
+    """Units -> `.records` and `.rejected`; each line or row is in exactly one of them.
+
+    Args:
+        labels: See `read`.
+    """
+
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @no_annotations  # Beam warns of each that it cannot use
+    def expand(self, work: beam.PCollection[Unit]) -> Read:
+        read_units = beam.FlatMap(self._read).with_output_types(RawRecord)
+        outputs = work | "ReadUnits" >> read_units.with_outputs(REJECTED, main="records")
+        return Read(outputs["records"], outputs[REJECTED])
+
+    @no_annotations
+    def _read(self, unit: Unit) -> Iterator[RawRecord | beam.pvalue.TaggedOutput]:
+        records_read = Metrics.counter(ReadRecords, "records_read")
+        records_rejected = Metrics.counter(ReadRecords, "records_rejected")
+        for outcome in read(unit, self.labels):
+            if isinstance(outcome, Rejected):
+                records_rejected.inc()
+                yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+            else:
+                records_read.inc()
+                yield outcome

@@ -1,0 +1,281 @@
+"""Fields of a line or row -> a raw record: one set of rules for every format."""
+
+import binascii
+import collections
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from transforms.errors import OptionsError
+from transforms.records import (
+    MODALITIES,
+    SPLITS,
+    BrokenMedium,
+    Medium,
+    Position,
+    RawRecord,
+    Reason,
+    Rejected,
+    Uri,
+)
+
+LONGEST_ID = 512
+"""In bytes of UTF-8."""
+
+LABEL_PREFIX = "labels."
+
+RESERVED = frozenset({"id", *MODALITIES, "group", "split"})
+"""Fields that are never labels, whatever the labels are called."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class RefusedRecordError(ValueError):
+    """A line or row that is not a record; the text holds no payload."""
+
+    def __init__(self, reason: Reason, detail: str, record_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.record_id = record_id
+
+
+def rejected(error: RefusedRecordError, position: Position, digest: str) -> Rejected:
+    """What becomes of a refused line or row; `digest` is the SHA-256 of its bytes."""
+    return Rejected(
+        id=error.record_id or str(position),
+        position=position,
+        stage="read",
+        reason=error.reason,
+        detail=error.detail,
+        payload_digest=digest,
+    )
+
+
+def assemble(
+    row: dict[str, Any], position: Position, labels: Collection[str], doubtful: bool = False
+) -> RawRecord:
+    """Makes a record of named fields; `row` is used up.
+
+    Without a mapping `labels`, each field named in `labels`, and each `labels.<name>`, is a label.
+    What is left over passes through.
+
+    Args:
+        row: Values as Python has them. Strings may hold lone surrogates: bytes that were not UTF-8
+            (`surrogateescape`), or JSON escapes. They break a medium, and refuse a record when
+            they are elsewhere.
+        position: Where the row is.
+        labels: The label names that the spec's tasks read.
+        doubtful: Whether a string may hold lone surrogates.
+
+    Raises:
+        RefusedRecordError: With the record's id, where that is known.
+    """
+    record_id = identifier(row.pop("id", None))
+    image = _medium(row.pop("image", None))
+    audio = _medium(row.pop("audio", None))
+    text = _text(row.pop("text", None))
+    try:
+        group = _group(row.pop("group", None))
+        split = _split(row.pop("split", None))
+        values = _labels(row, labels)
+        if doubtful:
+            _check_unicode([group, values, row])
+    except RefusedRecordError as error:
+        error.record_id = record_id
+        raise
+    return RawRecord(record_id, position, image, audio, text, group, split, values, row)
+
+
+def check_columns(uri: str, columns: Sequence[str]) -> None:
+    """Refuses a table without a column `id`, or with two columns of one name.
+
+    Raises:
+        OptionsError: Naming the file and the columns.
+    """
+    twice = [name for name, count in collections.Counter(columns).items() if count > 1]
+    if twice:
+        raise OptionsError(f"{uri}: column {twice[0]!r} stands twice; rename one of them")
+    if "id" not in columns:
+        found = ", ".join(columns[:12])
+        raise OptionsError(f"{uri}: no column is named id, found: {found}; name one of them id")
+
+
+def is_label(name: str, labels: Collection[str]) -> bool:
+    """Whether a column is a label of its own."""
+    return name.startswith(LABEL_PREFIX) or (name in labels and name not in RESERVED)
+
+
+def is_unicode(value: str) -> bool:
+    """Whether a string holds no lone surrogate."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def identifier(value: Any) -> str:
+    """The id of a record: a string as it is, a whole number in decimal.
+
+    Raises:
+        RefusedRecordError: Where it is of another type, empty, longer than `LONGEST_ID`, or holds
+            control characters or lone surrogates.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None:
+        raise RefusedRecordError(Reason.INVALID_ID, "the id is missing")
+    if not isinstance(value, str):
+        raise RefusedRecordError(
+            Reason.INVALID_ID, f"the id is {_kind(value)}, not a string or a whole number"
+        )
+    if not value:
+        raise RefusedRecordError(Reason.INVALID_ID, "the id is empty")
+    if not is_unicode(value):
+        raise RefusedRecordError(Reason.INVALID_ID, "the id is not UTF-8")
+    if len(value.encode()) > LONGEST_ID:
+        raise RefusedRecordError(Reason.INVALID_ID, f"the id is longer than {LONGEST_ID} bytes")
+    if not value.isprintable() and _CONTROL.search(value):
+        raise RefusedRecordError(Reason.INVALID_ID, "the id holds control characters")
+    return value
+
+
+def _medium(value: Any) -> Medium | None:
+    """A picture or sound: a string is where it is, or the bytes themselves as `data:`."""
+    if value is None or value == "" or value == b"":
+        return None
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return _data(value) if value[:5].lower() == "data:" else _uri(value)
+    return _described(value)
+
+
+def _text(value: Any) -> Medium | None:
+    """A text: a string is the text itself."""
+    if value is None or value == "" or value == b"":
+        return None
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return _text_bytes(value)
+    return _described(value)
+
+
+def _text_bytes(value: str) -> bytes:
+    """UTF-8, or bytes that are none where the string holds a lone surrogate."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        pass
+    try:
+        stored = value.encode(errors="surrogateescape")
+        stored.decode()
+    except UnicodeDecodeError:
+        return stored  # the bytes as the file has them
+    except UnicodeEncodeError:
+        pass
+    return value.encode(errors="surrogatepass")
+
+
+def _described(value: Any) -> Medium | None:
+    """A medium as an object: `base64` or `bytes` hold it, `uri` or `path` say where it is."""
+    if not isinstance(value, Mapping):
+        return BrokenMedium(f"{_kind(value)} where a medium should be")
+    given = {key: part for key, part in value.items() if part not in (None, "", b"")}
+    unknown = value.keys() - {"base64", "bytes", "uri", "path"}
+    if unknown or not value:
+        return BrokenMedium("an object without base64, bytes, uri or path, or with more than that")
+    if isinstance(stored := given.get("bytes"), bytes):
+        return stored
+    if isinstance(encoded := given.get("base64"), str):
+        return _base64(encoded)
+    for key in ("uri", "path"):
+        if isinstance(place := given.get(key), str):
+            return _uri(place)
+    return BrokenMedium("an object whose values are of the wrong type") if given else None
+
+
+def _uri(value: str) -> Medium:
+    return Uri(value) if is_unicode(value) else BrokenMedium("a URI that is not UTF-8")
+
+
+def _data(uri: str) -> Medium | None:
+    head, comma, encoded = uri.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        return BrokenMedium("a data: URI that is not base64")
+    return _base64(encoded)
+
+
+def _base64(encoded: str) -> Medium | None:
+    try:
+        content = encoded.encode("ascii")
+        if any(space in content for space in b" \r\n\t"):  # some writers wrap lines
+            content = b"".join(content.split())
+        return binascii.a2b_base64(content, strict_mode=True) or None
+    except ValueError:  # of which both errors that can come are
+        return BrokenMedium("bad base64")
+
+
+def _group(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise RefusedRecordError(Reason.UNPARSABLE, f"group is {_kind(value)}, not a single value")
+
+
+def _split(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if value in SPLITS:
+        return str(value)
+    raise RefusedRecordError(Reason.UNPARSABLE, f"split is none of {', '.join(SPLITS)}")
+
+
+def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    given = row.get("labels")
+    if isinstance(given, Mapping):
+        del row["labels"]
+        return given
+    if given is not None and "labels" not in names:
+        raise RefusedRecordError(Reason.UNPARSABLE, f"labels is {_kind(given)}, not a mapping")
+    found = {
+        key.removeprefix(LABEL_PREFIX): row.pop(key)
+        for key in [key for key in row if key.startswith(LABEL_PREFIX)]
+    }
+    for name in names:
+        if name not in found and name in row:
+            found[name] = row.pop(name)
+    row.pop("labels", None)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _check_unicode(value: Any) -> None:
+    if not is_unicode(json.dumps(value, ensure_ascii=False, default=str)):
+        raise RefusedRecordError(
+            Reason.UNPARSABLE, "a field other than a medium is not Unicode text"
+        )
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in the words of JSON, without the value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, bytes):
+        return "bytes"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"

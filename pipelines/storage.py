@@ -1,0 +1,168 @@
+"""The few file operations that publishing needs, on local folders and on Google Cloud Storage.
+
+A path is local or begins with `gs://`. Whatever appears under a path appears whole: content goes to
+a temporary file beside it, reaches the disk, and is renamed. Every function raises `StorageError`
+with one line that names the path, the reason and what to do.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Protocol
+
+from pipelines import cloud_storage, local_storage
+from transforms.errors import StorageError
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space or choose another place, then run again",
+    errno.EDQUOT: "free some space or choose another place, then run again",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), then run again",
+    errno.EACCES: "give this user the right to it or choose another place",
+    errno.EPERM: "give this user the right to it or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOTDIR: "a part of the path is a file; choose another place",
+    errno.EEXIST: "a part of the path is a file; choose another place",
+    errno.EISDIR: "a folder is where a file belongs; remove it or choose another place",
+    errno.ENOENT: "restore it, or remove its folder and run again",
+}
+
+
+class _Storage(Protocol):
+    def read(self, path: str) -> bytes | None: ...
+    def put(self, path: str, content: bytes) -> None: ...
+    def write_new(self, path: str, content: bytes) -> bool: ...
+    def replace(self, path: str, content: bytes, expected: bytes | None) -> bool: ...
+    def upload(self, local: str, path: str) -> None: ...
+    def exists(self, path: str) -> bool: ...
+    def names(self, folder: str) -> tuple[list[str], list[str]]: ...
+    def delete(self, path: str) -> None: ...
+    def delete_tree(self, folder: str) -> None: ...
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file."""
+    with _explained(path):
+        return _storage(path).exists(path)
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file that must be there."""
+    content = read_if_there(path)
+    if content is None:
+        raise StorageError(f"{path}: no such file; {_REMEDIES[errno.ENOENT]}")
+    return content
+
+
+def read_if_there(path: str) -> bytes | None:
+    """The content of a file, or None where there is none."""
+    with _explained(path):
+        return _storage(path).read(path)
+
+
+def put(path: str, content: bytes) -> None:
+    """Writes a file, or replaces the one that is there."""
+    with _explained(path):
+        _storage(path).put(path, content)
+
+
+def write_new(path: str, content: bytes) -> bool:
+    """Writes a file unless there is one already.
+
+    Returns:
+        False where there was one: it is unchanged.
+    """
+    with _explained(path):
+        return _storage(path).write_new(path, content)
+
+
+def replace(path: str, content: bytes, expected: bytes | None) -> bool:
+    """Writes a file only if it still holds `expected`; None means that there is none yet.
+
+    Of several callers at the same time, in whatever processes, one at most succeeds.
+
+    Returns:
+        False where the file holds something else: it is unchanged.
+    """
+    with _explained(path):
+        return _storage(path).replace(path, content, expected)
+
+
+def upload(local: str, path: str) -> None:
+    """Copies a local file to `path`, or replaces what is there."""
+    with _explained(path):
+        _storage(path).upload(local, path)
+
+
+def list_files(folder: str) -> list[str]:
+    """Paths of the files that lie in a folder itself, sorted; none where there is no folder."""
+    with _explained(folder):
+        return [_join(folder, name) for name in sorted(_storage(folder).names(folder)[0])]
+
+
+def list_folders(folder: str) -> list[str]:
+    """Paths of the folders that lie in a folder itself, sorted; none where there is no folder."""
+    with _explained(folder):
+        return [_join(folder, name) for name in sorted(_storage(folder).names(folder)[1])]
+
+
+def delete(path: str) -> None:
+    """Removes a file, if it is there."""
+    with _explained(path):
+        _storage(path).delete(path)
+
+
+def delete_tree(folder: str) -> None:
+    """Removes a folder and all it holds, if it is there."""
+    with _explained(folder):
+        _storage(folder).delete_tree(folder)
+
+
+def remove_stale(folder: str) -> None:
+    """Removes the temporary files that killed processes left in a folder and below it.
+
+    Those of living processes stay: a process holds a lock on its temporary file.
+    """
+    if _in_cloud(folder):
+        return  # an object is there whole or not at all
+    with _explained(folder):
+        local_storage.remove_stale(folder)
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Holds the lock of a local folder; others wait. On Cloud Storage it does nothing."""
+    if _in_cloud(folder):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        with _explained(folder):
+            stack.enter_context(local_storage.folder_lock(folder))
+        yield
+
+
+def _storage(path: str) -> _Storage:
+    return cloud_storage.CloudStorage() if _in_cloud(path) else local_storage.LocalStorage()
+
+
+def _in_cloud(path: str) -> bool:
+    return path.startswith(cloud_storage.SCHEME)
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}"
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    failures = cloud_storage.failures() if _in_cloud(path) else (OSError,)
+    try:
+        yield
+    except failures as error:
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if isinstance(code, int) else " ".join(str(error).split())
+        remedy = _REMEDIES.get(code or 0, "see to the cause, then run again")
+        place = str(getattr(error, "filename", None) or path)
+        same = place == path or local_storage.TEMPORARY.search(place)
+        where = path if same else f"{path} ({place})"
+        raise StorageError(f"{where}: {reason[:1].lower()}{reason[1:]}; {remedy}") from error

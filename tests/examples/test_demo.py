@@ -1,0 +1,97 @@
+"""The demo prints what it runs, falls back to generated records, and stops where a command does."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from examples import demo
+from model import evaluation
+from tests import scores
+from transforms.spec import Task
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), highlight=False, soft_wrap=True)
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the builders, where the demo may write."""
+    (tmp_path / "examples").symlink_to(demo.ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_command_is_printed_so_that_it_can_be_pasted(console):
+    command = [sys.executable, "-c", "pass", "a file [red]"]
+    assert demo.run(console, command) == 0
+    assert f"$ {sys.executable} -c pass 'a file [red]'\n" in printed(console)
+
+
+def test_a_command_gives_its_exit_code(console):
+    assert demo.run(console, [sys.executable, "-c", "raise SystemExit(11)"]) == 11
+
+
+def test_where_the_package_cannot_be_had_it_says_so_and_goes_on_with_generated(
+    elsewhere, console, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(elsewhere))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert demo.choose_records(console) == "generated"
+    assert "real records cannot be had here" in printed(console)
+
+
+def test_generated_records_are_announced_loudly(elsewhere, console):
+    demo.announce_generated(console)
+    assert "GENERATED RECORDS" in printed(console)
+    records = elsewhere / "demo/generated/records/records.jsonl"
+    assert len(records.read_text(encoding="utf-8").splitlines()) == 600
+
+
+def test_it_stops_at_the_first_command_that_fails_with_its_exit_code(
+    tmp_path, console, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where no spec is
+    with pytest.raises(demo.StepFailedError) as failed:
+        demo.run_commands(console, "generated")
+    assert failed.value.exit_code == 12
+    assert "preprocess --spec examples/generated.yaml" in printed(console)
+    assert " train " not in printed(console)
+
+
+@pytest.mark.parametrize("name", ["stamps", "generated"])
+def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
+    name, tmp_path, console
+):
+    probabilities = np.asarray([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
+    task = evaluation.evaluate_task(
+        Task(kind="classification", label="category"),
+        ("bird", "cat"),
+        np.asarray([0, 1, 1]),
+        probabilities,
+        {"image": probabilities},
+        np.ones(3, bool),
+        resamples=10,
+    )
+    document = evaluation.document({"test": {"category": task}})
+    (tmp_path / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
+    run = scores.run_folder(tmp_path / "scores")
+    scores.score(run, [scores.Work(scored=[scores.scored("a")])])
+    demo.show_results(console, name, tmp_path, f"{tmp_path}/scores", run.date, "page.html")
+    text = printed(console)
+    assert text.count("0.667") >= 2  # two of three, as recorded and with pictures alone
+    assert f"Published scores:  {run.path('scores/part-00000.parquet')}\n" in text
+    assert "Report:            page.html\n" in text
+    assert f"Copy examples/{name}.yaml" in text
+    assert ("From GENERATED records" in text) == (name == "generated")

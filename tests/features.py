@@ -1,0 +1,177 @@
+"""Small training files with a planted signal, as preprocessing would write them."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model.data import Layout
+from transforms.spec import Spec
+
+ALL = ("image", "audio", "text")
+SECTIONS: Mapping[str, Mapping[str, Any]] = {
+    "image": {"size": 16},
+    "audio": {"sample_rate": 4000, "seconds": 0.2, "mel_bins": 8},
+    "text": {"vocabulary": 30, "length": 6},
+}
+MODEL = {"dim": 16, "image_filters": [8, 12], "audio_filters": [8, 12], "text_dim": 8}
+VOCABULARY_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureRecord:
+    """One record of the training files; a missing modality is None."""
+
+    id: str
+    image: npt.NDArray[np.uint8] | None = None
+    audio: npt.NDArray[np.float32] | None = None
+    text: npt.NDArray[np.int64] | None = None
+    labels: Mapping[str, int | Sequence[int]] = dataclasses.field(default_factory=dict)
+
+
+def layout(
+    modalities: Collection[str] = ALL,
+    num_classes: int = 3,
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    model: Mapping[str, Any] | None = None,
+    **training: Any,
+) -> Layout:
+    """A layout of tiny sizes; every task has the classes `c0`, `c1` and so on."""
+    whole = tasks or {"category": {}}
+    spec = Spec.model_validate(
+        {
+            "modalities": {name: SECTIONS[name] for name in modalities},
+            "tasks": {
+                name: {"kind": "classification", "label": name, **task}
+                for name, task in whole.items()
+            },
+            "model": {**MODEL, **(model or {})},
+            "training": {"batch_size": 8, "epochs": 3, **training},
+        }
+    )
+    classes = tuple(f"c{place}" for place in range(num_classes))
+    return Layout(spec, dict.fromkeys(whole, classes), VOCABULARY_SIZE)
+
+
+def records(
+    what: Layout,
+    count: int,
+    seed: int = 0,
+    missing: float = 0.0,
+    planted: Collection[str] = ALL,
+) -> list[FeatureRecord]:
+    """Makes records whose class shows in each modality that is `planted`; the rest is noise.
+
+    A class is a colour channel's brightness, a band of the sound, and a word of the text. Every
+    record keeps a modality. A multi-label task gets the set `{class}`.
+
+    Args:
+        what: Sizes, tasks and classes.
+        count: Number of records.
+        seed: Decides everything.
+        missing: Probability with which each modality is missing.
+        planted: The modalities that tell the class.
+    """
+    random = np.random.default_rng(seed)
+    names = what.spec.modalities.names
+    num_classes = len(next(iter(what.classes.values())))
+    made = []
+    for place in range(count):
+        label = int(random.integers(num_classes))
+        gone = random.random(len(names)) < missing
+        gone[random.integers(len(names))] = False
+        media = {}
+        for name, is_gone in zip(names, gone, strict=True):
+            values = _noise(name, what, random)
+            if name in planted:
+                _plant(name, values, label)
+            media[name] = None if is_gone else values
+        labels = {
+            name: [label] if task.multi_label else label for name, task in what.spec.tasks.items()
+        }
+        made.append(FeatureRecord(f"record-{place:04d}", labels=labels, **media))
+    return made
+
+
+def serialize(record: FeatureRecord, what: Layout) -> bytes:
+    """One tf.Example of the layout."""
+    feature = {"id": _strings(record.id.encode())}
+    for name in what.spec.modalities.names:
+        values = getattr(record, name)
+        feature[f"{name}_present"] = _integers([int(values is not None)])
+        if values is None:
+            values = np.zeros_like(_noise(name, what, np.random.default_rng(0)))
+        if name == "image":
+            feature[name] = _strings(values.tobytes())
+        elif name == "audio":
+            feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values.ravel()))
+        else:
+            feature[name] = _integers(values)
+    for name, task in what.spec.tasks.items():
+        label = record.labels.get(name, [-1] if task.multi_label else -1)
+        feature[f"label_{name}"] = _integers([label] if isinstance(label, int) else label)
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def write(
+    folder: Path, what: Layout, made: Sequence[FeatureRecord], num_shards: int = 2
+) -> list[str]:
+    """Writes records in turn to `num_shards` files and returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for shard in range(num_shards):
+        path = str(folder / f"part-{shard:05d}-of-{num_shards:05d}.tfrecord.gz")
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            for record in made[shard::num_shards]:
+                writer.write(serialize(record, what))
+        files.append(path)
+    return files
+
+
+def batch(what: Layout, rows: int, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+    """Features of noise as the model takes them, everything present."""
+    random = np.random.default_rng(seed)
+    features: dict[str, npt.NDArray[Any]] = {}
+    for name in what.spec.modalities.names:
+        features[name] = np.stack([_noise(name, what, random) for _ in range(rows)])
+        features[f"{name}_present"] = np.ones(rows, bool)
+    return features
+
+
+def _noise(name: str, what: Layout, random: np.random.Generator) -> npt.NDArray[Any]:
+    sections = what.spec.modalities
+    if name == "image":
+        assert sections.image is not None
+        shape = (sections.image.size, sections.image.size, 3)
+        return random.integers(0, 120, shape).astype(np.uint8)
+    if name == "audio":
+        assert sections.audio is not None
+        shape = (sections.audio.frames, sections.audio.mel_bins)
+        return random.normal(0, 0.5, shape).astype(np.float32)
+    assert sections.text is not None
+    tokens = np.zeros(sections.text.length, np.int64)
+    words = int(random.integers(2, sections.text.length + 1))
+    tokens[:words] = random.integers(12, VOCABULARY_SIZE, words)
+    return tokens
+
+
+def _plant(name: str, values: npt.NDArray[Any], label: int) -> None:
+    if name == "image":
+        values[4:12, 4:12, label % 3] = 250
+    elif name == "audio":
+        values[:, label % values.shape[1]] += 3
+    else:
+        values[0] = 2 + label
+
+
+def _strings(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _integers(values: Sequence[int] | npt.NDArray[np.int64]) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

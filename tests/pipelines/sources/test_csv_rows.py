@@ -1,0 +1,134 @@
+"""Records from CSV: cells, quotes that do not close, and headers that cannot be used."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pipelines import sources, units
+from transforms.errors import OptionsError
+from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+
+
+def outcomes(tmp_path: Path, content: bytes, *labels: str) -> list[RawRecord | Rejected]:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    planned = units.plan(units.list_inputs([str(path)]))
+    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
+
+
+def details(found: list[RawRecord | Rejected]) -> list[str]:
+    return [one.detail if isinstance(one, Rejected) else one.id for one in found]
+
+
+def record(tmp_path: Path, content: bytes, *labels: str) -> RawRecord:
+    (only,) = outcomes(tmp_path, content, *labels)
+    assert isinstance(only, RawRecord), only
+    return only
+
+
+def test_cells_are_strings_and_empty_ones_are_missing(tmp_path):
+    header = b"id,image,audio,text,group,split,category,n,note\n"
+    found = record(tmp_path, header + b'7,1.png,,"a ""b"",\r\nc",,train,,007,\n', "category")
+    assert (found.id, found.image, found.audio) == ("7", Uri("1.png"), None)
+    assert (found.text, found.group, found.split) == (b'a "b",\r\nc', None, "train")
+    assert found.labels == {}
+    assert found.extra == {"n": "007", "note": ""}
+
+
+def test_a_text_that_looks_like_an_object_is_a_text(tmp_path):
+    found = record(
+        tmp_path, b'id,text,image\na,"{""base64"": ""AA==""}",data:;base64,AA==\n'[:-6] + b"\n"
+    )
+    assert found.text == b'{"base64": "AA=="}'
+
+
+@pytest.mark.parametrize(
+    ("cell", "label"),
+    [
+        (b"x", "x"),
+        (b'"[""a"", ""b""]"', ["a", "b"]),
+        (b"[]", []),
+        (b"[a", "[a"),
+        (b'"[NaN]"', "[NaN]"),
+    ],
+)
+def test_a_label_is_a_string_or_a_json_list(tmp_path, cell, label):
+    found = record(tmp_path, b"id,tags,labels.mood\na,%s,good\n" % cell, "tags")
+    assert found.labels == {"tags": label, "mood": "good"}
+
+
+def test_a_column_labels_may_hold_a_json_object(tmp_path):
+    found = record(tmp_path, b'id,labels\na,"{""category"": ""x""}"\n')
+    assert (found.labels, found.extra) == ({"category": "x"}, {})
+
+
+def test_carriage_returns_empty_lines_and_a_byte_order_mark_are_no_records(tmp_path):
+    found = outcomes(tmp_path, b"\xef\xbb\xbfid,text\r\n\r\na,x\r\n\r\nb,y")
+    assert details(found) == ["a", "b"]
+    assert [one.position.offset for one in found] == [0, 1]
+
+
+def test_a_row_of_another_width_is_rejected_and_its_neighbours_stay(tmp_path):
+    found = outcomes(tmp_path, b'id,text\na,x\nb\nc,"1\n2",z\nd,y\n')
+    assert details(found) == [
+        "a",
+        "1 cells under a header of 2",
+        "3 cells in lines 4 to 5 under a header of 2",
+        "d",
+    ]
+    assert [one.position.offset for one in found] == [0, 1, 2, 3]
+    assert isinstance(found[1], Rejected)
+    assert found[1].reason == Reason.UNPARSABLE
+    assert found[1].payload_digest == hashlib.sha256(b"b").hexdigest()
+
+
+def test_a_bad_quote_in_one_line_rejects_that_line(tmp_path):
+    found = outcomes(tmp_path, b'id,text\na,x\nb,"y"z\nc,"w\n')
+    assert details(found) == [
+        "a",
+        "not CSV: ',' expected after '\"'",
+        "not CSV: unexpected end of data",
+    ]
+
+
+@pytest.mark.parametrize("after", [b"", b'c,"z"\n'])
+def test_a_quote_that_does_not_close_fails_the_run_rather_than_swallow_rows(tmp_path, after):
+    with pytest.raises(OptionsError, match=r"a\.csv: the quotes of the row in lines 3 to 4 do not"):
+        outcomes(tmp_path, b'id,text\na,x\nb,"y\nB,Y\n' + after)
+
+
+def test_bytes_that_are_not_utf8_refuse_only_what_they_are_in(tmp_path):
+    found = outcomes(tmp_path, b"id,text,image,n\na,\xe9,\xe9.png,1\nb,x,,\xe9\nc,x,,1\n")
+    assert isinstance(found[0], RawRecord)
+    assert (found[0].text, found[0].image) == (b"\xe9", BrokenMedium("a URI that is not UTF-8"))
+    assert details(found) == ["a", "a field other than a medium is not Unicode text", "c"]
+    assert found[1].id == "b"
+
+
+def test_a_cell_may_be_longer_than_the_csv_module_likes(tmp_path):
+    assert record(tmp_path, b"id,text\na," + b"x" * 200_000 + b"\n").text == b"x" * 200_000
+
+
+def test_a_row_without_an_id_is_rejected_by_its_position(tmp_path):
+    (found,) = outcomes(tmp_path, b"id,text\n,x\n")
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.id) == (Reason.INVALID_ID, f"{tmp_path}/a.csv#0")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"name,text\n", "no column is named id, found: name, text"),
+        (b"id;text\n", "no column is named id, found: id;text"),
+        (b"id,text,text\n", "column 'text' stands twice"),
+        (b'id,"te"xt\n', "the header is not CSV"),
+    ],
+)
+def test_a_header_that_cannot_be_used_fails_the_run(tmp_path, header, message):
+    with pytest.raises(OptionsError, match=rf"a\.csv: {message}"):
+        outcomes(tmp_path, header + b"a,x\n")
+
+
+def test_a_header_alone_has_no_records(tmp_path):
+    assert outcomes(tmp_path, b"id,text\n") == []

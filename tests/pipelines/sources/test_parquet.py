@@ -1,0 +1,184 @@
+"""Records from Parquet: column types, and values that Python cannot hold."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines import sources, units
+from tests import records
+from transforms.errors import OptionsError
+from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+
+BAD = pa.Array.from_buffers(  # strings of which the second is not UTF-8
+    pa.string(),
+    3,
+    [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0"), pa.py_buffer(b"x\xffz")],
+)
+
+
+def outcomes(path: Path, *labels: str) -> list[RawRecord | Rejected]:
+    planned = units.plan(units.list_inputs([str(path)]))
+    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
+
+
+def table(tmp_path: Path, *labels: str, **columns: Any) -> list[RawRecord | Rejected]:
+    return outcomes(records.write_table(tmp_path / "a.parquet", columns), *labels)
+
+
+def one(tmp_path: Path, *labels: str, **columns: Any) -> RawRecord:
+    (only,) = table(tmp_path, *labels, **({"id": ["a"]} | columns))
+    assert isinstance(only, RawRecord), only
+    return only
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["a"], "a"),
+        ([7], "7"),
+        ([b"a"], "a"),
+        (pa.array(["a"]).dictionary_encode(), "a"),
+        (pa.array(["a"], pa.large_string()), "a"),
+    ],
+)
+def test_ids_may_be_strings_whole_numbers_or_utf8_bytes(tmp_path, ids, expected):
+    assert one(tmp_path, id=ids).id == expected
+
+
+@pytest.mark.parametrize(
+    "ids", [[None], [1.5], [b"\xff"], [[1]], [datetime.date(2026, 1, 1)], [""], [True]]
+)
+def test_other_ids_are_rejected_by_their_position(tmp_path, ids):
+    (found,) = table(tmp_path, id=ids, text=["x"])
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.id) == (Reason.INVALID_ID, f"{tmp_path}/a.parquet#0")
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ([b"\x00\xff"], b"\x00\xff"),
+        (pa.array([b"\x00\xff"], pa.large_binary()), b"\x00\xff"),
+        (pa.array([b"\x00\xff"], pa.binary(2)), b"\x00\xff"),
+        ([b""], None),
+        (pa.array([None], pa.binary()), None),
+        (pa.nulls(1), None),
+        (["1.png"], Uri("1.png")),
+        ([{"bytes": b"\xff", "path": "1.png"}], b"\xff"),
+        ([{"bytes": None, "path": "1.png"}], Uri("1.png")),
+        ([7], BrokenMedium("a number where a medium should be")),
+        ([[b"\xff"]], BrokenMedium("a list where a medium should be")),
+    ],
+)
+def test_pictures_and_sounds_are_bytes_or_uris(tmp_path, column, expected):
+    found = one(tmp_path, image=column, audio=column)
+    assert (found.image, found.audio) == (expected, expected)
+
+
+def test_a_text_is_a_string_or_bytes(tmp_path):
+    assert one(tmp_path, text=["é"]).text == "é".encode()
+    assert one(tmp_path, text=[b"\xff"]).text == b"\xff"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([{"category": "x", "n": 2}]),
+        pa.array([[("category", "x")]], pa.map_(pa.string(), pa.string())),
+    ],
+)
+def test_labels_may_be_a_struct_or_a_map(tmp_path, labels):
+    assert one(tmp_path, labels=labels).labels["category"] == "x"
+
+
+def test_labels_may_be_columns(tmp_path):
+    columns = {"category": [b"x"], "labels.tags": [["a", "b"]], "n": [1]}
+    found = one(tmp_path, "category", **columns)
+    assert (found.labels, found.extra) == ({"category": "x", "tags": ["a", "b"]}, {"n": 1})
+
+
+def test_other_columns_pass_through_as_python_values(tmp_path):
+    at = datetime.datetime(2026, 11, 24, 12, 0, 0, 5)
+    found = one(tmp_path, at=[at], nested=[{"x": [1, None]}], raw=[b"\xff"], flag=[True])
+    assert found.extra == {"at": at, "nested": {"x": [1, None]}, "raw": b"\xff", "flag": True}
+
+
+def test_times_finer_than_python_has_them_pass_through_whole(tmp_path):
+    found = one(
+        tmp_path,
+        at=pa.array([1_000_000_001], pa.timestamp("ns")),
+        took=pa.array([1_000_000_001], pa.duration("ns")),
+    )
+    assert found.extra == {"at": "1970-01-01 00:00:01.000000001", "took": 1_000_000_001}
+
+
+def test_strings_that_are_not_utf8_refuse_only_what_they_are_in(tmp_path):
+    ids = ["a", "b", "c"]
+    in_text, in_image = table(tmp_path, id=ids, text=BAD), table(tmp_path, id=ids, image=BAD)
+    assert [r.text for r in in_text if isinstance(r, RawRecord)] == [b"x", b"\xff", b"z"]
+    assert [r.image for r in in_image if isinstance(r, RawRecord)] == [
+        Uri("x"),
+        BrokenMedium("a URI that is not UTF-8"),
+        Uri("z"),
+    ]
+    for elsewhere in ({"n": BAD}, {"n": pa.StructArray.from_arrays([BAD], ["m"])}):
+        found = table(tmp_path, id=ids, **elsewhere)
+        assert [type(outcome) for outcome in found] == [RawRecord, Rejected, RawRecord]
+        assert [outcome.id for outcome in found] == ids
+
+
+def test_a_bad_id_of_many_is_rejected_alone(tmp_path):
+    found = table(tmp_path, id=BAD, text=["1", "2", "3"])
+    assert [type(outcome) for outcome in found] == [RawRecord, Rejected, RawRecord]
+
+
+def test_the_digest_of_a_rejected_row_depends_on_its_values_alone(tmp_path):
+    found = table(tmp_path, id=["", "", ""], text=["x", "x", "y"])
+    first, second, third = [r.payload_digest for r in found if isinstance(r, Rejected)]
+    assert first == second != third
+
+
+def test_rows_are_read_in_batches_of_bounded_bytes(tmp_path):
+    images = [bytes(2**20)] * 40
+    path = records.write_table(
+        tmp_path / "a.parquet", {"id": list(range(40)), "image": images}, use_dictionary=False
+    )
+    before = pa.total_allocated_bytes()
+    (unit,) = units.plan(units.list_inputs([str(path)]))
+    peak = 0
+    for count, _ in enumerate(sources.read(unit, ()), start=1):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert count == 40
+    assert peak < 40 * 2**20
+
+
+@pytest.mark.parametrize("damage", ["header", "page"])
+def test_a_damaged_file_fails_the_run(tmp_path, damage):
+    path = records.write_table(
+        tmp_path / "a.parquet", {"id": ["a" * 1000]}, compression="zstd", use_dictionary=False
+    )
+    (unit,) = units.plan(units.list_inputs([str(path)]))
+    stored = bytearray(path.read_bytes())
+    if damage == "header":
+        stored[-4:] = b"XXXX"
+    else:
+        stored[4:40] = bytes(36)
+    path.write_bytes(stored)
+    with pytest.raises(OptionsError, match=r"a\.parquet: is damaged or no Parquet file"):
+        list(sources.read(unit, ()))
+
+
+def test_a_table_without_ids_fails_the_run(tmp_path):
+    with pytest.raises(OptionsError, match="no column is named id, found: key, text"):
+        table(tmp_path, key=["a"], text=["x"])
+
+
+def test_two_columns_of_one_name_fail_the_run(tmp_path):
+    path = tmp_path / "a.parquet"
+    doubled = pa.Table.from_arrays([pa.array(["a"])] * 3, ["id", "text", "text"])
+    pa.parquet.write_table(doubled, path)
+    with pytest.raises(OptionsError, match="column 'text' stands twice"):
+        outcomes(path)

@@ -1,0 +1,140 @@
+"""Records from TFRecord: features, and framing that cannot be trusted."""
+
+import io
+import re
+import struct
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from pipelines import sources, units
+from pipelines.sources import tfrecord
+from tests import records
+from transforms.errors import OptionsError
+from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+
+
+def outcomes(path: Path, *labels: str) -> list[RawRecord | Rejected]:
+    planned = units.plan(units.list_inputs([str(path)]))
+    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
+
+
+def one(tmp_path: Path, *labels: str, **features: object) -> RawRecord:
+    path = records.write_frames(tmp_path / "a.tfrecord", [records.tf_example(**features)])
+    (only,) = outcomes(path, *labels)
+    assert isinstance(only, RawRecord), only
+    return only
+
+
+def length_frame(length: int) -> bytes:
+    """The head of a frame that claims `length` bytes, with a checksum that is right."""
+    head = struct.pack("<Q", length)
+    crc = google_crc32c.value(head)
+    return head + struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def test_features_become_fields(tmp_path):
+    found = one(
+        tmp_path,
+        "category",
+        "tags",
+        id=7,
+        image=b"\xff",
+        audio_uri="1.wav",
+        text="é",
+        group=3,
+        split="eval",
+        category="x",
+        tags=["a", "b"],
+        **{"labels.mood": 1.5},
+        n=[1, 2],
+        raw=b"\xff",
+        name="é",
+    )
+    assert (found.id, found.group, found.split) == ("7", "3", "eval")
+    assert (found.image, found.audio, found.text) == (b"\xff", Uri("1.wav"), "é".encode())
+    assert found.labels == {"category": "x", "tags": ["a", "b"], "mood": 1.5}
+    assert found.extra == {"n": [1, 2], "raw": b"\xff", "name": "é"}
+
+
+def test_bytes_win_over_a_uri_and_an_empty_medium_is_none(tmp_path):
+    found = one(tmp_path, id="a", image=b"x", image_uri="1.png", audio=b"", text_uri="1.txt")
+    assert (found.image, found.audio, found.text) == (b"x", None, Uri("1.txt"))
+
+
+def test_media_of_another_type_break_alone(tmp_path):
+    found = one(tmp_path, id="a", image=[b"x", b"y"], audio=7, text=b"\xff")
+    assert found.image == BrokenMedium("a list where a medium should be")
+    assert found.audio == BrokenMedium("a number where a medium should be")
+    assert found.text == b"\xff"
+
+
+def test_a_uri_that_is_not_utf8_breaks_the_medium(tmp_path):
+    assert one(tmp_path, id="a", image_uri=b"\xff").image == BrokenMedium("a URI that is not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ({"text": "x"}, Reason.INVALID_ID),
+        ({"id": ["a", "b"]}, Reason.INVALID_ID),
+        ({"id": 1.5}, Reason.INVALID_ID),
+        ({"id": b"\xff"}, Reason.INVALID_ID),
+        ({"id": "a", "split": "dev"}, Reason.UNPARSABLE),
+        ({"id": "a", "category": b"\xff"}, Reason.UNPARSABLE),
+    ],
+)
+def test_examples_that_are_no_records_are_rejected(tmp_path, features, reason):
+    frames = [records.tf_example(**features), records.tf_example(id="b")]
+    found = outcomes(records.write_frames(tmp_path / "a.tfrecord", frames), "category")
+    assert isinstance(found[0], Rejected)
+    assert (found[0].reason, found[1].id) == (reason, "b")
+
+
+def test_a_frame_that_is_no_example_is_rejected(tmp_path):
+    frames = [records.tf_example(id="a"), b"\xff\xff", records.tf_example(id="b")]
+    found = outcomes(records.write_frames(tmp_path / "a.tfrecord", frames))
+    assert [one.id for one in found] == ["a", f"{tmp_path}/a.tfrecord#1", "b"]
+    assert isinstance(found[1], Rejected)
+    assert (found[1].reason, found[1].detail) == (Reason.UNPARSABLE, "not a tf.Example")
+
+
+def test_each_flipped_byte_is_found_with_the_frame_it_is_in(tmp_path):
+    frames = [b"one", b"two!", b"three"]
+    path = records.write_frames(tmp_path / "a.tfrecord", frames)
+    stored = path.read_bytes()
+    begins = [0, 19, 39, 60]
+    assert len(stored) == begins[-1]
+    for place in range(len(stored)):
+        flipped = bytearray(stored)
+        flipped[place] ^= 0x10
+        begin = max(one for one in begins if one <= place)
+        read = []
+        message = re.escape(f"a.tfrecord: the TFRecord frame at byte {begin} is broken")
+        with pytest.raises(OptionsError, match=message):
+            for content in tfrecord.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)):
+                read.append(content)
+        assert read == frames[: begins.index(begin)]
+
+
+@pytest.mark.parametrize("known_end", [True, False])
+def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
+    frames = [b"one", b"two!", b"three"]
+    stored = records.write_frames(tmp_path / "a.tfrecord", frames).read_bytes()
+    for size in range(1, len(stored)):
+        cut = tfrecord.frames(io.BytesIO(stored[:size]), "a", size if known_end else None)
+        if size in (19, 39):
+            assert len(list(cut)) == (19, 39).index(size) + 1
+        else:
+            with pytest.raises(OptionsError, match="a: the TFRecord frame at byte .* is broken"):
+                list(cut)
+
+
+@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+@pytest.mark.parametrize("length", [2**20, 2**30, 2**40, 2**64 - 8])
+def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name, length):
+    path = tmp_path / name
+    records.stored(path, length_frame(length) + b"abc")
+    with pytest.raises(OptionsError, match="frame at byte 0 is broken: it (claims|is cut off)"):
+        outcomes(path)

@@ -1,0 +1,410 @@
+"""The command line: what it parses, refuses and prints, and with which code it exits."""
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from pipelines import cli, config, dispatch, failures
+from transforms import errors, spec
+from transforms.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCORE = ["score", "--model", "m", "--input", "a", "--output", "o", "--date", "2026-11-24"]
+TRAIN = ["train", "--data", "d", "--output", "m"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a scoring run gives back, as far as the command line looks at it."""
+
+    manifest_uri: str
+
+
+class Runs(dict):
+    """Stands where the pipelines are: keeps the config it is handed, then gives or raises."""
+
+    def __init__(self, outcome: object = None) -> None:
+        super().__init__({kind: self.run for kind in dispatch.RUNS})
+        self.outcome = outcome
+        self.seen: list[object] = []
+
+    def run(self, settings: object) -> object:
+        self.seen.append(settings)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (
+            ["preprocess", "--spec", "s", "--input", "a", "--input", "b", "--output", "o"],
+            config.PreprocessConfig("s", ("a", "b"), "o"),
+        ),
+        (
+            ["preprocess", "--spec", "s", "--input", "a", "--output", "o", "--runner", "local"]
+            + ["--shards", "2", "--media-root", "r", "--media-root", "t"]
+            + ["--rejected-limit", "0.5", "--keep-canonical"]
+            + ["--", "--direct_num_workers=2", "--", "x"],
+            config.PreprocessConfig(
+                spec="s",
+                inputs=("a",),
+                output="o",
+                shards=2,
+                media_roots=("r", "t"),
+                rejected_limit=0.5,
+                keep_canonical=True,
+                beam_args=("--direct_num_workers=2", "--", "x"),
+            ),
+        ),
+        (TRAIN, config.TrainConfig("d", "m")),
+        (
+            [*TRAIN, "--epochs", "3", "--seed", "0", "--batch-size", "8", "--fresh"],
+            config.TrainConfig("d", "m", epochs=3, seed=0, batch_size=8, fresh=True),
+        ),
+        (
+            ["parity", "--model", "m", "--input", "a"],
+            config.ParityConfig("m", ("a",)),
+        ),
+        (
+            ["parity", "--model", "m", "--input", "a", "--limit", "9", "--tolerance", "0"],
+            config.ParityConfig("m", ("a",), limit=9, tolerance=0.0),
+        ),
+        (
+            ["report", "--model", "m", "--output", "r.html"],
+            config.ReportConfig("m", "r.html"),
+        ),
+        (
+            ["report", "--model", "m", "--scores", "s", "--input", "a", "--output", "r.html"]
+            + ["--date", "2026-11-24", "--media-root", "r"],
+            config.ReportConfig("m", "r.html", "s", "2026-11-24", ("a",), ("r",)),
+        ),
+    ],
+)
+def test_a_command_hands_over_what_was_asked_for(argv, expected):
+    runs = Runs(outcome=True)
+    assert cli.main(argv, runs) == 0
+    assert runs.seen == [expected]
+
+
+def test_score_prints_the_manifest_as_the_last_line(capsys):
+    runs = Runs(Published("o/dt=2026-11-24/run=1/manifest.json"))
+    more = ["--format", "jsonl", "--unit-records", "7", "--rejected-limit", "0", "--verbose"]
+    assert cli.main([*SCORE, *more], runs) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "o/dt=2026-11-24/run=1/manifest.json"
+    assert runs.seen == [
+        config.ScoreConfig(
+            model="m",
+            inputs=("a",),
+            output="o",
+            date="2026-11-24",
+            format="jsonl",
+            rejected_limit=0.0,
+            unit_records=7,
+        )
+    ]
+
+
+def test_report_prints_where_the_page_is(capsys):
+    assert cli.main(["report", "--model", "m", "--output", "r.html"], Runs("/o/r.html")) == 0
+    assert capsys.readouterr().out == "/o/r.html\n"
+
+
+def test_every_config_has_a_run():
+    kinds = {one for one in vars(config).values() if dataclasses.is_dataclass(one)}
+    assert set(dispatch.RUNS) == kinds
+
+
+@pytest.mark.parametrize(("same", "code"), [(True, 0), (False, 10)])
+def test_parity_exits_by_its_verdict(same, code):
+    assert cli.main(["parity", "--model", "m", "--input", "a"], Runs(same)) == code
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["bogus"], "triad: No such command 'bogus'; see triad --help"),
+        (["spec", "bogus"], "triad: No such command 'bogus'; see triad spec --help"),
+        (["train", "--data", "d"], "triad: Missing option '--output'; see triad train --help"),
+        ([*TRAIN, "--epoch"], "triad: No such option: --epoch "),
+        ([*TRAIN, "--epochs"], "triad: Option '--epochs' requires an argument; see triad --help"),
+        ([*TRAIN, "--epochs", "x"], "triad: Invalid value for '--epochs': "),
+        ([*TRAIN, "more"], "triad: Got unexpected extra argument(s) (more); see triad train"),
+        ([*TRAIN, "--epochs", "0"], "triad: --epochs: must be at least 1, got 0"),
+        ([*TRAIN, "--seed", "-1"], "triad: --seed: must be at least 0, got -1"),
+        ([*TRAIN, "--seed", str(2**31)], "triad: --seed: must be below 2147483648, got"),
+        ([*TRAIN, "--batch-size", "0"], "triad: --batch-size: must be at least 1, got 0"),
+        (["train", "--data", " ", "--output", "m"], "triad: --data: must not be empty"),
+        ([*TRAIN, "--", "--streaming"], "triad: --: triad train uses no Beam; remove what"),
+        ([*SCORE, "--date", "24.11.2026"], "triad: --date: must be a date as YYYY-MM-DD, got "),
+        ([*SCORE, "--date", "20261124"], "triad: --date: must be a date as YYYY-MM-DD, got "),
+        ([*SCORE, "--date", "../2026"], "triad: --date: must be a date as YYYY-MM-DD, got "),
+        ([*SCORE, "--format", "xml"], "triad: Invalid value for '--format': 'xml' is not one of "),
+        ([*SCORE, "--rejected-limit", "1.1"], "triad: --rejected-limit: must be a share from 0 to"),
+        ([*SCORE, "--rejected-limit", "nan"], "triad: --rejected-limit: must be a share from 0 to"),
+        ([*SCORE, "--unit-records", "0"], "triad: --unit-records: must be at least 1, got 0"),
+        ([*SCORE, "--media-root", ""], "triad: --media-root: must not be empty"),
+        ([*SCORE, "--runner", "flink"], "triad: --runner: flink does not exist yet; use local"),
+        ([*SCORE, "--runner", "Dataflow"], "triad: --runner: Dataflow does not exist yet; use"),
+        ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
+        ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),
+        (
+            ["preprocess", "--spec", "s", "--input", "a", "--output", "o", "--shards", "0"],
+            "triad: --shards: must be at least 1, got 0",
+        ),
+        (
+            ["parity", "--model", "m", "--input", "a", "--tolerance", "inf"],
+            "triad: --tolerance: must be 0 or more, got inf",
+        ),
+        (
+            ["report", "--model", "m", "--output", "r", "--date", "2026-11-24"],
+            "triad: --date: is a date of scores; give --scores too",
+        ),
+        (
+            ["parity", "--model", "m", "--input", "a", "--limit", "0"],
+            "triad: --limit: must be at least 1, got 0",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_12(argv, line, capsys):
+    runs = Runs()
+    assert cli.main(argv, runs) == 12
+    (said,) = lines_of(capsys)
+    assert said.startswith(line)
+    assert runs.seen == []
+
+
+@pytest.mark.parametrize("argv", [[], ["spec"]])
+def test_without_a_command_the_help_is_printed(argv, capsys):
+    assert cli.main(argv) == 12
+    captured = capsys.readouterr()
+    assert "Usage: triad" in captured.out
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("name", ["x_token", "API_KEY", "api-key", "db_password", "my_secret"])
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_secret_for_beam_is_refused_and_not_repeated(name, joined, capsys):
+    argument = [f"--{name}=CANARY"] if joined else [f"--{name}", "CANARY"]
+    assert cli.main([*SCORE, "--", *argument], Runs()) == 12
+    (said,) = lines_of(capsys)
+    assert said.startswith(f"triad: --{name} looks like a secret")
+    assert "CANARY" not in said
+
+
+def test_an_unknown_option_is_refused_without_its_value(capsys):
+    assert cli.main([*SCORE, "--x_token=CANARY"], Runs()) == 12
+    (said,) = lines_of(capsys)
+    assert said == "triad: No such option: --x_token; see triad score --help"
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "code"),
+    [
+        (errors.OptionsError("m: no model; train one"), "m: no model; train one", 12),
+        (errors.GateError("too many"), "too many", 10),
+        (errors.LostRaceError("another was first"), "another was first", 11),
+        (errors.StorageError("o: full"), "o: full", 20),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/mnt/o"),
+            "/mnt/o: no space left on device; free some space, then run the same command again",
+            20,
+        ),
+        (
+            PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"/mnt/o"),
+            "/mnt/o: permission denied; check its permissions and its owner",
+            20,
+        ),
+        (
+            OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/o"),
+            "/mnt/o: read-only file system; choose a folder on a disk that can be written",
+            20,
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/mnt/o"),
+            "/mnt/o: no such file or directory; check the path",
+            20,
+        ),
+        (
+            OSError(errno.EPROTO, "Protocol error"),
+            "a file: protocol error; correct that, then run the same command again",
+            20,
+        ),
+        (
+            ConnectionResetError("reset\nby peer"),
+            "reset by peer; check the path and the connection",
+            20,
+        ),
+    ],
+)
+def test_a_failure_is_one_line_and_its_code(error, line, code, capsys):
+    assert cli.main(SCORE, Runs(error)) == code
+    assert lines_of(capsys) == [f"triad: {line}"]
+
+
+def test_each_line_of_a_refusal_has_the_prefix(capsys):
+    assert cli.main(SCORE, Runs(errors.OptionsError("a: one\nb: two"))) == 12
+    assert lines_of(capsys) == ["triad: a: one", "triad: b: two"]
+
+
+def test_an_interruption_is_one_line_and_code_130(capsys):
+    assert cli.main(SCORE, Runs(KeyboardInterrupt())) == 130
+    assert lines_of(capsys) == ["triad: interrupted; run the same command again to go on"]
+
+
+@pytest.mark.parametrize(
+    "bug", [KeyError("x"), OSError("image file is truncated"), RuntimeError("what")]
+)
+def test_a_bug_keeps_its_traceback(bug):
+    with pytest.raises(type(bug)):
+        cli.main(SCORE, Runs(bug))
+
+
+def test_a_bug_while_an_error_of_the_disk_is_handled_stays_a_bug():
+    bug = KeyError("x")
+    bug.__context__ = FileNotFoundError(errno.ENOENT, "absent", "/a")
+    assert failures.explain(bug) is None
+
+
+def _fail(kind: str) -> None:
+    if kind == "ours":
+        raise errors.OptionsError("m: no model; train one")
+    if kind == "caused":
+        try:
+            Path("/nowhere/at/all").read_bytes()
+        except OSError as error:
+            raise errors.StorageError("m: unreadable; check it") from error
+    if kind == "disk":
+        Path("/nowhere/at/all").read_bytes()
+    raise KeyError("bug")
+
+
+def run_in_beam(kind: str) -> None:
+    with beam.Pipeline(runner="FnApiRunner") as root:
+        root | beam.Create([kind]) | "Fail" >> beam.Map(_fail)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "code"),
+    [
+        ("ours", "m: no model; train one", 12),
+        ("caused", "m: unreadable; check it", 20),
+        ("disk", "/nowhere/at/all: no such file or directory; check the path", 20),
+    ],
+)
+def test_a_failure_inside_beam_is_one_line_too(kind, line, code, capsys):
+    runs = dict.fromkeys(dispatch.RUNS, lambda _: run_in_beam(kind))
+    assert cli.main(SCORE, runs) == code
+    assert lines_of(capsys) == [f"triad: {line}"]
+
+
+def test_a_bug_inside_beam_keeps_its_traceback_in_the_log_too(capsys):
+    runs = dict.fromkeys(dispatch.RUNS, lambda _: run_in_beam("bug"))
+    with pytest.raises(KeyError, match="bug"):
+        cli.main(SCORE, runs)
+    assert "KeyError: 'bug'" in capsys.readouterr().err
+
+
+def test_an_unreachable_file_of_beam_is_one_line(capsys):
+    def read(_: object) -> None:
+        beam.io.filesystems.FileSystems.match(["nosuch://a/*"])
+
+    def listed(_: object) -> None:
+        raise beam.io.filesystem.BeamIOError("Match failed", {"gs://b/*": "403"})
+
+    assert cli.main(SCORE, dict.fromkeys(dispatch.RUNS, listed)) == 20
+    assert lines_of(capsys)[0].startswith("triad: Match failed")
+    with pytest.raises(ValueError, match="nosuch"):
+        cli.main(SCORE, dict.fromkeys(dispatch.RUNS, read))
+
+
+def test_a_full_disk_under_tensorflow_is_one_line(capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    tf = pytest.importorskip("tensorflow")
+    runs = dict.fromkeys(dispatch.RUNS, lambda _: tf.io.write_file("/dev/full", b"x" * 100_000))
+    assert cli.main(SCORE, runs) == 20
+    assert lines_of(capsys)[-1].startswith("triad: /dev/full: no space left on device; free some")
+
+
+def test_spec_check_says_what_is_in_the_spec(tmp_path, capsys):
+    path = tmp_path / "spec.yaml"
+    path.write_text("{modalities: {text: }, tasks: {t: {kind: classification, label: l}}}")
+    assert cli.main(["spec", "check", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: good; modalities: text; tasks: t\n"
+
+
+def test_spec_check_refuses_a_bad_spec_with_every_line(tmp_path, capsys):
+    path = tmp_path / "spec.yaml"
+    path.write_text("{modalities: {text: }, tasks: {t: {kind: classification}}, x: 1}")
+    assert cli.main(["spec", "check", str(path)]) == 12
+    assert [line.split(": ")[:3] for line in lines_of(capsys)] == [
+        ["triad", str(path), "tasks.t.label"],
+        ["triad", str(path), "x"],
+    ]
+
+
+def test_spec_schema_prints_or_writes_the_schema(tmp_path, capsys):
+    assert cli.main(["spec", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == spec.schema()
+    path = tmp_path / "schema.json"
+    assert cli.main(["spec", "schema", "--output", str(path)]) == 0
+    assert json.loads(path.read_text()) == spec.schema()
+    assert cli.main(["spec", "schema", "--output", str(path / "below")]) == 20
+    (said,) = lines_of(capsys)
+    assert (
+        said == f"triad: {path}/below: not a directory; check the path: one of its parts is a file"
+    )
+
+
+def test_the_version_is_printed(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"triad {VERSION}\n"
+
+
+@pytest.mark.parametrize("command", ["preprocess", "train", "score", "parity", "report"])
+def test_each_command_has_help_with_an_example(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    assert f"triad {command} --" in " ".join(capsys.readouterr().out.split())
+
+
+HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_transform", "pyarrow", "librosa")
+ALSO = (*HEAVY, "numpy", "PIL", "yaml", "sklearn", "matplotlib")
+
+
+@pytest.mark.parametrize(
+    ("argv", "absent"),
+    [(["--help"], (*ALSO, "pydantic")), (["score", "--help"], ALSO), (["spec", "schema"], HEAVY)],
+)
+def test_help_imports_nothing_heavy(argv, absent):
+    code = (
+        "import json, sys\n"
+        "from pipelines import cli\n"
+        "code = cli.main(json.loads(sys.argv[1]))\n"
+        "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(argv)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exit_code, modules = json.loads(finished.stderr)
+    assert exit_code == 0
+    assert set(absent).isdisjoint(modules)

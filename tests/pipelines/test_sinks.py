@@ -1,0 +1,253 @@
+"""Tables of scores and rejected records, and what files hold of them."""
+
+import datetime
+import decimal
+import itertools
+import json
+
+import hypothesis
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import strategies
+
+from pipelines import passthrough, sinks
+from tests import scores
+from transforms.errors import StorageError
+from transforms.records import Position, Prediction, Reason, Rejected, Scored
+
+HALVES = np.array([0.25, 0.5, 0.25], np.float32)
+TOPICS = np.array([0.75, 0.1], np.float32)
+
+
+def row(record_id: str = "r1", **extra: object) -> Scored:
+    return Scored(
+        id=record_id,
+        position=Position("in.jsonl", 7),
+        predictions={
+            "category": Prediction("cat", 0.5, HALVES),
+            "topics": Prediction(("art",), 0.75, TOPICS),
+        },
+        modalities_used=("image", "text"),
+        issues=("audio: truncated",),
+        extra=extra,
+    )
+
+
+def table(*rows: Scored) -> pa.Table:
+    return sinks.score_table(rows, scores.CLASSES, frozenset({"topics"}), "model", "transform")
+
+
+def column(*values: object) -> tuple[str, list[object]]:
+    """Type and values of the passthrough column that holds the values."""
+    made = table(*(row(str(i), x=value) for i, value in enumerate(values)))
+    return str(made.schema.field("x").type), made.column("x").to_pylist()
+
+
+def test_a_row_has_the_id_a_struct_per_task_and_the_digests():
+    made = table(row())
+    assert {field.name: str(field.type) for field in made.schema} == {
+        "id": "string",
+        "category": "struct<label: string, score: float, distribution: map<string, float>>",
+        "topics": "struct<label: list<item: string>, score: float, "
+        "distribution: map<string, float>>",
+        "modalities_used": "list<item: string>",
+        "issues": "list<item: string>",
+        "model_digest": "string",
+        "transform_digest": "string",
+    }
+    assert made.to_pylist() == [
+        {
+            "id": "r1",
+            "category": {
+                "label": "cat",
+                "score": 0.5,
+                "distribution": [("bird", 0.25), ("cat", 0.5), ("dog", 0.25)],
+            },
+            "topics": {
+                "label": ["art"],
+                "score": 0.75,
+                "distribution": [("art", 0.75), ("food", float(np.float32(0.1)))],
+            },
+            "modalities_used": ["image", "text"],
+            "issues": ["audio: truncated"],
+            "model_digest": "model",
+            "transform_digest": "transform",
+        }
+    ]
+
+
+def test_a_table_without_rows_has_the_same_columns():
+    assert table().schema == table(row()).schema
+    assert len(table()) == 0
+
+
+def test_a_distribution_of_another_length_than_the_classes_is_an_error():
+    short = Prediction("cat", 0.5, HALVES[:2])
+    wrong = Scored("r1", Position("in", 0), {"category": short, "topics": short}, ("text",))
+    with pytest.raises(ValueError, match="shape"):
+        table(wrong)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ((True, None), "bool", [True, None]),
+        ((1, None, -(2**63)), "int64", [1, None, -(2**63)]),
+        ((1, 2.5), "double", [1.0, 2.5]),
+        ((float("inf"), 1), "double", [float("inf"), 1.0]),
+        (("a", None), "string", ["a", None]),
+        ((None, None), "string", [None, None]),
+        ((1, "a", None), "string", ["1", '"a"', None]),
+        ((True, 1), "string", ["true", "1"]),
+        ((2**63, 1), "string", ["9223372036854775808", "1"]),
+        (([1, "ü"], {"a": None}), "string", ['[1, "ü"]', '{"a": null}']),
+        (([float("nan"), b"\x00"],), "string", ['[null, "AA=="]']),
+        ((b"\x00\xff",), "binary", [b"\x00\xff"]),
+        ((decimal.Decimal("1.10"),), "string", ["1.10"]),
+        ((datetime.date(2026, 1, 2),), "date32[day]", [datetime.date(2026, 1, 2)]),
+        (
+            (datetime.datetime(2026, 1, 2, 3, 4, 5, 6),),
+            "timestamp[us]",
+            [datetime.datetime(2026, 1, 2, 3, 4, 5, 6)],
+        ),
+        (
+            (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),),
+            "timestamp[us, tz=UTC]",
+            [datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)],
+        ),
+        ((datetime.date(2026, 1, 2), 1), "string", ['"2026-01-02"', "1"]),
+        (("\ud800", "ok"), "string", ["\\ud800", "ok"]),
+    ],
+)
+def test_a_passthrough_column_has_the_narrowest_type_that_holds_its_values(values, kind, expected):
+    assert column(*values) == (kind, expected)
+
+
+def test_passthrough_columns_come_last_by_name_and_a_missing_value_is_null():
+    made = table(row("r1", b=1), row("r2", a="x"))
+    assert made.column_names[-3:] == ["transform_digest", "a", "b"]
+    assert made.select(["a", "b"]).to_pylist() == [{"a": None, "b": 1}, {"a": "x", "b": None}]
+
+
+def test_a_passthrough_key_that_is_a_column_of_ours_gets_a_prefix_and_collides_with_no_other():
+    made = table(row("r1", id=1, extra_id=2, category=3, extra_other=4))
+    assert made.select(range(7, len(made.column_names))).to_pylist() == [
+        {"extra_category": 3, "extra_extra_id": 2, "extra_id": 1, "extra_other": 4}
+    ]
+
+
+VALUES = strategies.lists(
+    strategies.one_of(
+        strategies.lists(strategies.none(), min_size=1),
+        strategies.lists(strategies.integers(-9, 9), min_size=1),
+        strategies.lists(strategies.text(max_size=3), min_size=1),
+        strategies.lists(strategies.floats(-9, 9), min_size=1),
+        strategies.lists(strategies.booleans(), min_size=1),
+        strategies.lists(strategies.lists(strategies.integers(0, 3)), min_size=1),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@hypothesis.given(parts=VALUES)
+@hypothesis.settings(deadline=None, max_examples=100)
+def test_columns_made_in_parts_and_unified_equal_the_column_made_at_once(parts):
+    tables = []
+    for values in parts:
+        field, array = passthrough.field("x", values)
+        tables.append(pa.table([array], schema=pa.schema([field])))
+    columns = passthrough.unified([part.schema for part in tables])
+    unified = pa.concat_tables([passthrough.conformed(part, columns) for part in tables])
+    field, array = passthrough.field("x", list(itertools.chain(*parts)))
+    assert unified.schema.equals(pa.schema([field]), check_metadata=True)
+    assert unified.column("x").combine_chunks().equals(array)
+
+
+def test_a_part_without_a_column_gets_it_with_nulls():
+    first, second = table(row("r1", a=1)), table(row("r2", b="x"))
+    columns = passthrough.unified([first.schema, second.schema])
+    both = pa.concat_tables([passthrough.conformed(part, columns) for part in (first, second)])
+    assert both.select(["id", "a", "b"]).to_pylist() == [
+        {"id": "r1", "a": 1, "b": None},
+        {"id": "r2", "a": None, "b": "x"},
+    ]
+
+
+def test_a_rejected_row_says_where_which_stage_and_why():
+    rows = [Rejected("r1", Position("in.jsonl", 7), "read", Reason.UNPARSABLE, "no JSON", "ab")]
+    made = sinks.rejected_table(rows, "1.2.3")
+    assert made.to_pylist() == [
+        {
+            "id": "r1",
+            "source": "in.jsonl#7",
+            "stage": "read",
+            "reason": "unparsable",
+            "detail": "no JSON",
+            "payload_digest": "ab",
+            "code_version": "1.2.3",
+        }
+    ]
+    assert sinks.rejected_table([], "1.2.3").schema == made.schema
+
+
+def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
+    path = str(tmp_path / "part.jsonl")
+    sinks.write(table(row("ü\n", blob=b"\x00", nan=float("nan"))), path, "jsonl")
+    content = (tmp_path / "part.jsonl").read_text(encoding="utf-8")
+    assert content == (
+        '{"id":"ü\\n",'
+        '"category":{"label":"cat","score":0.5,'
+        '"distribution":{"bird":0.25,"cat":0.5,"dog":0.25}},'
+        '"topics":{"label":["art"],"score":0.75,"distribution":{"art":0.75,"food":0.1}},'
+        '"modalities_used":["image","text"],"issues":["audio: truncated"],'
+        '"model_digest":"model","transform_digest":"transform","blob":"AA==","nan":null}\n'
+    )
+
+
+def test_parquet_and_jsonl_read_back_equal(tmp_path):
+    rows = [scores.scored(f"r{i}", i, extra={"n": i, "f": i / 3, "t": "x"}) for i in range(50)]
+    made = table(*rows)
+    for form in sinks.FORMATS:
+        sinks.write(made, str(tmp_path / f"part.{form}"), form)
+    assert sinks.read(str(tmp_path / "part.parquet")).equals(made)
+    assert sinks.read(str(tmp_path / "part.jsonl")).equals(made)
+    assert len((tmp_path / "part.jsonl").read_text().splitlines()) == 50
+
+
+@pytest.mark.parametrize("form", sinks.FORMATS)
+def test_equal_tables_give_equal_bytes_however_they_are_chunked(form):
+    rows = [scores.scored(f"r{i}", i) for i in range(9)]
+    whole = table(*rows)
+    parts = pa.concat_tables([table(*rows[:4]), table(*rows[4:])])
+    assert sinks.encode(parts, form) == sinks.encode(whole, form)
+    sliced = table(scores.scored("first"), *rows).slice(1)
+    assert sinks.encode(sliced, "jsonl") == sinks.encode(whole, "jsonl")
+
+
+def test_a_file_that_is_cut_short_is_an_error_of_one_line(tmp_path):
+    for form in sinks.FORMATS:
+        path = tmp_path / f"part.{form}"
+        path.write_bytes(sinks.encode(table(row()), form)[:-20])
+        with pytest.raises(StorageError, match=rf"^{path}: not a whole .{form} file; [^\n]+$"):
+            sinks.read(str(path))
+
+
+def test_a_parquet_file_is_readable_by_column():
+    content = sinks.encode(table(row("r1"), row("r2")), "parquet")
+    assert sinks.decode(content, "parquet", ["id"]).to_pydict() == {"id": ["r1", "r2"]}
+
+
+def test_a_nan_score_is_null_in_jsonl():
+    nan = Prediction("cat", float("nan"), np.full(3, np.nan, np.float32))
+    broken = Scored("r1", Position("in", 0), {"category": nan}, ())
+    made = sinks.score_table(
+        [broken], {"category": scores.CLASSES["category"]}, frozenset(), "", ""
+    )
+    line = json.loads(sinks.encode(made, "jsonl"))
+    assert line["category"] == {
+        "label": "cat",
+        "score": None,
+        "distribution": {"bird": None, "cat": None, "dog": None},
+    }

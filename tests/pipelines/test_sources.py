@@ -1,0 +1,131 @@
+"""What all sources have in common, and the step that reads units."""
+
+import dataclasses
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing import test_pipeline, util
+
+from pipelines import sources, units
+from tests import records
+from transforms.errors import StorageError
+from transforms.records import RawRecord, Rejected, Uri
+
+LABELS = ("category", "tags")
+
+FORMATS = [
+    pytest.param("a.jsonl", {}, id="jsonl"),
+    pytest.param("a.jsonl", {"flat": True}, id="jsonl-flat-labels"),
+    pytest.param("a.jsonl.gz", {}, id="jsonl-gz"),
+    pytest.param("a.csv", {}, id="csv"),
+    pytest.param("a.csv.gz", {}, id="csv-gz"),
+    pytest.param("a.parquet", {}, id="parquet"),
+    pytest.param("a.parquet", {"flat": True, "row_group_size": 7}, id="parquet-flat-labels"),
+    pytest.param("a.tfrecord", {}, id="tfrecord"),
+    pytest.param("a.tfrecord.gz", {}, id="tfrecord-gz"),
+]
+
+
+def read(path: Path, **limits: int) -> list[RawRecord | Rejected]:
+    planned = units.plan(units.list_inputs([str(path)]), **limits)
+    return [outcome for unit in planned for outcome in sources.read(unit, LABELS)]
+
+
+def as_example(record: RawRecord | Rejected) -> records.Example:
+    assert isinstance(record, RawRecord), record
+    assert isinstance(record.text, bytes)
+    values = {
+        field.name: getattr(record, field.name) for field in dataclasses.fields(records.Example)
+    }
+    labels = {name: value for name, value in record.labels.items() if value is not None}
+    return records.Example(**{**values, "text": record.text.decode(), "labels": labels})
+
+
+@pytest.mark.parametrize(("name", "options"), FORMATS)
+def test_every_format_gives_the_same_records(tmp_path, name, options):
+    examples = records.examples(30)
+    path = records.write(tmp_path / name, examples, **options)
+    assert [as_example(record) for record in read(path)] == examples
+
+
+@pytest.mark.parametrize(("name", "options"), FORMATS)
+def test_every_format_gives_uris_as_they_are(tmp_path, name, options):
+    examples = records.examples(8, seed=1)
+    path = records.write(tmp_path / name, examples, media="uri", **options)
+    for record, example in zip(read(path), examples, strict=True):
+        assert isinstance(record, RawRecord)
+        for medium in ("image", "audio"):
+            uri, content = getattr(record, medium), getattr(example, medium)
+            if content is None:
+                assert uri is None
+            else:
+                assert uri == Uri(f"media/{example.id}.{medium}")
+                assert (tmp_path / uri.value).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv", "a.parquet", "a.tfrecord"])
+def test_positions_count_records_where_they_are_not_bytes(tmp_path, name):
+    path = records.write(tmp_path / name, records.examples(9))
+    assert [record.position.offset for record in read(path, unit_records=2)] == list(range(9))
+    assert {record.position.uri for record in read(path)} == {str(path)}
+
+
+def test_rows_of_later_row_groups_count_from_the_beginning_of_the_file(tmp_path):
+    path = records.write(tmp_path / "a.parquet", records.examples(9), row_group_size=2)
+    found = read(path, unit_records=3)
+    assert [record.position.offset for record in found] == list(range(9))
+    assert [record.position.unit for record in found] == [0, 0, 1, 1, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tfrecord", "a.csv.gz"])
+def test_a_file_that_shrinks_after_the_plan_fails_the_run(tmp_path, name):
+    path = records.write(tmp_path / name, records.examples(9))
+    planned = units.plan(units.list_inputs([str(path)]))
+    records.write(path, records.examples(2))
+    with pytest.raises(StorageError, match=f"{path}: changed while it was read"):
+        list(sources.read(planned[-1], LABELS))
+
+
+def test_a_parquet_file_with_fewer_row_groups_than_planned_fails_the_run(tmp_path):
+    path = records.write(tmp_path / "a.parquet", records.examples(9), row_group_size=2)
+    planned = units.plan(units.list_inputs([str(path)]), unit_records=2)
+    records.write(path, records.examples(9))
+    with pytest.raises(StorageError, match=f"{path}: changed while it was read"):
+        list(sources.read(planned[-1], LABELS))
+
+
+def test_lines_added_after_the_plan_are_left_for_the_next_run(tmp_path):
+    path = records.write(tmp_path / "a.jsonl", records.examples(3))
+    planned = units.plan(units.list_inputs([str(path)]))
+    records.write(path, records.examples(5))
+    assert [record.id for unit in planned for record in sources.read(unit, LABELS)] == [
+        example.id for example in records.examples(3)
+    ]
+
+
+def test_every_line_is_in_exactly_one_output_and_counted(tmp_path):
+    path = records.write_lines(
+        tmp_path / "a.jsonl", [{"id": "a", "text": "x"}, b"{", {"id": ""}, {"id": "b"}]
+    )
+    planned = units.plan(units.list_inputs([str(path)]), unit_bytes=16)
+    pipeline = test_pipeline.TestPipeline()
+    read = pipeline | beam.Create(planned) | sources.ReadRecords(LABELS)
+    util.assert_that(
+        read.records | "Ids" >> beam.Map(lambda record: record.id),
+        util.equal_to(["a", "b"]),
+        label="records",
+    )
+    util.assert_that(
+        read.rejected | "Why" >> beam.Map(lambda one: (one.stage, str(one.reason), one.id)),
+        util.equal_to([("read", "unparsable", f"{path}#25"), ("read", "invalid_id", f"{path}#27")]),
+        label="rejected",
+    )
+    result = pipeline.run()
+    result.wait_until_finish()
+    counters = {
+        counter.key.metric.name: counter.committed
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace.endswith("ReadRecords")
+    }
+    assert counters == {"records_read": 2, "records_rejected": 2}

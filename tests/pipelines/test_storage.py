@@ -1,0 +1,193 @@
+"""File operations: whole or not at all, one winner, and errors that a user can act on."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipelines import storage
+from transforms.errors import StorageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_put_makes_folders_writes_and_replaces_without_traces(tmp_path):
+    path = str(tmp_path / "a" / "b" / "file")
+    storage.put(path, b"one")
+    storage.put(path, b"two")
+    assert tree(tmp_path) == {"a/b/file": b"two"}
+    assert storage.read_bytes(path) == b"two"
+    assert storage.exists(path)
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path):
+    storage.put(str(tmp_path / "ours"), b"")
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_write_new_leaves_a_file_that_is_there(tmp_path):
+    path = str(tmp_path / "file")
+    assert storage.write_new(path, b"one")
+    assert not storage.write_new(path, b"two")
+    assert tree(tmp_path) == {"file": b"one"}
+
+
+def test_replace_writes_only_over_the_expected_content(tmp_path):
+    path = str(tmp_path / "file")
+    assert not storage.replace(path, b"one", expected=b"zero")
+    assert not storage.exists(path)
+    assert storage.replace(path, b"one", expected=None)
+    assert not storage.replace(path, b"two", expected=None)
+    assert not storage.replace(path, b"two", expected=b"zero")
+    assert storage.read_bytes(path) == b"one"
+    assert storage.replace(path, b"two", expected=b"one")
+    assert tree(tmp_path) == {".lock": b"", "file": b"two"}
+
+
+@pytest.mark.parametrize("operation", ["write_new", "replace"])
+def test_of_many_writers_at_once_one_wins(tmp_path, operation):
+    barrier = threading.Barrier(8)
+    won = []
+
+    def attempt(index: int) -> None:
+        barrier.wait()
+        content = f"{index}".encode()
+        if operation == "write_new":
+            success = storage.write_new(str(tmp_path / "file"), content)
+        else:
+            success = storage.replace(str(tmp_path / "file"), content, expected=None)
+        if success:
+            won.append(content)
+
+    threads = [threading.Thread(target=attempt, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [(tmp_path / "file").read_bytes()]
+
+
+def test_upload_copies_a_local_file(tmp_path):
+    (tmp_path / "local").write_bytes(b"x" * 100_000)
+    storage.upload(str(tmp_path / "local"), str(tmp_path / "out" / "file"))
+    assert tree(tmp_path) == {"local": b"x" * 100_000, "out/file": b"x" * 100_000}
+
+
+def test_listings_are_sorted_and_show_neither_locks_nor_temporary_files(tmp_path):
+    for name in ("b", "a", ".lock", f"a.tmp-{'0' * 32}", "folder/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert storage.list_files(str(tmp_path)) == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert storage.list_folders(f"{tmp_path}/") == [f"{tmp_path}/folder"]
+    assert storage.list_files(str(tmp_path / "absent")) == []
+
+
+def test_what_is_not_there_is_deleted_without_complaint(tmp_path):
+    storage.put(str(tmp_path / "folder" / "file"), b"x")
+    storage.put(str(tmp_path / "file"), b"x")
+    for _ in range(2):
+        storage.delete(str(tmp_path / "file"))
+        storage.delete_tree(str(tmp_path / "folder"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_none_or_an_error_of_one_line(tmp_path):
+    path = str(tmp_path / "absent")
+    assert storage.read_if_there(path) is None
+    with pytest.raises(StorageError, match=rf"^{path}: no such file; [^\n]+$"):
+        storage.read_bytes(path)
+
+
+KILLED = """
+import os, sys
+from pipelines import storage
+os.replace = lambda source, target: os._exit(9)
+storage.put(sys.argv[1], b"new")
+"""
+
+
+def test_a_killed_writer_leaves_the_old_file_and_its_temporary_file_is_removed_later(tmp_path):
+    path = str(tmp_path / "file")
+    storage.put(path, b"old")
+    assert subprocess.run([sys.executable, "-c", KILLED, path], cwd=ROOT).returncode == 9
+    temporary = [name for name in os.listdir(tmp_path) if ".tmp-" in name]
+    assert len(temporary) == 1
+    assert storage.read_bytes(path) == b"old"
+    storage.remove_stale(str(tmp_path))
+    assert tree(tmp_path) == {"file": b"old"}
+
+
+def test_the_temporary_file_of_a_living_writer_stays(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def replace_after_cleaning(source: str, target: str) -> None:
+        storage.remove_stale(str(tmp_path))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_after_cleaning)
+    storage.put(str(tmp_path / "file"), b"new")
+    assert tree(tmp_path) == {"file": b"new"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda path: storage.put(path, b"x"),
+        lambda path: storage.write_new(path, b"x"),
+        lambda path: storage.replace(path, b"x", expected=None),
+        lambda path: storage.upload(__file__, path),
+    ],
+)
+def test_writing_below_a_regular_file_is_an_error_of_one_line(tmp_path, operation):
+    (tmp_path / "file").write_bytes(b"x")
+    path = str(tmp_path / "file" / "folder" / "part")
+    with pytest.raises(StorageError, match=rf"^{path}[^\n]*: [a-z][^\n]+ is a file; [^\n]+$"):
+        operation(path)
+    assert tree(tmp_path) == {"file": b"x"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_an_error_of_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match=r"permission denied; give this user [^\n]+$"):
+        storage.put(str(tmp_path / "file"), b"x")
+    tmp_path.chmod(0o700)
+
+
+FULL = """
+import resource, sys
+from pipelines import storage
+from transforms.errors import StorageError
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    storage.put(sys.argv[1], b"x" * 100_000)
+except StorageError as error:
+    sys.exit(f"{error.exit_code} {error}")
+"""
+
+
+def test_a_full_disk_is_an_error_of_one_line_and_leaves_the_old_file(tmp_path):
+    path = str(tmp_path / "file")
+    storage.put(path, b"old")
+    child = subprocess.run([sys.executable, "-c", FULL, path], cwd=ROOT, capture_output=True)
+    assert child.stderr.decode() == (
+        f"20 {path}: file too large; raise the limit on file sizes (ulimit -f), then run again\n"
+    )
+    assert tree(tmp_path) == {"file": b"old"}
+
+
+def test_a_cloud_path_without_a_bucket_is_an_error_of_one_line():
+    with pytest.raises(StorageError, match=r"^gs:///x: the bucket is missing; [^\n]+$"):
+        storage.read_bytes("gs:///x")

@@ -1,0 +1,202 @@
+"""Listing of inputs, and their cutting into units."""
+
+import os
+import re
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from pipelines import sources, units
+from pipelines.units import Unit
+from tests import records
+from transforms.errors import OptionsError, StorageError
+from transforms.records import RawRecord
+
+
+def jsonl(path: Path, count: int = 3) -> Path:
+    return records.write_lines(path, [{"id": f"r{index}"} for index in range(count)])
+
+
+def lines_of(*ids: str, end: bytes = b"\n") -> bytes:
+    return b"".join(b'{"id":"%s"}' % one.encode() + end for one in ids)
+
+
+def ids_and_offsets(unit: Unit) -> list[tuple[str, int]]:
+    found = []
+    for record in sources.read(unit, ()):
+        assert isinstance(record, RawRecord)
+        assert record.position.unit == unit.index
+        found.append((record.id, record.position.offset))
+    return found
+
+
+def test_inputs_are_sorted_and_each_file_is_listed_once(tmp_path):
+    for name in ("b.jsonl", "a.jsonl", "c.csv"):
+        jsonl(tmp_path / name)
+    patterns = [f"{tmp_path}/*.jsonl", f"{tmp_path}/b.jsonl", f"{tmp_path}/./c.csv"]
+    listed = units.list_inputs(patterns)
+    assert [file.uri for file in listed] == [
+        f"{tmp_path}/{n}" for n in ("a.jsonl", "b.jsonl", "c.csv")
+    ]
+    assert {file.size for file in listed} == {len(b'{"id": "r0"}\n') * 3}
+
+
+def test_two_names_of_one_file_are_one_input(tmp_path):
+    real = jsonl(tmp_path / "b.jsonl")
+    (tmp_path / "a.jsonl").symlink_to(real)
+    assert [f.uri for f in units.list_inputs([f"{tmp_path}/*"])] == [f"{tmp_path}/a.jsonl"]
+
+
+def test_a_double_star_reaches_folders_below(tmp_path):
+    jsonl(tmp_path / "x" / "y" / "a.jsonl")
+    assert [f.uri for f in units.list_inputs([f"{tmp_path}/**.jsonl"])] == [
+        f"{tmp_path}/x/y/a.jsonl"
+    ]
+
+
+@pytest.mark.parametrize("name", ["[a].jsonl", "été.jsonl", "two words.JSONL"])
+def test_a_file_that_exists_is_taken_by_its_name(tmp_path, name):
+    path = jsonl(tmp_path / name)
+    assert [file.uri for file in units.list_inputs([str(path)])] == [str(path)]
+
+
+def test_a_file_in_the_working_folder_has_a_folder(tmp_path, monkeypatch):
+    jsonl(tmp_path / "a.jsonl")
+    monkeypatch.chdir(tmp_path)
+    (by_name,) = units.list_inputs(["a.jsonl"])
+    assert units.list_inputs(["*.jsonl"]) == (by_name,)
+    assert units.folder(by_name.uri) == "."
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [("a/b.jsonl", "a"), ("/a/b/c.csv", "/a/b"), ("gs://bucket/x/y.parquet", "gs://bucket/x")],
+)
+def test_media_are_relative_to_the_folder_of_the_records(uri, folder):
+    assert units.folder(uri) == folder
+
+
+def test_a_pattern_without_a_file_is_refused(tmp_path):
+    with pytest.raises(OptionsError, match=re.escape(f"{tmp_path}/*.jsonl: no file matches")):
+        units.list_inputs([f"{tmp_path}/*.jsonl"])
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
+    (tmp_path / "a.xml").write_text("<a/>")
+    with pytest.raises(
+        OptionsError, match=r"a\.xml: the format is not known.*\.jsonl, .*\.parquet"
+    ):
+        units.list_inputs([f"{tmp_path}/*"])
+
+
+def test_an_unknown_scheme_is_refused():
+    with pytest.raises(OptionsError, match="http:// is not read"):
+        units.list_inputs(["http://example.org/a.jsonl"])
+
+
+def test_the_version_stays_while_the_file_does(tmp_path):
+    path = str(jsonl(tmp_path / "a.jsonl"))
+    assert units.list_inputs([path]) == units.list_inputs([path])
+
+
+def test_the_version_changes_with_the_content_even_where_size_and_time_do_not(tmp_path):
+    path = records.write_lines(tmp_path / "a.jsonl", [{"id": "a"}])
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    (before,) = units.list_inputs([str(path)])
+    records.write_lines(path, [{"id": "b"}])
+    os.utime(path, ns=times)
+    (after,) = units.list_inputs([str(path)])
+    assert before.size == after.size
+    assert before.version != after.version
+
+
+def test_the_version_changes_with_the_time_of_change(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl")
+    (before,) = units.list_inputs([str(path)])
+    os.utime(path, ns=(1, 1))
+    assert units.list_inputs([str(path)])[0].version != before.version
+
+
+def test_jsonl_is_cut_by_bytes_and_the_rest_stays_whole(tmp_path):
+    examples = records.examples(40)
+    names = ("a.jsonl", "b.jsonl.gz", "c.csv", "d.csv.gz")
+    inputs = units.list_inputs([str(records.write(tmp_path / name, examples)) for name in names])
+    planned = units.plan(inputs, unit_bytes=inputs[0].size // 2 + 1)
+    cut = inputs[0].size // 2
+    assert [(Path(unit.uri).name, unit.start, unit.stop) for unit in planned] == [
+        ("a.jsonl", 0, cut),
+        ("a.jsonl", cut, inputs[0].size),
+        *((name, 0, file.size) for name, file in zip(names[1:], inputs[1:], strict=True)),
+    ]
+    assert [unit.index for unit in planned] == list(range(5))
+    assert planned == units.plan(inputs, unit_bytes=inputs[0].size // 2 + 1)
+
+
+def test_jsonl_is_cut_by_its_estimated_number_of_records(tmp_path):
+    path = records.write_lines(tmp_path / "a.jsonl", [{"id": f"r{n:05d}"} for n in range(10_000)])
+    planned = units.plan(units.list_inputs([str(path)]), unit_records=1000)
+    assert [len(list(sources.read(unit, ()))) for unit in planned] == [1000] * 10
+
+
+def test_parquet_is_cut_at_row_groups(tmp_path):
+    path = records.write(tmp_path / "a.parquet", records.examples(10), row_group_size=2)
+    inputs = units.list_inputs([str(path)])
+    by_records = units.plan(inputs, unit_records=5)
+    assert [(unit.start, unit.stop) for unit in by_records] == [(0, 2), (2, 4), (4, 5)]
+    by_bytes = units.plan(inputs, unit_bytes=1)
+    assert [(unit.start, unit.stop) for unit in by_bytes] == [(n, n + 1) for n in range(5)]
+    assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 5)]
+
+
+def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path):
+    inputs = units.list_inputs([str(jsonl(tmp_path / "a.parquet"))])
+    with pytest.raises(OptionsError, match=r"a\.parquet: is no Parquet file"):
+        units.plan(inputs)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tfrecord", "a.jsonl.gz"])
+def test_an_empty_file_has_no_unit(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    assert units.plan(units.list_inputs([f"{tmp_path}/*"])) == ()
+
+
+@pytest.mark.parametrize("limit", ["unit_bytes", "unit_records"])
+def test_limits_must_be_positive(limit):
+    with pytest.raises(OptionsError, match=f"{limit} must be positive, got 0"):
+        units.plan((), **{limit: 0})
+
+
+def test_a_file_that_is_gone_is_an_error_that_names_it(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl")
+    inputs = units.list_inputs([str(path)])
+    path.unlink()
+    with pytest.raises(StorageError, match=r"a\.jsonl: cannot be read: No such file"):
+        units.plan(inputs)
+
+
+@hypothesis.settings(deadline=None, max_examples=300)
+@hypothesis.given(
+    widths=strategies.lists(strategies.integers(0, 40), max_size=12),
+    ends=strategies.lists(
+        strategies.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \r\n"]), min_size=12
+    ),
+    last_has_end=strategies.booleans(),
+    unit_bytes=strategies.integers(1, 200),
+)
+def test_each_line_is_read_once_whatever_the_cuts(
+    tmp_path_factory, widths, ends, last_has_end, unit_bytes
+):
+    ids = [f"{index}-" + "x" * width for index, width in enumerate(widths)]
+    content, expected = b"", []
+    for index, one in enumerate(ids):
+        expected.append((one, len(content)))
+        content += lines_of(one, end=ends[index])
+    if not last_has_end:
+        content = content.rstrip(b"\r\n ")
+    path = tmp_path_factory.mktemp("cut") / "a.jsonl"
+    path.write_bytes(content)
+    planned = units.plan(units.list_inputs([str(path)]), unit_bytes=unit_bytes)
+    assert [found for unit in planned for found in ids_and_offsets(unit)] == expected
+    assert sum(unit.stop - unit.start for unit in planned) == len(content)

@@ -1,0 +1,218 @@
+"""Seeded builders that write the same records in every format; media are small opaque bytes."""
+
+import base64
+import csv
+import dataclasses
+import gzip
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import units
+
+Placed = Literal["inline", "uri"]
+
+CATEGORIES = ("animals", "food", "tools")
+TAGS = ("wild", "small", "loud")
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """What one record holds, whatever file it is written to. A missing medium is None."""
+
+    id: str
+    image: bytes | None
+    audio: bytes | None
+    text: str | None
+    group: str | None
+    split: str | None
+    labels: Mapping[str, Any]
+    extra: Mapping[str, Any]
+
+
+def examples(count: int, *, seed: int = 0) -> list[Example]:
+    """Examples of which some lack a medium, a group, a split or a label; each has a text."""
+    rng = random.Random(seed)
+    return [_example(rng, index) for index in range(count)]
+
+
+def write(
+    path: Path,
+    written: Sequence[Example],
+    *,
+    media: Placed = "inline",
+    flat: bool = False,
+    **options: Any,
+) -> Path:
+    """Writes examples in the format that the name says; `flat` writes a column for each label.
+
+    Pictures and sounds that are not inline go to the folder `media` beside the file. CSV is flat
+    in any case, and TFRecord too.
+    """
+    suffix = units.suffix(str(path)).removesuffix(".gz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = {
+        ".jsonl": _write_jsonl,
+        ".csv": _write_csv,
+        ".parquet": _write_parquet,
+        ".tfrecord": _write_tfrecord,
+    }[suffix]
+    writer(path, written, media, flat, **options)
+    return path
+
+
+def write_lines(path: Path, lines: Sequence[bytes | Mapping[str, Any]]) -> Path:
+    """Writes lines as they are, and mappings as JSON; each ends with a newline."""
+    stored = b"".join(
+        (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
+    )
+    return stored(path, stored)
+
+
+def write_table(path: Path, columns: Mapping[str, Any], **options: Any) -> Path:
+    """Writes a Parquet file of one column for each name."""
+    pq.write_table(pa.table(dict(columns)), path, **options)
+    return path
+
+
+def tf_example(**features: Any) -> bytes:
+    """A serialized tf.Example; the type of the first value decides that of a feature."""
+    from tensorflow.core.example import example_pb2
+
+    message = example_pb2.Example()
+    for name, value in features.items():
+        values = value if isinstance(value, list) else [value]
+        feature = message.features.feature[name]
+        if isinstance(values[0], int):
+            feature.int64_list.value.extend(values)
+        elif isinstance(values[0], float):
+            feature.float_list.value.extend(values)
+        else:
+            feature.bytes_list.value.extend(
+                part.encode() if isinstance(part, str) else part for part in values
+            )
+    return message.SerializeToString()
+
+
+def write_frames(path: Path, frames: Sequence[bytes]) -> Path:
+    """Writes a TFRecord file with TensorFlow's own writer."""
+    import tensorflow as tf
+
+    options = tf.io.TFRecordOptions(compression_type="GZIP" if path.suffix == ".gz" else "")
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def _example(rng: random.Random, index: int) -> Example:
+    return Example(
+        id=f"r{index:04d}-é",
+        image=_media(rng) if rng.random() < 0.8 else None,
+        audio=_media(rng) if rng.random() < 0.7 else None,
+        text=f"an example, number {index}: “{rng.choice(CATEGORIES)}”",
+        group=f"g{index // 2}" if rng.random() < 0.8 else None,
+        split=rng.choice((None, "train", "eval", "test")),
+        labels={
+            "category": rng.choice(CATEGORIES),
+            **({"tags": sorted(rng.sample(TAGS, 2))} if rng.random() < 0.6 else {}),
+        },
+        extra={"source": f"shelf {rng.randrange(9)}"},
+    )
+
+
+def _media(rng: random.Random) -> bytes:
+    return rng.randbytes(rng.randrange(1, 60))
+
+
+def _place(path: Path, example: Example, name: str, media: Placed) -> bytes | str | None:
+    """The bytes of a picture or sound, or the URI under which they now are."""
+    content: bytes | None = getattr(example, name)
+    if content is None or media == "inline":
+        return content
+    uri = f"media/{example.id}.{name}"
+    stored(path.parent / uri, content)
+    return uri
+
+
+def _write_jsonl(path: Path, written: Sequence[Example], media: Placed, flat: bool) -> None:
+    rows = []
+    for example in written:
+        row: dict[str, Any] = {"id": example.id, "text": example.text}
+        for name in ("image", "audio"):
+            value = _place(path, example, name, media)
+            encoded = base64.b64encode(value).decode() if isinstance(value, bytes) else None
+            row[name] = value if encoded is None else {"base64": encoded}
+        row |= {"group": example.group, "split": example.split}
+        row |= example.labels if flat else {"labels": example.labels}
+        rows.append(row | example.extra)
+    write_lines(path, rows)
+
+
+def _write_csv(path: Path, written: Sequence[Example], media: Placed, flat: bool) -> None:
+    rows = []
+    for example in written:
+        row: dict[str, Any] = {"id": example.id, "text": example.text}
+        for name in ("image", "audio"):
+            value = _place(path, example, name, media)
+            row[name] = (
+                f"data:application/octet-stream;base64,{base64.b64encode(value).decode()}"
+                if isinstance(value, bytes)
+                else value
+            )
+        row |= {"group": example.group, "split": example.split}
+        row |= {"category": example.labels["category"]}
+        row |= {"labels.tags": json.dumps(tags) if (tags := example.labels.get("tags")) else None}
+        rows.append(row | example.extra)
+    opened = (
+        gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="")
+    )
+    with opened as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_parquet(
+    path: Path, written: Sequence[Example], media: Placed, flat: bool, **options: Any
+) -> None:
+    columns: dict[str, Any] = {
+        name: [getattr(example, name) for example in written]
+        for name in ("id", "text", "group", "split")
+    }
+    medium = pa.binary() if media == "inline" else pa.string()
+    for name in ("image", "audio"):
+        values = [_place(path, example, name, media) for example in written]
+        columns[name] = pa.array(values, medium)
+    if flat:
+        for name in ("category", "tags"):
+            columns[f"labels.{name}"] = [example.labels.get(name) for example in written]
+    else:
+        columns["labels"] = [dict(example.labels) for example in written]
+    columns["source"] = [example.extra["source"] for example in written]
+    write_table(path, columns, **options)
+
+
+def _write_tfrecord(path: Path, written: Sequence[Example], media: Placed, flat: bool) -> None:
+    frames = []
+    for example in written:
+        features: dict[str, Any] = {"id": example.id, "text": example.text}
+        for name in ("image", "audio"):
+            value = _place(path, example, name, media)
+            features[f"{name}_uri" if isinstance(value, str) else name] = value
+        features |= {"group": example.group, "split": example.split}
+        features |= {f"labels.{name}": value for name, value in example.labels.items()}
+        features |= example.extra
+        frames.append(tf_example(**{k: v for k, v in features.items() if v is not None}))
+    write_frames(path, frames)
+
+
+def stored(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    return path

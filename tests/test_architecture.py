@@ -1,0 +1,138 @@
+"""Imports point one way, and what must not be in the packages is not there."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("transforms", "model", "pipelines")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", "joblib")
+NAMES = {"WriteToFiles": "it reports success with files missing; write shards of our own"}
+
+
+def test_imports_point_one_way():
+    command = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+    finished = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "pipelines -> model -> transforms KEPT" in finished.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_forbidden_is_in(path):
+    runner_is_named = path == ROOT / "pipelines" / "options.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert list(forbidden(tree, runner_may_be_named=runner_is_named)) == []
+
+
+def test_every_package_is_looked_at():
+    assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == set(PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import pickle", "import of pickle"),
+        ("import os, cloudpickle as p", "import of cloudpickle"),
+        ("from dill import loads", "import of dill"),
+        ("import tensorflow.keras", "tf.keras: use keras"),
+        ("from tensorflow import keras", "tf.keras: use keras"),
+        ("from tensorflow.keras import layers", "tf.keras: use keras"),
+        ("layer = tf.keras.layers.Dense(1)", "tf.keras: use keras"),
+        ("x = eval('1')", "call of eval"),
+        ("exec('x = 1')", "call of exec"),
+        ("np.load(path, allow_pickle=True)", "allow_pickle"),
+        ("fileio.WriteToFiles(path)", "WriteToFiles"),
+        ("from apache_beam.io.fileio import WriteToFiles", "WriteToFiles"),
+        ("options = ['--runner=DirectRunner']", "DirectRunner"),
+        ("runner = direct.DirectRunner()", "DirectRunner"),
+    ],
+)
+def test_what_is_forbidden_is_found(source, found):
+    assert [problem for problem in forbidden(ast.parse(source)) if found in problem]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import keras\nlayer = keras.layers.Dense(1)",
+        '"""Never DirectRunner, eval or pickle."""',
+        "model.eval()",
+        "np.load(path, allow_pickle=False)",
+        "runner = 'FnApiRunner'",
+    ],
+)
+def test_what_is_allowed_is_not_found(source):
+    assert list(forbidden(ast.parse(source))) == []
+
+
+def forbidden(tree: ast.Module, runner_may_be_named: bool = False) -> Iterator[str]:
+    """What must not be in a module, each with its line."""
+    said = {id(one) for one in _docstrings(tree)}
+    for node in ast.walk(tree):
+        for problem in _problems(node):
+            yield f"line {getattr(node, 'lineno', 0)}: {problem}"
+        named = id(node) not in said and any("DirectRunner" in name for name in _words(node))
+        if named and not runner_may_be_named:
+            yield f"line {getattr(node, 'lineno', 0)}: DirectRunner: use options.beam_options"
+
+
+def _problems(node: ast.AST) -> Iterator[str]:
+    for module in _modules(node):
+        if module.partition(".")[0] in PICKLERS:
+            yield f"import of {module}"
+        if (module + ".").startswith("tensorflow.keras."):
+            yield "tf.keras: use keras"
+    if isinstance(node, ast.Attribute) and node.attr == "keras":
+        yield "tf.keras: use keras"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id in ("eval", "exec"):
+            yield f"call of {node.func.id}"
+    if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+        if not (isinstance(node.value, ast.Constant) and node.value.value is False):
+            yield "allow_pickle: arrays with objects are programs"
+    for word in _words(node):
+        if word in NAMES:
+            yield f"{word}: {NAMES[word]}"
+
+
+def _modules(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement imports, and what it takes out of them."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """The names and texts of one node."""
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.keyword | ast.arg):
+        yield node.arg or ""
+    elif isinstance(node, ast.alias):
+        yield node.name
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Texts that stand alone: docstrings of modules, classes, functions and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield node.value

@@ -1,0 +1,152 @@
+"""What is installed is what is declared: one version, exact constraints, a whole wheel."""
+
+import ast
+import configparser
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from transforms.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("model", "pipelines", "transforms")
+NOT_CONSTRAINED = {"triad", "pip"}
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def constraint_lines() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def constraints() -> dict[str, str]:
+    pairs = (line.split("==") for line in constraint_lines())
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def requirements() -> list[Requirement]:
+    extras = project()["optional-dependencies"]
+    return [Requirement(line) for line in sum(extras.values(), project()["dependencies"])]
+
+
+def test_the_version_stands_in_one_place_and_is_what_is_installed():
+    assert project()["dynamic"] == ["version"]
+    assert "version" not in project()
+    assert importlib.metadata.version("triad") == VERSION
+
+
+def test_the_changelog_has_a_section_for_the_version():
+    assert f"## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_setup_py_is_only_a_shim():
+    _, imported, call = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body
+    assert ast.unparse(imported) == "from setuptools import setup"
+    assert ast.unparse(call) == "setup()"
+
+
+def test_the_console_command_is_declared():
+    assert project()["scripts"] == {"triad": "pipelines.cli:main"}
+
+
+def test_constraints_are_exact_versions_without_urls_sorted_and_once_each():
+    lines = constraint_lines()
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+]+", line)] == []
+    names = [canonicalize_name(line.split("==")[0]) for line in lines]
+    assert len(set(names)) == len(names)
+    assert lines == sorted(lines, key=lambda line: (line.upper(), line))
+
+
+def test_everything_installed_has_the_version_of_the_constraints():
+    installed = {
+        canonicalize_name(found.name): found.version for found in importlib.metadata.distributions()
+    }
+    known = constraints()
+    differing = {
+        name: (version, known.get(name))
+        for name, version in installed.items()
+        if name not in NOT_CONSTRAINED and known.get(name) != version
+    }
+    assert differing == {}
+
+
+def test_every_declared_dependency_is_constrained_to_a_version_that_it_allows():
+    known = constraints()
+    refused = [
+        str(requirement)
+        for requirement in requirements()
+        if (version := known.get(canonicalize_name(requirement.name))) is None
+        or not requirement.specifier.contains(version, prereleases=True)
+    ]
+    assert refused == []
+
+
+def test_tensorflow_comes_once_and_not_as_tensorflow_cpu():
+    builds = ("tensorflow-cpu", "tensorflow-intel", "tf-nightly", "tf-nightly-cpu")
+    assert "tensorflow" in constraints()
+    assert [name for name in builds if name in constraints()] == []
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("tensorflow-cpu")
+
+
+def test_the_ci_script_runs_the_test_command_of_the_readme():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111 == 0o111
+    assert script.read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
+    assert "`make test`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """A wheel built without network from a copy, so that the checkout stays clean."""
+    copy = tmp_path_factory.mktemp("checkout") / "triad"
+    copy.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, copy / name)
+    for name in (*PACKAGES, "examples", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."],
+        cwd=copy,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    (path,) = (copy / "dist").iterdir()
+    assert path.name == f"triad-{VERSION}-py3-none-any.whl"
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_every_file_of_the_three_packages_and_no_other(wheel):
+    expected = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {f"{package}/py.typed" for package in PACKAGES} <= expected
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
+
+
+def test_the_wheel_declares_command_licence_and_python(wheel):
+    info = f"triad-{VERSION}.dist-info"
+    scripts = configparser.ConfigParser()
+    scripts.read_string(wheel.read(f"{info}/entry_points.txt").decode())
+    assert dict(scripts["console_scripts"]) == {"triad": "pipelines.cli:main"}
+    metadata = wheel.read(f"{info}/METADATA").decode()
+    assert "License-Expression: Apache-2.0\n" in metadata
+    assert "Requires-Python: <3.12,>=3.11\n" in metadata
+    assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()

@@ -1,0 +1,279 @@
+"""A spec is read exactly, and what is wrong with it is said in lines that help."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+
+from transforms import spec
+from transforms.errors import OptionsError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = """
+modalities: {image: {size: 32}, text: }
+tasks: {category: {kind: classification, label: what}}
+"""
+
+
+def refusal(content: str) -> str:
+    with pytest.raises(OptionsError) as caught:
+        spec.parse(content, "my.yaml")
+    assert caught.value.exit_code == 12
+    return str(caught.value)
+
+
+def with_part(part: str) -> str:
+    return SMALL + part
+
+
+def test_what_is_not_said_has_its_default():
+    small = spec.parse(SMALL)
+    assert small.modalities.names == ("image", "text")
+    assert small.modalities.image == spec.ImageSpec(size=32, fit="pad")
+    assert small.modalities.text == spec.TextSpec(tokens="word", vocabulary=20_000, length=64)
+    assert small.modalities.audio is None
+    assert small.tasks == {"category": spec.Task(kind="classification", label="what")}
+    assert small.split == spec.Split(by="group", train=0.8, eval=0.1, test=0.1)
+    assert small.training == spec.Training()
+    assert small.model == spec.ModelSpec()
+    assert small.limits == spec.Limits()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            SMALL.replace("size", "sise"),
+            "my.yaml: modalities.image.sise: unknown key; did you mean 'size'?",
+        ),
+        (
+            with_part("trainning: {}"),
+            "my.yaml: trainning: unknown key; did you mean 'training'?",
+        ),
+        (
+            SMALL.replace("label: what", "label: what, imbalence: none"),
+            "my.yaml: tasks.category.imbalence: unknown key; did you mean 'imbalance'?",
+        ),
+        (
+            with_part("split: {qqq: 1}"),
+            "my.yaml: split.qqq: unknown key; known keys: by, eval, test, train",
+        ),
+        (
+            with_part("training: {epochs: 0}"),
+            "my.yaml: training.epochs: input should be greater than or equal to 1, got 0",
+        ),
+        (
+            SMALL.replace("label: what", ""),
+            "my.yaml: tasks.category.label: this key is required",
+        ),
+        (
+            SMALL.replace("classification", "tagging"),
+            "my.yaml: tasks.category.kind: tasks of kind tagging do not exist yet; "
+            "use classification, got 'tagging'",
+        ),
+        (
+            SMALL.replace("classification", "generation"),
+            "my.yaml: tasks.category.kind: tasks of kind generation do not exist yet; "
+            "use classification, got 'generation'",
+        ),
+        (
+            SMALL.replace("classification", "guessing"),
+            "my.yaml: tasks.category.kind: input should be 'classification', got 'guessing'",
+        ),
+        (
+            with_part("split: {train: 0.8, eval: 0.3, test: 0.1}"),
+            "my.yaml: split: train, eval and test must add up to 1, got 1.2",
+        ),
+        (
+            SMALL.replace("{image: {size: 32}, text: }", "{}"),
+            "my.yaml: modalities: name at least one of image, audio, text",
+        ),
+        (
+            SMALL.replace("category", "Category"),
+            "my.yaml: tasks: task 'Category': use a-z, 0-9 and _, beginning with a letter",
+        ),
+        (
+            SMALL.replace("category", "issues"),
+            "my.yaml: tasks: task 'issues': the name is a column of the scores; take another",
+        ),
+        ("- a", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
+        ("", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_file_the_key_and_the_rule(content, line):
+    assert refusal(content) == line
+
+
+def test_every_mistake_has_its_line():
+    lines = refusal(with_part("training: {epochs: 0, sed: 1}\nmodell: {}")).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "training.epochs",
+        "training.sed",
+        "modell",
+    ]
+
+
+def test_a_key_that_stands_twice_is_refused_where_it_stands():
+    line = refusal(with_part("split: {by: id, by: group}"))
+    assert line.startswith("my.yaml: not YAML: key 'by' stands twice")
+    assert "line 4" in line
+    assert "\n" not in line
+
+
+def test_text_that_is_no_yaml_is_refused_in_one_line():
+    line = refusal("modalities: {image: ")
+    assert line.startswith("my.yaml: not YAML: ")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("column", sorted(spec.RESERVED_TASKS))
+def test_no_task_takes_the_name_of_a_column_of_the_scores(column):
+    assert f"task {column!r}: the name is a column" in refusal(SMALL.replace("category", column))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "absent.yaml"
+    with pytest.raises(OptionsError) as caught:
+        spec.load(path)
+    assert str(caught.value) == f"{path}: the spec cannot be read: No such file or directory"
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("modalities: é".encode("latin-1"))
+    with pytest.raises(OptionsError, match=re.escape(f"{path}: the spec cannot be read: ")):
+        spec.load(path)
+
+
+def test_a_spec_from_a_file_is_the_one_from_its_text(tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    assert spec.load(path) == spec.parse(SMALL)
+
+
+def test_its_json_is_the_same_spec_with_the_same_digest():
+    small = spec.parse(SMALL)
+    again = spec.parse(small.to_json())
+    assert again == small
+    assert again.to_json() == small.to_json()
+    assert again.digest() == small.digest()
+
+
+def test_its_digest_does_not_depend_on_how_it_is_written():
+    other = """
+    tasks:
+      category: {label: what, kind: classification, weight: 1}
+    modalities: {text: {length: 64}, image: {fit: pad, size: 32}}
+    """
+    assert spec.parse(other).digest() == spec.parse(SMALL).digest()
+    assert spec.parse(SMALL.replace("32", "33")).digest() != spec.parse(SMALL).digest()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("limits: {text_bytes: 100}", True),
+        ("model: {dim: 64}", False),
+        ("training: {epochs: 1}", False),
+        ("split: {by: id}", False),
+    ],
+)
+def test_only_what_decides_a_feature_is_in_the_features_part(part, changes):
+    small, other = spec.parse(SMALL), spec.parse(with_part(part))
+    assert (small.features_json() != other.features_json()) == changes
+
+
+def test_labels_are_named_once_and_sorted():
+    content = """
+    modalities: {text: }
+    tasks:
+      b: {kind: classification, label: y}
+      a: {kind: classification, label: x}
+      c: {kind: classification, label: y, multi_label: true}
+    """
+    assert spec.parse(content).label_names == ("x", "y")
+
+
+def test_sizes_of_sounds_follow_from_rate_and_duration():
+    audio = spec.AudioSpec(sample_rate=16_000, seconds=4)
+    assert (audio.samples, audio.frame_length, audio.frame_step) == (64_000, 400, 160)
+    assert audio.frames == 398
+
+
+def test_a_spec_cannot_be_changed():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        spec.parse(SMALL).training.epochs = 3  # type: ignore[misc]
+
+
+def sections(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {"Spec": schema, **schema["$defs"]}
+
+
+def test_the_schema_names_every_key_and_allows_no_other():
+    found = sections(spec.schema())
+    for name in ("Spec", "Modalities", "Task", "ModelSpec", "Training", "Split", "Limits"):
+        model = getattr(spec, name)
+        assert found[name]["properties"].keys() == model.model_fields.keys()
+        assert found[name]["additionalProperties"] is False
+    assert found["Spec"]["required"] == ["modalities", "tasks"]
+    assert found["Task"]["required"] == ["kind", "label"]
+    assert found["Task"]["properties"]["kind"]["const"] == "classification"
+    assert found["Training"]["properties"]["epochs"] == {
+        "default": 40,
+        "minimum": 1,
+        "title": "Epochs",
+        "type": "integer",
+    }
+
+
+def test_the_schema_takes_good_files_and_refuses_bad_ones():
+    jsonschema = pytest.importorskip("jsonschema", reason="the schema is checked by jsonschema")
+    validator = jsonschema.Draft202012Validator(spec.schema())
+    good = json.loads(spec.parse(SMALL).to_json())
+    assert not list(validator.iter_errors(good))
+    for bad in ({**good, "taks": {}}, {**good, "training": {"epochs": 0}}, {"tasks": {}}):
+        assert list(validator.iter_errors(bad))
+
+
+def keys(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, str]:
+    """Every key below a section with its default, as the reference writes it."""
+    found = {}
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        section = _section(field.annotation)
+        if name == "tasks":
+            found |= keys(spec.Task, f"{key}.NAME.")
+        elif section is None:
+            found[key] = "required" if field.is_required() else f"`{_yaml(field.default)}`"
+        else:
+            if prefix:
+                found[key] = "none"
+            found |= keys(section, f"{key}.")
+    return found
+
+
+def _section(annotation: Any) -> type[pydantic.BaseModel] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    classes = [one for one in options if isinstance(one, type)]
+    return next((one for one in classes if issubclass(one, pydantic.BaseModel)), None)
+
+
+def _yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_the_reference_has_every_key_with_its_default():
+    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| \S.* \|$", text, flags=re.MULTILINE)
+    assert dict(rows) == keys(spec.Spec)
+    assert len(rows) == len(dict(rows))
+
+
+def test_the_example_of_the_reference_is_a_good_spec():
+    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    assert spec.parse(example).modalities.names == ("image", "text")

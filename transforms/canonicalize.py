@@ -1,0 +1,208 @@
+"""Raw records -> records whose media the feature graph reads as they are."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms import audio, images, readable, text, uris
+from transforms.records import (
+    MODALITIES,
+    BrokenMedium,
+    CanonicalRecord,
+    Flaw,
+    Medium,
+    MediumError,
+    RawRecord,
+    Reason,
+    Rejected,
+    Uri,
+)
+from transforms.spec import Spec
+
+REJECTED = "rejected"
+
+
+class Canonicalized(NamedTuple):
+    records: beam.PCollection[CanonicalRecord]
+    rejected: beam.PCollection[Rejected]
+
+
+@dataclasses.dataclass(frozen=True)
+class Canonicalizer:
+    """Makes canonical records of raw ones.
+
+    Attributes:
+        spec: Names the modalities, their sizes and limits.
+        media_roots: Folders and prefixes, besides the folder of the records file, from which media
+            may be read.
+        check: Decode each picture with the op of the feature graph as well. Without it a picture
+            that passes byte for byte is trusted until a batch fails.
+    """
+
+    spec: Spec
+    media_roots: tuple[str, ...] = ()
+    check: bool = True
+
+    def canonical(self, record: RawRecord) -> CanonicalRecord | Rejected:
+        """A broken medium costs that medium; a record without any medium left is rejected."""
+        media: dict[str, bytes] = {}
+        issues = []
+        for name in self.spec.modalities.names:
+            medium = getattr(record, name)
+            if medium is None or medium == b"":
+                continue
+            try:
+                media[name] = self._medium(name, medium, record.position.uri)
+            except MediumError as error:
+                issues.append(f"{name}: {error.flaw}")
+        if not media:
+            reason = Reason.UNREADABLE if issues else Reason.EMPTY
+            return Rejected(
+                record.id,
+                record.position,
+                stage="canonicalize",
+                reason=reason,
+                detail="; ".join(issues),
+                payload_digest=payload_digest(record),
+            )
+        return CanonicalRecord(
+            id=record.id,
+            position=record.position,
+            issues=tuple(issues),
+            group=record.group,
+            split=record.split,
+            labels=record.labels,
+            extra=record.extra,
+            **media,
+        )
+
+    def _medium(self, name: str, medium: Medium, records_uri: str) -> bytes:
+        limits = self.spec.limits
+        if isinstance(medium, BrokenMedium):
+            raise MediumError(Flaw.CORRUPT, medium.detail)
+        if isinstance(medium, Uri):
+            cap = limits.text_bytes if name == "text" else limits.media_bytes
+            medium = uris.fetch(medium.value, _roots(records_uri, self.media_roots), cap)
+        if name == "text":
+            return text.canonical(medium, limits)
+        if name == "audio":
+            assert self.spec.modalities.audio is not None
+            return audio.canonical(medium, self.spec.modalities.audio, limits)
+        content = images.canonical(medium, limits)
+        if self.check:
+            readable.check_image(content)
+        return content
+
+
+class Canonicalize(beam.PTransform):
+    """Raw records -> `.records`, whose media the feature graph reads as they are, and `.rejected`.
+
+    Every input is in exactly one output; any other error fails the bundle. Works on bounded and on
+    unbounded input: elements keep their timestamps and windows. Media are read and decoded on a few
+    threads while what follows is at work.
+
+    Args:
+        canonicalizer: What is done to each record.
+    """
+
+    def __init__(self, canonicalizer: Canonicalizer) -> None:
+        super().__init__()
+        self._canonicalizer = canonicalizer
+
+    def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
+        canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer))
+        canonicalize = canonicalize.with_output_types(CanonicalRecord)
+        outputs = records | "Canonicalize" >> canonicalize.with_outputs(REJECTED, main="records")
+        return Canonicalized(outputs["records"], outputs[REJECTED])
+
+
+class _CanonicalizeDoFn(beam.DoFn):
+    """Keeps a few records in work, and gives them on in the order in which they came."""
+
+    _IN_WORK = 64
+
+    def __init__(self, canonicalizer: Canonicalizer) -> None:
+        self._canonicalizer = canonicalizer
+
+    def setup(self) -> None:
+        self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+
+    def start_bundle(self) -> None:
+        self._pending: collections.deque[tuple[concurrent.futures.Future, WindowedValue]] = (  # type: ignore[type-arg]
+            collections.deque()
+        )
+
+    def process(  # type: ignore[override]
+        self,
+        record: RawRecord,
+        timestamp=beam.DoFn.TimestampParam,  # type: ignore[no-untyped-def]
+        window=beam.DoFn.WindowParam,  # type: ignore[no-untyped-def]
+    ) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+        future = self._threads.submit(self._canonicalizer.canonical, record)
+        self._pending.append((future, WindowedValue(record, timestamp, (window,))))
+        while len(self._pending) > self._IN_WORK:
+            yield self._next()
+
+    def finish_bundle(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+        while self._pending:
+            yield self._next()
+
+    def teardown(self) -> None:
+        self._threads.shutdown()
+
+    def _next(self) -> WindowedValue | beam.pvalue.TaggedOutput:
+        future, raw = self._pending.popleft()
+        outcome = future.result()
+        _count(raw.value, outcome)
+        value = raw.with_value(outcome)
+        return beam.pvalue.TaggedOutput(REJECTED, value) if isinstance(outcome, Rejected) else value
+
+
+def payload_digest(record: RawRecord | CanonicalRecord) -> str:
+    """SHA-256 of a record's media: bytes as they are, URIs by their text."""
+    digest = hashlib.sha256()
+    for name in MODALITIES:
+        medium = getattr(record, name)
+        content = medium.value.encode(errors="surrogatepass") if isinstance(medium, Uri) else medium
+        if isinstance(content, bytes):
+            digest.update(b"%s %d\n" % (name.encode(), len(content)))
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def _count(raw: RawRecord, outcome: CanonicalRecord | Rejected) -> None:
+    _counter("records_in").inc()
+    if isinstance(outcome, Rejected):
+        _counter("records_rejected").inc()
+        _counter(f"rejected_{outcome.reason}").inc()
+        flaws: Sequence[str] = outcome.detail.split("; ") if outcome.detail else ()
+        present: tuple[str, ...] = ()
+    else:
+        _counter("records_canonical").inc()
+        flaws, present = outcome.issues, outcome.present
+    for name in present:
+        _counter(f"{name}_used").inc()
+    for flaw in flaws:
+        name, kind = flaw.split(": ")
+        _counter(f"{name}_flawed").inc()
+        _counter(f"{name}_{kind}").inc()
+
+
+@functools.lru_cache(maxsize=256)
+def _counter(name: str) -> Metrics.DelegatingCounter:
+    return Metrics.counter(Canonicalize, name)
+
+
+@functools.lru_cache(maxsize=256)
+def _roots(records_uri: str, allowed: tuple[str, ...]) -> uris.Roots:
+    return uris.Roots(base=posixpath.dirname(records_uri), allowed=allowed)

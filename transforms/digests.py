@@ -1,0 +1,55 @@
+"""Digests that say whether two transforms are the same one."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf import text_format
+
+from transforms.analyzers import Analysis, KnownAnalyzers
+from transforms.preprocessing import preprocessing_fn, raw_feature_spec
+from transforms.spec import Spec
+
+_COUNTED = re.compile(r"hash_table_[0-9a-f-]{36}|_\d+")
+
+
+def transform_digest(spec: Spec, analysis: Analysis) -> str:
+    """SHA-256 of what decides a feature: the spec's part, the analysis, and the traced graph.
+
+    It does not depend on the runner, the machine or the order of the records. It changes with one
+    line of the feature graph, with the training data's vocabularies and moments, and with a version
+    of TensorFlow that traces another graph.
+    """
+    digest = hashlib.sha256()
+    for part in (spec.features_json(), analysis.to_json(), _graph_text(spec, analysis)):
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a local file, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _graph_text(spec: Spec, analysis: Analysis) -> str:
+    """The feature graph as text, without the numbers that TensorFlow counts through a process."""
+    with tf.Graph().as_default() as graph:
+        transform = preprocessing_fn(spec, KnownAnalyzers(analysis))
+        transform(
+            {
+                name: tf.compat.v1.sparse_placeholder(feature.dtype, [None, None], name)
+                if isinstance(feature, tf.io.VarLenFeature)
+                else tf.compat.v1.placeholder(feature.dtype, [None, *feature.shape], name)
+                for name, feature in raw_feature_spec(spec).items()
+            }
+        )
+        graph_def = graph.as_graph_def()
+    graph_def.ClearField("versions")
+    functions = sorted(
+        _COUNTED.sub("", text_format.MessageToString(function))
+        for function in graph_def.library.function
+    )
+    graph_def.ClearField("library")
+    return "\n".join([_COUNTED.sub("", text_format.MessageToString(graph_def)), *functions])

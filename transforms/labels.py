@@ -1,0 +1,47 @@
+"""Labels as records give them -> names of classes."""
+
+import unicodedata
+from typing import Any
+
+from transforms.spec import Task
+
+
+class LabelError(ValueError):
+    """A label that names no class; the text does not repeat it."""
+
+
+def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
+    """Names the classes of a label, or None where there is no label.
+
+    A string is a class by its text (NFC, stripped), a whole number by its digits, a truth value by
+    `true` or `false`. A multi-label task takes a list of those, possibly empty, and sorts them.
+
+    Raises:
+        LabelError: Where the label is of another type, empty, or holds control characters.
+    """
+    if value is None:
+        return None
+    if not task.multi_label:
+        return (_class_name(value),)
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise LabelError("a multi-label task needs a list")
+    return tuple(sorted({_class_name(one) for one in value}))
+
+
+def _class_name(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    if not isinstance(value, str):
+        raise LabelError(
+            f"a class is a string, a whole number or a truth value, not {_kind(value)}"
+        )
+    name = unicodedata.normalize("NFC", value).strip()
+    if not name or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        raise LabelError("a class is a text without control characters, and not empty")
+    return name
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

@@ -1,0 +1,289 @@
+"""The tf.Transform graph: canonical bytes and labels in, features out."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from transforms import audio
+from transforms.analyzers import Analyzers, MeasuredAnalyzers
+from transforms.spec import AudioSpec, ImageSpec, Spec, TextSpec
+
+PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
+"""Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
+
+MISSING_LABEL = -1
+TEXT_VOCABULARY = "text_vocabulary"
+
+_WORD = r"[\p{L}\p{M}\p{N}_]"
+_ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+_SPACE = r"[\s\p{Z}\p{Cc}\p{Cf}]"
+
+Tensors = dict[str, tf.Tensor]
+
+
+def label_vocabulary(task: str) -> str:
+    """The name of the vocabulary that holds a task's classes."""
+    return f"label_{task}_vocabulary"
+
+
+def raw_feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]:
+    """What the graph takes: `id`, canonical media, and the classes that each task was given."""
+    one_string = tf.io.FixedLenFeature([], tf.string)
+    features: dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {"id": one_string}
+    features |= dict.fromkeys(spec.modalities.names, one_string)
+    for name in spec.tasks:
+        features[f"label_{name}"] = tf.io.VarLenFeature(tf.string)
+        features[f"label_{name}_given"] = tf.io.FixedLenFeature([], tf.int64)
+    return features
+
+
+def preprocessing_fn(
+    spec: Spec, analyzers: Analyzers | None = None
+) -> Callable[[Tensors], Tensors]:
+    """Makes the function that tf.Transform traces.
+
+    Its inputs are batches of `raw_feature_spec(spec)`. Its outputs:
+        id: string `[batch]`.
+        image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
+        audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
+        text: int64 `[batch, length]`, token ids; `PAD` if missing.
+        <modality>_present: int64 `[batch]`, 0 or 1.
+        label_<task>: int64 `[batch]`, the class, `MISSING_LABEL`, or the number of classes where
+            the training split never had it. Of a multi-label task a sparse set of classes, or
+            `MISSING_LABEL` alone.
+
+    Args:
+        spec: Names and sizes.
+        analyzers: What needs a pass over the training split; measured by tf.Transform if None.
+    """
+    known = analyzers or MeasuredAnalyzers()
+
+    def transform(inputs: Mapping[str, tf.Tensor]) -> Tensors:
+        outputs: Tensors = {"id": inputs["id"]}
+        sections = spec.modalities
+        if sections.image is not None:
+            outputs["image"] = image_graph(inputs["image"], sections.image)
+        if sections.audio is not None:
+            outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
+        if sections.text is not None:
+            outputs["text"] = text_graph(inputs["text"], sections.text, known)
+        for name in sections.names:
+            outputs[f"{name}_present"] = tf.cast(_present(inputs[name]), tf.int64)
+        for name, task in spec.tasks.items():
+            graph = label_set_graph if task.multi_label else label_graph
+            feature = f"label_{name}"
+            outputs[feature] = graph(inputs[feature], inputs[f"{feature}_given"], name, known)
+        return outputs
+
+    return transform
+
+
+def image_graph(content: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Decodes and resizes canonical pictures.
+
+    Areas are averaged where a picture shrinks, which costs a tenth of an antialiased resize.
+
+    Args:
+        content: JPEG or PNG, string `[batch]`; empty where missing.
+        spec: Size and fit.
+
+    Returns:
+        The bytes of uint8 `[size, size, 3]`, row by row, string `[batch]`; zeros where missing.
+    """
+    size = spec.size
+    num_bytes = size * size * 3
+
+    def decode(one: tf.Tensor) -> tf.Tensor:
+        picture = tf.io.decode_jpeg(one, channels=3)  # this op reads PNG as well
+        height, width = tf.unstack(tf.shape(picture)[:2])
+        target = _fitted(height, width, size) if spec.fit == "pad" else (size, size)
+        shrinks = tf.maximum(height, width) > size
+        resized = tf.cond(
+            shrinks,
+            lambda: tf.image.resize(picture, target, method="area"),
+            lambda: tf.image.resize(picture, target, method="bilinear"),
+        )
+        pixels = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+        framed = tf.reshape(_framed(pixels, size), [size, size, 3])
+        return tf.strings.substr(tf.io.serialize_tensor(framed), -num_bytes, num_bytes)
+
+    missing = tf.constant(bytes(num_bytes))
+    return tf.map_fn(
+        lambda one: tf.cond(tf.equal(one, b""), lambda: missing, lambda: decode(one)),
+        content,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=1,
+    )
+
+
+def _fitted(height: tf.Tensor, width: tf.Tensor, size: int) -> tf.Tensor:
+    """Height and width of the largest picture of the same shape that fits into a square."""
+    sides = tf.cast(tf.stack([height, width]), tf.float64)
+    scaled = tf.round(sides * tf.cast(size, tf.float64) / tf.reduce_max(sides))
+    return tf.cast(tf.clip_by_value(scaled, 1, size), tf.int32)
+
+
+def _framed(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Centres a picture on a white square."""
+    spare = size - tf.shape(pixels)[:2]
+    before = spare // 2
+    margins = tf.concat([tf.stack([before, spare - before], axis=1), [[0, 0]]], axis=0)
+    return tf.pad(pixels, margins, constant_values=255)
+
+
+def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf.Tensor:
+    """Turns canonical sounds into log-mel frames, z-scored per bin over frames that hold sound.
+
+    Args:
+        content: Canonical WAV, string `[batch]`; empty where missing.
+        spec: Rate, duration and bins.
+        analyzers: Gives the moments.
+
+    Returns:
+        float32 `[batch, frames, mel_bins]`; zeros, which is the mean, where there is no sound.
+
+    Raises:
+        tf.errors.InvalidArgumentError: In the graph, where a header is not the canonical one.
+    """
+    signal, num_samples = _samples(content, spec)
+    log_mel = log_mel_graph(signal, spec)
+    whole = (num_samples - spec.frame_length) // spec.frame_step + 1
+    num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
+    sounding = tf.sequence_mask(num_frames, spec.frames)
+    mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
+    scored = (log_mel - mean) / tf.maximum(deviation, 1e-3)
+    return tf.where(sounding[:, :, tf.newaxis], scored, 0.0)
+
+
+def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
+    """Log-mel magnitudes of float32 `[batch, samples]` as float32 `[batch, frames, mel_bins]`.
+
+    Hann windows of 25 ms every 10 ms; triangular bands from 20 Hz to half the rate on HTK's mel
+    scale (tf.signal); natural logarithm of at least 1e-5.
+    """
+    spectra = tf.abs(tf.signal.stft(signal, spec.frame_length, spec.frame_step))
+    bands = tf.signal.linear_to_mel_weight_matrix(
+        spec.mel_bins, spectra.shape[-1], spec.sample_rate, 20.0, spec.sample_rate / 2
+    )
+    return tf.math.log(tf.maximum(tf.matmul(spectra, bands), 1e-5))
+
+
+def _samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """float32 `[batch, samples]` in [-1, 1), zero-padded, and int32 `[batch]` counts.
+
+    The header is compared, not parsed: a sound in any other form must never pass for samples.
+    """
+    size = tf.strings.length(content)
+    header = np.frombuffer(audio.header(spec.sample_rate, 0), np.uint8).astype(np.int32)
+    sizes = np.isin(np.arange(audio.HEADER_BYTES), [4, 5, 6, 7, 40, 41, 42, 43])
+    found = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=audio.HEADER_BYTES), tf.int32)
+    same = tf.reduce_all(tf.equal(found, header) | sizes, axis=1)
+    declared = tf.tensordot(found[:, 40:44], [1, 2**8, 2**16, 2**24], 1)
+    fits = same & tf.equal(declared, size - audio.HEADER_BYTES)
+    checked = tf.debugging.Assert(
+        tf.reduce_all(fits | tf.equal(size, 0)), ["audio: not a canonical WAV"], summarize=1
+    )
+    with tf.control_dependencies([checked] if checked is not None else []):
+        content = tf.identity(content)
+    words = tf.io.decode_raw(content, tf.int16, fixed_length=audio.HEADER_BYTES + 2 * spec.samples)
+    signal = tf.cast(words[:, audio.HEADER_BYTES // 2 :], tf.float32) / 32768.0
+    signal = tf.ensure_shape(signal, [None, spec.samples])
+    return signal, tf.clip_by_value((size - audio.HEADER_BYTES) // 2, 0, spec.samples)
+
+
+def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
+    """Turns texts into token ids, int64 `[batch, length]`, padded with `PAD` and cut at the end.
+
+    Case is folded to lower. Ids follow the frequency in the training split.
+
+    Args:
+        content: Canonical UTF-8, string `[batch]`; empty where missing.
+        spec: Kind of tokens, vocabulary and length.
+        analyzers: Gives the vocabulary.
+    """
+    lowered = tf.strings.lower(content, encoding="utf-8")
+    if spec.tokens == "word":
+        tokens = words_graph(lowered)[0]
+    else:
+        tokens = tf.strings.unicode_split(lowered, "UTF-8")
+    known = analyzers.vocabulary_ids(
+        tokens.flat_values, TEXT_VOCABULARY, top_k=spec.vocabulary, unseen="minus_one"
+    )
+    ids = tokens.with_flat_values(known + FIRST_TOKEN)
+    return ids.to_tensor(default_value=PAD, shape=[None, spec.length])
+
+
+def words_graph(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+    """Cuts texts into words and keeps where they stand.
+
+    A word is a run of letters, marks, digits and underscores; each Han or Kana character and each
+    other visible character is a word of its own.
+
+    Args:
+        text: UTF-8, string `[batch]`.
+
+    Returns:
+        Words, and their first and behind-the-last characters, int64; each ragged `[batch, words]`.
+    """
+    characters = tf.strings.unicode_split(text, "UTF-8")
+    flat, row = characters.flat_values, characters.value_rowids()
+    place = tf.range(tf.size(row, tf.int64)) - tf.gather(characters.row_starts(), row)
+    alone = tf.strings.regex_full_match(flat, _ALONE)
+    joins = tf.strings.regex_full_match(flat, _WORD) & ~alone
+    visible = ~tf.strings.regex_full_match(flat, _SPACE)
+    follows = tf.concat([[False], joins[:-1]], axis=0) & (place > 0)
+    starts = visible & ~(joins & follows)
+    word = tf.cumsum(tf.cast(starts, tf.int64)) - 1
+    num_words = tf.reduce_sum(tf.cast(starts, tf.int64))
+    joined = tf.strings.unsorted_segment_join(
+        tf.boolean_mask(flat, visible), tf.boolean_mask(word, visible), num_words
+    )
+    first = tf.boolean_mask(place, starts)
+    sizes = tf.math.unsorted_segment_sum(
+        tf.ones_like(place), tf.where(visible, word, -1), num_words
+    )
+    ragged = tf.RaggedTensor.from_value_rowids(
+        joined, tf.boolean_mask(row, starts), nrows=characters.nrows()
+    )
+    return ragged, ragged.with_values(first), ragged.with_values(first + sizes)
+
+
+def label_graph(
+    classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
+) -> tf.Tensor:
+    """Class ids, int64 `[batch]`: one class a record, `MISSING_LABEL` where none is given."""
+    rows = tf.cast(tf.shape(given), tf.int64)
+    dense = tf.scatter_nd(classes.indices[:, :1], _label_ids(classes, task, analyzers) + 1, rows)
+    return tf.where(given > 0, dense, 0) - 1
+
+
+def label_set_graph(
+    classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
+) -> tf.SparseTensor:
+    """Class ids, sparse int64 `[batch, classes]`: `MISSING_LABEL` alone where no set is given."""
+    ids = tf.SparseTensor(
+        classes.indices, _label_ids(classes, task, analyzers), classes.dense_shape
+    )
+    none = tf.where(tf.equal(given, 0))
+    missing = tf.SparseTensor(
+        tf.concat([none, tf.zeros_like(none)], axis=1),
+        tf.fill(tf.shape(none, tf.int64)[:1], tf.constant(MISSING_LABEL, tf.int64)),
+        ids.dense_shape,
+    )
+    both = tf.SparseTensor(
+        tf.concat([ids.indices, missing.indices], axis=0),
+        tf.concat([ids.values, missing.values], axis=0),
+        tf.maximum(ids.dense_shape, [0, 1]),
+    )
+    return tf.sparse.reorder(both)
+
+
+def _label_ids(classes: tf.SparseTensor, task: str, analyzers: Analyzers) -> tf.Tensor:
+    return analyzers.vocabulary_ids(
+        classes.values, label_vocabulary(task), top_k=None, unseen="last"
+    )
+
+
+def _present(content: tf.Tensor) -> tf.Tensor:
+    return tf.not_equal(content, b"")

@@ -1,0 +1,51 @@
+"""Which split a record belongs to: its own word, else a digest of its group."""
+
+import hashlib
+
+from transforms.errors import OptionsError
+from transforms.records import SPLITS
+from transforms.spec import Split
+
+_SALT = b"triad split\0"  # other digests of the same id must not decide the split as well
+
+
+def split_of(record_id: str, group: str | None, split: str | None, settings: Split) -> str:
+    """Names the split of a record.
+
+    It depends on nothing but the arguments: not on the order of the records, their number, the
+    machine or the run. A record that is added or removed moves no other.
+
+    Args:
+        record_id: The record's id.
+        group: Records of one group share a split. None or "" makes the record one of its own.
+        split: The record's own split, which wins; None or "" where it has none.
+        settings: The spec's shares, and whether groups count.
+
+    Returns:
+        One of `SPLITS`. A split whose share is 0 is never drawn.
+
+    Raises:
+        OptionsError: Where the record's own split is none of `SPLITS`.
+    """
+    if split:
+        if split not in SPLITS:
+            raise OptionsError(
+                f"record {record_id!r}: split {split!r} is none of {', '.join(SPLITS)}; "
+                "correct the records"
+            )
+        return split
+    key = group if group and settings.by == "group" else record_id
+    place = _fraction(key)
+    shares = [(name, getattr(settings, name)) for name in SPLITS if getattr(settings, name) > 0]
+    reached = 0.0
+    for name, share in shares:
+        reached += share
+        if place < reached:
+            return name
+    return shares[-1][0]  # the shares add up to a hair less than 1
+
+
+def _fraction(key: str) -> float:
+    """A place in [0, 1] that is uniform over keys."""
+    digest = hashlib.sha256(_SALT + key.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
