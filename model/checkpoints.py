@@ -129,7 +129,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         np.savez(file, **arrays)
         _flush(file)
     with open(folder / _STATE, "wb") as file:
-        file.write(json.dumps(state, sort_keys=True).encode())
+        file.write(json.dumps(state, separators=(",", ":")).encode())
         _flush(file)
 
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from model import data
+from model import data, heads
 
 SERVING = "serving_default"
 FEATURES = "features"
@@ -63,9 +63,11 @@ class ServingModule(tf.Module):
         outputs = {}
         for task, names in self._classes.items():
             if self._layout.spec.tasks[task].multi_label:
-                outputs |= _sets(task, tf.sigmoid(logits[task]), names)
+                outputs |= _sets(task, heads.probabilities(logits[task], multi_label=True), names)
             else:
-                outputs |= _classes(task, tf.nn.softmax(logits[task]), names)
+                outputs |= _classes(
+                    task, heads.probabilities(logits[task], multi_label=False), names
+                )
         return outputs
 
 

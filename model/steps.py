@@ -103,7 +103,7 @@ class Steps:
         """Of the next step."""
         return float(self.optimizer.learning_rate)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor) -> tf.Tensor:
         if self._settings.augment:
             features = augmentation.augment(features, seed)
@@ -137,7 +137,7 @@ class Steps:
         smoothing = self._settings.label_smoothing
         return weight * masked(known, logits, self._weights[name], smoothing)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
         logits = self._networks.scoring(features, training=False)
         return {

@@ -115,12 +115,12 @@ def predict(
         dataset: See `data.eval_dataset`.
         hidden: Modalities to be treated as missing in each record.
     """
-    call = tf.function(lambda features: model(features, training=False))
+    call = tf.function(lambda features: model(features, training=False), autograph=False)
+    elements = dataset.element_spec
+    outputs = call.get_concrete_function(elements.features).structured_outputs
+    shares = {name: [_no_rows(outputs[name])] for name in elements.labels}
+    found_labels = {name: [_no_rows(one)] for name, one in elements.labels.items()}
     found_ids: list[str] = []
-    found_labels = {name: [_no_rows(one)] for name, one in dataset.element_spec.labels.items()}
-    shares = {
-        name: [np.zeros((0, model.output_shape[name][-1]), np.float32)] for name in found_labels
-    }
     for features, labels, ids in dataset:
         blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
         logits = call({**features, **blank})

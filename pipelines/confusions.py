@@ -31,7 +31,8 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
     counts = np.asarray(recorded["confusion"], np.int64)
     pairs = _pairs(names, counts)
     notes = []
-    if len(names) > MOST_CLASSES:
+    gathered = len(names) > MOST_CLASSES
+    if gathered:
         names, counts = _gathered(names, counts)
         notes.append(f"The {MOST_CLASSES} most frequent classes have rows of their own.")
     if recorded["unseen"]:
@@ -40,6 +41,10 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
             "count as wrong, and have no row."
         )
     totals = counts.sum(axis=1)
+    hits = np.eye(len(names), dtype=bool)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    if gathered:  # others taken for others: right and wrong ones together
+        hits[-1, -1], shares[-1, -1] = False, 0
     return {
         "names": names,
         "rows": [
@@ -47,7 +52,7 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
                 "name": name,
                 "n": int(totals[i]),
                 "cells": [
-                    {"n": int(n), "share": float(n / max(1, totals[i])), "hit": i == j}
+                    {"n": int(n), "share": float(shares[i, j]), "hit": bool(hits[i, j])}
                     for j, n in enumerate(counts[i])
                 ],
             }

@@ -130,13 +130,14 @@ def render(
     evaluation = evaluated.get(SPLIT, {}).get("tasks", {})
     preprocessed = _json(model.folder / artefact.DATA_MANIFEST)
     source = str(about.get("data_source") or source)
+    generated = bool(about.get("generated")) or source.lower().startswith("generated")
     tasks = [report_sections.task(name, one, model.spec) for name, one in evaluation.items()]
     for view, one in zip(tasks, evaluation.values(), strict=True):
         view["confusion"] = confusions.view(one)
     shown = [one for one in galleries if one.right or one.wrong]
     context = {
-        "title": source or "Records",
-        "generated": bool(about.get("generated")) or source.lower().startswith("generated"),
+        "title": "Generated records" if source.lower() == "generated" else source or "Records",
+        "generated": generated,
         "lede": report_sections.lede(model, preprocessed, published),
         "tiles": report_sections.tiles(tasks, preprocessed, published),
         "split": SPLIT,

@@ -1,6 +1,7 @@
 """Input files, and the work units into which they are cut."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import posixpath
@@ -166,10 +167,15 @@ def _describe(uri: str) -> InputFile:
     if not files.scheme(uri):
         return _describe_local(uri)
     bucket, name = gcsio.parse_gcs_path(uri)
-    blob = gcsio.GcsIO().client.bucket(bucket).get_blob(name)
+    blob = _gcs().client.bucket(bucket).get_blob(name)
     if blob is None:
         raise StorageError(f"{uri}: was removed while it was listed; start again")
     return InputFile(uri, blob.size, str(blob.generation))
+
+
+@functools.cache
+def _gcs() -> gcsio.GcsIO:
+    return gcsio.GcsIO()
 
 
 def _describe_local(path: str) -> InputFile:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import units
+from pipelines import sources, units
+from transforms.records import RawRecord, Rejected
 
 Placed = Literal["inline", "uri"]
 
@@ -71,7 +72,7 @@ def write_lines(path: Path, lines: Sequence[bytes | Mapping[str, Any]]) -> Path:
     stored = b"".join(
         (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
     )
-    return stored(path, stored)
+    return store(path, stored)
 
 
 def write_table(path: Path, columns: Mapping[str, Any], **options: Any) -> Path:
@@ -110,6 +111,19 @@ def write_frames(path: Path, frames: Sequence[bytes]) -> Path:
     return path
 
 
+def store(path: Path, content: bytes) -> Path:
+    """Writes a file, compressed where its name ends in `.gz`, and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    return path
+
+
+def read(path: Path, *labels: str, **limits: int) -> list[RawRecord | Rejected]:
+    """What the sources make of a file, in its order."""
+    planned = units.plan(units.list_inputs([str(path)]), **limits)
+    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
+
+
 def _example(rng: random.Random, index: int) -> Example:
     return Example(
         id=f"r{index:04d}-é",
@@ -136,7 +150,7 @@ def _place(path: Path, example: Example, name: str, media: Placed) -> bytes | st
     if content is None or media == "inline":
         return content
     uri = f"media/{example.id}.{name}"
-    stored(path.parent / uri, content)
+    store(path.parent / uri, content)
     return uri
 
 
@@ -210,9 +224,3 @@ def _write_tfrecord(path: Path, written: Sequence[Example], media: Placed, flat:
         features |= example.extra
         frames.append(tf_example(**{k: v for k, v in features.items() if v is not None}))
     write_frames(path, frames)
-
-
-def stored(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-    return path

@@ -159,11 +159,14 @@ def _constants(folder: Path, names: list[str]) -> list[tuple[float, ...]]:
     places = function.graph.inputs[len(function.graph.inputs) - len(captured) :]
     nodes = {node.name for node in part.node}
     known = {
-        place.name: value
+        place.name: value.numpy()
         for place, value in zip(places, captured, strict=True)
         if place.op.name in nodes
     }
-    tensors = tf.compat.v1.wrap_function(
-        lambda: tf.graph_util.import_graph_def(part, known, return_elements=names, name=""), []
-    )()
+
+    def computed() -> list[tf.Tensor]:
+        inputs = {name: tf.constant(value) for name, value in known.items()}
+        return tf.graph_util.import_graph_def(part, inputs, return_elements=names, name="")
+
+    tensors = tf.compat.v1.wrap_function(computed, [])()
     return [tuple(float(number) for number in tensor.numpy().ravel()) for tensor in tensors]

@@ -53,3 +53,13 @@ def _graph_text(spec: Spec, analysis: Analysis) -> str:
     )
     graph_def.ClearField("library")
     return "\n".join([_COUNTED.sub("", text_format.MessageToString(graph_def)), *functions])
+
+
+def code_digest() -> str:
+    """SHA-256 of the source files that decide features and scores, hexadecimal."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for package in (folder, folder.parent / "model"):
+        for path in sorted(package.glob("*.py")):
+            digest.update(f"{package.name}/{path.name} {file_digest(path)}\n".encode())
+    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Records from CSV files with a header."""
 
+import contextlib
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -135,11 +136,9 @@ def _row(
 
 def _label(cell: str) -> Any:
     """A label as text; a JSON list or object is parsed, an empty cell is no label."""
-    if not cell:
-        return None
-    if cell[0] in "[{":
-        try:
-            return strict_json.parse(cell)
-        except strict_json.StrictJsonError:
-            return cell
-    return cell
+    if cell[:1] in ("[", "{"):
+        with contextlib.suppress(strict_json.StrictJsonError):
+            parsed = strict_json.parse(cell)
+            if fields.is_unicode(parsed):  # its escapes may spell what is none
+                return parsed
+    return cell or None

@@ -2,7 +2,6 @@
 
 import binascii
 import collections
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -80,8 +79,10 @@ def assemble(
         group = _group(row.pop("group", None))
         split = _split(row.pop("split", None))
         values = _labels(row, labels)
-        if doubtful:
-            _check_unicode([group, values, row])
+        if doubtful and not is_unicode([group, values, row]):
+            raise RefusedRecordError(
+                Reason.UNPARSABLE, "a field other than a medium is not Unicode text"
+            )
     except RefusedRecordError as error:
         error.record_id = record_id
         raise
@@ -107,14 +108,19 @@ def is_label(name: str, labels: Collection[str]) -> bool:
     return name.startswith(LABEL_PREFIX) or (name in labels and name not in RESERVED)
 
 
-def is_unicode(value: str) -> bool:
-    """Whether a string holds no lone surrogate."""
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
+def is_unicode(value: Any) -> bool:
+    """Whether no string in a value holds a lone surrogate."""
+    if isinstance(value, str):
+        if value.isascii():
+            return True
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    if isinstance(value, Mapping):
+        return all(is_unicode(key) and is_unicode(part) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return all(is_unicode(part) for part in value)
     return True
 
 
@@ -255,13 +261,6 @@ def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:
             found[name] = row.pop(name)
     row.pop("labels", None)
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _check_unicode(value: Any) -> None:
-    if not is_unicode(json.dumps(value, ensure_ascii=False, default=str)):
-        raise RefusedRecordError(
-            Reason.UNPARSABLE, "a field other than a medium is not Unicode text"
-        )
 
 
 def _kind(value: Any) -> str:

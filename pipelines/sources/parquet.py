@@ -24,7 +24,9 @@ _UNREADABLE = "\udcff"  # a string that is refused wherever it stands
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """Reads the row groups from `unit.start` to `unit.stop`; positions are rows of the file.
 
-    Binary pictures and sounds are the media themselves, strings are where they are.
+    Binary pictures and sounds are the media themselves, strings are where they are. Memory is
+    bounded by `BATCH_BYTES` and the file's largest page: whoever writes media into Parquet keeps
+    pages small.
 
     Raises:
         OptionsError: Where the file is no Parquet file, is damaged, has no column `id`, or has two

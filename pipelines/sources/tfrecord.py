@@ -117,7 +117,7 @@ def _row(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
     doubtful = False
     for name, value in values.items():
         text = _text(value)
-        readable = fields.is_unicode(str(text))
+        readable = fields.is_unicode(text)
         if readable or name in ("id", "group", "split") or fields.is_label(name, names):
             row[name] = text
             doubtful = doubtful or not readable

@@ -1,7 +1,6 @@
 """What all sources have in common, and the step that reads units."""
 
 import dataclasses
-from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -27,11 +26,6 @@ FORMATS = [
 ]
 
 
-def read(path: Path, **limits: int) -> list[RawRecord | Rejected]:
-    planned = units.plan(units.list_inputs([str(path)]), **limits)
-    return [outcome for unit in planned for outcome in sources.read(unit, LABELS)]
-
-
 def as_example(record: RawRecord | Rejected) -> records.Example:
     assert isinstance(record, RawRecord), record
     assert isinstance(record.text, bytes)
@@ -46,14 +40,14 @@ def as_example(record: RawRecord | Rejected) -> records.Example:
 def test_every_format_gives_the_same_records(tmp_path, name, options):
     examples = records.examples(30)
     path = records.write(tmp_path / name, examples, **options)
-    assert [as_example(record) for record in read(path)] == examples
+    assert [as_example(record) for record in records.read(path, *LABELS)] == examples
 
 
 @pytest.mark.parametrize(("name", "options"), FORMATS)
 def test_every_format_gives_uris_as_they_are(tmp_path, name, options):
     examples = records.examples(8, seed=1)
     path = records.write(tmp_path / name, examples, media="uri", **options)
-    for record, example in zip(read(path), examples, strict=True):
+    for record, example in zip(records.read(path, *LABELS), examples, strict=True):
         assert isinstance(record, RawRecord)
         for medium in ("image", "audio"):
             uri, content = getattr(record, medium), getattr(example, medium)
@@ -67,13 +61,15 @@ def test_every_format_gives_uris_as_they_are(tmp_path, name, options):
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv", "a.parquet", "a.tfrecord"])
 def test_positions_count_records_where_they_are_not_bytes(tmp_path, name):
     path = records.write(tmp_path / name, records.examples(9))
-    assert [record.position.offset for record in read(path, unit_records=2)] == list(range(9))
-    assert {record.position.uri for record in read(path)} == {str(path)}
+    assert [
+        record.position.offset for record in records.read(path, *LABELS, unit_records=2)
+    ] == list(range(9))
+    assert {record.position.uri for record in records.read(path, *LABELS)} == {str(path)}
 
 
 def test_rows_of_later_row_groups_count_from_the_beginning_of_the_file(tmp_path):
     path = records.write(tmp_path / "a.parquet", records.examples(9), row_group_size=2)
-    found = read(path, unit_records=3)
+    found = records.read(path, *LABELS, unit_records=3)
     assert [record.position.offset for record in found] == list(range(9))
     assert [record.position.unit for record in found] == [0, 0, 1, 1, 2, 2, 3, 3, 3]
 

@@ -8,21 +8,15 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipelines import sources, units
 from pipelines.sources import tfrecord
 from tests import records
 from transforms.errors import OptionsError
 from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 
-def outcomes(path: Path, *labels: str) -> list[RawRecord | Rejected]:
-    planned = units.plan(units.list_inputs([str(path)]))
-    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
-
-
 def one(tmp_path: Path, *labels: str, **features: object) -> RawRecord:
     path = records.write_frames(tmp_path / "a.tfrecord", [records.tf_example(**features)])
-    (only,) = outcomes(path, *labels)
+    (only,) = records.read(path, *labels)
     assert isinstance(only, RawRecord), only
     return only
 
@@ -58,6 +52,10 @@ def test_features_become_fields(tmp_path):
     assert found.extra == {"n": [1, 2], "raw": b"\xff", "name": "é"}
 
 
+def test_a_list_with_bytes_that_are_no_text_passes_through_as_bytes(tmp_path):
+    assert one(tmp_path, id="a", raw=[b"x", b"\xff"]).extra == {"raw": [b"x", b"\xff"]}
+
+
 def test_bytes_win_over_a_uri_and_an_empty_medium_is_none(tmp_path):
     found = one(tmp_path, id="a", image=b"x", image_uri="1.png", audio=b"", text_uri="1.txt")
     assert (found.image, found.audio, found.text) == (b"x", None, Uri("1.txt"))
@@ -83,18 +81,19 @@ def test_a_uri_that_is_not_utf8_breaks_the_medium(tmp_path):
         ({"id": b"\xff"}, Reason.INVALID_ID),
         ({"id": "a", "split": "dev"}, Reason.UNPARSABLE),
         ({"id": "a", "category": b"\xff"}, Reason.UNPARSABLE),
+        ({"id": "a", "category": [b"x", b"\xff"]}, Reason.UNPARSABLE),
     ],
 )
 def test_examples_that_are_no_records_are_rejected(tmp_path, features, reason):
     frames = [records.tf_example(**features), records.tf_example(id="b")]
-    found = outcomes(records.write_frames(tmp_path / "a.tfrecord", frames), "category")
+    found = records.read(records.write_frames(tmp_path / "a.tfrecord", frames), "category")
     assert isinstance(found[0], Rejected)
     assert (found[0].reason, found[1].id) == (reason, "b")
 
 
 def test_a_frame_that_is_no_example_is_rejected(tmp_path):
     frames = [records.tf_example(id="a"), b"\xff\xff", records.tf_example(id="b")]
-    found = outcomes(records.write_frames(tmp_path / "a.tfrecord", frames))
+    found = records.read(records.write_frames(tmp_path / "a.tfrecord", frames))
     assert [one.id for one in found] == ["a", f"{tmp_path}/a.tfrecord#1", "b"]
     assert isinstance(found[1], Rejected)
     assert (found[1].reason, found[1].detail) == (Reason.UNPARSABLE, "not a tf.Example")
@@ -113,8 +112,7 @@ def test_each_flipped_byte_is_found_with_the_frame_it_is_in(tmp_path):
         read = []
         message = re.escape(f"a.tfrecord: the TFRecord frame at byte {begin} is broken")
         with pytest.raises(OptionsError, match=message):
-            for content in tfrecord.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)):
-                read.append(content)
+            read.extend(tfrecord.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)))
         assert read == frames[: begins.index(begin)]
 
 
@@ -135,6 +133,6 @@ def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
 @pytest.mark.parametrize("length", [2**20, 2**30, 2**40, 2**64 - 8])
 def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name, length):
     path = tmp_path / name
-    records.stored(path, length_frame(length) + b"abc")
+    records.store(path, length_frame(length) + b"abc")
     with pytest.raises(OptionsError, match="frame at byte 0 is broken: it (claims|is cut off)"):
-        outcomes(path)
+        records.read(path)
