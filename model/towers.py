@@ -1,5 +1,6 @@
 """Towers: one modality each, from features to an embedding."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -162,16 +163,11 @@ def image_tower(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     """
     # No mask: bytes are finite, and what a missing picture holds ends at its learned embedding.
     maps = keras.layers.Rescaling(1 / 255, name="image_scaled")(pixels)
-    for stage, filters in enumerate(spec.image_filters):
-        kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
-        name = f"image_{stage}"
-        maps = ConvNorm(filters, kernel_size, (stride, stride), name=name)(maps, present)
-        maps = _residual(maps, present, name)
-    return _pooled(maps, spec, "image")
+    return _stages(maps, present, spec.image_filters, spec, "image")
 
 
 def audio_tower(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """The same stages over a spectrogram, coarser in time than in pitch.
+    """The same stages over a spectrogram: one step of the first is 40 ms and 4 bins.
 
     Args:
         log_mel: float32 `[batch, frames, mel_bins]`, z-scored.
@@ -183,12 +179,7 @@ def audio_tower(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     """
     masked = MaskMissing(name="audio_masked")(log_mel, present)
     maps = keras.layers.Reshape((*masked.shape[1:], 1), name="audio_map")(masked)
-    for stage, filters in enumerate(spec.audio_filters):
-        kernel_size, strides = (5, (4, 2)) if stage == 0 else (3, (2, 2))
-        name = f"audio_{stage}"
-        maps = ConvNorm(filters, kernel_size, strides, name=name)(maps, present)
-        maps = _residual(maps, present, name)
-    return _pooled(maps, spec, "audio")
+    return _stages(maps, present, spec.audio_filters, spec, "audio")
 
 
 def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size: int) -> Tensor:
@@ -220,18 +211,26 @@ def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size
     return _embedding(pooled, spec, "text")
 
 
+def _stages(
+    maps: Tensor, present: Tensor, filters: Sequence[int], spec: ModelSpec, modality: str
+) -> Tensor:
+    """A quarter of height and width first, then half at each stage, then mean and maximum."""
+    for stage, width in enumerate(filters):
+        kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
+        name = f"{modality}_{stage}"
+        maps = ConvNorm(width, kernel_size, (stride, stride), name=name)(maps, present)
+        maps = _residual(maps, present, name)
+    mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
+    highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
+    both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
+    return _embedding(both, spec, modality)
+
+
 def _residual(maps: Tensor, present: Tensor, name: str) -> Tensor:
     filters = maps.shape[-1]
     spread = ConvNorm(filters, 5, depthwise=True, name=f"{name}_depthwise")(maps, present)
     mixed = ConvNorm(filters, 1, activate=False, name=f"{name}_pointwise")(spread, present)
     return keras.layers.ReLU(name=f"{name}_joined")(maps + mixed)
-
-
-def _pooled(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
-    mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
-    highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
-    both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
-    return _embedding(both, spec, modality)
 
 
 def _embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:

@@ -8,7 +8,7 @@ import dataclasses
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 import tensorflow as tf
@@ -70,7 +70,9 @@ class _WriteDoFn(beam.DoFn):
         self._files: dict[str, tuple[Path, tf.io.TFRecordWriter]] = {}
         self._rows: dict[str, int] = {}
 
-    def process(self, record: CanonicalRecord) -> Iterator[beam.pvalue.TaggedOutput]:
+    def process(
+        self, record: CanonicalRecord
+    ) -> Iterator[beam.pvalue.TaggedOutput[Literal["rows"], tuple[str, Position]]]:
         split = splits.split_of(record.id, record.group, record.split, self._spec.split)
         example = examples.from_record(record, self._spec)
         for task in example.unnamed:

@@ -40,6 +40,13 @@ class _NotExplainedLater(logging.Filter):
         return error is None or failures.explain(error) is None
 
 
+class _NotOfBeamsTypeHints(logging.Filter):
+    """Beam warns, for each of them, that it does not check a composite with several outputs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("This output type hint will be ignored")
+
+
 def configure(verbose: bool = False) -> None:
     """Sends all logging of this process to stderr.
 
@@ -49,6 +56,7 @@ def configure(verbose: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_NotExplainedLater())
+    handler.addFilter(_NotOfBeamsTypeHints())
     others = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=others, handlers=[handler], force=True)
     for name in LIBRARIES:

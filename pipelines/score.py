@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -64,7 +64,9 @@ class _PartDoFn(beam.DoFn):
         self._scored = Metrics.counter(Score, "records_scored")
         self._rejected = Metrics.counter(Score, "records_rejected")
 
-    def process(self, outcome: Outcome) -> Iterator[Scored | beam.pvalue.TaggedOutput]:
+    def process(
+        self, outcome: Outcome
+    ) -> Iterator[Scored | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]]:
         if isinstance(outcome, Rejected):
             self._rejected.inc()
             yield beam.pvalue.TaggedOutput(REJECTED, outcome)
@@ -168,7 +170,7 @@ def run(config: ScoreConfig) -> Published:
             define_pipeline(root, [unit], model.spec.label_names, score, run_folder, settings)
     about = {"model": dict(model.about["digests"]), "versions": dict(model.about["versions"])}
     sealed = publish.seal(
-        run_folder, len(planned), settings, publish.Gates(config.rejected_limit), about
+        run_folder, len(planned), publish.Gates(config.rejected_limit), settings, about
     )
     publish.publish(run_folder, start.current)
     _log.info("%s: published %s", run_folder.folder, sealed.counts)

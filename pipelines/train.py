@@ -30,7 +30,6 @@ _TRAINING = "training"
 _LIBRARIES = (
     "apache-beam",
     "keras",
-    "librosa",
     "numpy",
     "pillow",
     "soundfile",

@@ -8,6 +8,7 @@ import struct
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 from transforms.records import Flaw, MediumError
 from transforms.spec import AudioSpec, Limits
@@ -126,12 +127,9 @@ def _decoded(content: bytes, wanted: _Wanted) -> _Sound:
 def _resampled(sound: _Sound, spec: AudioSpec) -> _Floats:
     if sound.rate == spec.sample_rate or not np.isfinite(sound.mono).all():
         return sound.mono
-    import librosa  # here, since its first call costs seconds and many sounds need none
-
-    resampled: _Floats = librosa.resample(
-        sound.mono, orig_sr=sound.rate, target_sr=spec.sample_rate, res_type="soxr_hq"
-    )
-    return resampled
+    resampled: _Floats = soxr.resample(sound.mono, sound.rate, spec.sample_rate, quality="HQ")
+    length = math.ceil(len(sound.mono) * spec.sample_rate / sound.rate)  # soxr drops a part of one
+    return np.pad(resampled[:length], (0, max(0, length - len(resampled))))
 
 
 def _mono(frames: npt.NDArray[np.float32]) -> _Floats:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -30,6 +30,8 @@ from transforms.records import (
 from transforms.spec import Spec
 
 REJECTED = "rejected"
+
+_Output = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]
 
 
 class Canonicalized(NamedTuple):
@@ -147,20 +149,20 @@ class _CanonicalizeDoFn(beam.DoFn):
         record: RawRecord,
         timestamp=beam.DoFn.TimestampParam,  # type: ignore[no-untyped-def]
         window=beam.DoFn.WindowParam,  # type: ignore[no-untyped-def]
-    ) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+    ) -> Iterator[_Output]:
         future = self._threads.submit(self._canonicalizer.canonical, record)
         self._pending.append((future, WindowedValue(record, timestamp, (window,))))
         while len(self._pending) > self._IN_WORK:
             yield self._next()
 
-    def finish_bundle(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+    def finish_bundle(self) -> Iterator[_Output]:
         while self._pending:
             yield self._next()
 
     def teardown(self) -> None:
         self._threads.shutdown()
 
-    def _next(self) -> WindowedValue | beam.pvalue.TaggedOutput:
+    def _next(self) -> _Output:
         future, raw = self._pending.popleft()
         outcome = future.result()
         _count(raw.value, outcome)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -66,7 +66,9 @@ class ReadRecords(beam.PTransform):
         return Read(outputs["records"], outputs[REJECTED])
 
     @no_annotations
-    def _read(self, unit: Unit) -> Iterator[RawRecord | beam.pvalue.TaggedOutput]:
+    def _read(
+        self, unit: Unit
+    ) -> Iterator[RawRecord | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]]:
         records_read = Metrics.counter(ReadRecords, "records_read")
         records_rejected = Metrics.counter(ReadRecords, "records_rejected")
         for outcome in read(unit, self.labels):

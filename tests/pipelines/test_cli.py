@@ -383,7 +383,7 @@ def test_each_command_has_help_with_an_example(command, capsys):
     assert f"triad {command} --" in " ".join(capsys.readouterr().out.split())
 
 
-HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_transform", "pyarrow", "librosa")
+HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_transform", "pyarrow", "soxr")
 ALSO = (*HEAVY, "numpy", "PIL", "yaml", "sklearn", "matplotlib")
 
 
