@@ -304,7 +304,7 @@ def _label_description(
     layout: Layout,
 ) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
     return {
-        f"label_{name}": tf.io.RaggedFeature(tf.int64)
+        f"label_{name}": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
         if task.multi_label
         else tf.io.FixedLenFeature([], tf.int64)
         for name, task in layout.spec.tasks.items()

@@ -58,7 +58,7 @@ class ServingModule(tf.Module):
         }
 
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = data.model_features(self._features(**media), self._layout)
+        features = data.model_inputs(self._features(**media), self._layout)
         logits = self._model(features, training=False)
         outputs = {}
         for task, names in self._classes.items():

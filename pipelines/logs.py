@@ -8,6 +8,7 @@ from pipelines import failures
 
 OWN = ("pipelines", "model", "transforms")
 LIBRARIES = ("apache_beam", "tensorflow", "absl")
+QUIET = ("tensorflow", "absl")  # their warnings are for who writes graphs
 
 SECRET_NAME = re.compile(r"secret|token(?!s\b|iz)|passw(?:or)?d|api[_-]?key", re.IGNORECASE)
 """Finds the names of options and settings whose values are nobody's business."""
@@ -40,11 +41,13 @@ class _NotExplainedLater(logging.Filter):
         return error is None or failures.explain(error) is None
 
 
-class _NotOfBeamsTypeHints(logging.Filter):
-    """Beam warns, for each of them, that it does not check a composite with several outputs."""
+class _NotBeamsHabits(logging.Filter):
+    """Beam warns of each composite with named outputs, and that it does not measure memory."""
+
+    _HABITS = re.compile(r"This (in|out)put type hint will be ignored|Resource module is not avail")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("This output type hint will be ignored")
+        return self._HABITS.match(str(record.msg)) is None
 
 
 def configure(verbose: bool = False) -> None:
@@ -56,10 +59,11 @@ def configure(verbose: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_NotExplainedLater())
-    handler.addFilter(_NotOfBeamsTypeHints())
+    handler.addFilter(_NotBeamsHabits())
     others = logging.INFO if verbose else logging.WARNING
+    quiet = logging.INFO if verbose else logging.ERROR
     logging.basicConfig(level=others, handlers=[handler], force=True)
     for name in LIBRARIES:
-        logging.getLogger(name).setLevel(others)
+        logging.getLogger(name).setLevel(quiet if name in QUIET else others)
     for name in OWN:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def run(config: ParityConfig) -> bool:
             lambda records: _rows(records, scorer.outputs(records)),
             tolerance=0.0,
         )
-    console = rich.console.Console()
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
     console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
     console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
     return all(difference.passes for difference in (*features, *scores))

@@ -152,7 +152,8 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
     sounding = tf.sequence_mask(num_frames, spec.frames)
     mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
-    scored = (log_mel - mean) / tf.maximum(deviation, 1e-3)
+    # A reciprocal said here is the same number whether TensorFlow knows it beforehand or not.
+    scored = (log_mel - mean) * (1.0 / tf.maximum(deviation, 1e-3))
     return tf.where(sounding[:, :, tf.newaxis], scored, 0.0)
 
 

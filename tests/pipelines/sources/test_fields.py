@@ -81,6 +81,7 @@ def test_a_line_without_an_id_is_rejected(tmp_path):
         ("data:image/png,AAEC", BrokenMedium("a data: URI that is not base64")),
         ({"base64": "AAE"}, BrokenMedium("bad base64")),
         ({"base64": "AA-_"}, BrokenMedium("bad base64")),
+        ({"base64": "AAEC!"}, BrokenMedium("bad base64")),
         ({"base64": "é"}, BrokenMedium("bad base64")),
         ({"base64": 7}, BrokenMedium("an object whose values are of the wrong type")),
         (7, BrokenMedium("a number where a medium should be")),
@@ -185,6 +186,11 @@ def test_without_a_mapping_fields_named_as_labels_are_labels(tmp_path):
     found = record(tmp_path, row, "category", "tags")
     assert found.labels == {"category": "x", "mood": 3}
     assert found.extra == {"n": 1}
+
+
+def test_a_field_with_the_prefix_wins_and_the_other_passes_through(tmp_path):
+    found = record(tmp_path, {"id": "a", "category": "x", "labels.category": "y"}, "category")
+    assert (found.labels, found.extra) == ({"category": "y"}, {"category": "x"})
 
 
 def test_a_label_named_as_a_reserved_field_needs_the_prefix(tmp_path):

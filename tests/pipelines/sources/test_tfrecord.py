@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import tracemalloc
 from pathlib import Path
 
 import google_crc32c
@@ -129,10 +130,21 @@ def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
                 list(cut)
 
 
-@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
-@pytest.mark.parametrize("length", [2**20, 2**30, 2**40, 2**64 - 8])
-def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name, length):
-    path = tmp_path / name
-    records.store(path, length_frame(length) + b"abc")
-    with pytest.raises(OptionsError, match="frame at byte 0 is broken: it (claims|is cut off)"):
+@pytest.mark.parametrize(
+    ("name", "length", "why"),
+    [
+        ("a.tfrecord", 4, "claims more bytes than the file has"),
+        ("a.tfrecord", 2**30, "claims more bytes than the file has"),
+        ("a.tfrecord", 2**40, "claims 1099511627776 bytes, over 1073741824"),
+        ("a.tfrecord.gz", 2**30, "is cut off"),
+        ("a.tfrecord.gz", 2**64 - 8, "claims 18446744073709551608 bytes, over 1073741824"),
+    ],
+)
+def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name, length, why):
+    path = records.store(tmp_path / name, length_frame(length) + b"abc")
+    tracemalloc.start()
+    with pytest.raises(OptionsError, match=f"frame at byte 0 is broken: it {why}"):
         records.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**26

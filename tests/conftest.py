@@ -1,0 +1,65 @@
+"""One small model, made by the real commands from generated records, shared by all tests.
+
+`generated` -> `prepared` -> `trained`; tests that change a folder copy it first.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from examples import generated as examples
+from pipelines import environment
+
+environment.prepare()
+
+RECORDS = 120
+SPEC = """
+modalities:
+  image: {size: 32}
+  audio: {sample_rate: 16000, seconds: 1, mel_bins: 16}
+  text: {tokens: word, vocabulary: 100, length: 12}
+tasks:
+  category: {kind: classification, label: category}
+model: {dim: 16, image_filters: [8, 16], audio_filters: [8, 16], text_dim: 8}
+training: {epochs: 2, batch_size: 16}
+split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
+"""
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records file of generated records, with its media and a spec beside it."""
+    folder = tmp_path_factory.mktemp("generated")
+    records = examples.write(folder / "records", RECORDS, seed=0)
+    (folder / "spec.yaml").write_text(SPEC)
+    return records
+
+
+@pytest.fixture(scope="session")
+def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The preprocessing of `generated`."""
+    from pipelines import preprocess
+    from pipelines.config import PreprocessConfig
+
+    output = tmp_path_factory.mktemp("prepared") / "data"
+    spec = generated.parents[1] / "spec.yaml"
+    preprocess.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
+    return output
+
+
+@pytest.fixture(scope="session")
+def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder, trained on `prepared`."""
+    from pipelines import train
+    from pipelines.config import TrainConfig
+
+    output = tmp_path_factory.mktemp("trained") / "model"
+    train.run(TrainConfig(str(prepared), str(output)))
+    return output
+
+
+@pytest.fixture
+def own_model(trained: Path, tmp_path: Path) -> Path:
+    """A copy of `trained` that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))
