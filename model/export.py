@@ -60,7 +60,7 @@ class ServingModule(tf.Module):
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = data.model_inputs(self._features(**media), self._layout)
         logits = self._model(features, training=False)
-        outputs = {}
+        outputs: dict[str, tf.Tensor] = {}
         for task, names in self._classes.items():
             if self._layout.spec.tasks[task].multi_label:
                 outputs |= _sets(task, heads.probabilities(logits[task], multi_label=True), names)

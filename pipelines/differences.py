@@ -34,8 +34,8 @@ class Difference:
         """Whether the largest difference is within the tolerance."""
         return self.largest <= self.tolerance
 
-    def add(self, record_id: str, left: npt.ArrayLike, right: npt.ArrayLike) -> None:
-        """Compares the values of one record."""
+    def add(self, record_id: str, left: Any, right: Any) -> None:
+        """Compares the values of one record; None stands for a value that is not there."""
         self.records += 1
         distance = _distance(np.asarray(left), np.asarray(right))
         if distance > 0:

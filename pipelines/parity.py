@@ -194,14 +194,14 @@ def _scored(model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path) ->
 
 def _outputs(row: Mapping[str, Any], model: artefact.Artefact) -> dict[str, npt.NDArray[Any]]:
     """A published row as the serving signature names and shapes it."""
-    outputs = {}
+    outputs: dict[str, npt.NDArray[Any]] = {}
     for task, classes in model.classes.items():
         head = row[task]
         labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
         shares = dict(head["distribution"])
         outputs |= {
             output_name(task, "label"): _plain(b"\0".join(label.encode() for label in labels)),
-            output_name(task, "score"): np.float32(head["score"]),
+            output_name(task, "score"): np.array(head["score"], np.float32),
             output_name(task, "distribution"): np.array(
                 [shares[name] for name in classes], np.float32
             ),

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -164,7 +164,7 @@ def _constants(folder: Path, names: list[str]) -> list[tuple[float, ...]]:
         if place.op.name in nodes
     }
 
-    def computed() -> list[tf.Tensor]:
+    def computed() -> Any:
         inputs = {name: tf.constant(value) for name, value in known.items()}
         return tf.graph_util.import_graph_def(part, inputs, return_elements=names, name="")
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -31,7 +31,7 @@ from transforms.spec import Spec
 
 REJECTED = "rejected"
 
-_Output = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]
+_Output: TypeAlias = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]
 
 
 class Canonicalized(NamedTuple):
@@ -128,6 +128,11 @@ class Canonicalize(beam.PTransform):
         return Canonicalized(outputs["records"], outputs[REJECTED])
 
 
+class _Pending(NamedTuple):
+    outcome: concurrent.futures.Future[CanonicalRecord | Rejected]
+    raw: WindowedValue
+
+
 class _CanonicalizeDoFn(beam.DoFn):
     """Keeps a few records in work, and gives them on in the order in which they came."""
 
@@ -140,18 +145,16 @@ class _CanonicalizeDoFn(beam.DoFn):
         self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
 
     def start_bundle(self) -> None:
-        self._pending: collections.deque[tuple[concurrent.futures.Future, WindowedValue]] = (  # type: ignore[type-arg]
-            collections.deque()
-        )
+        self._pending: collections.deque[_Pending] = collections.deque()
 
-    def process(  # type: ignore[override]
+    def process(
         self,
         record: RawRecord,
-        timestamp=beam.DoFn.TimestampParam,  # type: ignore[no-untyped-def]
-        window=beam.DoFn.WindowParam,  # type: ignore[no-untyped-def]
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[_Output]:
         future = self._threads.submit(self._canonicalizer.canonical, record)
-        self._pending.append((future, WindowedValue(record, timestamp, (window,))))
+        self._pending.append(_Pending(future, WindowedValue(record, timestamp, (window,))))
         while len(self._pending) > self._IN_WORK:
             yield self._next()
 
