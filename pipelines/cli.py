@@ -260,3 +260,7 @@ def schema(context: typer.Context, output: options.SchemaFile = None) -> None:
         print(text, end="")
     else:
         Path(output).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,9 @@ Run = Callable[[Any], Any]
 
 
 def _preprocess(settings: config.PreprocessConfig) -> object:
+    from transforms import spec
+
+    spec.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
     from pipelines import preprocess as pipeline
 
     return pipeline.run(settings)
@@ -22,12 +25,18 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
+    from model import artefact
+
+    artefact.load(settings.model)
     from pipelines import score as pipeline
 
     return pipeline.run(settings)
 
 
 def _parity(settings: config.ParityConfig) -> object:
+    from model import artefact
+
+    artefact.load(settings.model)
     from pipelines import parity as gate
 
     return gate.run(settings)
