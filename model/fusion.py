@@ -89,8 +89,9 @@ class GatedFusion(keras.layers.Layer):
         self.projections = [keras.layers.Dense(self.dim) for _ in embeddings_shape]
         for projection, shape in zip(self.projections, embeddings_shape, strict=True):
             projection.build(shape)
-        self.gate = keras.layers.Dense(len(embeddings_shape))
-        self.gate.build(context_shape)
+        if len(embeddings_shape) > 1:
+            self.gate = keras.layers.Dense(len(embeddings_shape))
+            self.gate.build(context_shape)
         self.interaction = keras.layers.Dense(self.dim, activation="relu")
         self.interaction.build(context_shape)
         self.normalization = keras.layers.LayerNormalization()
@@ -99,9 +100,13 @@ class GatedFusion(keras.layers.Layer):
     def call(self, embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
         projected = [f(x) for f, x in zip(self.projections, embeddings, strict=True)]
         context = ops.concatenate([*embeddings, ops.cast(present, "float32")], axis=-1)
+        return self.normalization(self._gated(projected, context) + self.interaction(context))
+
+    def _gated(self, projected: Sequence[Tensor], context: Tensor) -> Tensor:
+        if len(projected) == 1:
+            return projected[0]
         shares = ops.softmax(self.gate(context), axis=-1)
-        gated = ops.sum(shares[:, :, None] * ops.stack(projected, axis=1), axis=1)
-        return self.normalization(gated + self.interaction(context))
+        return ops.sum(shares[:, :, None] * ops.stack(projected, axis=1), axis=1)
 
     def compute_output_shape(
         self, embeddings_shape: Sequence[Shape], present_shape: Shape
