@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from transforms import spec
 from transforms.errors import GateError, OptionsError
@@ -23,6 +23,9 @@ ANALYSIS = "analysis.json"
 EVALUATION = "evaluation.json"
 HISTORY = "history.csv"
 DATA_MANIFEST = "data_manifest.json"
+
+_SAID = {"spec", "classes", "batch_size", "digests", "files", "versions"}
+_TAKE_AGAIN = "take the whole folder from its source again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,22 +79,35 @@ def load(folder: str | Path) -> Artefact:
         GateError: Where a file is not the one that `triad.json` names.
     """
     folder = Path(folder)
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        pinned = about["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OptionsError(
-            f"{folder}: is no model folder ({ABOUT} is missing or broken); "
-            f"name one that `triad train --output` wrote"
-        ) from error
+    model = Artefact(folder, _read(folder))
+    pinned = model.about["files"]
     found = file_digests(folder)
     for path in sorted(pinned.keys() | found.keys()):
         if pinned.get(path) != found.get(path):
             state = "is missing" if path not in found else "is not the file that was exported"
-            raise GateError(
-                f"{folder / path}: {state}; take the whole folder from its source again"
-            )
-    return Artefact(folder, about)
+            raise GateError(f"{folder / path}: {state}; {_TAKE_AGAIN}")
+    if model_digest(found, model.batch_size) != model.model_digest:
+        raise GateError(f"{folder / ABOUT}: was changed after the export; {_TAKE_AGAIN}")
+    return model
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
+        whole = whole and isinstance(about["files"], dict) and isinstance(about["batch_size"], int)
+    except (OSError, ValueError, AttributeError) as error:
+        raise _no_model(folder) from error
+    if not whole:
+        raise _no_model(folder)
+    return cast(Mapping[str, Any], about)
+
+
+def _no_model(folder: Path) -> OptionsError:
+    return OptionsError(
+        f"{folder}: is no model folder ({ABOUT} is missing or broken); "
+        "name one that `triad train --output` wrote"
+    )
 
 
 def file_digests(folder: Path) -> dict[str, str]:

@@ -103,9 +103,11 @@ def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str,
 
 def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     """The figures of one split for a terminal: a row for each task and modality subset."""
+    from rich import box
     from rich.table import Table
 
     result = Table(
+        box=box.SIMPLE_HEAD,
         title=f"{split} split, 95% intervals",
         caption="as recorded: every record with what it has. Other rows: complete records, "
         "the other modalities hidden.",
@@ -130,9 +132,9 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
 
 
 def interval_text(interval: Mapping[str, float | None]) -> str:
-    """A figure with its interval, such as `0.912 [0.874, 0.941]`; a dash where undefined."""
+    """A figure with its interval, such as `0.912 (0.87-0.94)`; a dash where undefined."""
     if interval["value"] is None:
         return "–"
     if interval["low"] is None:
         return f"{interval['value']:.3f}"
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+    return f"{interval['value']:.3f} ({interval['low']:.2f}-{interval['high']:.2f})"

@@ -114,7 +114,7 @@ class TerminalProgress:
 
     def end(self, row: Row, best_epoch: int) -> None:
         line = describe(row, self._epochs, self._num_records, best_epoch)
-        self._progress.console.print(line, highlight=False, markup=False)
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def choose() -> Progress:

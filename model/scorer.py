@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,10 +21,12 @@ from transforms.records import CanonicalRecord, MediumError, Prediction, Reason,
 
 Outcome = Scored | Rejected
 Arrays = Mapping[str, npt.NDArray[Any]]
-Call = Callable[[Sequence[CanonicalRecord]], Arrays]
+Signature = Callable[..., Mapping[str, tf.Tensor]]
+"""Takes canonical bytes by modality, each string `[batch]`."""
 
 _CALLS_IN_FLIGHT = 2
 _BATCH_BYTES = 256 * 2**20
+_OP_MESSAGE = re.compile(r"^(.+)\n\t \[\[\{\{node ", re.MULTILINE)
 
 
 class Scorer:
@@ -34,16 +37,18 @@ class Scorer:
 
     Args:
         model: What to load.
+        signatures: What to call, by name, in place of the SavedModel's own.
     """
 
-    def __init__(self, model: artefact.Artefact) -> None:
+    def __init__(
+        self, model: artefact.Artefact, signatures: Mapping[str, Signature] | None = None
+    ) -> None:
         self._modalities = model.spec.modalities.names
-        self._classes = {
-            task: (np.array(names, dtype=object), model.spec.tasks[task].multi_label)
-            for task, names in model.classes.items()
-        }
-        self._loaded = tf.saved_model.load(str(model.saved_model))
-        self._signatures = self._loaded.signatures
+        self._multi_label = {task: model.spec.tasks[task].multi_label for task in model.classes}
+        if signatures is None:
+            self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
+            signatures = self._loaded.signatures
+        self._signatures = signatures
         self._threads = concurrent.futures.ThreadPoolExecutor(_CALLS_IN_FLIGHT)
         self.batch_size = model.batch_size
 
@@ -91,24 +96,24 @@ class Scorer:
     ) -> list[Outcome]:
         """Takes out the media that the graph cannot read, then whatever record still fails."""
         mended = [_without_unreadable(record) for record in records]
-        if mended == list(records):
+        if all(after is before for after, before in zip(mended, records, strict=True)):
             if len(records) == 1:
-                return [_rejected(records[0], Reason.MODEL_FAILED, _first_line(error))]
+                return [_rejected(records[0], Reason.MODEL_FAILED, _message(error))]
             half = len(records) // 2
             return [*self._score(records[:half]), *self._score(records[half:])]
         with_media = [record for record in mended if record.present]
         scored = iter(self._score(with_media) if with_media else [])
         return [
-            next(scored)
-            if record.present
-            else _rejected(record, Reason.UNREADABLE, "; ".join(record.issues))
-            for record in mended
+            _of_whole(next(scored), before)
+            if after.present
+            else _rejected(before, Reason.UNREADABLE, "; ".join(after.issues))
+            for after, before in zip(mended, records, strict=True)
         ]
 
     def _scored(self, records: Sequence[CanonicalRecord], outputs: Arrays) -> list[Outcome]:
         columns = {
             task: [outputs[output_name(task, part)] for part in ("label", "score", "distribution")]
-            for task in self._classes
+            for task in self._multi_label
         }
         finite = np.ones(len(records), bool)
         for _, _, distribution in columns.values():
@@ -135,7 +140,7 @@ class Scorer:
         return outcomes
 
     def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
-        if self._classes[task][1]:
+        if self._multi_label[task]:
             return tuple(name.decode() for name in label if name)
         return str(label.decode())
 
@@ -223,5 +228,14 @@ def _rejected(record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
     return Rejected(record.id, record.position, "score", reason, detail, digest)
 
 
-def _first_line(error: tf.errors.OpError) -> str:
-    return str(error.message).splitlines()[0][:200]
+def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:
+    """The outcome of a record that lost a medium on the way; its digest is that of the whole."""
+    if isinstance(outcome, Rejected):
+        return dataclasses.replace(outcome, payload_digest=payload_digest(record))
+    return outcome
+
+
+def _message(error: tf.errors.OpError) -> str:
+    """What the failing op says, without the names of graph functions, which are never the same."""
+    said = _OP_MESSAGE.search(str(error.message))
+    return (said[1] if said else str(error.message).splitlines()[0])[:200]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config
+from pipelines import config, environment
 
 Run = Callable[[Any], Any]
 """Does the work of a command, given its config."""
@@ -13,12 +13,14 @@ def _preprocess(settings: config.PreprocessConfig) -> object:
     from transforms import spec
 
     spec.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
+    environment.load_tensorflow()
     from pipelines import preprocess as pipeline
 
     return pipeline.run(settings)
 
 
 def _train(settings: config.TrainConfig) -> object:
+    environment.load_tensorflow()
     from pipelines import train as training
 
     return training.run(settings)
@@ -28,6 +30,7 @@ def _score(settings: config.ScoreConfig) -> object:
     from model import artefact
 
     artefact.load(settings.model)
+    environment.load_tensorflow()
     from pipelines import score as pipeline
 
     return pipeline.run(settings)
@@ -37,6 +40,7 @@ def _parity(settings: config.ParityConfig) -> object:
     from model import artefact
 
     artefact.load(settings.model)
+    environment.load_tensorflow()
     from pipelines import parity as gate
 
     return gate.run(settings)

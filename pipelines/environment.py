@@ -1,6 +1,8 @@
-"""What the process needs in its environment before TensorFlow is imported."""
+"""What the process needs in its environment before TensorFlow is imported, and the import."""
 
 import os
+import sys
+import tempfile
 
 DEFAULTS = {
     "TF_ENABLE_ONEDNN_OPTS": "1",  # the feature graph and the model take half the CPU time
@@ -12,3 +14,28 @@ def prepare() -> None:
     """Sets `DEFAULTS` where the caller's environment says nothing. Child processes inherit them."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow and looks for devices, without what its C++ part says about absent GPUs.
+
+    Those lines are written before any setting of TensorFlow's logging is read. They go to a file
+    meanwhile, and come out after all where the import fails.
+    """
+    prepare()
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        complete = False
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+            complete = True
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            if not complete:
+                aside.seek(0)
+                os.write(2, aside.read())

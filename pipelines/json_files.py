@@ -23,8 +23,8 @@ class WriteJson(beam.PTransform):
 
 
 def write(path: Path, value: Any) -> None:
-    """Writes one value, readable and with sorted keys."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    """Writes one value, readable, its keys in their order."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

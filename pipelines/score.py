@@ -1,6 +1,7 @@
 """The second pipeline: records -> canonical media -> SavedModel -> scores, published whole."""
 
 import functools
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -196,7 +197,11 @@ def _run_id(config: ScoreConfig, inputs: Sequence[units.InputFile], settings: Ru
         settings.model_digest,
         settings.transform_digest,
         settings.code_version,
-        {"format": config.format, "unit_records": str(config.unit_records)},
+        {
+            "format": config.format,
+            "media_roots": json.dumps(sorted(config.media_roots)),
+            "unit_records": str(config.unit_records),
+        },
     )
 
 

@@ -327,7 +327,7 @@ class TestDocument:
         lines = printed.splitlines()
         first = next(line for line in lines if "category" in line)
         assert "as recorded" in first
-        assert "0.667 [0.000, 1.000]" in first
+        assert "0.667 (0.00-1.00)" in first
         assert len([line for line in lines if "image + audio + text" in line]) == 2
 
     def test_the_table_of_a_split_that_was_not_evaluated_is_empty(self) -> None:

@@ -1,0 +1,171 @@
+"""Model folders: what is opened, and what is refused with which words."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model import artefact
+from tests import canonical
+from transforms.errors import GateError, OptionsError
+
+CLASSES = {"kind": ["fan", "pump"], "marks": ["new", "old", "red"]}
+SAVED = ("fingerprint.pb", "saved_model.pb", "variables/variables.index")
+Change = Callable[[dict[str, Any]], object]
+
+
+def digests(folder: Path, batch_size: int = 32) -> dict[str, str]:
+    model = artefact.model_digest(artefact.file_digests(folder), batch_size)
+    return {"model": model, "transform": "f" * 64}
+
+
+def write_about(folder: Path, **changes: Any) -> None:
+    about = {
+        "spec": json.loads(canonical.SPEC.to_json()),
+        "classes": CLASSES,
+        "batch_size": 32,
+        "digests": digests(folder),
+        "files": artefact.file_digests(folder),
+        "versions": {"tensorflow": "2.21.0"},
+    }
+    (folder / artefact.ABOUT).write_text(json.dumps(about | changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder whose files hold a few bytes each."""
+    model = tmp_path / "model"
+    for path in (artefact.ANALYSIS, *(f"{artefact.SAVED_MODEL}/{name}" for name in SAVED)):
+        (model / path).parent.mkdir(parents=True, exist_ok=True)
+        (model / path).write_bytes(f"what stands in {path}".encode())
+    write_about(model)
+    return model
+
+
+def test_a_folder_says_what_the_model_is(folder: Path) -> None:
+    model = artefact.load(folder)
+    assert model.spec == canonical.SPEC
+    assert model.classes == {"kind": ("fan", "pump"), "marks": ("new", "old", "red")}
+    assert model.batch_size == 32
+    assert model.model_digest == digests(folder)["model"]
+    assert model.transform_digest == "f" * 64
+    assert model.saved_model == folder / "saved_model"
+
+
+def test_a_moved_folder_is_the_same_model(folder: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder, tmp_path / "elsewhere" / "model")
+    assert artefact.load(moved).model_digest == artefact.load(str(folder)).model_digest
+
+
+def test_each_file_and_the_batch_size_decide_the_digest(folder: Path) -> None:
+    seen = {digests(folder)["model"], digests(folder, batch_size=64)["model"]}
+    for path in (artefact.ANALYSIS, *(f"{artefact.SAVED_MODEL}/{name}" for name in SAVED)):
+        (folder / path).write_bytes(b"other")
+        seen.add(digests(folder)["model"])
+    assert len(seen) == 6
+
+
+def test_what_only_tells_about_the_model_may_change(folder: Path) -> None:
+    (folder / artefact.EVALUATION).write_text("{}")
+    (folder / artefact.HISTORY).write_text("epoch\n")
+    (folder / "notes.txt").write_text("trained on a Tuesday")
+    assert artefact.load(folder).batch_size == 32
+
+
+def without(key: str) -> Change:
+    return lambda about: about.pop(key)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "{", "[]", "null", '{"files": {}}', '{"files": {}, "digests": {}}', "\ufeff{}"],
+)
+def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content: str) -> None:
+    if content is None:
+        (folder / artefact.ABOUT).unlink()
+    else:
+        (folder / artefact.ABOUT).write_text(content, encoding="utf-8")
+    with pytest.raises(OptionsError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}: is no model folder (triad.json is missing or broken); "
+        "name one that `triad train --output` wrote"
+    )
+    assert refused.value.exit_code == 12
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(without, ("spec", "classes", "batch_size", "digests", "files", "versions")),
+        lambda about: about["digests"].pop("transform"),
+        lambda about: about.update(digests=None),
+        lambda about: about.update(files=[]),
+        lambda about: about.update(batch_size="32"),
+    ],
+)
+def test_a_description_that_lacks_a_part_is_no_model(folder: Path, change: Change) -> None:
+    about = json.loads((folder / artefact.ABOUT).read_text())
+    change(about)
+    (folder / artefact.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(OptionsError, match="is no model folder"):
+        artefact.load(folder)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, Path.mkdir, Path.touch])
+def test_what_is_no_folder_of_a_model_is_refused(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "nothing")
+    with pytest.raises(OptionsError, match=f"^{tmp_path}/nothing: is no model folder"):
+        artefact.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("path", ["saved_model/saved_model.pb", "analysis.json"])
+def test_one_flipped_bit_is_refused(folder: Path, path: str) -> None:
+    content = bytearray((folder / path).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / path).write_bytes(content)
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}/{path}: is not the file that was exported; "
+        "take the whole folder from its source again"
+    )
+    assert refused.value.exit_code == 10
+
+
+@pytest.mark.parametrize("path", ["saved_model/variables/variables.index", "analysis.json"])
+def test_a_missing_file_is_named(folder: Path, path: str) -> None:
+    (folder / path).unlink()
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}/{path}: is missing; take the whole folder from its source again"
+    )
+
+
+def test_a_file_too_many_in_the_saved_model_is_refused(folder: Path) -> None:
+    (folder / "saved_model/assets").mkdir()
+    (folder / "saved_model/assets/words.txt").write_text("fan\n")
+    with pytest.raises(GateError, match="assets/words.txt: is not the file that was exported"):
+        artefact.load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"batch_size": 64}, {"digests": {"model": "0" * 64, "transform": "f" * 64}}],
+)
+def test_a_description_that_contradicts_the_digest_is_refused(
+    folder: Path, changes: dict[str, Any]
+) -> None:
+    write_about(folder, **changes)
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}/triad.json: was changed after the export; "
+        "take the whole folder from its source again"
+    )
