@@ -54,11 +54,15 @@ def build_networks(layout: Layout) -> Networks:
     alone: Tensors = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
         size = len(classes)
-        outputs[task] = heads.classification(joint, size, spec.dropout, f"head_{task}")
-        for name in names if len(names) > 1 else ():
-            alone[f"{task}@{name}"] = heads.classification(
+        logits = heads.classification(joint, size, spec.dropout, f"head_{task}")
+        for place, name in enumerate(names if len(names) > 1 else ()):
+            own = heads.classification(
                 embeddings[name], size, spec.dropout, f"auxiliary_{name}_{task}"
             )
+            alone[f"{task}@{name}"] = own
+            # What a modality says for itself counts too: fusion begins as good as their sum.
+            logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
+        outputs[task] = logits
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
     return Networks(scoring, training)

@@ -7,9 +7,10 @@ import json
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -115,7 +116,7 @@ def predict(
         dataset: See `data.eval_dataset`.
         hidden: Modalities to be treated as missing in each record.
     """
-    call = tf.function(lambda features: model(features, training=False), autograph=False)
+    call = _compiled(model)
     elements = dataset.element_spec
     outputs = call.get_concrete_function(elements.features).structured_outputs
     shares = {name: [_no_rows(outputs[name])] for name in elements.labels}
@@ -135,6 +136,19 @@ def predict(
         {name: np.concatenate(parts) for name, parts in found_labels.items()},
         tuple(found_ids),
     )
+
+
+_calls: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
+
+
+def _compiled(model: keras.Model) -> Any:
+    """The model as a TensorFlow function; traced once for all calls of `predict`."""
+    if model not in _calls:
+        weak = weakref.proxy(model)  # the function must not keep the key of its entry alive
+        _calls[model] = tf.function(
+            lambda features: weak(features, training=False), autograph=False
+        )
+    return _calls[model]
 
 
 class _Run:

@@ -31,7 +31,8 @@ class FeatureFile:
 class WriteFeatures(beam.PTransform):
     """Writes record batches of features as tf.Examples, and gives each complete shard.
 
-    A record's shard follows from its id: each shard is a fair sample of its bundle.
+    A record's shard follows from its id: each shard is a fair sample of its bundle. Rows with an
+    empty id only fill a batch up (see `fill_up`) and are not written.
 
     Args:
         split: Of these records.
@@ -53,6 +54,21 @@ class WriteFeatures(beam.PTransform):
         return batches | "Write" >> write.with_output_types(FeatureFile)
 
 
+def fill_up(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
+    """Repeats the last row of a raw batch up to `rows` rows, with empty ids.
+
+    The last bits of a product of matrices depend on their shapes: features are computed in the one
+    shape in which the exported model is called.
+    """
+    spare = rows - batch.num_rows
+    if spare <= 0 or not batch.num_rows:
+        return batch
+    filled = batch.take(pa.array([*range(batch.num_rows), *[batch.num_rows - 1] * spare]))
+    place = filled.schema.get_field_index("id")
+    ids = [*batch.column(place).to_pylist(), *[[b""]] * spare]
+    return filled.set_column(place, "id", pa.array(ids, filled.schema.field(place).type))
+
+
 class _WriteDoFn(beam.DoFn):
     def __init__(self, split: str, folder: str, shards: int, schema: schema_pb2.Schema) -> None:
         self._split = split
@@ -71,6 +87,8 @@ class _WriteDoFn(beam.DoFn):
         ids = batch.column("id").flatten().to_pylist()
         encoded = self._encoder.encode(batch)
         for record_id, example in zip(ids, encoded, strict=True):
+            if not record_id:
+                continue
             shard = zlib.crc32(record_id) % self._shards
             if shard not in self._files:
                 path = Path(self._folder, f"{self._split}-{shard}-{uuid.uuid4().hex}")

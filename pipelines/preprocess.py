@@ -19,7 +19,16 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
-from pipelines import beam_metrics, json_files, options, preprocessed, sinks, sources, units
+from pipelines import (
+    beam_metrics,
+    feature_files,
+    json_files,
+    options,
+    preprocessed,
+    sinks,
+    sources,
+    units,
+)
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
@@ -57,11 +66,15 @@ def run(config: PreprocessConfig) -> Path:
     what = spec.load(config.spec)
     inputs = units.list_inputs(config.inputs)
     key = _key(what, inputs, config)
-    output = Path(config.output)
+    output = Path(os.path.normpath(config.output))
+    if output.name in ("", ".."):
+        raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
     manifest_path = output / preprocessed.MANIFEST
     if manifest_path.is_file():
-        if preprocessed.read(output).manifest["key"] == key:
+        manifest = dict(preprocessed.read(output).manifest)
+        if manifest["key"] == key:
             _log.info("%s: already preprocessed from these records, nothing to do", output)
+            _take_over(what, manifest, manifest_path)
             return manifest_path
         raise OptionsError(
             f"{output}: holds another preprocessing; remove it or choose another --output"
@@ -153,7 +166,10 @@ def define_feature_pipeline(
     shown: list[beam.PCollection[FeatureFile]] = []
     for split in _splits_of(files):
         label = split.title()
-        (transformed, metadata) = ((batches(split, label), adapter), transform_fn) | (
+        filled = batches(split, label) | f"{label}FillUp" >> beam.Map(
+            feature_files.fill_up, rows=BATCH_SIZE
+        )
+        (transformed, metadata) = ((filled, adapter), transform_fn) | (
             f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)
         )
         features = transformed | f"{label}Features" >> beam.Keys()
@@ -222,8 +238,7 @@ def _preprocess(
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "spec": json.loads(what.to_json()),
-        "spec_digest": what.digest(),
+        **_spec_parts(what),
         "transform_digest": digests.transform_digest(what, analysis),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs],
         "counts": {
@@ -237,6 +252,20 @@ def _preprocess(
         "vocabulary_size": _vocabulary_size(what, analysis),
         "splits": shards,
     }
+
+
+def _take_over(what: Spec, manifest: dict[str, Any], path: Path) -> None:
+    """Lets the manifest say what the spec now says of the model and its training."""
+    if manifest["spec_digest"] == what.digest():
+        return
+    staging = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    json_files.write(staging, {**manifest, **_spec_parts(what)})
+    staging.replace(path)
+    _log.info("%s: takes over the spec's settings of the model and its training", path)
+
+
+def _spec_parts(what: Spec) -> dict[str, Any]:
+    return {"spec": json.loads(what.to_json()), "spec_digest": what.digest()}
 
 
 def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:

@@ -118,7 +118,7 @@ class KnownAnalyzers:
         self, values: tf.Tensor, name: str, *, top_k: int | None, unseen: Unseen
     ) -> tf.Tensor:
         del top_k  # the analysis has them kept already
-        entries = self._analysis.vocabularies[name]
+        entries = self._analysis.vocabularies[name] or (_EMPTY_VOCABULARY,)  # no table is empty
         table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(entries, tf.string, shape=[len(entries)]),

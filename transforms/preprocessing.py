@@ -152,9 +152,10 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
     sounding = tf.sequence_mask(num_frames, spec.frames)
     mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
-    # A reciprocal said here is the same number whether TensorFlow knows it beforehand or not.
-    scored = (log_mel - mean) * (1.0 / tf.maximum(deviation, 1e-3))
-    return tf.where(sounding[:, :, tf.newaxis], scored, 0.0)
+    # In double precision: the last bit of a float's reciprocal depends on whether TensorFlow folds
+    # it beforehand or computes it in vectors, and features must not.
+    inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 1e-3), tf.float64), tf.float32)
+    return tf.where(sounding[:, :, tf.newaxis], (log_mel - mean) * inverse, 0.0)
 
 
 def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
@@ -180,8 +181,12 @@ def _samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]
     sizes = np.isin(np.arange(audio.HEADER_BYTES), [4, 5, 6, 7, 40, 41, 42, 43])
     found = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=audio.HEADER_BYTES), tf.int32)
     same = tf.reduce_all(tf.equal(found, header) | sizes, axis=1)
-    declared = tf.tensordot(found[:, 40:44], [1, 2**8, 2**16, 2**24], 1)
-    fits = same & tf.equal(declared, size - audio.HEADER_BYTES)
+    whole, declared = (
+        tf.tensordot(found[:, place : place + 4], [1, 2**8, 2**16, 2**24], 1) for place in (4, 40)
+    )
+    there = size - audio.HEADER_BYTES
+    fits = same & tf.equal(whole, size - 8) & tf.equal(declared, there)
+    fits = fits & (there > 0) & tf.equal(there % 2, 0)
     checked = tf.debugging.Assert(
         tf.reduce_all(fits | tf.equal(size, 0)), ["audio: not a canonical WAV"], summarize=1
     )

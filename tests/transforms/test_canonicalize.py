@@ -11,7 +11,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import beam_metrics, options
 from tests import media
-from transforms import audio, canonicalize, spec
+from transforms import audio, spec
 from transforms.canonicalize import Canonicalize, Canonicalizer, payload_digest
 from transforms.records import (
     BrokenMedium,
@@ -37,7 +37,7 @@ limits: {media_bytes: 400000, text_bytes: 200}
 PLACE = Position("records.jsonl", 12, 3)
 PICTURE = media.png(seed=1)
 SOUND = audio.header(8000, 1000) + np.arange(1000, dtype="<i2").tobytes()
-TEXT = "a word, and another".encode()
+TEXT = b"a word, and another"
 WHOLE = {"image": PICTURE, "audio": SOUND, "text": TEXT}
 BROKEN = {"image": media.jpeg()[:300], "audio": SOUND[:-10], "text": b"a\xff"}
 ISSUES = {"image": "image: truncated", "audio": "audio: truncated", "text": "text: not_utf8"}
