@@ -1,9 +1,12 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines import config, environment
+
+_log = logging.getLogger(__name__)
 
 Run = Callable[[Any], Any]
 """Does the work of a command, given its config."""
@@ -27,9 +30,12 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from model import artefact
+    from pipelines import score_plan
 
-    artefact.load(settings.model)
+    plan = score_plan.plan(settings)
+    if plan.published:  # told at once: a night's second start costs no import of TensorFlow
+        _log.info("%s: already published, nothing to do", plan.run.folder)
+        return score_plan.Published(plan.run.manifest)
     environment.load_tensorflow()
     from pipelines import score as pipeline
 

@@ -25,6 +25,7 @@ from pipelines.config import ParityConfig
 from pipelines.differences import Difference, table
 from pipelines.feature_files import FeatureFile
 from pipelines.runs import RunFolder
+from pipelines.score_plan import run_settings
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError
@@ -180,7 +181,7 @@ def _preprocessed(
 def _scored(model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path) -> Iterator[Row]:
     """Way (c): scores as they stand in a run's files."""
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
-    settings = score.run_settings(model, "parquet")
+    settings = run_settings(model, "parquet")
     handler = ScorerHandler(str(model.folder))
     with beam.Pipeline(options=options.beam_options()) as root:
         records = root | beam.Create(raw, reshuffle=False)

@@ -1,7 +1,6 @@
 """The second pipeline: records -> canonical media -> SavedModel -> scores, published whole."""
 
 import functools
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -10,21 +9,16 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from model import artefact
 from model.scorer import Outcome, ScorerHandler
-from pipelines import options, publish, sinks, sources, units
+from pipelines import options, publish, score_plan, sources, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
+from pipelines.score_plan import Published
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
-from transforms.version import VERSION
 
 REJECTED = "rejected"
 _log = logging.getLogger(__name__)
-
-
-class Published(NamedTuple):
-    manifest_uri: str
 
 
 class Scores(NamedTuple):
@@ -151,58 +145,27 @@ def run(config: ScoreConfig) -> Published:
         GateError: A gate refuses the model or the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
-    model = artefact.load(config.model)
-    inputs = units.list_inputs(config.inputs)
-    settings = run_settings(model, config.format)
-    run_folder = RunFolder(config.output, config.date, _run_id(config, inputs, settings))
-    if publish.published(run_folder):
-        _log.info("%s: already published, nothing to do", run_folder.folder)
-        return Published(run_folder.manifest)
-    start = publish.begin(run_folder)
-    planned = units.plan(inputs, unit_records=config.unit_records)
+    plan = score_plan.plan(config)
+    if plan.published:
+        _log.info("%s: already published, nothing to do", plan.run.folder)
+        return Published(plan.run.manifest)
+    start = publish.begin(plan.run)
+    planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
-    _log.info("%s: %d of %d units to score", run_folder.folder, len(missing), len(planned))
+    _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
+    what = plan.model.spec
     beam_options = options.beam_options(config.runner, config.beam_args)
-    score = Score(
-        Canonicalizer(model.spec, config.media_roots, check=False), ScorerHandler(config.model)
-    )
+    score = Score(Canonicalizer(what, config.media_roots, check=False), ScorerHandler(config.model))
     for unit in missing:
         with beam.Pipeline(options=beam_options) as root:
-            define_pipeline(root, [unit], model.spec.label_names, score, run_folder, settings)
-    about = {"model": dict(model.about["digests"]), "versions": dict(model.about["versions"])}
-    sealed = publish.seal(
-        run_folder, len(planned), publish.Gates(config.rejected_limit), settings, about
-    )
-    publish.publish(run_folder, start.current)
-    _log.info("%s: published %s", run_folder.folder, sealed.counts)
-    return Published(run_folder.manifest)
-
-
-def run_settings(model: artefact.Artefact, format: sinks.Format) -> RunSettings:
-    """What all rows of a run of this model have in common."""
-    return RunSettings(
-        classes=model.classes,
-        multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
-        model_digest=model.model_digest,
-        transform_digest=model.transform_digest,
-        code_version=VERSION,
-        format=format,
-    )
-
-
-def _run_id(config: ScoreConfig, inputs: Sequence[units.InputFile], settings: RunSettings) -> str:
-    return publish.run_id(
-        config.date,
-        [(file.uri, file.size, file.version) for file in inputs],
-        settings.model_digest,
-        settings.transform_digest,
-        settings.code_version,
-        {
-            "format": config.format,
-            "media_roots": json.dumps(sorted(config.media_roots)),
-            "unit_records": str(config.unit_records),
-        },
-    )
+            define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
+    pinned = plan.model.about
+    about = {"model": dict(pinned["digests"]), "versions": dict(pinned["versions"])}
+    gates = publish.Gates(config.rejected_limit)
+    sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
+    publish.publish(plan.run, start.current)
+    _log.info("%s: published %s", plan.run.folder, sealed.counts)
+    return Published(plan.run.manifest)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:

@@ -11,7 +11,8 @@ from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from transforms.spec import Spec
 
-_COUNTED = re.compile(r"hash_table_[0-9a-f-]{36}|_\d+")
+_TABLE = re.compile(r"hash_table_[0-9a-f-]{36}")
+_QUOTED = re.compile(r'"(\w+)"')
 
 
 def transform_digest(spec: Spec, analysis: Analysis) -> str:
@@ -47,12 +48,30 @@ def _graph_text(spec: Spec, analysis: Analysis) -> str:
         )
         graph_def = graph.as_graph_def()
     graph_def.ClearField("versions")
-    functions = sorted(
-        _COUNTED.sub("", text_format.MessageToString(function))
+    functions = {
+        function.signature.name: text_format.MessageToString(function)
         for function in graph_def.library.function
-    )
+    }
     graph_def.ClearField("library")
-    return "\n".join([_COUNTED.sub("", text_format.MessageToString(graph_def)), *functions])
+    whole = _numbered(text_format.MessageToString(graph_def), functions)
+    return _TABLE.sub("hash_table", whole)
+
+
+def _numbered(graph: str, functions: dict[str, str]) -> str:
+    """The graph and its functions in the order in which they are first named, and named by it.
+
+    Nodes keep their names: their numbers start anew in each graph, and say what goes where.
+    """
+    texts, numbers = [graph], dict[str, int]()
+    for text in texts:
+        for name in _QUOTED.findall(text):
+            if name in functions and name not in numbers:
+                numbers[name] = len(numbers)
+                texts.append(functions[name])
+    if not numbers:
+        return graph
+    names = re.compile(rf"\b({'|'.join(map(re.escape, numbers))})(?!\d)")
+    return names.sub(lambda match: f"function_{numbers[match[1]]}", "\n".join(texts))
 
 
 def code_digest() -> str:

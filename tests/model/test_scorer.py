@@ -25,7 +25,6 @@ from transforms.errors import GateError, OptionsError
 from transforms.records import CanonicalRecord, Reason, Rejected, Scored
 from transforms.spec import Limits
 
-BATCH = 32
 POISON = media.wav(seed=6)[:-2]
 
 
@@ -112,11 +111,11 @@ def scorer(model: artefact.Artefact) -> Scorer:
 
 @pytest.fixture(scope="module")
 def records(model: artefact.Artefact, generated: Path) -> list[CanonicalRecord]:
-    """64 canonical records; some lack a modality."""
+    """More than one batch; some records lack a modality."""
     canonicalizer = Canonicalizer(model.spec, check=False)
     (unit,) = units.plan(units.list_inputs([str(generated)]))
     found = [canonicalizer.canonical(record) for record in sources.read(unit, ["category"])]
-    return [one for one in found if isinstance(one, CanonicalRecord)][: 2 * BATCH]
+    return [one for one in found if isinstance(one, CanonicalRecord)][:64]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +132,7 @@ def complete(records: Sequence[CanonicalRecord]) -> int:
 class TestOneShape:
     """A row's score depends on that row alone, bit for bit."""
 
-    @pytest.mark.parametrize("count", [1, 7, 32, 63])
+    @pytest.mark.parametrize("count", [1, 7, 32, 33, 63])
     def test_the_fill_of_a_batch_changes_no_bit(
         self, scorer: Scorer, records: Any, alone: Any, count: int
     ) -> None:
@@ -152,8 +151,8 @@ class TestOneShape:
         self, model: artefact.Artefact, own: Any, records: Any
     ) -> None:
         called = Signature(own)
-        Scorer(model, {SERVING: called}).score(records[:33])
-        assert called.sizes == [BATCH, BATCH]
+        Scorer(model, {SERVING: called}).score(records[: model.batch_size + 1])
+        assert called.sizes == [model.batch_size] * 2
 
     def test_no_records_are_no_call(self, model: artefact.Artefact, own: Any) -> None:
         called = Signature(own)
@@ -161,8 +160,9 @@ class TestOneShape:
         assert called.sizes == []
 
     def test_more_than_one_batch_has_no_arrays(self, scorer: Scorer, records: Any) -> None:
-        with pytest.raises(AssertionError, match="32 rows in, 33 rows out"):
-            scorer.outputs(records[:33])
+        size = scorer.batch_size
+        with pytest.raises(AssertionError, match=f"{size} rows in, {size + 1} rows out"):
+            scorer.outputs(records[: size + 1])
 
     def test_outcomes_say_what_the_records_were(
         self, scorer: Scorer, records: Any, model: artefact.Artefact
@@ -218,7 +218,7 @@ class TestUnreadablePictures:
         assert plains([*outcomes[:5], *outcomes[6:]]) == alone[:9]
 
     def test_a_batch_of_nothing_else_is_rejected_whole(self, scorer: Scorer) -> None:
-        given = [canonical.record(f"r{place}", image=corrupt_png()) for place in range(40)]
+        given = [canonical.record(f"r{place}", image=corrupt_png()) for place in range(70)]
         outcomes = scorer.score(given)
         assert [one.id for one in outcomes] == [one.id for one in given]
         assert {one.reason for one in outcomes if isinstance(one, Rejected)} == {Reason.UNREADABLE}
@@ -227,10 +227,11 @@ class TestUnreadablePictures:
         self, model: artefact.Artefact, own: Any, records: Any
     ) -> None:
         called = Signature(own)
-        given = [dataclasses.replace(one, image=corrupt_png(), text=b"a") for one in records[:32]]
+        batch = records[: model.batch_size]
+        given = [dataclasses.replace(one, image=corrupt_png(), text=b"a") for one in batch]
         outcomes = Scorer(model, {SERVING: called}).score(given)
         assert all(isinstance(one, Scored) for one in outcomes)
-        assert called.sizes == [BATCH, BATCH]
+        assert called.sizes == [model.batch_size] * 2
 
 
 class TestPoison:
@@ -262,8 +263,9 @@ class TestPoison:
         called.sizes.clear()
         given = [*records[:20], dataclasses.replace(records[20], audio=POISON), *records[21:]]
         scorer.score(given)
-        assert len(called.sizes) <= 2 * math.log2(len(given))
-        assert set(called.sizes) == {BATCH}
+        # Two batches, and two calls each time that what failed is halved.
+        assert len(called.sizes) <= 2 + 2 * math.ceil(math.log2(model.batch_size))
+        assert set(called.sizes) == {model.batch_size}
 
     def test_several_are_each_rejected(self, scorer: Scorer, records: Any, alone: Any) -> None:
         poisoned = {1, 2, 17, 40, 63}
@@ -320,8 +322,11 @@ class TestFailuresOfTheModel:
         self, model: artefact.Artefact, own: Any, records: Any
     ) -> None:
         scorer = Scorer(model, {SERVING: WithoutLastRow(own)})
-        for count in (1, 32):
-            with pytest.raises(AssertionError, match="category/.*: 32 rows in, 31 rows out"):
+        size = model.batch_size
+        for count in (1, size):
+            with pytest.raises(
+                AssertionError, match=f"category/.*: {size} rows in, {size - 1} rows out"
+            ):
                 scorer.score(records[:count])
 
     def test_exhausted_memory_is_an_error(
@@ -360,11 +365,13 @@ class TestScorerHandler:
         first, second = ScorerHandler(str(trained)), ScorerHandler(str(trained))
         assert first.load_model() is second.load_model()
 
-    def test_batches_close_by_count(self, handler: ScorerHandler) -> None:
-        batch_sizes(handler, [canonical.record(text=b"a fan")] * 150, [64, 64, 22])
+    def test_batches_close_by_count(self, handler: ScorerHandler, scorer: Scorer) -> None:
+        two_calls = 2 * scorer.batch_size
+        given = [canonical.record(text=b"a fan")] * (2 * two_calls + 5)
+        batch_sizes(handler, given, [two_calls, two_calls, 5])
 
     def test_batches_close_by_bytes(self, handler: ScorerHandler) -> None:
-        heavy = canonical.record(image=bytes(64 * 2**20))  # 256 MiB are four of them
+        heavy = canonical.record(image=bytes(60 * 2**20))  # four of them are nearly 256 MiB
         batch_sizes(handler, [heavy] * 10, [4, 4, 2])
 
     def test_bytes_of_a_batch_are_those_of_its_media(self, handler: ScorerHandler) -> None:

@@ -1,0 +1,72 @@
+"""What a scoring run is, known before anything heavy is imported: its model, inputs and run id."""
+
+import dataclasses
+from typing import NamedTuple
+
+from model import artefact
+from model.artefact import Artefact
+from pipelines import publish, sinks, units
+from pipelines.config import ScoreConfig
+from pipelines.runs import RunFolder, RunSettings
+from transforms.version import VERSION
+
+
+class Published(NamedTuple):
+    """Where the manifest of a published run is."""
+
+    manifest_uri: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ScorePlan:
+    """One scoring run.
+
+    Attributes:
+        model: What scores.
+        inputs: The records files as they are now.
+        settings: What all rows have in common.
+        run: Where the run is; equal inputs, model, options and code give the same one.
+    """
+
+    model: Artefact
+    inputs: tuple[units.InputFile, ...]
+    settings: RunSettings
+    run: RunFolder
+
+    @property
+    def published(self) -> bool:
+        """Whether there is nothing left to do."""
+        return publish.published(self.run)
+
+
+def plan(config: ScoreConfig) -> ScorePlan:
+    """Plans a run, without TensorFlow.
+
+    Raises:
+        OptionsError: A model or input that cannot be used.
+        GateError: A model whose files are not the exported ones.
+    """
+    model = artefact.load(config.model)
+    inputs = units.list_inputs(config.inputs)
+    settings = run_settings(model, config.format)
+    run_id = publish.run_id(
+        config.date,
+        [(file.uri, file.size, file.version) for file in inputs],
+        settings.model_digest,
+        settings.transform_digest,
+        settings.code_version,
+        {"format": config.format, "unit_records": str(config.unit_records)},
+    )
+    return ScorePlan(model, inputs, settings, RunFolder(config.output, config.date, run_id))
+
+
+def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
+    """What all rows of a run of this model have in common."""
+    return RunSettings(
+        classes=model.classes,
+        multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
+        model_digest=model.model_digest,
+        transform_digest=model.transform_digest,
+        code_version=VERSION,
+        format=format,
+    )

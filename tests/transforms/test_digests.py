@@ -1,0 +1,248 @@
+"""Digests tell two transforms apart, and one transform from no other telling of it."""
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from transforms import digests, preprocessing, spec
+from transforms.analyzers import Analysis
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC_TEXT = """
+modalities:
+  image: {size: 16}
+  audio: {sample_rate: 8000, seconds: 0.2, mel_bins: 8}
+  text: {tokens: character, vocabulary: 100, length: 5}
+tasks:
+  kind: {kind: classification, label: what}
+  marks: {kind: classification, label: signs, multi_label: true}
+"""
+SPEC = spec.parse(SPEC_TEXT)
+ANALYSIS = Analysis(
+    {
+        "text_vocabulary": ("the", "été"),
+        "label_kind_vocabulary": ("cat", "dog"),
+        "label_marks_vocabulary": ("x",),
+    },
+    {"audio": ((0.5,) * 8, (1.5,) * 8)},
+)
+
+OTHER_PROCESS = """
+import sys
+import tensorflow as tf
+from transforms import digests, spec
+from transforms.analyzers import Analysis
+
+@tf.function
+def other_work(values):
+    return tf.map_fn(lambda one: tf.cond(one > 0, lambda: one, lambda: -one), values)
+
+other_work(tf.constant([1.0, -2.0]))
+for text in ("a", "b"):
+    tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer([text], tf.constant([1], tf.int64)), 0
+    )
+print(digests.transform_digest(spec.parse(sys.argv[1]), Analysis.from_json(sys.argv[2])))
+"""
+
+
+@pytest.fixture(scope="module")
+def digest() -> str:
+    return digests.transform_digest(SPEC, ANALYSIS)
+
+
+def changed(old: str, new: str) -> spec.Spec:
+    assert old in SPEC_TEXT
+    return spec.parse(SPEC_TEXT.replace(old, new))
+
+
+def test_it_is_the_same_whatever_a_process_did_before(digest):
+    words = changed("tokens: character", "tokens: word")  # a graph of more functions
+    finished = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESS, words.to_json(), ANALYSIS.to_json()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.strip() == digests.transform_digest(words, ANALYSIS)
+    assert digests.transform_digest(SPEC, ANALYSIS) == digest
+    assert len(digest) == 64
+
+
+@pytest.mark.parametrize(
+    "vocabularies",
+    [
+        {"text_vocabulary": ("the", "été", "new")},
+        {"text_vocabulary": ("été", "the")},
+        {"label_kind_vocabulary": ("cat", "dog", "owl")},
+        {"label_marks_vocabulary": ()},
+    ],
+)
+def test_it_changes_with_a_vocabulary(digest, vocabularies):
+    analysis = dataclasses.replace(ANALYSIS, vocabularies={**ANALYSIS.vocabularies, **vocabularies})
+    assert digests.transform_digest(SPEC, analysis) != digest
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [((0.5,) * 7 + (0.5009765625,), (1.5,) * 8), ((0.5,) * 8, (1.5009765625,) + (1.5,) * 7)],
+)
+def test_it_changes_with_a_moment(digest, moments):
+    analysis = dataclasses.replace(ANALYSIS, moments={"audio": moments})
+    assert digests.transform_digest(SPEC, analysis) != digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("size: 16", "size: 17"),
+        ("size: 16", "size: 16, fit: stretch"),
+        ("seconds: 0.2", "seconds: 0.21"),
+        ("length: 5", "length: 6"),
+        ("vocabulary: 100", "vocabulary: 101"),
+        ("tokens: character", "tokens: word"),
+        ("label: what", "label: that"),
+        ("tasks:", "limits: {keep_pixels: 1000}\ntasks:"),
+    ],
+)
+def test_it_changes_with_what_the_spec_says_of_features(digest, old, new):
+    assert digests.transform_digest(changed(old, new), ANALYSIS) != digest
+
+
+def test_it_does_not_change_with_what_decides_no_feature(digest):
+    more = """
+model: {dim: 16, dropout: 0.1}
+training: {epochs: 3, seed: 5, learning_rate: 0.1}
+split: {train: 0.5, eval: 0.25, test: 0.25}
+"""
+    other = changed("label: what}", "label: what, weight: 2, imbalance: class_weights}")
+    assert digests.transform_digest(spec.parse(SPEC_TEXT + more), ANALYSIS) == digest
+    assert digests.transform_digest(other, ANALYSIS) == digest
+
+
+def inverted_framed(pixels, size):
+    """As in the feature graph, but the odd line of white goes above the picture."""
+    spare = size - tf.shape(pixels)[:2]
+    before = spare - spare // 2
+    margins = tf.concat([tf.stack([before, spare - before], axis=1), [[0, 0]]], axis=0)
+    return tf.pad(pixels, margins, constant_values=255)
+
+
+def framed_in_black(pixels, size):
+    spare = size - tf.shape(pixels)[:2]
+    before = spare // 2
+    margins = tf.concat([tf.stack([before, spare - before], axis=1), [[0, 0]]], axis=0)
+    return tf.pad(pixels, margins, constant_values=0)
+
+
+def log_mel_with_another_floor(signal, what):
+    spectra = tf.abs(tf.signal.stft(signal, what.frame_length, what.frame_step))
+    bands = tf.signal.linear_to_mel_weight_matrix(
+        what.mel_bins, spectra.shape[-1], what.sample_rate, 20.0, what.sample_rate / 2
+    )
+    return tf.math.log(tf.maximum(tf.matmul(spectra, bands), 1e-6))
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("_framed", inverted_framed),
+        ("_framed", framed_in_black),
+        ("log_mel_graph", log_mel_with_another_floor),
+    ],
+)
+def test_it_changes_with_one_line_of_the_graph(digest, monkeypatch, name, variant):
+    monkeypatch.setattr(preprocessing, name, variant)
+    assert digests.transform_digest(SPEC, ANALYSIS) != digest
+
+
+def test_it_changes_with_what_a_word_is(monkeypatch):
+    words = changed("tokens: character", "tokens: word")
+    before = digests.transform_digest(words, ANALYSIS)
+    monkeypatch.setattr(preprocessing, "_WORD", r"[\p{L}\p{M}\p{N}]")
+    assert digests.transform_digest(words, ANALYSIS) != before
+
+
+def two_sounds(swapped):
+    """A graph whose two forms differ in nothing but which of two like results goes first."""
+
+    def graph(content, what, analyzers):
+        del analyzers
+        one = tf.strings.length(content)
+        other = tf.strings.length(tf.strings.strip(content))
+        first, second = (other, one) if swapped else (one, other)
+        spread = tf.cast(first - second, tf.float32)[:, tf.newaxis, tf.newaxis]
+        return tf.tile(spread, [1, what.frames, what.mel_bins])
+
+    return graph
+
+
+def two_branches(swapped):
+    """The same inside the function of a loop."""
+
+    def graph(content, what):
+        def joined(one):
+            left = tf.cond(tf.equal(one, b""), lambda: one, lambda: one + "a")
+            right = tf.cond(tf.equal(one, b"b"), lambda: one, lambda: one + "a")
+            return tf.strings.join([right, left] if swapped else [left, right])
+
+        return tf.map_fn(joined, content)
+
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("name", "variants"), [("audio_graph", two_sounds), ("image_graph", two_branches)]
+)
+def test_it_changes_where_like_results_change_places(monkeypatch, name, variants):
+    found = set()
+    for swapped in (False, True, False):
+        monkeypatch.setattr(preprocessing, name, variants(swapped))
+        found.add(digests.transform_digest(SPEC, ANALYSIS))
+    assert len(found) == 2
+
+
+def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"content" * 50_000)
+    expected = hashlib.sha256(b"content" * 50_000).hexdigest()
+    assert digests.file_digest(tmp_path / "file") == expected
+    assert digests.file_digest(str(tmp_path / "file")) == expected
+
+
+@pytest.fixture
+def copied_code(tmp_path, monkeypatch):
+    """Two packages of a few files that stand where the code would."""
+    for name in ("transforms/digests.py", "transforms/a.py", "model/b.py", "pipelines/c.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\n")
+    monkeypatch.setattr(digests, "__file__", str(tmp_path / "transforms" / "digests.py"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["transforms/digests.py", "transforms/a.py", "model/b.py"])
+def test_the_code_digest_changes_with_each_file_of_transforms_and_model(copied_code, name):
+    before = digests.code_digest()
+    assert digests.code_digest() == before
+    with (copied_code / name).open("a") as file:
+        file.write("# changed\n")
+    changed_once = digests.code_digest()
+    (copied_code / name).rename(copied_code / f"{name[:-3]}_renamed.py")
+    assert len({before, changed_once, digests.code_digest()}) == 3
+
+
+@pytest.mark.parametrize("name", ["pipelines/c.py", "transforms/notes.md", "model/a.pyc"])
+def test_the_code_digest_does_not_change_with_other_files(copied_code, name):
+    before = digests.code_digest()
+    (copied_code / name).write_text("changed")
+    assert digests.code_digest() == before
+
+
+def test_the_code_digest_is_of_the_code_that_runs():
+    assert len(digests.code_digest()) == 64
+    assert (Path(digests.__file__).parent / "digests.py").is_file()
