@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rich.table
+import rich.text
 
 
 @dataclasses.dataclass
@@ -58,7 +59,7 @@ def table(differences: Iterable[Difference], title: str) -> rich.table.Table:
             f"{one.unequal:,}",
             f"{one.largest:.3g}",
             f"{one.tolerance:g}",
-            verdict + where,
+            rich.text.Text(verdict + where),  # an id may look like rich's markup
         )
     return shown
 
@@ -68,5 +69,7 @@ def _distance(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
         return float("inf")
     if left.dtype.kind not in "biuf":
         return 0.0 if np.array_equal(left, right) else float("inf")
-    apart = np.abs(left.astype(np.float64) - right.astype(np.float64))
-    return 0.0 if apart.size == 0 else float(np.nan_to_num(apart.max(), nan=np.inf))
+    with np.errstate(invalid="ignore"):  # of two infinities: not a number, which is infinitely far
+        apart = np.abs(left.astype(np.float64) - right.astype(np.float64))
+    largest = float(apart.max(initial=0.0))
+    return float("inf") if np.isnan(largest) else largest

@@ -43,6 +43,16 @@ tasks:
   kind: {kind: classification, label: what}
 """
 )
+SILENT_SPEC = spec.parse(
+    """
+modalities:
+  image: {size: 16}
+  audio: {sample_rate: 8000, seconds: 0.2, mel_bins: 8}
+  text: {tokens: character, vocabulary: 100, length: 6}
+tasks:
+  kind: {kind: classification, label: what}
+"""
+)
 SOUND = SPEC.modalities.audio
 SAMPLES = (120, 700, 1600)  # under a frame, some frames, all of them
 PLACE = Position("records.jsonl", 0)
@@ -159,7 +169,7 @@ def shuffled(tmp_path_factory) -> Analyzed:
 def empty(tmp_path_factory) -> Analyzed:
     """Of one picture: no sound, no text, no label."""
     made = [CanonicalRecord("r", PLACE, image=media.png())]
-    return analyzed(made, SPEC, tmp_path_factory.mktemp("empty"), batch_size=4)
+    return analyzed(made, SILENT_SPEC, tmp_path_factory.mktemp("empty"), batch_size=4)
 
 
 def sounding_frames() -> np.ndarray:
@@ -272,17 +282,15 @@ def test_a_training_split_without_any_sound_gives_finite_features(empty):
 def test_a_training_split_without_any_text_or_label_has_empty_vocabularies(empty):
     assert empty.analysis.vocabularies == {
         "label_kind_vocabulary": (),
-        "label_marks_vocabulary": (),
         "text_vocabulary": (),
     }
     made = [
-        CanonicalRecord("r", PLACE, text=b"ab c", labels={"signs": []}),
-        CanonicalRecord("r", PLACE, text=b"", labels={}),
+        CanonicalRecord("r", PLACE, text=b"ab c"),
+        CanonicalRecord("r", PLACE, audio=wav(200, seed=1)),
     ]
     features = empty.features(made)
-    assert features["text"].tolist() == [[1, 1, 0, 0, 0, 0], [0] * 6]
+    assert features["text"].tolist() == [[1, 1, 1, 1, 0, 0], [0] * 6]
     assert features["label_kind"].tolist() == [-1, -1]
-    assert features["label_marks/values"].tolist() == [-1]
 
 
 def test_an_analysis_survives_json(whole):

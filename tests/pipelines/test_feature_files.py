@@ -1,0 +1,100 @@
+"""Features in shards: which record is where, what is encoded, and what only fills a batch up."""
+
+import zlib
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipelines import json_files, options
+from pipelines.feature_files import FeatureFile, WriteFeatures, fill_up
+
+DESCRIPTION = {
+    "id": tf.io.FixedLenFeature([], tf.string),
+    "audio": tf.io.FixedLenFeature([2], tf.float32),
+    "label_kind": tf.io.VarLenFeature(tf.int64),
+}
+SCHEMA = tft.DatasetMetadata.from_feature_spec(DESCRIPTION).schema
+
+
+def batch(first: int, rows: int) -> pa.RecordBatch:
+    numbers = range(first, first + rows)
+    return pa.RecordBatch.from_pydict(
+        {
+            "audio": pa.array([[n / 2, -n] for n in numbers], pa.large_list(pa.float32())),
+            "id": pa.array([[f"r{n}".encode()] for n in numbers], pa.large_list(pa.large_binary())),
+            "label_kind": pa.array(
+                [list(range(n % 3)) for n in numbers], pa.large_list(pa.int64())
+            ),
+        }
+    )
+
+
+def written(folder: Path, batches, shards: int) -> list[FeatureFile]:
+    folder.mkdir()
+    with beam.Pipeline(options=options.beam_options()) as root:
+        features = root | beam.Create(batches, reshuffle=False)
+        listed = features | WriteFeatures("train", str(folder), shards, SCHEMA)
+        listed | json_files.WriteJson(folder / "shards.json")
+    return [FeatureFile(**file) for file in json_files.read(folder / "shards.json")]
+
+
+def rows_of(file: FeatureFile) -> dict[str, tuple[list[float], list[int]]]:
+    rows = {}
+    for serialized in tf.data.TFRecordDataset(file.path, "GZIP"):
+        parsed = tf.io.parse_single_example(serialized, DESCRIPTION)
+        labels = parsed["label_kind"].values.numpy().tolist()
+        rows[parsed["id"].numpy().decode()] = parsed["audio"].numpy().tolist(), labels
+    return rows
+
+
+def wanted(numbers) -> dict[str, tuple[list[float], list[int]]]:
+    return {f"r{n}": ([n / 2, float(-n)], list(range(n % 3))) for n in numbers}
+
+
+def test_each_record_is_in_the_shard_of_its_id(tmp_path):
+    files = written(tmp_path / "shards", [batch(0, 7), batch(7, 4)], shards=3)
+    merged: dict[str, tuple[list[float], list[int]]] = {}
+    for file in files:
+        rows = rows_of(file)
+        assert len(rows) == file.rows > 0
+        assert {zlib.crc32(name.encode()) % 3 for name in rows} == {file.shard}
+        assert file.split == "train"
+        assert Path(file.path).read_bytes()[:2] == b"\x1f\x8b"
+        merged |= rows
+    assert merged == wanted(range(11))
+    assert {str(path) for path in (tmp_path / "shards").glob("train-*")} == {f.path for f in files}
+
+
+def test_bundles_that_are_done_again_give_the_same_rows_in_other_files(tmp_path):
+    first, second = (written(tmp_path / name, [batch(0, 9)], shards=2) for name in ("a", "b"))
+    assert [list(rows_of(file).items()) for file in first] == [
+        list(rows_of(file).items()) for file in second
+    ]
+    assert not {Path(file.path).name for file in first} & {Path(file.path).name for file in second}
+
+
+def test_rows_that_only_fill_a_batch_up_are_not_written(tmp_path):
+    (file,) = written(tmp_path / "shards", [fill_up(batch(0, 3), 32)], shards=1)
+    assert file.rows == 3
+    assert rows_of(file) == wanted(range(3))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 31])
+def test_a_filled_batch_repeats_its_last_row_without_an_id(rows):
+    whole = batch(5, rows)
+    filled = fill_up(whole, 32)
+    assert filled.schema == whole.schema
+    assert filled.num_rows == 32
+    assert filled.slice(0, rows).equals(whole)
+    last = whole.slice(rows - 1).to_pylist()[0]
+    assert filled.slice(rows).to_pylist() == [{**last, "id": [b""]}] * (32 - rows)
+
+
+@pytest.mark.parametrize("rows", [0, 32, 40])
+def test_a_batch_without_room_or_rows_stays_as_it_is(rows):
+    whole = batch(0, rows)
+    assert fill_up(whole, 32) is whole
