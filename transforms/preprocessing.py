@@ -154,7 +154,7 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
     # In double precision: the last bit of a float's reciprocal depends on whether TensorFlow folds
     # it beforehand or computes it in vectors, and features must not.
-    inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 1e-3), tf.float64), tf.float32)
+    inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 0.1), tf.float64), tf.float32)
     return tf.where(sounding[:, :, tf.newaxis], (log_mel - mean) * inverse, 0.0)
 
 

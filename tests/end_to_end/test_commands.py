@@ -154,15 +154,17 @@ class TestFullDisk:
             *("preprocess", "--spec", spec, "--input", generated, "--output", output),
             before=full_disk,
         )
-        refusal(finished, 20)
-        assert not (output / "manifest.json").exists()
-        assert not output.exists()
+        assert "file too large; raise the limit on file sizes" in refusal(finished, 20)
+        assert list(tmp_path.iterdir()) == []
 
     def test_train(self, prepared: Path, tmp_path: Path) -> None:
         output = tmp_path / "model"
         finished = triad("train", "--data", prepared, "--output", output, before=full_disk)
-        refusal(finished, 20)
+        said = refusal(finished, 20)
+        assert said.startswith(f"{output}/training/")
+        assert ": File too large; make room or permit writing" in said
         assert not (output / "triad.json").exists()
+        assert not (output / "saved_model").exists()
 
     def test_score(self, generated: Path, trained: Path, tmp_path: Path) -> None:
         inputs = shutil.copytree(generated.parent, tmp_path / "records")
