@@ -108,6 +108,9 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
 
     result = Table(
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
         title=f"{split} split, 95% intervals",
         caption="as recorded: every record with what it has. Other rows: complete records, "
         "the other modalities hidden.",
