@@ -27,7 +27,14 @@ _REMEDIES = {
     errno.EIO: "check the disk",
 }
 _SUFFIX = re.compile(r"(?: \[while running '[^\n]*?'\])+$")
-_TENSORFLOW_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT)
+_TENSORFLOW_CODES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOENT,
+)
 _TENSORFLOW_PATH = re.compile(r"(?:\}\} ?)?(?P<path>[^\s;{}]+); ")
 
 

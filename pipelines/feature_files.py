@@ -57,8 +57,8 @@ class WriteFeatures(beam.PTransform):
 def fill_up(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
     """Repeats the last row of a raw batch up to `rows` rows, with empty ids.
 
-    The last bits of a product of matrices depend on their shapes: features are computed in the one
-    shape in which the exported model is called.
+    Features are computed in the one shape in which the exported model is called: their last bits
+    depend on it.
     """
     spare = rows - batch.num_rows
     if spare <= 0 or not batch.num_rows:

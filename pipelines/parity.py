@@ -81,13 +81,13 @@ def compare(
     Args:
         records: By id, what both were made from.
         rows: Of the pipeline, in any order; all of `records`, each once.
-        serve: Gives the SavedModel's rows for at most `preprocess.BATCH_SIZE` records.
+        serve: Gives the SavedModel's rows for at most `preprocessed.BATCH_SIZE` records.
         tolerance: For floats; everything else must be equal.
     """
     ids = Difference("id")
     differences: dict[str, Difference] = {}
     left = dict(records)
-    for batch in _batches(rows, preprocess.BATCH_SIZE):
+    for batch in _batches(rows, preprocessed.BATCH_SIZE):
         known, asked = [], []
         for record_id, values in batch:
             record = left.pop(record_id, None)
@@ -167,7 +167,7 @@ def _preprocessed(
     transform = tft.TFTransformOutput(str(folder / preprocessed.TRANSFORM))
     description = transform.transformed_feature_spec()
     shards = [FeatureFile(**shard).path for shard in json_files.read(work / "shards.json")]
-    for batch in tf.data.TFRecordDataset(shards, "GZIP").batch(preprocess.BATCH_SIZE):
+    for batch in tf.data.TFRecordDataset(shards, "GZIP").batch(preprocessed.BATCH_SIZE):
         parsed = tf.io.parse_example(batch, description)
         arrays = {
             name: value.numpy()

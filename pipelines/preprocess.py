@@ -48,7 +48,6 @@ from transforms.records import (
 from transforms.spec import Spec, Split
 from transforms.version import VERSION
 
-BATCH_SIZE = 32
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +151,9 @@ def define_feature_pipeline(
     def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
         paths = tuple(file.path for file in files if file.split == split)
         serialized = root | f"{label}Read" >> ReadCanonical(paths, without)
-        return serialized | f"{label}Batch" >> records.BeamSource(batch_size=BATCH_SIZE)
+        return serialized | f"{label}Batch" >> records.BeamSource(
+            batch_size=preprocessed.BATCH_SIZE
+        )
 
     # Each pass reads the files anew: one PCollection for both would be kept in memory whole.
     transform_fn = (batches("train", "Analyze"), adapter) | tft_beam.AnalyzeDataset(
@@ -167,7 +168,7 @@ def define_feature_pipeline(
     for split in _splits_of(files):
         label = split.title()
         filled = batches(split, label) | f"{label}FillUp" >> beam.Map(
-            feature_files.fill_up, rows=BATCH_SIZE
+            feature_files.fill_up, rows=preprocessed.BATCH_SIZE
         )
         (transformed, metadata) = ((filled, adapter), transform_fn) | (
             f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)

@@ -24,6 +24,14 @@ ANALYSIS = "analysis.json"
 STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
+BATCH_SIZE = 48
+"""Rows of every call of the feature graph and of an exported model.
+
+A product of matrices is computed in blocks of rows, and the last bits of the rows that are left
+over differ from those of the others. 48 is a whole number of blocks for the kernels of AVX2 (6
+rows) and AVX-512 (48); with 32 the last two rows of a batch were not as the first thirty.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessed:

@@ -1,6 +1,7 @@
 """What a scoring run is, known before anything heavy is imported: its model, inputs and run id."""
 
 import dataclasses
+import json
 from typing import NamedTuple
 
 from model import artefact
@@ -55,7 +56,11 @@ def plan(config: ScoreConfig) -> ScorePlan:
         settings.model_digest,
         settings.transform_digest,
         settings.code_version,
-        {"format": config.format, "unit_records": str(config.unit_records)},
+        {
+            "format": config.format,
+            "unit_records": str(config.unit_records),
+            "media_roots": json.dumps(sorted(config.media_roots)),
+        },
     )
     return ScorePlan(model, inputs, settings, RunFolder(config.output, config.date, run_id))
 

@@ -16,14 +16,11 @@ import numpy as np
 from model import artefact, data, evaluation, export, training
 from pipelines import json_files, preprocessed
 from pipelines.config import TrainConfig
-from pipelines.preprocessed import Preprocessed
+from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from transforms import digests
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 from transforms.version import VERSION
-
-BATCH_SIZE = 32
-"""Rows of every call of an exported model."""
 
 _EVALUATED = ("eval", "test")
 _TRAINING = "training"

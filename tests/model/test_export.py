@@ -20,7 +20,7 @@ from pipelines import preprocess, preprocessed, sources, units
 from pipelines.config import PreprocessConfig
 from tests import canonical, media
 from transforms.canonicalize import Canonicalizer
-from transforms.records import CanonicalRecord, Scored
+from transforms.records import CanonicalRecord, RawRecord, Scored
 
 ROWS = 29
 """Fewer than a batch: the last rows of a call are padding."""
@@ -79,7 +79,9 @@ def read(inputs: Path, model: artefact.Artefact, roots: tuple[str, ...] = ()) ->
     canonicalizer = Canonicalizer(model.spec, roots, check=False)
     (unit,) = units.plan(units.list_inputs([str(inputs)]))
     return [
-        canonicalizer.canonical(record) for record in sources.read(unit, model.spec.label_names)
+        canonicalizer.canonical(record)
+        for record in sources.read(unit, model.spec.label_names)
+        if isinstance(record, RawRecord)
     ]
 
 

@@ -22,7 +22,7 @@ from tests import canonical, media
 from transforms import images
 from transforms.canonicalize import Canonicalizer, payload_digest
 from transforms.errors import GateError, OptionsError
-from transforms.records import CanonicalRecord, Reason, Rejected, Scored
+from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected, Scored
 from transforms.spec import Limits
 
 POISON = media.wav(seed=6)[:-2]
@@ -114,7 +114,8 @@ def records(model: artefact.Artefact, generated: Path) -> list[CanonicalRecord]:
     """More than one batch; some records lack a modality."""
     canonicalizer = Canonicalizer(model.spec, check=False)
     (unit,) = units.plan(units.list_inputs([str(generated)]))
-    found = [canonicalizer.canonical(record) for record in sources.read(unit, ["category"])]
+    read = [one for one in sources.read(unit, ["category"]) if isinstance(one, RawRecord)]
+    found = [canonicalizer.canonical(record) for record in read]
     return [one for one in found if isinstance(one, CanonicalRecord)][:64]
 
 

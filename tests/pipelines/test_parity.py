@@ -64,7 +64,7 @@ def test_training_files_hold_exactly_what_the_model_sees(generated, prepared, tr
     sizes = []
     for split in ("train", "eval", "test"):
         files = preprocessed.read(prepared).files(split)
-        for batch in tf.data.TFRecordDataset(files, "GZIP").batch(32):
+        for batch in tf.data.TFRecordDataset(files, "GZIP").batch(preprocessed.BATCH_SIZE):
             stored = tf.io.parse_example(batch, description)
             ids = [one.decode() for one in stored["id"].numpy()]
             seen = loaded.features([made[one] for one in ids])
@@ -72,8 +72,19 @@ def test_training_files_hold_exactly_what_the_model_sees(generated, prepared, tr
                 np.testing.assert_array_equal(stored[name].numpy(), seen[name], err_msg=name)
             sizes.append(len(ids))
     assert sum(sizes) == RECORDS
-    assert 32 in sizes
-    assert min(sizes) < 32
+    assert preprocessed.BATCH_SIZE in sizes
+    assert min(sizes) < preprocessed.BATCH_SIZE
+
+
+@pytest.mark.parametrize("width", [3, 8, 64, 256])
+@pytest.mark.parametrize("classes", [2, 3, 7, 16, 100])
+def test_a_row_of_a_product_does_not_depend_on_its_place(width, classes):
+    rng = np.random.default_rng(width * classes)
+    weights = tf.Variable(rng.normal(size=(width, classes)), dtype=tf.float32)
+    rows = np.tile(rng.normal(size=width), (preprocessed.BATCH_SIZE, 1))
+    product = tf.function(lambda given: tf.matmul(given, weights))
+    found = product(tf.constant(rows, tf.float32)).numpy()
+    np.testing.assert_array_equal(found, np.tile(found[0], (len(rows), 1)))
 
 
 def nearest(content: tf.Tensor, section: spec.ImageSpec) -> tf.Tensor:

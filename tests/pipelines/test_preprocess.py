@@ -49,6 +49,7 @@ TEXT_SPEC = """
 modalities: {text: {tokens: word, vocabulary: 12, length: 4}}
 tasks: {category: {kind: classification, label: category}}
 """
+ROWS = preprocessed.BATCH_SIZE
 WORDS = ("fan", "pump", "rattles", "hums", "today", "Hall", "again", "東京", "déjà", "!", "slow")
 REJECTED = {
     "duplicate_id": 2,
@@ -224,8 +225,8 @@ def computed(
     """The feature graph as an ordinary function, with an analysis that is known."""
     function = preprocessing.preprocessing_fn(what, KnownAnalyzers(analysis))
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(made), 32):
-        batch = made[start : start + 32]
+    for start in range(0, len(made), ROWS):
+        batch = made[start : start + ROWS]
         outputs = function(graph_inputs(batch, what))
         for row, record in enumerate(batch):
             found[record.id] = {
@@ -240,8 +241,8 @@ def computed(
 
 
 def graph_inputs(batch: Sequence[CanonicalRecord], what: spec.Spec) -> dict[str, Any]:
-    """A batch filled up to 32 rows with rows that hold nothing."""
-    spare = 32 - len(batch)
+    """A batch filled up to `ROWS` rows with rows that hold nothing."""
+    spare = ROWS - len(batch)
     inputs: dict[str, Any] = {"id": tf.constant([one.id for one in batch] + [""] * spare)}
     for name in what.modalities.names:
         inputs[name] = tf.constant([getattr(one, name) for one in batch] + [b""] * spare)

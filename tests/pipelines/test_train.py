@@ -117,9 +117,9 @@ def test_the_model_says_what_it_is_and_pins_its_files(prepared, trained):
     assert about["spec"] == data.manifest["spec"]
     assert about["classes"] == data.manifest["classes"]
     assert about["vocabulary_size"] == data.vocabulary_size
-    assert about["batch_size"] == 32
+    assert about["batch_size"] == preprocessed.BATCH_SIZE
     assert about["digests"] == {
-        "model": artefact.model_digest(about["files"], 32),
+        "model": artefact.model_digest(about["files"], preprocessed.BATCH_SIZE),
         "transform": data.manifest["transform_digest"],
         "spec": data.spec.digest(),
         "code": digests.code_digest(),
