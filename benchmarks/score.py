@@ -33,6 +33,7 @@ tasks:
 training: {epochs: 1, augment: false}
 """
 WORDS = "the fan pump rattles hums runs in hall two north since monday".split()
+BATCH_SIZE = 48
 SOURCES = ("jsonl", "tfrecord")
 WAYS = ("triad", "plain", "plain, 2 in flight")
 
@@ -170,7 +171,7 @@ def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
     batch = []
     for row in rows:
         batch.append(row)
-        if len(batch) == 32:
+        if len(batch) == BATCH_SIZE:
             yield batch
             batch = []
     if batch:
