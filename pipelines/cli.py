@@ -201,12 +201,14 @@ def parity(
     inputs: options.Inputs,
     limit: options.Limit = None,
     tolerance: options.Tolerance = 1e-6,
+    media_roots: options.MediaRoots = None,
     verbose: options.Verbose = False,
 ) -> int:
     """Prove that training and scoring see the same features and give the same scores."""
     call: _Call = context.obj
     call.refuse_beam_args("parity")
-    same = call.run(config.ParityConfig(model, tuple(inputs), limit, tolerance), verbose)
+    settings = config.ParityConfig(model, tuple(inputs), limit, tolerance, tuple(media_roots or ()))
+    same = call.run(settings, verbose)
     return 0 if same else GateError.exit_code
 
 

@@ -128,16 +128,19 @@ class ParityConfig:
         inputs: Patterns of records files.
         limit: Records that are compared; None compares all.
         tolerance: Largest difference of floats that passes; ids and bytes must be equal.
+        media_roots: Folders beside that of the records file in which media may lie.
     """
 
     model: str
     inputs: tuple[str, ...]
     limit: int | None = None
     tolerance: float = 1e-6
+    media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
         _need_each("--input", self.inputs)
+        _each("--media-root", self.media_roots)
         _at_least("--limit", self.limit, 1)
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise OptionsError(f"--tolerance: must be 0 or more, got {self.tolerance:g}")

@@ -47,20 +47,21 @@ def run(config: ParityConfig) -> bool:
     """
     model = artefact.load(config.model)
     raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
-    canonical = _canonical(model, raw)
+    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
+    canonical = _canonical(canonicalizer, raw)
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
     scorer = load_scorer(config.model, model.model_digest)
     with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
         features = compare(
             canonical,
-            _preprocessed(model, raw, Path(folder)),
+            _preprocessed(model, canonicalizer, raw, Path(folder)),
             lambda records: _rows(records, scorer.features(records)),
             config.tolerance,
         )
         scores = compare(
             canonical,
-            _scored(model, raw, Path(folder)),
+            _scored(model, canonicalizer, raw, Path(folder)),
             lambda records: _rows(records, scorer.outputs(records)),
             tolerance=0.0,
         )
@@ -120,8 +121,9 @@ def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[Ra
                 yield dataclasses.replace(record, position=position)
 
 
-def _canonical(model: artefact.Artefact, raw: Sequence[RawRecord]) -> dict[str, CanonicalRecord]:
-    canonicalizer = Canonicalizer(model.spec, check=True)
+def _canonical(
+    canonicalizer: Canonicalizer, raw: Sequence[RawRecord]
+) -> dict[str, CanonicalRecord]:
     outcomes = (canonicalizer.canonical(record) for record in raw)
     return {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
 
@@ -147,7 +149,10 @@ def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _preprocessed(
-    model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path
+    model: artefact.Artefact,
+    canonicalizer: Canonicalizer,
+    raw: Sequence[RawRecord],
+    folder: Path,
 ) -> Iterator[Row]:
     """Way (a): features as they stand in the training files."""
     what = model.spec
@@ -158,7 +163,7 @@ def _preprocessed(
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
         read = sources.Read(records, none)
-        preprocess.define_canonical_pipeline(read, Canonicalizer(what, check=True), work)
+        preprocess.define_canonical_pipeline(read, canonicalizer, work)
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):
         preprocess.define_feature_pipeline(
@@ -178,7 +183,12 @@ def _preprocessed(
             yield record_id.decode(), {name: _plain(array[row]) for name, array in arrays.items()}
 
 
-def _scored(model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path) -> Iterator[Row]:
+def _scored(
+    model: artefact.Artefact,
+    canonicalizer: Canonicalizer,
+    raw: Sequence[RawRecord],
+    folder: Path,
+) -> Iterator[Row]:
     """Way (c): scores as they stand in a run's files."""
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
     settings = run_settings(model, "parquet")
@@ -186,7 +196,8 @@ def _scored(model: artefact.Artefact, raw: Sequence[RawRecord], folder: Path) ->
     with beam.Pipeline(options=options.beam_options()) as root:
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
-        scores = records | score.Score(Canonicalizer(model.spec, check=False), handler)
+        trusting = dataclasses.replace(canonicalizer, check=False)
+        scores = records | score.Score(trusting, handler)
         scores | score.CommitUnits(counts, run_folder, settings)
     scored = sinks.read(run_folder.unit_scores(0))
     for row in scored.to_pylist():

@@ -171,6 +171,20 @@ def test_nothing_to_compare_is_refused(trained, tmp_path):
     assert str(refused.value) == f"{path}: no record in it can be compared"
 
 
+def test_media_in_other_folders_are_compared_where_they_are_allowed(trained, tmp_path, capsys):
+    picture = tmp_path / "elsewhere" / "picture.jpg"
+    picture.parent.mkdir()
+    picture.write_bytes(media.jpeg())
+    path = records.write_lines(
+        tmp_path / "records" / "records.jsonl", [{"id": "only a picture", "image": str(picture)}]
+    )
+    with pytest.raises(OptionsError):
+        parity.run(ParityConfig(str(trained), (str(path),)))
+    roots = (str(picture.parent),)
+    assert parity.run(ParityConfig(str(trained), (str(path),), media_roots=roots))
+    assert shown(capsys.readouterr().out)["image"] == ["1", "0", "0", "equal"]
+
+
 def test_sets_of_classes_from_text_alone_are_the_same(tmp_path, capsys):
     (tmp_path / "spec.yaml").write_text(SETS_SPEC)
     sets = [[], ["a"], ["b"], ["a", "b"], ["c"], None]
