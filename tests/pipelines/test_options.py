@@ -78,20 +78,24 @@ def test_values_of_secrets_are_masked_and_nothing_else(said, logged):
     assert logs.masked(said) == logged
 
 
-def test_ours_is_logged_from_info_and_libraries_from_warning(capsys):
+def test_ours_is_logged_from_info_libraries_from_warning_and_tensorflow_from_error(capsys):
     logs.configure()
     for name in ("pipelines.score", "apache_beam.io", "tensorflow", "absl", "elsewhere"):
         logging.getLogger(name).info("hint of %s", name)
         logging.getLogger(name).warning("warning of %s", name)
+        logging.getLogger(name).error("error of %s", name)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [line.partition(": ")[2] for line in captured.err.splitlines()] == [
         "hint of pipelines.score",
         "warning of pipelines.score",
+        "error of pipelines.score",
         "warning of apache_beam.io",
-        "warning of tensorflow",
-        "warning of absl",
+        "error of apache_beam.io",
+        "error of tensorflow",
+        "error of absl",
         "warning of elsewhere",
+        "error of elsewhere",
     ]
 
 
