@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from transforms import spec
+from transforms import spec_files
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
 
@@ -43,7 +43,7 @@ class Artefact:
     @property
     def spec(self) -> Spec:
         """The spec that the model was made from."""
-        return spec.parse(json.dumps(self.about["spec"]), f"{self.folder}/{ABOUT}: spec")
+        return spec_files.parse(json.dumps(self.about["spec"]), f"{self.folder}/{ABOUT}: spec")
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

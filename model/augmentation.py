@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from model.data import FIRST_TOKEN, UNKNOWN
+from transforms.spec import FIRST_TOKEN, UNKNOWN
 
 ZOOM = 0.1
 SHIFT = 0.1

@@ -1,28 +1,17 @@
-"""Training files -> batches: parsing, order, padding and counts."""
+"""Training files -> batches: parsing, order and padding."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from transforms.errors import OptionsError, StorageError
-from transforms.spec import Spec
-
-PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
-"""Token ids in a text: padding, any token outside the vocabulary, the vocabulary's first token."""
-
-MISSING_LABEL = -1
-
-RESIDENT_BYTES = 2 * 2**30
-"""A split of at most so many bytes, decompressed, is kept in memory during training."""
+from transforms.errors import OptionsError
+from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
 
 SHUFFLE_BYTES = 256 * 2**20
 """What the shuffle of a larger split holds in memory."""
-
-_CHUNK = 256  # records that are counted at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,25 +72,6 @@ class Batch(NamedTuple):
     ids: tf.Tensor
 
 
-@dataclasses.dataclass(frozen=True)
-class Survey:
-    """What one pass over a split counts.
-
-    Attributes:
-        files: The files, sorted.
-        num_records: Of all files.
-        num_bytes: Of all records, decompressed.
-        labelled: Number of records with a label, per task.
-        class_counts: int64 `[classes]`, per task: the records of each class.
-    """
-
-    files: tuple[str, ...]
-    num_records: int
-    num_bytes: int
-    labelled: Mapping[str, int]
-    class_counts: Mapping[str, npt.NDArray[np.int64]]
-
-
 def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
     """How `tf.io.parse_example` reads a record of the training files."""
     sections = layout.spec.modalities
@@ -117,7 +87,7 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
         features["text"] = tf.io.FixedLenFeature([sections.text.length], tf.int64)
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
-    return features | _label_description(layout)
+    return features | label_description(layout)
 
 
 def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
@@ -130,7 +100,7 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
 
     def parsed(serialized: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(serialized, description)
-        return Batch(model_inputs(columns, layout), _labels(columns, layout), columns["id"])
+        return Batch(model_inputs(columns, layout), labels_of(columns, layout), columns["id"])
 
     return parsed
 
@@ -163,40 +133,6 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
     return inputs
-
-
-def survey(files: Sequence[str], layout: Layout) -> Survey:
-    """Counts records and labels, reading every file once to its end.
-
-    Raises:
-        StorageError: Naming the first file that cannot be read.
-    """
-    description = _label_description(layout)
-    num_records = num_bytes = 0
-    labelled = dict.fromkeys(layout.spec.tasks, 0)
-    counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}
-    for serialized in _chunks(files):
-        num_records += int(serialized.shape[0])
-        num_bytes += int(tf.reduce_sum(tf.strings.length(serialized)))
-        labels = _labels(tf.io.parse_example(serialized, description), layout)
-        for name, values in labels.items():
-            found = values.numpy()
-            if found.ndim == 2:
-                known = found[found[:, 0] >= 0] if found.size else found
-                labelled[name] += len(known)
-                counts[name] += known.sum(axis=0).astype(np.int64)
-            else:
-                labelled[name] += int((found >= 0).sum())
-                known = found[(found >= 0) & (found < len(counts[name]))]
-                counts[name] += np.bincount(known, minlength=len(counts[name]))
-    return Survey(tuple(sorted(files)), num_records, num_bytes, labelled, counts)
-
-
-def read_resident(split: Survey, budget: int = RESIDENT_BYTES) -> tf.Tensor | None:
-    """Reads a whole split into memory, string `[records]`, or gives None where it is too large."""
-    if not split.num_records or split.num_bytes > budget:
-        return None
-    return _records(split.files).batch(split.num_records).get_single_element()
 
 
 def train_dataset(
@@ -238,7 +174,7 @@ def train_dataset(
         # Dataset.shuffle would mix TensorFlow's global seed into the order.
         return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
 
-    blocks = _records(shuffled).batch(block).enumerate().map(shuffle).prefetch(1)
+    blocks = records_of(shuffled).batch(block).enumerate().map(shuffle).prefetch(1)
     return _batches(blocks.rebatch(batch_size), layout, batch_size)
 
 
@@ -249,7 +185,7 @@ def eval_dataset(
     if resident is not None:
         records = tf.data.Dataset.from_tensor_slices(resident)
     else:
-        records = _records(sorted(files))
+        records = records_of(sorted(files))
     return _batches(records.batch(batch_size), layout, batch_size)
 
 
@@ -284,25 +220,17 @@ def _batches(records: tf.data.Dataset, layout: Layout, batch_size: int) -> tf.da
     return batches.prefetch(2)
 
 
-def _records(files: Sequence[str]) -> tf.data.Dataset:
+def records_of(files: Sequence[str]) -> tf.data.Dataset:
+    """The serialized records of TFRecord files, gzip."""
     return tf.data.TFRecordDataset(
         list(files), compression_type="GZIP", num_parallel_reads=max(1, min(4, len(files)))
     )
 
 
-def _chunks(files: Sequence[str]) -> Iterator[tf.Tensor]:
-    for file in sorted(files):
-        try:
-            yield from _records([file]).batch(_CHUNK)
-        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-            raise StorageError(
-                f"{file}: the file is damaged or gone; run triad preprocess again"
-            ) from error
-
-
-def _label_description(
+def label_description(
     layout: Layout,
 ) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    """The labels' part of `feature_description`."""
     return {
         f"label_{name}": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
         if task.multi_label
@@ -311,7 +239,8 @@ def _label_description(
     }
 
 
-def _labels(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+def labels_of(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+    """See `Batch.labels`; `columns` are what `label_description` parses."""
     labels = {}
     for name, task in layout.spec.tasks.items():
         column = columns[f"label_{name}"]

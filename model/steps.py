@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import augmentation, data, losses
+from model import augmentation, data, losses, survey
 from model.data import Layout
 from model.fused import Networks
+from transforms.spec import MISSING_LABEL
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
@@ -39,7 +40,7 @@ class Measured:
     labelled: int
 
 
-def class_weights(split: data.Survey, layout: Layout) -> ClassWeights:
+def class_weights(split: survey.Survey, layout: Layout) -> ClassWeights:
     """Weights of the classes of each task, or None where the spec wants none."""
     weights: dict[str, npt.NDArray[np.float32] | None] = {}
     for name, task in layout.spec.tasks.items():
@@ -127,7 +128,7 @@ class Steps:
         if modality:
             present = features[f"{modality}_present"]
             mask = present[:, tf.newaxis] if task.multi_label else present
-            known = tf.where(mask, known, tf.cast(data.MISSING_LABEL, known.dtype))
+            known = tf.where(mask, known, tf.cast(MISSING_LABEL, known.dtype))
             weight *= self._settings.auxiliary_weight
         masked = (
             losses.masked_binary_crossentropy

@@ -7,8 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from model.data import PAD
-from transforms.spec import ModelSpec
+from transforms.spec import PAD, ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]

@@ -7,17 +7,14 @@ import json
 import math
 import os
 import time
-import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from model import checkpoints, data, fused, heads, progress, steps
+from model import checkpoints, data, fused, progress, steps, survey
 from model.checkpoints import Arrays, Checkpoint
 from model.data import Layout
 from transforms.errors import OptionsError, StorageError
@@ -47,20 +44,6 @@ class TrainResult:
     best_epoch: int
     steps: int
     resumed_from: int
-
-
-class Predictions(NamedTuple):
-    """What a model says about the records of a dataset, in the dataset's order.
-
-    Attributes:
-        probabilities: float32 `[records, classes]` by task.
-        labels: See `data.Batch`; `[records]`, or `[records, classes]` of a multi-label task.
-        ids: The records' ids.
-    """
-
-    probabilities: dict[str, npt.NDArray[np.float32]]
-    labels: dict[str, npt.NDArray[np.int64 | np.float32]]
-    ids: tuple[str, ...]
 
 
 def train(
@@ -106,51 +89,6 @@ def train(
     return TrainResult(networks.scoring, found.history, found.best_epoch, steps, resumed_from)
 
 
-def predict(
-    model: keras.Model, dataset: tf.data.Dataset, hidden: Collection[str] = ()
-) -> Predictions:
-    """Scores every record of a dataset.
-
-    Args:
-        model: See `fused.build`.
-        dataset: See `data.eval_dataset`.
-        hidden: Modalities to be treated as missing in each record.
-    """
-    call = _compiled(model)
-    elements = dataset.element_spec
-    outputs = call.get_concrete_function(elements.features).structured_outputs
-    shares = {name: [_no_rows(outputs[name])] for name in elements.labels}
-    found_labels = {name: [_no_rows(one)] for name, one in elements.labels.items()}
-    found_ids: list[str] = []
-    for features, labels, ids in dataset:
-        blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
-        logits = call({**features, **blank})
-        real = ids.numpy() != b""
-        found_ids.extend(one.decode() for one in ids.numpy()[real])
-        for name, values in labels.items():
-            found_labels[name].append(values.numpy()[real])
-            share = heads.probabilities(logits[name], multi_label=values.shape.rank == 2)
-            shares[name].append(share.numpy()[real])
-    return Predictions(
-        {name: np.concatenate(parts) for name, parts in shares.items()},
-        {name: np.concatenate(parts) for name, parts in found_labels.items()},
-        tuple(found_ids),
-    )
-
-
-_calls: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
-
-
-def _compiled(model: keras.Model) -> Any:
-    """The model as a TensorFlow function; traced once for all calls of `predict`."""
-    if model not in _calls:
-        weak = weakref.proxy(model)  # the function must not keep the key of its entry alive
-        _calls[model] = tf.function(
-            lambda features: weak(features, training=False), autograph=False
-        )
-    return _calls[model]
-
-
 class _Run:
     """A training that is not finished: at its beginning, or behind a checkpoint."""
 
@@ -164,8 +102,8 @@ class _Run:
         found: Checkpoint | None,
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
-        self._split = data.survey(files.get("train", ()), layout)
-        self._resident = data.read_resident(self._split)
+        self._split = survey.survey(files.get("train", ()), layout)
+        self._resident = survey.read_resident(self._split)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size
         )
@@ -285,11 +223,11 @@ def even_batches(num_records: int, batch_size: int) -> tuple[int, int]:
 
 
 def _eval_batches(files: Sequence[str], layout: Layout) -> tf.data.Dataset | None:
-    split = data.survey(files, layout)
+    split = survey.survey(files, layout)
     if not split.num_records:
         return None
     _, batch_size = even_batches(split.num_records, layout.spec.training.batch_size)
-    return data.eval_dataset(split.files, layout, batch_size, data.read_resident(split))
+    return data.eval_dataset(split.files, layout, batch_size, survey.read_resident(split))
 
 
 def _digest(layout: Layout, data_digest: str) -> str:
@@ -305,10 +243,6 @@ def _values(variables: Sequence[keras.Variable]) -> Arrays:
 def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _no_rows(spec: tf.TensorSpec) -> npt.NDArray[np.int64 | np.float32]:
-    return np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
 
 
 def _write_history(path: Path, history: Sequence[Row]) -> None:

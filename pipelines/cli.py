@@ -244,9 +244,9 @@ def report(
 def check(context: typer.Context, file: options.SpecFile) -> None:
     """Check a spec file, and say what is in it."""
     context.obj.refuse_beam_args("spec check")
-    from transforms import spec
+    from transforms import spec_files
 
-    checked = spec.load(file)
+    checked = spec_files.load(file)
     names = ", ".join(checked.modalities.names)
     print(f"{file}: good; modalities: {names}; tasks: {', '.join(checked.tasks)}")
 
@@ -255,9 +255,9 @@ def check(context: typer.Context, file: options.SpecFile) -> None:
 def schema(context: typer.Context, output: options.SchemaFile = None) -> None:
     """Print the JSON Schema of a spec file, for editors."""
     context.obj.refuse_beam_args("spec schema")
-    from transforms import spec
+    from transforms import spec_files
 
-    text = json.dumps(spec.schema(), indent=2) + "\n"
+    text = json.dumps(spec_files.schema(), indent=2) + "\n"
     if output is None:
         print(text, end="")
     else:

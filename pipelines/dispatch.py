@@ -13,9 +13,9 @@ Run = Callable[[Any], Any]
 
 
 def _preprocess(settings: config.PreprocessConfig) -> object:
-    from transforms import spec
+    from transforms import spec_files
 
-    spec.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
+    spec_files.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
     environment.load_tensorflow()
     from pipelines import preprocess as pipeline
 

@@ -24,6 +24,7 @@ from pipelines import (
     feature_files,
     json_files,
     options,
+    preprocess_results,
     preprocessed,
     sinks,
     sources,
@@ -32,18 +33,15 @@ from pipelines import (
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
-from transforms import digests, preprocessing, spec, splits, statistics
+from transforms import digests, preprocessing, spec_files, splits, statistics
 from transforms.analyzers import Analysis, Analyzers
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.errors import GateError, OptionsError
 from transforms.records import (
-    MODALITIES,
     SPLITS,
     CanonicalRecord,
-    Flaw,
     Position,
     Reason,
-    Rejected,
 )
 from transforms.spec import Spec, Split
 from transforms.version import VERSION
@@ -62,7 +60,7 @@ def run(config: PreprocessConfig) -> Path:
         GateError: Too many rejected records, or nothing to learn from.
     """
     started = time.monotonic()
-    what = spec.load(config.spec)
+    what = spec_files.load(config.spec)
     inputs = units.list_inputs(config.inputs)
     key = _key(what, inputs, config)
     output = Path(os.path.normpath(config.output))
@@ -210,9 +208,9 @@ def _preprocess(
     counters = beam_metrics.counters(result)
 
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
-    rejected = _rejected(work)
+    rejected = preprocess_results.rejected(work)
     kept = sum(file.rows for file in files) - sum(r.reason == Reason.DUPLICATE_ID for r in rejected)
-    _check_rejected(counters, kept, rejected, config.rejected_limit)
+    preprocess_results.check_rejected(counters, kept, rejected, config.rejected_limit)
     if "train" not in _splits_of(files):
         raise GateError(
             f"{', '.join(config.inputs)}: no record is in the train split; "
@@ -227,7 +225,7 @@ def _preprocess(
     )
     with beam.Pipeline(options=beam_options) as root, tft_beam.Context(temp_dir=str(work / "tft")):
         define_feature_pipeline(root, files, without, what, config.shards, staging)
-    shards = _place_shards(staging)
+    shards = preprocess_results.place_shards(staging)
     analysis = Analysis.of_transform_output(
         staging / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
     )
@@ -248,9 +246,9 @@ def _preprocess(
             "rejected": len(rejected),
         },
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
-        "issues": _issues(counters),
-        "classes": _classes(what, analysis),
-        "vocabulary_size": _vocabulary_size(what, analysis),
+        "issues": preprocess_results.issues(counters),
+        "classes": preprocess_results.classes(what, analysis),
+        "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
         "splits": shards,
     }
 
@@ -279,93 +277,3 @@ def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig
         "triad": VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _rejected(work: Path) -> list[Rejected]:
-    """All rejected records in the order of the input, the later ones of one id among them."""
-    rejected = [
-        Rejected(**{**value, "position": Position(**value["position"])})
-        for value in json_files.read(work / "rejected.json")
-    ]
-    for record_id, place in json_files.read(work / "later.json"):
-        rejected.append(
-            Rejected(
-                record_id,
-                Position(**place),
-                stage="canonicalize",
-                reason=Reason.DUPLICATE_ID,
-                detail="an earlier record has this id",
-            )
-        )
-    return sorted(rejected, key=lambda r: (r.position.unit, r.position.offset))
-
-
-def _check_rejected(
-    counters: dict[str, int], kept: int, rejected: Sequence[Rejected], limit: float
-) -> None:
-    total = kept + len(rejected)
-    read = counters.get("ReadRecords.records_read", 0) + counters.get(
-        "ReadRecords.records_rejected", 0
-    )
-    if read != total:
-        raise GateError(
-            f"{read} records were read, but {kept} kept and {len(rejected)} rejected; "
-            "nothing is written; please report this defect"
-        )
-    if len(rejected) > limit * total:
-        reason, count = Counter(str(r.reason) for r in rejected).most_common(1)[0]
-        raise GateError(
-            f"{len(rejected)} of {total} records are rejected, over the limit of {limit:.1%} "
-            f"({count} as {reason}); mend the input or raise --rejected-limit"
-        )
-
-
-def _place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
-    """Gives complete shards their names, and lists them by split with rows and digests."""
-    shards = [FeatureFile(**shard) for shard in json_files.read(staging / "work" / "shards.json")]
-    placed: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        mine = sorted((s for s in shards if s.split == split), key=lambda s: (s.shard, s.path))
-        for index, shard in enumerate(mine):
-            path = staging / split / f"part-{index:05d}-of-{len(mine):05d}.tfrecord.gz"
-            path.parent.mkdir(exist_ok=True)
-            Path(shard.path).rename(path)
-            placed[split].append(
-                {
-                    "path": str(path.relative_to(staging)),
-                    "rows": shard.rows,
-                    "bytes": path.stat().st_size,
-                    "sha256": digests.file_digest(path),
-                }
-            )
-    return placed
-
-
-def _issues(counters: dict[str, int]) -> dict[str, int]:
-    """How often each kind of flaw cost a medium."""
-    found = {
-        f"{modality}: {flaw}": counters.get(f"Canonicalize.{modality}_{flaw}", 0)
-        for modality in MODALITIES
-        for flaw in Flaw
-    }
-    return {issue: count for issue, count in found.items() if count}
-
-
-def _classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
-    classes = {
-        task: list(analysis.vocabularies[preprocessing.label_vocabulary(task)])
-        for task in what.tasks
-    }
-    for task, names in classes.items():
-        if not names:
-            raise GateError(
-                f"task {task}: no record of the train split has the label "
-                f"{what.tasks[task].label!r}; mend the records or the spec"
-            )
-    return classes
-
-
-def _vocabulary_size(what: Spec, analysis: Analysis) -> int:
-    if what.modalities.text is None:
-        return 0
-    return preprocessing.FIRST_TOKEN + len(analysis.vocabularies[preprocessing.TEXT_VOCABULARY])

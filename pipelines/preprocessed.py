@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms import spec
+from transforms import spec_files
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 
@@ -48,7 +48,9 @@ class Preprocessed:
     @property
     def spec(self) -> Spec:
         """The spec that it was made from."""
-        return spec.parse(json.dumps(self.manifest["spec"]), f"{self.folder}/{MANIFEST}: spec")
+        return spec_files.parse(
+            json.dumps(self.manifest["spec"]), f"{self.folder}/{MANIFEST}: spec"
+        )
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

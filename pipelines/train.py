@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from model import artefact, data, evaluation, export, training
+from model import artefact, data, evaluation, export, predictions, training
 from pipelines import json_files, preprocessed
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
@@ -108,10 +108,10 @@ def _evaluate(
         if not files[split]:
             continue
         dataset = data.eval_dataset(files[split], layout, BATCH_SIZE)
-        recorded = training.predict(model, dataset)
+        recorded = predictions.predict(model, dataset)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
-            subset: training.predict(model, dataset, [n for n, seen in mask.items() if not seen])
+            subset: predictions.predict(model, dataset, [n for n, seen in mask.items() if not seen])
             for subset, mask in evaluation.masks(layout.spec.modalities.names).items()
         }
         splits[split] = {

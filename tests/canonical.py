@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from transforms import audio, measures, spec, statistics
+from transforms import audio, measures, spec_files, statistics
 from transforms.records import CanonicalRecord, Position
 
-SPEC = spec.parse(
+SPEC = spec_files.parse(
     """
 modalities: {image: , audio: , text: }
 tasks:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples import generated
-from transforms import spec
+from transforms import spec_files
 from transforms.errors import TriadError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def test_it_has_at_most_120_lines():
 
 def test_its_spec_is_valid_and_learns_what_its_records_are_labelled_with():
     (content,) = blocks("yaml")
-    names = spec.parse(content, "README.md").label_names
+    names = spec_files.parse(content, "README.md").label_names
     (records,) = blocks("json")
     labels = [set(json.loads(line)["labels"]) for line in records.splitlines()]
     assert set().union(*labels) == set(names)

@@ -7,12 +7,16 @@ import tensorflow as tf
 
 from transforms import audio
 from transforms.analyzers import Analyzers, MeasuredAnalyzers
-from transforms.spec import AudioSpec, ImageSpec, Spec, TextSpec
+from transforms.spec import (
+    FIRST_TOKEN,
+    MISSING_LABEL,
+    PAD,
+    AudioSpec,
+    ImageSpec,
+    Spec,
+    TextSpec,
+)
 
-PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
-"""Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
-
-MISSING_LABEL = -1
 TEXT_VOCABULARY = "text_vocabulary"
 
 _WORD = r"[\p{L}\p{M}\p{N}_]"

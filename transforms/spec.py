@@ -1,17 +1,12 @@
 """The spec: what records hold and what is to be learned; the one place for sizes and names."""
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-import yaml
 
-from transforms.errors import OptionsError
 from transforms.records import MODALITIES
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -20,9 +15,18 @@ RESERVED_TASKS = frozenset(
 )
 """Column names of the published scores, and the modalities: no task may take them."""
 
+PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
+"""Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
+
+MISSING_LABEL = -1
+"""The class id where a record has no label."""
+
+
+_Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
+
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ImageSpec(_Section):
@@ -72,7 +76,7 @@ class AudioSpec(_Section):
 
 
 class TextSpec(_Section):
-    """Texts become token ids int64 `[length]`: 0 is padding, 1 is any unknown token.
+    """Texts become token ids int64 `[length]`: `PAD`, `UNKNOWN`, or from `FIRST_TOKEN` on.
 
     Attributes:
         tokens: `word` (each Han or Kana character is a word) or `character`.
@@ -168,8 +172,8 @@ class ModelSpec(_Section):
 
     fusion: Literal["gated"] = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
-    image_filters: tuple[Annotated[int, pydantic.Field(ge=4)], ...] = (24, 48, 96, 160)
-    audio_filters: tuple[Annotated[int, pydantic.Field(ge=4)], ...] = (24, 48, 96)
+    image_filters: _Filters = (24, 48, 96, 160)
+    audio_filters: _Filters = (24, 48, 96)
     text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
     dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
@@ -264,100 +268,3 @@ class Spec(_Section):
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's own loader lets a second key of one name win; here it is an error."""
-
-
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} stands twice", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def load(path: str | Path) -> Spec:
-    """Reads and checks a spec file.
-
-    Raises:
-        OptionsError: Naming the file, the key, the rule, and the nearest known key.
-    """
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
-    return parse(content, str(path))
-
-
-def parse(content: str, name: str = "spec") -> Spec:
-    """Checks the text of a spec; `name` stands in the errors.
-
-    Raises:
-        OptionsError: See `load`.
-    """
-    try:
-        value = yaml.load(content, Loader=_UniqueKeys)  # noqa: S506, it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(value, Mapping):
-        raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
-    try:
-        return Spec.model_validate(value)
-    except pydantic.ValidationError as error:
-        raise OptionsError("\n".join(_lines(error, name))) from error
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a spec file, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Triad spec",
-        **Spec.model_json_schema(),
-    }
-
-
-def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "spec"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            known = _keys_beside(problem["loc"])
-            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            message = f"unknown key; {hint}"
-        elif problem["type"] == "missing":
-            message = "this key is required"
-        elif "input" in problem and not isinstance(problem["input"], Mapping):
-            message = f"{message}, got {problem['input']!r}"
-        yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The known keys of the section that holds the last part of `location`."""
-    section: type[pydantic.BaseModel] | None = Spec
-    for part in location[:-1]:
-        if section is None:
-            section = Task  # the name of a task
-        elif section is Spec and part == "tasks":
-            section = None
-        else:
-            section = _section(section.model_fields[str(part)].annotation)
-    return sorted((section or Task).model_fields)
-
-
-def _section(annotation: Any) -> type[pydantic.BaseModel]:
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next(o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel))
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 
 from examples import generated
-from transforms import spec
+from transforms import spec_files
 from transforms.errors import OptionsError
 
 EXAMPLES = Path(generated.__file__).parent
@@ -179,4 +179,4 @@ def test_a_path_that_cannot_be_written_gives_one_line_and_code_20(tmp_path, caps
 
 @pytest.mark.parametrize("name", ["generated.yaml", "stamps.yaml"])
 def test_specs_of_the_examples_are_valid_and_learn_the_category(name):
-    assert spec.load(EXAMPLES / name).label_names == ("category",)
+    assert spec_files.load(EXAMPLES / name).label_names == ("category",)

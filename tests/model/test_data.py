@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import data
+from model import data, survey
 from tests import features
 from transforms.errors import OptionsError, StorageError
 
@@ -86,7 +86,7 @@ def test_the_last_batch_is_filled_up_with_rows_that_hold_nothing(tmp_path):
 def test_each_epoch_gives_every_record_once_in_an_order_of_its_own(tmp_path, kept):
     layout = features.layout(["text"])
     files = features.write(tmp_path, layout, features.records(layout, 37), num_shards=3)
-    resident = data.read_resident(data.survey(files, layout)) if kept else None
+    resident = survey.read_resident(survey.survey(files, layout)) if kept else None
 
     def order(given, seed, epoch):
         return ids_of(data.train_dataset(given, layout, 8, seed, epoch, resident))
@@ -104,7 +104,7 @@ def test_each_epoch_gives_every_record_once_in_an_order_of_its_own(tmp_path, kep
 def test_the_global_seed_of_tensorflow_does_not_change_the_order(tmp_path, kept):
     layout = features.layout(["text"])
     files = features.write(tmp_path, layout, features.records(layout, 20))
-    resident = data.read_resident(data.survey(files, layout)) if kept else None
+    resident = survey.read_resident(survey.survey(files, layout)) if kept else None
     orders = []
     for seed in (1, 2):
         tf.random.set_seed(seed)
@@ -135,7 +135,7 @@ def test_the_survey_counts_records_labels_and_classes(tmp_path):
     ]
     made = [features.FeatureRecord(str(i), text=text, labels=x) for i, x in enumerate(labels)]
     files = features.write(tmp_path, layout, made)
-    split = data.survey(files[::-1], layout)
+    split = survey.survey(files[::-1], layout)
     assert split.files == tuple(files)
     assert split.num_records == 5
     assert split.num_bytes == sum(len(features.serialize(one, layout)) for one in made)
@@ -148,9 +148,9 @@ def test_the_survey_counts_records_labels_and_classes(tmp_path):
 
 def test_a_split_over_the_memory_budget_is_not_kept(tmp_path):
     layout = features.layout(["text"])
-    split = data.survey(features.write(tmp_path, layout, features.records(layout, 3)), layout)
-    assert data.read_resident(split, budget=split.num_bytes).shape == [3]
-    assert data.read_resident(split, budget=split.num_bytes - 1) is None
+    split = survey.survey(features.write(tmp_path, layout, features.records(layout, 3)), layout)
+    assert survey.read_resident(split, budget=split.num_bytes).shape == [3]
+    assert survey.read_resident(split, budget=split.num_bytes - 1) is None
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_named(tmp_path):
     content[20] ^= 1
     Path(bad).write_bytes(gzip.compress(bytes(content)))
     with pytest.raises(StorageError, match=f"^{bad}: the file is damaged.*preprocess again$"):
-        data.survey([good, bad], layout)
+        survey.survey([good, bad], layout)
 
 
 def test_pictures_of_another_size_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import data, fused, steps
+from model import data, fused, steps, survey
 from tests import features
 
 STILL = {"augment": False, "weight_decay": 0.0}
@@ -113,7 +113,7 @@ def test_class_weights_follow_the_spec():
     }
     layout = features.layout(["text"], num_classes=2, tasks=tasks)
     counts = dict.fromkeys(tasks, np.array([1, 3]))
-    split = data.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts)
+    split = survey.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts)
     weights = steps.class_weights(split, layout)
     assert weights["plain"] is None
     assert weights["category"].tolist() == pytest.approx([2, 2 / 3])

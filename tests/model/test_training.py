@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import data, progress, training
+from model import data, predictions, progress, training
 from tests import features
 from transforms.errors import OptionsError
 
@@ -159,7 +159,7 @@ def test_training_finds_a_planted_signal_in_every_modality(tmp_path):
     dataset = data.eval_dataset(files["eval"], layout, 16)
 
     def accuracy(*hidden):
-        found = training.predict(result.model, dataset, hidden)
+        found = predictions.predict(result.model, dataset, hidden)
         guesses = found.probabilities["category"].argmax(axis=1)
         return (guesses == found.labels["category"]).mean()
 
@@ -204,7 +204,7 @@ def test_predictions_are_of_every_record_in_order(tmp_path, uninterrupted):
     layout = layout_of()
     made = features.records(layout, 5, seed=2, missing=0.3)
     files = features.write(tmp_path, layout, made, 1)
-    found = training.predict(uninterrupted[0].model, data.eval_dataset(files, layout, 4))
+    found = predictions.predict(uninterrupted[0].model, data.eval_dataset(files, layout, 4))
     assert found.ids == tuple(one.id for one in made)
     assert found.labels["category"].tolist() == [one.labels["category"] for one in made]
     shares = found.probabilities["category"]

@@ -10,10 +10,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines import beam_metrics, json_files, options
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical, _WriteDoFn
-from transforms import examples, spec, splits
+from transforms import examples, spec_files, splits
 from transforms.records import CanonicalRecord, Position
 
-WHAT = spec.parse(
+WHAT = spec_files.parse(
     """
 modalities: {image: , text: }
 tasks: {kind: {kind: classification, label: what}}

@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 
 from pipelines import cli, config, dispatch, failures
-from transforms import errors, spec
+from transforms import errors, spec_files
 from transforms.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -361,10 +361,10 @@ def test_spec_check_refuses_a_bad_spec_with_every_line(tmp_path, capsys):
 
 def test_spec_schema_prints_or_writes_the_schema(tmp_path, capsys):
     assert cli.main(["spec", "schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == spec.schema()
+    assert json.loads(capsys.readouterr().out) == spec_files.schema()
     path = tmp_path / "schema.json"
     assert cli.main(["spec", "schema", "--output", str(path)]) == 0
-    assert json.loads(path.read_text()) == spec.schema()
+    assert json.loads(path.read_text()) == spec_files.schema()
     assert cli.main(["spec", "schema", "--output", str(path / "below")]) == 20
     (said,) = lines_of(capsys)
     assert (

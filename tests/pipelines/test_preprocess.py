@@ -28,11 +28,12 @@ from pipelines import units as unit_plans
 from pipelines.canonical_files import CanonicalFile
 from pipelines.config import PreprocessConfig
 from tests import media, records
-from transforms import labels, preprocessing, spec, splits
+from transforms import labels, preprocessing, spec_files, splits
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import GateError, OptionsError
 from transforms.records import SPLITS, CanonicalRecord, RawRecord
+from transforms.spec import FIRST_TOKEN, MISSING_LABEL, PAD, UNKNOWN, Spec, Task
 from transforms.version import VERSION
 
 SPEC = """
@@ -71,7 +72,7 @@ ISSUES = {
 class Expected:
     """What plain code makes of a records file: the records that are kept, and their splits."""
 
-    what: spec.Spec
+    what: Spec
     kept: Mapping[str, CanonicalRecord]
     splits: Mapping[str, str]
 
@@ -175,8 +176,8 @@ def run(corpus: Path, output: Path, **settings: Any) -> Path:
     return preprocess.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
 
 
-def plainly(corpus: Path, what: spec.Spec | None = None) -> Expected:
-    what = what or spec.load(corpus.parent / "spec.yaml")
+def plainly(corpus: Path, what: Spec | None = None) -> Expected:
+    what = what or spec_files.load(corpus.parent / "spec.yaml")
     kept: dict[str, CanonicalRecord] = {}
     for raw in records.read(corpus, *what.label_names):
         if isinstance(raw, RawRecord):
@@ -220,7 +221,7 @@ def plain(value: Any) -> Any:
 
 
 def computed(
-    made: Sequence[CanonicalRecord], what: spec.Spec, analysis: Analysis
+    made: Sequence[CanonicalRecord], what: Spec, analysis: Analysis
 ) -> dict[str, dict[str, Any]]:
     """The feature graph as an ordinary function, with an analysis that is known."""
     function = preprocessing.preprocessing_fn(what, KnownAnalyzers(analysis))
@@ -240,7 +241,7 @@ def computed(
     return found
 
 
-def graph_inputs(batch: Sequence[CanonicalRecord], what: spec.Spec) -> dict[str, Any]:
+def graph_inputs(batch: Sequence[CanonicalRecord], what: Spec) -> dict[str, Any]:
     """A batch filled up to `ROWS` rows with rows that hold nothing."""
     spare = ROWS - len(batch)
     inputs: dict[str, Any] = {"id": tf.constant([one.id for one in batch] + [""] * spare)}
@@ -254,7 +255,7 @@ def graph_inputs(batch: Sequence[CanonicalRecord], what: spec.Spec) -> dict[str,
     return inputs
 
 
-def classes_of(record: CanonicalRecord, task: spec.Task) -> list[str] | None:
+def classes_of(record: CanonicalRecord, task: Task) -> list[str] | None:
     try:
         named = labels.class_names(record.labels.get(task.label), task)
     except labels.LabelError:
@@ -365,16 +366,16 @@ def test_what_only_the_test_split_has_is_unseen(done):
     ]
     fan = analysis_of(done).vocabularies["text_vocabulary"].index("fan")
     assert only_in_test["text"].tolist() == [
-        preprocessing.UNKNOWN,
-        preprocessing.FIRST_TOKEN + fan,
-        *[preprocessing.PAD] * 4,
+        UNKNOWN,
+        FIRST_TOKEN + fan,
+        *[PAD] * 4,
     ]
 
 
 def test_labels_that_name_no_class_count_as_missing(done):
     unnamed = features_of(done)["r008"]
-    assert unnamed["label_category"] == preprocessing.MISSING_LABEL
-    assert unnamed["label_marks"].tolist() == [preprocessing.MISSING_LABEL]
+    assert unnamed["label_category"] == MISSING_LABEL
+    assert unnamed["label_marks"].tolist() == [MISSING_LABEL]
     whole = json.loads((done / "statistics.json").read_text())[0]["splits"]
     states = collections.Counter[str]()
     for split in whole.values():
@@ -535,7 +536,7 @@ def test_settings_of_the_training_alone_are_taken_over(corpus, done, tmp_path, c
     with caplog.at_level(logging.INFO):
         run(corpus, copied, spec=tmp_path / "spec.yaml", rejected_limit=0.2)
     found = preprocessed.read(copied)
-    assert found.spec == spec.load(tmp_path / "spec.yaml")
+    assert found.spec == spec_files.load(tmp_path / "spec.yaml")
     assert found.manifest["spec_digest"] == found.spec.digest()
     differing = ("spec", "spec_digest")
     before = manifest_of(done)
@@ -634,7 +635,7 @@ def test_inline_media_of_other_formats_give_the_features_of_files(corpus, tmp_pa
     (tmp_path / "spec.yaml").write_text(
         SPEC.replace("train: 0.6, eval: 0.2, test: 0.2", "train: 1, eval: 0, test: 0")
     )
-    what = spec.load(tmp_path / "spec.yaml")
+    what = spec_files.load(tmp_path / "spec.yaml")
     kept = plainly(corpus, what).kept
     first: dict[str, RawRecord] = {}
     for raw in records.read(corpus, *what.label_names):
@@ -709,7 +710,7 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
         one["text"] = " ".join(rng.choice(WORDS, 200))
         marks += [picture[5000:5032], sound[9000:9032], one["text"].encode()[100:132]]
     corpus = records.write_lines(tmp_path / "records.jsonl", made)
-    what = spec.load(tmp_path / "spec.yaml")
+    what = spec_files.load(tmp_path / "spec.yaml")
     folder = tmp_path / "folder"
     work = folder / "work"
     work.mkdir(parents=True)

@@ -19,7 +19,7 @@ from PIL import Image
 from model import artefact
 from pipelines import charts, confusions, gallery, histories, publish, report, report_sections
 from tests import reports
-from transforms import spec as specs
+from transforms import spec_files
 from transforms.errors import OptionsError, StorageError
 from transforms.records import Flaw, Position, RawRecord, Reason, Uri
 from transforms.spec import AudioSpec, Limits, Spec
@@ -34,13 +34,13 @@ MANIFEST = {
     "issues": {"image: truncated": 7},
     "inputs": [{"uri": "records.jsonl", "bytes": 1234}],
 }
-ONE_TASK = specs.parse(
+ONE_TASK = spec_files.parse(
     """
 modalities: {image: {size: 32}, audio: {seconds: 0.5}, text: {}}
 tasks: {category: {kind: classification, label: category}}
 """
 )
-TWO_TASKS = specs.parse(
+TWO_TASKS = spec_files.parse(
     """
 modalities: {image: {size: 32}, audio: {seconds: 0.5}, text: {}}
 tasks:
@@ -48,7 +48,7 @@ tasks:
   tags: {kind: classification, label: tags, multi_label: true}
 """
 )
-NO_AUDIO = specs.parse(
+NO_AUDIO = spec_files.parse(
     """
 modalities: {image: {size: 32}, text: {}}
 tasks: {category: {kind: classification, label: category}}

@@ -17,13 +17,13 @@ from tfx_bsl.public import tfxio
 
 from pipelines import options
 from tests import media
-from transforms import audio, examples, preprocessing, spec
+from transforms import audio, examples, preprocessing, spec_files
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.errors import OptionsError
 from transforms.records import CanonicalRecord, Position
-from transforms.spec import Spec
+from transforms.spec import UNKNOWN, Spec
 
-SPEC = spec.parse(
+SPEC = spec_files.parse(
     """
 modalities:
   image: {size: 16}
@@ -34,7 +34,7 @@ tasks:
   marks: {kind: classification, label: signs, multi_label: true}
 """
 )
-CHARACTERS_SPEC = spec.parse(
+CHARACTERS_SPEC = spec_files.parse(
     """
 modalities:
   audio: {sample_rate: 8000, seconds: 0.2, mel_bins: 8}
@@ -43,7 +43,7 @@ tasks:
   kind: {kind: classification, label: what}
 """
 )
-SILENT_SPEC = spec.parse(
+SILENT_SPEC = spec_files.parse(
     """
 modalities:
   image: {size: 16}
@@ -259,7 +259,7 @@ def test_both_graphs_agree_on_what_the_training_split_never_had(whole):
     assert features["label_kind"].tolist() == [-1, 3, -1]
     assert features["label_marks/indices"].tolist() == [[0, 0], [1, 0], [1, 1]]
     assert features["label_marks/values"].tolist() == [-1, 3, 0]  # "new" comes before "x"
-    assert features["text"][0].tolist()[:2] == [preprocessing.UNKNOWN] * 2
+    assert features["text"][0].tolist()[:2] == [UNKNOWN] * 2
 
 
 def test_both_graphs_agree_on_a_space_among_characters(shuffled):

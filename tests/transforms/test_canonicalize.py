@@ -11,7 +11,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import beam_metrics, options
 from tests import media
-from transforms import audio, spec
+from transforms import audio, spec_files
 from transforms.canonicalize import Canonicalize, Canonicalizer, payload_digest
 from transforms.records import (
     BrokenMedium,
@@ -23,7 +23,7 @@ from transforms.records import (
     Uri,
 )
 
-SPEC = spec.parse(
+SPEC = spec_files.parse(
     """
 modalities:
   image: {size: 16}
@@ -118,7 +118,7 @@ def test_a_missing_medium_is_no_issue():
 
 def test_a_modality_that_the_spec_does_not_name_is_not_looked_at():
     canonicalizer = Canonicalizer(
-        spec.parse("{modalities: {text: }, tasks: {a: {kind: classification, label: a}}}")
+        spec_files.parse("{modalities: {text: }, tasks: {a: {kind: classification, label: a}}}")
     )
     record = canonicalizer.canonical(raw(image=BROKEN["image"], audio=SOUND, text=TEXT))
     assert record == CanonicalRecord("r", PLACE, text=TEXT)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from transforms import digests, preprocessing, spec
+from transforms import digests, preprocessing, spec_files
 from transforms.analyzers import Analysis
+from transforms.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC_TEXT = """
@@ -22,7 +23,7 @@ tasks:
   kind: {kind: classification, label: what}
   marks: {kind: classification, label: signs, multi_label: true}
 """
-SPEC = spec.parse(SPEC_TEXT)
+SPEC = spec_files.parse(SPEC_TEXT)
 ANALYSIS = Analysis(
     {
         "text_vocabulary": ("the", "été"),
@@ -35,7 +36,7 @@ ANALYSIS = Analysis(
 OTHER_PROCESS = """
 import sys
 import tensorflow as tf
-from transforms import digests, spec
+from transforms import digests, spec_files
 from transforms.analyzers import Analysis
 
 @tf.function
@@ -47,7 +48,7 @@ for text in ("a", "b"):
     tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer([text], tf.constant([1], tf.int64)), 0
     )
-print(digests.transform_digest(spec.parse(sys.argv[1]), Analysis.from_json(sys.argv[2])))
+print(digests.transform_digest(spec_files.parse(sys.argv[1]), Analysis.from_json(sys.argv[2])))
 """
 
 
@@ -56,9 +57,9 @@ def digest() -> str:
     return digests.transform_digest(SPEC, ANALYSIS)
 
 
-def changed(old: str, new: str) -> spec.Spec:
+def changed(old: str, new: str) -> Spec:
     assert old in SPEC_TEXT
-    return spec.parse(SPEC_TEXT.replace(old, new))
+    return spec_files.parse(SPEC_TEXT.replace(old, new))
 
 
 def test_it_is_the_same_whatever_a_process_did_before(digest):
@@ -122,7 +123,7 @@ training: {epochs: 3, seed: 5, learning_rate: 0.1}
 split: {train: 0.5, eval: 0.25, test: 0.25}
 """
     other = changed("label: what}", "label: what, weight: 2, imbalance: class_weights}")
-    assert digests.transform_digest(spec.parse(SPEC_TEXT + more), ANALYSIS) == digest
+    assert digests.transform_digest(spec_files.parse(SPEC_TEXT + more), ANALYSIS) == digest
     assert digests.transform_digest(other, ANALYSIS) == digest
 
 

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from transforms import examples, preprocessing, spec
+from transforms import examples, preprocessing, spec_files
 from transforms.records import CanonicalRecord, Position
 
-SPEC = spec.parse(
+SPEC = spec_files.parse(
     """
 modalities: {image: , audio: , text: }
 tasks:
@@ -75,7 +75,7 @@ def test_a_label_that_names_no_class_counts_as_missing_and_is_said():
 
 
 def test_two_tasks_may_read_one_label():
-    what = spec.parse(
+    what = spec_files.parse(
         """
 modalities: {text: }
 tasks:

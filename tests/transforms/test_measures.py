@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import canonical
-from transforms import measures, spec
+from transforms import measures, spec_files
 
 
 def test_a_picture_is_measured_exactly():
@@ -84,7 +84,9 @@ def test_words_are_runs_of_letters_and_single_han_and_kana_characters(text, word
 
 
 def test_a_modality_that_the_spec_does_not_name_is_not_measured():
-    only_text = spec.parse("{modalities: {text: }, tasks: {t: {kind: classification, label: l}}}")
+    only_text = spec_files.parse(
+        "{modalities: {text: }, tasks: {t: {kind: classification, label: l}}}"
+    )
     measured = measures.measure(
         canonical.record(image=canonical.plain_picture((0, 0, 0)), text=b"a"), only_text
     )

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import media
-from transforms import audio, examples, preprocessing, spec
+from transforms import audio, examples, preprocessing, spec_files
 from transforms.analyzers import Analysis, KnownAnalyzers
-from transforms.preprocessing import PAD, UNKNOWN
 from transforms.records import CanonicalRecord, Position
-from transforms.spec import ImageSpec, TextSpec
+from transforms.spec import PAD, UNKNOWN, ImageSpec, TextSpec
 
-SPEC = spec.parse(
+SPEC = spec_files.parse(
     """
 modalities:
   image: {size: 16}
@@ -545,7 +544,7 @@ def test_features_have_the_shapes_and_types_that_are_promised(labelled):
 
 
 def test_a_spec_of_one_modality_has_features_of_that_one_alone():
-    what = spec.parse(
+    what = spec_files.parse(
         """
 modalities: {text: {length: 5}}
 tasks: {kind: {kind: classification, label: what}}

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pydantic
 import pytest
 
-from transforms import spec
+from transforms import spec, spec_files
 from transforms.errors import OptionsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,7 @@ tasks: {category: {kind: classification, label: what}}
 
 def refusal(content: str) -> str:
     with pytest.raises(OptionsError) as caught:
-        spec.parse(content, "my.yaml")
+        spec_files.parse(content, "my.yaml")
     assert caught.value.exit_code == 12
     return str(caught.value)
 
@@ -31,7 +32,7 @@ def with_part(part: str) -> str:
 
 
 def test_what_is_not_said_has_its_default():
-    small = spec.parse(SMALL)
+    small = spec_files.parse(SMALL)
     assert small.modalities.names == ("image", "text")
     assert small.modalities.image == spec.ImageSpec(size=32, fit="pad")
     assert small.modalities.text == spec.TextSpec(tokens="word", vocabulary=20_000, length=64)
@@ -100,12 +101,29 @@ def test_what_is_not_said_has_its_default():
             SMALL.replace("category", "issues"),
             "my.yaml: tasks: task 'issues': the name is a column of the scores; take another",
         ),
+        (
+            with_part("training: {epochs: true}"),
+            "my.yaml: training.epochs: input should be a valid integer, got True",
+        ),
+        (
+            with_part("training: {epochs: '3'}"),
+            "my.yaml: training.epochs: input should be a valid integer, got '3'",
+        ),
+        (
+            with_part("training: {augment: 1}"),
+            "my.yaml: training.augment: input should be a valid boolean, got 1",
+        ),
         ("- a", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
         ("", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_file_the_key_and_the_rule(content, line):
     assert refusal(content) == line
+
+
+def test_numbers_are_read_as_yaml_1_2_says():
+    what = spec_files.parse(with_part("training: {learning_rate: 2e-3, weight_decay: 1}"))
+    assert (what.training.learning_rate, what.training.weight_decay) == (0.002, 1.0)
 
 
 def test_every_mistake_has_its_line():
@@ -138,7 +156,7 @@ def test_no_task_takes_the_name_of_a_column_of_the_scores(column):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     path = tmp_path / "absent.yaml"
     with pytest.raises(OptionsError) as caught:
-        spec.load(path)
+        spec_files.load(path)
     assert str(caught.value) == f"{path}: the spec cannot be read: No such file or directory"
 
 
@@ -146,18 +164,18 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
     path = tmp_path / "latin.yaml"
     path.write_bytes("modalities: é".encode("latin-1"))
     with pytest.raises(OptionsError, match=re.escape(f"{path}: the spec cannot be read: ")):
-        spec.load(path)
+        spec_files.load(path)
 
 
 def test_a_spec_from_a_file_is_the_one_from_its_text(tmp_path):
     path = tmp_path / "good.yaml"
     path.write_text(SMALL, encoding="utf-8")
-    assert spec.load(path) == spec.parse(SMALL)
+    assert spec_files.load(path) == spec_files.parse(SMALL)
 
 
 def test_its_json_is_the_same_spec_with_the_same_digest():
-    small = spec.parse(SMALL)
-    again = spec.parse(small.to_json())
+    small = spec_files.parse(SMALL)
+    again = spec_files.parse(small.to_json())
     assert again == small
     assert again.to_json() == small.to_json()
     assert again.digest() == small.digest()
@@ -169,8 +187,8 @@ def test_its_digest_does_not_depend_on_how_it_is_written():
       category: {label: what, kind: classification, weight: 1}
     modalities: {text: {length: 64}, image: {fit: pad, size: 32}}
     """
-    assert spec.parse(other).digest() == spec.parse(SMALL).digest()
-    assert spec.parse(SMALL.replace("32", "33")).digest() != spec.parse(SMALL).digest()
+    assert spec_files.parse(other).digest() == spec_files.parse(SMALL).digest()
+    assert spec_files.parse(SMALL.replace("32", "33")).digest() != spec_files.parse(SMALL).digest()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +201,7 @@ def test_its_digest_does_not_depend_on_how_it_is_written():
     ],
 )
 def test_only_what_decides_a_feature_is_in_the_features_part(part, changes):
-    small, other = spec.parse(SMALL), spec.parse(with_part(part))
+    small, other = spec_files.parse(SMALL), spec_files.parse(with_part(part))
     assert (small.features_json() != other.features_json()) == changes
 
 
@@ -195,7 +213,7 @@ def test_labels_are_named_once_and_sorted():
       a: {kind: classification, label: x}
       c: {kind: classification, label: y, multi_label: true}
     """
-    assert spec.parse(content).label_names == ("x", "y")
+    assert spec_files.parse(content).label_names == ("x", "y")
 
 
 def test_sizes_of_sounds_follow_from_rate_and_duration():
@@ -206,7 +224,7 @@ def test_sizes_of_sounds_follow_from_rate_and_duration():
 
 def test_a_spec_cannot_be_changed():
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        spec.parse(SMALL).training.epochs = 3  # type: ignore[misc]
+        spec_files.parse(SMALL).training.epochs = 3  # type: ignore[misc]
 
 
 def sections(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -214,7 +232,7 @@ def sections(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_schema_names_every_key_and_allows_no_other():
-    found = sections(spec.schema())
+    found = sections(spec_files.schema())
     for name in ("Spec", "Modalities", "Task", "ModelSpec", "Training", "Split", "Limits"):
         model = getattr(spec, name)
         assert found[name]["properties"].keys() == model.model_fields.keys()
@@ -231,9 +249,8 @@ def test_the_schema_names_every_key_and_allows_no_other():
 
 
 def test_the_schema_takes_good_files_and_refuses_bad_ones():
-    jsonschema = pytest.importorskip("jsonschema", reason="the schema is checked by jsonschema")
-    validator = jsonschema.Draft202012Validator(spec.schema())
-    good = json.loads(spec.parse(SMALL).to_json())
+    validator = jsonschema.Draft202012Validator(spec_files.schema())
+    good = json.loads(spec_files.parse(SMALL).to_json())
     assert not list(validator.iter_errors(good))
     for bad in ({**good, "taks": {}}, {**good, "training": {"epochs": 0}}, {"tasks": {}}):
         assert list(validator.iter_errors(bad))
@@ -276,4 +293,4 @@ def test_the_reference_has_every_key_with_its_default():
 def test_the_example_of_the_reference_is_a_good_spec():
     text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
-    assert spec.parse(example).modalities.names == ("image", "text")
+    assert spec_files.parse(example).modalities.names == ("image", "text")

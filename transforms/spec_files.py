@@ -1,0 +1,116 @@
+"""Reads spec files and says what is wrong with them; the JSON Schema for editors."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from transforms.errors import OptionsError
+from transforms.spec import Spec, Task
+
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
+
+
+class _Loader(yaml.SafeLoader):
+    """A second key of one name, of which PyYAML lets the last win, is an error; 1e-3 is a number.
+
+    PyYAML reads YAML 1.1, where 1e-3 is a string; YAML 1.2 says otherwise (yaml.org, 10.2.1.4).
+    """
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: str | Path) -> Spec:
+    """Reads and checks a spec file.
+
+    Raises:
+        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+    """
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
+    return parse(content, str(path))
+
+
+def parse(content: str, name: str = "spec") -> Spec:
+    """Checks the text of a spec; `name` stands in the errors.
+
+    Raises:
+        OptionsError: See `load`.
+    """
+    try:
+        value = yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, Mapping):
+        raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
+    try:
+        return Spec.model_validate(value)
+    except pydantic.ValidationError as error:
+        raise OptionsError("\n".join(_lines(error, name))) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a spec file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Triad spec",
+        **Spec.model_json_schema(),
+    }
+
+
+def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "spec"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(problem["loc"])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            message = f"unknown key; {hint}"
+        elif problem["type"] == "missing":
+            message = "this key is required"
+        elif "input" in problem and not isinstance(problem["input"], Mapping):
+            message = f"{message}, got {problem['input']!r}"
+        yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the section that holds the last part of `location`."""
+    section: type[pydantic.BaseModel] | None = Spec
+    for part in location[:-1]:
+        if section is None:
+            section = Task  # the name of a task
+        elif section is Spec and part == "tasks":
+            section = None
+        else:
+            section = _section(section.model_fields[str(part)].annotation)
+    return sorted((section or Task).model_fields)
+
+
+def _section(annotation: Any) -> type[pydantic.BaseModel]:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next(o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
