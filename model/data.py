@@ -52,6 +52,11 @@ class Layout:
             total += 4 * sections.text.length
         return total
 
+    @property
+    def longest_record(self) -> int:
+        """No record takes more bytes than this; what claims more is damaged or hostile."""
+        return 4 * self.record_bytes + 2**20
+
 
 class Batch(NamedTuple):
     """Some records as the model takes them.
@@ -155,7 +160,7 @@ def train_dataset(
         batch_size: Rows of every batch; the last one is filled up with rows that hold nothing.
         seed: Of the training.
         epoch: From 1 on.
-        resident: What `read_resident` gave for the same files.
+        resident: The records of the same files, string `[records]`; None reads them anew.
         shuffle_bytes: See above.
 
     Returns:

@@ -1,24 +1,39 @@
-"""What a split holds: one pass that counts records and labels, and reads small splits whole."""
+"""What a split holds: one pass that checks its files, counts, and reads small splits whole.
+
+The pass reads the framing itself. TensorFlow's reader ends the process where a file lies about a
+length, so it only gets files that passed.
+"""
 
 import dataclasses
+import hashlib
+import io
+import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.data import Layout, label_description, labels_of, records_of
-from transforms.errors import StorageError
+from model.data import Layout, label_description, labels_of
+from transforms import tfrecords
+from transforms.errors import OptionsError, StorageError
+from transforms.inflate import inflated
 
-RESIDENT_BYTES = 2 * 2**30
-"""A split of at most so many bytes, decompressed, is kept in memory during training."""
+RESIDENT_BYTES = 2**30
+"""A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""
 
 _CHUNK = 256  # records that are counted at a time
+_REMEDY = "run triad preprocess again"
+
+_Version = tuple[int, int, int]
+"""Inode, size and time of change of a file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What one pass over a split counts.
+    """What one pass over a split found.
 
     Attributes:
         files: The files, sorted.
@@ -26,6 +41,8 @@ class Survey:
         num_bytes: Of all records, decompressed.
         labelled: Number of records with a label, per task.
         class_counts: int64 `[classes]`, per task: the records of each class.
+        records: string `[records]`, all of them; None where they are none, or too many to keep.
+        versions: By file, what it was when it was read.
     """
 
     files: tuple[str, ...]
@@ -33,47 +50,123 @@ class Survey:
     num_bytes: int
     labelled: Mapping[str, int]
     class_counts: Mapping[str, npt.NDArray[np.int64]]
+    records: tf.Tensor | None
+    versions: Mapping[str, _Version]
+
+    def unchanged_files(self) -> tuple[str, ...]:
+        """The files, for whoever reads them again; those of a split in memory are not looked at.
+
+        Raises:
+            StorageError: Naming the first that is not as it was when it was checked.
+        """
+        for file in self.files if self.records is None else ():
+            if _version(os.stat(file)) != self.versions[file]:
+                raise StorageError(
+                    f"{file}: changed since it was checked; leave the data of a training as it is, "
+                    "and start again"
+                )
+        return self.files
 
 
-def survey(files: Sequence[str], layout: Layout) -> Survey:
-    """Counts records and labels, reading every file once to its end.
+def survey(
+    files: Sequence[str],
+    layout: Layout,
+    digests: Mapping[str, str] | None = None,
+    budget: int = RESIDENT_BYTES,
+) -> Survey:
+    """Checks every byte of every file, counts records and labels, and keeps a split that is small.
+
+    Args:
+        files: TFRecord files, gzip.
+        layout: What they hold.
+        digests: By file, the SHA-256 that it must have.
+        budget: See `RESIDENT_BYTES`.
 
     Raises:
+        OptionsError: Naming the first file that is damaged, and where it is, or that is not the
+            file of `digests`.
         StorageError: Naming the first file that cannot be read.
     """
     description = label_description(layout)
+    ordered = tuple(sorted(files))
     num_records = num_bytes = 0
     labelled = dict.fromkeys(layout.spec.tasks, 0)
     counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}
-    for serialized in _chunks(files):
-        num_records += int(serialized.shape[0])
-        num_bytes += int(tf.reduce_sum(tf.strings.length(serialized)))
-        labels = labels_of(tf.io.parse_example(serialized, description), layout)
-        for name, values in labels.items():
-            found = values.numpy()
-            if found.ndim == 2:
-                known = found[found[:, 0] >= 0] if found.size else found
-                labelled[name] += len(known)
-                counts[name] += known.sum(axis=0).astype(np.int64)
-            else:
-                labelled[name] += int((found >= 0).sum())
-                known = found[(found >= 0) & (found < len(counts[name]))]
-                counts[name] += np.bincount(known, minlength=len(counts[name]))
-    return Survey(tuple(sorted(files)), num_records, num_bytes, labelled, counts)
+    versions: dict[str, _Version] = {}
+    kept: list[tf.Tensor] | None = []
+    for file in ordered:
+        expected = digests[file] if digests is not None else None
+        for chunk in _chunks(_records(file, layout, versions, expected)):
+            serialized = tf.constant(chunk, tf.string)
+            num_records += len(chunk)
+            num_bytes += sum(map(len, chunk))
+            if num_bytes > budget:
+                kept = None
+            elif kept is not None:
+                kept.append(serialized)
+            labels = labels_of(_parsed(serialized, description, file), layout)
+            for name, values in labels.items():
+                found = values.numpy()
+                if found.ndim == 2:
+                    known = found[found[:, 0] >= 0] if found.size else found
+                    labelled[name] += len(known)
+                    counts[name] += known.sum(axis=0).astype(np.int64)
+                else:
+                    labelled[name] += int((found >= 0).sum())
+                    known = found[(found >= 0) & (found < len(counts[name]))]
+                    counts[name] += np.bincount(known, minlength=len(counts[name]))
+    records = tf.concat(kept, axis=0) if kept else None
+    return Survey(ordered, num_records, num_bytes, labelled, counts, records, versions)
 
 
-def read_resident(split: Survey, budget: int = RESIDENT_BYTES) -> tf.Tensor | None:
-    """Reads a whole split into memory, string `[records]`, or gives None where it is too large."""
-    if not split.num_records or split.num_bytes > budget:
-        return None
-    return records_of(split.files).batch(split.num_records).get_single_element()
+def _chunks(records: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while chunk := list(itertools.islice(records, _CHUNK)):
+        yield chunk
 
 
-def _chunks(files: Sequence[str]) -> Iterator[tf.Tensor]:
-    for file in sorted(files):
-        try:
-            yield from records_of([file]).batch(_CHUNK)
-        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-            raise StorageError(
-                f"{file}: the file is damaged or gone; run triad preprocess again"
-            ) from error
+def _records(
+    file: str, layout: Layout, versions: dict[str, _Version], expected: str | None
+) -> Iterator[bytes]:
+    """The records of a file; notes its version, and compares its digest at its end."""
+    try:
+        with _Hashed(file) as stored:
+            versions[file] = _version(os.fstat(stored.fileno()))
+            with inflated(io.BufferedReader(stored, 2**20), file) as content:
+                yield from tfrecords.frames(
+                    content, file, longest=layout.longest_record, remedy=_REMEDY
+                )
+            if expected is not None and stored.sha256.hexdigest() != expected:
+                raise OptionsError(f"{file}: is not the file that preprocessing wrote; {_REMEDY}")
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StorageError(
+            f"{file}: cannot be read: {why}; check the path, or {_REMEDY}"
+        ) from error
+
+
+class _Hashed(io.FileIO):
+    """A file that hashes what is read of it; it is read once, from its beginning to its end."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.sha256 = hashlib.sha256()
+
+    def readinto(self, buffer: object, /) -> int:
+        view = cast(memoryview, buffer)
+        count = super().readinto(view)
+        self.sha256.update(view[:count])
+        return count
+
+
+def _version(status: os.stat_result) -> _Version:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _parsed(
+    serialized: tf.Tensor, description: Mapping[str, object], file: str
+) -> Mapping[str, tf.Tensor]:
+    try:
+        parsed: Mapping[str, tf.Tensor] = tf.io.parse_example(serialized, description)
+    except tf.errors.InvalidArgumentError as error:
+        raise OptionsError(f"{file}: a record has not the labels of the spec; {_REMEDY}") from error
+    return parsed

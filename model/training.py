@@ -53,6 +53,7 @@ def train(
     data_digest: str,
     shown: progress.Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Trains, or goes on with a training that was interrupted, or gives a finished one.
 
@@ -67,10 +68,11 @@ def train(
         data_digest: Names the files' content; a training goes on only with the same.
         shown: Told of the progress; chosen by standard error if None.
         on_epoch: Called with each new row of the history, after its checkpoint is written.
+        digests: By file, the SHA-256 that it must have.
 
     Raises:
-        OptionsError: Where there is nothing to learn from, where the loss is not finite, or where
-            the folder holds another training.
+        OptionsError: Where there is nothing to learn from, where a file is damaged or another one,
+            where the loss is not finite, or where the folder holds another training.
         StorageError: Where a file cannot be read or written.
     """
     folder = Path(output)
@@ -81,7 +83,7 @@ def train(
     resumed_from = found.epoch if found is not None else 0
     if found is None or not found.done:
         with shown or progress.choose() as told:
-            run = _Run(files, layout, folder, digest, networks, found)
+            run = _Run(files, layout, folder, digest, networks, found, digests)
             found = run.finish(told, on_epoch)
     _assign(networks.training.weights, found.best)
     _write_history(folder / HISTORY, found.history)
@@ -100,14 +102,15 @@ class _Run:
         digest: str,
         networks: fused.Networks,
         found: Checkpoint | None,
+        digests: Mapping[str, str] | None,
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
-        self._split = survey.survey(files.get("train", ()), layout)
-        self._resident = survey.read_resident(self._split)
+        self._split = survey.survey(files.get("train", ()), layout, digests)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size
         )
-        self._eval = _eval_batches(files.get("eval", ()), layout)
+        self._eval = survey.survey(files.get("eval", ()), layout, digests)
+        self._eval_batches = _eval_batches(self._eval, layout)
         self._network = networks.training
         planned = self._num_steps * layout.spec.training.epochs
         weights = steps.class_weights(self._split, layout)
@@ -147,7 +150,12 @@ class _Run:
         told.begin(epoch, settings.epochs, self._num_steps, self._split.num_records)
         self._steps.begin_epoch(epoch)
         batches = data.train_dataset(
-            self._split.files, self._layout, self._batch_size, settings.seed, epoch, self._resident
+            self._split.unchanged_files(),
+            self._layout,
+            self._batch_size,
+            settings.seed,
+            epoch,
+            self._split.records,
         )
         total = 0.0
         for step, batch in enumerate(batches):
@@ -161,9 +169,10 @@ class _Run:
         accuracies: dict[str, float | None] = {
             f"{name}_accuracy": None for name in self._layout.spec.tasks
         }
-        if self._eval is None:
+        if self._eval_batches is None:
             return loss, accuracies
-        for name, sums in self._steps.measure(self._eval).items():
+        self._eval.unchanged_files()
+        for name, sums in self._steps.measure(self._eval_batches).items():
             if sums.labelled:
                 accuracies[f"{name}_accuracy"] = sums.correct / sums.labelled
             if sums.known:
@@ -222,12 +231,11 @@ def even_batches(num_records: int, batch_size: int) -> tuple[int, int]:
     return num_steps, -(-num_records // num_steps)
 
 
-def _eval_batches(files: Sequence[str], layout: Layout) -> tf.data.Dataset | None:
-    split = survey.survey(files, layout)
+def _eval_batches(split: survey.Survey, layout: Layout) -> tf.data.Dataset | None:
     if not split.num_records:
         return None
     _, batch_size = even_batches(split.num_records, layout.spec.training.batch_size)
-    return data.eval_dataset(split.files, layout, batch_size, survey.read_resident(split))
+    return data.eval_dataset(split.files, layout, batch_size, split.records)
 
 
 def _digest(layout: Layout, data_digest: str) -> str:

@@ -66,6 +66,12 @@ class Preprocessed:
         """The shards of a split."""
         return [str(self.folder / file["path"]) for file in self.manifest["splits"][split]]
 
+    @property
+    def file_digests(self) -> dict[str, str]:
+        """The SHA-256 of each shard, by path."""
+        shards = (file for files in self.manifest["splits"].values() for file in files)
+        return {str(self.folder / file["path"]): str(file["sha256"]) for file in shards}
+
 
 def read(folder: str | Path) -> Preprocessed:
     """Opens a complete preprocessing.

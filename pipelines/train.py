@@ -7,13 +7,14 @@ import json
 import logging
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from model import artefact, data, evaluation, export, predictions, training
+from model import artefact, data, evaluation, export, predictions, survey, training
 from pipelines import json_files, preprocessed
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
@@ -63,8 +64,13 @@ def run(config: TrainConfig) -> Path:
         )
     output.mkdir(parents=True, exist_ok=True)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
-    result = training.train(files, layout, output / _TRAINING, prepared.manifest["key"])
-    evaluated = _evaluate(result.model, files, layout)
+    known = prepared.file_digests
+    survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
+    result = training.train(
+        files, layout, output / _TRAINING, prepared.manifest["key"], digests=known
+    )
+    surveys = {split: survey.survey(files[split], layout, known) for split in _EVALUATED}
+    evaluated = _evaluate(result.model, surveys, layout)
     _export(result, layout, prepared, output)
     json_files.write(output / artefact.EVALUATION, evaluated)
     json_files.write(about_path, _about(what, prepared, output, key, result, evaluated))
@@ -100,14 +106,15 @@ def _remove(output: Path) -> None:
 
 
 def _evaluate(
-    model: keras.Model, files: dict[str, list[str]], layout: data.Layout
+    model: keras.Model, surveys: Mapping[str, survey.Survey], layout: data.Layout
 ) -> dict[str, Any]:
     """Metrics of the splits that training did not learn from, by task and modality subset."""
     splits = {}
-    for split in _EVALUATED:
-        if not files[split]:
+    for split, found in surveys.items():
+        if not found.files:
             continue
-        dataset = data.eval_dataset(files[split], layout, BATCH_SIZE)
+        files = found.unchanged_files()
+        dataset = data.eval_dataset(files, layout, BATCH_SIZE, found.records)
         recorded = predictions.predict(model, dataset)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {

@@ -1,23 +1,16 @@
 """Records from TFRecord files of tf.Example."""
 
 import hashlib
-import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
-import google_crc32c
 from google.protobuf.message import DecodeError
 
 from pipelines import files
 from pipelines.sources import changed, fields
 from pipelines.units import Unit
-from transforms.errors import OptionsError
+from transforms import tfrecords
 from transforms.records import MODALITIES, Position, RawRecord, Reason, Rejected
-
-LONGEST = 2**30
-"""Bytes of the longest tf.Example; protobuf itself ends at twice that."""
-
-_CHUNK = 16 * 2**20
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
@@ -35,69 +28,13 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         changed.refuse_other_size(unit, files.size(stored))
     with files.open_inflated(unit.uri) as file:
         end = None if files.is_gzip(unit.uri) else unit.stop
-        for index, content in enumerate(frames(file, unit.uri, end)):
+        for index, content in enumerate(tfrecords.frames(file, unit.uri, end)):
             position = Position(unit.uri, index, unit.index)
             try:
                 row, doubtful = _row(content, names)
                 yield fields.assemble(row, position, names, doubtful)
             except fields.RefusedRecordError as error:
                 yield fields.rejected(error, position, hashlib.sha256(content).hexdigest())
-
-
-def frames(file: BinaryIO, uri: str, end: int | None = None) -> Iterator[bytes]:
-    """Yields the content of each frame of a TFRecord file.
-
-    Args:
-        file: At its beginning.
-        uri: Stands in the errors.
-        end: Size of the file in bytes, where it is known: a length that leads beyond it is refused
-            before anything is read.
-
-    Raises:
-        OptionsError: Naming the file and the offset of the first frame that is broken.
-    """
-    offset = 0
-    while head := _bytes(file, 12):
-        if len(head) < 12:
-            raise _broken(uri, offset, "it is cut off")
-        length, check = struct.unpack("<QI", head)
-        if check != _masked_crc(head[:8]):
-            raise _broken(uri, offset, "its length does not match its checksum")
-        if length > LONGEST:
-            raise _broken(uri, offset, f"it claims {length} bytes, over {LONGEST}")
-        if end is not None and offset + 16 + length > end:
-            raise _broken(uri, offset, "it claims more bytes than the file has")
-        content = _bytes(file, length)
-        tail = _bytes(file, 4)
-        if len(content) < length or len(tail) < 4:
-            raise _broken(uri, offset, "it is cut off")
-        if struct.unpack("<I", tail)[0] != _masked_crc(content):
-            raise _broken(uri, offset, "its content does not match its checksum")
-        yield content
-        offset += 16 + length
-
-
-def _bytes(file: BinaryIO, count: int) -> bytes:
-    """Up to `count` bytes, without reserving memory for what a hostile length claims."""
-    if count <= _CHUNK:
-        return file.read(count)
-    parts = []
-    while count and (part := file.read(min(count, _CHUNK))):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def _masked_crc(content: bytes) -> int:
-    crc: int = google_crc32c.value(content)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _broken(uri: str, offset: int, why: str) -> OptionsError:
-    return OptionsError(
-        f"{uri}: the TFRecord frame at byte {offset} is broken: {why}; "
-        "the rest of the file cannot be trusted, write it again"
-    )
 
 
 def _row(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipelines.sources import tfrecord
 from tests import records
+from transforms import tfrecords
 from transforms.errors import OptionsError
 from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
@@ -111,9 +111,10 @@ def test_each_flipped_byte_is_found_with_the_frame_it_is_in(tmp_path):
         flipped[place] ^= 0x10
         begin = max(one for one in begins if one <= place)
         read = []
-        message = re.escape(f"a.tfrecord: the TFRecord frame at byte {begin} is broken")
+        where = f"at byte {begin} (record {begins.index(begin)})"
+        message = re.escape(f"a.tfrecord: the TFRecord frame {where} is broken")
         with pytest.raises(OptionsError, match=message):
-            read.extend(tfrecord.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)))
+            read.extend(tfrecords.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)))
         assert read == frames[: begins.index(begin)]
 
 
@@ -122,11 +123,11 @@ def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
     frames = [b"one", b"two!", b"three"]
     stored = records.write_frames(tmp_path / "a.tfrecord", frames).read_bytes()
     for size in range(1, len(stored)):
-        cut = tfrecord.frames(io.BytesIO(stored[:size]), "a", size if known_end else None)
+        cut = tfrecords.frames(io.BytesIO(stored[:size]), "a", size if known_end else None)
         if size in (19, 39):
             assert len(list(cut)) == (19, 39).index(size) + 1
         else:
-            with pytest.raises(OptionsError, match="a: the TFRecord frame at byte .* is broken"):
+            with pytest.raises(OptionsError, match=r"^a: the .* at byte \d+ \(record \d\) is"):
                 list(cut)
 
 
@@ -143,7 +144,7 @@ def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
 def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name, length, why):
     path = records.store(tmp_path / name, length_frame(length) + b"abc")
     tracemalloc.start()
-    with pytest.raises(OptionsError, match=f"frame at byte 0 is broken: it {why}"):
+    with pytest.raises(OptionsError, match=rf"at byte 0 \(record 0\) is broken: it {why}"):
         records.read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
