@@ -2,6 +2,7 @@
 
 MODEL/triad.json                    written last
 MODEL/saved_model/                  signatures `serving_default` and `features`
+MODEL/saved_model/assets.extra/parts.json   what the SavedModel was made from
 MODEL/analysis.json                 vocabularies and moments of the transform
 MODEL/evaluation.json, history.csv, data_manifest.json
 """
@@ -9,7 +10,7 @@ MODEL/evaluation.json, history.csv, data_manifest.json
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ ANALYSIS = "analysis.json"
 EVALUATION = "evaluation.json"
 HISTORY = "history.csv"
 DATA_MANIFEST = "data_manifest.json"
+PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
+"""In the folder that TensorFlow leaves to whoever exports, so that it goes where the graph goes."""
 
 _SAID = {"spec", "classes", "batch_size", "digests", "files", "versions"}
 _TAKE_AGAIN = "take the whole folder from its source again"
@@ -80,6 +83,9 @@ def load(folder: str | Path) -> Artefact:
     """
     folder = Path(folder)
     model = Artefact(folder, _read(folder))
+    for path in (folder / ABOUT, folder / ANALYSIS, *(folder / SAVED_MODEL).rglob("*")):
+        if path.is_symlink():
+            raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
     pinned = model.about["files"]
     found = file_digests(folder)
     for path in sorted(pinned.keys() | found.keys()):
@@ -88,7 +94,34 @@ def load(folder: str | Path) -> Artefact:
             raise GateError(f"{folder / path}: {state}; {_TAKE_AGAIN}")
     if model_digest(found, model.batch_size) != model.model_digest:
         raise GateError(f"{folder / ABOUT}: was changed after the export; {_TAKE_AGAIN}")
+    _check_parts(model)
     return model
+
+
+def parts(
+    spec: Spec, classes: Mapping[str, Sequence[str]], transform_digest: str
+) -> dict[str, Any]:
+    """What a SavedModel says of where it comes from, and what `triad.json` must say too."""
+    return {
+        "spec": spec.digest(),
+        "transform": transform_digest,
+        "classes": {task: list(names) for task, names in classes.items()},
+    }
+
+
+def _check_parts(model: Artefact) -> None:
+    """Refuses a `triad.json` that speaks of another training than the SavedModel beside it."""
+    try:
+        recorded = json.loads((model.folder / PARTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GateError(f"{model.folder / PARTS}: is missing or broken; {_TAKE_AGAIN}") from error
+    said = parts(model.spec, model.classes, model.transform_digest)
+    for part, value in said.items():
+        if recorded.get(part) != value:
+            raise GateError(
+                f"{model.folder / ABOUT}: its {part} is not that of the SavedModel beside it: they "
+                f"come from two trainings; {_TAKE_AGAIN}"
+            )
 
 
 def _read(folder: Path) -> Mapping[str, Any]:

@@ -1,12 +1,13 @@
 """The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
 
+import json
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from model import data, heads
+from model import artefact, data, heads, safety
 
 SERVING = "serving_default"
 FEATURES = "features"
@@ -24,6 +25,9 @@ class ServingModule(tf.Module):
         model: Takes features, gives logits by task.
         transform_folder: tf.Transform's output.
         layout: Names, sizes and classes.
+
+    Raises:
+        GateError: Where the transform graph could do more than compute.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class ServingModule(tf.Module):
         super().__init__(name="triad")
         self._layout = layout
         self._model = model
+        safety.check_folder(Path(transform_folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
         self._transform_output = tft.TFTransformOutput(str(transform_folder))
         self._transform = self._transform_output.transform_features_layer()
         self._classes = {
@@ -90,8 +95,20 @@ def _sets(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.
 
 
 def save(
-    model: keras.Model, transform_folder: str | Path, layout: data.Layout, folder: str | Path
+    model: keras.Model,
+    transform_folder: str | Path,
+    layout: data.Layout,
+    folder: str | Path,
+    transform_digest: str,
 ) -> None:
-    """Writes the SavedModel into `folder`, which must not exist."""
+    """Writes the SavedModel into `folder`, which must not exist, and what it was made from.
+
+    Raises:
+        GateError: Where the transform graph could do more than compute.
+    """
     module = ServingModule(model, transform_folder, layout)
     tf.saved_model.save(module, str(folder), signatures=module.signatures())
+    parts = artefact.parts(layout.spec, layout.classes, transform_digest)
+    place = Path(folder, Path(artefact.PARTS).relative_to(artefact.SAVED_MODEL))
+    place.parent.mkdir()
+    place.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
-from model import artefact
+from model import artefact, safety
 from model.export import FEATURES, SERVING, output_name
 from transforms import readable
 from transforms.canonicalize import payload_digest
@@ -38,6 +38,9 @@ class Scorer:
     Args:
         model: What to load.
         signatures: What to call, by name, in place of the SavedModel's own.
+
+    Raises:
+        GateError: Where the SavedModel could do more than compute.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Scorer:
         self._modalities = model.spec.modalities.names
         self._multi_label = {task: model.spec.tasks[task].multi_label for task in model.classes}
         if signatures is None:
+            safety.check_folder(model.saved_model)
             self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
             signatures = self._loaded.signatures
         self._signatures = signatures
@@ -155,6 +159,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     def __init__(self, model_folder: str) -> None:
         super().__init__()
         model = artefact.load(model_folder)
+        safety.check_folder(model.saved_model)  # before the first record is read
         self._model_folder = model_folder
         self._model_digest = model.model_digest
         self._batch_size = _CALLS_IN_FLIGHT * model.batch_size

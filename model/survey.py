@@ -7,10 +7,9 @@ length, so it only gets files that passed.
 import dataclasses
 import hashlib
 import io
-import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,18 @@ from transforms.inflate import inflated
 RESIDENT_BYTES = 2**30
 """A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""
 
-_CHUNK = 256  # records that are counted at a time
+_CHUNK, _CHUNK_BYTES = 256, 64 * 2**20  # at most what is counted at a time
 _REMEDY = "run triad preprocess again"
 
 _Version = tuple[int, int, int]
 """Inode, size and time of change of a file."""
+
+
+class Shard(NamedTuple):
+    """What a file must be: its records and its SHA-256, as preprocessing counted and hashed it."""
+
+    rows: int
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Survey:
 def survey(
     files: Sequence[str],
     layout: Layout,
-    digests: Mapping[str, str] | None = None,
+    shards: Mapping[str, Shard] | None = None,
     budget: int = RESIDENT_BYTES,
 ) -> Survey:
     """Checks every byte of every file, counts records and labels, and keeps a split that is small.
@@ -79,12 +85,12 @@ def survey(
     Args:
         files: TFRecord files, gzip.
         layout: What they hold.
-        digests: By file, the SHA-256 that it must have.
+        shards: By file, what it must be; files are not compared with anything if None.
         budget: See `RESIDENT_BYTES`.
 
     Raises:
         OptionsError: Naming the first file that is damaged, and where it is, or that is not the
-            file of `digests`.
+            file of `shards`.
         StorageError: Naming the first file that cannot be read.
     """
     description = label_description(layout)
@@ -95,7 +101,7 @@ def survey(
     versions: dict[str, _Version] = {}
     kept: list[tf.Tensor] | None = []
     for file in ordered:
-        expected = digests[file] if digests is not None else None
+        expected = shards[file] if shards is not None else None
         for chunk in _chunks(_records(file, layout, versions, expected)):
             serialized = tf.constant(chunk, tf.string)
             num_records += len(chunk)
@@ -119,23 +125,38 @@ def survey(
     return Survey(ordered, num_records, num_bytes, labelled, counts, records, versions)
 
 
-def _chunks(records: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while chunk := list(itertools.islice(records, _CHUNK)):
+def _chunks(records: Iterable[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for record in records:
+        chunk.append(record)
+        size += len(record)
+        if len(chunk) == _CHUNK or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 
 def _records(
-    file: str, layout: Layout, versions: dict[str, _Version], expected: str | None
+    file: str, layout: Layout, versions: dict[str, _Version], expected: Shard | None
 ) -> Iterator[bytes]:
     """The records of a file; notes its version, and compares its digest at its end."""
     try:
         with _Hashed(file) as stored:
             versions[file] = _version(os.fstat(stored.fileno()))
             with inflated(io.BufferedReader(stored, 2**20), file) as content:
-                yield from tfrecords.frames(
+                records = tfrecords.frames(
                     content, file, longest=layout.longest_record, remedy=_REMEDY
                 )
-            if expected is not None and stored.sha256.hexdigest() != expected:
+                for index, record in enumerate(records):
+                    if expected is not None and index == expected.rows:
+                        raise OptionsError(
+                            f"{file}: holds more than the {index} records that preprocessing "
+                            f"wrote; {_REMEDY}"
+                        )
+                    yield record
+            if expected is not None and stored.sha256.hexdigest() != expected.sha256:
                 raise OptionsError(f"{file}: is not the file that preprocessing wrote; {_REMEDY}")
     except OSError as error:
         why = error.strerror or str(error)

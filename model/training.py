@@ -53,7 +53,7 @@ def train(
     data_digest: str,
     shown: progress.Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
-    digests: Mapping[str, str] | None = None,
+    shards: Mapping[str, survey.Shard] | None = None,
 ) -> TrainResult:
     """Trains, or goes on with a training that was interrupted, or gives a finished one.
 
@@ -68,7 +68,7 @@ def train(
         data_digest: Names the files' content; a training goes on only with the same.
         shown: Told of the progress; chosen by standard error if None.
         on_epoch: Called with each new row of the history, after its checkpoint is written.
-        digests: By file, the SHA-256 that it must have.
+        shards: By file, what it must be, as `survey.survey` takes it.
 
     Raises:
         OptionsError: Where there is nothing to learn from, where a file is damaged or another one,
@@ -83,7 +83,7 @@ def train(
     resumed_from = found.epoch if found is not None else 0
     if found is None or not found.done:
         with shown or progress.choose() as told:
-            run = _Run(files, layout, folder, digest, networks, found, digests)
+            run = _Run(files, layout, folder, digest, networks, found, shards)
             found = run.finish(told, on_epoch)
     _assign(networks.training.weights, found.best)
     _write_history(folder / HISTORY, found.history)
@@ -102,14 +102,14 @@ class _Run:
         digest: str,
         networks: fused.Networks,
         found: Checkpoint | None,
-        digests: Mapping[str, str] | None,
+        shards: Mapping[str, survey.Shard] | None,
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
-        self._split = survey.survey(files.get("train", ()), layout, digests)
+        self._split = survey.survey(files.get("train", ()), layout, shards)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size
         )
-        self._eval = survey.survey(files.get("eval", ()), layout, digests)
+        self._eval = survey.survey(files.get("eval", ()), layout, shards)
         self._eval_batches = _eval_batches(self._eval, layout)
         self._network = networks.training
         planned = self._num_steps * layout.spec.training.epochs

@@ -29,6 +29,7 @@ from pipelines import (
     sinks,
     sources,
     units,
+    versions,
 )
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
@@ -234,11 +235,15 @@ def _preprocess(
     rejected_path = staging / preprocessed.REJECTED
     rejected_path.parent.mkdir()
     sinks.write(sinks.rejected_table(rejected, VERSION), str(rejected_path), "parquet")
+    parts = digests.transform_parts(what, analysis)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **_spec_parts(what),
-        "transform_digest": digests.transform_digest(what, analysis),
+        "transform_digest": digests.joined(parts),
+        "digests": {**parts, "code": digests.code_digest()},
+        "versions": versions.libraries(),
+        "files": preprocessed.pinned_files(staging),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs],
         "counts": {
             "read": kept + len(rejected),

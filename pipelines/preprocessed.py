@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms import spec_files
-from transforms.errors import OptionsError
+from transforms import digests, spec_files
+from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
 
 MANIFEST = "manifest.json"
@@ -23,6 +23,18 @@ TRANSFORM = "transform"
 ANALYSIS = "analysis.json"
 STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
+
+_SAID = {
+    "classes",
+    "digests",
+    "files",
+    "inputs",
+    "key",
+    "spec",
+    "splits",
+    "transform_digest",
+    "vocabulary_size",
+}
 
 BATCH_SIZE = 48
 """Rows of every call of the feature graph and of an exported model.
@@ -67,10 +79,33 @@ class Preprocessed:
         return [str(self.folder / file["path"]) for file in self.manifest["splits"][split]]
 
     @property
-    def file_digests(self) -> dict[str, str]:
-        """The SHA-256 of each shard, by path."""
-        shards = (file for files in self.manifest["splits"].values() for file in files)
-        return {str(self.folder / file["path"]): str(file["sha256"]) for file in shards}
+    def shards(self) -> dict[str, tuple[int, str]]:
+        """By path, the records and the SHA-256 of each shard."""
+        listed = (file for files in self.manifest["splits"].values() for file in files)
+        return {str(self.folder / file["path"]): (file["rows"], file["sha256"]) for file in listed}
+
+    def check_files(self) -> None:
+        """Refuses a transform graph or an analysis that is not the one that was written.
+
+        The shards are checked where they are read.
+
+        Raises:
+            GateError: Naming the first.
+        """
+        pinned, found = self.manifest["files"], pinned_files(self.folder)
+        for path in sorted(pinned.keys() | found.keys()):
+            if pinned.get(path) != found.get(path):
+                state = "is missing" if path not in found else "is not what preprocessing wrote"
+                raise GateError(
+                    f"{self.folder / path}: {state}; its parts do not belong together: "
+                    "run triad preprocess again"
+                )
+
+
+def pinned_files(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative path of the analysis and of the transform graph's files."""
+    files = [folder / ANALYSIS, *sorted((folder / TRANSFORM).rglob("*"))]
+    return {str(f.relative_to(folder)): digests.file_digest(f) for f in files if f.is_file()}
 
 
 def read(folder: str | Path) -> Preprocessed:
@@ -86,4 +121,10 @@ def read(folder: str | Path) -> Preprocessed:
         raise OptionsError(
             f"{folder}: holds no complete preprocessing; run `triad preprocess --output {folder}`"
         ) from error
+    if not manifest.keys() >= _SAID:
+        missing = ", ".join(sorted(_SAID - manifest.keys()))
+        raise OptionsError(
+            f"{folder / MANIFEST}: lacks {missing}, as that of an older version; "
+            "remove the folder and run triad preprocess again"
+        )
     return Preprocessed(folder, manifest)

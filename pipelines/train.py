@@ -2,10 +2,8 @@
 
 import datetime
 import hashlib
-import importlib.metadata
 import json
 import logging
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ import keras
 import numpy as np
 
 from model import artefact, data, evaluation, export, predictions, survey, training
-from pipelines import json_files, preprocessed
+from pipelines import json_files, preprocessed, versions
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from transforms import digests
@@ -25,16 +23,6 @@ from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
 _TRAINING = "training"
-_LIBRARIES = (
-    "apache-beam",
-    "keras",
-    "numpy",
-    "pillow",
-    "soundfile",
-    "soxr",
-    "tensorflow",
-    "tensorflow-transform",
-)
 _log = logging.getLogger(__name__)
 
 
@@ -46,8 +34,10 @@ def run(config: TrainConfig) -> Path:
 
     Raises:
         OptionsError: Data or an output that cannot be used.
+        GateError: Data whose parts come from two preprocessings.
     """
     prepared = preprocessed.read(config.data)
+    prepared.check_files()
     what = _spec(prepared.spec, config)
     layout = data.Layout(what, prepared.classes, prepared.vocabulary_size)
     output = Path(config.output)
@@ -64,10 +54,10 @@ def run(config: TrainConfig) -> Path:
         )
     output.mkdir(parents=True, exist_ok=True)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
-    known = prepared.file_digests
+    known = {path: survey.Shard(*shard) for path, shard in prepared.shards.items()}
     survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
     result = training.train(
-        files, layout, output / _TRAINING, prepared.manifest["key"], digests=known
+        files, layout, output / _TRAINING, prepared.manifest["key"], shards=known
     )
     surveys = {split: survey.survey(files[split], layout, known) for split in _EVALUATED}
     evaluated = _evaluate(result.model, surveys, layout)
@@ -151,7 +141,8 @@ def _export(
     staging = output / f"{artefact.SAVED_MODEL}.tmp"
     for left in (saved_model, staging):
         shutil.rmtree(left, ignore_errors=True)
-    export.save(result.model, prepared.folder / preprocessed.TRANSFORM, layout, staging)
+    digest = prepared.manifest["transform_digest"]
+    export.save(result.model, prepared.folder / preprocessed.TRANSFORM, layout, staging, digest)
     staging.rename(saved_model)
     shutil.copy(prepared.folder / preprocessed.ANALYSIS, output / artefact.ANALYSIS)
     shutil.copy(prepared.folder / preprocessed.MANIFEST, output / artefact.DATA_MANIFEST)
@@ -181,11 +172,9 @@ def _about(
             "spec": what.digest(),
             "code": digests.code_digest(),
         },
+        "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
+        "versions": versions.libraries(),
         "training": {
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -22,10 +23,22 @@ def transform_digest(spec: Spec, analysis: Analysis) -> str:
     line of the feature graph, with the training data's vocabularies and moments, and with a version
     of TensorFlow that traces another graph.
     """
-    digest = hashlib.sha256()
-    for part in (spec.features_json(), analysis.to_json(), _graph_text(spec, analysis)):
-        digest.update(hashlib.sha256(part.encode()).digest())
-    return digest.hexdigest()
+    return joined(transform_parts(spec, analysis))
+
+
+def transform_parts(spec: Spec, analysis: Analysis) -> dict[str, str]:
+    """SHA-256 of each part of a transform: `features` of the spec, `analysis`, and `graph`."""
+    parts = {
+        "features": spec.features_json(),
+        "analysis": analysis.to_json(),
+        "graph": _graph_text(spec, analysis),
+    }
+    return {name: hashlib.sha256(part.encode()).hexdigest() for name, part in parts.items()}
+
+
+def joined(parts: Mapping[str, str]) -> str:
+    """The transform digest, from those of its parts in their order."""
+    return hashlib.sha256(b"".join(map(bytes.fromhex, parts.values()))).hexdigest()
 
 
 def file_digest(path: str | Path) -> str:

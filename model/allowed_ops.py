@@ -1,0 +1,78 @@
+"""The TensorFlow ops that a model may hold: arithmetic, tensors, strings, control flow, variables.
+
+Each was looked at: it computes from its inputs alone, or touches nothing but the model's own
+variables and tables. What TensorFlow calls stateless is no guide: `ReadFile`, `PyFuncStateless`,
+`ImmutableConst` (which maps a file) and `Abort` (which ends the process) are among those.
+"""
+
+ALLOWED_OPS = frozenset(
+    """
+Abs Acos Acosh Add AddN AddV2 AdjustContrast AdjustContrastv2 AdjustHue AdjustSaturation All Angle
+AnonymousHashTable Any ApproxTopK ApproximateEqual ArgMax ArgMin AsString Asin Asinh Assert
+AssignAddVariableOp AssignSubVariableOp AssignVariableOp Atan Atan2 Atanh AvgPool AvgPool3D
+BatchMatMul BatchMatMulV2 BatchMatMulV3 BatchNormWithGlobalNormalization BatchToSpace
+BatchToSpaceND BiasAdd BiasAddV1 Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor BlockLSTM
+BlockLSTMV2 BroadcastArgs BroadcastGradientArgs BroadcastTo Bucketize CTCBeamSearchDecoder
+CTCGreedyDecoder Case Cast Ceil CheckNumerics CheckNumericsV2 ClipByValue
+CombinedNonMaxSuppression Complex ComplexAbs Concat ConcatOffset ConcatV2 Conj ConjugateTranspose
+Const Conv2D Conv2DBackpropInput Conv2DBackpropInputV2 Conv3D Cos Cosh CropAndResize
+CropAndResizeGradBoxes CropAndResizeGradImage Cross CudnnRNNV3 Cumprod Cumsum CumulativeLogsumexp
+DecodeAndCropJpeg DecodeBase64 DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DecodeWav DeepCopy
+DenseBincount DepthToSpace DepthwiseConv2dNative DestroyResourceOp DeviceIndex Diag DiagPart
+Digamma DisableCopyOnRead Div DivNoNan DynamicPartition DynamicStitch Einsum Elu Empty
+EmptyTensorList EncodeBase64 EnsureShape Enter Equal Erf Erfc Erfinv EuclideanNorm Exit Exp
+ExpandDims Expm1 ExtractGlimpse ExtractGlimpseV2 ExtractImagePatches ExtractJpegShape FFT FFT2D
+FFT3D FFTND FakeParam FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars
+FakeQuantWithMinMaxVarsPerChannel Fill Fingerprint Floor FloorDiv FloorMod FusedBatchNormV3
+GRUBlockCell Gather GatherNd GatherV2 Greater GreaterEqual HSVToRGB HashTableV2 IFFT IFFT2D IFFT3D
+IFFTND IRFFT IRFFT2D IRFFT3D IRFFTND Identity IdentityN If Imag ImageProjectiveTransformV2
+ImageProjectiveTransformV3 InTopK InTopKV2 InitializeTableFromTextFileV2 InitializeTableV2 Invert
+InvertPermutation IsFinite IsInf IsNan L2Loss LSTMBlockCell LeakyRelu LeftShift Less LessEqual
+Lgamma LinSpace ListDiff Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr LookupTableExportV2
+LookupTableFindV2 LookupTableSizeV2 LoopCond LowerBound MapDefun MatMul MatrixBandPart MatrixDiag
+MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 MatrixDiagV2 MatrixDiagV3 MatrixSetDiag
+MatrixSetDiagV2 MatrixSetDiagV3 Max MaxPool MaxPool3D MaxPoolV2 MaxPoolWithArgmax Maximum Mean
+Merge Min Minimum MirrorPad Mul MulNoNan Neg NextIteration NoOp NonMaxSuppression
+NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5
+NonMaxSuppressionWithOverlaps NotEqual NthElement OneHot OnesLike Pack Pad PadV2 ParallelConcat
+ParallelDynamicStitch PartitionedCall Placeholder PlaceholderWithDefault PopulationCount Pow
+PreventGradient Prod QuantizeAndDequantize QuantizeAndDequantizeV2 QuantizeAndDequantizeV3
+QuantizeAndDequantizeV4 RFFT RFFT2D RFFT3D RFFTND RGBToHSV RaggedBincount RaggedFillEmptyRows
+RaggedGather RaggedRange RaggedTensorFromVariant RaggedTensorToSparse RaggedTensorToTensor
+RaggedTensorToVariant RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt Range Rank
+ReadVariableOp Real RealDiv Reciprocal ReduceJoin RegexFullMatch RegexReplace Relu Relu6 Reshape
+ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ResourceGather ResourceGatherNd
+Reverse ReverseSequence ReverseV2 RightShift Rint RngReadAndSkip RngSkip Roll Round Rsqrt
+ScaleAndTranslate ScatterNd SegmentMax SegmentMaxV2 SegmentMean SegmentMin SegmentMinV2
+SegmentProd SegmentProdV2 SegmentSum SegmentSumV2 Select SelectV2 Selu SerializeTensor Shape
+ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax SoftmaxCrossEntropyWithLogits Softplus Softsign
+SpaceToBatch SpaceToBatchND SpaceToDepth SparseFillEmptyRows SparseReorder SparseReshape
+SparseSegmentMean SparseSegmentMeanWithNumSegments SparseSegmentSqrtN
+SparseSegmentSqrtNWithNumSegments SparseSegmentSum SparseSegmentSumWithNumSegments
+SparseTensorDenseAdd SparseTensorDenseMatMul SparseToDense Split SplitV Sqrt Square
+SquaredDifference Squeeze StatefulPartitionedCall StatefulStandardNormalV2 StatefulTruncatedNormal
+StatefulUniform StatefulUniformFullInt StatefulUniformInt StatelessCase StatelessIf
+StatelessMultinomial StatelessParameterizedTruncatedNormal StatelessRandomBinomial
+StatelessRandomGammaV2 StatelessRandomGammaV3 StatelessRandomGetAlg StatelessRandomGetKeyCounter
+StatelessRandomGetKeyCounterAlg StatelessRandomNormal StatelessRandomNormalV2
+StatelessRandomPoisson StatelessRandomUniform StatelessRandomUniformFullInt
+StatelessRandomUniformFullIntV2 StatelessRandomUniformInt StatelessRandomUniformIntV2
+StatelessRandomUniformV2 StatelessSampleDistortedBoundingBox StatelessShuffle
+StatelessTruncatedNormal StatelessTruncatedNormalV2 StatelessWhile StaticRegexFullMatch
+StaticRegexReplace StopGradient StridedSlice StridedSliceAssign StringJoin StringLength
+StringLower StringSplit StringSplitV2 StringStrip StringToHashBucket StringToHashBucketFast
+StringToHashBucketStrong StringToNumber StringUpper Sub Substr Sum Switch Tan Tanh
+TensorArrayConcatV3 TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3
+TensorArrayV3 TensorArrayWriteV3 TensorListConcat TensorListConcatLists TensorListConcatV2
+TensorListElementShape TensorListFromTensor TensorListGather TensorListGetItem TensorListLength
+TensorListPopBack TensorListPushBack TensorListPushBackBatch TensorListReserve TensorListResize
+TensorListScatter TensorListScatterIntoExistingList TensorListScatterV2 TensorListSetItem
+TensorListSplit TensorListStack TensorScatterAdd TensorScatterMax TensorScatterMin
+TensorScatterSub TensorScatterUpdate TensorStridedSliceUpdate Tile ToBool TopK TopKV2 Transpose
+TruncateDiv TruncateMod TruncatedNormal UnicodeDecode UnicodeDecodeWithOffsets UnicodeEncode
+UnicodeScript UnicodeTranscode Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 Unpack
+UnravelIndex UnsortedSegmentJoin UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd
+UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp VariableShape Where While WindowOp
+Xdivy Xlog1py Xlogy ZerosLike
+""".split()
+)

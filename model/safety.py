@@ -1,0 +1,180 @@
+"""What a SavedModel may do, checked in its file before TensorFlow loads or runs any of it.
+
+A SavedModel is a program. Ours compute scores from bytes and read the vocabularies among their own
+assets, nothing else; so each op must be on a list (`ALLOWED_OPS`), which also refuses whatever a
+later TensorFlow or a library adds. A list of forbidden ops would have to be complete.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from model.allowed_ops import ALLOWED_OPS
+from transforms.errors import GateError
+
+_SAVED_MODEL = "saved_model.pb"
+_FOLDERS = ("assets", "assets.extra", "variables")
+_FILES = (_SAVED_MODEL, "fingerprint.pb")
+
+_SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+"""In the functions with which a SavedModel writes and reads its variables; loading calls none."""
+_FILE_TABLE = "InitializeTableFromTextFileV2"
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_GRAPH = "the graph"
+_REMEDY = "take the model from its source again, or train it anew"
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a SavedModel that could do more than compute.
+
+    Args:
+        folder: Of the SavedModel.
+
+    Raises:
+        GateError: Naming the file, or the op and the function that holds it.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
+
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise GateError(f"{path}: is a link; {_REMEDY}")
+        top, *below = path.relative_to(folder).parts
+        if not (top in _FILES and not below) and top not in _FOLDERS:
+            raise GateError(f"{path}: belongs to no SavedModel; {_REMEDY}")
+    path = folder / _SAVED_MODEL
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise GateError(f"{path}: is no SavedModel; {_REMEDY}") from error
+    problem = next(problems(saved_model), None)
+    if problem is not None:
+        raise GateError(f"{path}: {problem}; it is not loaded: {_REMEDY}")
+
+
+def problems(saved_model: Any) -> Iterator[str]:
+    """What a SavedModel must not hold, each with its place.
+
+    Args:
+        saved_model: The parsed `saved_model.pb`.
+    """
+    if len(saved_model.meta_graphs) != 1:
+        yield f"holds {len(saved_model.meta_graphs)} graphs, not one"
+        return
+    graph = saved_model.meta_graphs[0]
+    if not graph.HasField("object_graph_def"):
+        yield "holds no objects, as those of TensorFlow 1"
+        return
+    for asset in graph.asset_file_def:
+        if asset.filename in ("", ".", "..") or set(asset.filename) & set("/\\\0"):
+            yield f"asset {asset.filename!r} leads out of the folder of assets"
+    yield from _Program(graph).problems()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A value: output of a node, or argument, of a function (or of the graph)."""
+
+    function: str
+    value: str
+
+
+class _Program:
+    """One graph with its functions, and who calls whom."""
+
+    def __init__(self, graph: Any) -> None:
+        library = graph.graph_def.library.function
+        self._functions = {function.signature.name: function for function in library}
+        self._nodes: Mapping[str, Mapping[str, Any]] = {
+            _GRAPH: {node.name: node for node in graph.graph_def.node},
+            **{
+                name: {node.name: node for node in f.node_def}
+                for name, f in self._functions.items()
+            },
+        }
+        self._calls = {name: list(self._calling(nodes)) for name, nodes in self._nodes.items()}
+        self._saved = graph.object_graph_def
+        saver = graph.saver_def
+        self._savers = {
+            name.partition(":")[0] for name in (saver.save_tensor_name, saver.restore_op_name)
+        }
+
+    def problems(self) -> Iterator[str]:
+        saving = self._saver_functions()
+        for name, nodes in self._nodes.items():
+            where = name if name == _GRAPH else f"function {name}"
+            allowed = ALLOWED_OPS | _SAVER_OPS if name in saving else ALLOWED_OPS
+            for node in nodes.values():
+                if node.op not in allowed and node.op not in self._functions:
+                    yield f"op {node.op} in {where} is none that a model may hold"
+                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1]), ()):
+                    yield f"op {node.op} in {where} reads a file that is none of its assets"
+
+    def _calling(self, nodes: Mapping[str, Any]) -> Iterator[tuple[Any, frozenset[str]]]:
+        """The nodes that call functions, each with these."""
+        for node in nodes.values():
+            names = {node.op}
+            for value in node.attr.values():
+                kind = value.WhichOneof("value")
+                if kind == "func":
+                    names.add(value.func.name)
+                elif kind == "list":
+                    names.update(function.name for function in value.list.func)
+            called = names & self._functions.keys()
+            if called:
+                yield node, frozenset(called)
+
+    def _saver_functions(self) -> set[str]:
+        """The functions that nothing calls but the saver's two nodes."""
+        saving, served = set[str](), set[str](self._saved.concrete_functions)
+        for node, called in self._calls[_GRAPH]:
+            (saving if node.name in self._savers else served).update(called)
+        return self._reached(saving) - self._reached(served)
+
+    def _reached(self, names: Iterable[str]) -> set[str]:
+        reached: set[str] = set()
+        left = [name for name in names if name in self._functions]
+        while left:
+            name = left.pop()
+            if name not in reached:
+                reached.add(name)
+                left.extend(one for _, called in self._calls[name] for one in called)
+        return reached
+
+    def _is_asset(self, place: _Place, seen: tuple[_Place, ...]) -> bool:
+        """Whether a value can be nothing but the path of an asset, by whatever way it comes.
+
+        Loading runs functions only: what the graph itself calls does not count.
+        """
+        name = place.value.partition(":")[0]
+        if place in seen:
+            return False
+        node = self._nodes[place.function].get(name)
+        if node is not None:
+            passes = node.op == "Identity"
+            return passes and self._is_asset(_Place(place.function, node.input[0]), (*seen, place))
+        return self._is_asset_argument(place.function, name, (*seen, place))
+
+    def _is_asset_argument(self, function: str, name: str, seen: tuple[_Place, ...]) -> bool:
+        arguments = [one.name for one in self._functions[function].signature.input_arg]
+        index = arguments.index(name)
+        found = False
+        for caller in self._functions:
+            for node, called in self._calls[caller]:
+                if function not in called:
+                    continue
+                # Only a plain call gives its inputs to the arguments as they stand.
+                if node.op not in _CALLS or not self._is_asset(
+                    _Place(caller, node.input[index]), seen
+                ):
+                    return False
+                found = True
+        if function in self._saved.concrete_functions:
+            bound = self._saved.concrete_functions[function].bound_inputs
+            place = index - (len(arguments) - len(bound))
+            if place < 0 or self._saved.nodes[bound[place]].WhichOneof("kind") != "asset":
+                return False
+            found = True
+        return found
