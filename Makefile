@@ -66,5 +66,5 @@ $(INSTALLED): constraints.txt pyproject.toml setup.py
 	fi
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation \
-	  -e '.[dev,streams,search]'
+	  -e '.[dev,streams,search,sign]'
 	touch $@

@@ -172,6 +172,7 @@ def score(
     runner: options.Runner = "local",
     media_roots: options.MediaRoots = None,
     unit_records: options.UnitRecords = 4096,
+    verify_key: options.VerifyKey = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -187,6 +188,7 @@ def score(
         media_roots=tuple(media_roots or ()),
         unit_records=unit_records,
         beam_args=call.beam_args,
+        verify_key=verify_key,
     )
     print(call.run(settings, verbose).manifest_uri)
 
@@ -238,6 +240,53 @@ def report(
         media_roots=tuple(media_roots or ()),
     )
     print(call.run(settings, verbose))
+
+
+@app.command(epilog="triad sign model --key key.pem\n\nPrints the signature's path.")
+def sign(
+    context: typer.Context,
+    model: options.Model,
+    key: options.PrivateKey,
+    verbose: options.Verbose = False,
+) -> None:
+    """Sign a model folder with a private key of your own."""
+    call: _Call = context.obj
+    call.refuse_beam_args("sign")
+    print(call.run(config.SignConfig(model, key), verbose))
+
+
+@app.command(
+    epilog="triad verify model --key public.pem"
+    "\n\nExits with 10 where the model is not signed, or not as it was when it was signed."
+)
+def verify(
+    context: typer.Context,
+    model: options.Model,
+    key: options.PublicKey,
+    verbose: options.Verbose = False,
+) -> None:
+    """Check that a model folder is, byte for byte, what somebody signed."""
+    call: _Call = context.obj
+    call.refuse_beam_args("verify")
+    call.run(config.VerifyConfig(model, key), verbose)
+    print(f"{model}: is as it was signed")
+
+
+@app.command(
+    name="explain-digest",
+    epilog="triad explain-digest model-of-may model-of-june\n\nExits with 10 where a part differs.",
+)
+def explain_digest(
+    context: typer.Context,
+    left: options.Left,
+    right: options.Right,
+    verbose: options.Verbose = False,
+) -> int:
+    """Say which parts of two models, preprocessings or runs are equal, and which differ."""
+    call: _Call = context.obj
+    call.refuse_beam_args("explain-digest")
+    equal = call.run(config.ExplainDigestConfig(left, right), verbose)
+    return 0 if equal else GateError.exit_code
 
 
 @spec_app.command(epilog="triad spec check spec.yaml")

@@ -91,6 +91,8 @@ class ScoreConfig:
         media_roots: Folders beside that of the records file in which media may lie.
         unit_records: Records in a unit of work.
         beam_args: What goes to Beam as it is.
+        verify_key: PEM file of the public key that the model must be signed with; None asks for no
+            signature.
     """
 
     model: str
@@ -103,6 +105,7 @@ class ScoreConfig:
     media_roots: tuple[str, ...] = ()
     unit_records: int = 4096
     beam_args: tuple[str, ...] = ()
+    verify_key: str | None = None
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
@@ -116,6 +119,8 @@ class ScoreConfig:
         options.check_runner(self.runner)
         _each("--media-root", self.media_roots)
         _at_least("--unit-records", self.unit_records, 1)
+        if self.verify_key is not None:
+            _need("--verify-key", self.verify_key)
         options.check_beam_args(self.beam_args)
 
 
@@ -177,6 +182,42 @@ class ReportConfig:
                 raise OptionsError("--date: is a date of scores; give --scores too")
         _each("--input", self.inputs)
         _each("--media-root", self.media_roots)
+
+
+@dataclasses.dataclass(frozen=True)
+class SignConfig:
+    """Which model is signed with which private key (PEM file)."""
+
+    model: str
+    key: str
+
+    def __post_init__(self) -> None:
+        _need("MODEL", self.model)
+        _need("--key", self.key)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyConfig:
+    """Which model must be signed by the holder of which public key (PEM file)."""
+
+    model: str
+    key: str
+
+    def __post_init__(self) -> None:
+        _need("MODEL", self.model)
+        _need("--key", self.key)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainDigestConfig:
+    """Two folders, or their manifests, that are compared part by part."""
+
+    left: str
+    right: str
+
+    def __post_init__(self) -> None:
+        _need("A", self.left)
+        _need("B", self.right)
 
 
 def _need(flag: str, value: str) -> None:

@@ -32,6 +32,10 @@ def _train(settings: config.TrainConfig) -> object:
 def _score(settings: config.ScoreConfig) -> object:
     from pipelines import score_plan
 
+    if settings.verify_key is not None:
+        from model import signing
+
+        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
     plan = score_plan.plan(settings)
     if plan.published:  # told at once: a night's second start costs no import of TensorFlow
         _log.info("%s: already published, nothing to do", plan.run.folder)
@@ -65,10 +69,31 @@ def _report(settings: config.ReportConfig) -> object:
     )
 
 
+def _sign(settings: config.SignConfig) -> object:
+    from model import signing
+
+    return signing.sign(settings.model, settings.key)
+
+
+def _verify(settings: config.VerifyConfig) -> None:
+    from model import signing
+
+    signing.verify(settings.model, settings.key)
+
+
+def _explain_digest(settings: config.ExplainDigestConfig) -> object:
+    from pipelines import provenance
+
+    return provenance.explain(settings.left, settings.right)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.SignConfig: _sign,
+    config.VerifyConfig: _verify,
+    config.ExplainDigestConfig: _explain_digest,
 }

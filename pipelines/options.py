@@ -51,6 +51,25 @@ PreparedFolder = Annotated[
 ModelFolder = Annotated[
     str, typer.Option("--model", metavar="DIR", help="What `triad train` wrote.")
 ]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="What `triad train` wrote.")]
+PrivateKey = Annotated[
+    str, typer.Option("--key", metavar="KEY.pem", help="Private key to sign with (PEM, EC).")
+]
+PublicKey = Annotated[
+    str, typer.Option("--key", metavar="PUB.pem", help="Public key of who signed (PEM, EC).")
+]
+VerifyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-key",
+        metavar="PUB.pem",
+        help="Refuse a model that the holder of this key did not sign.",
+    ),
+]
+Left = Annotated[
+    str, typer.Argument(metavar="A", help="A model, a preprocessing, a run, or its manifest.")
+]
+Right = Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")]
 MaybeScoresFolder = Annotated[
     str | None,
     typer.Option("--scores", metavar="DIR", help="What `triad score` wrote (its --output)."),
