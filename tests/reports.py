@@ -82,6 +82,9 @@ def model_folder(
     """A folder as `triad train` leaves it, but for the SavedModel itself."""
     folder.mkdir(parents=True)
     (folder / artefact.ANALYSIS).write_text("{}")
+    (folder / artefact.PARTS).parent.mkdir(parents=True)
+    parts = artefact.parts(spec, classes, "f" * 64)
+    (folder / artefact.PARTS).write_text(json.dumps(parts))
     files = artefact.file_digests(folder)
     whole = {
         "spec": json.loads(spec.to_json()),

@@ -13,7 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("transforms", "model", "pipelines")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", "joblib")
+LOADERS = {
+    "load_model": "Keras archives can hold programs; models are SavedModels",
+    "hub": "models come from folders that are checked",
+    "unsafe_load": "YAML that makes objects",
+    "full_load": "YAML that makes objects",
+}
+SAFE_YAML = ("_Loader", "yaml.SafeLoader")  # the former is a SafeLoader of spec_files
+PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", "joblib", "torch")
 NAMES = {"WriteToFiles": "it reports success with files missing; write shards of our own"}
 
 
@@ -55,6 +62,13 @@ def test_every_package_is_looked_at():
         ("x = eval('1')", "call of eval"),
         ("exec('x = 1')", "call of exec"),
         ("np.load(path, allow_pickle=True)", "allow_pickle"),
+        ("import torch", "import of torch"),
+        ("keras.models.load_model(path)", "load_model"),
+        ("keras.saving.load_model(path)", "load_model"),
+        ("tf.hub.resolve(path)", "hub"),
+        ("yaml.load(text)", "yaml.load"),
+        ("yaml.load(text, Loader=yaml.Loader)", "yaml.load"),
+        ("yaml.unsafe_load(text)", "unsafe_load"),
         ("fileio.WriteToFiles(path)", "WriteToFiles"),
         ("from apache_beam.io.fileio import WriteToFiles", "WriteToFiles"),
         ("options = ['--runner=DirectRunner']", "DirectRunner"),
@@ -72,6 +86,9 @@ def test_what_is_forbidden_is_found(source, found):
         '"""Never DirectRunner, eval or pickle."""',
         "model.eval()",
         "np.load(path, allow_pickle=False)",
+        "def load_model(self): ...",
+        "yaml.load(text, Loader=yaml.SafeLoader)",
+        "yaml.safe_load(text)",
         "runner = 'FnApiRunner'",
     ],
 )
@@ -101,6 +118,12 @@ def _problems(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id in ("eval", "exec"):
             yield f"call of {node.func.id}"
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "yaml.load":
+        loaders = [word.value for word in node.keywords if word.arg == "Loader"]
+        if not any(ast.unparse(loader) in SAFE_YAML for loader in loaders):
+            yield "yaml.load without a loader that is known to be safe"
+    if isinstance(node, ast.Attribute) and node.attr in LOADERS:
+        yield f"{node.attr}: {LOADERS[node.attr]}"
     if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
         if not (isinstance(node.value, ast.Constant) and node.value.value is False):
             yield "allow_pickle: arrays with objects are programs"

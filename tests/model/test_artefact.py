@@ -41,6 +41,9 @@ def folder(tmp_path: Path) -> Path:
     for path in (artefact.ANALYSIS, *(f"{artefact.SAVED_MODEL}/{name}" for name in SAVED)):
         (model / path).parent.mkdir(parents=True, exist_ok=True)
         (model / path).write_bytes(f"what stands in {path}".encode())
+    parts = artefact.parts(canonical.SPEC, CLASSES, "f" * 64)
+    (model / artefact.PARTS).parent.mkdir()
+    (model / artefact.PARTS).write_text(json.dumps(parts))
     write_about(model)
     return model
 
@@ -169,3 +172,51 @@ def test_a_description_that_contradicts_the_digest_is_refused(
         f"{folder}/triad.json: was changed after the export; "
         "take the whole folder from its source again"
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("spec", lambda about: about["spec"]["training"].update(seed=7)),
+        ("classes", lambda about: about["classes"].update(kind=["pump", "fan"])),
+        ("transform", lambda about: about["digests"].update(transform="e" * 64)),
+    ],
+)
+def test_a_description_of_another_training_is_refused(
+    folder: Path, part: str, change: Change
+) -> None:
+    about = json.loads((folder / artefact.ABOUT).read_text())
+    change(about)
+    (folder / artefact.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}/triad.json: its {part} is not that of the SavedModel beside it: they come from "
+        "two trainings; take the whole folder from its source again"
+    )
+
+
+def test_a_saved_model_that_does_not_say_what_it_was_made_from_is_refused(folder: Path) -> None:
+    (folder / artefact.PARTS).unlink()
+    write_about(folder)
+    with pytest.raises(GateError, match=f"^{folder}/{artefact.PARTS}: is missing or broken"):
+        artefact.load(folder)
+
+
+@pytest.mark.parametrize("path", ["triad.json", "analysis.json", "saved_model/saved_model.pb"])
+def test_a_link_is_refused_even_to_the_same_bytes(folder: Path, tmp_path: Path, path: str) -> None:
+    (folder / path).rename(tmp_path / "elsewhere")
+    (folder / path).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert str(refused.value) == (
+        f"{folder}/{path}: is a link, and a model is in one folder; "
+        "take the whole folder from its source again"
+    )
+
+
+def test_a_linked_folder_in_the_saved_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "saved_model/variables").rename(tmp_path / "elsewhere")
+    (folder / "saved_model/variables").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(GateError, match="saved_model/variables: is a link"):
+        artefact.load(folder)

@@ -155,6 +155,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
         prepared.folder / preprocessed.TRANSFORM,
         layout,
         folder / "saved_model",
+        prepared.manifest["transform_digest"],
     )
     about = {
         "spec": json.loads(prepared.spec.to_json()),

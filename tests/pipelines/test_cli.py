@@ -125,6 +125,33 @@ def test_report_prints_where_the_page_is(capsys):
     assert capsys.readouterr().out == "/o/r.html\n"
 
 
+def test_score_hands_the_key_over(capsys):
+    runs = Runs(Published("manifest.json"))
+    assert cli.main([*SCORE, "--verify-key", "public.pem"], runs) == 0
+    assert runs.seen[0].verify_key == "public.pem"
+
+
+def test_sign_prints_where_the_signature_is(capsys):
+    runs = Runs("m/model.sig")
+    assert cli.main(["sign", "m", "--key", "key.pem"], runs) == 0
+    assert capsys.readouterr().out == "m/model.sig\n"
+    assert runs.seen == [config.SignConfig("m", "key.pem")]
+
+
+def test_verify_says_that_the_model_is_as_it_was_signed(capsys):
+    runs = Runs(None)
+    assert cli.main(["verify", "m", "--key", "public.pem"], runs) == 0
+    assert capsys.readouterr().out == "m: is as it was signed\n"
+    assert runs.seen == [config.VerifyConfig("m", "public.pem")]
+
+
+@pytest.mark.parametrize(("equal", "code"), [(True, 0), (False, 10)])
+def test_explain_digest_exits_by_its_verdict(equal, code):
+    runs = Runs(equal)
+    assert cli.main(["explain-digest", "a", "b"], runs) == code
+    assert runs.seen == [config.ExplainDigestConfig("a", "b")]
+
+
 def test_every_config_has_a_run():
     kinds = {one for one in vars(config).values() if dataclasses.is_dataclass(one)}
     assert set(dispatch.RUNS) == kinds
