@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from transforms import spec_files
 from transforms.errors import GateError, OptionsError
+from transforms.files import file_digest
 from transforms.spec import Spec
 
 ABOUT = "triad.json"
@@ -146,15 +147,10 @@ def _no_model(folder: Path) -> OptionsError:
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of each file that decides a score."""
     files = [folder / ANALYSIS, *sorted((folder / SAVED_MODEL).rglob("*"))]
-    return {str(f.relative_to(folder)): _digest(f) for f in files if f.is_file()}
+    return {str(f.relative_to(folder)): file_digest(f) for f in files if f.is_file()}
 
 
 def model_digest(files: Mapping[str, str], batch_size: int) -> str:
     """One digest of `file_digests` and the batch size."""
     parts = json.dumps([sorted(files.items()), batch_size])
     return hashlib.sha256(parts.encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Checkpoints of a training: one folder an epoch, there as a whole or not at all."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.errors import OptionsError, StorageError
+from transforms.files import file_digest
 
 Arrays = tuple[npt.NDArray[Any], ...]
 
@@ -20,6 +22,7 @@ KEPT = 2
 """How many checkpoints stay; the older one serves where the disk damaged the newer one."""
 
 _ARRAYS, _STATE = "arrays.npz", "state.json"
+"""The latter begins with its own SHA-256 and holds that of the former: no flipped bit is read."""
 _GROUPS = ("weights", "optimizer", "best")
 
 
@@ -128,15 +131,22 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     with open(folder / _ARRAYS, "wb") as file:
         np.savez(file, **arrays)
         _flush(file)
+    state[_ARRAYS] = file_digest(folder / _ARRAYS)
+    content = json.dumps(state, separators=(",", ":")).encode()
     with open(folder / _STATE, "wb") as file:
-        file.write(json.dumps(state, separators=(",", ":")).encode())
+        file.write(f"{hashlib.sha256(content).hexdigest()}\n".encode() + content)
         _flush(file)
 
 
 def _read(folder: Path) -> Checkpoint | None:
     """Reads one checkpoint, or gives None where it is damaged."""
     try:
-        state = json.loads((folder / _STATE).read_bytes())
+        said, _, content = (folder / _STATE).read_bytes().partition(b"\n")
+        if said.decode() != hashlib.sha256(content).hexdigest():
+            return None
+        state = json.loads(content)
+        if state.pop(_ARRAYS) != file_digest(folder / _ARRAYS):
+            return None
         with np.load(folder / _ARRAYS, allow_pickle=False) as stored:
             state |= {group: tuple(_arrays(stored, group)) for group in _GROUPS}
         return Checkpoint(**{**state, "history": tuple(state["history"])})

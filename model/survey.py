@@ -188,6 +188,7 @@ def _parsed(
 ) -> Mapping[str, tf.Tensor]:
     try:
         parsed: Mapping[str, tf.Tensor] = tf.io.parse_example(serialized, description)
-    except tf.errors.InvalidArgumentError as error:
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+        # The latter where TensorFlow's message quotes bytes of the record.
         raise OptionsError(f"{file}: a record has not the labels of the spec; {_REMEDY}") from error
     return parsed

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms import digests, spec_files
+from transforms import spec_files
 from transforms.errors import GateError, OptionsError
+from transforms.files import file_digest
 from transforms.spec import Spec
 
 MANIFEST = "manifest.json"
@@ -105,7 +106,7 @@ class Preprocessed:
 def pinned_files(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of the analysis and of the transform graph's files."""
     files = [folder / ANALYSIS, *sorted((folder / TRANSFORM).rglob("*"))]
-    return {str(f.relative_to(folder)): digests.file_digest(f) for f in files if f.is_file()}
+    return {str(f.relative_to(folder)): file_digest(f) for f in files if f.is_file()}
 
 
 def read(folder: str | Path) -> Preprocessed:

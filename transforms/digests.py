@@ -9,6 +9,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from transforms.analyzers import Analysis, KnownAnalyzers
+from transforms.files import file_digest as file_digest
 from transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from transforms.spec import Spec
 
@@ -39,12 +40,6 @@ def transform_parts(spec: Spec, analysis: Analysis) -> dict[str, str]:
 def joined(parts: Mapping[str, str]) -> str:
     """The transform digest, from those of its parts in their order."""
     return hashlib.sha256(b"".join(map(bytes.fromhex, parts.values()))).hexdigest()
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a local file, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _graph_text(spec: Spec, analysis: Analysis) -> str:

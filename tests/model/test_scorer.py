@@ -422,6 +422,11 @@ class TestScorerHandler:
 def exchange(folder: Path) -> None:
     """Makes another whole model of a folder."""
     (folder / artefact.ANALYSIS).write_text("{}")
+    rewrite_about(folder)
+
+
+def rewrite_about(folder: Path) -> None:
+    """Makes `triad.json` name the files as they are."""
     files = artefact.file_digests(folder)
     about = json.loads((folder / artefact.ABOUT).read_text())
     about["files"] = files

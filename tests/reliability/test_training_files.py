@@ -17,8 +17,8 @@ import tensorflow as tf
 from model import survey
 from pipelines import json_files, preprocessed
 from tests import features
-from transforms import digests
 from transforms.errors import OptionsError, StorageError
+from transforms.files import file_digest
 
 LAYOUT = features.layout(["text"])
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_each_flipped_byte_is_found_with_its_frame(shard: Path, damaged: Path) -
 def test_each_cut_of_the_records_is_found(shard: Path, damaged: Path) -> None:
     content = gzip.decompress(shard.read_bytes())
     places = begins(content)
-    written = {str(damaged): survey.Shard(3, digests.file_digest(shard))}
+    written = {str(damaged): survey.Shard(3, file_digest(shard))}
     for size in range(len(content)):
         damaged.write_bytes(gzip.compress(content[:size], 1))
         if size in places:  # whole records: only the digest knows that there were more
@@ -101,7 +101,7 @@ def test_each_cut_of_the_records_is_found(shard: Path, damaged: Path) -> None:
 
 def test_each_flipped_byte_of_the_compressed_file_is_found(shard: Path, damaged: Path) -> None:
     stored = shard.read_bytes()
-    written = {str(damaged): survey.Shard(3, digests.file_digest(shard))}
+    written = {str(damaged): survey.Shard(3, file_digest(shard))}
     whole = read(shard).records.numpy().tolist()
     harmless = 0
     for place in range(len(stored)):
@@ -129,7 +129,7 @@ def test_each_cut_of_the_compressed_file_is_found(shard: Path, damaged: Path) ->
             read(damaged)
     damaged.write_bytes(b"")
     with pytest.raises(OptionsError, match="is not the file that preprocessing wrote"):
-        read(damaged, shards={str(damaged): survey.Shard(3, digests.file_digest(shard))})
+        read(damaged, shards={str(damaged): survey.Shard(3, file_digest(shard))})
 
 
 @pytest.mark.parametrize("length", [2**64 - 8, 2**63, 2**40, 2**30, 2**21])
