@@ -46,14 +46,9 @@ def explain(left: str | Path, right: str | Path) -> bool:
     """Compares two folders, prints a table, and says whether every part is equal.
 
     Raises:
-        OptionsError: Where one is no model, preprocessing or run, or they have no part in common.
+        OptionsError: Where one is no model, preprocessing or run.
     """
     compared = compare(read(left), read(right))
-    if not compared:
-        raise OptionsError(
-            f"{left} and {right}: have no part in common; compare two of one kind, or a run with "
-            "the model that scored it"
-        )
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
     console.print(table(compared))
     return not any(compared.values())

@@ -1,4 +1,4 @@
-"""SavedModels that do more than compute are refused before they are loaded, and nothing unpickles."""
+"""SavedModels that do more than compute are refused before loading; nothing unpickles."""
 
 import shutil
 from collections.abc import Callable
