@@ -78,7 +78,11 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     stored = tf.train.load_checkpoint(str(folder / "saved_model" / "variables" / "variables"))
-    names = [name for name in stored.get_variable_to_shape_map() if not name.startswith("_")]
+    names = [
+        name
+        for name in stored.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+    ]
     return {name: stored.get_tensor(name) for name in names}
 
 
