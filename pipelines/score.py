@@ -10,10 +10,10 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from model.scorer import Outcome, ScorerHandler
-from pipelines import options, publish, score_plan, sources, units
+from pipelines import options, publish, score_plan, sources, storage, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
-from pipelines.score_plan import Published
+from pipelines.score_plan import Published, ScorePlan
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
 
@@ -149,6 +149,12 @@ def run(config: ScoreConfig) -> Published:
     if plan.published:
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return Published(plan.run.manifest)
+    with storage.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
+        _score_and_publish(config, plan)
+    return Published(plan.run.manifest)
+
+
+def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
@@ -165,7 +171,6 @@ def run(config: ScoreConfig) -> Published:
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)
     _log.info("%s: published %s", plan.run.folder, sealed.counts)
-    return Published(plan.run.manifest)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:
