@@ -165,12 +165,20 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     for unit in missing:
         with beam.Pipeline(options=beam_options) as root:
             define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
+    _refuse_changed_inputs(plan)
     pinned = plan.model.about
     about = {"model": dict(pinned["digests"]), "versions": dict(pinned["versions"])}
     gates = publish.Gates(config.rejected_limit)
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)
     _log.info("%s: published %s", plan.run.folder, sealed.counts)
+
+
+def _refuse_changed_inputs(plan: ScorePlan) -> None:
+    """Throws the units away where an input is another by now: who knows which of both they hold."""
+    for uri in units.changed(plan.inputs):
+        storage.delete_tree(plan.run.units)
+        raise sources.changed.changed(uri)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:

@@ -1,18 +1,15 @@
 """Publishing to gs:// while requests are refused, reset, cut short, or not answered."""
 
 import contextlib
-import dataclasses
-import json
 import threading
-from pathlib import Path
 
 import pytest
 
-from pipelines import publish, score, storage
+from pipelines import publish, storage
 from tests import scores
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import KINDS, FlakyStorage
-from tests.reliability.nights import DATE, Night, seen, write_corpus
+from tests.reliability.nights import DATE, seen
 from tests.scores import SETTINGS, Work
 from transforms.errors import LostRaceError, OptionsError, StorageError
 
@@ -255,55 +252,6 @@ def test_an_outage_at_any_request_leaves_a_whole_run_and_the_next_attempt_does_t
     for unit in complete:
         name = run.unit_manifest(unit).removeprefix(f"{flaky.uri}/")
         assert after[name] == before[name]
-
-
-# --- the whole command
-
-
-@pytest.fixture
-def cloud_night(trained: Path, flaky: FlakyStorage, tmp_path: Path) -> Night:
-    """A night whose records, media and scores are all objects; the model is local."""
-    records = write_corpus(tmp_path / "records")
-    for path in sorted(records.parent.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(records.parent)
-            storage.put(f"{flaky.uri}/in/{name}", path.read_bytes())
-    return Night(str(trained), f"{flaky.uri}/in/*.jsonl", f"{flaky.uri}/scores")
-
-
-def rows(output: str) -> dict[str, bytes]:
-    """The published scores by name: unlike rejected records they do not say where they lay."""
-    return {name: content for name, content in seen(output)[1].items() if name.startswith("scores")}
-
-
-def test_records_and_media_in_a_bucket_give_the_scores_of_local_ones(cloud_night, tmp_path):
-    score.run(cloud_night.config)
-    local_night = dataclasses.replace(
-        cloud_night, inputs=str(tmp_path / "records" / "*.jsonl"), output=str(tmp_path / "out")
-    )
-    score.run(local_night.config)
-    assert rows(cloud_night.output) == rows(local_night.output)
-    assert json.loads(seen(cloud_night.output)[1]["manifest.json"])["counts"] == {
-        "read": 24,
-        "scored": 21,
-        "rejected": 3,
-    }
-
-
-def test_a_run_that_meets_faults_publishes_the_bytes_of_one_that_does_not(cloud_night, flaky):
-    score.run(cloud_night.config)
-    whole = seen(cloud_night.output)
-    storage.delete_tree(cloud_night.output)
-    # Beam's reader waits a minute for a silent storage, and no setting changes that.
-    kinds = [kind for kind in KINDS if kind != "stalled"]
-    met = len(flaky.met)
-    with flaky.faults(flaky_storage.seeded(3, 0.1, kinds)):
-        score.run(cloud_night.config)
-    assert len(flaky.met) - met > 20
-    assert seen(cloud_night.output) == whole
-    before = flaky.generations()
-    score.run(cloud_night.config)
-    assert flaky.generations() == before
 
 
 def test_the_date_of_a_night_that_nothing_was_published_for_is_empty(flaky):
