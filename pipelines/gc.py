@@ -135,8 +135,7 @@ class _Collector:
             return
         changed = max(flipped, *(file.changed for file in files))
         if self._config.keep_days and changed > self._oldest_kept:
-            days = self._config.keep_days
-            self.removed.kept[one.folder] = f"it or CURRENT changed in the last {days} days"
+            self.removed.kept[one.folder] = "it or CURRENT changed in the days to keep"
             return
         with storage.unused(one.folder, self._config.dry_run) as free:
             if not free:

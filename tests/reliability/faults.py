@@ -32,17 +32,20 @@ def notes() -> list[Any]:
 
 def count_calls(folder: str) -> None:
     """Tells how many calls there were below a folder."""
-    _notes.append(_at_call(folder, lambda call: None))
+    _notes.append(_at_call(f"{folder}/", lambda call: None))
 
 
 def kill_at(folder: str, call: int) -> None:
     """Kills the process, with all its threads, before the call of that number, from 1."""
-    _at_call(folder, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == call else None)
+    _at_call(
+        f"{folder}/", lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == call else None
+    )
 
 
-def pause_at(folder: str, call: int) -> None:
-    """Stops the process before the call of that number, until it is told to go on."""
-    _at_call(folder, lambda now: os.kill(os.getpid(), signal.SIGSTOP) if now == call else None)
+def pause_at(path: str) -> None:
+    """Stops the process before its first call for a path that begins so, until it may go on."""
+    me = os.getpid()
+    _at_call(path, lambda now: os.kill(me, signal.SIGSTOP) if now == 1 else None)
 
 
 def limit_file_size(size: int) -> None:
@@ -65,9 +68,8 @@ def make_read_only(folder: str) -> None:
             raise OSError(code, os.strerror(code), folder)
 
 
-def _at_call(folder: str, act: Callable[[int], None]) -> Callable[[], int]:
-    """Acts at each call below a folder; returns what counts them."""
-    prefix = folder.rstrip("/") + "/"
+def _at_call(prefix: str, act: Callable[[int], None]) -> Callable[[], int]:
+    """Acts at each call for a path that begins so; returns what counts them."""
     calls = 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

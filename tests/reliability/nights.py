@@ -69,6 +69,13 @@ class Night:
         flags = [part for option in options.items() for part in option]
         return ["score", *flags, *(("--", *self.beam_args) if self.beam_args else ())]
 
+    @property
+    def run(self) -> publish.RunFolder:
+        """Where it is published."""
+        from pipelines import score_plan  # imports Beam, which most tests here do without
+
+        return score_plan.plan(self.config).run
+
     def with_units_of(self, records: int) -> "Night":
         return dataclasses.replace(self, unit_records=records)
 

@@ -93,7 +93,7 @@ def test_a_run_is_kept_for_days_after_it_or_the_pointer_changed(output):
     kept = gc.run(GcConfig(str(output), keep_days=4))
     assert (kept.runs, kept.bytes) == ([], 0)
     assert kept.kept == {
-        run.folder: "it or CURRENT changed in the last 4 days" for run in (old, unfinished)
+        run.folder: "it or CURRENT changed in the days to keep" for run in (old, unfinished)
     }
     Path(unfinished.unit_manifest(0)).touch()
     removed = gc.run(GcConfig(str(output), keep_days=2))
@@ -221,17 +221,17 @@ def test_a_run_in_progress_stays_and_is_published(
 ):
     night = Night(str(trained), str(write_corpus(tmp_path / "in")), str(tmp_path / "out"))
     night = night.with_units_of(100)
-    child = fork_server.start(night.argv, faults=[("pause_at", night.output, 40)])
+    run = night.run
+    child = fork_server.start(night.argv, faults=[("pause_at", run.unit_rejected(0))])
     child.stopped()
-    (run,) = Path(night.output, f"dt={DATE}").glob("run=*")
     before = tree(night.output)
     removed = gc.run(GcConfig(night.output, keep_days=0))
-    assert (removed.runs, removed.kept) == ([], {str(run): "a process works in it"})
+    assert (removed.runs, removed.kept) == ([], {run.folder: "a process works in it"})
     assert tree(night.output) == before
     child.go_on()
     ended = child.ended()
     assert ended.exit_code == 0, ended.said
-    assert seen(night.output)[0] == run.name.removeprefix("run=")
+    assert seen(night.output)[0] == run.run_id
 
 
 def test_what_a_killed_gc_leaves_can_be_scored_again_or_removed_by_the_next(
@@ -310,7 +310,7 @@ def test_in_a_bucket_runs_go_by_their_age_alone(flaky: FlakyStorage):
     for run in (old, new):
         scores.score(run, WORKS)
     assert gc.run(GcConfig(flaky.uri)).kept == {
-        old.folder: "it or CURRENT changed in the last 1 days"
+        old.folder: "it or CURRENT changed in the days to keep"
     }
     flaky.age("", "2026-11-01T00:00:00.000000Z")
     whole = flaky.objects()

@@ -166,11 +166,7 @@ def test_bundles_that_run_three_times_publish_the_same_bytes(first, second):
 
 def test_of_two_commands_at_once_the_later_one_exits_with_11(first, second, fork_server):
     early = dataclasses.replace(second, unit_records=100)
-    counted = early.moved(shutil.copytree(second.output, second.output + "-counted"))
-    ended = fork_server.run(counted.argv, faults=[("count_calls", counted.output)])
-    assert ended.exit_code == 0, ended.said
-    (calls,) = ended.notes
-    child = fork_server.start(early.argv, faults=[("pause_at", early.output, calls // 2)])
+    child = fork_server.start(early.argv, faults=[("pause_at", early.run.unit_rejected(0))])
     child.stopped()
     other = dataclasses.replace(second, unit_records=12)
     assert fork_server.run(other.argv).exit_code == 0
@@ -343,7 +339,7 @@ def test_an_input_that_changes_while_it_is_scored_is_not_published(
     path = Path(second.inputs)
     night = dataclasses.replace(second, unit_records=4)
     stored, times = path.read_bytes(), path.stat()
-    child = fork_server.start(night.argv, faults=[("pause_at", night.output, 60)])
+    child = fork_server.start(night.argv, faults=[("pause_at", night.run.unit_rejected(1))])
     child.stopped()
     change(path)
     child.go_on()
