@@ -81,7 +81,7 @@ class ShortHandler(ScorerHandler):
 
 def test_a_handler_that_loses_a_record_publishes_nothing(first, second, monkeypatch):
     monkeypatch.setattr(score, "ScorerHandler", ShortHandler)
-    with pytest.raises(GateError, match=r"unit 0: 8 records were read, but \d scored and \d reje"):
+    with pytest.raises(GateError, match=r"^unit 0: 7 records were read, but 5 scored"):
         score.run(second.config)
     assert seen(second.output) == seen(first.output)
 
@@ -114,11 +114,11 @@ def test_a_model_that_cannot_score_publishes_nothing(
 # --- T6: another cut
 
 
-@pytest.mark.parametrize("units", [1, 2, 6])
+@pytest.mark.parametrize(("unit_records", "units"), [(100, 1), (12, 2), (4, 7)])
 def test_another_number_of_units_gives_the_same_rows_and_no_part_of_the_run_before(
-    first, second, units
+    first, second, unit_records, units
 ):
-    score.run(dataclasses.replace(second, inputs=first.inputs, unit_records=24 // units).config)
+    score.run(dataclasses.replace(second, inputs=first.inputs, unit_records=unit_records).config)
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
     assert manifest.units == len(manifest.scores) == units
@@ -209,7 +209,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free", [2, 10, 40])
+@pytest.mark.parametrize("free", [2, 8, 16])
 def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(
     first, second, fork_server, small_disk, free
 ):
@@ -222,17 +222,12 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(
         "no space left on device; free some space or choose another place, then run again"
     )
     assert seen(night.output) == seen(first.output)
-    left = Path(scores_temporary(night.output))
-    left.write_bytes(b"half")
     filler.unlink()
+    killed = Path(night.output, f"dt={DATE}", f"CURRENT.tmp-{'0' * 32}")
+    killed.write_bytes(b"half")
     assert fork_server.run(night.argv).exit_code == 0
     assert rows(night.output) == rows(first.output)
     assert temporary(night.output) == []
-
-
-def scores_temporary(output: str) -> str:
-    """Where a process that was killed on the full disk left a file."""
-    return f"{output}/dt={DATE}/CURRENT.tmp-{'0' * 32}"
 
 
 def test_a_read_only_folder_is_said_before_anything_is_scored(first, second, fork_server):
