@@ -172,6 +172,7 @@ def score(
     runner: options.Runner = "local",
     media_roots: options.MediaRoots = None,
     unit_records: options.UnitRecords = 4096,
+    carry_over: options.CarryOver = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -186,6 +187,7 @@ def score(
         runner=runner,
         media_roots=tuple(media_roots or ()),
         unit_records=unit_records,
+        carry_over=carry_over,
         beam_args=call.beam_args,
     )
     print(call.run(settings, verbose).manifest_uri)

@@ -90,6 +90,7 @@ class ScoreConfig:
         runner: A key of `options.RUNNERS`.
         media_roots: Folders beside that of the records file in which media may lie.
         unit_records: Records in a unit of work.
+        carry_over: Take scores of unchanged content from the last published run.
         beam_args: What goes to Beam as it is.
     """
 
@@ -102,6 +103,7 @@ class ScoreConfig:
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
     unit_records: int = 4096
+    carry_over: bool = False
     beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

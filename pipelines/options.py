@@ -108,6 +108,13 @@ UnitRecords = Annotated[
         "--unit-records", metavar="N", help="Records in a unit of work; a crash costs one unit."
     ),
 ]
+CarryOver = Annotated[
+    bool,
+    typer.Option(
+        "--carry-over",
+        help="Take scores of unchanged content from the last published run of the same model.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]

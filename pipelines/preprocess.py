@@ -33,7 +33,7 @@ from pipelines import (
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
-from transforms import digests, preprocessing, spec_files, splits, statistics
+from transforms import code, digests, preprocessing, spec_files, splits, statistics
 from transforms.analyzers import Analysis, Analyzers
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.errors import GateError, OptionsError
@@ -41,6 +41,7 @@ from transforms.records import (
     SPLITS,
     CanonicalRecord,
     Position,
+    Provenance,
     Reason,
 )
 from transforms.spec import Spec, Split
@@ -233,7 +234,8 @@ def _preprocess(
     json_files.write(staging / preprocessed.STATISTICS, json_files.read(work / "statistics.json"))
     rejected_path = staging / preprocessed.REJECTED
     rejected_path.parent.mkdir()
-    sinks.write(sinks.rejected_table(rejected, VERSION), str(rejected_path), "parquet")
+    provenance = Provenance("", "", what.digest(), code.code_digest(), VERSION)
+    sinks.write(sinks.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

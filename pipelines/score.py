@@ -10,7 +10,17 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from model.scorer import Outcome, ScorerHandler
-from pipelines import options, publish, score_plan, sources, storage, units
+from pipelines import (
+    beam_metrics,
+    carry_over,
+    environment,
+    options,
+    publish,
+    score_plan,
+    sources,
+    storage,
+    units,
+)
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from pipelines.score_plan import Published, ScorePlan
@@ -34,24 +44,33 @@ class Score(beam.PTransform):
     Args:
         canonicalizer: Makes records canonical. It need not check media: the model's batches do.
         handler: Gives one `Scored` or `Rejected` for each canonical record.
+        earlier: A published run that the same model made; what it scored is not scored again.
     """
 
     def __init__(
         self,
         canonicalizer: Canonicalizer,
         handler: ModelHandler[CanonicalRecord, Outcome, Any],
+        earlier: carry_over.Earlier | None = None,
     ) -> None:
         super().__init__()
+        self._earlier = earlier
         self._canonicalizer = canonicalizer
         self._handler = handler
 
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
-        outcomes = canonical.records | "RunInference" >> RunInference(self._handler)
+        to_score, carried = canonical.records, None
+        if self._earlier is not None:
+            carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
+        outcomes = to_score | "RunInference" >> RunInference(self._handler)
         part = beam.ParDo(_PartDoFn()).with_output_types(Scored)
         parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
         rejected = (canonical.rejected, parted[REJECTED]) | "Rejected" >> beam.Flatten()
-        return Scores(parted["scored"], rejected)
+        scored = parted["scored"]
+        if carried is not None:
+            scored = (scored, carried) | "Scored" >> beam.Flatten()
+        return Scores(scored, rejected)
 
 
 class _PartDoFn(beam.DoFn):
@@ -160,14 +179,21 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     missing = [unit for unit in planned if unit.index not in start.complete]
     _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
     what = plan.model.spec
+    earlier = carry_over.find(plan) if config.carry_over else None
     beam_options = options.beam_options(config.runner, config.beam_args)
-    score = Score(Canonicalizer(what, config.media_roots, check=False), ScorerHandler(config.model))
+    canonicalizer = Canonicalizer(what, config.media_roots, check=False)
+    score = Score(canonicalizer, ScorerHandler(config.model), earlier)
+    carried = 0
     for unit in missing:
         with beam.Pipeline(options=beam_options) as root:
             define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
+        carried += beam_metrics.counters(root.result).get("CarryOver.records_carried", 0)
     _refuse_changed_inputs(plan)
-    pinned = plan.model.about
-    about = {"model": dict(pinned["digests"]), "versions": dict(pinned["versions"])}
+    pinned = plan.model.about["digests"]
+    about: dict[str, Any] = {"model": pinned, "versions": environment.versions()}
+    if earlier is not None:
+        about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
+        _log.info("%d records carried over from run %s", carried, earlier.run.run_id)
     gates = publish.Gates(config.rejected_limit)
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines import commits, passthrough, sinks, storage
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
-from transforms.records import Position, Reason, Rejected
+from transforms.records import Position, Provenance, Reason, Rejected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +102,11 @@ def seal(
             return sealed
 
 
+def digests_of(provenance: Provenance) -> dict[str, str]:
+    """The digests that a manifest names."""
+    return {name: str(getattr(provenance, name)) for name in ("model", "transform", "spec", "code")}
+
+
 def read_manifest(run: RunFolder) -> Manifest | None:
     """The manifest of a sealed run, or None.
 
@@ -182,8 +187,8 @@ def _seal(
         files=files,
         schema=sinks.described(_schema(settings, columns)),
         classes={task: tuple(names) for task, names in settings.classes.items()},
-        digests={"model": settings.model_digest, "transform": settings.transform_digest},
-        code_version=settings.code_version,
+        digests=digests_of(settings.provenance),
+        code_version=settings.provenance.version,
         about=dict(about),
     )
     if not storage.write_new(run.manifest, manifest.to_json()):
@@ -255,7 +260,7 @@ def _with_duplicates(rejected: pa.Table, moved: pa.Table, settings: RunSettings)
         )
         for row in moved.select(["id", sinks.POSITION]).to_pylist()
     ]
-    both = pa.concat_tables([rejected, sinks.rejected_table(duplicates, settings.code_version)])
+    both = pa.concat_tables([rejected, sinks.rejected_table(duplicates, settings.provenance)])
     rows = both.select(["id", "source", "stage"]).to_pylist()
     order = sorted(
         range(len(rows)),
@@ -270,13 +275,7 @@ def _place(source: str) -> tuple[str, int]:
 
 
 def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
-    empty = sinks.score_table(
-        (),
-        settings.classes,
-        settings.multi_label,
-        settings.model_digest,
-        settings.transform_digest,
-    )
+    empty = sinks.score_table((), settings.classes, settings.multi_label, settings.provenance)
     return passthrough.conformed(empty, columns).schema
 
 

@@ -2,10 +2,8 @@
 
 import datetime
 import hashlib
-import importlib.metadata
 import json
 import logging
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,26 +12,16 @@ import keras
 import numpy as np
 
 from model import artefact, data, evaluation, export, predictions, training
-from pipelines import json_files, preprocessed
+from pipelines import environment, json_files, preprocessed
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
-from transforms import digests
+from transforms import code
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
 _TRAINING = "training"
-_LIBRARIES = (
-    "apache-beam",
-    "keras",
-    "numpy",
-    "pillow",
-    "soundfile",
-    "soxr",
-    "tensorflow",
-    "tensorflow-transform",
-)
 _log = logging.getLogger(__name__)
 
 
@@ -172,13 +160,10 @@ def _about(
             "model": artefact.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],
             "spec": what.digest(),
-            "code": digests.code_digest(),
+            "code": code.code_digest(),
         },
         "files": files,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
+        "versions": environment.versions(),
         "training": {
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,
