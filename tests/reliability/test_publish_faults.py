@@ -323,8 +323,9 @@ def longer(path: Path) -> None:
 
 
 def changed_in_place(path: Path) -> None:
+    content = path.read_bytes().replace(b"generated-", b"elsewhere-")
     with path.open("r+b") as file:
-        file.write(file.readline().replace(b"generated-", b"elsewhere-"))
+        file.write(content)
 
 
 @pytest.mark.parametrize("change", [removed, cut, longer, changed_in_place])
