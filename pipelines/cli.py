@@ -242,6 +242,23 @@ def report(
     print(call.run(settings, verbose))
 
 
+@app.command(
+    epilog="triad gc --output scores --keep-days 7 --dry-run"
+    "\n\nPrints each thing that is removed, and a summary in JSON as the last line."
+)
+def gc(
+    context: typer.Context,
+    output: options.Output,
+    keep_days: options.KeepDays = 1,
+    dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Remove runs that are not published, and what killed processes left."""
+    call: _Call = context.obj
+    call.refuse_beam_args("gc")
+    print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
+
+
 @spec_app.command(epilog="triad spec check spec.yaml")
 def check(context: typer.Context, file: options.SpecFile) -> None:
     """Check a spec file, and say what is in it."""

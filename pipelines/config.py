@@ -181,6 +181,30 @@ class ReportConfig:
         _each("--media-root", self.media_roots)
 
 
+@dataclasses.dataclass(frozen=True)
+class GcConfig:
+    """What garbage collection looks at and what it keeps.
+
+    Attributes:
+        output: Folder in which dates are published.
+        keep_days: Runs are kept that changed, or were replaced by another, in so many last days.
+        dry_run: Whether nothing is removed, only said what would be.
+    """
+
+    output: str
+    keep_days: int = 1
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        _at_least("--keep-days", self.keep_days, 0)
+        if not self.keep_days and self.output.startswith("gs://"):
+            raise OptionsError(
+                "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
+                "is still being written; got 0"
+            )
+
+
 def _need(flag: str, value: str) -> None:
     if not value.strip():
         raise OptionsError(f"{flag}: must not be empty")

@@ -65,10 +65,17 @@ def _report(settings: config.ReportConfig) -> object:
     )
 
 
+def _gc(settings: config.GcConfig) -> object:
+    from pipelines import gc
+
+    return gc.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.GcConfig: _gc,
 }

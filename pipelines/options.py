@@ -122,6 +122,15 @@ Tolerance = Annotated[
     float,
     typer.Option("--tolerance", metavar="X", help="The largest difference of floats that passes."),
 ]
+KeepDays = Annotated[
+    int,
+    typer.Option(
+        "--keep-days",
+        metavar="N",
+        help="Keep runs that changed, or were replaced by another, in the last N days.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

@@ -18,11 +18,12 @@ from pipelines import (
     publish,
     score_plan,
     sources,
+    storage,
     units,
 )
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
-from pipelines.score_plan import Published
+from pipelines.score_plan import Published, ScorePlan
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
 
@@ -167,6 +168,12 @@ def run(config: ScoreConfig) -> Published:
     if plan.published:
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return Published(plan.run.manifest)
+    with storage.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
+        _score_and_publish(config, plan)
+    return Published(plan.run.manifest)
+
+
+def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
@@ -181,6 +188,7 @@ def run(config: ScoreConfig) -> Published:
         with beam.Pipeline(options=beam_options) as root:
             define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
         carried += beam_metrics.counters(root.result).get("CarryOver.records_carried", 0)
+    _refuse_changed_inputs(plan)
     pinned = plan.model.about["digests"]
     about: dict[str, Any] = {"model": pinned, "versions": environment.versions()}
     if earlier is not None:
@@ -190,7 +198,13 @@ def run(config: ScoreConfig) -> Published:
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)
     _log.info("%s: published %s", plan.run.folder, sealed.counts)
-    return Published(plan.run.manifest)
+
+
+def _refuse_changed_inputs(plan: ScorePlan) -> None:
+    """Throws the units away where an input is another by now: who knows which of both they hold."""
+    for uri in units.changed(plan.inputs):
+        storage.delete_tree(plan.run.units)
+        raise sources.changed.changed(uri)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:
