@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -30,12 +30,12 @@ class Earlier:
     Attributes:
         run: Its folder.
         files: Its parts of scores.
-        classes: By task, in the order of a distribution.
+        classes: Tasks, each with its classes in the order of a distribution.
     """
 
     run: RunFolder
     files: tuple[PartFile, ...]
-    classes: Mapping[str, tuple[str, ...]]
+    classes: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def find(plan: ScorePlan) -> Earlier | None:
@@ -58,7 +58,7 @@ def find(plan: ScorePlan) -> Earlier | None:
         )
         return None
     run = RunFolder(output, manifest.date, manifest.run_id)
-    return Earlier(run, manifest.scores, manifest.classes)
+    return Earlier(run, manifest.scores, tuple(manifest.classes.items()))
 
 
 def _differing(manifest: Manifest, plan: ScorePlan) -> str:
@@ -90,7 +90,7 @@ class Index:
     """
 
     def __init__(self, earlier: Earlier) -> None:
-        tables = [_table(earlier.run, file) for file in earlier.files if file.rows]
+        tables = [_table(earlier, file) for file in earlier.files if file.rows]
         self._rows: dict[bytes, int] = {}
         self._tasks: dict[str, _Task] = {}
         if not tables:
@@ -98,7 +98,7 @@ class Index:
         table = pa.concat_tables(tables).combine_chunks()
         for row, digest in enumerate(table.column("content_digest").to_pylist()):
             self._rows.setdefault(bytes.fromhex(digest), row)
-        for task, classes in earlier.classes.items():
+        for task, classes in earlier.classes:
             self._tasks[task] = _task(table.column(task).combine_chunks(), classes)
         self._used = table.column("modalities_used")
         self._issues = table.column("issues")
@@ -135,8 +135,8 @@ def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task:
     )
 
 
-def _table(run: RunFolder, file: PartFile) -> pa.Table:
-    path = run.path(file.path)
+def _table(earlier: Earlier, file: PartFile) -> pa.Table:
+    path = earlier.run.path(file.path)
     content = storage.read_if_there(path)
     if content is None or not file.holds(content):
         raise StorageError(
@@ -144,17 +144,12 @@ def _table(run: RunFolder, file: PartFile) -> pa.Table:
             "--carry-over"
         )
     format: sinks.Format = "jsonl" if path.endswith(".jsonl") else "parquet"
-    table = sinks.decode(content, format)
-    return table.select(["content_digest", "modalities_used", "issues", *_struct_names(table)])
+    tasks = [task for task, _ in earlier.classes]
+    names = ["content_digest", "modalities_used", "issues", *tasks]
+    return sinks.decode(content, format).select(names)
 
 
-def _struct_names(table: pa.Table) -> list[str]:
-    return [field.name for field in table.schema if pa.types.is_struct(field.type)]
-
-
-@functools.lru_cache(maxsize=1)
-def _index(earlier: RunFolder, files: tuple[PartFile, ...], tasks: tuple[Any, ...]) -> Index:
-    return Index(Earlier(earlier, files, dict(tasks)))
+_index = functools.lru_cache(maxsize=1)(Index)
 
 
 class Carried(NamedTuple):
@@ -186,8 +181,7 @@ class _CarryOverDoFn(beam.DoFn):
         self._others = Metrics.counter(CarryOver, "records_to_score")
 
     def setup(self) -> None:
-        earlier = self._earlier
-        self._index = _index(earlier.run, earlier.files, tuple(earlier.classes.items()))
+        self._index = _index(self._earlier)
 
     def process(
         self, record: CanonicalRecord

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines import commits, passthrough, sinks, storage
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
-from transforms.records import Position, Provenance, Reason, Rejected
+from transforms.records import Position, Reason, Rejected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +102,6 @@ def seal(
             return sealed
 
 
-def digests_of(provenance: Provenance) -> dict[str, str]:
-    """The digests that a manifest names."""
-    return {name: str(getattr(provenance, name)) for name in ("model", "transform", "spec", "code")}
-
-
 def read_manifest(run: RunFolder) -> Manifest | None:
     """The manifest of a sealed run, or None.
 
@@ -187,7 +182,7 @@ def _seal(
         files=files,
         schema=sinks.described(_schema(settings, columns)),
         classes={task: tuple(names) for task, names in settings.classes.items()},
-        digests=digests_of(settings.provenance),
+        digests=settings.provenance.digests,
         code_version=settings.provenance.version,
         about=dict(about),
     )

@@ -22,7 +22,6 @@ POSITION = "triad.position"
 
 _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
-_DIGESTS = ("model", "transform", "spec", "code")
 _FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION)
 _REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
 
@@ -144,7 +143,9 @@ def decode(content: bytes, format: Format, columns: Sequence[str] | None = None)
 
 
 def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
-    return {f"{name}_digest": pa.repeat(getattr(provenance, name), count) for name in _DIGESTS}
+    return {
+        f"{name}_digest": pa.repeat(digest, count) for name, digest in provenance.digests.items()
+    }
 
 
 def _predictions(

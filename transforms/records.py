@@ -182,6 +182,16 @@ class Provenance:
     code: str
     version: str
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """All but the version, by name."""
+        return {
+            "model": self.model,
+            "transform": self.transform,
+            "spec": self.spec,
+            "code": self.code,
+        }
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scored:

@@ -237,6 +237,6 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
 
 
 def test_an_index_of_a_run_that_scored_nothing_finds_nothing(trained: Path, tmp_path: Path) -> None:
-    classes = artefact.load(trained).classes
+    classes = tuple(artefact.load(trained).classes.items())
     empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes)
     assert carry_over.Index(empty).find("0" * 64) is None

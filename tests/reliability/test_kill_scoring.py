@@ -126,6 +126,12 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     assert left == {folder / name for name in whole.new[1]} | units | locks
 
 
+def kill(fork_server: ForkServer, night: Night, call: int) -> None:
+    """Starts a run that is killed before a call of the file system."""
+    ended = fork_server.run(night.argv, faults=[("kill_at", night.output, call)])
+    assert ended.signal == signal.SIGKILL, ended.said
+
+
 @pytest.mark.parametrize("moment", moments(FRESH_KILLS, 1), ids="{:.3f}".format)
 def test_a_run_killed_at_any_call_is_completed_by_the_next(
     whole: Whole,
@@ -135,9 +141,7 @@ def test_a_run_killed_at_any_call_is_completed_by_the_next(
     moment: float,
 ) -> None:
     night = whole.night.moved(shutil.copytree(whole.night.output, tmp_path / "out"))
-    call = 1 + int(moment * whole.calls)
-    ended = fork_server.run(night.argv, faults=[("kill_at", night.output, call)])
-    assert ended.signal == signal.SIGKILL, ended.said
+    kill(fork_server, night, 1 + int(moment * whole.calls))
     check_after_kill(whole, night, caplog)
 
 
@@ -150,9 +154,7 @@ def test_a_run_killed_at_any_call_of_its_sealing_is_completed_by_the_next(
     moment: float,
 ) -> None:
     night = whole.night.moved(shutil.copytree(whole.all_units, tmp_path / "out"))
-    call = 1 + int(moment * whole.sealing_calls)
-    ended = fork_server.run(night.argv, faults=[("kill_at", night.output, call)])
-    assert ended.signal == signal.SIGKILL, ended.said
+    kill(fork_server, night, 1 + int(moment * whole.sealing_calls))
     run = publish.RunFolder(night.output, DATE, whole.new[0])
     assert publish.complete_units(run) == set(range(whole.units))
     check_after_kill(whole, night, caplog)
