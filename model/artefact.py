@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from transforms import spec_files
 from transforms.errors import GateError, OptionsError
-from transforms.files import file_digest
+from transforms.code import file_digest
 from transforms.spec import Spec
 
 ABOUT = "triad.json"

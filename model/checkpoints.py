@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.errors import OptionsError, StorageError
-from transforms.files import file_digest
+from transforms.code import file_digest
 
 Arrays = tuple[npt.NDArray[Any], ...]
 

@@ -15,7 +15,12 @@ Run = Callable[[Any], Any]
 def _preprocess(settings: config.PreprocessConfig) -> object:
     from transforms import spec_files
 
-    spec_files.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
+    spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    from pipelines import preprocess_plan
+
+    plan = preprocess_plan.plan(settings)  # and that all is done, before TensorFlow is
+    if plan.done:
+        return plan.manifest
     environment.load_tensorflow()
     from pipelines import preprocess as pipeline
 
@@ -23,6 +28,11 @@ def _preprocess(settings: config.PreprocessConfig) -> object:
 
 
 def _train(settings: config.TrainConfig) -> object:
+    from pipelines import train_plan
+
+    plan = train_plan.plan(settings)
+    if plan.done:
+        return plan.about
     environment.load_tensorflow()
     from pipelines import train as training
 
@@ -87,6 +97,12 @@ def _explain_digest(settings: config.ExplainDigestConfig) -> object:
     return provenance.explain(settings.left, settings.right)
 
 
+def _gc(settings: config.GcConfig) -> object:
+    from pipelines import gc
+
+    return gc.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -96,4 +112,5 @@ RUNS: Mapping[type, Run] = {
     config.SignConfig: _sign,
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
+    config.GcConfig: _gc,
 }

@@ -1,7 +1,6 @@
 """Training: features -> fused model -> SavedModel, with its evaluation beside it."""
 
 import datetime
-import hashlib
 import json
 import logging
 import shutil
@@ -13,12 +12,11 @@ import keras
 import numpy as np
 
 from model import artefact, data, evaluation, export, predictions, survey, training
-from pipelines import json_files, preprocessed, versions
+from pipelines import environment, json_files, preprocessed, train_plan
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
-from transforms import digests
-from transforms.errors import OptionsError
-from transforms.spec import Spec
+from pipelines.train_plan import TrainPlan
+from transforms import code
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
@@ -36,22 +34,14 @@ def run(config: TrainConfig) -> Path:
         OptionsError: Data or an output that cannot be used.
         GateError: Data whose parts come from two preprocessings.
     """
-    prepared = preprocessed.read(config.data)
+    plan = train_plan.plan(config)
+    if plan.done:
+        return plan.about
+    prepared, what, output = plan.prepared, plan.what, plan.output
     prepared.check_files()
-    what = _spec(prepared.spec, config)
     layout = data.Layout(what, prepared.classes, prepared.vocabulary_size)
-    output = Path(config.output)
-    about_path = output / artefact.ABOUT
-    key = _key(what, prepared)
     if config.fresh:
         _remove(output)
-    if about_path.is_file():
-        if artefact.load(output).about["key"] == key:
-            _log.info("%s: already trained on this preprocessing, nothing to do", output)
-            return about_path
-        raise OptionsError(
-            f"{output}: holds another model; choose another --output, or give --fresh to replace it"
-        )
     output.mkdir(parents=True, exist_ok=True)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
     known = {path: survey.Shard(*shard) for path, shard in prepared.shards.items()}
@@ -63,29 +53,10 @@ def run(config: TrainConfig) -> Path:
     evaluated = _evaluate(result.model, surveys, layout)
     _export(result, layout, prepared, output)
     json_files.write(output / artefact.EVALUATION, evaluated)
-    json_files.write(about_path, _about(what, prepared, output, key, result, evaluated))
+    json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / _TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
-    return about_path
-
-
-def _spec(what: Spec, config: TrainConfig) -> Spec:
-    """The spec with the command line's settings in it."""
-    given = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
-    update = {name: value for name, value in given.items() if value is not None}
-    changed = what.training.model_copy(update=update)
-    return what.model_copy(update={"training": changed})
-
-
-def _key(what: Spec, prepared: Preprocessed) -> str:
-    """Equal keys mean the same training."""
-    parts = [
-        what.to_json(),
-        prepared.manifest["key"],
-        prepared.manifest["transform_digest"],
-        VERSION,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return plan.about
 
 
 def _remove(output: Path) -> None:
@@ -150,18 +121,16 @@ def _export(
 
 
 def _about(
-    what: Spec,
-    prepared: Preprocessed,
-    output: Path,
-    key: str,
+    plan: TrainPlan,
     result: training.TrainResult,
     evaluated: dict[str, Any],
 ) -> dict[str, Any]:
-    files = artefact.file_digests(output)
+    prepared, what = plan.prepared, plan.what
+    files = artefact.file_digests(plan.output)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "key": key,
+        "key": plan.key,
         "spec": json.loads(what.to_json()),
         "classes": prepared.classes,
         "vocabulary_size": prepared.vocabulary_size,
@@ -170,11 +139,11 @@ def _about(
             "model": artefact.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],
             "spec": what.digest(),
-            "code": digests.code_digest(),
+            "code": code.code_digest(),
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,
-        "versions": versions.libraries(),
+        "versions": environment.versions(),
         "training": {
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,

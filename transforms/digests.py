@@ -3,13 +3,11 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf import text_format
 
 from transforms.analyzers import Analysis, KnownAnalyzers
-from transforms.files import file_digest as file_digest
 from transforms.preprocessing import preprocessing_fn, raw_feature_spec
 from transforms.spec import Spec
 
@@ -80,13 +78,3 @@ def _numbered(graph: str, functions: dict[str, str]) -> str:
         return graph
     names = re.compile(rf"\b({'|'.join(map(re.escape, numbers))})(?!\d)")
     return names.sub(lambda match: f"function_{numbers[match[1]]}", "\n".join(texts))
-
-
-def code_digest() -> str:
-    """SHA-256 of the source files that decide features and scores, hexadecimal."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for package in (folder, folder.parent / "model"):
-        for path in sorted(package.glob("*.py")):
-            digest.update(f"{package.name}/{path.name} {file_digest(path)}\n".encode())
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ import pytest
 from model import artefact
 from pipelines import cli, json_files, preprocessed, provenance, score, train
 from pipelines.config import ScoreConfig, TrainConfig
-from transforms import digests
+from transforms import code, digests
 from transforms.errors import GateError, OptionsError
 
 PARTS = (
@@ -171,7 +171,7 @@ def test_the_transform_digest_is_that_of_its_parts(prepared: Path) -> None:
     manifest = preprocessed.read(prepared).manifest
     parts = {name: manifest["digests"][name] for name in ("features", "analysis", "graph")}
     assert digests.joined(parts) == manifest["transform_digest"]
-    assert manifest["digests"]["code"] == digests.code_digest()
+    assert manifest["digests"]["code"] == code.code_digest()
 
 
 def test_the_saved_model_says_what_it_was_made_from(trained: Path, prepared: Path) -> None:

@@ -18,7 +18,7 @@ from model import survey
 from pipelines import json_files, preprocessed
 from tests import features
 from transforms.errors import OptionsError, StorageError
-from transforms.files import file_digest
+from transforms.code import file_digest
 
 LAYOUT = features.layout(["text"])
 ROOT = Path(__file__).resolve().parents[2]
