@@ -14,8 +14,8 @@ from pipelines.units import Unit
 from transforms.errors import OptionsError
 from transforms.records import MODALITIES, Position, RawRecord, Reason, Rejected
 
-LONGEST = 2**30
-"""Bytes of the longest tf.Example; protobuf itself ends at twice that."""
+LONGEST = 2**28
+"""Bytes of the longest tf.Example; it is held twice, and a small compressed file may claim it."""
 
 _CHUNK = 16 * 2**20
 
