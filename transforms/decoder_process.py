@@ -70,8 +70,9 @@ def decode(content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: 
             TOO_LARGE where it runs out of memory.
         TriadError: Where no child can be started.
     """
-    with contextlib.suppress(IndexError, _DiedError):
-        return _by(_idle.pop(), content, frames, cpu_seconds)
+    if (used := _take()) is not None:
+        with contextlib.suppress(_DiedError):
+            return _by(used, content, frames, cpu_seconds)
     try:
         return _by(_Child(), content, frames, cpu_seconds)
     except _DiedError as error:
@@ -185,7 +186,7 @@ class _Child:
         done = 0
         while done < size:
             try:
-                self._socket.settimeout(max(0.001, self._deadline - time.monotonic()))
+                self._limit()
                 count = self._socket.recv_into(memoryview(content)[done:])
             except OSError as error:
                 raise self._died(error) from error
@@ -196,10 +197,16 @@ class _Child:
 
     def _send(self, content: bytes) -> None:
         try:
-            self._socket.settimeout(max(0.001, self._deadline - time.monotonic()))
+            self._limit()
             self._socket.sendall(content)
         except OSError as error:
             raise self._died(error) from error
+
+    def _limit(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
 
     def _died(self, error: OSError | None = None) -> _DiedError:
         if isinstance(error, TimeoutError):
@@ -213,6 +220,13 @@ class _Child:
 
 _idle: list[_Child] = []  # the last one used comes first: few stay at work where few are needed
 _children: weakref.WeakSet[_Child] = weakref.WeakSet()
+
+
+def _take() -> _Child | None:
+    try:
+        return _idle.pop()
+    except IndexError:  # also where another thread was faster
+        return None
 
 
 def _by(

@@ -54,7 +54,7 @@ _TRUNCATED_WORDS = re.compile("truncated|not enough|end of file|EOF", re.IGNOREC
 _TOO_LARGE_WORDS = re.compile("too large|too much|exceeds", re.IGNORECASE)
 
 _ROOM_PIXELS = 10_000_000
-_large = threading.Lock()
+_large = threading.RLock()
 """Held by the one thread that decodes a picture of over `_ROOM_PIXELS`: such a one takes up to 22
 bytes a pixel, and memory must not grow with the number of threads."""
 
@@ -90,12 +90,15 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     kind = next((kind for kind, magic in _MAGIC if magic.match(content)), None)
     if kind is None:
         raise MediumError(Flaw.UNSUPPORTED, "no picture format on the list")
+    pixels = 0  # that opening it takes memory for
     if kind in image_headers.READERS:
         header = image_headers.READERS[kind](content)
         _check_size(header.width, header.height, limits)
-        if header.plain and header.width * header.height <= limits.keep_pixels:
+        pixels = header.width * header.height
+        if header.plain and pixels <= limits.keep_pixels:
             return content
-    encoded = _encoded(_decoded(content, kind, limits))
+    with _room(0 if kind == "JPEG" else pixels):
+        encoded = _encoded(_decoded(content, kind, limits))
     _check_length(encoded, limits)
     return encoded
 
@@ -125,7 +128,7 @@ def _decoded(content: bytes, kind: str, limits: Limits) -> Image.Image:
             _check_codec(image, kind)
             target = _reduced_size(image.width, image.height, limits.keep_pixels)
             image.draft(None, target)  # JPEG alone: decodes at a half, a quarter or an eighth
-            with _large if image.width * image.height > _ROOM_PIXELS else contextlib.nullcontext():
+            with _room(image.width * image.height):
                 image.load()
                 picture = _opaque(_eight_bit(image, kind), target)
             # Only now, since a PNG may have it behind the pixels. TIFF has been turned by Pillow.
@@ -135,6 +138,10 @@ def _decoded(content: bytes, kind: str, limits: Limits) -> Image.Image:
         raise
     except _PILLOW_ERRORS as error:
         raise MediumError(_flaw(error), f"{kind}: cannot be decoded") from error
+
+
+def _room(pixels: int) -> contextlib.AbstractContextManager[object]:
+    return _large if pixels > _ROOM_PIXELS else contextlib.nullcontext()
 
 
 def _check_codec(image: ImageFile.ImageFile, kind: str) -> None:

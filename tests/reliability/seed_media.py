@@ -52,10 +52,13 @@ MAKERS: dict[str, Callable[[], bytes]] = {
 
 
 def seeds(modality: str) -> dict[str, bytes]:
-    """The seeds of a modality, by file name, and what once failed."""
-    found = {path.name: path.read_bytes() for path in sorted((FOLDER / modality).iterdir())}
-    failed = {path.name: path.read_bytes() for path in sorted(FAILURES.glob(f"{modality}-*"))}
-    return found | failed
+    """The seeds of a modality, by file name."""
+    return {path.name: path.read_bytes() for path in sorted((FOLDER / modality).iterdir())}
+
+
+def failures(modality: str) -> dict[str, bytes]:
+    """The media of a modality that once failed, by file name."""
+    return {path.name: path.read_bytes() for path in sorted(FAILURES.glob(f"{modality}-*"))}
 
 
 def main() -> None:

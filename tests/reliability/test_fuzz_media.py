@@ -26,7 +26,9 @@ EXAMPLES = int(os.environ.get("TRIAD_FUZZ_EXAMPLES", "60"))
 SEED = 0 if EXAMPLES == 60 else EXAMPLES
 LIMITS = Limits(media_bytes=2**20, image_pixels=100_000, text_bytes=10_000, decode_seconds=5)
 SOUNDS = AudioSpec(sample_rate=16_000, seconds=0.5)
-SEEDS = {modality: seed_media.seeds(modality) for modality in ("image", "audio", "text")}
+MODALITIES = ("image", "audio", "text")
+SEEDS = {modality: seed_media.seeds(modality) for modality in MODALITIES}
+FAILURES = {modality: seed_media.failures(modality) for modality in MODALITIES}
 FUZZ = settings(
     deadline=None,
     max_examples=3 * EXAMPLES,
@@ -62,13 +64,22 @@ def check(modality: str, content: bytes) -> bool:
     ("modality", "name"), [(modality, name) for modality in SEEDS for name in SEEDS[modality]]
 )
 def test_mutants_of_a_seed_are_accepted_or_refused(modality: str, name: str) -> None:
-    found = SEEDS[modality]
-    if not name.startswith(modality):  # not a failure of old
-        assert check(modality, found[name])
-    verdicts = [
-        check(modality, content) for content in mutants.mutants([found[name]], EXAMPLES, SEED)
-    ]
-    assert len(verdicts) == EXAMPLES
+    seed = SEEDS[modality][name]
+    assert check(modality, seed)
+    for content in mutants.mutants([seed], EXAMPLES, SEED):
+        check(modality, content)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name"), [(modality, name) for modality in FAILURES for name in FAILURES[modality]]
+)
+def test_what_once_failed_is_refused_and_so_are_its_mutants_or_accepted(
+    modality: str, name: str
+) -> None:
+    failed = FAILURES[modality][name]
+    assert not check(modality, failed)
+    for content in mutants.mutants([failed], EXAMPLES, SEED):
+        check(modality, content)
 
 
 @pytest.mark.parametrize("modality", SEEDS)

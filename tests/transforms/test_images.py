@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests import media
-from transforms import images
+from transforms import image_headers, images
 from transforms.records import Flaw, MediumError
 from transforms.spec import Limits
 
@@ -240,6 +240,17 @@ def test_a_gif_frame_that_outgrows_its_canvas_counts() -> None:
     content = bytearray(media.gif(16, 16))
     content[6:10] = struct.pack("<HH", 1, 1)
     assert _flaw(bytes(content), Limits(image_pixels=255)) is Flaw.TOO_LARGE
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (33, 17), (300, 2)])
+def test_the_size_of_a_webp_stands_in_its_header(mode: str, width: int, height: int) -> None:
+    image = media.picture(mode, width, height)
+    more = [{"lossless": True}, {"quality": 50}, {"exif": media.exif(3)}]
+    more.append({"save_all": True, "append_images": [media.picture(mode, width, height, 1)]})
+    for options in more:
+        header = image_headers.webp(media.encoded(image, "WEBP", **options))
+        assert header == image_headers.Header(width, height)
 
 
 @pytest.mark.parametrize("kind", media.PICTURE_KINDS)
