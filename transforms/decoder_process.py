@@ -5,12 +5,13 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ CLOCK_FACTOR = 3
 
 _START_SECONDS = 120.0  # by the clock; it takes 0.2 where the files are in memory
 _GRACE_SECONDS = 5.0  # for a child that is stopped, and so does not end itself
+_NOTHING = struct.Struct("")
 _LONGEST_REPLY = 4 * sound_decoder.BLOCK_FRAMES
 
 _FLAWS = {
@@ -81,8 +83,8 @@ def decode(content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: 
 
 def close() -> None:
     """Ends the children that are not at work; the next sound starts another."""
-    while _idle:
-        _idle.pop().end()
+    while (child := _take()) is not None:
+        child.end()
 
 
 class _DiedError(Exception):
@@ -114,10 +116,9 @@ class _Child:
         _children.add(self)
         self._deadline = time.monotonic() + _START_SECONDS
         try:
-            kind, _ = self._receive()
+            self._expect(sound_decoder.READY, _NOTHING)
         except _DiedError as error:
             raise _no_start(f"it ended with {self.end()}") from error
-        assert kind == sound_decoder.READY
 
     def decode(
         self, content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
@@ -131,29 +132,24 @@ class _Child:
         self._deadline = time.monotonic() + seconds + _GRACE_SECONDS
         self._send(sound_decoder.REQUEST.pack(len(content), cpu_seconds, seconds))
         self._send(content)
-        rate, channels, declared, kind = sound_decoder.HEADER.unpack(
-            self._expect(sound_decoder.DECLARED)
-        )
+        rate, channels, declared, kind = self._expect(sound_decoder.DECLARED, sound_decoder.HEADER)
         try:
             needed = frames(rate, channels, declared)
         except MediumError:
             self._send(sound_decoder.WANTED.pack(0))
-            self._expect(sound_decoder.END)
+            self._expect(sound_decoder.END, sound_decoder.WANTED)
             raise
         self._send(sound_decoder.WANTED.pack(needed))
         mono = np.empty(needed, np.float32)
         done = 0
-        while True:
-            reply, body = self._receive()
-            if reply != sound_decoder.SAMPLES:
-                break
-            count, odd = divmod(len(body), mono.itemsize)
+        while (reply := self._receive())[0] == sound_decoder.SAMPLES:
+            count, odd = divmod(len(reply[1]), mono.itemsize)
             if odd or count > needed - done:
-                raise _DiedError(_CRASH)  # what a child out of its mind may say
-            mono[done : done + count] = np.frombuffer(body, np.float32)
+                raise _DiedError(_CRASH)
+            mono[done : done + count] = np.frombuffer(reply[1], np.float32)
             done += count
-        (missing,) = sound_decoder.WANTED.unpack(self._checked(reply, body, sound_decoder.END))
-        return Decoded(rate, kind.rstrip(b"\0").decode(), mono[:done], missing)
+        (missing,) = _unpacked(reply, sound_decoder.END, sound_decoder.WANTED)
+        return Decoded(rate, kind.rstrip(b"\0").decode("ascii", "replace"), mono[:done], missing)
 
     def end(self) -> int:
         """Kills the child; returns the exit code, which may be one from before."""
@@ -165,15 +161,8 @@ class _Child:
         """Closes the socket of a process that this one was forked from."""
         self._socket.close()
 
-    def _expect(self, wanted: bytes) -> bytes:
-        return self._checked(*self._receive(), wanted)
-
-    def _checked(self, kind: bytes, body: bytes, wanted: bytes) -> bytes:
-        if kind == sound_decoder.REFUSED:
-            raise MediumError(Flaw.CORRUPT, "libsndfile cannot decode it")
-        if kind != wanted:
-            raise _DiedError(_CRASH)
-        return body
+    def _expect(self, kind: bytes, body: struct.Struct) -> tuple[Any, ...]:
+        return _unpacked(self._receive(), kind, body)
 
     def _receive(self) -> tuple[bytes, bytes]:
         kind, size = sound_decoder.REPLY.unpack(self._exactly(sound_decoder.REPLY.size))
@@ -220,6 +209,15 @@ class _Child:
 
 _idle: list[_Child] = []  # the last one used comes first: few stay at work where few are needed
 _children: weakref.WeakSet[_Child] = weakref.WeakSet()
+
+
+def _unpacked(reply: tuple[bytes, bytes], kind: bytes, body: struct.Struct) -> tuple[Any, ...]:
+    """The values of a reply of that kind. Nothing that a child says is taken on trust."""
+    if reply[0] == sound_decoder.REFUSED:
+        raise MediumError(Flaw.CORRUPT, "libsndfile cannot decode it")
+    if reply[0] != kind or len(reply[1]) != body.size:
+        raise _DiedError(_CRASH)
+    return body.unpack(reply[1])
 
 
 def _take() -> _Child | None:
