@@ -17,8 +17,9 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
+# A file's tests stay together: what is costly to make is made once a file.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -191,9 +191,11 @@ def _from_tfrecord(path: str) -> Iterator[tuple[bytes, bytes, bytes]]:
     import tensorflow as tf
 
     one = tf.io.FixedLenFeature([], tf.string)
-    for serialized in tf.data.TFRecordDataset(path):
-        row = tf.io.parse_single_example(serialized, {"image": one, "audio": one, "text": one})
-        yield row["image"].numpy(), row["audio"].numpy(), row["text"].numpy()
+    names = ("image", "audio", "text")
+    batches = tf.data.TFRecordDataset(path).batch(BATCH_SIZE)
+    batches = batches.map(lambda rows: tf.io.parse_example(rows, dict.fromkeys(names, one)))
+    for batch in batches.prefetch(2):
+        yield from zip(*(batch[name].numpy() for name in names), strict=True)
 
 
 def _prepare(folder: Path, sizes: tuple[int, int]) -> None:

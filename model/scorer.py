@@ -15,7 +15,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from model import artefact
 from model.export import FEATURES, SERVING, output_name
 from transforms import readable
-from transforms.canonicalize import payload_digest
+from transforms.canonicalize import content_digest, payload_digest
 from transforms.errors import GateError
 from transforms.records import CanonicalRecord, MediumError, Prediction, Reason, Rejected, Scored
 
@@ -135,6 +135,7 @@ class Scorer:
                     record.present,
                     record.issues,
                     record.extra,
+                    content_digest(record),
                 )
             )
         return outcomes
@@ -229,10 +230,10 @@ def _rejected(record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:
-    """The outcome of a record that lost a medium on the way; its digest is that of the whole."""
+    """The outcome of a record that may have lost a medium on the way, with the whole's digest."""
     if isinstance(outcome, Rejected):
         return dataclasses.replace(outcome, payload_digest=payload_digest(record))
-    return outcome
+    return dataclasses.replace(outcome, content_digest=content_digest(record))
 
 
 def _message(error: tf.errors.OpError) -> str:

@@ -172,6 +172,7 @@ def score(
     runner: options.Runner = "local",
     media_roots: options.MediaRoots = None,
     unit_records: options.UnitRecords = 4096,
+    carry_over: options.CarryOver = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -186,6 +187,7 @@ def score(
         runner=runner,
         media_roots=tuple(media_roots or ()),
         unit_records=unit_records,
+        carry_over=carry_over,
         beam_args=call.beam_args,
     )
     print(call.run(settings, verbose).manifest_uri)
@@ -238,6 +240,23 @@ def report(
         media_roots=tuple(media_roots or ()),
     )
     print(call.run(settings, verbose))
+
+
+@app.command(
+    epilog="triad gc --output scores --keep-days 7 --dry-run"
+    "\n\nPrints each thing that is removed, and a summary in JSON as the last line."
+)
+def gc(
+    context: typer.Context,
+    output: options.Output,
+    keep_days: options.KeepDays = 1,
+    dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Remove runs that are not published, and what killed processes left."""
+    call: _Call = context.obj
+    call.refuse_beam_args("gc")
+    print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
 
 
 @spec_app.command(epilog="triad spec check spec.yaml")

@@ -48,16 +48,11 @@ def commit_unit(
         return complete[0]
     firsts, repeated = _first_of_each_id(scored)
     refused = sorted([*rejected, *repeated], key=lambda r: (r.id, r.position.offset, r.stage))
-    scores = sinks.score_table(
-        firsts,
-        settings.classes,
-        settings.multi_label,
-        settings.model_digest,
-        settings.transform_digest,
-    )
+    provenance = settings.provenance
+    scores = sinks.score_table(firsts, settings.classes, settings.multi_label, provenance)
     positions = pa.array([str(row.position) for row in firsts], pa.string())
     scores_content = sinks.encode(scores.append_column(sinks.POSITION, positions), "parquet")
-    refused_content = sinks.encode(sinks.rejected_table(refused, settings.code_version), "parquet")
+    refused_content = sinks.encode(sinks.rejected_table(refused, provenance), "parquet")
     storage.put(run.unit_scores(unit), scores_content)
     storage.put(run.unit_rejected(unit), refused_content)
     reasons = collections.Counter(str(row.reason) for row in refused)

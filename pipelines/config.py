@@ -90,6 +90,7 @@ class ScoreConfig:
         runner: A key of `options.RUNNERS`.
         media_roots: Folders beside that of the records file in which media may lie.
         unit_records: Records in a unit of work.
+        carry_over: Take scores of unchanged content from the last published run.
         beam_args: What goes to Beam as it is.
     """
 
@@ -102,6 +103,7 @@ class ScoreConfig:
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
     unit_records: int = 4096
+    carry_over: bool = False
     beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -177,6 +179,30 @@ class ReportConfig:
                 raise OptionsError("--date: is a date of scores; give --scores too")
         _each("--input", self.inputs)
         _each("--media-root", self.media_roots)
+
+
+@dataclasses.dataclass(frozen=True)
+class GcConfig:
+    """What garbage collection looks at and what it keeps.
+
+    Attributes:
+        output: Folder in which dates are published.
+        keep_days: Runs are kept that changed, or were replaced by another, in so many last days.
+        dry_run: Whether nothing is removed, only said what would be.
+    """
+
+    output: str
+    keep_days: int = 1
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        _at_least("--keep-days", self.keep_days, 0)
+        if not self.keep_days and self.output.startswith("gs://"):
+            raise OptionsError(
+                "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
+                "is still being written; got 0"
+            )
 
 
 def _need(flag: str, value: str) -> None:

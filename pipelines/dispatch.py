@@ -15,7 +15,12 @@ Run = Callable[[Any], Any]
 def _preprocess(settings: config.PreprocessConfig) -> object:
     from transforms import spec_files
 
-    spec_files.load(settings.spec)  # a mistake is told before Beam and TensorFlow are imported
+    spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    from pipelines import preprocess_plan
+
+    plan = preprocess_plan.plan(settings)  # and that all is done, before TensorFlow is
+    if plan.done:
+        return plan.manifest
     environment.load_tensorflow()
     from pipelines import preprocess as pipeline
 
@@ -23,6 +28,11 @@ def _preprocess(settings: config.PreprocessConfig) -> object:
 
 
 def _train(settings: config.TrainConfig) -> object:
+    from pipelines import train_plan
+
+    plan = train_plan.plan(settings)
+    if plan.done:
+        return plan.about
     environment.load_tensorflow()
     from pipelines import train as training
 
@@ -65,10 +75,17 @@ def _report(settings: config.ReportConfig) -> object:
     )
 
 
+def _gc(settings: config.GcConfig) -> object:
+    from pipelines import gc
+
+    return gc.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.GcConfig: _gc,
 }

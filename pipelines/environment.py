@@ -1,6 +1,8 @@
-"""What the process needs in its environment before TensorFlow is imported, and the import."""
+"""What the process needs in its environment before TensorFlow is imported, the import, versions."""
 
+import importlib.metadata
 import os
+import platform
 import sys
 import tempfile
 
@@ -8,6 +10,17 @@ DEFAULTS = {
     "TF_ENABLE_ONEDNN_OPTS": "1",  # the feature graph and the model take half the CPU time
     "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only: what TensorFlow says of absent GPUs helps nobody
 }
+
+_LIBRARIES = (
+    "apache-beam",
+    "keras",
+    "numpy",
+    "pillow",
+    "soundfile",
+    "soxr",
+    "tensorflow",
+    "tensorflow-transform",
+)
 
 
 def prepare() -> None:
@@ -39,3 +52,9 @@ def load_tensorflow() -> None:
             if not complete:
                 aside.seek(0)
                 os.write(2, aside.read())
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that features and scores depend on."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **found}

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from pipelines.stored import StoredFile
+
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}$")
 
-_LOCK = ".lock"
+LOCK = ".lock"
 
 
 class LocalStorage:
@@ -53,13 +55,6 @@ class LocalStorage:
             self.put(path, content)
             return True
 
-    def upload(self, local: str, path: str) -> None:
-        with open(local, "rb") as source, _temporary(path) as file:
-            shutil.copyfileobj(source, file)
-            _to_disk(file)
-            os.replace(file.name, path)
-        _sync_folder(os.path.dirname(path))
-
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         files: list[str] = []
         folders: list[str] = []
@@ -69,7 +64,7 @@ class LocalStorage:
                     (folders if entry.is_dir() else files).append(entry.name)
         except FileNotFoundError:
             return [], []
-        return [n for n in files if n != _LOCK and not TEMPORARY.search(n)], folders
+        return [n for n in files if n != LOCK and not TEMPORARY.search(n)], folders
 
     def delete(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
@@ -78,12 +73,22 @@ class LocalStorage:
         if os.path.lexists(folder):
             shutil.rmtree(folder)
 
+    def tree(self, folder: str) -> list[StoredFile]:
+        found = []
+        for parent, folders, names in os.walk(folder):
+            links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+            for path in (os.path.join(parent, name) for name in [*names, *links]):
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.lstat(path)
+                    found.append(StoredFile(path, status.st_size, status.st_mtime))
+        return found
+
 
 def remove_stale(folder: str) -> None:
     """Removes the temporary files below a folder that no living process has locked."""
     for parent, _, names in os.walk(folder):
         for name in filter(TEMPORARY.search, names):
-            _remove_unlocked(os.path.join(parent, name))
+            remove_unlocked(os.path.join(parent, name))
 
 
 @contextlib.contextmanager
@@ -103,22 +108,91 @@ def _temporary(path: str) -> Iterator[BinaryIO]:
             return
 
 
-def _remove_unlocked(path: str) -> None:
+def remove_unlocked(path: str, dry_run: bool = False) -> bool:
+    """Removes a temporary file that no living process has locked; whether it did or would."""
+    if not TEMPORARY.search(path):
+        return False
     with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        if _locked_at_once(file):  # else its process is alive
+            if not dry_run:
+                os.unlink(path)
+            return True
+    return False
+
+
+def remove_empty(folder: str) -> bool:
+    """Removes a folder in which lie only folders and, at its top, its lock; whether it did."""
+    if any(
+        name != LOCK or parent != folder for parent, _, names in os.walk(folder) for name in names
+    ):
+        return False
+    for parent, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(FileNotFoundError):
+            if parent == folder:
+                os.unlink(os.path.join(folder, LOCK))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # its process is alive
-        os.unlink(path)
+            os.rmdir(parent)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                return False  # somebody has begun to write in it
+            raise
+    return True
 
 
 @contextlib.contextmanager
 def folder_lock(folder: str) -> Iterator[None]:
     """Holds a folder's lock, makes the folder where it is missing; others wait."""
-    _make_folder(folder)
-    with open(os.path.join(folder, _LOCK), "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _lock_file(folder, fcntl.LOCK_EX):
         yield
+
+
+@contextlib.contextmanager
+def shared_lock(folder: str) -> Iterator[None]:
+    """Holds a folder's lock together with others, makes the folder where it is missing."""
+    with _lock_file(folder, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def unshared(folder: str, dry_run: bool = False) -> Iterator[bool]:
+    """Takes a folder's lock if nobody holds it; whether it did. The folder has to be there."""
+    path = os.path.join(folder, LOCK)
+    if dry_run and not os.path.exists(path):
+        yield True
+        return
+    with open(path, "rb" if dry_run else "ab") as file:
+        yield _locked_at_once(file)
+
+
+@contextlib.contextmanager
+def _lock_file(folder: str, kind: int) -> Iterator[None]:
+    while True:
+        _make_folder(folder)
+        try:
+            file = open(os.path.join(folder, LOCK), "ab")
+        except FileNotFoundError:
+            continue  # the folder was removed at this very moment
+        with file:
+            fcntl.flock(file, kind)
+            if _is_there(file):  # else the folder was removed while this process waited
+                yield
+                return
+
+
+def _locked_at_once(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_there(file: BinaryIO) -> bool:
+    """Whether an open file is still the one under its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except FileNotFoundError:
+        return False
 
 
 def _make_folder(folder: str) -> None:

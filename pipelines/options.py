@@ -108,6 +108,13 @@ UnitRecords = Annotated[
         "--unit-records", metavar="N", help="Records in a unit of work; a crash costs one unit."
     ),
 ]
+CarryOver = Annotated[
+    bool,
+    typer.Option(
+        "--carry-over",
+        help="Take scores of unchanged content from the last published run of the same model.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]
@@ -115,6 +122,15 @@ Tolerance = Annotated[
     float,
     typer.Option("--tolerance", metavar="X", help="The largest difference of floats that passes."),
 ]
+KeepDays = Annotated[
+    int,
+    typer.Option(
+        "--keep-days",
+        metavar="N",
+        help="Keep runs that changed, or were replaced by another, in the last N days.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

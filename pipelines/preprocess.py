@@ -1,8 +1,6 @@
 """The first pipeline: records -> canonical media -> features, with the graph that made them."""
 
 import datetime
-import hashlib
-import json
 import logging
 import os
 import shutil
@@ -24,6 +22,7 @@ from pipelines import (
     feature_files,
     json_files,
     options,
+    preprocess_plan,
     preprocess_results,
     preprocessed,
     sinks,
@@ -33,14 +32,16 @@ from pipelines import (
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
-from transforms import digests, preprocessing, spec_files, splits, statistics
+from pipelines.preprocess_plan import PreprocessPlan
+from transforms import code, digests, preprocessing, splits, statistics
 from transforms.analyzers import Analysis, Analyzers
 from transforms.canonicalize import Canonicalize, Canonicalizer
-from transforms.errors import GateError, OptionsError
+from transforms.errors import GateError
 from transforms.records import (
     SPLITS,
     CanonicalRecord,
     Position,
+    Provenance,
     Reason,
 )
 from transforms.spec import Spec, Split
@@ -60,29 +61,15 @@ def run(config: PreprocessConfig) -> Path:
         GateError: Too many rejected records, or nothing to learn from.
     """
     started = time.monotonic()
-    what = spec_files.load(config.spec)
-    inputs = units.list_inputs(config.inputs)
-    key = _key(what, inputs, config)
-    output = Path(os.path.normpath(config.output))
-    if output.name in ("", ".."):
-        raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
-    manifest_path = output / preprocessed.MANIFEST
-    if manifest_path.is_file():
-        manifest = dict(preprocessed.read(output).manifest)
-        if manifest["key"] == key:
-            _log.info("%s: already preprocessed from these records, nothing to do", output)
-            _take_over(what, manifest, manifest_path)
-            return manifest_path
-        raise OptionsError(
-            f"{output}: holds another preprocessing; remove it or choose another --output"
-        )
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")
+    plan = preprocess_plan.plan(config)
+    if plan.done:
+        return plan.manifest
+    output = plan.output
     staging = output.with_name(f"{output.name}.tmp-{os.getpid()}")
     try:
         (staging / "work").mkdir(parents=True)
-        manifest = _preprocess(what, inputs, config, staging)
-        manifest |= {"key": key, "seconds": round(time.monotonic() - started, 1)}
+        manifest = _preprocess(plan, config, staging)
+        manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
         if not config.keep_canonical:
             shutil.rmtree(staging / "work")
         json_files.write(staging / preprocessed.MANIFEST, manifest)
@@ -93,7 +80,7 @@ def run(config: PreprocessConfig) -> Path:
         shutil.rmtree(staging, ignore_errors=True)
     counts = manifest["counts"]
     _log.info("%s: %s", output, ", ".join(f"{n} {name}" for name, n in counts.items()))
-    return manifest_path
+    return plan.manifest
 
 
 def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, work: Path) -> None:
@@ -192,15 +179,14 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
     return [split for split in SPLITS if any(file.split == split for file in files)]
 
 
-def _preprocess(
-    what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig, staging: Path
-) -> dict[str, Any]:
+def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -> dict[str, Any]:
     """Both passes, the gates, and the manifest's contents."""
+    what = plan.what
     work = staging / "work"
     beam_options = options.beam_options(config.runner, config.beam_args)
     root = beam.Pipeline(options=beam_options)
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    planned = root | "Units" >> beam.Create(units.plan(inputs), reshuffle=False)
+    planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=False)
     read = planned | "Read" >> sources.ReadRecords(what.label_names)
     define_canonical_pipeline(read, canonicalizer, work)
     result = root.run()
@@ -233,13 +219,14 @@ def _preprocess(
     json_files.write(staging / preprocessed.STATISTICS, json_files.read(work / "statistics.json"))
     rejected_path = staging / preprocessed.REJECTED
     rejected_path.parent.mkdir()
-    sinks.write(sinks.rejected_table(rejected, VERSION), str(rejected_path), "parquet")
+    provenance = Provenance("", "", what.digest(), code.code_digest(), VERSION)
+    sinks.write(sinks.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **_spec_parts(what),
+        **preprocess_plan.spec_parts(what),
         "transform_digest": digests.transform_digest(what, analysis),
-        "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs],
+        "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
         "counts": {
             "read": kept + len(rejected),
             **{split: sum(s["rows"] for s in shards[split]) for split in SPLITS},
@@ -251,29 +238,3 @@ def _preprocess(
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
         "splits": shards,
     }
-
-
-def _take_over(what: Spec, manifest: dict[str, Any], path: Path) -> None:
-    """Lets the manifest say what the spec now says of the model and its training."""
-    if manifest["spec_digest"] == what.digest():
-        return
-    staging = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    json_files.write(staging, {**manifest, **_spec_parts(what)})
-    staging.replace(path)
-    _log.info("%s: takes over the spec's settings of the model and its training", path)
-
-
-def _spec_parts(what: Spec) -> dict[str, Any]:
-    return {"spec": json.loads(what.to_json()), "spec_digest": what.digest()}
-
-
-def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
-    """Equal keys mean equal results: the same records, features, splits and code."""
-    parts = {
-        "features": what.features_json(),
-        "split": what.split.model_dump(),
-        "inputs": [[file.uri, file.size, file.version] for file in inputs],
-        "shards": config.shards,
-        "triad": VERSION,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

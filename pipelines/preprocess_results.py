@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines import json_files
 from pipelines.feature_files import FeatureFile
-from transforms import digests, preprocessing
+from transforms import code, preprocessing
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -29,7 +29,7 @@ def place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
                     "path": str(path.relative_to(staging)),
                     "rows": shard.rows,
                     "bytes": path.stat().st_size,
-                    "sha256": digests.file_digest(path),
+                    "sha256": code.file_digest(path),
                 }
             )
     return placed

@@ -34,6 +34,7 @@ __all__ = [
     "open_current",
     "publish",
     "published",
+    "published_dates",
     "run_id",
     "seal",
 ]
@@ -148,13 +149,18 @@ def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
     return tuple(run.path(file.path) for file in manifest.scores if file.rows)
 
 
-def _latest(output: str) -> str:
+def published_dates(output: str) -> list[str]:
+    """The dates for which a run is published, ascending."""
     names = [path.rpartition("/")[2] for path in storage.list_folders(output)]
     dates = sorted(name.removeprefix("dt=") for name in names if name.startswith("dt="))
-    for date in reversed(dates):
-        if storage.exists(f"{date_folder(output, date)}/CURRENT"):
-            return date
-    raise OptionsError(f"{output}: no scores are published here; run triad score first")
+    return [date for date in dates if storage.exists(f"{date_folder(output, date)}/CURRENT")]
+
+
+def _latest(output: str) -> str:
+    dates = published_dates(output)
+    if not dates:
+        raise OptionsError(f"{output}: no scores are published here; run triad score first")
+    return dates[-1]
 
 
 def _pointer(output: str, date: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pipelines import sinks
 from transforms.errors import OptionsError
+from transforms.records import Provenance
 
 RUN_ID = re.compile(r"[0-9a-f]{24}")
 
@@ -22,9 +23,7 @@ _Content = bytes  # a field of that name hides the type
 def run_id(
     date: str,
     inputs: Iterable[tuple[str, int, str]],
-    model_digest: str,
-    transform_digest: str,
-    code_version: str,
+    provenance: Provenance,
     options: Mapping[str, str],
 ) -> str:
     """Names a run by everything that decides what it publishes: 24 hexadecimal digits.
@@ -32,17 +31,13 @@ def run_id(
     Args:
         date: ISO date that the scores are for.
         inputs: URI, size in bytes and version of each input file, in any order.
-        model_digest: Of the model.
-        transform_digest: Of the feature graph inside it.
-        code_version: Of this software.
+        provenance: Of the model and this software.
         options: Whatever else changes the output: its format, how the inputs are cut into units.
     """
     whole = {
         "date": date,
         "inputs": sorted(list(one) for one in inputs),
-        "model_digest": model_digest,
-        "transform_digest": transform_digest,
-        "code_version": code_version,
+        "provenance": dataclasses.asdict(provenance),
         "options": dict(options),
     }
     text = json.dumps(whole, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -108,17 +103,13 @@ class RunSettings:
     Attributes:
         classes: By task, in the order of the columns.
         multi_label: The tasks whose label is a list.
-        model_digest: Stands in each row.
-        transform_digest: Stands in each row.
-        code_version: Stands in each rejected row.
+        provenance: Stands in each row.
         format: Of the published files.
     """
 
     classes: Mapping[str, tuple[str, ...]]
     multi_label: frozenset[str]
-    model_digest: str
-    transform_digest: str
-    code_version: str
+    provenance: Provenance
     format: sinks.Format = "parquet"
 
 
@@ -189,7 +180,7 @@ class Manifest:
         files: Parts of scores in order, then parts of rejected records.
         schema: Columns of the scores.
         classes: By task.
-        digests: `model` and `transform`.
+        digests: `model`, `transform`, `spec` and `code`.
         code_version: Of this software.
         about: What the caller adds.
     """

@@ -10,10 +10,20 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from model.scorer import Outcome, ScorerHandler
-from pipelines import options, publish, score_plan, sources, units
+from pipelines import (
+    beam_metrics,
+    carry_over,
+    environment,
+    options,
+    publish,
+    score_plan,
+    sources,
+    storage,
+    units,
+)
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
-from pipelines.score_plan import Published
+from pipelines.score_plan import Published, ScorePlan
 from transforms.canonicalize import Canonicalize, Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
 
@@ -34,24 +44,33 @@ class Score(beam.PTransform):
     Args:
         canonicalizer: Makes records canonical. It need not check media: the model's batches do.
         handler: Gives one `Scored` or `Rejected` for each canonical record.
+        earlier: A published run that the same model made; what it scored is not scored again.
     """
 
     def __init__(
         self,
         canonicalizer: Canonicalizer,
         handler: ModelHandler[CanonicalRecord, Outcome, Any],
+        earlier: carry_over.Earlier | None = None,
     ) -> None:
         super().__init__()
+        self._earlier = earlier
         self._canonicalizer = canonicalizer
         self._handler = handler
 
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
-        outcomes = canonical.records | "RunInference" >> RunInference(self._handler)
+        to_score, carried = canonical.records, None
+        if self._earlier is not None:
+            carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
+        outcomes = to_score | "RunInference" >> RunInference(self._handler)
         part = beam.ParDo(_PartDoFn()).with_output_types(Scored)
         parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
         rejected = (canonical.rejected, parted[REJECTED]) | "Rejected" >> beam.Flatten()
-        return Scores(parted["scored"], rejected)
+        scored = parted["scored"]
+        if carried is not None:
+            scored = (scored, carried) | "Scored" >> beam.Flatten()
+        return Scores(scored, rejected)
 
 
 class _PartDoFn(beam.DoFn):
@@ -149,23 +168,43 @@ def run(config: ScoreConfig) -> Published:
     if plan.published:
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return Published(plan.run.manifest)
+    with storage.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
+        _score_and_publish(config, plan)
+    return Published(plan.run.manifest)
+
+
+def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
     _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
     what = plan.model.spec
+    earlier = carry_over.find(plan) if config.carry_over else None
     beam_options = options.beam_options(config.runner, config.beam_args)
-    score = Score(Canonicalizer(what, config.media_roots, check=False), ScorerHandler(config.model))
+    canonicalizer = Canonicalizer(what, config.media_roots, check=False)
+    score = Score(canonicalizer, ScorerHandler(config.model), earlier)
+    carried = 0
     for unit in missing:
         with beam.Pipeline(options=beam_options) as root:
             define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
-    pinned = plan.model.about
-    about = {"model": dict(pinned["digests"]), "versions": dict(pinned["versions"])}
+        carried += beam_metrics.counters(root.result).get("CarryOver.records_carried", 0)
+    _refuse_changed_inputs(plan)
+    pinned = plan.model.about["digests"]
+    about: dict[str, Any] = {"model": pinned, "versions": environment.versions()}
+    if earlier is not None:
+        about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
+        _log.info("%d records carried over from run %s", carried, earlier.run.run_id)
     gates = publish.Gates(config.rejected_limit)
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)
     _log.info("%s: published %s", plan.run.folder, sealed.counts)
-    return Published(plan.run.manifest)
+
+
+def _refuse_changed_inputs(plan: ScorePlan) -> None:
+    """Throws the units away where an input is another by now: who knows which of both they hold."""
+    for uri in units.changed(plan.inputs):
+        storage.delete_tree(plan.run.units)
+        raise sources.changed.changed(uri)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:

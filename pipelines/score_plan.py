@@ -9,6 +9,8 @@ from model.artefact import Artefact
 from pipelines import publish, sinks, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
+from transforms import code
+from transforms.records import Provenance
 from transforms.version import VERSION
 
 
@@ -53,9 +55,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
     run_id = publish.run_id(
         config.date,
         [(file.uri, file.size, file.version) for file in inputs],
-        settings.model_digest,
-        settings.transform_digest,
-        settings.code_version,
+        settings.provenance,
         {
             "format": config.format,
             "unit_records": str(config.unit_records),
@@ -70,8 +70,12 @@ def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
     return RunSettings(
         classes=model.classes,
         multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
-        model_digest=model.model_digest,
-        transform_digest=model.transform_digest,
-        code_version=VERSION,
+        provenance=Provenance(
+            model=model.model_digest,
+            transform=model.transform_digest,
+            spec=model.spec.digest(),
+            code=code.code_digest(),
+            version=VERSION,
+        ),
         format=format,
     )

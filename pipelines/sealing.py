@@ -182,8 +182,8 @@ def _seal(
         files=files,
         schema=sinks.described(_schema(settings, columns)),
         classes={task: tuple(names) for task, names in settings.classes.items()},
-        digests={"model": settings.model_digest, "transform": settings.transform_digest},
-        code_version=settings.code_version,
+        digests=settings.provenance.digests,
+        code_version=settings.provenance.version,
         about=dict(about),
     )
     if not storage.write_new(run.manifest, manifest.to_json()):
@@ -255,7 +255,7 @@ def _with_duplicates(rejected: pa.Table, moved: pa.Table, settings: RunSettings)
         )
         for row in moved.select(["id", sinks.POSITION]).to_pylist()
     ]
-    both = pa.concat_tables([rejected, sinks.rejected_table(duplicates, settings.code_version)])
+    both = pa.concat_tables([rejected, sinks.rejected_table(duplicates, settings.provenance)])
     rows = both.select(["id", "source", "stage"]).to_pylist()
     order = sorted(
         range(len(rows)),
@@ -270,13 +270,7 @@ def _place(source: str) -> tuple[str, int]:
 
 
 def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
-    empty = sinks.score_table(
-        (),
-        settings.classes,
-        settings.multi_label,
-        settings.model_digest,
-        settings.transform_digest,
-    )
+    empty = sinks.score_table((), settings.classes, settings.multi_label, settings.provenance)
     return passthrough.conformed(empty, columns).schema
 
 

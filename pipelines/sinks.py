@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
 from transforms.errors import StorageError
-from transforms.records import Prediction, Rejected, Scored
+from transforms.records import Prediction, Provenance, Rejected, Scored
 
 Format = Literal["parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
@@ -22,16 +22,15 @@ POSITION = "triad.position"
 
 _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
-_FIXED = ("id", "modalities_used", "issues", "model_digest", "transform_digest", POSITION)
-_REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest", "code_version")
+_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION)
+_REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
 
 
 def score_table(
     scored: Sequence[Scored],
     classes: Mapping[str, tuple[str, ...]],
     multi_label: frozenset[str],
-    model_digest: str,
-    transform_digest: str,
+    provenance: Provenance,
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
@@ -39,13 +38,13 @@ def score_table(
         scored: With a prediction for each task.
         classes: By task, in the order of the columns: names of the entries of a distribution.
         multi_label: The tasks whose label is a list.
-        model_digest: Stands in each row.
-        transform_digest: Stands in each row.
+        provenance: Stands in each row.
 
     Returns:
         Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32), `modalities_used`, `issues`, `model_digest`, `transform_digest`, then the
-        passthrough columns by name. One whose name is taken begins with `extra_`.
+        to float32), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
+        whose name is taken begins with `extra_`.
     """
     columns: dict[str, pa.Array] = {
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
@@ -55,26 +54,27 @@ def score_table(
         columns[task] = _predictions(predictions, names, task in multi_label)
     columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
-    columns["model_digest"] = pa.repeat(model_digest, len(scored))
-    columns["transform_digest"] = pa.repeat(transform_digest, len(scored))
+    columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
+    columns |= _digest_columns(provenance, len(scored))
     table = pa.table(columns)
-    for field, array in _extra(scored, {*_FIXED, *classes}):
+    for field, array in _extra(scored, {*_FIXED, *columns}):
         table = table.append_column(field, array)
     return table
 
 
-def rejected_table(rejected: Sequence[Rejected], code_version: str) -> pa.Table:
+def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
     """One row per rejected record, in the order given: all columns are strings."""
     rows = [
         (row.id, str(row.position), row.stage, str(row.reason), row.detail, row.payload_digest)
         for row in rejected
     ]
-    values = list(zip(*rows, strict=True)) or [()] * (len(_REJECTED) - 1)
-    values.append((code_version,) * len(rows))
-    return pa.table(
-        [pa.array([passthrough.clean(v) for v in column], pa.string()) for column in values],
-        names=_REJECTED,
-    )
+    values = list(zip(*rows, strict=True)) or [()] * len(_REJECTED)
+    columns = {
+        name: pa.array([passthrough.clean(value) for value in column], pa.string())
+        for name, column in zip(_REJECTED, values, strict=True)
+    }
+    version = pa.repeat(provenance.version, len(rows))
+    return pa.table({**columns, **_digest_columns(provenance, len(rows)), "code_version": version})
 
 
 def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
@@ -140,6 +140,12 @@ def decode(content: bytes, format: Format, columns: Sequence[str] | None = None)
     rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
     names = columns or list(rows[0] if rows else ())
     return pa.table({name: _inferred(name, [row[name] for row in rows]) for name in names})
+
+
+def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
+    return {
+        f"{name}_digest": pa.repeat(digest, count) for name, digest in provenance.digests.items()
+    }
 
 
 def _predictions(

@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from pipelines import cloud_storage, local_storage
+from pipelines.stored import StoredFile
 from transforms.errors import StorageError
+
+LOCK = local_storage.LOCK
+"""Name of the file that is locked in a folder, or, on Cloud Storage, shows that it is in use."""
 
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another place, then run again",
@@ -33,11 +37,11 @@ class _Storage(Protocol):
     def put(self, path: str, content: bytes) -> None: ...
     def write_new(self, path: str, content: bytes) -> bool: ...
     def replace(self, path: str, content: bytes, expected: bytes | None) -> bool: ...
-    def upload(self, local: str, path: str) -> None: ...
     def exists(self, path: str) -> bool: ...
     def names(self, folder: str) -> tuple[list[str], list[str]]: ...
     def delete(self, path: str) -> None: ...
     def delete_tree(self, folder: str) -> None: ...
+    def tree(self, folder: str) -> list[StoredFile]: ...
 
 
 def exists(path: str) -> bool:
@@ -88,12 +92,6 @@ def replace(path: str, content: bytes, expected: bytes | None) -> bool:
         return _storage(path).replace(path, content, expected)
 
 
-def upload(local: str, path: str) -> None:
-    """Copies a local file to `path`, or replaces what is there."""
-    with _explained(path):
-        _storage(path).upload(local, path)
-
-
 def list_files(folder: str) -> list[str]:
     """Paths of the files that lie in a folder itself, sorted; none where there is no folder."""
     with _explained(folder):
@@ -104,6 +102,15 @@ def list_folders(folder: str) -> list[str]:
     """Paths of the folders that lie in a folder itself, sorted; none where there is no folder."""
     with _explained(folder):
         return [_join(folder, name) for name in sorted(_storage(folder).names(folder)[1])]
+
+
+def tree(folder: str) -> list[StoredFile]:
+    """All files in a folder and below it, sorted by path: temporary files and locks too.
+
+    Links are listed as what they are and never followed.
+    """
+    with _explained(folder):
+        return sorted(_storage(folder).tree(folder), key=lambda file: file.path)
 
 
 def delete(path: str) -> None:
@@ -129,6 +136,22 @@ def remove_stale(folder: str) -> None:
         local_storage.remove_stale(folder)
 
 
+def delete_stale(path: str, dry_run: bool = False) -> bool:
+    """Removes a temporary file if its process is dead; a dry run only looks.
+
+    Returns:
+        False where the process lives, or the file is none of those that this package writes.
+    """
+    with _explained(path):
+        return not _in_cloud(path) and local_storage.remove_unlocked(path, dry_run)
+
+
+def delete_empty(folder: str) -> bool:
+    """Removes a folder that holds no file but its lock; whether it did. Objects need none."""
+    with _explained(folder):
+        return not _in_cloud(folder) and local_storage.remove_empty(folder)
+
+
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
     """Holds the lock of a local folder; others wait. On Cloud Storage it does nothing."""
@@ -139,6 +162,36 @@ def locked(folder: str) -> Iterator[None]:
         with _explained(folder):
             stack.enter_context(local_storage.folder_lock(folder))
         yield
+
+
+@contextlib.contextmanager
+def in_use(folder: str) -> Iterator[None]:
+    """Keeps a folder from being removed by `unused` while several processes may work in it.
+
+    Locally it is a lock that ends with the process. On Cloud Storage it is an object that shows
+    only when the latest of them began.
+    """
+    with contextlib.ExitStack() as stack:
+        with _explained(folder):
+            if _in_cloud(folder):
+                cloud_storage.CloudStorage().touch(_join(folder, LOCK))
+            else:
+                stack.enter_context(local_storage.shared_lock(folder))
+        yield
+
+
+@contextlib.contextmanager
+def unused(folder: str, dry_run: bool = False) -> Iterator[bool]:
+    """Whether no process works in a local folder; while it is held, none can begin to.
+
+    On Cloud Storage nobody can know: it is always True.
+    """
+    with contextlib.ExitStack() as stack:
+        free = True
+        if not _in_cloud(folder):
+            with _explained(folder):
+                free = stack.enter_context(local_storage.unshared(folder, dry_run))
+        yield free
 
 
 def _storage(path: str) -> _Storage:

@@ -1,11 +1,8 @@
 """Training: features -> fused model -> SavedModel, with its evaluation beside it."""
 
 import datetime
-import hashlib
-import importlib.metadata
 import json
 import logging
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,26 +11,15 @@ import keras
 import numpy as np
 
 from model import artefact, data, evaluation, export, predictions, training
-from pipelines import json_files, preprocessed
+from pipelines import environment, json_files, preprocessed, train_plan
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
-from transforms import digests
-from transforms.errors import OptionsError
-from transforms.spec import Spec
+from pipelines.train_plan import TrainPlan
+from transforms import code
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
 _TRAINING = "training"
-_LIBRARIES = (
-    "apache-beam",
-    "keras",
-    "numpy",
-    "pillow",
-    "soundfile",
-    "soxr",
-    "tensorflow",
-    "tensorflow-transform",
-)
 _log = logging.getLogger(__name__)
 
 
@@ -46,50 +32,23 @@ def run(config: TrainConfig) -> Path:
     Raises:
         OptionsError: Data or an output that cannot be used.
     """
-    prepared = preprocessed.read(config.data)
-    what = _spec(prepared.spec, config)
+    plan = train_plan.plan(config)
+    if plan.done:
+        return plan.about
+    prepared, what, output = plan.prepared, plan.what, plan.output
     layout = data.Layout(what, prepared.classes, prepared.vocabulary_size)
-    output = Path(config.output)
-    about_path = output / artefact.ABOUT
-    key = _key(what, prepared)
     if config.fresh:
         _remove(output)
-    if about_path.is_file():
-        if artefact.load(output).about["key"] == key:
-            _log.info("%s: already trained on this preprocessing, nothing to do", output)
-            return about_path
-        raise OptionsError(
-            f"{output}: holds another model; choose another --output, or give --fresh to replace it"
-        )
     output.mkdir(parents=True, exist_ok=True)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
     result = training.train(files, layout, output / _TRAINING, prepared.manifest["key"])
     evaluated = _evaluate(result.model, files, layout)
     _export(result, layout, prepared, output)
     json_files.write(output / artefact.EVALUATION, evaluated)
-    json_files.write(about_path, _about(what, prepared, output, key, result, evaluated))
+    json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / _TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
-    return about_path
-
-
-def _spec(what: Spec, config: TrainConfig) -> Spec:
-    """The spec with the command line's settings in it."""
-    given = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
-    update = {name: value for name, value in given.items() if value is not None}
-    changed = what.training.model_copy(update=update)
-    return what.model_copy(update={"training": changed})
-
-
-def _key(what: Spec, prepared: Preprocessed) -> str:
-    """Equal keys mean the same training."""
-    parts = [
-        what.to_json(),
-        prepared.manifest["key"],
-        prepared.manifest["transform_digest"],
-        VERSION,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return plan.about
 
 
 def _remove(output: Path) -> None:
@@ -152,18 +111,16 @@ def _export(
 
 
 def _about(
-    what: Spec,
-    prepared: Preprocessed,
-    output: Path,
-    key: str,
+    plan: TrainPlan,
     result: training.TrainResult,
     evaluated: dict[str, Any],
 ) -> dict[str, Any]:
-    files = artefact.file_digests(output)
+    prepared, what = plan.prepared, plan.what
+    files = artefact.file_digests(plan.output)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "key": key,
+        "key": plan.key,
         "spec": json.loads(what.to_json()),
         "classes": prepared.classes,
         "vocabulary_size": prepared.vocabulary_size,
@@ -172,13 +129,10 @@ def _about(
             "model": artefact.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],
             "spec": what.digest(),
-            "code": digests.code_digest(),
+            "code": code.code_digest(),
         },
         "files": files,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
+        "versions": environment.versions(),
         "training": {
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,

@@ -92,6 +92,15 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     return tuple(sorted(listed.values(), key=lambda file: file.uri))
 
 
+def changed(inputs: Sequence[InputFile]) -> tuple[str, ...]:
+    """URIs of the files that are not what they were when they were listed.
+
+    Raises:
+        StorageError: Where one cannot be opened.
+    """
+    return tuple(file.uri for file in inputs if _describe(file.uri) != file)
+
+
 def plan(
     inputs: Sequence[InputFile], unit_bytes: int = UNIT_BYTES, unit_records: int = UNIT_RECORDS
 ) -> tuple[Unit, ...]:

@@ -14,7 +14,7 @@ from PIL import Image
 from model import artefact, evaluation
 from pipelines import publish
 from transforms import splits
-from transforms.records import Position, Prediction, Reason, Rejected, Scored
+from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
 from transforms.spec import Spec
 
 DATE = "2026-11-24"
@@ -160,9 +160,13 @@ def publish_scores(
     settings = publish.RunSettings(
         classes=loaded.classes,
         multi_label=frozenset(n for n, task in loaded.spec.tasks.items() if task.multi_label),
-        model_digest=model_digest or loaded.model_digest,
-        transform_digest=loaded.transform_digest,
-        code_version="0",
+        provenance=Provenance(
+            model_digest or loaded.model_digest,
+            loaded.transform_digest,
+            loaded.spec.digest(),
+            "c" * 64,
+            "0",
+        ),
         format=format,
     )
     run = publish.RunFolder(str(output), date, "ab" * 12)

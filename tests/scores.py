@@ -10,15 +10,14 @@ import numpy as np
 
 from pipelines import publish
 from transforms.errors import LostRaceError
-from transforms.records import Position, Prediction, Reason, Rejected, Scored
+from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
 
 CLASSES = {"category": ("bird", "cat", "dog"), "topics": ("art", "food")}
+PROVENANCE = Provenance("m" * 8, "t" * 8, "s" * 8, "c" * 8, "1.2.3")
 SETTINGS = publish.RunSettings(
     classes=CLASSES,
     multi_label=frozenset({"topics"}),
-    model_digest="m" * 8,
-    transform_digest="t" * 8,
-    code_version="1.2.3",
+    provenance=PROVENANCE,
 )
 DATE = "2026-11-24"
 
@@ -48,6 +47,7 @@ def scored(
         modalities_used=("image", "text"),
         issues=issues,
         extra=extra or {},
+        content_digest=f"content of {record_id}",
     )
 
 
@@ -69,7 +69,7 @@ class Work:
 
 def run_folder(output: object, *, name: str = "a", date: str = DATE) -> publish.RunFolder:
     """A run whose id stands for its name."""
-    run_id = publish.run_id(date, [(name, 1, "1")], "m", "t", "1.2.3", {})
+    run_id = publish.run_id(date, [(name, 1, "1")], PROVENANCE, {})
     return publish.RunFolder(str(output), date, run_id)
 
 

@@ -185,6 +185,13 @@ def payload_digest(record: RawRecord | CanonicalRecord) -> str:
     return digest.hexdigest()
 
 
+def content_digest(record: CanonicalRecord) -> str:
+    """SHA-256 of all that a record's score, modalities used and issues depend on, hexadecimal."""
+    digest = hashlib.sha256(payload_digest(record).encode())
+    digest.update("; ".join(record.issues).encode())
+    return digest.hexdigest()
+
+
 def _count(raw: RawRecord, outcome: CanonicalRecord | Rejected) -> None:
     _counter("records_in").inc()
     if isinstance(outcome, Rejected):

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf import text_format
@@ -26,12 +25,6 @@ def transform_digest(spec: Spec, analysis: Analysis) -> str:
     for part in (spec.features_json(), analysis.to_json(), _graph_text(spec, analysis)):
         digest.update(hashlib.sha256(part.encode()).digest())
     return digest.hexdigest()
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a local file, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _graph_text(spec: Spec, analysis: Analysis) -> str:
@@ -72,13 +65,3 @@ def _numbered(graph: str, functions: dict[str, str]) -> str:
         return graph
     names = re.compile(rf"\b({'|'.join(map(re.escape, numbers))})(?!\d)")
     return names.sub(lambda match: f"function_{numbers[match[1]]}", "\n".join(texts))
-
-
-def code_digest() -> str:
-    """SHA-256 of the source files that decide features and scores, hexadecimal."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for package in (folder, folder.parent / "model"):
-        for path in sorted(package.glob("*.py")):
-            digest.update(f"{package.name}/{path.name} {file_digest(path)}\n".encode())
-    return digest.hexdigest()

@@ -165,8 +165,41 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made a row: SHA-256 digests, hexadecimal, or "" where there is none, and the version.
+
+    Attributes:
+        model: Of the SavedModel's files and its batch size.
+        transform: Of the feature graph, its vocabularies and moments.
+        spec: Of the whole spec.
+        code: Of the source files that decide features and scores.
+        version: Of this software.
+    """
+
+    model: str
+    transform: str
+    spec: str
+    code: str
+    version: str
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """All but the version, by name."""
+        return {
+            "model": self.model,
+            "transform": self.transform,
+            "spec": self.spec,
+            "code": self.code,
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Scored:
-    """One scored record. It holds no media."""
+    """One scored record. It holds no media.
+
+    Attributes:
+        content_digest: See `content_digest`.
+    """
 
     id: str
     position: Position
@@ -174,3 +207,4 @@ class Scored:
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    content_digest: str = ""

@@ -20,7 +20,7 @@ from pipelines import publish, sinks
 from tests import scores
 from tests.scores import SETTINGS, Work
 from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
-from transforms.records import Reason
+from transforms.records import Provenance, Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 JSONL = dataclasses.replace(SETTINGS, format="jsonl")
@@ -79,20 +79,16 @@ def test_a_run_id_depends_on_everything_but_the_order_of_the_inputs():
     given = {
         "date": "2026-11-24",
         "inputs": inputs,
-        "model_digest": "m",
-        "transform_digest": "t",
-        "code_version": "1",
+        "provenance": Provenance("m", "t", "s", "c", "1"),
         "options": {"format": "parquet"},
     }
     first = publish.run_id(**given)
-    assert first == "d38a1e554b98a480443b2ed8"
+    assert first == "b71f26988b40036953e876c7"
     assert publish.run_id(**{**given, "inputs": inputs[::-1]}) == first
     changed = {
         "date": "2026-11-25",
         "inputs": [("a", 1, "v2"), ("b", 2, "v1")],
-        "model_digest": "n",
-        "transform_digest": "u",
-        "code_version": "2",
+        "provenance": Provenance("m", "t", "s", "d", "1"),
         "options": {"format": "jsonl"},
     }
     others = {publish.run_id(**{**given, key: value}) for key, value in changed.items()}
@@ -223,12 +219,15 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
             {"name": "topics", "type": struct.format("list<item: string>")},
             {"name": "modalities_used", "type": "list<item: string>"},
             {"name": "issues", "type": "list<item: string>"},
+            {"name": "content_digest", "type": "string"},
             {"name": "model_digest", "type": "string"},
             {"name": "transform_digest", "type": "string"},
+            {"name": "spec_digest", "type": "string"},
+            {"name": "code_digest", "type": "string"},
             {"name": "n", "type": "double", "kind": "float"},
         ],
         "classes": {"category": ["bird", "cat", "dog"], "topics": ["art", "food"]},
-        "digests": {"model": "m" * 8, "transform": "t" * 8},
+        "digests": {"model": "m" * 8, "transform": "t" * 8, "spec": "s" * 8, "code": "c" * 8},
         "code_version": "1.2.3",
         "about": {"by": "a test"},
     }

@@ -28,6 +28,7 @@ from pipelines import (
 )
 from pipelines.config import ScoreConfig
 from tests import media, scores
+from transforms import code
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import GateError
 from transforms.records import CanonicalRecord, RawRecord, Rejected, Scored
@@ -41,11 +42,17 @@ COLUMNS = {
     ),
     "modalities_used": "list<element: string>",
     "issues": "list<element: string>",
+    "content_digest": "string",
     "model_digest": "string",
     "transform_digest": "string",
+    "spec_digest": "string",
+    "code_digest": "string",
     "source": "string",
 }
-REJECTED_COLUMNS = ["id", "source", "stage", "reason", "detail", "payload_digest", "code_version"]
+REJECTED_COLUMNS = [
+    *("id", "source", "stage", "reason", "detail", "payload_digest"),
+    *("model_digest", "transform_digest", "spec_digest", "code_digest", "code_version"),
+]
 
 Row = dict[str, Any]
 
@@ -281,7 +288,9 @@ class TestFiveSpoiltRecordsOf200:
         (without,) = rows(tmp_path / "out")
         assert without["issues"] == []
         broken = by_id(rows(faulty_run))[identity]
-        assert broken | {"issues": []} == without
+        digest = {"content_digest": without["content_digest"]}  # of what the model was given
+        assert broken["content_digest"] != without["content_digest"]
+        assert broken | {"issues": []} | digest == without
 
 
 def raw_records(inputs: Path) -> Iterator[RawRecord | Rejected]:
@@ -324,8 +333,11 @@ def row(scored: Scored, model: artefact.Artefact) -> Row:
         },
         "modalities_used": list(scored.modalities_used),
         "issues": list(scored.issues),
+        "content_digest": scored.content_digest,
         "model_digest": model.model_digest,
         "transform_digest": model.transform_digest,
+        "spec_digest": model.spec.digest(),
+        "code_digest": code.code_digest(),
         "source": scored.extra.get("source"),
         "weight": scored.extra.get("weight"),
     }
@@ -339,7 +351,11 @@ class TestPlainComputation:
         self, trained: Path, hard: Path, hard_run: Path, check: bool
     ) -> None:
         scored, refused = computed(trained, hard, check)
-        assert rows(hard_run) == scored
+        published_rows = rows(hard_run)
+        if check:  # the content that the model was given is another: the broken picture is out
+            for row in (*scored, *published_rows):
+                del row["content_digest"]
+        assert published_rows == scored
         found = [(r["id"], r["stage"], r["reason"], r["detail"]) for r in rejected_rows(hard_run)]
         if check:  # the same verdict, only sooner
             found = [(i, "canonicalize" if s == "score" else s, *rest) for i, s, *rest in found]
@@ -395,13 +411,17 @@ class TestOutputs:
         assert found["generated-000000"]["source"] == "generated"
         assert found["generated-000000"]["weight"] is None
 
-    def test_each_row_names_the_model_and_its_transform(
-        self, clean_run: Path, trained: Path
+    def test_each_row_names_model_transform_spec_and_code(
+        self, hard_run: Path, trained: Path
     ) -> None:
         about = json.loads((trained / artefact.ABOUT).read_text())
-        digests = {(row["model_digest"], row["transform_digest"]) for row in rows(clean_run)}
-        assert digests == {(about["digests"]["model"], about["digests"]["transform"])}
-        assert published(clean_run).about == {
+        parts = ("model", "transform", "spec", "code")
+        for found in (rows(hard_run), rejected_rows(hard_run)):
+            assert found
+            for row in found:
+                assert {p: row[f"{p}_digest"] for p in parts} == about["digests"]
+        assert published(hard_run).digests == about["digests"]
+        assert published(hard_run).about == {
             "model": about["digests"],
             "versions": about["versions"],
         }

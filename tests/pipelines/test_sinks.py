@@ -14,8 +14,9 @@ from hypothesis import strategies
 from pipelines import passthrough, sinks
 from tests import scores
 from transforms.errors import StorageError
-from transforms.records import Position, Prediction, Reason, Rejected, Scored
+from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
 
+PROVENANCE = Provenance("model", "transform", "spec", "code", "1.2.3")
 HALVES = np.array([0.25, 0.5, 0.25], np.float32)
 TOPICS = np.array([0.75, 0.1], np.float32)
 
@@ -31,11 +32,12 @@ def row(record_id: str = "r1", **extra: object) -> Scored:
         modalities_used=("image", "text"),
         issues=("audio: truncated",),
         extra=extra,
+        content_digest="content",
     )
 
 
 def table(*rows: Scored) -> pa.Table:
-    return sinks.score_table(rows, scores.CLASSES, frozenset({"topics"}), "model", "transform")
+    return sinks.score_table(rows, scores.CLASSES, frozenset({"topics"}), PROVENANCE)
 
 
 def column(*values: object) -> tuple[str, list[object]]:
@@ -53,8 +55,11 @@ def test_a_row_has_the_id_a_struct_per_task_and_the_digests():
         "distribution: map<string, float>>",
         "modalities_used": "list<item: string>",
         "issues": "list<item: string>",
+        "content_digest": "string",
         "model_digest": "string",
         "transform_digest": "string",
+        "spec_digest": "string",
+        "code_digest": "string",
     }
     assert made.to_pylist() == [
         {
@@ -71,8 +76,11 @@ def test_a_row_has_the_id_a_struct_per_task_and_the_digests():
             },
             "modalities_used": ["image", "text"],
             "issues": ["audio: truncated"],
+            "content_digest": "content",
             "model_digest": "model",
             "transform_digest": "transform",
+            "spec_digest": "spec",
+            "code_digest": "code",
         }
     ]
 
@@ -126,13 +134,13 @@ def test_a_passthrough_column_has_the_narrowest_type_that_holds_its_values(value
 
 def test_passthrough_columns_come_last_by_name_and_a_missing_value_is_null():
     made = table(row("r1", b=1), row("r2", a="x"))
-    assert made.column_names[-3:] == ["transform_digest", "a", "b"]
+    assert made.column_names[-3:] == ["code_digest", "a", "b"]
     assert made.select(["a", "b"]).to_pylist() == [{"a": None, "b": 1}, {"a": "x", "b": None}]
 
 
 def test_a_passthrough_key_that_is_a_column_of_ours_gets_a_prefix_and_collides_with_no_other():
     made = table(row("r1", id=1, extra_id=2, category=3, extra_other=4))
-    assert made.select(range(7, len(made.column_names))).to_pylist() == [
+    assert made.select(range(10, len(made.column_names))).to_pylist() == [
         {"extra_category": 3, "extra_extra_id": 2, "extra_id": 1, "extra_other": 4}
     ]
 
@@ -177,7 +185,7 @@ def test_a_part_without_a_column_gets_it_with_nulls():
 
 def test_a_rejected_row_says_where_which_stage_and_why():
     rows = [Rejected("r1", Position("in.jsonl", 7), "read", Reason.UNPARSABLE, "no JSON", "ab")]
-    made = sinks.rejected_table(rows, "1.2.3")
+    made = sinks.rejected_table(rows, PROVENANCE)
     assert made.to_pylist() == [
         {
             "id": "r1",
@@ -186,10 +194,14 @@ def test_a_rejected_row_says_where_which_stage_and_why():
             "reason": "unparsable",
             "detail": "no JSON",
             "payload_digest": "ab",
+            "model_digest": "model",
+            "transform_digest": "transform",
+            "spec_digest": "spec",
+            "code_digest": "code",
             "code_version": "1.2.3",
         }
     ]
-    assert sinks.rejected_table([], "1.2.3").schema == made.schema
+    assert sinks.rejected_table([], PROVENANCE).schema == made.schema
 
 
 def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
@@ -202,7 +214,8 @@ def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
         '"distribution":{"bird":0.25,"cat":0.5,"dog":0.25}},'
         '"topics":{"label":["art"],"score":0.75,"distribution":{"art":0.75,"food":0.1}},'
         '"modalities_used":["image","text"],"issues":["audio: truncated"],'
-        '"model_digest":"model","transform_digest":"transform","blob":"AA==","nan":null}\n'
+        '"content_digest":"content","model_digest":"model","transform_digest":"transform",'
+        '"spec_digest":"spec","code_digest":"code","blob":"AA==","nan":null}\n'
     )
 
 
@@ -242,9 +255,8 @@ def test_a_parquet_file_is_readable_by_column():
 def test_a_nan_score_is_null_in_jsonl():
     nan = Prediction("cat", float("nan"), np.full(3, np.nan, np.float32))
     broken = Scored("r1", Position("in", 0), {"category": nan}, ())
-    made = sinks.score_table(
-        [broken], {"category": scores.CLASSES["category"]}, frozenset(), "", ""
-    )
+    classes = {"category": scores.CLASSES["category"]}
+    made = sinks.score_table([broken], classes, frozenset(), PROVENANCE)
     line = json.loads(sinks.encode(made, "jsonl"))
     assert line["category"] == {
         "label": "cat",

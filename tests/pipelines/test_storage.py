@@ -79,12 +79,6 @@ def test_of_many_writers_at_once_one_wins(tmp_path, operation):
     assert won == [(tmp_path / "file").read_bytes()]
 
 
-def test_upload_copies_a_local_file(tmp_path):
-    (tmp_path / "local").write_bytes(b"x" * 100_000)
-    storage.upload(str(tmp_path / "local"), str(tmp_path / "out" / "file"))
-    assert tree(tmp_path) == {"local": b"x" * 100_000, "out/file": b"x" * 100_000}
-
-
 def test_listings_are_sorted_and_show_neither_locks_nor_temporary_files(tmp_path):
     for name in ("b", "a", ".lock", f"a.tmp-{'0' * 32}", "folder/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -147,7 +141,6 @@ def test_the_temporary_file_of_a_living_writer_stays(tmp_path, monkeypatch):
         lambda path: storage.put(path, b"x"),
         lambda path: storage.write_new(path, b"x"),
         lambda path: storage.replace(path, b"x", expected=None),
-        lambda path: storage.upload(__file__, path),
     ],
 )
 def test_writing_below_a_regular_file_is_an_error_of_one_line(tmp_path, operation):

@@ -22,7 +22,7 @@ from model.scorer import Scorer
 from pipelines import preprocess, preprocessed, train
 from pipelines.config import PreprocessConfig, TrainConfig
 from tests import records
-from transforms import digests, splits
+from transforms import code, splits
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError
 from transforms.records import CanonicalRecord, RawRecord, Scored
@@ -122,7 +122,7 @@ def test_the_model_says_what_it_is_and_pins_its_files(prepared, trained):
         "model": artefact.model_digest(about["files"], preprocessed.BATCH_SIZE),
         "transform": data.manifest["transform_digest"],
         "spec": data.spec.digest(),
-        "code": digests.code_digest(),
+        "code": code.code_digest(),
     }
     assert about["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     for library in ("tensorflow", "keras", "apache-beam", "tensorflow-transform"):

@@ -1,7 +1,6 @@
 """Digests tell two transforms apart, and one transform from no other telling of it."""
 
 import dataclasses
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -207,43 +206,3 @@ def test_it_changes_where_like_results_change_places(monkeypatch, name, variants
         monkeypatch.setattr(preprocessing, name, variants(swapped))
         found.add(digests.transform_digest(SPEC, ANALYSIS))
     assert len(found) == 2
-
-
-def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
-    (tmp_path / "file").write_bytes(b"content" * 50_000)
-    expected = hashlib.sha256(b"content" * 50_000).hexdigest()
-    assert digests.file_digest(tmp_path / "file") == expected
-    assert digests.file_digest(str(tmp_path / "file")) == expected
-
-
-@pytest.fixture
-def copied_code(tmp_path, monkeypatch):
-    """Two packages of a few files that stand where the code would."""
-    for name in ("transforms/digests.py", "transforms/a.py", "model/b.py", "pipelines/c.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"# {name}\n")
-    monkeypatch.setattr(digests, "__file__", str(tmp_path / "transforms" / "digests.py"))
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["transforms/digests.py", "transforms/a.py", "model/b.py"])
-def test_the_code_digest_changes_with_each_file_of_transforms_and_model(copied_code, name):
-    before = digests.code_digest()
-    assert digests.code_digest() == before
-    with (copied_code / name).open("a") as file:
-        file.write("# changed\n")
-    changed_once = digests.code_digest()
-    (copied_code / name).rename(copied_code / f"{name[:-3]}_renamed.py")
-    assert len({before, changed_once, digests.code_digest()}) == 3
-
-
-@pytest.mark.parametrize("name", ["pipelines/c.py", "transforms/notes.md", "model/a.pyc"])
-def test_the_code_digest_does_not_change_with_other_files(copied_code, name):
-    before = digests.code_digest()
-    (copied_code / name).write_text("changed")
-    assert digests.code_digest() == before
-
-
-def test_the_code_digest_is_of_the_code_that_runs():
-    assert len(digests.code_digest()) == 64
-    assert (Path(digests.__file__).parent / "digests.py").is_file()

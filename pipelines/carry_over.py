@@ -1,0 +1,196 @@
+"""Incremental nights: what the last published run says of content that has not changed."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from pipelines import environment, publish, sinks, storage
+from pipelines.runs import Manifest, PartFile, RunFolder
+from pipelines.score_plan import ScorePlan
+from transforms.canonicalize import content_digest
+from transforms.errors import StorageError
+from transforms.records import CanonicalRecord, Prediction, Scored
+
+OTHERS = "others"
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """A published run that the same model, code and libraries made.
+
+    Attributes:
+        run: Its folder.
+        files: Its parts of scores.
+        classes: Tasks, each with its classes in the order of a distribution.
+    """
+
+    run: RunFolder
+    files: tuple[PartFile, ...]
+    classes: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def find(plan: ScorePlan) -> Earlier | None:
+    """The last run that is published for the plan's date or one before it, if it can be used.
+
+    It can where model, code and versions are the plan's: then what it says of a record is, to the
+    last bit, what the model would say. Where it cannot, a line of the log says why.
+    """
+    output, date = plan.run.output, plan.run.date
+    dates = [known for known in publish.published_dates(output) if known <= date]
+    manifest = publish.current(output, max(dates)) if dates else None
+    if manifest is None:
+        _log.info("%s: nothing is published yet, so nothing is carried over", output)
+        return None
+    differing = _differing(manifest, plan)
+    if differing:
+        _log.warning(
+            "run %s of %s was made with %s: nothing is carried over",
+            *(manifest.run_id, manifest.date, differing),
+        )
+        return None
+    run = RunFolder(output, manifest.date, manifest.run_id)
+    return Earlier(run, manifest.scores, tuple(manifest.classes.items()))
+
+
+def _differing(manifest: Manifest, plan: ScorePlan) -> str:
+    """The first part that would make other scores of the same content, or ""."""
+    provenance = plan.settings.provenance
+    if manifest.digests.get("model") != provenance.model:
+        return "another model"
+    if manifest.digests.get("code") != provenance.code:
+        return "other code"
+    same = manifest.about.get("versions") == environment.versions()
+    return "" if same else "other versions of the libraries"
+
+
+class Known(NamedTuple):
+    """What an earlier run says of one content."""
+
+    predictions: Mapping[str, Prediction]
+    modalities_used: tuple[str, ...]
+    issues: tuple[str, ...]
+
+
+class Index:
+    """The scores of an earlier run by content digest, in memory.
+
+    It takes about 200 bytes a record, and 4 more for each class.
+
+    Raises:
+        StorageError: Where a file is missing or is not what the run wrote.
+    """
+
+    def __init__(self, earlier: Earlier) -> None:
+        tables = [_table(earlier, file) for file in earlier.files if file.rows]
+        self._rows: dict[bytes, int] = {}
+        self._tasks: dict[str, _Task] = {}
+        if not tables:
+            return
+        table = pa.concat_tables(tables).combine_chunks()
+        for row, digest in enumerate(table.column("content_digest").to_pylist()):
+            self._rows.setdefault(bytes.fromhex(digest), row)
+        for task, classes in earlier.classes:
+            self._tasks[task] = _task(table.column(task).combine_chunks(), classes)
+        self._used = table.column("modalities_used")
+        self._issues = table.column("issues")
+
+    def find(self, digest: str) -> Known | None:
+        """What the run says of a content, or None where it did not score it."""
+        row = self._rows.get(bytes.fromhex(digest))
+        if row is None:
+            return None
+        return Known(
+            {name: task.prediction(row) for name, task in self._tasks.items()},
+            tuple(self._used[row].as_py()),
+            tuple(self._issues[row].as_py()),
+        )
+
+
+class _Task(NamedTuple):
+    labels: pa.Array
+    scores: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]  # [rows, classes]
+
+    def prediction(self, row: int) -> Prediction:
+        label = self.labels[row].as_py()
+        label = tuple(label) if isinstance(label, list) else label
+        return Prediction(label, float(self.scores[row]), self.shares[row])
+
+
+def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task:
+    shares = column.field("distribution").items.to_numpy(zero_copy_only=False)
+    return _Task(
+        column.field("label"),
+        column.field("score").to_numpy(zero_copy_only=False).astype(np.float32),
+        shares.astype(np.float32).reshape(len(column), len(classes)),
+    )
+
+
+def _table(earlier: Earlier, file: PartFile) -> pa.Table:
+    path = earlier.run.path(file.path)
+    content = storage.read_if_there(path)
+    if content is None or not file.holds(content):
+        raise StorageError(
+            f"{path}: missing, or not what the run wrote; restore it, or score once without "
+            "--carry-over"
+        )
+    format: sinks.Format = "jsonl" if path.endswith(".jsonl") else "parquet"
+    tasks = [task for task, _ in earlier.classes]
+    names = ["content_digest", "modalities_used", "issues", *tasks]
+    return sinks.decode(content, format).select(names)
+
+
+_index = functools.lru_cache(maxsize=1)(Index)
+
+
+class Carried(NamedTuple):
+    scored: beam.PCollection[Scored]
+    others: beam.PCollection[CanonicalRecord]
+
+
+class CarryOver(beam.PTransform):
+    """Canonical records -> `.scored`, as an earlier run has them, and `.others`, still to score.
+
+    Args:
+        earlier: From `find`. Its scores are read once a process.
+    """
+
+    def __init__(self, earlier: Earlier) -> None:
+        super().__init__()
+        self._earlier = earlier
+
+    def expand(self, records: beam.PCollection[CanonicalRecord]) -> Carried:
+        carry = beam.ParDo(_CarryOverDoFn(self._earlier)).with_output_types(Scored)
+        outputs = records | "ByContent" >> carry.with_outputs(OTHERS, main="scored")
+        return Carried(outputs["scored"], outputs[OTHERS])
+
+
+class _CarryOverDoFn(beam.DoFn):
+    def __init__(self, earlier: Earlier) -> None:
+        self._earlier = earlier
+        self._carried = Metrics.counter(CarryOver, "records_carried")
+        self._others = Metrics.counter(CarryOver, "records_to_score")
+
+    def setup(self) -> None:
+        self._index = _index(self._earlier)
+
+    def process(
+        self, record: CanonicalRecord
+    ) -> Iterator[Scored | beam.pvalue.TaggedOutput[Literal["others"], CanonicalRecord]]:
+        digest = content_digest(record)
+        known = self._index.find(digest)
+        if known is None:
+            self._others.inc()
+            yield beam.pvalue.TaggedOutput(OTHERS, record)
+        else:
+            self._carried.inc()
+            yield Scored(record.id, record.position, *known, record.extra, digest)

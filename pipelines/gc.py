@@ -1,0 +1,162 @@
+"""Garbage collection: removes what no pointer names, and nothing that may still be wanted.
+
+What is removed, in the dates of one output:
+
+- runs that `CURRENT` does not name, once neither they nor `CURRENT` changed for the days to keep
+  (a reader may still be at them) and no process works in them;
+- the units' tables of a published run, which a process that was killed right after the flip left;
+- temporary files of dead processes;
+- the folder of a date in which nothing is left.
+
+A local process holds locks while it scores, and they end with it. On Cloud Storage there are none:
+a run in which nothing was written for a day is taken for dead, so at least one day is kept there.
+What has no name of ours stays, and so does a date whose pointer cannot be trusted.
+"""
+
+import contextlib
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+from pipelines import publish, storage
+from pipelines.config import GcConfig
+from pipelines.runs import RUN_ID, RunFolder, check_date, date_folder
+from pipelines.stored import StoredFile
+from transforms.errors import OptionsError, StorageError
+
+_DAY = 24 * 3600
+_OURS = re.compile(
+    r"manifest\.json|\.lock"
+    r"|units/\d{5,}(\.json|\.scores\.parquet|\.rejected\.parquet)"
+    r"|(scores|rejected)/part-\d{5,}\.(parquet|jsonl)"
+)
+_UNIT_TABLE = re.compile(r"units/\d{5,}\.(scores|rejected)\.parquet")
+
+
+@dataclasses.dataclass
+class Removed:
+    """What was removed, or with a dry run would be.
+
+    Attributes:
+        runs: Folders of runs.
+        tables: Tables of the units of published runs.
+        temporary: Temporary files of dead processes.
+        dates: Folders of dates in which nothing was left.
+        kept: Runs that are not published, and what keeps them.
+        bytes: Of all files together.
+    """
+
+    runs: list[str] = dataclasses.field(default_factory=list)
+    tables: list[str] = dataclasses.field(default_factory=list)
+    temporary: list[str] = dataclasses.field(default_factory=list)
+    dates: list[str] = dataclasses.field(default_factory=list)
+    kept: dict[str, str] = dataclasses.field(default_factory=dict)
+    bytes: int = 0
+
+    def to_json(self) -> str:
+        """On one line."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+
+def run(config: GcConfig) -> Removed:
+    """Collects the garbage of an output and prints each thing it removes.
+
+    It can be killed at any moment: a run loses its manifest first, so that what is left of it is
+    never taken for a whole one.
+
+    Raises:
+        StorageError: A file cannot be removed, or the pointer of a date cannot be trusted; all
+            other dates are done.
+    """
+    collector = _Collector(config, time.time())
+    problems = []
+    for date in _dates(config.output):
+        try:
+            collector.collect(date)
+        except StorageError as error:
+            problems.append(str(error))
+    if problems:
+        raise StorageError("\n".join(problems))
+    return collector.removed
+
+
+def _dates(output: str) -> Iterator[str]:
+    for folder in storage.list_folders(output):
+        name = folder.rpartition("/")[2]
+        date = name.removeprefix("dt=")
+        with contextlib.suppress(OptionsError):
+            check_date(date)
+            if name != date:
+                yield date
+
+
+class _Collector:
+    def __init__(self, config: GcConfig, now: float) -> None:
+        self._config = config
+        self._oldest_kept = now - config.keep_days * _DAY
+        self.removed = Removed()
+
+    def collect(self, date: str) -> None:
+        """Does one date; whoever seals or publishes in it waits meanwhile."""
+        folder = date_folder(self._config.output, date)
+        with contextlib.nullcontext() if self._config.dry_run else storage.locked(folder):
+            self._collect(date, folder)
+
+    def _collect(self, date: str, folder: str) -> None:
+        published = publish.current(self._config.output, date)
+        flipped = 0.0
+        runs: dict[str, list[StoredFile]] = {}
+        for file in storage.tree(folder):
+            top, _, inner = file.path.removeprefix(f"{folder}/").partition("/")
+            if storage.delete_stale(file.path, self._config.dry_run):
+                self._say(self.removed.temporary, file.path, file.bytes)
+            elif file.path == f"{folder}/CURRENT":
+                flipped = file.changed
+            elif inner and RUN_ID.fullmatch(top.removeprefix("run=")) and top.startswith("run="):
+                runs.setdefault(top.removeprefix("run="), []).append(file)
+        for run_id, files in sorted(runs.items()):
+            one = RunFolder(self._config.output, date, run_id)
+            if published is None or run_id != published.run_id:
+                self._collect_run(one, files, flipped)
+                continue
+            for file in files:
+                if _UNIT_TABLE.fullmatch(_inner(one, file)):
+                    self._delete(file.path)
+                    self._say(self.removed.tables, file.path, file.bytes)
+        if not self._config.dry_run and storage.delete_empty(folder):
+            self._say(self.removed.dates, folder, 0)
+
+    def _collect_run(self, one: RunFolder, files: Sequence[StoredFile], flipped: float) -> None:
+        foreign = [file.path for file in files if not _OURS.fullmatch(_inner(one, file))]
+        if foreign:
+            self.removed.kept[one.folder] = f"holds {foreign[0]}, which triad does not write"
+            return
+        changed = max(flipped, *(file.changed for file in files))
+        if self._config.keep_days and changed > self._oldest_kept:
+            self.removed.kept[one.folder] = "it or CURRENT changed in the days to keep"
+            return
+        with storage.unused(one.folder, self._config.dry_run) as free:
+            if not free:
+                self.removed.kept[one.folder] = "a process works in it"
+                return
+            # Without its manifest, what a kill leaves of the run is never taken for a whole one.
+            for path in (one.manifest, *(file.path for file in files)):
+                self._delete(path)
+            if not self._config.dry_run:
+                storage.delete_empty(one.folder)
+        self._say(self.removed.runs, one.folder, sum(file.bytes for file in files))
+
+    def _delete(self, path: str) -> None:
+        if not self._config.dry_run:
+            storage.delete(path)
+
+    def _say(self, removed: list[str], path: str, size: int) -> None:
+        removed.append(path)
+        self.removed.bytes += size
+        print(f"{'would remove' if self._config.dry_run else 'removed'} {path} ({size} bytes)")
+
+
+def _inner(one: RunFolder, file: StoredFile) -> str:
+    return file.path.removeprefix(f"{one.folder}/")

@@ -1,0 +1,97 @@
+"""What a preprocessing is, known before anything heavy is imported: its spec, inputs and key."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines import json_files, preprocessed, units
+from pipelines.config import PreprocessConfig
+from transforms import spec_files
+from transforms.errors import OptionsError
+from transforms.spec import Spec
+from transforms.version import VERSION
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class PreprocessPlan:
+    """One preprocessing.
+
+    Attributes:
+        what: The spec.
+        inputs: The records files as they are now.
+        output: The folder that it becomes.
+        key: Equal keys mean equal results.
+        done: Whether it is there, so that there is nothing left to do.
+    """
+
+    what: Spec
+    inputs: tuple[units.InputFile, ...]
+    output: Path
+    key: str
+    done: bool
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest's path."""
+        return self.output / preprocessed.MANIFEST
+
+
+def plan(config: PreprocessConfig) -> PreprocessPlan:
+    """Plans a preprocessing, without TensorFlow; one that is there takes over the spec.
+
+    Raises:
+        OptionsError: A spec, input or output that cannot be used.
+    """
+    what = spec_files.load(config.spec)
+    inputs = units.list_inputs(config.inputs)
+    key = _key(what, inputs, config)
+    output = Path(os.path.normpath(config.output))
+    if output.name in ("", ".."):
+        raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
+    manifest_path = output / preprocessed.MANIFEST
+    done = manifest_path.is_file()
+    if done:
+        manifest = dict(preprocessed.read(output).manifest)
+        if manifest["key"] != key:
+            raise OptionsError(
+                f"{output}: holds another preprocessing; remove it or choose another --output"
+            )
+        _log.info("%s: already preprocessed from these records, nothing to do", output)
+        _take_over(what, manifest, manifest_path)
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")
+    return PreprocessPlan(what, inputs, output, key, done)
+
+
+def _take_over(what: Spec, manifest: dict[str, Any], path: Path) -> None:
+    """Lets the manifest say what the spec now says of the model and its training."""
+    if manifest["spec_digest"] == what.digest():
+        return
+    staging = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    json_files.write(staging, {**manifest, **spec_parts(what)})
+    staging.replace(path)
+    _log.info("%s: takes over the spec's settings of the model and its training", path)
+
+
+def spec_parts(what: Spec) -> dict[str, Any]:
+    """What a manifest says of the spec."""
+    return {"spec": json.loads(what.to_json()), "spec_digest": what.digest()}
+
+
+def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
+    """Equal keys mean equal results: the same records, features, splits and code."""
+    parts = {
+        "features": what.features_json(),
+        "split": what.split.model_dump(),
+        "inputs": [[file.uri, file.size, file.version] for file in inputs],
+        "shards": config.shards,
+        "triad": VERSION,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""What a training is, known before anything heavy is imported: its data, settings and key."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+from model import artefact
+from pipelines import preprocessed
+from pipelines.config import TrainConfig
+from pipelines.preprocessed import Preprocessed
+from transforms.errors import OptionsError
+from transforms.spec import Spec
+from transforms.version import VERSION
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainPlan:
+    """One training.
+
+    Attributes:
+        prepared: The preprocessing that it learns from.
+        what: The spec with the command line's settings in it.
+        output: The model folder.
+        key: Equal keys mean the same training.
+        done: Whether its model is there, so that there is nothing left to do.
+    """
+
+    prepared: Preprocessed
+    what: Spec
+    output: Path
+    key: str
+    done: bool
+
+    @property
+    def about(self) -> Path:
+        """The path of the model's `triad.json`."""
+        return self.output / artefact.ABOUT
+
+
+def plan(config: TrainConfig) -> TrainPlan:
+    """Plans a training, without TensorFlow.
+
+    Raises:
+        OptionsError: Data or an output that cannot be used.
+        GateError: A finished model whose files are not the exported ones.
+    """
+    prepared = preprocessed.read(config.data)
+    what = _spec(prepared.spec, config)
+    output = Path(config.output)
+    key = _key(what, prepared)
+    done = (output / artefact.ABOUT).is_file() and not config.fresh
+    if done and artefact.load(output).about["key"] != key:
+        raise OptionsError(
+            f"{output}: holds another model; choose another --output, or give --fresh to replace it"
+        )
+    if done:
+        _log.info("%s: already trained on this preprocessing, nothing to do", output)
+    return TrainPlan(prepared, what, output, key, done)
+
+
+def _spec(what: Spec, config: TrainConfig) -> Spec:
+    """The spec with the command line's settings in it."""
+    given = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
+    update = {name: value for name, value in given.items() if value is not None}
+    changed = what.training.model_copy(update=update)
+    return what.model_copy(update={"training": changed})
+
+
+def _key(what: Spec, prepared: Preprocessed) -> str:
+    """Equal keys mean the same training."""
+    parts = [
+        what.to_json(),
+        prepared.manifest["key"],
+        prepared.manifest["transform_digest"],
+        VERSION,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,30 @@
+"""The fork server and the flaky storage, each started once where a test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.reliability import flaky_storage
+from tests.reliability.flaky_storage import FlakyStorage
+from tests.reliability.forkserver import ForkServer
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def storage_server() -> Iterator[FlakyStorage]:
+    with flaky_storage.serve() as flaky:
+        yield flaky
+
+
+@pytest.fixture
+def flaky(storage_server: FlakyStorage, monkeypatch: pytest.MonkeyPatch) -> FlakyStorage:
+    """An empty bucket, and an environment in which every client of this process goes to it."""
+    storage_server.clear()
+    for name, value in storage_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return storage_server

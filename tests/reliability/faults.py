@@ -1,0 +1,84 @@
+"""What goes wrong in a child of the fork server: each function arms one fault in its own process.
+
+Moments are counted at the calls of the file system that Python audits, below one folder. A run does
+the same calls in the same order each time, so the number of a call is an exact, repeatable moment.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_CALLS = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.scandir")
+_NEW_NAMESPACE, _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = (
+    0x00020000,
+    1,
+    32,
+    4096,
+    16384,
+    1 << 18,
+)
+
+_notes: list[Callable[[], Any]] = []
+
+
+def notes() -> list[Any]:
+    """What the armed faults have to tell when the command has ended."""
+    return [note() for note in _notes]
+
+
+def count_calls(folder: str) -> None:
+    """Tells how many calls there were below a folder."""
+    _notes.append(_at_call(f"{folder}/", lambda call: None))
+
+
+def kill_at(folder: str, call: int) -> None:
+    """Kills the process, with all its threads, before the call of that number, from 1."""
+    _at_call(
+        f"{folder}/", lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == call else None
+    )
+
+
+def pause_at(path: str) -> None:
+    """Stops the process before its first call for a path that begins so, until it may go on."""
+    me = os.getpid()
+    _at_call(path, lambda now: os.kill(me, signal.SIGSTOP) if now == 1 else None)
+
+
+def limit_file_size(size: int) -> None:
+    """Lets no file grow over a size in bytes: writing fails as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def make_read_only(folder: str) -> None:
+    """Makes a folder read-only, root or not, for this process alone: mounts of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = folder.encode()
+    for call in (
+        lambda: libc.unshare(_NEW_NAMESPACE),
+        lambda: libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None),
+        lambda: libc.mount(path, path, None, _BIND, None),
+        lambda: libc.mount(None, path, None, _BIND | _REMOUNT | _READ_ONLY, None),
+    ):
+        if call() != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), folder)
+
+
+def _at_call(prefix: str, act: Callable[[int], None]) -> Callable[[], int]:
+    """Acts at each call for a path that begins so; returns what counts them."""
+    calls = 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal calls
+        if event not in _CALLS or not isinstance(arguments[0], str):
+            return
+        if arguments[0].startswith(prefix):
+            calls += 1
+            act(calls)
+
+    sys.addaudithook(hook)
+    return lambda: calls

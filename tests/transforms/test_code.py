@@ -1,0 +1,47 @@
+"""Tests of the digests of files and code."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from transforms import code
+
+
+def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"content" * 50_000)
+    expected = hashlib.sha256(b"content" * 50_000).hexdigest()
+    assert code.file_digest(tmp_path / "file") == expected
+    assert code.file_digest(str(tmp_path / "file")) == expected
+
+
+@pytest.fixture
+def copied_code(tmp_path):
+    """Two packages of a few files that stand where the code would."""
+    for name in ("transforms/code.py", "transforms/a.py", "model/b.py", "pipelines/c.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["transforms/code.py", "transforms/a.py", "model/b.py"])
+def test_the_code_digest_changes_with_each_file_of_transforms_and_model(copied_code, name):
+    before = code.code_digest(copied_code)
+    assert code.code_digest(copied_code) == before
+    with (copied_code / name).open("a") as file:
+        file.write("# changed\n")
+    changed_once = code.code_digest(copied_code)
+    (copied_code / name).rename(copied_code / f"{name[:-3]}_renamed.py")
+    assert len({before, changed_once, code.code_digest(copied_code)}) == 3
+
+
+@pytest.mark.parametrize("name", ["pipelines/c.py", "transforms/notes.md", "model/a.pyc"])
+def test_the_code_digest_does_not_change_with_other_files(copied_code, name):
+    before = code.code_digest(copied_code)
+    (copied_code / name).write_text("changed")
+    assert code.code_digest(copied_code) == before
+
+
+def test_the_code_digest_is_of_the_code_that_runs():
+    assert code.code_digest() == code.code_digest(Path(code.__file__).parents[1])
+    assert len(code.code_digest()) == 64
