@@ -1,7 +1,6 @@
 """Canonical sounds: 16-bit mono WAV files at the spec's rate, behind a header of 44 bytes."""
 
 import dataclasses
-import io
 import math
 import re
 import struct
@@ -10,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from transforms import decoder_process
 from transforms.records import Flaw, MediumError
+from transforms.sound_decoder import mono
 from transforms.spec import AudioSpec, Limits
 
 HEADER_BYTES = 44
@@ -20,7 +21,6 @@ _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _CHANNELS = range(1, 9)
 _RATES = (8_000, 192_000)
 _FILTER_SECONDS = 0.1  # the resampler looks this far ahead, and less
-_BLOCK_FRAMES = 65_536
 _MAX_CHUNKS = 4096
 
 _WAV = re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)
@@ -59,11 +59,12 @@ def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
     Args:
         content: WAV, RIFX, RF64, Ogg, FLAC, AIFF, AU or MP3, told by content.
         spec: Sample rate and duration wanted.
-        limits: `media_bytes` and `audio_seconds` are checked before anything is decoded.
+        limits: `media_bytes` and `audio_seconds` are checked before anything is decoded;
+            `decode_seconds` ends it.
 
     Raises:
         MediumError: EMPTY, TOO_LARGE, UNSUPPORTED, TRUNCATED (fewer samples than declared; MP3
-            does not declare them), CORRUPT or NOT_FINITE.
+            does not declare them), CORRUPT, TIMEOUT or NOT_FINITE.
     """
     num_samples, odd = divmod(len(content) - HEADER_BYTES, 2)
     if len(content) > limits.media_bytes:
@@ -132,15 +133,6 @@ def _resampled(sound: _Sound, spec: AudioSpec) -> _Floats:
     return np.pad(resampled[:length], (0, max(0, length - len(resampled))))
 
 
-def _mono(frames: npt.NDArray[np.float32]) -> _Floats:
-    """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):
-        mono: _Floats = frames.mean(axis=1, dtype=np.float32)
-    return mono
-
-
 def _wav(content: bytes, wanted: _Wanted) -> _Sound:
     """Reads WAV without libsndfile, which hangs on some and shortens others silently."""
     order = ">" if content.startswith(b"RIFX") else "<"
@@ -159,7 +151,7 @@ def _wav(content: bytes, wanted: _Wanted) -> _Sound:
         )
     count = channels * wanted.frames(rate, channels, size // block)
     numbers = _numbers(content[start : start + count * width], tag, width, order)
-    return _Sound(rate, _mono(numbers.reshape(-1, channels)))
+    return _Sound(rate, mono(numbers.reshape(-1, channels)))
 
 
 def _wav_chunks(content: bytes, order: str) -> tuple[bytes, int, int]:
@@ -259,38 +251,11 @@ def _check_ends(content: bytes) -> None:
         raise MediumError(Flaw.TRUNCATED, f"{end} bytes declared, {len(content)} there")
 
 
-class _InMemory(io.BytesIO):
-    """Stays where it is when libsndfile seeks to nowhere: an error would go to stderr, unseen."""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        try:
-            return super().seek(offset, whence)
-        except (ValueError, OverflowError):
-            return self.tell()
-
-
 def _libsndfile(content: bytes, wanted: _Wanted) -> _Sound:
-    """The one place that calls libsndfile; takes and gives plain values."""
-    import soundfile  # here, since WAV needs none
-
-    try:
-        with soundfile.SoundFile(_InMemory(content)) as file:
-            rate, kind = file.samplerate, file.format
-            left = needed = wanted.frames(rate, file.channels, file.frames)
-            blocks = []
-            while left:
-                frames = file.read(min(left, _BLOCK_FRAMES), dtype="float32", always_2d=True)
-                if not len(frames):
-                    break
-                blocks.append(_mono(frames))
-                left -= len(frames)
-            if kind == "FLAC" and not left and needed < file.frames:
-                file.seek(file.frames - 1)  # is the end there?
-                left = 1 - len(file.read(1, dtype="float32", always_2d=True))
-    except soundfile.SoundFileError as error:
-        raise MediumError(Flaw.CORRUPT, "libsndfile cannot decode it") from error
-    if not blocks:
+    """The one place that has libsndfile read something, which it does in a child process."""
+    sound = decoder_process.decode(content, wanted.frames, wanted.limits.decode_seconds)
+    if not len(sound.mono):
         raise MediumError(Flaw.EMPTY, "no samples")
-    if left and kind != "MP3":  # MP3 declares a guess
-        raise MediumError(Flaw.TRUNCATED, f"{kind}: fewer samples than declared")
-    return _Sound(rate, np.concatenate(blocks))
+    if sound.missing and sound.kind != "MP3":  # MP3 declares a guess
+        raise MediumError(Flaw.TRUNCATED, f"{sound.kind}: fewer samples than declared")
+    return _Sound(sound.rate, sound.mono)

@@ -137,7 +137,30 @@ def gif(content: bytes) -> Header:
     return Header(max(width, left + frame_width), max(height, top + frame_height))
 
 
-READERS: dict[str, Callable[[bytes], Header]] = {"JPEG": jpeg, "PNG": png, "GIF": gif}
+def webp(content: bytes) -> Header:
+    """The canvas, of which libwebp makes a copy on opening."""
+    kind, size = content[12:16], content[20:30]
+    if len(size) < 10:
+        raise MediumError(Flaw.TRUNCATED, "WEBP: no header")
+    if kind == b"VP8X":
+        return Header(
+            1 + int.from_bytes(size[4:7], "little"), 1 + int.from_bytes(size[7:10], "little")
+        )
+    if kind == b"VP8L" and size[0] == 0x2F:
+        sides = int.from_bytes(size[1:5], "little")
+        return Header(1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF))
+    if kind == b"VP8 " and size[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", size, 6)
+        return Header(width & 0x3FFF, height & 0x3FFF)
+    raise MediumError(Flaw.CORRUPT, "WEBP: no picture")
+
+
+READERS: dict[str, Callable[[bytes], Header]] = {
+    "JPEG": jpeg,
+    "PNG": png,
+    "GIF": gif,
+    "WEBP": webp,
+}
 """By Pillow's names of the formats."""
 
 

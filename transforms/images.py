@@ -1,13 +1,15 @@
 """Canonical pictures: JPEG or PNG files that TensorFlow's own ops read exactly."""
 
+import contextlib
 import io
 import math
 import re
 import struct
+import threading
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from transforms import image_headers
 from transforms.records import Flaw, MediumError
@@ -51,6 +53,11 @@ _PILLOW_ERRORS = (
 _TRUNCATED_WORDS = re.compile("truncated|not enough|end of file|EOF", re.IGNORECASE)
 _TOO_LARGE_WORDS = re.compile("too large|too much|exceeds", re.IGNORECASE)
 
+_ROOM_PIXELS = 10_000_000
+_large = threading.RLock()
+"""Held by the one thread that decodes a picture of over `_ROOM_PIXELS`: such a one takes up to 22
+bytes a pixel, and memory must not grow with the number of threads."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -83,12 +90,15 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     kind = next((kind for kind, magic in _MAGIC if magic.match(content)), None)
     if kind is None:
         raise MediumError(Flaw.UNSUPPORTED, "no picture format on the list")
+    pixels = 0  # that opening it takes memory for
     if kind in image_headers.READERS:
         header = image_headers.READERS[kind](content)
         _check_size(header.width, header.height, limits)
-        if header.plain and header.width * header.height <= limits.keep_pixels:
+        pixels = header.width * header.height
+        if header.plain and pixels <= limits.keep_pixels:
             return content
-    encoded = _encoded(_decoded(content, kind, limits))
+    with _room(0 if kind == "JPEG" else pixels):
+        encoded = _encoded(_decoded(content, kind, limits))
     _check_length(encoded, limits)
     return encoded
 
@@ -115,10 +125,12 @@ def _decoded(content: bytes, kind: str, limits: Limits) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content), formats=[kind]) as image:
             _check_size(image.width, image.height, limits)
+            _check_codec(image, kind)
             target = _reduced_size(image.width, image.height, limits.keep_pixels)
             image.draft(None, target)  # JPEG alone: decodes at a half, a quarter or an eighth
-            image.load()
-            picture = _opaque(_eight_bit(image, kind), target)
+            with _room(image.width * image.height):
+                image.load()
+                picture = _opaque(_eight_bit(image, kind), target)
             # Only now, since a PNG may have it behind the pixels. TIFF has been turned by Pillow.
             turn = _TURNS.get(image_headers.orientation(image.info.get("exif") or b""))
             return picture.transpose(turn) if turn is not None else picture
@@ -126,6 +138,23 @@ def _decoded(content: bytes, kind: str, limits: Limits) -> Image.Image:
         raise
     except _PILLOW_ERRORS as error:
         raise MediumError(_flaw(error), f"{kind}: cannot be decoded") from error
+
+
+def _room(pixels: int) -> contextlib.AbstractContextManager[object]:
+    return _large if pixels > _ROOM_PIXELS else contextlib.nullcontext()
+
+
+def _check_codec(image: ImageFile.ImageFile, kind: str) -> None:
+    """Refuses what Pillow decodes in Python: BMP in runs, PPM as text or of unusual depths.
+
+    A pixel takes microseconds there, 40 million of them minutes; and 60 bytes of a BMP in runs can
+    ask for gigabytes.
+
+    Raises:
+        MediumError: UNSUPPORTED.
+    """
+    if any(tile.codec_name in Image.DECODERS for tile in image.tile):
+        raise MediumError(Flaw.UNSUPPORTED, f"{kind}: a rare form that takes too long to decode")
 
 
 def _flaw(error: BaseException) -> Flaw:
@@ -160,7 +189,9 @@ def _eight_bit(image: Image.Image, kind: str) -> Image.Image:
 def _opaque(image: Image.Image, target: tuple[int, int]) -> Image.Image:
     """RGB over white, of size `target`."""
     transparent = image.has_transparency_data
-    image = image.convert("RGBA" if transparent else "RGB")
+    mode = "RGBA" if transparent else "RGB"
+    if image.mode != mode or image.size == target:  # else Pillow would copy a large picture
+        image = image.convert(mode)
     if image.size != target:
         image = image.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if not transparent:

@@ -19,14 +19,14 @@ class Flaw(enum.StrEnum):
 
     NOT_FOUND = "not_found"  # the URI names nothing
     FORBIDDEN = "forbidden"  # the URI leads outside the allowed folders or schemes
-    TOO_LARGE = "too_large"  # over a cap on bytes, pixels, duration or ratio, seen before decoding
+    TOO_LARGE = "too_large"  # over a cap on bytes, pixels, duration or memory
     UNSUPPORTED = "unsupported"  # the content is of no format on the allow-list
     TRUNCATED = "truncated"  # the content stops before its header says
-    CORRUPT = "corrupt"  # the content contradicts its format
+    CORRUPT = "corrupt"  # the content contradicts its format, or makes its decoder crash
     NOT_FINITE = "not_finite"  # a sample is NaN or infinite
     NOT_UTF8 = "not_utf8"  # the text is not strict UTF-8
     EMPTY = "empty"  # zero bytes, zero pixels or zero samples
-    TIMEOUT = "timeout"  # the decoder did not answer in time
+    TIMEOUT = "timeout"  # decoding did not end in time
 
 
 class Reason(enum.StrEnum):

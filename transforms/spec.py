@@ -98,6 +98,7 @@ class Limits(_Section):
         image_pixels: Width times height; larger pictures are refused.
         keep_pixels: Width times height; larger pictures are reduced to it.
         audio_seconds: Declared duration; longer sounds are refused.
+        decode_seconds: CPU time of decoding one sound; three times as much by the clock.
     """
 
     media_bytes: int = pydantic.Field(default=64 * 2**20, ge=1)
@@ -105,6 +106,7 @@ class Limits(_Section):
     image_pixels: int = pydantic.Field(default=40_000_000, ge=1)
     keep_pixels: int = pydantic.Field(default=4_000_000, ge=256)
     audio_seconds: float = pydantic.Field(default=3600.0, gt=0)
+    decode_seconds: float = pydantic.Field(default=20.0, gt=0, le=3600)
 
 
 class Modalities(_Section):

@@ -12,8 +12,8 @@ import google_crc32c
 from transforms.errors import OptionsError
 from transforms.inflate import InflateError
 
-LONGEST = 2**30
-"""Bytes of the longest tf.Example; protobuf itself ends at twice that."""
+LONGEST = 2**28
+"""Bytes of the longest tf.Example; it is held twice, and a small compressed file may claim it."""
 
 _CHUNK = 16 * 2**20
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")

@@ -1,0 +1,158 @@
+"""Small files that take gigabytes or minutes where someone believes them.
+
+Run as a program it makes media canonical in a process of its own, and tells what they took.
+"""
+
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests import media
+from transforms import audio, images, text
+from transforms.records import MediumError
+from transforms.spec import AudioSpec, Limits
+
+LIMITS = Limits()
+SPEC = AudioSpec(seconds=1.0)
+
+
+def refused() -> dict[str, tuple[str, bytes, str]]:
+    """By name: modality, content and flaw."""
+    inflated = zlib.compress(b"x" * 20_000_000)
+    gif = bytearray(media.gif(4, 4))
+    gif[6:10] = b"\xff\xff\xff\xff"
+    frame = struct.pack("<HHHHB", 0, 0, 13_000, 13_000, 0)
+    cleared = b"\x21\xf9\4\x09\0\0\5\0"  # Pillow makes such a frame's background on opening
+    tiff = media.encoded(Image.new("1", (7_000, 7_000)), "TIFF", compression="group4")
+    jpeg = media.jpeg(progressive=True)
+    scan = jpeg.rindex(b"\xff\xda")
+    return {
+        "gif frame": (
+            "image",
+            b"GIF89a\4\0\4\0\0\0\0" + cleared + b"," + frame + b"\2\1\0\0;",
+            "too_large",
+        ),
+        "gif canvas": ("image", bytes(gif), "too_large"),
+        "png pixels": ("image", media.raw_png(30_000, 30_000, 8, 2, b""), "too_large"),
+        "png pixels below Pillow's cap": (
+            "image",
+            media.raw_png(10_000, 10_000, 1, 0, bytes(1251) * 10_000),
+            "too_large",
+        ),
+        "png text": (
+            "image",
+            media.with_chunk(media.png(), media.png_chunk(b"zTXt", b"bomb\0\0" + inflated)),
+            "too_large",
+        ),
+        "png international text": (
+            "image",
+            media.with_chunk(media.png(), media.png_chunk(b"iTXt", b"bomb\0\1\0\0\0" + inflated)),
+            "too_large",
+        ),
+        "png profile": (
+            "image",
+            media.with_chunk(
+                media.png("RGBA"), media.png_chunk(b"iCCP", b"bomb\0\0" + inflated), before=b"IDAT"
+            ),
+            "too_large",
+        ),
+        "ppm pixels": ("image", b"P6 50000 50000 255 ", "too_large"),
+        "ppm in Python": ("image", b"P5 6000 6000 254\n" + bytes(3_000_000), "unsupported"),
+        "bmp in runs": (
+            "image",
+            bmp_of_runs(30_000_000, 1, b"\0\2\0\xff"),  # one step of 255 rows
+            "unsupported",
+        ),
+        "tiff fax": ("image", tiff, "too_large"),
+        "jpeg scans": ("image", jpeg[:scan] + jpeg[scan:-2] * 120 + b"\xff\xd9", "too_large"),
+        "wav size": (
+            "audio",
+            b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0"
+            + struct.pack("<HHIIHH", 1, 1, 16_000, 32_000, 2, 16)
+            + b"data\xff\xff\xff\xff"
+            + bytes(64),
+            "truncated",
+        ),
+        "flac hours": ("audio", _flac_that_claims(2**35), "too_large"),
+        "text bytes": ("text", b"fan " * 2_500_000, "too_large"),
+        "text marks": ("text", ("a" + "\u0301\u0316" * 200_000).encode(), "too_large"),
+    }
+
+
+def allowed() -> list[tuple[str, bytes]]:
+    """The two worst that the default limits let pass, of 39.7 million pixels each."""
+    picture = Image.fromarray(np.zeros((6300, 6300, 4), np.uint8))
+    content = media.encoded(picture, "WEBP", lossless=True, quality=0, method=0)
+    return [("image", content)] * 2
+
+
+def bmp_of_runs(width: int, height: int, runs: bytes) -> bytes:
+    """A BMP of 256 colours, compressed in runs."""
+    palette = bytes(1024)
+    size = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    start = 14 + len(size) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + size + palette + runs
+
+
+def canonical(modality: str, content: bytes) -> bytes:
+    """Makes a medium canonical within the default limits."""
+    make: dict[str, Callable[[], bytes]] = {
+        "image": lambda: images.canonical(content, LIMITS),
+        "audio": lambda: audio.canonical(content, SPEC, LIMITS),
+        "text": lambda: text.canonical(content, LIMITS),
+    }
+    return make[modality]()
+
+
+def verdict(modality: str, content: bytes) -> str:
+    """`accept`, or the flaw."""
+    try:
+        canonical(modality, content)
+    except MediumError as error:
+        return str(error.flaw)
+    return "accept"
+
+
+def peak_bytes(process: int | str = "self") -> int:
+    """The most memory that a process has held; `getrusage` counts its parent's, too."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kibibytes) * 1024
+
+
+def taken(media_files: Iterable[tuple[str, bytes]]) -> tuple[list[str], int]:
+    """What becomes of media on two threads, and by how many bytes that raised the peak."""
+    before = peak_bytes()
+    with futures.ThreadPoolExecutor(2) as threads:
+        verdicts = list(threads.map(lambda one: verdict(*one), media_files))
+    return verdicts, peak_bytes() - before
+
+
+def _flac_that_claims(frames: int) -> bytes:
+    content = bytearray(media.flac())
+    content[21:26] = (int.from_bytes(content[21:26]) >> 36 << 36 | frames).to_bytes(5)
+    return bytes(content)
+
+
+def main(folder: Path) -> None:
+    """Prints the bytes by which a folder of media raises the peak, and the verdicts."""
+    files = [(path.suffix[1:], path.read_bytes()) for path in sorted(folder.iterdir())]
+    for modality, content in (
+        ("image", media.gif()),
+        ("audio", media.flac()),
+        ("text", b"caf\xc3\xa9"),
+    ):
+        canonical(modality, content)  # what is loaded on first use is no medium's fault
+    verdicts, added = taken(files)
+    print(added, *verdicts)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

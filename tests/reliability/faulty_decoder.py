@@ -1,0 +1,90 @@
+"""The program that decodes sounds, with faults: a marker in a sound's bytes says which one.
+
+Run as `decoder_process.COMMAND` with the path of the program, and of a pipe to which the fault that
+waits for its end tells its process id.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import time
+from typing import Any
+
+import soundfile
+
+FAULTS = ("crash", "spin", "sleep", "stop", "swell", "babble", "later")
+
+
+def marked(content: bytes, fault: str) -> bytes:
+    """A sound in a format that may have bytes behind it, with a fault there."""
+    assert fault in FAULTS
+    return content + b"<fault:%s>" % fault.encode()
+
+
+class _SoundFile(soundfile.SoundFile):
+    _spoilt = False
+
+    def __init__(self, file: Any) -> None:
+        content = file.getvalue()
+        if type(self)._spoilt:
+            _crash()
+        for fault, act in _ACTS.items():
+            if b"<fault:%s>" % fault.encode() in content:
+                act()
+        super().__init__(file)
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _spin() -> None:
+    _tell()
+    while True:
+        pass
+
+
+def _sleep() -> None:
+    _tell()
+    time.sleep(3600)
+
+
+def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _swell() -> None:
+    taken = []
+    while True:
+        taken.append(bytearray(2**24))
+
+
+def _babble() -> None:
+    os.write(0, b"\xff" * 4096)
+
+
+def _later() -> None:
+    """Leaves the process harmed: the next sound crashes it."""
+    _SoundFile._spoilt = True
+
+
+def _tell() -> None:
+    if len(sys.argv) > 2:
+        with open(sys.argv[2], "w") as pipe:
+            pipe.write(str(os.getpid()))
+
+
+_ACTS = {
+    "crash": _crash,
+    "spin": _spin,
+    "sleep": _sleep,
+    "stop": _stop,
+    "swell": _swell,
+    "babble": _babble,
+    "later": _later,
+}
+
+if __name__ == "__main__":
+    soundfile.SoundFile = _SoundFile
+    runpy.run_path(sys.argv[1], run_name="__main__")
