@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.errors import OptionsError, StorageError
 from transforms.code import file_digest
+from transforms.errors import OptionsError, StorageError
 
 Arrays = tuple[npt.NDArray[Any], ...]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from transforms import spec_files
-from transforms.errors import GateError, OptionsError
 from transforms.code import file_digest
+from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
 
 MANIFEST = "manifest.json"

@@ -15,6 +15,7 @@ from pipelines import cli, parity, preprocess, preprocessed, train
 from pipelines.config import ParityConfig, PreprocessConfig, TrainConfig
 from tests import media, records
 from tests.conftest import RECORDS
+from tests.printed import shown, verdicts
 from transforms import preprocessing, spec
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError
@@ -29,16 +30,6 @@ model: {dim: 8, text_dim: 8}
 training: {epochs: 1, batch_size: 8}
 split: {train: 1, eval: 0, test: 0}
 """
-
-
-def shown(text: str) -> dict[str, list[str]]:
-    """The rows of the printed tables by what they compare: records, unequal, largest, verdict."""
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
-    return {row[0]: [*row[1:4], row[5]] for row in rows if len(row) == 6}
-
-
-def verdicts(text: str) -> dict[str, str]:
-    return {name: row[3].split(" (")[0] for name, row in shown(text).items()}
 
 
 def test_every_record_is_exactly_the_same_in_all_ways(generated, trained, capsys):

@@ -17,8 +17,8 @@ import tensorflow as tf
 from model import survey
 from pipelines import json_files, preprocessed
 from tests import features
-from transforms.errors import OptionsError, StorageError
 from transforms.code import file_digest
+from transforms.errors import OptionsError, StorageError
 
 LAYOUT = features.layout(["text"])
 ROOT = Path(__file__).resolve().parents[2]

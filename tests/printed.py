@@ -1,0 +1,12 @@
+"""What the tables of `triad parity` say."""
+
+
+def shown(text: str) -> dict[str, list[str]]:
+    """The rows of the tables by what they compare: records, unequal, largest, verdict."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    return {row[0]: [*row[1:4], row[5]] for row in rows if len(row) == 6}
+
+
+def verdicts(text: str) -> dict[str, str]:
+    """By what is compared, `equal`, `passes` or `FAILS`."""
+    return {name: row[3].split(" (")[0] for name, row in shown(text).items()}
