@@ -53,6 +53,11 @@ _PILLOW_ERRORS = (
 _TRUNCATED_WORDS = re.compile("truncated|not enough|end of file|EOF", re.IGNORECASE)
 _TOO_LARGE_WORDS = re.compile("too large|too much|exceeds", re.IGNORECASE)
 
+_TIFF_COMPRESSIONS = frozenset(
+    ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd")
+)
+"""By Pillow's names: those of which libtiff gives the same pixels each time, or none."""
+
 _ROOM_PIXELS = 10_000_000
 _large = threading.RLock()
 """Held by the one thread that decodes a picture of over `_ROOM_PIXELS`: such a one takes up to 22
@@ -145,16 +150,19 @@ def _room(pixels: int) -> contextlib.AbstractContextManager[object]:
 
 
 def _check_codec(image: ImageFile.ImageFile, kind: str) -> None:
-    """Refuses what Pillow decodes in Python: BMP in runs, PPM as text or of unusual depths.
+    """Refuses what Pillow decodes in Python, and TIFF of compressions that are on no list.
 
-    A pixel takes microseconds there, 40 million of them minutes; and 60 bytes of a BMP in runs can
-    ask for gigabytes.
+    BMP in runs, and PPM as text or of unusual depths, take microseconds a pixel, 40 million of them
+    minutes; and 60 bytes of a BMP in runs can ask for gigabytes. Of damaged fax and JPEG, libtiff
+    leaves what was in memory before as pixels, which are others each time.
 
     Raises:
         MediumError: UNSUPPORTED.
     """
     if any(tile.codec_name in Image.DECODERS for tile in image.tile):
         raise MediumError(Flaw.UNSUPPORTED, f"{kind}: a rare form that takes too long to decode")
+    if kind == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS:
+        raise MediumError(Flaw.UNSUPPORTED, "TIFF: of a compression that is on no list")
 
 
 def _flaw(error: BaseException) -> Flaw:

@@ -113,7 +113,7 @@ def test_class_weights_follow_the_spec():
     }
     layout = features.layout(["text"], num_classes=2, tasks=tasks)
     counts = dict.fromkeys(tasks, np.array([1, 3]))
-    split = survey.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts)
+    split = survey.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts, records=None, versions={})
     weights = steps.class_weights(split, layout)
     assert weights["plain"] is None
     assert weights["category"].tolist() == pytest.approx([2, 2 / 3])

@@ -1,13 +1,21 @@
-"""Prints a digest of what each seed becomes, with as many threads as it is told."""
+"""Prints a digest of what each seed, or each of its damaged copies, becomes.
+
+    python -m tests.reliability.canonical_digests THREADS [MUTANTS]
+
+With MUTANTS given it is that many damaged copies of each seed. Sounds are then decoded in a child
+that gets this process's MALLOC_PERTURB_, too.
+"""
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from concurrent import futures
 
-from tests.reliability import seed_media
-from transforms import audio, images, text
+from tests.reliability import mutants, seed_media
+from transforms import audio, decoder_process, images, text
+from transforms.records import MediumError
 from transforms.spec import AudioSpec, Limits
 
 SOUNDS = AudioSpec(sample_rate=16_000, seconds=1.0)
@@ -29,5 +37,31 @@ def digests(threads: int) -> dict[str, str]:
         return dict(zip(work, results, strict=True))
 
 
+def digests_of_mutants(count: int) -> dict[str, str]:
+    """By modality, seed and number of a damaged copy: SHA-256 of what it becomes, or its flaw."""
+    make: dict[str, Callable[[bytes], bytes]] = {
+        "image": lambda content: images.canonical(content, LIMITS["as it is"]),
+        "audio": lambda content: audio.canonical(content, SOUNDS, LIMITS["as it is"]),
+        "text": lambda content: text.canonical(content, LIMITS["as it is"]),
+    }
+    found = {}
+    for modality, canonical in make.items():
+        sources = {**seed_media.seeds(modality), **seed_media.failures(modality)}
+        for name, seed in sources.items():
+            for number, content in enumerate(mutants.mutants([seed], count, seed=3)):
+                try:
+                    outcome = hashlib.sha256(canonical(content)).hexdigest()
+                except MediumError as error:
+                    outcome = str(error.flaw)
+                found[f"{modality} {name}, mutant {number}"] = outcome
+    return found
+
+
+def main(threads: int, count: int = 0) -> None:
+    perturb = f"MALLOC_PERTURB_={os.environ.get('MALLOC_PERTURB_', '0')}"
+    decoder_process.COMMAND = ("/usr/bin/env", perturb, *decoder_process.COMMAND)
+    print(json.dumps(digests_of_mutants(count) if count else digests(threads), indent=1))
+
+
 if __name__ == "__main__":
-    print(json.dumps(digests(int(sys.argv[1])), indent=1))
+    main(*map(int, sys.argv[1:]))

@@ -30,7 +30,6 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "image/frames.gif": functools.partial(media.gif, frames=2),
     "image/plain.bmp": lambda: media.encoded(media.picture(), "BMP"),
     "image/plain.tiff": lambda: media.encoded(media.picture(), "TIFF", compression="tiff_lzw"),
-    "image/fax.tiff": lambda: media.encoded(media.picture("1"), "TIFF", compression="group4"),
     "image/plain.ppm": lambda: media.encoded(media.picture(), "PPM"),
     "image/still.avif": lambda: media.encoded(media.picture(), "AVIF"),
     "audio/plain.wav": functools.partial(media.wav, seconds=0.1),
