@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 
 # A file's tests stay together: what is costly to make is made once a file.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

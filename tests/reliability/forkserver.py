@@ -241,7 +241,7 @@ def main() -> None:
     environment.prepare()
     import tensorflow  # noqa: F401
 
-    from pipelines import cli, score  # noqa: F401
+    from pipelines import cli, score, train  # noqa: F401
 
     assert threading.active_count() == 1, threading.enumerate()
     with socket.socket(fileno=int(sys.argv[1])) as listener:

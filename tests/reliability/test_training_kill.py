@@ -3,75 +3,26 @@
 import csv
 import dataclasses
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model import checkpoints
 from tests.model.test_checkpoints import assert_same, checkpoint
+from tests.reliability.forkserver import Ended, ForkServer
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, STEPS = 4, 6  # steps of an epoch: 91 records of `prepared` in batches of 16
 
-# `triad train` that ends itself by SIGKILL at one moment: before the n-th step of an epoch, or just
-# before the n-th time that a file whose name holds a text is opened or renamed.
-KILLING = """
-import os, signal, sys
-from pipelines import cli
 
-what, where, count, *arguments = sys.argv[1:]
-left = int(count)
-
-def count_down():
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-if what == "step":
-    from model import progress
-
-    class Counting(progress.LogProgress):
-        epoch = 0
-
-        def begin(self, epoch, epochs, steps, num_records):
-            self.epoch = epoch
-            super().begin(epoch, epochs, steps, num_records)
-
-        def step(self, loss):
-            super().step(loss)
-            if self.epoch == int(where):
-                count_down()
-
-    progress.choose = Counting
-elif what != "never":
-    def hook(event, values):
-        if event == what and where in str(values[0]):
-            count_down()
-
-    sys.addaudithook(hook)
-sys.exit(cli.main(arguments))
-"""
-
-
-def train(data: Path, output: Path, what: str, where: str = "", count: int = 0) -> int:
+def train(
+    fork_server: ForkServer, data: Path, output: Path, fault: tuple[Any, ...] | None
+) -> Ended:
     arguments = ["train", "--data", str(data), "--output", str(output), "--epochs", str(EPOCHS)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLING, what, where, str(count), *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+    return fork_server.run(arguments, faults=[fault] if fault else [])
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -98,21 +49,21 @@ def epochs_done(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_a_training_killed_at_five_moments_ends_as_one_that_was_not(
-    prepared: Path, tmp_path: Path
+    prepared: Path, tmp_path: Path, fork_server: ForkServer
 ) -> None:
     choose = random.Random(11)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert train(prepared, whole, "never") == 0
+    assert train(fork_server, prepared, whole, None).exit_code == 0
     moments = [
-        ("step", "1", choose.randrange(1, STEPS + 1)),  # nothing is saved yet
-        ("open", choose.choice([".writing-00002/arrays", ".writing-00002/state"]), 1),
-        ("os.rename", ".writing-00003", 1),  # a checkpoint is complete, and not yet named
-        ("step", "3", choose.randrange(1, STEPS + 1)),
-        ("os.rename", "saved_model.tmp", 1),  # trained and exported, and not yet named
+        ("kill_at_step", 1, choose.randrange(1, STEPS + 1)),  # nothing is saved yet
+        ("kill_at_path", "open", choose.choice([".writing-00002/arrays", ".writing-00002/state"])),
+        ("kill_at_path", "os.rename", ".writing-00003"),  # complete, and not yet named
+        ("kill_at_step", 3, choose.randrange(1, STEPS + 1)),
+        ("kill_at_path", "os.rename", "saved_model.tmp"),  # exported, and not yet named
     ]
     kept = []
     for moment in moments:
-        assert train(prepared, killed, *moment) == -signal.SIGKILL, moment
+        assert train(fork_server, prepared, killed, moment).signal == signal.SIGKILL, moment
         assert not (killed / "triad.json").exists()
         kept.append(epochs_done(killed))
     assert kept == [
@@ -122,7 +73,7 @@ def test_a_training_killed_at_five_moments_ends_as_one_that_was_not(
         [".writing-00003", "epoch-00001", "epoch-00002"],
         ["epoch-00003", "epoch-00004"],
     ]
-    assert train(prepared, killed, "never") == 0
+    assert train(fork_server, prepared, killed, None).exit_code == 0
 
     about = [json.loads((folder / "triad.json").read_text()) for folder in (whole, killed)]
     assert about[0]["training"]["steps"] == about[1]["training"]["steps"] == EPOCHS * STEPS
