@@ -100,6 +100,9 @@ class _Child:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
+        # Beam gives all new sockets a timeout once it has looked at gs://. The child would get one
+        # that does not wait, and take what has not come yet for the end of a sound.
+        theirs.setblocking(True)
         try:
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - our own program

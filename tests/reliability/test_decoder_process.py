@@ -26,6 +26,7 @@ LIMITS = Limits(decode_seconds=0.3)
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = media.sound(media.wave(), 16_000, "AU")
 OTHERS = [media.sound(media.wave(seed=3), 16_000, kind) for kind in ("OGG", "FLAC", "MP3", "AIFF")]
+COMMAND = decoder_process.COMMAND
 FAULTY = (sys.executable, "-I", faulty_decoder.__file__, sound_decoder.__file__)
 
 
@@ -52,6 +53,21 @@ def decoders() -> list[int]:
 
 def canonical(content: bytes) -> bytes:
     return audio.canonical(content, SPEC, LIMITS)
+
+
+def test_a_default_timeout_of_sockets_costs_no_sound(monkeypatch):
+    """Beam sets one with its first look at gs://; children that start later must wait as before."""
+    monkeypatch.setattr(decoder_process, "COMMAND", COMMAND)
+    before = socket.getdefaulttimeout()
+    expected = canonical(OTHERS[0])
+    decoder_process.close()
+    socket.setdefaulttimeout(60)
+    try:
+        for _ in range(10):  # a child that does not wait dies of most sounds, not of each
+            assert canonical(OTHERS[0]) == expected
+            decoder_process.close()
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def error_of(content: bytes) -> str:
