@@ -25,11 +25,10 @@ def kwargs(count: int, room_of: Callable[[_T], int]) -> dict[str, Any]:
         count: Of elements in a batch.
         room_of: Bytes that an element takes, see `room`.
     """
-    share = ROOM // count
     return {
         "min_batch_size": count,
         "max_batch_size": count,
-        "element_size_fn": lambda one: max(1, -(-room_of(one) // share)),
+        "element_size_fn": lambda one: max(1, -(-count * room_of(one) // ROOM)),
     }
 
 

@@ -32,6 +32,8 @@ from transforms.spec import Spec
 
 REJECTED = "rejected"
 
+HELD_BYTES = 128 * 2**20
+
 _Output: TypeAlias = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]
 
 
@@ -116,14 +118,16 @@ class Canonicalize(beam.PTransform):
 
     Args:
         canonicalizer: What is done to each record.
+        held_bytes: Bytes of media that may wait for what follows, beside one record a thread.
     """
 
-    def __init__(self, canonicalizer: Canonicalizer) -> None:
+    def __init__(self, canonicalizer: Canonicalizer, held_bytes: int = HELD_BYTES) -> None:
         super().__init__()
         self._canonicalizer = canonicalizer
+        self._held_bytes = held_bytes
 
     def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
-        canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer))
+        canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer, self._held_bytes))
         canonicalize = canonicalize.with_output_types(CanonicalRecord)
         outputs = records | "Canonicalize" >> canonicalize.with_outputs(REJECTED, main="records")
         return Canonicalized(outputs["records"], outputs[REJECTED])
@@ -138,22 +142,22 @@ class _Pending(NamedTuple):
 class _CanonicalizeDoFn(beam.DoFn):
     """Keeps a few records in work, and gives them on in the order in which they came.
 
-    A thread that finds `_HELD_BYTES` taken puts its record off; it is done when its turn comes.
+    A thread that finds `held_bytes` taken puts its record off; it is done when its turn comes.
     So memory has a bound, the bytes and one record a thread, and no thread ever waits.
     """
 
     _IN_WORK = 64
-    _HELD_BYTES = 128 * 2**20
 
-    def __init__(self, canonicalizer: Canonicalizer) -> None:
+    def __init__(self, canonicalizer: Canonicalizer, held_bytes: int) -> None:
         self._canonicalizer = canonicalizer
+        self._held_bytes = held_bytes
 
     def setup(self) -> None:
-        self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+        self._threads = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
     def start_bundle(self) -> None:
         self._pending: collections.deque[_Pending] = collections.deque()
-        self._held = _Held(self._HELD_BYTES)
+        self._held = _Held(self._held_bytes)
 
     def process(
         self,

@@ -12,16 +12,20 @@ from PIL import Image
 from tests import media
 from tests.reliability import bombs
 
-_FILLED = 64
-"""Records whose picture, sound and text are all as many bytes as may be."""
 _PIXELS = 6
 """Records with a picture of as many pixels as may be."""
 _INLINE = 4
 """Records whose picture stands in the line itself."""
 
 
-def write(folder: Path, filled: int = _FILLED) -> Path:
+def write(folder: Path, filled: int, letters: int) -> Path:
     """Writes the records, which share their media: they differ in their ids alone.
+
+    Args:
+        folder: Where to.
+        filled: Number of records whose picture, sound and text are as many bytes as may be, and of
+            those that have only such a text. A few more have as many pixels, or are one line.
+        letters: In each word of the text; one letter takes most memory, and most time.
 
     Returns:
         The records file; its media lie beside it.
@@ -30,7 +34,7 @@ def write(folder: Path, filled: int = _FILLED) -> Path:
     (folder / "bytes.png").write_bytes(picture_of_bytes())
     (folder / "pixels.webp").write_bytes(bombs.allowed()[0][1])
     (folder / "bytes.wav").write_bytes(sound_of_bytes())
-    (folder / "text.txt").write_bytes(text())
+    (folder / "text.txt").write_bytes(text(letters))
     path = folder / "records.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for index, record in enumerate(_records(folder, filled)):
@@ -70,7 +74,8 @@ def sound_of_bytes() -> bytes:
     return media.sound(noise, 192_000, subtype="DOUBLE")
 
 
-def text() -> bytes:
-    """A text of `text_bytes` whose every second character is a word of its own."""
-    words = "".join(f"{chr(0x61 + index % 26)} " for index in range(bombs.LIMITS.text_bytes // 2))
-    return words.encode()
+def text(letters: int) -> bytes:
+    """A text of `text_bytes`, of 26 words."""
+    words = (chr(0x61 + index) * letters + " " for index in range(26))
+    whole = "".join(words).encode()
+    return (whole * (bombs.LIMITS.text_bytes // len(whole) + 1))[: bombs.LIMITS.text_bytes]
