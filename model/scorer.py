@@ -14,8 +14,8 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from model import artefact, safety
 from model.export import FEATURES, SERVING, output_name
-from transforms import readable
-from transforms.canonicalize import content_digest, payload_digest
+from transforms import batches, readable
+from transforms.canonicalize import content_digest, media_bytes, payload_digest
 from transforms.errors import GateError
 from transforms.records import CanonicalRecord, MediumError, Prediction, Reason, Rejected, Scored
 
@@ -25,7 +25,6 @@ Signature = Callable[..., Mapping[str, tf.Tensor]]
 """Takes canonical bytes by modality, each string `[batch]`."""
 
 _CALLS_IN_FLIGHT = 2
-_BATCH_BYTES = 256 * 2**20
 _OP_MESSAGE = re.compile(r"^(.+)\n\t \[\[\{\{node ", re.MULTILINE)
 
 
@@ -179,16 +178,11 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         return outcomes
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        """Batches close by count, or earlier by bytes."""
-        unit = _BATCH_BYTES // self._batch_size
-        return {
-            "min_batch_size": self._batch_size,
-            "max_batch_size": self._batch_size,
-            "element_size_fn": functools.partial(_weight, unit=unit),
-        }
+        """Batches close by count, or earlier by what they take."""
+        return batches.kwargs(self._batch_size, batches.record_room)
 
     def get_num_bytes(self, batch: Sequence[CanonicalRecord]) -> int:
-        return sum(map(_num_bytes, batch))
+        return sum(map(media_bytes, batch))
 
     def get_metrics_namespace(self) -> str:
         return "Score"
@@ -208,14 +202,6 @@ def load_scorer(model_folder: str, model_digest: str) -> Scorer:
             "leave a model's folder as it is while a job runs, and start the job again"
         )
     return Scorer(model)
-
-
-def _num_bytes(record: CanonicalRecord) -> int:
-    return len(record.image) + len(record.audio) + len(record.text)
-
-
-def _weight(record: CanonicalRecord, unit: int) -> int:
-    return max(1, -(-_num_bytes(record) // unit))
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:

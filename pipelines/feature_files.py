@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,7 +12,12 @@ import tensorflow as tf
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+from tfx_bsl.coders.example_coder import (
+    ExamplesToRecordBatchDecoder,
+    RecordBatchToExamplesEncoder,
+)
+
+from transforms import batches
 
 _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
@@ -54,8 +59,43 @@ class WriteFeatures(beam.PTransform):
         return batches | "Write" >> write.with_output_types(FeatureFile)
 
 
-def fill_up(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
-    """Repeats the last row of a raw batch up to `rows` rows, with empty ids.
+@dataclasses.dataclass
+class Batch(beam.PTransform):
+    """Serialized canonical examples -> record batches, of fewer rows where media are large.
+
+    Args:
+        rows: Of a batch, at most.
+        schema: Of the raw features.
+    """
+
+    rows: int
+    schema: schema_pb2.Schema
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, serialized: beam.PCollection[bytes]) -> beam.PCollection[pa.RecordBatch]:
+        decode = beam.ParDo(_DecodeDoFn(self.schema.SerializeToString()))
+        return (
+            serialized
+            | "Group" >> beam.BatchElements(**batches.kwargs(self.rows, batches.example_room))
+            | "Decode" >> decode.with_output_types(pa.RecordBatch)
+        )
+
+
+class _DecodeDoFn(beam.DoFn):
+    def __init__(self, schema: bytes) -> None:
+        self._schema = schema
+
+    def setup(self) -> None:
+        self._decoder = ExamplesToRecordBatchDecoder(self._schema)
+
+    def process(self, serialized: list[bytes]) -> Iterator[pa.RecordBatch]:
+        yield self._decoder.DecodeBatch(serialized)
+
+
+def fill_up(batch: pa.RecordBatch, rows: int, media: Sequence[str]) -> pa.RecordBatch:
+    """Repeats the last row of a raw batch up to `rows` rows, with empty ids and without media.
 
     Features are computed in the one shape in which the exported model is called: their last bits
     depend on it.
@@ -63,10 +103,12 @@ def fill_up(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
     spare = rows - batch.num_rows
     if spare <= 0 or not batch.num_rows:
         return batch
-    filled = batch.take(pa.array([*range(batch.num_rows), *[batch.num_rows - 1] * spare]))
-    place = filled.schema.get_field_index("id")
-    ids = [*batch.column(place).to_pylist(), *[[b""]] * spare]
-    return filled.set_column(place, "id", pa.array(ids, filled.schema.field(place).type))
+    last = batch.slice(batch.num_rows - 1)
+    for name in ("id", *media):
+        place = last.schema.get_field_index(name)
+        empty = pa.array([[b""]], last.schema.field(place).type)
+        last = last.set_column(place, name, empty)
+    return pa.concat_batches([batch, last.take(pa.array([0] * spare))])
 
 
 class _WriteDoFn(beam.DoFn):

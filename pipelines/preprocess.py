@@ -129,16 +129,15 @@ def define_feature_pipeline(
     """
     work = folder / "work"
     raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing.raw_feature_spec(what))
-    records = tfxio.TFExampleBeamRecord(
-        physical_format="tfrecord", telemetry_descriptors=["triad"], schema=raw_metadata.schema
-    )
-    adapter = records.TensorAdapterConfig()
+    adapter = tfxio.TFExampleBeamRecord(
+        physical_format="tfrecord", schema=raw_metadata.schema
+    ).TensorAdapterConfig()
 
     def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
         paths = tuple(file.path for file in files if file.split == split)
         serialized = root | f"{label}Read" >> ReadCanonical(paths, without)
-        return serialized | f"{label}Batch" >> records.BeamSource(
-            batch_size=preprocessed.BATCH_SIZE
+        return serialized | f"{label}Batch" >> feature_files.Batch(
+            preprocessed.BATCH_SIZE, raw_metadata.schema
         )
 
     # Each pass reads the files anew: one PCollection for both would be kept in memory whole.
@@ -154,7 +153,7 @@ def define_feature_pipeline(
     for split in _splits_of(files):
         label = split.title()
         filled = batches(split, label) | f"{label}FillUp" >> beam.Map(
-            feature_files.fill_up, rows=preprocessed.BATCH_SIZE
+            feature_files.fill_up, rows=preprocessed.BATCH_SIZE, media=what.modalities.names
         )
         (transformed, metadata) = ((filled, adapter), transform_fn) | (
             f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import posixpath
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -30,6 +31,8 @@ from transforms.records import (
 from transforms.spec import Spec
 
 REJECTED = "rejected"
+
+HELD_BYTES = 128 * 2**20
 
 _Output: TypeAlias = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]
 
@@ -115,37 +118,46 @@ class Canonicalize(beam.PTransform):
 
     Args:
         canonicalizer: What is done to each record.
+        held_bytes: Bytes of media that may wait for what follows, beside one record a thread.
     """
 
-    def __init__(self, canonicalizer: Canonicalizer) -> None:
+    def __init__(self, canonicalizer: Canonicalizer, held_bytes: int = HELD_BYTES) -> None:
         super().__init__()
         self._canonicalizer = canonicalizer
+        self._held_bytes = held_bytes
 
     def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
-        canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer))
+        canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer, self._held_bytes))
         canonicalize = canonicalize.with_output_types(CanonicalRecord)
         outputs = records | "Canonicalize" >> canonicalize.with_outputs(REJECTED, main="records")
         return Canonicalized(outputs["records"], outputs[REJECTED])
 
 
 class _Pending(NamedTuple):
-    outcome: concurrent.futures.Future[CanonicalRecord | Rejected]
+    outcome: concurrent.futures.Future[CanonicalRecord | Rejected | None]
     raw: WindowedValue
+    stored: int
 
 
 class _CanonicalizeDoFn(beam.DoFn):
-    """Keeps a few records in work, and gives them on in the order in which they came."""
+    """Keeps a few records in work, and gives them on in the order in which they came.
+
+    A thread that finds `held_bytes` taken puts its record off; it is done when its turn comes.
+    So memory has a bound, the bytes and one record a thread, and no thread ever waits.
+    """
 
     _IN_WORK = 64
 
-    def __init__(self, canonicalizer: Canonicalizer) -> None:
+    def __init__(self, canonicalizer: Canonicalizer, held_bytes: int) -> None:
         self._canonicalizer = canonicalizer
+        self._held_bytes = held_bytes
 
     def setup(self) -> None:
-        self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+        self._threads = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
     def start_bundle(self) -> None:
         self._pending: collections.deque[_Pending] = collections.deque()
+        self._held = _Held(self._held_bytes)
 
     def process(
         self,
@@ -153,9 +165,8 @@ class _CanonicalizeDoFn(beam.DoFn):
         timestamp: Any = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[_Output]:
-        future = self._threads.submit(self._canonicalizer.canonical, record)
-        self._pending.append(_Pending(future, WindowedValue(record, timestamp, (window,))))
-        while len(self._pending) > self._IN_WORK:
+        self._begin(WindowedValue(record, timestamp, (window,)))
+        while len(self._pending) > self._IN_WORK or (self._pending and self._held.full):
             yield self._next()
 
     def finish_bundle(self) -> Iterator[_Output]:
@@ -165,12 +176,63 @@ class _CanonicalizeDoFn(beam.DoFn):
     def teardown(self) -> None:
         self._threads.shutdown()
 
+    def _begin(self, raw: WindowedValue) -> None:
+        stored = media_bytes(raw.value)
+        self._held.add(stored)
+        future = self._threads.submit(self._unless_full, raw.value, self._held)
+        self._pending.append(_Pending(future, raw, stored))
+
+    def _unless_full(self, record: RawRecord, held: "_Held") -> CanonicalRecord | Rejected | None:
+        if held.full:
+            return None
+        outcome = self._canonicalizer.canonical(record)
+        held.add(media_bytes(outcome))
+        return outcome
+
     def _next(self) -> _Output:
-        future, raw = self._pending.popleft()
+        future, raw, stored = self._pending.popleft()
         outcome = future.result()
-        _count(raw.value, outcome)
+        self._held.add(-stored)
+        if outcome is None:
+            self._begin_again()
+            outcome = self._canonicalizer.canonical(raw.value)
+        else:
+            self._held.add(-media_bytes(outcome))
+        _count(outcome)
         value = raw.with_value(outcome)
         return beam.pvalue.TaggedOutput(REJECTED, value) if isinstance(outcome, Rejected) else value
+
+    def _begin_again(self) -> None:
+        """Gives the threads what they put off."""
+        for index, (future, raw, stored) in enumerate(self._pending):
+            if future.done() and future.result() is None:
+                future = self._threads.submit(self._unless_full, raw.value, self._held)
+                self._pending[index] = _Pending(future, raw, stored)
+
+
+class _Held:
+    """Counts the bytes of media that are held."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @property
+    def full(self) -> bool:
+        return self._held >= self._room
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._held += count
+
+
+def media_bytes(record: RawRecord | CanonicalRecord | Rejected) -> int:
+    """Bytes of the media that a record itself holds; a URI holds none."""
+    if isinstance(record, Rejected):
+        return 0
+    media = (getattr(record, name) for name in MODALITIES)
+    return sum(len(medium) for medium in media if isinstance(medium, bytes))
 
 
 def payload_digest(record: RawRecord | CanonicalRecord) -> str:
@@ -192,7 +254,7 @@ def content_digest(record: CanonicalRecord) -> str:
     return digest.hexdigest()
 
 
-def _count(raw: RawRecord, outcome: CanonicalRecord | Rejected) -> None:
+def _count(outcome: CanonicalRecord | Rejected) -> None:
     _counter("records_in").inc()
     if isinstance(outcome, Rejected):
         _counter("records_rejected").inc()

@@ -374,6 +374,8 @@ class TestScorerHandler:
     def test_batches_close_by_bytes(self, handler: ScorerHandler) -> None:
         heavy = canonical.record(image=bytes(60 * 2**20))  # four of them are nearly 256 MiB
         batch_sizes(handler, [heavy] * 10, [4, 4, 2])
+        long = canonical.record(text=b"a" * 2**19)  # which the graph cuts into characters
+        batch_sizes(handler, [long] * 10, [4, 4, 2])
 
     def test_bytes_of_a_batch_are_those_of_its_media(self, handler: ScorerHandler) -> None:
         given = [canonical.record(image=b"12", audio=b"345", text=b"6"), canonical.record()]

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from apache_beam.testing.util import assert_that
 
 from pipelines import json_files, options
-from pipelines.feature_files import FeatureFile, WriteFeatures, fill_up
+from pipelines.feature_files import Batch, FeatureFile, WriteFeatures, fill_up
+from transforms import batches
 
 DESCRIPTION = {
     "id": tf.io.FixedLenFeature([], tf.string),
@@ -78,23 +80,57 @@ def test_bundles_that_are_done_again_give_the_same_rows_in_other_files(tmp_path)
 
 
 def test_rows_that_only_fill_a_batch_up_are_not_written(tmp_path):
-    (file,) = written(tmp_path / "shards", [fill_up(batch(0, 3), 32)], shards=1)
+    (file,) = written(tmp_path / "shards", [fill_up(batch(0, 3), 32, ())], shards=1)
     assert file.rows == 3
     assert rows_of(file) == wanted(range(3))
 
 
 @pytest.mark.parametrize("rows", [1, 3, 31])
-def test_a_filled_batch_repeats_its_last_row_without_an_id(rows):
-    whole = batch(5, rows)
-    filled = fill_up(whole, 32)
+def test_a_filled_batch_repeats_its_last_row_without_id_and_media(rows):
+    pictures = [[b"picture %d" % row] for row in range(rows)]
+    whole = batch(5, rows).append_column(
+        "image", pa.array(pictures, pa.large_list(pa.large_binary()))
+    )
+    filled = fill_up(whole, 32, ("image",))
     assert filled.schema == whole.schema
     assert filled.num_rows == 32
     assert filled.slice(0, rows).equals(whole)
     last = whole.slice(rows - 1).to_pylist()[0]
-    assert filled.slice(rows).to_pylist() == [{**last, "id": [b""]}] * (32 - rows)
+    spare = {**last, "id": [b""], "image": [b""]}
+    assert filled.slice(rows).to_pylist() == [spare] * (32 - rows)
 
 
 @pytest.mark.parametrize("rows", [0, 32, 40])
 def test_a_batch_without_room_or_rows_stays_as_it_is(rows):
     whole = batch(0, rows)
-    assert fill_up(whole, 32) is whole
+    assert fill_up(whole, 32, ()) is whole
+
+
+def test_a_batch_has_fewer_rows_where_media_are_large():
+    def example(number: int, **media: bytes) -> bytes:
+        made = tf.train.Example()
+        for name, value in {"id": b"r%d" % number, "image": b"", "text": b"", **media}.items():
+            made.features.feature[name].bytes_list.value.append(value)
+        return made.SerializeToString(deterministic=True)
+
+    pictures = [example(number, image=bytes(100 * 2**20)) for number in range(3)]
+    texts = [example(3 + number, text=b"a" * 2**19) for number in range(3)]
+    small = [example(6 + number, text=b"a fan") for number in range(50)]
+    names = ("id", "image", "text")
+    description = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
+    schema = tft.DatasetMetadata.from_feature_spec(description).schema
+    given = [*pictures, *texts, *small]
+
+    def check(found: list[list[int]]) -> None:
+        assert sorted(row for rows in found for row in rows) == list(range(56))
+        for rows in found:
+            assert len(rows) <= 48
+            assert sum(batches.example_room(given[row]) for row in rows) <= batches.ROOM
+        assert max(map(len, found)) > 24
+        assert [0, 1] in found
+
+    with beam.Pipeline(options=options.beam_options()) as root:
+        serialized = root | beam.Create([None]) | beam.FlatMap(lambda _: given)
+        grouped = serialized | Batch(48, schema)
+        ids = grouped | beam.Map(lambda one: [int(row[0][1:]) for row in one["id"].to_pylist()])
+        assert_that(ids, check)

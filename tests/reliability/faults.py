@@ -9,7 +9,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _CALLS = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.scandir")
@@ -81,6 +83,53 @@ def kill_at_step(epoch: int, step: int) -> None:
 def limit_file_size(size: int) -> None:
     """Lets no file grow over a size in bytes: writing fails as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def limit_memory(size: int, processors: int) -> None:
+    """Lets the process have so many bytes of its own, and so many processors; tells its peak."""
+    from tests.reliability import bombs
+
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:processors])
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    _notes.append(bombs.peak_bytes)
+
+
+def tell_peak() -> None:
+    """Tells the most memory that the process held, and how many children it leaves."""
+    from tests.reliability import bombs
+
+    _notes.append(lambda: [bombs.peak_bytes(), _children()])
+
+
+def tell_growth() -> None:
+    """Tells what a scoring holds at the commit of each unit, and what it leaves.
+
+    The note: for each unit its records, the resident bytes and the threads; how often a model was
+    loaded; how many children are left.
+    """
+    from model import scorer
+    from pipelines import publish
+
+    commit = publish.commit_unit
+    units: list[tuple[int, int, int]] = []
+
+    def watched(*arguments: Any) -> Any:
+        manifest = commit(*arguments)
+        units.append((manifest.read, _resident_bytes(), threading.active_count()))
+        return manifest
+
+    publish.commit_unit = watched
+    _notes.append(lambda: [units, scorer.load_scorer.cache_info().misses, _children()])
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def _children() -> int:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return sum(len(task.read_text().split()) for task in tasks)
 
 
 def make_read_only(folder: str) -> None:

@@ -12,7 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipelines import beam_metrics, options
 from tests import media
 from transforms import audio, spec_files
-from transforms.canonicalize import Canonicalize, Canonicalizer, payload_digest
+from transforms.canonicalize import HELD_BYTES, Canonicalize, Canonicalizer, payload_digest
 from transforms.records import (
     BrokenMedium,
     CanonicalRecord,
@@ -240,7 +240,8 @@ def many(count: int) -> list[RawRecord]:
     return records
 
 
-def test_200_records_on_threads_give_what_one_after_the_other_gives_in_their_order():
+@pytest.mark.parametrize("held_bytes", [0, 2_000, HELD_BYTES])
+def test_200_records_on_threads_give_what_one_after_the_other_gives_in_their_order(held_bytes):
     records = many(200)
     expected = [CANONICALIZER.canonical(record) for record in records]
     kept = [one for one in expected if isinstance(one, CanonicalRecord)]
@@ -248,7 +249,8 @@ def test_200_records_on_threads_give_what_one_after_the_other_gives_in_their_ord
     assert len(kept) == 144
     assert len(rejected) == 56
     with beam.Pipeline(options=options.beam_options()) as root:
-        outputs = root | beam.Create(records, reshuffle=False) | Canonicalize(CANONICALIZER)
+        canonicalize = Canonicalize(CANONICALIZER, held_bytes)
+        outputs = root | beam.Create(records, reshuffle=False) | canonicalize
         as_lists = [
             values | f"{name}List" >> beam.combiners.ToList()
             for name, values in outputs._asdict().items()
