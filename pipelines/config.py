@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import math
+import re
 import typing
 
 from pipelines import options
@@ -243,6 +244,30 @@ class GcConfig:
             raise OptionsError(
                 "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
                 "is still being written; got 0"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RollbackConfig:
+    """Which date goes back to which run.
+
+    Attributes:
+        output: Folder in which dates are published.
+        date: The date.
+        to: Id of the run that shall count; None takes the one that was replaced last.
+    """
+
+    output: str
+    date: str
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        _date("--date", self.date)
+        if self.to is not None and not re.fullmatch(r"[0-9a-f]{24}", self.to):
+            raise OptionsError(
+                f"--to: must be a run id of 24 hexadecimal digits, got {self.to!r}; it stands in "
+                "the name of the run's folder, behind run="
             )
 
 

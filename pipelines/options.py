@@ -150,6 +150,10 @@ KeepDays = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
+RollbackTo = Annotated[
+    str | None,
+    typer.Option("--to", metavar="RUN_ID", help="The run; else the one that was replaced last."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 
