@@ -326,6 +326,29 @@ def rollback(
     print(call.run(config.RollbackConfig(output, date, to), verbose))
 
 
+@app.command(
+    epilog="triad doctor --model model --input 'records/*.jsonl' --output scores"
+    "\n\nSubmits nothing. Exits with 12 where something would fail; warnings do not count."
+    f"\n\n{BEAM}"
+)
+def doctor(
+    context: typer.Context,
+    runner: options.DoctorsRunner = "local",
+    spec: options.MaybeSpec = None,
+    model: options.MaybeModel = None,
+    inputs: options.MaybeInputs = None,
+    output: options.MaybeOutput = None,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = False,
+) -> int:
+    """Say what would make a run fail, before it is started."""
+    call: _Call = context.obj
+    settings = config.DoctorConfig(
+        runner, spec, model, tuple(inputs or ()), output, as_json, call.beam_args
+    )
+    return 0 if call.run(settings, verbose) else OptionsError.exit_code
+
+
 @spec_app.command(epilog="triad spec check spec.yaml")
 def check(context: typer.Context, file: options.SpecFile) -> None:
     """Check a spec file, and say what is in it."""

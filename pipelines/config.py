@@ -271,6 +271,40 @@ class RollbackConfig:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class DoctorConfig:
+    """What the doctor looks at: the machine, and whatever is named.
+
+    Attributes:
+        runner: One of `options.DOCTORS_RUNNERS`.
+        spec: The spec whose preprocessing would be submitted.
+        model: The model whose scoring would be submitted.
+        inputs: Patterns of records files.
+        output: Folder for the results.
+        as_json: Print JSON instead of a table.
+        beam_args: What would go to Beam.
+    """
+
+    runner: str = "local"
+    spec: str | None = None
+    model: str | None = None
+    inputs: tuple[str, ...] = ()
+    output: str | None = None
+    as_json: bool = False
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.runner not in options.DOCTORS_RUNNERS:
+            known = ", ".join(options.DOCTORS_RUNNERS)
+            raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
+        named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
+        for flag, value in named:
+            if value is not None:
+                _need(flag, value)
+        _each("--input", self.inputs)
+        options.check_beam_args(self.beam_args)
+
+
 def _need(flag: str, value: str) -> None:
     if not value.strip():
         raise OptionsError(f"{flag}: must not be empty")

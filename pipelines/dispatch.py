@@ -110,6 +110,12 @@ def _rollback(settings: config.RollbackConfig) -> object:
     return runs.RunFolder(settings.output, settings.date, manifest.run_id).manifest
 
 
+def _doctor(settings: config.DoctorConfig) -> object:
+    from pipelines.doctor import visit
+
+    return visit.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -121,4 +127,5 @@ RUNS: Mapping[type, Run] = {
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
     config.RollbackConfig: _rollback,
+    config.DoctorConfig: _doctor,
 }
