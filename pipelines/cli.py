@@ -308,6 +308,47 @@ def gc(
     print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
 
 
+@app.command(
+    epilog="triad rollback --output scores --date 2026-11-24"
+    "\n\nPrints which run counts now, and its manifest's path as the last line. Exits with 10 where"
+    " a file of the run is not what it wrote, 11 where another run was published meanwhile."
+)
+def rollback(
+    context: typer.Context,
+    output: options.Output,
+    date: options.Date,
+    to: options.RollbackTo = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Let an earlier run of a date count again; no run is removed."""
+    call: _Call = context.obj
+    call.refuse_beam_args("rollback")
+    print(call.run(config.RollbackConfig(output, date, to), verbose))
+
+
+@app.command(
+    epilog="triad doctor --model model --input 'records/*.jsonl' --output scores"
+    "\n\nSubmits nothing. Exits with 12 where something would fail; warnings do not count."
+    f"\n\n{BEAM}"
+)
+def doctor(
+    context: typer.Context,
+    runner: options.DoctorsRunner = "local",
+    spec: options.MaybeSpec = None,
+    model: options.MaybeModel = None,
+    inputs: options.MaybeInputs = None,
+    output: options.MaybeOutput = None,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = False,
+) -> int:
+    """Say what would make a run fail, before it is started."""
+    call: _Call = context.obj
+    settings = config.DoctorConfig(
+        runner, spec, model, tuple(inputs or ()), output, as_json, call.beam_args
+    )
+    return 0 if call.run(settings, verbose) else OptionsError.exit_code
+
+
 @spec_app.command(epilog="triad spec check spec.yaml")
 def check(context: typer.Context, file: options.SpecFile) -> None:
     """Check a spec file, and say what is in it."""

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import math
+import re
 import typing
 
 from pipelines import options
@@ -244,6 +245,64 @@ class GcConfig:
                 "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
                 "is still being written; got 0"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class RollbackConfig:
+    """Which date goes back to which run.
+
+    Attributes:
+        output: Folder in which dates are published.
+        date: The date.
+        to: Id of the run that shall count; None takes the one that was replaced last.
+    """
+
+    output: str
+    date: str
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        _date("--date", self.date)
+        if self.to is not None and not re.fullmatch(r"[0-9a-f]{24}", self.to):
+            raise OptionsError(
+                f"--to: must be a run id of 24 hexadecimal digits, got {self.to!r}; it stands in "
+                "the name of the run's folder, behind run="
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class DoctorConfig:
+    """What the doctor looks at: the machine, and whatever is named.
+
+    Attributes:
+        runner: One of `options.DOCTORS_RUNNERS`.
+        spec: The spec whose preprocessing would be submitted.
+        model: The model whose scoring would be submitted.
+        inputs: Patterns of records files.
+        output: Folder for the results.
+        as_json: Print JSON instead of a table.
+        beam_args: What would go to Beam.
+    """
+
+    runner: str = "local"
+    spec: str | None = None
+    model: str | None = None
+    inputs: tuple[str, ...] = ()
+    output: str | None = None
+    as_json: bool = False
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.runner not in options.DOCTORS_RUNNERS:
+            known = ", ".join(options.DOCTORS_RUNNERS)
+            raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
+        named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
+        for flag, value in named:
+            if value is not None:
+                _need(flag, value)
+        _each("--input", self.inputs)
+        options.check_beam_args(self.beam_args)
 
 
 def _need(flag: str, value: str) -> None:

@@ -103,6 +103,19 @@ def _gc(settings: config.GcConfig) -> object:
     return gc.run(settings)
 
 
+def _rollback(settings: config.RollbackConfig) -> object:
+    from pipelines import rollback, runs
+
+    manifest = rollback.run(settings)
+    return runs.RunFolder(settings.output, settings.date, manifest.run_id).manifest
+
+
+def _doctor(settings: config.DoctorConfig) -> object:
+    from pipelines.doctor import visit
+
+    return visit.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -113,4 +126,6 @@ RUNS: Mapping[type, Run] = {
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
+    config.RollbackConfig: _rollback,
+    config.DoctorConfig: _doctor,
 }

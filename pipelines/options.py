@@ -19,6 +19,9 @@ Beam's own DirectRunner first tries a runner that it downloads; FnApiRunner runs
 
 PLANNED_RUNNERS = ("flink", "dataflow")
 
+DOCTORS_RUNNERS = ("local", "flink", "dataflow")
+"""Runners that `triad doctor` knows what they need."""
+
 _OURS = {
     "--runner": "give it to triad, before the --",
     "--save_main_session": "triad has no main session to save",
@@ -150,6 +153,26 @@ KeepDays = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
+DoctorsRunner = Annotated[
+    str, typer.Option("--runner", metavar="NAME", help=f"One of {', '.join(DOCTORS_RUNNERS)}.")
+]
+MaybeSpec = Annotated[
+    str | None,
+    typer.Option("--spec", metavar="FILE", help="Look at what `triad preprocess` submits."),
+]
+MaybeModel = Annotated[
+    str | None,
+    typer.Option("--model", metavar="DIR", help="Look at what `triad score` submits."),
+]
+MaybeOutput = Annotated[
+    str | None,
+    typer.Option("--output", metavar="DIR", help="Try whether the results can be written."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RollbackTo = Annotated[
+    str | None,
+    typer.Option("--to", metavar="RUN_ID", help="The run; else the one that was replaced last."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

@@ -53,6 +53,10 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ("argv", "expected"),
     [
         (
+            ["rollback", "--output", "o", "--date", "2026-11-24", "--to", "0" * 24],
+            config.RollbackConfig("o", "2026-11-24", "0" * 24),
+        ),
+        (
             ["preprocess", "--spec", "s", "--input", "a", "--input", "b", "--output", "o"],
             config.PreprocessConfig("s", ("a", "b"), "o"),
         ),

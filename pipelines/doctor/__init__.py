@@ -1,0 +1,1 @@
+"""`triad doctor`: what would make a run fail is said before anything is submitted."""

@@ -1,0 +1,99 @@
+"""Folders: whether they can be read and written from here, and reached by workers elsewhere."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pipelines import storage
+from pipelines.doctor.findings import Finding, of_error
+from transforms.errors import OptionsError, StorageError
+
+_CLOUD = "gs://"
+
+
+def output(folder: str) -> Finding:
+    """Writes a small file into a folder, or where it would be made, and removes it again."""
+    missing = [] if folder.startswith(_CLOUD) else list(_missing(Path(folder)))
+    probe = f"{folder.rstrip('/')}/.triad-doctor-{uuid.uuid4().hex}"
+    try:
+        storage.write_new(probe, b"written by triad doctor, may be removed\n")
+        storage.delete(probe)
+    except StorageError as error:
+        said = StorageError(str(error).replace(probe, folder))
+        return of_error("output", said, "the run would do all its work and could not keep it")
+    finally:
+        for path in missing:  # the innermost first
+            with contextlib.suppress(OSError):
+                path.rmdir()
+    return Finding("output", "ok", f"{folder}: can be written to")
+
+
+def inputs(patterns: Sequence[str]) -> Finding:
+    """Lists the records files."""
+    from pipelines import units
+
+    try:
+        listed = units.list_inputs(patterns)
+    except (OptionsError, StorageError) as error:
+        return of_error("input", error, "there would be nothing to read")
+    size = sum(file.size for file in listed)
+    return Finding("input", "ok", f"{len(listed)} files, {size:,} bytes")
+
+
+def in_cloud(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]:
+    """Refuses local places, by flag, for workers that run on other machines."""
+    for flag, places in named.items():
+        for place in places:
+            if place is not None and not place.startswith(_CLOUD):
+                yield Finding(
+                    "reach",
+                    "error",
+                    f"{flag} {place}: is on this machine",
+                    "workers run on other machines and do not see it",
+                    f"copy it to a bucket and give {flag} as gs://...",
+                )
+
+
+def shared(named: Mapping[str, Sequence[str | None]], master: str | None) -> Iterator[Finding]:
+    """Warns of local places where the cluster is not this machine."""
+    host = (master or "localhost").rpartition("//")[2].partition(":")[0]
+    if host in ("localhost", "127.0.0.1", "[local]", "[auto]"):
+        return
+    local = [
+        place
+        for places in named.values()
+        for place in places
+        if place and not place.startswith(_CLOUD)
+    ]
+    if local:
+        yield Finding(
+            "reach",
+            "warning",
+            f"{', '.join(local)}: must be the same folders on every machine of {master}",
+            "each worker reads the records and the model, and writes its part, by these paths",
+            "put them on a file system that all share, or on gs://",
+        )
+
+
+def artifacts(folder: str | None) -> Iterator[Finding]:
+    """The folder through which job server, TaskManagers and workers hand files to each other."""
+    if folder is None or folder.startswith(_CLOUD):
+        return
+    if os.path.isdir(folder) and os.access(folder, os.W_OK):
+        yield Finding("artifacts", "ok", f"{folder}: can be written to")
+    else:
+        yield Finding(
+            "artifacts",
+            "error",
+            f"--artifacts_dir {folder}: is no folder that can be written to",
+            "job server, TaskManagers and workers hand files to each other through it",
+            "make it, on a file system that all of them share",
+        )
+
+
+def _missing(folder: Path) -> Iterator[Path]:
+    while not folder.exists() and folder != folder.parent:
+        yield folder
+        folder = folder.parent

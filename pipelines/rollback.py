@@ -1,0 +1,130 @@
+"""Rolling back: an earlier run of a date counts again, after each of its files was checked.
+
+No run is removed, and nothing but the pointer changes. It flips by compare-and-swap, as in any
+publishing: who publishes at the same moment is not overwritten.
+"""
+
+import datetime
+from collections.abc import Mapping
+
+from pipelines import commits, publish, storage
+from pipelines.config import RollbackConfig
+from pipelines.runs import RUN_ID, Manifest, RunFolder, date_folder
+from pipelines.sealing import read_manifest
+from transforms.errors import GateError, OptionsError, StorageError
+
+
+def run(config: RollbackConfig) -> Manifest:
+    """Makes an earlier run the one that counts, and prints which.
+
+    Without `config.to` it is the one that was sealed last before the run that counts now, among
+    those that were published once.
+
+    Returns:
+        The manifest of the run that counts now.
+
+    Raises:
+        OptionsError: The run is not there, or none can be chosen; the line lists those that are.
+        GateError: A file of the run is missing or is not what the run wrote.
+        LostRaceError: Another run was published meanwhile.
+        StorageError: The pointer or a manifest cannot be read or trusted.
+    """
+    counted = publish.current_id(config.output, config.date)
+    chosen = RunFolder(config.output, config.date, config.to or _before(config, counted))
+    _refuse_missing(config, chosen)
+    with storage.in_use(chosen.folder):  # `triad gc` keeps away from it meanwhile
+        manifest = read_manifest(chosen)
+        if manifest is None:
+            raise OptionsError(f"{chosen.manifest}: was removed just now; {_listed(config)}")
+        check(chosen, manifest)
+        publish.publish(chosen, counted)
+    print(_said(manifest, counted))
+    return manifest
+
+
+def check(run: RunFolder, manifest: Manifest) -> None:
+    """Compares each file of a run with its manifest.
+
+    Raises:
+        GateError: Naming the first that differs.
+    """
+    for file in manifest.files:
+        if not file.holds(storage.read_if_there(run.path(file.path))):
+            raise GateError(
+                f"{run.path(file.path)}: missing, or not what the run wrote; the pointer is "
+                "unchanged: roll back to another run with --to, or score the date again"
+            )
+
+
+def sealed(output: str, date: str) -> dict[str, Manifest]:
+    """The manifests of the sealed runs of a date by run id; damaged ones are left out."""
+    found = {}
+    for folder in storage.list_folders(date_folder(output, date)):
+        run_id = folder.rpartition("/run=")[2]
+        if not RUN_ID.fullmatch(run_id):
+            continue
+        try:
+            manifest = read_manifest(RunFolder(output, date, run_id))
+        except StorageError:
+            manifest = None  # said where the run is asked for by its id
+        if manifest is not None:
+            found[run_id] = manifest
+    return found
+
+
+def _before(config: RollbackConfig, counted: str | None) -> str:
+    """The run that was sealed last before the one that counts, among those once published."""
+    runs = sealed(config.output, config.date)
+    if counted is None or counted not in runs:
+        what = "nothing is published" if counted is None else f"run {counted} has no manifest"
+        raise OptionsError(f"{config.output}: {what} for {config.date}; {_listed(config, runs)}")
+    earlier = {
+        run_id: _time(manifest)
+        for run_id, manifest in runs.items()
+        if _time(manifest) < _time(runs[counted])
+        and _once_published(RunFolder(config.output, config.date, run_id))
+    }
+    latest = [one for one, made in earlier.items() if made == max(earlier.values())]
+    if len(latest) != 1:
+        raise OptionsError(
+            f"{config.output}: which run of {config.date} was replaced by {counted} cannot be "
+            f"known; {_listed(config, runs)}"
+        )
+    return latest[0]
+
+
+def _once_published(run: RunFolder) -> bool:
+    """Publishing removes the tables of the units, and nothing else does."""
+    tables = any(path.endswith(".parquet") for path in storage.list_files(run.units))
+    return not tables and bool(commits.listed_units(run))
+
+
+def _refuse_missing(config: RollbackConfig, chosen: RunFolder) -> None:
+    if read_manifest(chosen) is None:
+        raise OptionsError(
+            f"--to: {chosen.run_id} is no whole run of {config.date} in {config.output}; "
+            f"{_listed(config)}"
+        )
+
+
+def _listed(config: RollbackConfig, runs: Mapping[str, Manifest] | None = None) -> str:
+    """What may stand after `--to`, latest first."""
+    known = sealed(config.output, config.date) if runs is None else runs
+    counted = publish.current_id(config.output, config.date)
+    others = sorted(known.items(), key=lambda one: (_time(one[1]), one[0]), reverse=True)
+    listed = [f"{run_id} of {one.created}" for run_id, one in others if run_id != counted]
+    if not listed:
+        return "there is no other whole run to go back to: score the date again"
+    return f"name one with --to: {', '.join(listed)}"
+
+
+def _time(manifest: Manifest) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(manifest.created)
+
+
+def _said(manifest: Manifest, counted: str | None) -> str:
+    counts = ", ".join(f"{number} {name}" for name, number in manifest.counts.items())
+    what = f"{manifest.date}: run {manifest.run_id} of {manifest.created} counts ({counts})"
+    if counted == manifest.run_id:
+        return f"{what}, as before"
+    return f"{what}, instead of {counted or 'none'}"
