@@ -19,8 +19,12 @@ PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
 """Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
 
 MISSING_LABEL = -1
-"""The class id where a record has no label."""
+"""The class id where a record has no label; of tags also where there is no word."""
 
+NO_MARKER = (-1, -1)
+"""The marked characters where nothing is marked."""
+
+_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker")
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
@@ -137,25 +141,45 @@ class Task(_Section):
     """One thing to be learned.
 
     Attributes:
-        kind: Only `classification` exists so far: of two classes, of many, or of sets.
+        kind: `classification`: of two classes, of many, or of sets; or `tagging`: spans of the
+            text, each of one class.
         label: The key in a record's `labels`.
         multi_label: True where a label is a set of classes.
         imbalance: `none`, or `class_weights`: each class weighs alike in the loss.
         weight: Of the task's loss.
+        tokens: Of a tagging task: the key in `labels` of the tokens that BIO tags stand for; where
+            there is none, they are what white space parts.
+        marker: Of a tagging task: the key in `labels` of the one token or span that the tags are
+            relative to, such as a predicate.
     """
 
-    kind: Literal["classification"]
+    kind: Literal["classification", "tagging"]
     label: str = pydantic.Field(min_length=1)
     multi_label: bool = False
     imbalance: Literal["none", "class_weights"] = "none"
     weight: float = pydantic.Field(default=1.0, gt=0)
+    tokens: str | None = pydantic.Field(default=None, min_length=1)
+    marker: str | None = pydantic.Field(default=None, min_length=1)
 
     @pydantic.field_validator("kind", mode="before")
     @classmethod
     def _planned_kinds(cls, value: Any) -> Any:
-        if value in ("tagging", "generation"):
-            raise ValueError(f"tasks of kind {value} do not exist yet; use classification")
+        if value == "generation":
+            raise ValueError(
+                "tasks of kind generation do not exist yet; use classification or tagging"
+            )
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _keys_of_the_kind(self) -> Self:
+        if self.kind == "tagging":
+            wrong = {"multi_label": self.multi_label, "imbalance": self.imbalance != "none"}
+        else:
+            wrong = {"tokens": self.tokens is not None, "marker": self.marker is not None}
+        for key, said in wrong.items():
+            if said:
+                raise ValueError(f"a task of kind {self.kind} has no {key}; leave it out")
+        return self
 
 
 class ModelSpec(_Section):
@@ -247,10 +271,27 @@ class Spec(_Section):
                 raise ValueError(f"task {name!r}: the name is a column of the scores; take another")
         return tasks
 
+    @pydantic.model_validator(mode="after")
+    def _tagging_needs_text(self) -> Self:
+        if self.tagging and self.modalities.text is None:
+            raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
+        return self
+
+    @property
+    def tagging(self) -> tuple[str, ...]:
+        """The tasks of kind tagging, in their order."""
+        return tuple(name for name, task in self.tasks.items() if task.kind == "tagging")
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """By task, the key of its marker, where it has one."""
+        return {name: task.marker for name, task in self.tasks.items() if task.marker}
+
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The label keys that the tasks read, each once, sorted."""
-        return tuple(sorted({task.label for task in self.tasks.values()}))
+        """The keys in `labels` that the tasks read, each once, sorted."""
+        read = [(task.label, task.tokens, task.marker) for task in self.tasks.values()]
+        return tuple(sorted({key for keys in read for key in keys if key}))
 
     def to_json(self) -> str:
         """The spec with every default said, in one canonical line."""
@@ -265,7 +306,7 @@ class Spec(_Section):
         """The part that decides what a feature is: modalities, limits, and the tasks' labels."""
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
-            name: {key: task[key] for key in ("kind", "label", "multi_label")}
+            name: {key: task[key] for key in _FEATURE_KEYS if key in task}
             for name, task in whole["tasks"].items()
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
