@@ -109,6 +109,8 @@ def tags_graph(
 ) -> tuple[tf.Tensor, Tensors]:
     """Aligns spans to words: a word belongs to the first span that holds any of its characters.
 
+    Time and memory grow with the sum of spans and words, not with their product.
+
     Args:
         classes: Of the spans, string `[batch, spans]`.
         starts: Their first characters, int64 `[batch, spans]`, rising; spans do not overlap.
@@ -121,30 +123,51 @@ def tags_graph(
     Returns:
         Tags, int64 `[batch, length]`: 0 outside of spans, 1 + 2c at the first word of a span of
         class c, 2 + 2c at its others, `MISSING_LABEL` where there is no word or no label. And of
-        the spans, int64 `[batch]`: `SPANS`, all of them; `CUT`, those that reach into words that
-        are left out; `MISALIGNED`, those of which a word is only in part, or of which no word is
-        left although none is left out.
+        the spans, int64 `[batch]`: `SPANS`, all of them; `CUT`, those that reach past where the
+        words begin that are left out; `MISALIGNED`, those of which a word is only in part, or of
+        which no word is left although they are not cut.
     """
     ids = tf.SparseTensor(
         classes.indices, _label_ids(classes, task, analyzers), classes.dense_shape
     )
-    columns = [tf.sparse.to_dense(one) for one in (ids, starts, ends)]
-    # One column more, of no span: nothing below is empty.
-    label, first, last = (tf.pad(one, [[0, 0], [0, 1]])[:, :, tf.newaxis] for one in columns)
+    label, first, last = (tf.sparse.to_dense(one) for one in (ids, starts, ends))
     there = last > first
-    begin, end = words.starts[:, tf.newaxis], words.ends[:, tf.newaxis]
-    inside = there & (begin < last) & (end > first)
-    owned = inside & tf.equal(tf.cumsum(tf.cast(inside, tf.int64), axis=1), 1)
-    begins = owned & tf.equal(tf.cumsum(tf.cast(owned, tf.int64), axis=2), 1)
-    tags = tf.where(owned, 2 * label + tf.where(begins, tf.ones_like(label), 2), 0)
-    known = (given > 0)[:, tf.newaxis] & (words.ends > 0)
-    partly = tf.reduce_any(inside & ((begin < first) | (end > last)), axis=2)
-    there, last = there[:, :, 0], last[:, :, 0]
+    # One column more, of no span past all places: the columns rise, and no look-up is empty.
+    label = tf.pad(label, [[0, 0], [0, 1]])
+    first, last = (
+        tf.pad(tf.where(there, one, _NOWHERE), [[0, 0], [0, 1]], constant_values=_NOWHERE)
+        for one in (first, last)
+    )
+    there = tf.pad(there, [[0, 0], [0, 1]])
+    is_word = words.ends > 0
+    own = tf.searchsorted(last, words.starts, side="right", out_type=tf.int64)
+    own = tf.minimum(own, tf.shape(last, tf.int64)[1] - 1)  # of no word
+    inside = is_word & (tf.gather(first, own, batch_dims=1) < words.ends)
+    inside = inside & tf.gather(there, own, batch_dims=1)
+    before = tf.pad(tf.where(inside, own, -1), [[0, 0], [1, 0]], constant_values=-1)[:, :-1]
+    goes_on = tf.cast(tf.equal(own, before), tf.int64)
+    tags = 2 * tf.gather(label, own, batch_dims=1) + 1 + goes_on
+    tags = tf.where(is_word & (given > 0)[:, tf.newaxis], tf.where(inside, tags, 0), MISSING_LABEL)
     cut = there & (last > words.beyond[:, tf.newaxis])
-    lost = ~tf.reduce_any(owned, axis=2) & ~cut
-    counted = {SPANS: there, CUT: cut, MISALIGNED: there & (partly | lost)}
+    lost = ~(_any_word(own, inside, tf.shape(last, tf.int64)) | cut)
+    misaligned = there & (_splits(first, words) | _splits(last, words) | lost)
+    counted = {SPANS: there, CUT: cut, MISALIGNED: misaligned}
     counts = {name: tf.reduce_sum(tf.cast(one, tf.int64), axis=1) for name, one in counted.items()}
-    return tf.where(known, tf.reduce_sum(tags, axis=1), MISSING_LABEL), counts
+    return tags, counts
+
+
+def _any_word(own: tf.Tensor, inside: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Which spans have a word, bool `shape`; `own` says which span each word is `inside` of."""
+    rows = tf.range(shape[0])[:, tf.newaxis] * shape[1]
+    found = tf.math.unsorted_segment_sum(tf.cast(inside, tf.int64), rows + own, shape[0] * shape[1])
+    return tf.reshape(found, shape) > 0
+
+
+def _splits(edges: tf.Tensor, words: Words) -> tf.Tensor:
+    """Which edges, int64 `[batch, edges]`, have characters of one word on both sides."""
+    starts = tf.where(words.ends > 0, words.starts, _NOWHERE)
+    place = tf.searchsorted(starts, edges, side="left", out_type=tf.int64) - 1
+    return (place >= 0) & (tf.gather(words.ends, tf.maximum(place, 0), batch_dims=1) > edges)
 
 
 def marker_graph(marked: tf.Tensor, words: Words) -> tf.Tensor:

@@ -19,7 +19,8 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
 
     A label is a list of spans, each `[start, end, class]` or a mapping of these names, in
     characters of the caller's text; or a list of BIO tags, one for each of the caller's tokens.
-    An `I-` that continues nothing begins a span. Without a text there is no label.
+    An `I-` that continues nothing begins a span; one tag may stand without a list. Without a text
+    there is no label.
 
     Returns:
         By rising start; they do not overlap.
@@ -31,6 +32,8 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
     value = record.labels.get(task.label)
     if value is None or not record.text:
         return None
+    if isinstance(value, str):
+        value = [value]  # TFRecords and CSV have no lists of one
     if not isinstance(value, list | tuple):
         raise LabelError("a tagging task needs a list of spans or of BIO tags")
     content = record.text.decode()

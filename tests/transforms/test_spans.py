@@ -48,6 +48,10 @@ def test_tokens_without_a_list_of_their_own_are_parted_by_white_space():
     assert spans.spans(record(names=tags), NAMES) == (Span(0, 3, "person"), Span(11, 20, "place"))
 
 
+def test_one_tag_may_stand_without_a_list():
+    assert spans.spans(record("Ann", names="B-person"), NAMES) == (Span(0, 3, "person"),)
+
+
 def test_a_tag_of_another_class_begins_a_span():
     tags = ["B-x", "I-y", "I-y", "B-y", "I-x"]
     assert spans.spans(record(names=tags), NAMES) == (
@@ -77,7 +81,8 @@ def test_places_are_the_callers_and_become_canonical():
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("person", "a tagging task needs a list of spans or of BIO tags"),
+        (3, "a tagging task needs a list of spans or of BIO tags"),
+        ("B-person", "there are not as many BIO tags as tokens"),
         ({"start": 0}, "a tagging task needs a list of spans or of BIO tags"),
         ([[0, 3]], "a span is [start, end, class]"),
         ([3], "a span is [start, end, class]"),
