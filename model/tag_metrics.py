@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model import crf, metrics
+from model import crf, figures
+from model.figures import Floats, Integers
 
 _UNSEEN = "\0"  # no class has this name
 _NAMES = ("entity_f1", "accuracy", "macro_f1", "precision", "recall")
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 class Tags(NamedTuple):
@@ -82,17 +80,17 @@ def tagging(
     statistics = functools.partial(_statistics, counts)
     values = statistics(np.ones((1, n)))[0] if n else np.full(len(_NAMES), np.nan)
     values[0] = _seqeval_f1(true_tags, said_tags, values[0])
-    drawn = metrics.resampled(statistics, n, c, len(_NAMES), seed, resamples)
+    drawn = figures.resampled(statistics, n, c, len(_NAMES), seed, resamples)
     hits, guesses, wanted_counts = counts.sum(axis=1)
     confidence, right = np.array(right_spans, np.float64).reshape(-1, 2).T
     return {
         "n": n,
         "spans": int(wanted_counts.sum()),
         "unseen": int(wanted_counts[c]),
-        **{name: metrics.spread(values[i], drawn[:, i]) for i, name in enumerate(_NAMES)},
+        **{name: figures.spread(values[i], drawn[:, i]) for i, name in enumerate(_NAMES)},
         "majority": float((counts[2].sum(axis=1) == 0).mean()) if n else None,
-        "calibration": metrics.calibration(confidence, right),
-        "per_class": metrics.per_class(classes, hits[:c], guesses[:c], wanted_counts[:c]),
+        "calibration": figures.calibration(confidence, right),
+        "per_class": figures.per_class(classes, hits[:c], guesses[:c], wanted_counts[:c]),
     }
 
 
@@ -104,7 +102,7 @@ def _statistics(counts: Floats, weights: Floats) -> Floats:
     shares = [
         _share(2 * all_hits, all_guesses + all_wanted),
         weights @ exact / weights.sum(axis=1),
-        metrics.mean_f1(hits, guesses, wanted),
+        figures.mean_f1(hits, guesses, wanted),
         _share(all_hits, all_guesses),
         _share(all_hits, all_wanted),
     ]

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from transforms.records import MODALITIES
+from transforms.tasks import Section
+from transforms.tasks import Task as Task
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_TASKS = frozenset(
@@ -29,11 +31,7 @@ _FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker")
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ImageSpec(_Section):
+class ImageSpec(Section):
     """Pictures become uint8 `[size, size, 3]`.
 
     Attributes:
@@ -45,7 +43,7 @@ class ImageSpec(_Section):
     fit: Literal["pad", "stretch"] = "pad"
 
 
-class AudioSpec(_Section):
+class AudioSpec(Section):
     """Sounds become log-mel float32 `[frames, mel_bins]`.
 
     Attributes:
@@ -79,7 +77,7 @@ class AudioSpec(_Section):
         return 1 + (self.samples - self.frame_length) // self.frame_step
 
 
-class TextSpec(_Section):
+class TextSpec(Section):
     """Texts become token ids int64 `[length]`: `PAD`, `UNKNOWN`, or from `FIRST_TOKEN` on.
 
     Attributes:
@@ -93,7 +91,7 @@ class TextSpec(_Section):
     length: int = pydantic.Field(default=64, ge=1, le=4096)
 
 
-class Limits(_Section):
+class Limits(Section):
     """What is refused before it is decoded, and to what a picture is reduced.
 
     Attributes:
@@ -113,7 +111,7 @@ class Limits(_Section):
     decode_seconds: float = pydantic.Field(default=20.0, gt=0, le=3600)
 
 
-class Modalities(_Section):
+class Modalities(Section):
     """The modalities that the model sees; at least one."""
 
     image: ImageSpec | None = None
@@ -137,52 +135,7 @@ class Modalities(_Section):
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)
 
 
-class Task(_Section):
-    """One thing to be learned.
-
-    Attributes:
-        kind: `classification`: of two classes, of many, or of sets; or `tagging`: spans of the
-            text, each of one class.
-        label: The key in a record's `labels`.
-        multi_label: True where a label is a set of classes.
-        imbalance: `none`, or `class_weights`: each class weighs alike in the loss.
-        weight: Of the task's loss.
-        tokens: Of a tagging task: the key in `labels` of the tokens that BIO tags stand for; where
-            there is none, they are what white space parts.
-        marker: Of a tagging task: the key in `labels` of the one token or span that the tags are
-            relative to, such as a predicate.
-    """
-
-    kind: Literal["classification", "tagging"]
-    label: str = pydantic.Field(min_length=1)
-    multi_label: bool = False
-    imbalance: Literal["none", "class_weights"] = "none"
-    weight: float = pydantic.Field(default=1.0, gt=0)
-    tokens: str | None = pydantic.Field(default=None, min_length=1)
-    marker: str | None = pydantic.Field(default=None, min_length=1)
-
-    @pydantic.field_validator("kind", mode="before")
-    @classmethod
-    def _planned_kinds(cls, value: Any) -> Any:
-        if value == "generation":
-            raise ValueError(
-                "tasks of kind generation do not exist yet; use classification or tagging"
-            )
-        return value
-
-    @pydantic.model_validator(mode="after")
-    def _keys_of_the_kind(self) -> Self:
-        if self.kind == "tagging":
-            wrong = {"multi_label": self.multi_label, "imbalance": self.imbalance != "none"}
-        else:
-            wrong = {"tokens": self.tokens is not None, "marker": self.marker is not None}
-        for key, said in wrong.items():
-            if said:
-                raise ValueError(f"a task of kind {self.kind} has no {key}; leave it out")
-        return self
-
-
-class ModelSpec(_Section):
+class ModelSpec(Section):
     """The fused network.
 
     Attributes:
@@ -205,7 +158,7 @@ class ModelSpec(_Section):
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
 
 
-class Training(_Section):
+class Training(Section):
     """How the network is trained.
 
     Attributes:
@@ -231,7 +184,7 @@ class Training(_Section):
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
 
 
-class Split(_Section):
+class Split(Section):
     """Shares of the splits. A record's own `split` wins over them.
 
     Attributes:
@@ -251,7 +204,7 @@ class Split(_Section):
         return self
 
 
-class Spec(_Section):
+class Spec(Section):
     """What the records hold, what is to be learned, and how."""
 
     modalities: Modalities
