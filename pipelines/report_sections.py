@@ -146,6 +146,18 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     }
 
 
+def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What became of the labelled spans of all splits, where a task is tagging."""
+    counts = preprocessed.get("alignment", {}).get(name)
+    if counts is None:
+        return []
+    of_all = f" of {count(counts['spans'])}"
+    return [
+        ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),
+        ("spans cut by the text's length, all splits", f"{count(counts['cut'])}{of_all}"),
+    ]
+
+
 def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[dict[str, Any]]:
     """What preprocessing and scoring left out."""
     counts = preprocessed.get("counts", {})

@@ -287,5 +287,5 @@ def test_the_report_shows_figures_of_spans(trained, tmp_path):
         report.write(trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html")
     )
     shown_page = page.read_text()
-    for words in ("entity F1", "all spans right", "labelled spans"):
+    for words in ("entity F1", "all spans right", "labelled spans", "0 of 200", "0 of 100"):
         assert words in shown_page
