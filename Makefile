@@ -66,6 +66,7 @@ $(INSTALLED): constraints.txt pyproject.toml setup.py
 	  $$python -m venv $(VENV); \
 	fi
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install -c constraints.txt --use-pep517 seqeval  # its build needs isolation
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation \
 	  -e '.[dev,streams,search,sign]'
 	touch $@

@@ -49,7 +49,8 @@ class Layout:
         if sections.audio is not None:
             total += 4 * sections.audio.frames * sections.audio.mel_bins
         if sections.text is not None:
-            total += 4 * sections.text.length
+            columns = 3 + len(self.spec.tagging) + len(self.spec.markers)
+            total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
         return total
 
     @property
@@ -64,11 +65,12 @@ class Batch(NamedTuple):
     Attributes:
         features: `image` uint8 `[batch, size, size, 3]`, `audio` float32 `[batch, frames,
             mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
-            the spec's modalities only.
+            the spec's modalities only. `marker_<task>` int64 `[batch, length]`, 1 at marked words.
         labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
             number of classes on for classes that training does not know. Of a multi-label task
             float32 `[batch, classes]` of 0 and 1, a whole row of -1 where there is none; classes
-            that training does not know are left out of the set.
+            that training does not know are left out of the set. Of a tagging task int64 `[batch,
+            length]`; see `label_graphs.tags_graph`.
         ids: string `[batch]`; empty in the rows that only fill a batch up.
     """
 
@@ -89,7 +91,8 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
         shape = [sections.audio.frames, sections.audio.mel_bins]
         features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
     if sections.text is not None:
-        features["text"] = tf.io.FixedLenFeature([sections.text.length], tf.int64)
+        tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
+        features |= dict.fromkeys(("text", *_markers(layout)), tokens)
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
     return features | label_description(layout)
@@ -115,8 +118,8 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
 
     Args:
         features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`; `audio` float32
-            `[batch, frames, mel_bins]`; `text` int64 `[batch, length]`; `<modality>_present`
-            int64 `[batch]`. Others are left out.
+            `[batch, frames, mel_bins]`; `text` and `marker_<task>` int64 `[batch, length]`;
+            `<modality>_present` int64 `[batch]`. Others are left out.
         layout: Names and sizes.
 
     Returns:
@@ -134,7 +137,8 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
         shape = [None, sections.audio.frames, sections.audio.mel_bins]
         inputs["audio"] = tf.ensure_shape(features["audio"], shape)
     if sections.text is not None:
-        inputs["text"] = tf.ensure_shape(features["text"], [None, sections.text.length])
+        for name in ("text", *_markers(layout)):
+            inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
     return inputs
@@ -236,12 +240,16 @@ def label_description(
     layout: Layout,
 ) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
     """The labels' part of `feature_description`."""
-    return {
-        f"label_{name}": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-        if task.multi_label
-        else tf.io.FixedLenFeature([], tf.int64)
-        for name, task in layout.spec.tasks.items()
-    }
+    text = layout.spec.modalities.text
+    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {}
+    for name, task in layout.spec.tasks.items():
+        if task.multi_label:
+            feature = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
+        else:
+            words = [text.length] if text is not None and task.kind == "tagging" else []
+            feature = tf.io.FixedLenFeature(words, tf.int64)
+        features[f"label_{name}"] = feature
+    return features
 
 
 def labels_of(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
@@ -252,6 +260,10 @@ def labels_of(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.
         num_classes = len(layout.classes[name])
         labels[name] = _multi_hot(column, num_classes) if task.multi_label else column
     return labels
+
+
+def _markers(layout: Layout) -> tuple[str, ...]:
+    return tuple(f"marker_{task}" for task in layout.spec.markers)
 
 
 def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:

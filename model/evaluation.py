@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from model.metrics import classification as classification
 from model.metrics import multi_label as multi_label
+from model.tag_metrics import Tags
+from model.tag_metrics import tagging as tagging
 from transforms.records import MODALITIES, SPLITS
 from transforms.spec import Task
 
@@ -43,8 +45,8 @@ def evaluate_task(
     task: Task,
     classes: Sequence[str],
     labels: npt.ArrayLike,
-    probabilities_as_recorded: npt.ArrayLike,
-    probabilities_by_subset: Mapping[str, npt.ArrayLike],
+    probabilities_as_recorded: npt.ArrayLike | Tags,
+    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags],
     complete_mask: npt.ArrayLike,
     *,
     seed: int = 0,
@@ -55,10 +57,11 @@ def evaluate_task(
     Args:
         task: The task as the spec has it.
         classes: Names, in the order of the columns.
-        labels: Of all n records, as `classification` or `multi_label` takes them.
-        probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have.
-        probabilities_by_subset: Name from `SUBSETS` -> float32 `[n, classes]` with the other
-            modalities hidden. Only the rows of `complete_mask` are read.
+        labels: Of all n records, as `classification`, `multi_label` or `tagging` takes them.
+        probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have; of
+            a tagging task the tags.
+        probabilities_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden;
+            of a tagging task those with text are read. Only the rows of `complete_mask` are read.
         complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
             compared on these, so that every row of the comparison is about the same records.
         seed: Of the bootstrap.
@@ -67,7 +70,10 @@ def evaluate_task(
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`.
     """
+    is_tagging = task.kind == "tagging"
     measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
+    if is_tagging:
+        measure = tagging
     complete = np.asarray(complete_mask, bool)
     truth = np.asarray(labels)
     order = [name for name in SUBSETS if name in probabilities_by_subset]
@@ -75,18 +81,19 @@ def evaluate_task(
         unknown = sorted(set(probabilities_by_subset) - set(SUBSETS))
         raise ValueError(f"unknown subsets {unknown}; known: {', '.join(SUBSETS)}")
 
-    def measured(rows: npt.NDArray[Any], probabilities: npt.ArrayLike) -> dict[str, Any]:
-        return measure(rows, np.asarray(probabilities), classes, seed=seed, resamples=resamples)
+    if is_tagging:
+        order = [name for name in order if "text" in name.split("+")]
+
+    def measured(rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags) -> dict[str, Any]:
+        chosen = said.of(rows) if isinstance(said, Tags) else np.asarray(said)[rows]
+        return measure(truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
     return {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
-        AS_RECORDED: measured(truth, probabilities_as_recorded),
-        "subsets": {
-            name: measured(truth[complete], np.asarray(probabilities_by_subset[name])[complete])
-            for name in order
-        },
+        AS_RECORDED: measured(np.ones(len(truth), bool), probabilities_as_recorded),
+        "subsets": {name: measured(complete, probabilities_by_subset[name]) for name in order},
     }
 
 
@@ -117,9 +124,12 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     )
     for name in ("task", "modalities"):
         result.add_column(name, no_wrap=True)
-    for name in ("n", "accuracy", "macro-F1"):
-        result.add_column(name, justify="right", no_wrap=True)
     tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
+    figures = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+    if any(task["kind"] == "tagging" for task in tasks.values()):
+        figures = {"entity_f1": "entity F1", **figures}
+    for name in ("n", *figures.values()):
+        result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():
         rows = {AS_RECORDED: task[AS_RECORDED], **task["subsets"]}
         for i, (subset, metrics) in enumerate(rows.items()):
@@ -127,8 +137,7 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
                 name if i == 0 else "",
                 subset.replace("+", " + "),
                 f"{metrics['n']:,}",
-                interval_text(metrics["accuracy"]),
-                interval_text(metrics["macro_f1"]),
+                *(interval_text(metrics[key]) if key in metrics else "" for key in figures),
                 end_section=i == len(rows) - 1,
             )
     return result

@@ -7,14 +7,18 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from model import artefact, data, heads, safety
+from model import artefact, crf, data, heads, safety, tagging
 
 SERVING = "serving_default"
 FEATURES = "features"
 
 
 def output_name(task: str, part: str) -> str:
-    """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`."""
+    """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`.
+
+    Of a tagging task `<task>/label`, `<task>/start`, `<task>/end` and `<task>/span_score`, each of
+    one entry a word, and `<task>/score`.
+    """
     return f"{task}/{part}"
 
 
@@ -45,10 +49,18 @@ class ServingModule(tf.Module):
         }
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The two signatures, each of string `[batch]` by modality."""
+        """The two signatures, each of string `[batch]` by modality.
+
+        Where a task has a marker they also take `marker_<task>`, int64 `[batch, 2]`: the first and
+        the behind-the-last marked character, both -1 where none is.
+        """
         inputs = {
             name: tf.TensorSpec([None], tf.string, name=name)
             for name in self._layout.spec.modalities.names
+        }
+        inputs |= {
+            (name := f"marker_{task}"): tf.TensorSpec([None, 2], tf.int64, name=name)
+            for task in self._layout.spec.markers
         }
         return {
             SERVING: tf.function(self._serve).get_concrete_function(**inputs),
@@ -63,11 +75,16 @@ class ServingModule(tf.Module):
         }
 
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = data.model_inputs(self._features(**media), self._layout)
-        logits = self._model(features, training=False)
+        features = self._features(**media)
+        inputs = data.model_inputs(features, self._layout)
+        logits = self._model(inputs, training=False)
         outputs: dict[str, tf.Tensor] = {}
         for task, names in self._classes.items():
-            if self._layout.spec.tasks[task].multi_label:
+            if self._layout.spec.tasks[task].kind == "tagging":
+                words = tagging.words_to_tag(inputs, task)
+                decoded = crf.decode(crf.unpack(logits[task], words))
+                outputs |= _spans(task, decoded, features, names)
+            elif self._layout.spec.tasks[task].multi_label:
                 outputs |= _sets(task, heads.probabilities(logits[task], multi_label=True), names)
             else:
                 outputs |= _classes(
@@ -91,6 +108,24 @@ def _sets(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.
         output_name(task, "label"): tf.where(chosen, names[tf.newaxis, :], ""),
         output_name(task, "score"): tf.reduce_max(distribution, axis=1),
         output_name(task, "distribution"): distribution,
+    }
+
+
+def _spans(
+    task: str, decoded: crf.Decoded, features: dict[str, tf.Tensor], names: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Spans where they begin: at words where none does the label is empty and both places are -1.
+
+    Places are characters of the canonical text.
+    """
+    last = tf.gather(features["text_end"], decoded.ends, batch_dims=1)
+    classes = tf.gather(names, tf.maximum(decoded.tags - 1, 0) // 2)
+    return {
+        output_name(task, "start"): tf.where(decoded.spans, features["text_start"], -1),
+        output_name(task, "end"): tf.where(decoded.spans, last, -1),
+        output_name(task, "label"): tf.where(decoded.spans, classes, ""),
+        output_name(task, "span_score"): decoded.span_scores,
+        output_name(task, "score"): decoded.scores,
     }
 
 

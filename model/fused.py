@@ -5,11 +5,13 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import heads, towers
+from model import heads, tagging, towers
 from model.data import Layout
 from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
 
 Tensors = dict[str, keras.KerasTensor]
+Words = tuple[keras.KerasTensor, keras.KerasTensor]
+"""What the text tower says of each word, and which words are there."""
 
 
 class Networks(NamedTuple):
@@ -29,8 +31,8 @@ def build(layout: Layout) -> keras.Model:
     """Builds the network that scores.
 
     Its inputs are a dict named as the features of `data.Batch`; its outputs a dict of logits,
-    float32 `[batch, classes]`, by task. A row's outputs depend on that row alone, and not on what
-    its missing modalities hold.
+    float32 `[batch, classes]`, by task; of a tagging task see `crf.unpack`. A row's outputs depend
+    on that row alone, and not on what its missing modalities hold.
     """
     return build_networks(layout).scoring
 
@@ -41,7 +43,10 @@ def build_networks(layout: Layout) -> Networks:
     inputs = _inputs(layout)
     names = layout.spec.modalities.names
     present = {name: inputs[f"{name}_present"] for name in names}
-    embeddings = {name: _embedding(name, inputs, layout) for name in names}
+    words: Words | None = None
+    if "text" in names:
+        words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
+    embeddings = {name: _embedding(name, inputs, words, layout) for name in names}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
     )
@@ -54,6 +59,11 @@ def build_networks(layout: Layout) -> Networks:
     alone: Tensors = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
         size = len(classes)
+        if layout.spec.tasks[task].kind == "tagging":
+            assert words is not None  # the spec has texts where it has a tagging task
+            marker = inputs.get(f"marker_{task}")
+            outputs[task] = tagging.head(*words, joint, marker, size, spec, f"head_{task}")
+            continue
         logits = heads.classification(joint, size, spec.dropout, f"head_{task}")
         for place, name in enumerate(names if len(names) > 1 else ()):
             own = heads.classification(
@@ -79,15 +89,21 @@ def _inputs(layout: Layout) -> Tensors:
         inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
     if sections.text is not None:
         inputs["text"] = keras.Input((sections.text.length,), dtype="int64", name="text")
+        for task in layout.spec.markers:
+            name = f"marker_{task}"
+            inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
     for name in sections.names:
         inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
     return inputs
 
 
-def _embedding(name: str, inputs: Tensors, layout: Layout) -> keras.KerasTensor:
+def _embedding(
+    name: str, inputs: Tensors, words: Words | None, layout: Layout
+) -> keras.KerasTensor:
     features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
     if name == "image":
         return towers.image_tower(features, present, spec)
     if name == "audio":
         return towers.audio_tower(features, present, spec)
-    return towers.text_tower(features, present, spec, layout.vocabulary_size)
+    assert words is not None
+    return towers.text_embedding(*words, spec)

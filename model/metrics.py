@@ -1,20 +1,12 @@
 """Metrics of a classification task, with bootstrap intervals."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-BINS = 15
-"""Equal-width confidence bins of a calibration."""
-
-_CELLS_AT_ONCE = 4_000_000
-_RANKED_CELLS = 4_000_000_000
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from model.figures import Floats, Integers, calibration, mean_f1, per_class, resampled, spread
 
 
 def classification(
@@ -62,11 +54,11 @@ def classification(
         **_intervals(confusion, n, seed, resamples),
         "log_loss": _log_loss(truth[known], likely[known]),
         "majority": float(confusion[:c].sum(axis=1).max() / n) if n else None,
-        "calibration": _calibration(
+        "calibration": calibration(
             likely.max(axis=1, initial=0.0), (truth == predicted).astype(np.float64)
         ),
         "confusion": confusion[:c].tolist(),
-        "per_class": _per_class(
+        "per_class": per_class(
             classes, np.diag(confusion[:c]), confusion.sum(axis=0), confusion[:c].sum(axis=1)
         ),
     }
@@ -118,15 +110,15 @@ def multi_label(
     statistics = _SetStatistics(truth, predicted, likely)
     names = ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
     values = statistics(np.ones((1, n)))[0] if n else np.full(len(names), np.nan)
-    drawn = _resampled(statistics, n, len(classes), len(names), seed, resamples)
+    drawn = resampled(statistics, n, len(classes), len(names), seed, resamples)
     commonest = np.unique(truth, axis=0, return_counts=True)[1] if n else None
     return {
         "n": n,
         "threshold": threshold,
-        **{name: _spread(values[i], drawn[:, i]) for i, name in enumerate(names)},
+        **{name: spread(values[i], drawn[:, i]) for i, name in enumerate(names)},
         "majority": float(commonest.max() / n) if commonest is not None else None,
-        "calibration": _calibration(likely.ravel(), truth.ravel()),
-        "per_class": _per_class(
+        "calibration": calibration(likely.ravel(), truth.ravel()),
+        "per_class": per_class(
             classes,
             (truth * predicted).sum(axis=0),
             predicted.sum(axis=0),
@@ -169,20 +161,11 @@ def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[s
     known = rows < size - 1
     right = totals(rows, rows == columns)
     accuracy = right.sum(axis=1) / n if n else np.full(1, np.nan)
-    macro_f1 = _mean_f1(right, totals(columns, columns >= 0), totals(rows, known))
+    macro_f1 = mean_f1(right, totals(columns, columns >= 0), totals(rows, known))
     return {
-        "accuracy": _spread(accuracy[0], accuracy[1:]),
-        "macro_f1": _spread(macro_f1[0], macro_f1[1:]),
+        "accuracy": spread(accuracy[0], accuracy[1:]),
+        "macro_f1": spread(macro_f1[0], macro_f1[1:]),
     }
-
-
-def _mean_f1(right: npt.ArrayLike, predicted: npt.ArrayLike, labelled: npt.ArrayLike) -> Floats:
-    """Mean over the classes that are labelled, of counts `[resamples, classes]`; NaN if none is."""
-    there = np.asarray(labelled) > 0
-    total = np.asarray(predicted, np.float64) + np.asarray(labelled)
-    f1 = np.where(there, 2 * np.asarray(right) / np.maximum(total, 1), 0.0)
-    num = there.sum(axis=1)
-    return np.where(num > 0, f1.sum(axis=1) / np.maximum(num, 1), np.nan)
 
 
 class _SetStatistics:
@@ -205,7 +188,7 @@ class _SetStatistics:
         total = (predicted + labelled).sum(axis=1)
         micro = np.where(total > 0, 2 * right.sum(axis=1) / np.maximum(total, 1), np.nan)
         accuracy = weights @ self._exact / weights.sum(axis=1)
-        macro = _mean_f1(right, predicted, labelled)
+        macro = mean_f1(right, predicted, labelled)
         return np.stack([accuracy, micro, macro, self._mean_precision(weights, labelled)], axis=1)
 
     def _mean_precision(self, weights: Floats, labelled: Floats) -> Floats:
@@ -222,77 +205,11 @@ class _SetStatistics:
         return np.where(num > 0, total / np.maximum(num, 1), np.nan)
 
 
-def _resampled(
-    statistics: _SetStatistics, n: int, c: int, num_statistics: int, seed: int, resamples: int
-) -> Floats:
-    """Draws records with replacement, a few resamples at a time so that memory stays bounded."""
-    if not n:
-        return np.zeros((0, num_statistics))
-    resamples = min(resamples, max(50, _RANKED_CELLS // max(1, n * c)))
-    generator = np.random.default_rng(seed)
-    step = max(1, _CELLS_AT_ONCE // n)
-    parts = []
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        weights = generator.multinomial(n, np.full(n, 1 / n), size=size)
-        parts.append(statistics(weights.astype(np.float64)))
-    return np.concatenate(parts)
-
-
-def _spread(value: float, drawn: Floats) -> dict[str, float | None]:
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (math.nan, math.nan)
-    return {"value": _number(value), "low": _number(low), "high": _number(high)}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 def _log_loss(truth: Integers, likely: Floats) -> float | None:
     if not len(truth):
         return None
     of_truth = likely[np.arange(len(truth)), truth]
     return float(-np.log(np.clip(of_truth, np.finfo(np.float32).tiny, 1)).mean())
-
-
-def _calibration(confidence: Floats, right: Floats) -> dict[str, Any]:
-    places = np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
-    counts = np.bincount(places, minlength=BINS)
-    confidences = np.bincount(places, confidence, BINS)
-    rights = np.bincount(places, right, BINS)
-    gaps = np.abs(confidences - rights).sum()
-    return {
-        "ece": float(gaps / len(confidence)) if len(confidence) else None,
-        "bins": [
-            {
-                "low": i / BINS,
-                "high": (i + 1) / BINS,
-                "confidence": float(confidences[i] / counts[i]) if counts[i] else None,
-                "accuracy": float(rights[i] / counts[i]) if counts[i] else None,
-                "n": int(counts[i]),
-            }
-            for i in range(BINS)
-        ],
-    }
-
-
-def _per_class(
-    classes: Sequence[str], right: npt.ArrayLike, predicted: npt.ArrayLike, labelled: npt.ArrayLike
-) -> list[dict[str, Any]]:
-    counts = zip(
-        classes, np.asarray(right), np.asarray(predicted), np.asarray(labelled), strict=True
-    )
-    return [
-        {
-            "class": name,
-            "precision": float(hits / guesses) if guesses else None,
-            "recall": float(hits / n) if n else None,
-            "f1": float(2 * hits / (guesses + n)) if guesses + n else None,
-            "n": int(n),
-        }
-        for name, hits, guesses, n in counts
-    ]
 
 
 def _ranking(second: Floats, likely: Floats) -> dict[str, float | None]:

@@ -17,12 +17,22 @@ from model.export import FEATURES, SERVING, output_name
 from transforms import batches, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
 from transforms.errors import GateError
-from transforms.records import CanonicalRecord, MediumError, Prediction, Reason, Rejected, Scored
+from transforms.records import (
+    CanonicalRecord,
+    MediumError,
+    Prediction,
+    Reason,
+    Rejected,
+    Scored,
+    ScoredSpan,
+    Tagged,
+)
+from transforms.spec import NO_MARKER
 
 Outcome = Scored | Rejected
 Arrays = Mapping[str, npt.NDArray[Any]]
 Signature = Callable[..., Mapping[str, tf.Tensor]]
-"""Takes canonical bytes by modality, each string `[batch]`."""
+"""Takes canonical bytes by modality, each string `[batch]`, and markers; see `model.export`."""
 
 _CALLS_IN_FLIGHT = 2
 _OP_MESSAGE = re.compile(r"^(.+)\n\t \[\[\{\{node ", re.MULTILINE)
@@ -46,7 +56,12 @@ class Scorer:
         self, model: artefact.Artefact, signatures: Mapping[str, Signature] | None = None
     ) -> None:
         self._modalities = model.spec.modalities.names
-        self._multi_label = {task: model.spec.tasks[task].multi_label for task in model.classes}
+        tasks = {task: model.spec.tasks[task] for task in model.classes}
+        self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
+        self._multi_label = {
+            name: task.multi_label for name, task in tasks.items() if task.kind != "tagging"
+        }
+        self._marked = tuple(model.spec.markers)
         if signatures is None:
             safety.check_folder(model.saved_model)
             self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
@@ -80,6 +95,10 @@ class Scorer:
             name: tf.constant([getattr(record, name) for record in records] + padding, tf.string)
             for name in self._modalities
         }
+        for task in self._marked:
+            places = [record.markers.get(task, NO_MARKER) for record in records]
+            places += [NO_MARKER] * len(padding)
+            media[f"marker_{task}"] = tf.constant(places, tf.int64)
         outputs = self._signatures[signature](**media)
         arrays = {name: value.numpy() for name, value in outputs.items()}
         for name, array in arrays.items():
@@ -121,15 +140,20 @@ class Scorer:
         finite = np.ones(len(records), bool)
         for _, _, distribution in columns.values():
             finite &= np.isfinite(distribution).all(axis=1)
+        for task in self._tagging:
+            finite &= np.isfinite(outputs[output_name(task, "score")])
+            finite &= np.isfinite(outputs[output_name(task, "span_score")]).all(axis=1)
         outcomes: list[Outcome] = []
         for row, record in enumerate(records):
             if not finite[row]:
                 outcomes.append(_rejected(record, Reason.MODEL_FAILED, "a score is not finite"))
                 continue
-            predictions = {
+            predictions: dict[str, Prediction | Tagged] = {
                 task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
                 for task, (labels, scores, shares) in columns.items()
             }
+            for task in self._tagging:
+                predictions[task] = tagged(task, outputs, row, record)
             outcomes.append(
                 Scored(
                     record.id,
@@ -147,6 +171,20 @@ class Scorer:
         if self._multi_label[task]:
             return tuple(name.decode() for name in label if name)
         return str(label.decode())
+
+
+def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tagged:
+    """What a row of the serving outputs says of a tagging task, in the caller's characters."""
+    labels, starts, ends, scores = (
+        outputs[output_name(task, part)][row] for part in ("label", "start", "end", "span_score")
+    )
+    spans = []
+    for word in np.flatnonzero(starts >= 0):
+        start, end = int(starts[word]), int(ends[word])
+        if record.offsets is not None:
+            start, end = record.offsets.outward(start, end)
+        spans.append(ScoredSpan(start, end, labels[word].decode(), float(scores[word])))
+    return Tagged(tuple(spans), float(outputs[output_name(task, "score")][row]))
 
 
 class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):

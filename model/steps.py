@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import augmentation, data, losses, survey
+from model import augmentation, crf, data, losses, survey, tagging
 from model.data import Layout
 from model.fused import Networks
 from transforms.spec import MISSING_LABEL
@@ -30,7 +30,7 @@ class Measured:
     Attributes:
         loss: Of the records whose class training knows.
         known: Their number.
-        correct: Number of records that are predicted right; of a set, as a whole.
+        correct: Number of records that are predicted right; of sets and of tags, as a whole.
         labelled: Number of records with a label.
     """
 
@@ -125,6 +125,9 @@ class Steps:
         name, _, modality = output.partition("@")
         task, known = self._tasks[name], labels[name]
         weight = task.weight
+        if task.kind == "tagging":
+            words = tagging.words_to_tag(features, name)
+            return weight * losses.masked_mean(*crf.losses(known, crf.unpack(logits, words)))
         if modality:
             present = features[f"{modality}_present"]
             mask = present[:, tf.newaxis] if task.multi_label else present
@@ -141,12 +144,15 @@ class Steps:
     @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
         logits = self._networks.scoring(features, training=False)
-        return {
-            name: tf.cast(
-                tf.stack(_sums(labels[name], logits[name], self._weights[name])), tf.float64
-            )
-            for name in self._tasks
-        }
+        sums = {}
+        for name, task in self._tasks.items():
+            if task.kind == "tagging":
+                potentials = crf.unpack(logits[name], tagging.words_to_tag(features, name))
+                found = _tag_sums(labels[name], potentials)
+            else:
+                found = _sums(labels[name], logits[name], self._weights[name])
+            sums[name] = tf.cast(tf.stack(found), tf.float64)
+        return sums
 
 
 def _sums(
@@ -160,7 +166,17 @@ def _sums(
         rows, known = losses.sparse_crossentropy(labels, logits, weights)
         right = tf.equal(labels, tf.argmax(logits, axis=1))
         labelled = labels >= 0
-    flags = (known, right & labelled, labelled)
+    return _summed(rows, known, right & labelled, labelled)
+
+
+def _tag_sums(labels: tf.Tensor, potentials: crf.Potentials) -> Sequence[tf.Tensor]:
+    rows, known = crf.losses(labels, potentials)
+    labelled = tf.reduce_any(labels >= 0, axis=1)
+    right = tf.reduce_all(tf.equal(crf.best_tags(potentials), tf.maximum(labels, 0)), axis=1)
+    return _summed(rows, known, right & labelled, labelled)
+
+
+def _summed(rows: tf.Tensor, *flags: tf.Tensor) -> Sequence[tf.Tensor]:
     return [tf.reduce_sum(rows), *(tf.reduce_sum(tf.cast(one, tf.float32)) for one in flags)]
 
 

@@ -46,7 +46,8 @@ class Survey:
         num_records: Of all files.
         num_bytes: Of all records, decompressed.
         labelled: Number of records with a label, per task.
-        class_counts: int64 `[classes]`, per task: the records of each class.
+        class_counts: int64 `[classes]`, per task: the records of each class; of a tagging task the
+            spans.
         records: string `[records]`, all of them; None where they are none, or too many to keep.
         versions: By file, what it was when it was read.
     """
@@ -113,7 +114,12 @@ def survey(
             labels = labels_of(_parsed(serialized, description, file), layout)
             for name, values in labels.items():
                 found = values.numpy()
-                if found.ndim == 2:
+                if layout.spec.tasks[name].kind == "tagging":
+                    labelled[name] += int((found >= 0).any(axis=1).sum())
+                    begun = found[(found % 2 == 1) & (found > 0)] // 2
+                    known = begun[begun < len(counts[name])]
+                    counts[name] += np.bincount(known, minlength=len(counts[name]))
+                elif found.ndim == 2:
                     known = found[found[:, 0] >= 0] if found.size else found
                     labelled[name] += len(known)
                     counts[name] += known.sum(axis=0).astype(np.int64)

@@ -193,6 +193,17 @@ def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size
     Returns:
         float32 `[batch, dim]`.
     """
+    return text_embedding(*text_sequence(tokens, present, spec, vocabulary_size), spec)
+
+
+def text_sequence(
+    tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size: int
+) -> tuple[Tensor, Tensor]:
+    """The first part of `text_tower`.
+
+    Returns:
+        float32 `[batch, length, filters]`, and where there is a token, bool `[batch, length]`.
+    """
     masked = MaskMissing(name="text_masked")(tokens, present)
     known = ops.not_equal(masked, PAD)
     embedded = keras.layers.Embedding(vocabulary_size, spec.text_dim, name="text_tokens")(masked)
@@ -205,7 +216,11 @@ def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size
         )(embedded)
         for size in NGRAMS
     ]
-    joined = keras.layers.Concatenate(name="text_grams")(grams)
+    return keras.layers.Concatenate(name="text_grams")(grams), known
+
+
+def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
+    """The last part of `text_tower`."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
     return _embedding(pooled, spec, "text")
 

@@ -49,7 +49,7 @@ def commit_unit(
     firsts, repeated = _first_of_each_id(scored)
     refused = sorted([*rejected, *repeated], key=lambda r: (r.id, r.position.offset, r.stage))
     provenance = settings.provenance
-    scores = sinks.score_table(firsts, settings.classes, settings.multi_label, provenance)
+    scores = settings.score_table(firsts)
     positions = pa.array([str(row.position) for row in firsts], pa.string())
     scores_content = sinks.encode(scores.append_column(sinks.POSITION, positions), "parquet")
     refused_content = sinks.encode(sinks.rejected_table(refused, provenance), "parquet")

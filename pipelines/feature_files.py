@@ -9,6 +9,7 @@ from pathlib import Path
 import apache_beam as beam
 import pyarrow as pa
 import tensorflow as tf
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -127,6 +128,7 @@ class _WriteDoFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> None:
         ids = batch.column("id").flatten().to_pylist()
+        self._count_spans(batch, ids)
         encoded = self._encoder.encode(batch)
         for record_id, example in zip(ids, encoded, strict=True):
             if not record_id:
@@ -138,6 +140,14 @@ class _WriteDoFn(beam.DoFn):
                 self._rows[shard] = 0
             self._files[shard][1].write(example)
             self._rows[shard] += 1
+
+    def _count_spans(self, batch: pa.RecordBatch, ids: list[bytes]) -> None:
+        """Counts labelled spans, and how they were aligned, of the rows that are written."""
+        for name in batch.schema.names:
+            if name.startswith("label_") and "." in name:
+                values = batch.column(name).flatten().to_pylist()
+                total = sum(n for n, record_id in zip(values, ids, strict=True) if record_id)
+                Metrics.counter(WriteFeatures, name).inc(total)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for shard, (path, writer) in sorted(self._files.items()):

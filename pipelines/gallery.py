@@ -118,12 +118,14 @@ def build(
         media_roots: Folders, besides those of the records files, that media may come from.
 
     Returns:
-        One gallery for each task of the spec; empty where no test record has a label and a score.
+        One gallery for each classification task of the spec; empty where no test record has a label
+        and a score.
     """
+    tasks = [name for name, task in spec.tasks.items() if task.kind == "classification"]
     truths = _test_labels(spec, records())
     found = [row for row in rows(frozenset(truths)) if row["id"] in truths]
-    each = max(3, most // len(spec.tasks))
-    picked = {name: _pick(name, found, truths, each, seed) for name in spec.tasks}
+    each = max(3, most // max(1, len(tasks)))
+    picked = {name: _pick(name, found, truths, each, seed) for name in tasks}
     ids = {card.id for one in picked.values() for card in (*one.wrong, *one.right)}
     media = {}
     for record in records() if ids else ():
@@ -185,6 +187,8 @@ def _test_labels(
             continue
         known = {}
         for name, task in spec.tasks.items():
+            if task.kind != "classification":
+                continue
             try:
                 classes = labels.class_names(record.labels.get(task.label), task)
             except labels.LabelError:

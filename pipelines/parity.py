@@ -2,9 +2,10 @@
 
 import dataclasses
 import itertools
+import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import tensorflow_transform.beam as tft_beam
 
 from model import artefact
 from model.export import output_name
-from model.scorer import ScorerHandler, load_scorer
+from model.scorer import ScorerHandler, load_scorer, tagged
 from pipelines import json_files, options, preprocess, preprocessed, score, sinks, sources, units
 from pipelines.canonical_files import CanonicalFile
 from pipelines.config import ParityConfig
@@ -62,7 +63,7 @@ def run(config: ParityConfig) -> bool:
         scores = compare(
             canonical,
             _scored(model, canonicalizer, raw, Path(folder)),
-            lambda records: _rows(records, scorer.outputs(records)),
+            lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
             tolerance=0.0,
         )
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
@@ -133,6 +134,32 @@ def _rows(
 ) -> Iterator[Row]:
     for row, record in enumerate(records):
         yield record.id, {name: _plain(array[row]) for name, array in arrays.items()}
+
+
+def _served(
+    records: Sequence[CanonicalRecord],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    tagging: Collection[str],
+) -> Iterator[Row]:
+    """Like `_rows`; what is said of a tagging task is one value, as a published row has it."""
+    plain = {n: array for n, array in arrays.items() if n.partition("/")[0] not in tagging}
+    for row, (record_id, values) in enumerate(_rows(records, plain)):
+        said = {task: tagged(task, arrays, row, records[row]) for task in tagging}
+        spans = {task: [span._asdict() for span in one.spans] for task, one in said.items()}
+        tags = [_spans(task, spans[task], one.score) for task, one in said.items()]
+        yield record_id, dict(values, **{name: one for tag in tags for name, one in tag.items()})
+
+
+def _spans(
+    task: str, spans: Sequence[Mapping[str, Any]], score: float
+) -> dict[str, npt.NDArray[Any]]:
+    """Spans with their places and classes as bytes, and their scores."""
+    places = json.dumps([[span["start"], span["end"], span["label"]] for span in spans])
+    return {
+        output_name(task, "spans"): _plain(places.encode()),
+        output_name(task, "span_score"): np.array([span["score"] for span in spans], np.float32),
+        output_name(task, "score"): np.array(score, np.float32),
+    }
 
 
 def _plain(value: Any) -> npt.NDArray[Any]:
@@ -209,6 +236,9 @@ def _outputs(row: Mapping[str, Any], model: artefact.Artefact) -> dict[str, npt.
     outputs: dict[str, npt.NDArray[Any]] = {}
     for task, classes in model.classes.items():
         head = row[task]
+        if "spans" in head:
+            outputs |= _spans(task, head["spans"], head["score"])
+            continue
         labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
         shares = dict(head["distribution"])
         outputs |= {

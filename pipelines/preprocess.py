@@ -211,6 +211,9 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
     )
     with beam.Pipeline(options=beam_options) as root, tft_beam.Context(temp_dir=str(work / "tft")):
         define_feature_pipeline(root, files, without, what, config.shards, staging)
+    alignment = preprocess_results.alignment(what, beam_metrics.counters(root.result))
+    for task, counts in alignment.items():
+        _log.info("%s: %s", task, ", ".join(f"{n} {name}" for name, n in counts.items()))
     shards = preprocess_results.place_shards(staging)
     analysis = Analysis.of_transform_output(
         staging / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
@@ -240,5 +243,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
         "issues": preprocess_results.issues(counters),
         "classes": preprocess_results.classes(what, analysis),
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
+        "unnamed": preprocess_results.unnamed(what, counters),
+        "alignment": alignment,
         "splits": shards,
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines import json_files
 from pipelines.feature_files import FeatureFile
-from transforms import code, preprocessing
+from transforms import code, label_graphs, preprocessing
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -52,7 +52,7 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
         GateError: Where a task has none.
     """
     found = {
-        task: list(analysis.vocabularies[preprocessing.label_vocabulary(task)])
+        task: list(analysis.vocabularies[label_graphs.label_vocabulary(task)])
         for task in what.tasks
     }
     for task, names in found.items():
@@ -62,6 +62,26 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
                 f"{what.tasks[task].label!r}; mend the records or the spec"
             )
     return found
+
+
+def alignment(what: Spec, counters: dict[str, int]) -> dict[str, dict[str, int]]:
+    """By tagging task, all labelled spans, those that were cut, and those that are misaligned.
+
+    See `label_graphs.tags_graph`.
+    """
+    return {
+        task: {
+            count: counters.get(f"WriteFeatures.label_{task}.{count}", 0)
+            for count in (label_graphs.SPANS, label_graphs.CUT, label_graphs.MISALIGNED)
+        }
+        for task in what.tagging
+    }
+
+
+def unnamed(what: Spec, counters: dict[str, int]) -> dict[str, int]:
+    """By task, the records whose label cannot be used, where there are any."""
+    found = {task: counters.get(f"WriteCanonical.label_{task}_unnamed", 0) for task in what.tasks}
+    return {task: count for task, count in found.items() if count}
 
 
 def vocabulary_size(what: Spec, analysis: Analysis) -> int:

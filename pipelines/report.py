@@ -134,6 +134,7 @@ def render(
     tasks = [report_sections.task(name, one, model.spec) for name, one in evaluation.items()]
     for view, one in zip(tasks, evaluation.values(), strict=True):
         view["confusion"] = confusions.view(one)
+        view["facts"] += report_sections.alignment(view["name"], preprocessed)
     shown = [one for one in galleries if one.right or one.wrong]
     context = {
         "title": "Generated records" if source.lower() == "generated" else source or "Records",

@@ -31,11 +31,18 @@ _WHY_NOT_USED = {
     Flaw.TIMEOUT: "decoding did not end in time",
 }
 _MEASURES = {
-    False: {"accuracy": "accuracy", "macro_f1": "macro-F1"},
-    True: {
+    "classes": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
+    "sets": {
         "accuracy": "whole set right",
         "macro_f1": "macro-F1",
         "mean_average_precision": "mean average precision",
+    },
+    "spans": {
+        "accuracy": "all spans right",
+        "entity_f1": "entity F1",
+        "precision": "precision",
+        "recall": "recall",
+        "macro_f1": "macro-F1",
     },
 }
 
@@ -110,18 +117,21 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """One task's part of the evaluation document, arranged for tables and charts."""
     recorded = evaluated[AS_RECORDED]
     sets = bool(evaluated["multi_label"])
+    measures = _MEASURES["sets" if sets else "classes"]
+    if evaluated["kind"] == "tagging":
+        measures = _MEASURES["spans"]
     rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
     rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
     return {
         "name": name,
         "multi_label": sets,
-        "measures": list(_MEASURES[sets].values()),
+        "measures": list(measures.values()),
         "rows": [
             {
                 "seen": seen,
                 "n": one["n"],
                 "majority": one["majority"],
-                "measures": [one[key] for key in _MEASURES[sets]],
+                "measures": [one[key] for key in measures],
             }
             for seen, one in rows
         ],
@@ -134,6 +144,18 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
             f"{name}: accuracy against confidence", recorded["calibration"]["bins"]
         ),
     }
+
+
+def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What became of the labelled spans of all splits, where a task is tagging."""
+    counts = preprocessed.get("alignment", {}).get(name)
+    if counts is None:
+        return []
+    of_all = f" of {count(counts['spans'])}"
+    return [
+        ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),
+        ("spans cut by the text's length, all splits", f"{count(counts['cut'])}{of_all}"),
+    ]
 
 
 def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[dict[str, Any]]:
@@ -219,6 +241,8 @@ def _facts(recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("records with a label", count(recorded["n"])),
         ("commonest answer", percent(recorded["majority"])),
     ]
+    if "spans" in recorded:
+        facts.append(("labelled spans", count(recorded["spans"])))
     if recorded.get("unseen"):
         facts.append(("of unseen classes", count(recorded["unseen"])))
     if "micro_f1" in recorded:

@@ -5,12 +5,14 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
+
+import pyarrow as pa
 
 from pipelines import sinks
 from transforms.errors import OptionsError
-from transforms.records import Provenance
+from transforms.records import Provenance, Scored
 
 RUN_ID = re.compile(r"[0-9a-f]{24}")
 
@@ -103,6 +105,7 @@ class RunSettings:
     Attributes:
         classes: By task, in the order of the columns.
         multi_label: The tasks whose label is a list.
+        tagging: The tasks that give spans.
         provenance: Stands in each row.
         format: Of the published files.
     """
@@ -111,6 +114,13 @@ class RunSettings:
     multi_label: frozenset[str]
     provenance: Provenance
     format: sinks.Format = "parquet"
+    tagging: frozenset[str] = frozenset()
+
+    def score_table(self, scored: Sequence[Scored]) -> pa.Table:
+        """See `sinks.score_table`."""
+        return sinks.score_table(
+            scored, self.classes, self.multi_label, self.provenance, self.tagging
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,4 +78,5 @@ def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
             version=VERSION,
         ),
         format=format,
+        tagging=frozenset(model.spec.tagging),
     )

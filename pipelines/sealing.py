@@ -270,7 +270,7 @@ def _place(source: str) -> tuple[str, int]:
 
 
 def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
-    empty = sinks.score_table((), settings.classes, settings.multi_label, settings.provenance)
+    empty = settings.score_table(())
     return passthrough.conformed(empty, columns).schema
 
 

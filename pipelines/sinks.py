@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
 from transforms.errors import StorageError
-from transforms.records import Prediction, Provenance, Rejected, Scored
+from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged
 
 Format = Literal["parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
@@ -22,6 +22,8 @@ POSITION = "triad.position"
 
 _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
+_PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
+_SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
 _FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION)
 _REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
 
@@ -31,6 +33,7 @@ def score_table(
     classes: Mapping[str, tuple[str, ...]],
     multi_label: frozenset[str],
     provenance: Provenance,
+    tagging: frozenset[str] = frozenset(),
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
@@ -39,10 +42,12 @@ def score_table(
         classes: By task, in the order of the columns: names of the entries of a distribution.
         multi_label: The tasks whose label is a list.
         provenance: Stands in each row.
+        tagging: The tasks that give spans.
 
     Returns:
         Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        to float32; of a tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and
+        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
         `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
         whose name is taken begins with `extra_`.
     """
@@ -50,8 +55,12 @@ def score_table(
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
     }
     for task, names in classes.items():
-        predictions = [row.predictions[task] for row in scored]
-        columns[task] = _predictions(predictions, names, task in multi_label)
+        said = [row.predictions[task] for row in scored]
+        if task in tagging:
+            columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
+        else:
+            predictions = [one for one in said if isinstance(one, Prediction)]
+            columns[task] = _predictions(predictions, names, task in multi_label)
     columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
@@ -166,6 +175,13 @@ def _predictions(
     )
 
 
+def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
+    spans = [[span._asdict() for span in one.spans] for one in tagged]
+    scores = np.array([one.score for one in tagged], np.float32)
+    arrays = [pa.array(spans, _SPANS), pa.array(scores)]
+    return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
+
+
 def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, ...]) -> pa.MapArray:
     """Maps of class to probability from `[rows, classes]`."""
     count, width = probabilities.shape
@@ -198,6 +214,9 @@ def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_map(array.type):
         pairs = list(zip(array.keys.to_pylist(), _values(array.items), strict=True))
         return [dict(pairs[a:b]) for a, b in itertools.pairwise(array.offsets.to_pylist())]
+    if pa.types.is_list(array.type) and pa.types.is_struct(array.type.value_type):
+        structs, edges = _values(array.values), array.offsets.to_pylist()
+        return [structs[a:b] for a, b in itertools.pairwise(edges)]
     if pa.types.is_float32(array.type):
         # The shortest digits that give the same float32, not those of the nearest float64.
         digits = array.to_numpy(zero_copy_only=False).astype(str)
@@ -206,6 +225,8 @@ def _values(array: pa.Array) -> list[Any]:
 
 
 def _inferred(name: str, values: list[Any]) -> pa.Array:
+    if isinstance(values[0], dict) and "spans" in values[0] if values else False:
+        return pa.array(values, pa.struct([("spans", _SPANS), ("score", pa.float32())]))
     if isinstance(values[0], dict) if values else False:
         label = _TEXTS if isinstance(values[0]["label"], list) else pa.string()
         items = [{**v, "distribution": list(v["distribution"].items())} for v in values]

@@ -87,8 +87,8 @@ def _evaluate(
                 task,
                 layout.classes[name],
                 recorded.labels[name],
-                recorded.probabilities[name],
-                {subset: one.probabilities[name] for subset, one in subsets.items()},
+                recorded.of(name),
+                {subset: one.of(name) for subset, one in subsets.items()},
                 complete,
                 seed=layout.spec.training.seed,
             )
@@ -153,7 +153,8 @@ def _about(
             split: {
                 task: {
                     name: metrics[evaluation.AS_RECORDED][name]["value"]
-                    for name in ("accuracy", "macro_f1")
+                    for name in ("accuracy", "macro_f1", "entity_f1")
+                    if name in metrics[evaluation.AS_RECORDED]
                 }
                 for task, metrics in document["tasks"].items()
             }

@@ -15,7 +15,9 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms import audio, images, readable, text, uris
+from transforms import audio, images, readable, spans, text, uris
+from transforms.labels import LabelError
+from transforms.offsets import Offsets
 from transforms.records import (
     MODALITIES,
     BrokenMedium,
@@ -61,13 +63,17 @@ class Canonicalizer:
     def canonical(self, record: RawRecord) -> CanonicalRecord | Rejected:
         """A broken medium costs that medium; a record without any medium left is rejected."""
         media: dict[str, bytes] = {}
+        offsets: Offsets | None = None
         issues = []
         for name in self.spec.modalities.names:
             medium = getattr(record, name)
             if medium is None or medium == b"":
                 continue
             try:
-                media[name] = self._medium(name, medium, record.position.uri)
+                content = self._content(name, medium, record.position.uri)
+                media[name] = self._canonical(name, content)
+                if name == "text" and self.spec.tagging:
+                    offsets = text.places(content, media[name])
             except MediumError as error:
                 issues.append(f"{name}: {error.flaw}")
         if not media:
@@ -80,10 +86,16 @@ class Canonicalizer:
                 detail="; ".join(issues),
                 payload_digest=payload_digest(record),
             )
+        markers: dict[str, tuple[int, int]] = {}
+        if self.spec.markers and "text" in media:
+            markers, flaws = self._markers(record, media["text"].decode(), offsets)
+            issues += flaws
         return CanonicalRecord(
             id=record.id,
             position=record.position,
             issues=tuple(issues),
+            offsets=offsets,
+            markers=markers,
             group=record.group,
             split=record.split,
             labels=record.labels,
@@ -91,22 +103,43 @@ class Canonicalizer:
             **media,
         )
 
-    def _medium(self, name: str, medium: Medium, records_uri: str) -> bytes:
+    def _markers(
+        self, record: RawRecord, content: str, offsets: Offsets | None
+    ) -> tuple[dict[str, tuple[int, int]], list[str]]:
+        """The marked characters by task, and what is wrong with a marker, said once."""
+        found: dict[str, tuple[int, int]] = {}
+        flaws: list[str] = []
+        for name, key in self.spec.markers.items():
+            tokens = record.labels.get(self.spec.tasks[name].tokens or "")
+            try:
+                marked = spans.marked(record.labels.get(key), tokens, content, offsets)
+            except LabelError:
+                flaws = [f"marker: {Flaw.CORRUPT}"]
+                continue
+            if marked is not None:
+                found[name] = marked
+        return found, flaws
+
+    def _content(self, name: str, medium: Medium, records_uri: str) -> bytes:
         limits = self.spec.limits
         if isinstance(medium, BrokenMedium):
             raise MediumError(Flaw.CORRUPT, medium.detail)
         if isinstance(medium, Uri):
             cap = limits.text_bytes if name == "text" else limits.media_bytes
-            medium = uris.fetch(medium.value, _roots(records_uri, self.media_roots), cap)
+            return uris.fetch(medium.value, _roots(records_uri, self.media_roots), cap)
+        return medium
+
+    def _canonical(self, name: str, content: bytes) -> bytes:
+        limits = self.spec.limits
         if name == "text":
-            return text.canonical(medium, limits)
+            return text.canonical(content, limits)
         if name == "audio":
             assert self.spec.modalities.audio is not None
-            return audio.canonical(medium, self.spec.modalities.audio, limits)
-        content = images.canonical(medium, limits)
+            return audio.canonical(content, self.spec.modalities.audio, limits)
+        picture = images.canonical(content, limits)
         if self.check:
-            readable.check_image(content)
-        return content
+            readable.check_image(picture)
+        return picture
 
 
 class Canonicalize(beam.PTransform):
@@ -251,6 +284,9 @@ def content_digest(record: CanonicalRecord) -> str:
     """SHA-256 of all that a record's score, modalities used and issues depend on, hexadecimal."""
     digest = hashlib.sha256(payload_digest(record).encode())
     digest.update("; ".join(record.issues).encode())
+    if record.markers or record.offsets:
+        # Spans depend on them: of the places the caller's text shows, of the tags what is marked.
+        digest.update(repr((sorted(record.markers.items()), record.offsets)).encode())
     return digest.hexdigest()
 
 

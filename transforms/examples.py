@@ -4,9 +4,9 @@ import dataclasses
 
 from tensorflow.core.example import example_pb2
 
-from transforms import labels
+from transforms import labels, spans
 from transforms.records import CanonicalRecord
-from transforms.spec import Spec
+from transforms.spec import NO_MARKER, Spec, Task
 
 _PLACE = "place"  # beside the raw feature spec: the graph does not see it
 
@@ -34,8 +34,11 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
         feature[name].bytes_list.value.append(getattr(record, name))
     unnamed = []
     for name, task in spec.tasks.items():
+        if task.marker:
+            place = record.markers.get(name, NO_MARKER)
+            feature[f"marker_{name}"].int64_list.value.extend(place)
         try:
-            classes = labels.class_names(record.labels.get(task.label), task)
+            classes = _classes(record, name, task, example)
         except labels.LabelError:
             unnamed.append(name)
             classes = None
@@ -43,6 +46,19 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
         values.extend(one.encode() for one in classes or ())
         feature[f"label_{name}_given"].int64_list.value.append(classes is not None)
     return CanonicalExample(example.SerializeToString(deterministic=True), tuple(unnamed))
+
+
+def _classes(
+    record: CanonicalRecord, name: str, task: Task, example: example_pb2.Example
+) -> tuple[str, ...] | None:
+    """The classes of a label; those of spans with their places beside them."""
+    if task.kind == "classification":
+        return labels.class_names(record.labels.get(task.label), task)
+    found = spans.spans(record, task)
+    for part in ("start", "end"):
+        places = [getattr(span, part) for span in found or ()]
+        example.features.feature[f"label_{name}.{part}"].int64_list.value.extend(places)
+    return None if found is None else tuple(span.label for span in found)
 
 
 def identity(serialized: bytes) -> tuple[str, int, int]:

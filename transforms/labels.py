@@ -22,13 +22,18 @@ def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not task.multi_label:
-        return (_class_name(value),)
+        return (class_name(value),)
     if not isinstance(value, list | tuple | set | frozenset):
         raise LabelError("a multi-label task needs a list")
-    return tuple(sorted({_class_name(one) for one in value}))
+    return tuple(sorted({class_name(one) for one in value}))
 
 
-def _class_name(value: Any) -> str:
+def class_name(value: Any) -> str:
+    """The name of one class; see `class_names`.
+
+    Raises:
+        LabelError: See there.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):

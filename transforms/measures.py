@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from transforms import audio
-from transforms.labels import LabelError, class_names
+from transforms.labels import LabelError
 from transforms.records import CanonicalRecord
+from transforms.spans import named
 from transforms.spec import Spec
 
 TELEPHONE_HZ = 4_000
@@ -207,7 +208,7 @@ def _digest(medium: bytes) -> int:
 def _label_categories(record: CanonicalRecord, spec: Spec) -> Iterator[tuple[str, str]]:
     for name, task in spec.tasks.items():
         try:
-            classes = class_names(record.labels.get(task.label), task)
+            classes = named(record, task)
         except LabelError:
             yield f"label.{name}.state", "unusable"
             continue

@@ -5,17 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from transforms import audio
+from transforms import audio, label_graphs
 from transforms.analyzers import Analyzers, MeasuredAnalyzers
-from transforms.spec import (
-    FIRST_TOKEN,
-    MISSING_LABEL,
-    PAD,
-    AudioSpec,
-    ImageSpec,
-    Spec,
-    TextSpec,
-)
+from transforms.label_graphs import Words
+from transforms.spec import FIRST_TOKEN, PAD, AudioSpec, ImageSpec, Spec, TextSpec
 
 TEXT_VOCABULARY = "text_vocabulary"
 
@@ -26,19 +19,22 @@ _SPACE = r"[\s\p{Z}\p{Cc}\p{Cf}]"
 Tensors = dict[str, tf.Tensor]
 
 
-def label_vocabulary(task: str) -> str:
-    """The name of the vocabulary that holds a task's classes."""
-    return f"label_{task}_vocabulary"
-
-
 def raw_feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]:
-    """What the graph takes: `id`, canonical media, and the classes that each task was given."""
+    """What the graph takes: `id`, canonical media, markers, and what labels each task was given.
+
+    Places are canonical characters: of marked ones the first and the one behind the last.
+    """
     one_string = tf.io.FixedLenFeature([], tf.string)
     features: dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {"id": one_string}
     features |= dict.fromkeys(spec.modalities.names, one_string)
-    for name in spec.tasks:
+    for name, task in spec.tasks.items():
         features[f"label_{name}"] = tf.io.VarLenFeature(tf.string)
         features[f"label_{name}_given"] = tf.io.FixedLenFeature([], tf.int64)
+        if task.kind == "tagging":
+            for part in ("start", "end"):
+                features[f"label_{name}.{part}"] = tf.io.VarLenFeature(tf.int64)
+        if task.marker:
+            features[f"marker_{name}"] = tf.io.FixedLenFeature([2], tf.int64)
     return features
 
 
@@ -52,10 +48,14 @@ def preprocessing_fn(
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
+        text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's
+            first and behind-the-last character; 0 where there is no token.
         <modality>_present: int64 `[batch]`, 0 or 1.
+        marker_<task>: int64 `[batch, length]`, 1 at the tokens that are marked.
         label_<task>: int64 `[batch]`, the class, `MISSING_LABEL`, or the number of classes where
             the training split never had it. Of a multi-label task a sparse set of classes, or
-            `MISSING_LABEL` alone.
+            `MISSING_LABEL` alone. Of a tagging task int64 `[batch, length]`; see
+            `label_graphs.tags_graph`, also for the counts `label_<task>.<count>`.
 
     Args:
         spec: Names and sizes.
@@ -70,15 +70,18 @@ def preprocessing_fn(
             outputs["image"] = image_graph(inputs["image"], sections.image)
         if sections.audio is not None:
             outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
-        if sections.text is not None:
+        words = None
+        if sections.text is not None and spec.tagging:
+            outputs["text"], words = placed_text_graph(inputs["text"], sections.text, known)
+            outputs |= {"text_start": words.starts, "text_end": words.ends}
+        elif sections.text is not None:
             outputs["text"] = text_graph(inputs["text"], sections.text, known)
         for name in sections.names:
             outputs[f"{name}_present"] = tf.cast(_present(inputs[name]), tf.int64)
-        for name, task in spec.tasks.items():
-            graph = label_set_graph if task.multi_label else label_graph
-            feature = f"label_{name}"
-            outputs[feature] = graph(inputs[feature], inputs[f"{feature}_given"], name, known)
-        return outputs
+        for name in spec.markers:
+            assert words is not None  # the spec has a tagging task
+            outputs[f"marker_{name}"] = label_graphs.marker_graph(inputs[f"marker_{name}"], words)
+        return outputs | label_graphs.labels_graph(inputs, spec, words, known)
 
     return transform
 
@@ -217,6 +220,28 @@ def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.T
         tokens = words_graph(lowered)[0]
     else:
         tokens = tf.strings.unicode_split(lowered, "UTF-8")
+    return _token_ids(tokens, spec, analyzers)
+
+
+def placed_text_graph(
+    content: tf.Tensor, spec: TextSpec, analyzers: Analyzers
+) -> tuple[tf.Tensor, Words]:
+    """Does what `text_graph` does, and says where the tokens stand.
+
+    Lower case may have more characters than what it is made of, so each token is folded for itself.
+    """
+    if spec.tokens == "word":
+        tokens, starts, ends = words_graph(content)
+    else:
+        tokens = tf.strings.unicode_split(content, "UTF-8")
+        starts = tf.ragged.range(tokens.row_lengths())
+        ends = starts + 1
+    lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
+    ids = _token_ids(tokens.with_flat_values(lowered), spec, analyzers)
+    return ids, label_graphs.words_of(starts, ends, spec.length)
+
+
+def _token_ids(tokens: tf.RaggedTensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
     known = analyzers.vocabulary_ids(
         tokens.flat_values, TEXT_VOCABULARY, top_k=spec.vocabulary, unseen="minus_one"
     )
@@ -257,42 +282,6 @@ def words_graph(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.R
         joined, tf.boolean_mask(row, starts), nrows=characters.nrows()
     )
     return ragged, ragged.with_values(first), ragged.with_values(first + sizes)
-
-
-def label_graph(
-    classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
-) -> tf.Tensor:
-    """Class ids, int64 `[batch]`: one class a record, `MISSING_LABEL` where none is given."""
-    rows = tf.cast(tf.shape(given), tf.int64)
-    dense = tf.scatter_nd(classes.indices[:, :1], _label_ids(classes, task, analyzers) + 1, rows)
-    return tf.where(given > 0, dense, 0) - 1
-
-
-def label_set_graph(
-    classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
-) -> tf.SparseTensor:
-    """Class ids, sparse int64 `[batch, classes]`: `MISSING_LABEL` alone where no set is given."""
-    ids = tf.SparseTensor(
-        classes.indices, _label_ids(classes, task, analyzers), classes.dense_shape
-    )
-    none = tf.where(tf.equal(given, 0))
-    missing = tf.SparseTensor(
-        tf.concat([none, tf.zeros_like(none)], axis=1),
-        tf.fill(tf.shape(none, tf.int64)[:1], tf.constant(MISSING_LABEL, tf.int64)),
-        ids.dense_shape,
-    )
-    both = tf.SparseTensor(
-        tf.concat([ids.indices, missing.indices], axis=0),
-        tf.concat([ids.values, missing.values], axis=0),
-        tf.maximum(ids.dense_shape, [0, 1]),
-    )
-    return tf.sparse.reorder(both)
-
-
-def _label_ids(classes: tf.SparseTensor, task: str, analyzers: Analyzers) -> tf.Tensor:
-    return analyzers.vocabulary_ids(
-        classes.values, label_vocabulary(task), top_k=None, unseen="last"
-    )
 
 
 def _present(content: tf.Tensor) -> tf.Tensor:

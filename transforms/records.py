@@ -3,10 +3,12 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from transforms.offsets import Offsets
 
 MODALITIES = ("image", "audio", "text")
 """The modalities in the order in which every table, mask and message names them."""
@@ -110,7 +112,11 @@ class CanonicalRecord:
     """One record whose media the graph reads as they are. A missing medium is `b""`.
 
     Attributes:
-        issues: One `"<modality>: <flaw>"` for each medium that was there and is not used.
+        issues: One `"<modality>: <flaw>"` for each medium that was there and is not used, and
+            `"marker: corrupt"` where a marker names no part of the text.
+        offsets: Where the characters of `text` stand in the caller's, where that differs and some
+            task is tagging.
+        markers: By task, the marked characters `[start, end)` of `text`.
     """
 
     id: str
@@ -123,6 +129,8 @@ class CanonicalRecord:
     split: str | None = None
     labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    offsets: Offsets | None = None
+    markers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -151,7 +159,7 @@ class Rejected:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says about one task of one record.
+    """What the model says about one classification task of one record.
 
     Attributes:
         label: The likeliest class; of a multi-label task the classes at or over one half.
@@ -162,6 +170,36 @@ class Prediction:
     label: str | tuple[str, ...]
     score: float
     distribution: npt.NDArray[np.float32]
+
+
+class Span(NamedTuple):
+    """A part of a text: its characters `[start, end)`, and its class."""
+
+    start: int
+    end: int
+    label: str
+
+
+class ScoredSpan(NamedTuple):
+    """A `Span` in the caller's text, and the probability that exactly this one is there."""
+
+    start: int
+    end: int
+    label: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tagged:
+    """What the model says about one tagging task of one record.
+
+    Attributes:
+        spans: In the order of the text; they do not overlap.
+        score: Probability that all of the text's tags are these; 1 where there is nothing to tag.
+    """
+
+    spans: tuple[ScoredSpan, ...]
+    score: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -203,7 +241,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction]
+    predictions: Mapping[str, Prediction | Tagged]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from transforms.records import MODALITIES
+from transforms.tasks import Section
+from transforms.tasks import Task as Task
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_TASKS = frozenset(
@@ -19,17 +21,17 @@ PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
 """Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
 
 MISSING_LABEL = -1
-"""The class id where a record has no label."""
+"""The class id where a record has no label; of tags also where there is no word."""
 
+NO_MARKER = (-1, -1)
+"""The marked characters where nothing is marked."""
+
+_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker")
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ImageSpec(_Section):
+class ImageSpec(Section):
     """Pictures become uint8 `[size, size, 3]`.
 
     Attributes:
@@ -41,7 +43,7 @@ class ImageSpec(_Section):
     fit: Literal["pad", "stretch"] = "pad"
 
 
-class AudioSpec(_Section):
+class AudioSpec(Section):
     """Sounds become log-mel float32 `[frames, mel_bins]`.
 
     Attributes:
@@ -75,7 +77,7 @@ class AudioSpec(_Section):
         return 1 + (self.samples - self.frame_length) // self.frame_step
 
 
-class TextSpec(_Section):
+class TextSpec(Section):
     """Texts become token ids int64 `[length]`: `PAD`, `UNKNOWN`, or from `FIRST_TOKEN` on.
 
     Attributes:
@@ -89,7 +91,7 @@ class TextSpec(_Section):
     length: int = pydantic.Field(default=64, ge=1, le=4096)
 
 
-class Limits(_Section):
+class Limits(Section):
     """What is refused before it is decoded, and to what a picture is reduced.
 
     Attributes:
@@ -109,7 +111,7 @@ class Limits(_Section):
     decode_seconds: float = pydantic.Field(default=20.0, gt=0, le=3600)
 
 
-class Modalities(_Section):
+class Modalities(Section):
     """The modalities that the model sees; at least one."""
 
     image: ImageSpec | None = None
@@ -133,32 +135,7 @@ class Modalities(_Section):
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)
 
 
-class Task(_Section):
-    """One thing to be learned.
-
-    Attributes:
-        kind: Only `classification` exists so far: of two classes, of many, or of sets.
-        label: The key in a record's `labels`.
-        multi_label: True where a label is a set of classes.
-        imbalance: `none`, or `class_weights`: each class weighs alike in the loss.
-        weight: Of the task's loss.
-    """
-
-    kind: Literal["classification"]
-    label: str = pydantic.Field(min_length=1)
-    multi_label: bool = False
-    imbalance: Literal["none", "class_weights"] = "none"
-    weight: float = pydantic.Field(default=1.0, gt=0)
-
-    @pydantic.field_validator("kind", mode="before")
-    @classmethod
-    def _planned_kinds(cls, value: Any) -> Any:
-        if value in ("tagging", "generation"):
-            raise ValueError(f"tasks of kind {value} do not exist yet; use classification")
-        return value
-
-
-class ModelSpec(_Section):
+class ModelSpec(Section):
     """The fused network.
 
     Attributes:
@@ -181,7 +158,7 @@ class ModelSpec(_Section):
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
 
 
-class Training(_Section):
+class Training(Section):
     """How the network is trained.
 
     Attributes:
@@ -207,7 +184,7 @@ class Training(_Section):
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
 
 
-class Split(_Section):
+class Split(Section):
     """Shares of the splits. A record's own `split` wins over them.
 
     Attributes:
@@ -227,7 +204,7 @@ class Split(_Section):
         return self
 
 
-class Spec(_Section):
+class Spec(Section):
     """What the records hold, what is to be learned, and how."""
 
     modalities: Modalities
@@ -247,10 +224,27 @@ class Spec(_Section):
                 raise ValueError(f"task {name!r}: the name is a column of the scores; take another")
         return tasks
 
+    @pydantic.model_validator(mode="after")
+    def _tagging_needs_text(self) -> Self:
+        if self.tagging and self.modalities.text is None:
+            raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
+        return self
+
+    @property
+    def tagging(self) -> tuple[str, ...]:
+        """The tasks of kind tagging, in their order."""
+        return tuple(name for name, task in self.tasks.items() if task.kind == "tagging")
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """By task, the key of its marker, where it has one."""
+        return {name: task.marker for name, task in self.tasks.items() if task.marker}
+
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The label keys that the tasks read, each once, sorted."""
-        return tuple(sorted({task.label for task in self.tasks.values()}))
+        """The keys in `labels` that the tasks read, each once, sorted."""
+        read = [(task.label, task.tokens, task.marker) for task in self.tasks.values()]
+        return tuple(sorted({key for keys in read for key in keys if key}))
 
     def to_json(self) -> str:
         """The spec with every default said, in one canonical line."""
@@ -265,7 +259,7 @@ class Spec(_Section):
         """The part that decides what a feature is: modalities, limits, and the tasks' labels."""
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
-            name: {key: task[key] for key in ("kind", "label", "multi_label")}
+            name: {key: task[key] for key in _FEATURE_KEYS if key in task}
             for name, task in whole["tasks"].items()
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}

@@ -4,6 +4,7 @@ import itertools
 import re
 import unicodedata
 
+from transforms import offsets
 from transforms.records import Flaw, MediumError
 from transforms.spec import Limits
 
@@ -37,12 +38,34 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     return kept
 
 
+def without_controls(text: str) -> str:
+    """A text without control characters but tab and line ends."""
+    return _CONTROLS.sub("", text)
+
+
+def places(content: bytes, kept: bytes) -> offsets.Offsets | None:
+    """Where the characters of a canonical text stand in the text that it was made of.
+
+    Args:
+        content: As stored, and one that `canonical` takes.
+        kept: What `canonical` made of it.
+
+    Returns:
+        None where they are the same.
+    """
+    if content == kept:
+        return None
+    text = content.decode("utf-8")
+    there = (place for place, character in enumerate(text) if not _CONTROLS.match(character))
+    return offsets.composed(text, itertools.dropwhile(lambda i: text[i] == _BYTE_ORDER_MARK, there))
+
+
 def _composed(content: bytes) -> bytes:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MediumError(Flaw.NOT_UTF8, f"byte {error.start}") from error
-    text = _CONTROLS.sub("", text).lstrip(_BYTE_ORDER_MARK)
+    text = without_controls(text).lstrip(_BYTE_ORDER_MARK)
     if len(text) > _MARK_RUN:
         _check_marks(text)
     return unicodedata.normalize("NFC", text).encode()

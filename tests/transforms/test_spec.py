@@ -72,18 +72,34 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: tasks.category.label: this key is required",
         ),
         (
-            SMALL.replace("classification", "tagging"),
-            "my.yaml: tasks.category.kind: tasks of kind tagging do not exist yet; "
-            "use classification, got 'tagging'",
-        ),
-        (
             SMALL.replace("classification", "generation"),
             "my.yaml: tasks.category.kind: tasks of kind generation do not exist yet; "
-            "use classification, got 'generation'",
+            "use classification or tagging, got 'generation'",
         ),
         (
             SMALL.replace("classification", "guessing"),
-            "my.yaml: tasks.category.kind: input should be 'classification', got 'guessing'",
+            "my.yaml: tasks.category.kind: input should be 'classification' or 'tagging', "
+            "got 'guessing'",
+        ),
+        (
+            SMALL.replace("classification", "tagging, multi_label: true"),
+            "my.yaml: tasks.category: a task of kind tagging has no multi_label; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "tagging, imbalance: class_weights"),
+            "my.yaml: tasks.category: a task of kind tagging has no imbalance; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "classification, marker: at"),
+            "my.yaml: tasks.category: a task of kind classification has no marker; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "classification, tokens: words"),
+            "my.yaml: tasks.category: a task of kind classification has no tokens; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "tagging").replace(", text: ", ""),
+            "my.yaml: spec: tasks.category: tagging needs modalities.text; name it",
         ),
         (
             with_part("split: {train: 0.8, eval: 0.3, test: 0.1}"),
@@ -216,6 +232,25 @@ def test_labels_are_named_once_and_sorted():
     assert spec_files.parse(content).label_names == ("x", "y")
 
 
+def test_the_label_names_are_also_those_of_tokens_and_markers():
+    content = """
+    modalities: {text: }
+    tasks: {roles: {kind: tagging, label: y, tokens: words, marker: at}}
+    """
+    assert spec_files.parse(content).label_names == ("at", "words", "y")
+
+
+def test_a_spec_without_tagging_reads_as_it_did_before_there_was_tagging():
+    whole = json.loads(spec_files.parse(SMALL).to_json())
+    assert whole["tasks"]["category"].keys() == {
+        *("kind", "label", "multi_label", "imbalance", "weight")
+    }
+    features = json.loads(spec_files.parse(SMALL).features_json())
+    assert features["tasks"] == {
+        "category": {"kind": "classification", "label": "what", "multi_label": False}
+    }
+
+
 def test_sizes_of_sounds_follow_from_rate_and_duration():
     audio = spec.AudioSpec(sample_rate=16_000, seconds=4)
     assert (audio.samples, audio.frame_length, audio.frame_step) == (64_000, 400, 160)
@@ -239,7 +274,7 @@ def test_the_schema_names_every_key_and_allows_no_other():
         assert found[name]["additionalProperties"] is False
     assert found["Spec"]["required"] == ["modalities", "tasks"]
     assert found["Task"]["required"] == ["kind", "label"]
-    assert found["Task"]["properties"]["kind"]["const"] == "classification"
+    assert found["Task"]["properties"]["kind"]["enum"] == ["classification", "tagging"]
     assert found["Training"]["properties"]["epochs"] == {
         "default": 40,
         "minimum": 1,
@@ -290,7 +325,9 @@ def test_the_reference_has_every_key_with_its_default():
     assert len(rows) == len(dict(rows))
 
 
-def test_the_example_of_the_reference_is_a_good_spec():
+def test_the_examples_of_the_reference_are_good_specs():
     text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
-    assert spec_files.parse(example).modalities.names == ("image", "text")
+    first, tagging = map(spec_files.parse, re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL))
+    assert first.modalities.names == ("image", "text")
+    assert tagging.tagging == ("names", "predicates", "roles")
+    assert tagging.markers == {"roles": "predicate"}
