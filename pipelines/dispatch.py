@@ -105,6 +105,20 @@ def _gc(settings: config.GcConfig) -> object:
     return gc.run(settings)
 
 
+def _flink(settings: config.FlinkConfig) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import flink_cluster
+
+    folder = Path(settings.folder).absolute() if settings.folder else flink_cluster.default_folder()
+    if settings.action == "down":
+        return [f"{part}: stopped" for part in flink_cluster.down(folder)] or ["nothing runs"]
+    if settings.action == "up":
+        return flink_cluster.up(folder, settings.free_ports).described()
+    cluster = flink_cluster.read(folder)
+    return ["nothing runs"] if cluster is None else cluster.described()
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -115,4 +129,5 @@ RUNS: Mapping[type, Run] = {
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
+    config.FlinkConfig: _flink,
 }

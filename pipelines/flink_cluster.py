@@ -61,6 +61,11 @@ class Cluster:
             f"--environment_config=localhost:{self.ports['workers']}",
         )
 
+    def described(self) -> list[str]:
+        """Lines for people: which parts run, the dashboard, and what Beam needs to be told."""
+        parts = [f"{part}: {'runs' if on else 'stopped'}" for part, on in self.running.items()]
+        return [*parts, f"dashboard: {self.dashboard}", f"beam: -- {' '.join(self.beam_args)}"]
+
 
 def default_folder() -> Path:
     """Where the state of the user's cluster is."""

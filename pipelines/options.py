@@ -162,6 +162,11 @@ KeepDays = Annotated[
         help="Keep runs that changed, or were replaced by another, in the last N days.",
     ),
 ]
+FlinkFolder = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
+]
+FreePorts = Annotated[bool, typer.Option("--free-ports", help="Choose ports that are free.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 

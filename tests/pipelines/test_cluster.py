@@ -103,4 +103,4 @@ def test_flink_has_defaults_that_may_be_replaced():
     found = options.beam_options("Flink", given).get_all_options(drop_default=True)
     assert found["job_endpoint"] == "other:1"
     assert found["environment_config"] == "localhost:50000"
-    assert found["environment_cache_millis"] == 600000
+    assert found["environment_cache_millis"] == "600000"
