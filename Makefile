@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format constraints clean
+.PHONY: help demo test lint format constraints flink clean
 
 help:
 	@echo "make demo         real records -> training -> published scores and a report, below demo/"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint         style and types only"
 	@echo "make format       formats the code"
 	@echo "make constraints  writes constraints.txt from what is installed"
+	@echo "make flink        starts a Flink cluster on this machine (Java 17, Maven); triad flink down"
 	@echo "make clean        removes $(VENV), demo/ and all caches"
 
 demo: $(INSTALLED)
@@ -38,6 +39,9 @@ constraints:
 	echo "# Exact versions of the whole tree, written by make constraints." > constraints.txt
 	LC_ALL=C sort -f constraints.txt.tmp >> constraints.txt
 	rm constraints.txt.tmp
+
+flink: $(INSTALLED)
+	@$(BIN)/triad flink up
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \

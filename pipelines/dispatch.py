@@ -16,8 +16,9 @@ def _preprocess(settings: config.PreprocessConfig) -> object:
     from transforms import spec_files
 
     spec_files.load(settings.spec)  # a mistake is told before Beam is imported
-    from pipelines import preprocess_plan
+    from pipelines import cluster, preprocess_plan
 
+    settings = cluster.with_full_paths(settings)
     plan = preprocess_plan.plan(settings)  # and that all is done, before TensorFlow is
     if plan.done:
         return plan.manifest
@@ -40,8 +41,9 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import score_plan
+    from pipelines import cluster, score_plan
 
+    settings = cluster.with_full_paths(settings)
     if settings.verify_key is not None:
         from model import signing
 
@@ -116,6 +118,20 @@ def _doctor(settings: config.DoctorConfig) -> object:
     return visit.run(settings)
 
 
+def _flink(settings: config.FlinkConfig) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import flink_cluster
+
+    folder = Path(settings.folder).absolute() if settings.folder else flink_cluster.default_folder()
+    if settings.action == "down":
+        return [f"{part}: stopped" for part in flink_cluster.down(folder)] or ["nothing runs"]
+    if settings.action == "up":
+        return flink_cluster.up(folder, settings.free_ports).described()
+    cluster = flink_cluster.read(folder)
+    return ["nothing runs"] if cluster is None else cluster.described()
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -128,4 +144,5 @@ RUNS: Mapping[type, Run] = {
     config.GcConfig: _gc,
     config.RollbackConfig: _rollback,
     config.DoctorConfig: _doctor,
+    config.FlinkConfig: _flink,
 }
