@@ -1,4 +1,4 @@
-"""Sealing and publishing as one thing that any process can do: who submits, or the job's last step."""
+"""Sealing and publishing as one thing: whoever submits can do it, or the job's last step."""
 
 import dataclasses
 import logging
