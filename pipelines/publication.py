@@ -7,8 +7,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines import publish, sources, storage, units
+from pipelines import publish, sources, storage
 from pipelines.runs import RunFolder, RunSettings
+from pipelines.units import InputFile, changed
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Publication:
 
     run: RunFolder
     units: int
-    inputs: tuple[units.InputFile, ...]
+    inputs: tuple[InputFile, ...]
     gates: publish.Gates
     settings: RunSettings
     about: Mapping[str, Any]
@@ -45,7 +46,7 @@ class Publication:
         """
         if publish.published(self.run):
             return
-        for uri in units.changed(self.inputs):
+        for uri in changed(self.inputs):
             storage.delete_tree(self.run.units)  # who knows which of both they hold
             raise sources.changed.changed(uri)
         sealed = publish.seal(self.run, self.units, self.gates, self.settings, self.about)
