@@ -3,15 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format constraints clean
+.PHONY: help demo test lint format constraints flink clean
 
 help:
 	@echo "make demo         real records -> training -> published scores and a report, below demo/"
 	@echo "                  (ARGS=--generated: on generated records, nothing is downloaded)"
-	@echo "make test         style, types and all tests"
+	@echo "make test         style, types and tests (SLOW=1: those of over a minute too, as CI does)"
 	@echo "make lint         style and types only"
 	@echo "make format       formats the code"
 	@echo "make constraints  writes constraints.txt from what is installed"
+	@echo "make flink        starts a Flink cluster on this machine (Java 17, Maven); triad flink down"
 	@echo "make clean        removes $(VENV), demo/ and all caches"
 
 demo: $(INSTALLED)
@@ -19,7 +20,7 @@ demo: $(INSTALLED)
 
 # A file's tests stay together: what is costly to make is made once a file.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -38,6 +39,9 @@ constraints:
 	echo "# Exact versions of the whole tree, written by make constraints." > constraints.txt
 	LC_ALL=C sort -f constraints.txt.tmp >> constraints.txt
 	rm constraints.txt.tmp
+
+flink: $(INSTALLED)
+	@$(BIN)/triad flink up
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -28,6 +28,10 @@ spec_app = typer.Typer(
     help="Check a spec, or print its JSON Schema for editors.", no_args_is_help=True
 )
 app.add_typer(spec_app, name="spec")
+flink_app = typer.Typer(
+    help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
+)
+app.add_typer(flink_app, name="flink")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,6 +312,34 @@ def gc(
     call: _Call = context.obj
     call.refuse_beam_args("gc")
     print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
+
+
+@flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven the first time.")
+def up(
+    context: typer.Context,
+    folder: options.FlinkFolder = None,
+    free_ports: options.FreePorts = False,
+) -> None:
+    """Start what does not run yet, and wait until each part answers."""
+    _flink(context, config.FlinkConfig("up", folder, free_ports))
+
+
+@flink_app.command(epilog="triad flink status")
+def status(context: typer.Context, folder: options.FlinkFolder = None) -> None:
+    """Say which parts run, and where."""
+    _flink(context, config.FlinkConfig("status", folder))
+
+
+@flink_app.command(epilog="triad flink down")
+def down(context: typer.Context, folder: options.FlinkFolder = None) -> None:
+    """Stop exactly what was started."""
+    _flink(context, config.FlinkConfig("down", folder))
+
+
+def _flink(context: typer.Context, settings: config.FlinkConfig) -> None:
+    call: _Call = context.obj
+    call.refuse_beam_args("flink")
+    print("\n".join(call.run(settings, verbose=False)))
 
 
 @spec_app.command(epilog="triad spec check spec.yaml")

@@ -287,3 +287,22 @@ def _date(flag: str, value: str) -> None:
         date = None
     if date is None or date.isoformat() != value:  # fromisoformat reads 20261124 too
         raise OptionsError(f"{flag}: must be a date as YYYY-MM-DD, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FlinkConfig:
+    """What is done to the Flink cluster on this machine.
+
+    Attributes:
+        action: One of up, status and down.
+        folder: Where its state is; None takes the user's cache.
+        free_ports: Whether `up` chooses free ports.
+    """
+
+    action: typing.Literal["up", "status", "down"]
+    folder: str | None = None
+    free_ports: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            _need("--folder", self.folder)

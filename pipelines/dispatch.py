@@ -51,9 +51,8 @@ def _score(settings: config.ScoreConfig) -> object:
         signing.verify(folder, settings.verify_key)  # before any of the model is read
     plan = score_plan.plan(settings)
     template = dataflow.makes_template(settings.beam_args)  # must be written in any case
-    if (
-        plan.published and not template
-    ):  # told at once: a night's second start costs no import of TensorFlow
+    # Told at once: a night's second start costs no import of TensorFlow.
+    if plan.published and not template:
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return score_plan.Published(plan.run.manifest)
     environment.load_tensorflow()
@@ -109,6 +108,20 @@ def _gc(settings: config.GcConfig) -> object:
     return gc.run(settings)
 
 
+def _flink(settings: config.FlinkConfig) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import flink_cluster
+
+    folder = Path(settings.folder).absolute() if settings.folder else flink_cluster.default_folder()
+    if settings.action == "down":
+        return [f"{part}: stopped" for part in flink_cluster.down(folder)] or ["nothing runs"]
+    if settings.action == "up":
+        return flink_cluster.up(folder, settings.free_ports).described()
+    cluster = flink_cluster.read(folder)
+    return ["nothing runs"] if cluster is None else cluster.described()
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -119,4 +132,5 @@ RUNS: Mapping[type, Run] = {
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
+    config.FlinkConfig: _flink,
 }

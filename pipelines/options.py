@@ -33,15 +33,6 @@ FLINK_DEFAULTS = (
 )
 """Where `triad flink up` has its job server and its pool of workers."""
 
-FLINK_OPTIONS = (
-    "--parallelism",
-    "--max_parallelism",
-    "--max_bundle_size",
-    "--max_bundle_time_mills",
-    "--number_of_execution_retries",
-)
-"""Options that only the job server knows, and tells Beam of at submission."""
-
 _OURS = {
     "--runner": "give it to triad, before the --",
     "--save_main_session": "triad has no main session to save",
@@ -183,6 +174,11 @@ NoWait = Annotated[
         help="Submit the job to Dataflow and return; its last step publishes.",
     ),
 ]
+FlinkFolder = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
+]
+FreePorts = Annotated[bool, typer.Option("--free-ports", help="Choose ports that are free.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
@@ -236,7 +232,7 @@ def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "Pipel
     from apache_beam.options.pipeline_options import PipelineOptions
 
     flink = runner.lower() == "flink"
-    _check_known(beam_args, FLINK_OPTIONS if flink else ())
+    _check_known(beam_args)
     arguments = [*(FLINK_DEFAULTS if flink else ()), *beam_args]  # the last one of a name counts
     return PipelineOptions(arguments, runner=RUNNERS[runner.lower()])
 

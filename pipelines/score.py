@@ -230,7 +230,8 @@ def _run(config: ScoreConfig, plan: ScorePlan, missing: list[units.Unit], score:
         ):
             labels = plan.model.spec.label_names
             define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
-        carried.update(beam_metrics.counters(root.result))
+        if config.carry_over:
+            carried.update(beam_metrics.counters(root.result))
     if config.carry_over:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
         _log.info("%d records carried over", count)

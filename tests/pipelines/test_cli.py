@@ -189,7 +189,7 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local or"),
         (
             [*SCORE, "--runner", "Dataflow"],
-            "triad: --model: model: workers of Dataflow cannot open it",
+            "triad: --model: m: workers of Dataflow cannot open it",
         ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),

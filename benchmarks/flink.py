@@ -1,0 +1,85 @@
+"""What Flink costs against the local runner, on one machine: each command in a process of its own.
+
+    python -m benchmarks.flink [--records 2000] [--folder DIR]
+
+Starts a cluster at free ports and stops it again. Needs Java 17, and Maven the first time.
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from examples import generated
+from pipelines import environment, flink_cluster
+
+SPEC = """
+modalities:
+  image: {size: 64}
+  audio: {sample_rate: 16000, seconds: 1, mel_bins: 32}
+  text: {tokens: word, vocabulary: 1000, length: 16}
+tasks:
+  category: {kind: classification, label: category}
+training: {epochs: 1}
+"""
+
+
+def main() -> None:
+    """Measures, and prints seconds by command and runner."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--records", type=int, default=2000)
+    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    arguments = parser.parse_args()
+    environment.prepare()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-flink-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    records = generated.write(folder / "records", arguments.records, seed=0)
+    spec = folder / "spec.yaml"
+    spec.write_text(SPEC, encoding="utf-8")
+    started = time.monotonic()
+    cluster = flink_cluster.up(folder / "cluster", free_ports=True)
+    print(f"{platform.platform()}; {arguments.records} records")
+    print(f"cluster started in {time.monotonic() - started:.1f} s")
+    try:
+        ways: dict[str, list[str]] = {
+            "local": [],
+            "flink": ["--runner", "flink", "--", *cluster.beam_args],
+        }
+        reading = ["--input", str(records)]
+        preprocess = ["preprocess", "--spec", str(spec), *reading]
+        seconds = {
+            way: timed([*preprocess, "--output", str(folder / f"data-{way}"), *more])
+            for way, more in ways.items()
+        }
+        show("preprocess", seconds)
+        model = str(folder / "model")
+        timed(["train", "--data", str(folder / "data-local"), "--output", model])
+        score = ["score", "--model", model, *reading, "--date", "2026-11-24"]
+        seconds = {
+            way: timed([*score, "--output", str(folder / f"scores-{way}"), *more])
+            for way, more in ways.items()
+        }
+        show("score", seconds)
+    finally:
+        flink_cluster.down(cluster.folder)
+
+
+def timed(arguments: list[str]) -> float:
+    """Seconds that a command takes; one that fails ends the measurement."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], check=True)
+    return time.monotonic() - started
+
+
+def show(command: str, seconds: dict[str, float]) -> None:
+    """Prints one line."""
+    print(
+        f"{command:<12}{seconds['local']:8.1f} s local{seconds['flink']:8.1f} s flink", flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""A Flink session cluster on this machine, with Beam's job server and a pool of Python workers."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from pipelines import environment, flink_jars
+from transforms.code import ROOT
+from transforms.errors import OptionsError, StorageError
+
+PORTS = {"rest": 8081, "rpc": 6123, "jobs": 8099, "artifacts": 8098, "expansion": 8097}
+PORTS |= {"workers": 50000}
+PARTS = ("jobmanager", "taskmanager", "jobserver", "workers")
+PATIENCE = 120.0
+"""Seconds that the parts have to answer."""
+
+_OPENED = ("util", "lang", "net", "nio", "util.concurrent")
+_OPEN = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED]
+_OPEN += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED"]
+_ENTRY = "org.apache.flink.runtime"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """What was started.
+
+    Attributes:
+        folder: Holds its state, configuration and logs.
+        ports: By what answers there.
+        processes: By part: process id, and when it started (a number can be given again).
+    """
+
+    folder: Path
+    ports: dict[str, int]
+    processes: dict[str, tuple[int, str]]
+
+    @property
+    def running(self) -> dict[str, bool]:
+        """Which parts run."""
+        return {part: _runs(self.processes.get(part)) for part in PARTS}
+
+    @property
+    def dashboard(self) -> str:
+        """The address of Flink's dashboard."""
+        return f"http://localhost:{self.ports['rest']}"
+
+    @property
+    def beam_args(self) -> tuple[str, ...]:
+        """What Beam needs to find it, where the ports are not those of `PORTS`."""
+        return (
+            f"--job_endpoint=localhost:{self.ports['jobs']}",
+            f"--environment_config=localhost:{self.ports['workers']}",
+        )
+
+    def described(self) -> list[str]:
+        """Lines for people: which parts run, the dashboard, and what Beam needs to be told."""
+        parts = [f"{part}: {'runs' if on else 'stopped'}" for part, on in self.running.items()]
+        return [*parts, f"dashboard: {self.dashboard}", f"beam: -- {' '.join(self.beam_args)}"]
+
+
+def default_folder() -> Path:
+    """Where the state of the user's cluster is."""
+    return flink_jars.cache() / "cluster"
+
+
+def read(folder: Path) -> Cluster | None:
+    """The cluster whose state is in the folder; None where none was started."""
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    processes = {part: (int(pid), str(at)) for part, (pid, at) in state["processes"].items()}
+    return Cluster(folder, state["ports"], processes)
+
+
+def up(folder: Path, free_ports: bool = False) -> Cluster:
+    """Starts what does not run yet, and waits until each part answers.
+
+    Args:
+        folder: For state, configuration and logs.
+        free_ports: Choose ports that are free, instead of `PORTS`.
+
+    Raises:
+        OptionsError: Where Java, Maven or a port is missing.
+        StorageError: Where a part ends or does not answer.
+    """
+    java = flink_jars.java()
+    jars = flink_jars.assemble()
+    cluster = read(folder)
+    if cluster is None:
+        cluster = Cluster(folder, _free_ports() if free_ports else dict(PORTS), {})
+        _refuse_taken(cluster.ports)
+    _configure(cluster)
+    commands = _commands(cluster, java, f"{jars}/*")
+    for part, running in cluster.running.items():
+        if not running:
+            started = _start(part, commands[part], cluster.folder)
+            cluster = dataclasses.replace(cluster, processes={**cluster.processes, part: started})
+            _write(cluster)
+    deadline = time.monotonic() + PATIENCE
+    while waiting := _silent(cluster):
+        dead = [part for part, running in cluster.running.items() if not running]
+        if dead or time.monotonic() > deadline:
+            part = (dead or waiting)[0]
+            why = "ended" if dead else f"does not answer for {PATIENCE:.0f} s"
+            raise StorageError(
+                f"{part}: {why}; see {folder / f'{part}.log'}, then triad flink down and up again"
+            )
+        time.sleep(0.2)
+    return cluster
+
+
+def down(folder: Path) -> tuple[str, ...]:
+    """Stops exactly what `up` started, and forgets it.
+
+    Returns:
+        The parts that were running.
+    """
+    cluster = read(folder)
+    if cluster is None:
+        return ()
+    stopped = [part for part in reversed(PARTS) if cluster.running[part]]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for part in stopped:
+            if cluster.running[part]:
+                os.killpg(cluster.processes[part][0], number)
+        deadline = time.monotonic() + 15
+        while any(cluster.running.values()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    (folder / "state.json").unlink()
+    shutil.rmtree(folder / "artifacts", ignore_errors=True)
+    return tuple(stopped)
+
+
+def _configure(cluster: Cluster) -> None:
+    conf = cluster.folder / "conf"
+    conf.mkdir(parents=True, exist_ok=True)
+    common = (flink_jars.DEPLOY / "flink-conf.yaml").read_text(encoding="utf-8")
+    own = {
+        "jobmanager.rpc.port": cluster.ports["rpc"],
+        "rest.port": cluster.ports["rest"],
+        "taskmanager.resource-id": "taskmanager",
+        "io.tmp.dirs": cluster.folder / "tmp",
+    }
+    lines = "".join(f"{name}: {value}\n" for name, value in own.items())
+    (conf / "flink-conf.yaml").write_text(f"{common}\n{lines}", encoding="utf-8")
+    (cluster.folder / "tmp").mkdir(exist_ok=True)
+
+
+def _commands(cluster: Cluster, java: str, jars: str) -> dict[str, list[str]]:
+    ports = cluster.ports
+    conf = ["--configDir", str(cluster.folder / "conf")]
+    flink = [java, *_OPEN, "-cp", jars]
+    manager = f"{_ENTRY}.entrypoint.StandaloneSessionClusterEntrypoint"
+    worker = f"{_ENTRY}.taskexecutor.TaskManagerRunner"
+    return {
+        "jobmanager": [*flink[:1], "-Xmx600m", *flink[1:], manager, *conf],
+        "taskmanager": [
+            *flink[:1],
+            "-Xmx900m",
+            "-XX:MaxDirectMemorySize=1200m",  # network memory and both kinds off the heap
+            *flink[1:],
+            worker,
+            *conf,
+        ],
+        "jobserver": [
+            *flink,
+            "org.apache.beam.runners.flink.FlinkJobServerDriver",
+            f"--flink-master=localhost:{ports['rest']}",
+            "--job-host=localhost",
+            f"--job-port={ports['jobs']}",
+            f"--artifact-port={ports['artifacts']}",
+            f"--expansion-port={ports['expansion']}",
+            f"--artifacts-dir={cluster.folder / 'artifacts'}",
+        ],
+        "workers": [sys.executable, "-m", "pipelines.worker_pool", str(ports["workers"])],
+    }
+
+
+def _start(part: str, command: list[str], folder: Path) -> tuple[int, str]:
+    variables = {**environment.DEFAULTS, **os.environ, "FLINK_CONF_DIR": str(folder / "conf")}
+    # The pool starts `python`, whichever is first there.
+    variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
+    with (folder / f"{part}.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables, cwd=ROOT,
+            start_new_session=True,
+        )  # fmt: skip
+    return process.pid, _started(process.pid) or ""
+
+
+def _write(cluster: Cluster) -> None:
+    state = {"ports": cluster.ports, "processes": cluster.processes}
+    staging = cluster.folder / "state.json.tmp"
+    staging.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    staging.replace(cluster.folder / "state.json")
+
+
+def _silent(cluster: Cluster) -> list[str]:
+    """The parts that do not answer yet."""
+    answers = {
+        "jobmanager": _task_managers(cluster) is not None,
+        "taskmanager": bool(_task_managers(cluster)),
+        "jobserver": _listens(cluster.ports["jobs"]),
+        "workers": _listens(cluster.ports["workers"]),
+    }
+    return [part for part in PARTS if not answers[part]]
+
+
+def _task_managers(cluster: Cluster) -> int | None:
+    try:
+        with urllib.request.urlopen(f"{cluster.dashboard}/overview", timeout=5) as answer:  # noqa: S310
+            return int(json.load(answer)["slots-available"])
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return None
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        one.settimeout(5)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports() -> dict[str, int]:
+    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in PORTS}
+    ports = {name: one.getsockname()[1] for name, one in sockets.items()}
+    for one in sockets.values():
+        one.close()
+    return ports
+
+
+def _refuse_taken(ports: dict[str, int]) -> None:
+    for name, port in ports.items():
+        if _listens(port):
+            raise OptionsError(
+                f"port {port} ({name}): is taken; stop what listens there or use --free-ports"
+            )
+
+
+def _runs(process: tuple[int, str] | None) -> bool:
+    return process is not None and _started(process[0]) == process[1]
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's ticks; None where it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]

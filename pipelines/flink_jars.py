@@ -1,0 +1,75 @@
+"""Beam's job server and Flink, assembled once by Maven from `deploy/flink/pom.xml`."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from transforms.code import ROOT
+from transforms.errors import OptionsError, StorageError
+
+DEPLOY = ROOT / "deploy" / "flink"
+JAVA = "17"
+
+
+def cache() -> Path:
+    """The folder of this user in which jars and the state of a cluster are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "triad" / "flink"
+
+
+def java() -> str:
+    """The path of Java 17.
+
+    Raises:
+        OptionsError: Where it is missing, or is another version.
+    """
+    path = shutil.which("java")
+    if path is None:
+        raise OptionsError(
+            f"java: not found, and Flink needs Java {JAVA}; install it "
+            f"(Debian: openjdk-{JAVA}-jre-headless)"
+        )
+    said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(\d+)', said)
+    if version is None or version[1] != JAVA:
+        found = version[1] if version else "unknown"
+        raise OptionsError(f"{path}: is Java {found}; put Java {JAVA} first in PATH")
+    return path
+
+
+def assemble() -> Path:
+    """The folder of jars; the first call for a pom fetches them.
+
+    Raises:
+        OptionsError: Where Maven or the pom is missing.
+        StorageError: Where Maven cannot fetch them.
+    """
+    pom = DEPLOY / "pom.xml"
+    if not pom.is_file():
+        raise OptionsError(f"{pom}: not there; run triad flink from a checkout of Triad")
+    jars = cache() / f"jars-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    if jars.is_dir():
+        return jars
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise OptionsError("mvn: not found; install Maven (Debian: maven) to assemble Flink once")
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=jars.parent, prefix="jars.tmp-"))
+    try:
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}"]
+        ran = subprocess.run(  # noqa: S603
+            [maven, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
+        )
+        if ran.returncode:
+            lines = (ran.stdout + ran.stderr).split("\n")
+            line = next((one for one in lines if "ERROR" in one), "no reason given")[:300]
+            raise StorageError(f"mvn: {line}; see that Maven reaches its repository")
+        if not jars.is_dir():  # another process may have been faster
+            staging.rename(jars)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return jars

@@ -1,0 +1,150 @@
+"""Preprocessing and scoring on a Flink session cluster give what the local runner gives."""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from pipelines import failures, flink_cluster, preprocess, publish, score
+from pipelines.config import PreprocessConfig, ScoreConfig
+from pipelines.flink_cluster import Cluster
+from transforms.records import SPLITS
+
+pytestmark = pytest.mark.slow
+
+DATE = "2026-11-24"
+
+
+@pytest.fixture(scope="session")
+def corpus(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated records with broken ones among them."""
+    folder = Path(shutil.copytree(generated.parent, tmp_path_factory.mktemp("broken") / "records"))
+    shutil.copy(generated.parents[1] / "spec.yaml", folder.parent)
+    path = folder / generated.name
+    lines = path.read_text().splitlines()
+    (folder / "media" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    cut = {"image": "media/cut.png", "group": "g", "labels": {"category": "fan_faulty"}}
+    broken = [
+        json.dumps({"id": "cut picture", "text": "It hums.", **cut}),
+        json.dumps({"id": "nothing readable", **cut}),
+        json.dumps({"id": "nothing at all", "group": "g"}),
+        "{no json",
+        lines[0],
+    ]
+    path.write_text("\n".join([*lines[:60], *broken, *lines[60:]]) + "\n")
+    return path
+
+
+def scoring(model: Path, records: Path, output: Path, **changes: Any) -> ScoreConfig:
+    return ScoreConfig(
+        str(model), (str(records),), str(output), DATE, unit_records=50, rejected_limit=0.2,
+        **changes,
+    )  # fmt: skip
+
+
+def published(output: Path) -> dict[str, bytes]:
+    """The files of the run that CURRENT names, without the manifest, which has a time in it."""
+    manifest = publish.current(str(output), DATE)
+    assert manifest is not None
+    run = publish.RunFolder(str(output), DATE, manifest.run_id)
+    parts = [*manifest.scores, *manifest.rejected]
+    return {part.path: Path(run.path(part.path)).read_bytes() for part in parts}
+
+
+def examples(folder: Path, split: str) -> list[bytes]:
+    files = [str(path) for path in (folder / split).glob("*.tfrecord.gz")]
+    found = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+    return sorted(
+        tf.train.Example.FromString(one).SerializeToString(deterministic=True) for one in found
+    )
+
+
+def worker_starts(cluster: Cluster) -> int:
+    return (cluster.folder / "workers.log").read_text().count("Starting worker")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def tasks_run(cluster: Cluster) -> bool:
+    with urllib.request.urlopen(f"{cluster.dashboard}/jobs/overview") as answer:
+        jobs = json.load(answer)["jobs"]
+    return any(job["state"] == "RUNNING" and job["tasks"]["running"] for job in jobs)
+
+
+def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
+    corpus: Path, flink: Cluster, tmp_path: Path
+) -> None:
+    local = PreprocessConfig(
+        str(corpus.parents[1] / "spec.yaml"), (str(corpus),), str(tmp_path / "local"), shards=2
+    )
+    spread = dataclasses.replace(
+        local, output=str(tmp_path / "flink"), runner="flink", beam_args=flink.beam_args
+    )
+    before = worker_starts(flink)
+    manifests = [json.loads(preprocess.run(config).read_text()) for config in (local, spread)]
+    assert worker_starts(flink) - before == 2  # two jobs, of a dozen stages each
+    assert manifests[0]["rejected"] == {
+        "duplicate_id": 1, "empty": 1, "malformed": 1, "unreadable": 1
+    }  # fmt: skip
+    for name in ("transform_digest", "counts", "rejected", "issues", "classes", "digests"):
+        assert manifests[1][name] == manifests[0][name]
+    for split in SPLITS:
+        assert examples(tmp_path / "flink", split) == examples(tmp_path / "local", split) != []
+
+
+def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
+    corpus: Path, trained: Path, flink: Cluster, tmp_path: Path
+) -> None:
+    few = corpus.with_name("few.jsonl")
+    few.write_text("".join(corpus.read_text().splitlines(keepends=True)[:20]))
+    local, output = tmp_path / "local", tmp_path / "flink"
+    score.run(scoring(trained, corpus, local))
+    score.run(scoring(trained, few, output))
+    old = published(output)
+    config = scoring(trained, corpus, output, runner="flink", beam_args=flink.beam_args)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(score.run, config)
+        wait_for(lambda: running.done() or tasks_run(flink))
+        os.kill(flink.processes["taskmanager"][0], signal.SIGKILL)
+        wait_for(lambda: not flink.running["taskmanager"])
+        restarted = flink_cluster.up(flink.folder)
+        error = running.exception()
+    assert error is not None
+    failure = failures.explain(error)
+    assert failure is not None
+    assert (failure.exit_code, len(failure.lines)) == (20, 1)
+    assert published(output) == old
+
+    before = worker_starts(restarted)
+    score.run(config)
+    assert published(output) == published(local)
+    assert worker_starts(restarted) - before == 1
+
+
+def test_what_a_worker_refuses_is_refused_with_its_exit_code(
+    corpus: Path, own_model: Path, flink: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = scoring(own_model, corpus, tmp_path / "out", runner="flink", beam_args=flink.beam_args)
+    real = score.cluster.fingerprint()
+    monkeypatch.setattr(score.cluster, "fingerprint", lambda: {**real, "keras": "0.0"})
+    with pytest.raises(Exception, match="worker: has keras .*submitted with 0.0") as caught:
+        score.run(config)
+    failure = failures.explain(caught.value)
+    assert failure is not None
+    assert failure.exit_code == 12
