@@ -237,7 +237,7 @@ def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "Pipel
     return PipelineOptions(arguments, runner=RUNNERS[runner.lower()])
 
 
-def _check_known(beam_args: Sequence[str], more: Sequence[str]) -> None:
+def _check_known(beam_args: Sequence[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
     class Parser(_BeamArgumentParser):
@@ -247,8 +247,6 @@ def _check_known(beam_args: Sequence[str], more: Sequence[str]) -> None:
     parser = Parser(allow_abbrev=False, add_help=False)
     for options in {str(one): one for one in PipelineOptions.__subclasses__()}.values():
         options._add_argparse_args(parser)  # the parser that Beam itself builds, to see the rest
-    for name in more:
-        parser.add_argument(name)
     _, unknown = parser.parse_known_args(list(beam_args))
     if unknown:
         name = unknown[0].partition("=")[0]
