@@ -192,18 +192,20 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
 
     Args:
         model_folder: What `triad train` wrote; it is loaded once a process.
+        fetch: Gives, in whatever process, the local folder that holds the model.
     """
 
-    def __init__(self, model_folder: str) -> None:
+    def __init__(self, model_folder: str, fetch: Callable[[str], str] = str) -> None:
         super().__init__()
-        model = artefact.load(model_folder)
+        model = artefact.load(fetch(model_folder))
         safety.check_folder(model.saved_model)  # before the first record is read
         self._model_folder = model_folder
+        self._fetch = fetch
         self._model_digest = model.model_digest
         self._batch_size = _CALLS_IN_FLIGHT * model.batch_size
 
     def load_model(self) -> Scorer:
-        return load_scorer(self._model_folder, self._model_digest)
+        return load_scorer(self._fetch(self._model_folder), self._model_digest)
 
     def run_inference(
         self,

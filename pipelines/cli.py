@@ -178,6 +178,7 @@ def score(
     unit_records: options.UnitRecords = 4096,
     verify_key: options.VerifyKey = None,
     carry_over: options.CarryOver = False,
+    no_wait: options.NoWait = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -195,6 +196,7 @@ def score(
         carry_over=carry_over,
         beam_args=call.beam_args,
         verify_key=verify_key,
+        no_wait=no_wait,
     )
     print(call.run(settings, verbose).manifest_uri)
 

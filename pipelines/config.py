@@ -6,7 +6,7 @@ import math
 import re
 import typing
 
-from pipelines import options
+from pipelines import dataflow, options
 from transforms.errors import OptionsError
 
 
@@ -41,6 +41,8 @@ class PreprocessConfig:
         _need_each("--input", self.inputs)
         _need("--output", self.output)
         options.check_runner(self.runner)
+        if self.runner.lower() == dataflow.RUNNER:
+            raise OptionsError("--runner: preprocess does not run on dataflow; use local or flink")
         _at_least("--shards", self.shards, 1)
         _each("--media-root", self.media_roots)
         _share("--rejected-limit", self.rejected_limit)
@@ -95,6 +97,7 @@ class ScoreConfig:
         beam_args: What goes to Beam as it is.
         verify_key: PEM file of the public key that the model must be signed with; None asks for no
             signature.
+        no_wait: Submit the job and return: its last step publishes. Dataflow only.
     """
 
     model: str
@@ -109,6 +112,7 @@ class ScoreConfig:
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
+    no_wait: bool = False
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
@@ -125,6 +129,10 @@ class ScoreConfig:
         if self.verify_key is not None:
             _need("--verify-key", self.verify_key)
         options.check_beam_args(self.beam_args)
+        if self.runner.lower() == dataflow.RUNNER:
+            dataflow.check(self)
+        elif self.no_wait:
+            raise OptionsError("--no-wait: only a job on Dataflow goes on by itself; remove it")
 
 
 @dataclasses.dataclass(frozen=True)

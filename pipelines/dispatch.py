@@ -41,15 +41,18 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, score_plan
+    from pipelines import cluster, dataflow, model_folder, score_plan
 
     settings = cluster.with_full_paths(settings)
     if settings.verify_key is not None:
         from model import signing
 
-        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
+        folder = model_folder.local(settings.model)
+        signing.verify(folder, settings.verify_key)  # before any of the model is read
     plan = score_plan.plan(settings)
-    if plan.published:  # told at once: a night's second start costs no import of TensorFlow
+    template = dataflow.makes_template(settings.beam_args)  # must be written in any case
+    # Told at once: a night's second start costs no import of TensorFlow.
+    if plan.published and not template:
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return score_plan.Published(plan.run.manifest)
     environment.load_tensorflow()

@@ -11,16 +11,19 @@ from transforms.errors import OptionsError
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-RUNNERS = {"local": "FnApiRunner", "directrunner": "FnApiRunner", "flink": "PortableRunner"}
+RUNNERS = {
+    "local": "FnApiRunner",
+    "directrunner": "FnApiRunner",
+    "flink": "PortableRunner",
+    "dataflow": "DataflowRunner",
+}
 """Runner names in lower case, and Beam's names for them.
 
 Beam's own DirectRunner first tries a runner that it downloads; FnApiRunner runs in this process.
 """
 
-CLUSTERS = ("flink",)
+CLUSTERS = ("flink", "dataflow")
 """The runners whose workers are other processes, perhaps on other machines."""
-
-PLANNED_RUNNERS = ("dataflow",)
 
 FLINK_DEFAULTS = (
     "--job_endpoint=localhost:8099",
@@ -107,7 +110,9 @@ RejectedLimit = Annotated[
 Runner = Annotated[
     str,
     typer.Option(
-        "--runner", metavar="NAME", help="What runs the pipeline: local (this process) or flink."
+        "--runner",
+        metavar="NAME",
+        help="What runs the pipeline: local (this process), flink or dataflow.",
     ),
 ]
 Shards = Annotated[
@@ -165,6 +170,13 @@ KeepDays = Annotated[
         help="Keep runs that changed, or were replaced by another, in the last N days.",
     ),
 ]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        help="Submit the job to Dataflow and return; its last step publishes.",
+    ),
+]
 FlinkFolder = Annotated[
     str | None,
     typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
@@ -195,15 +207,13 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 
 def check_runner(runner: str) -> None:
-    """Refuses a runner that does not exist, and those that do not exist yet.
+    """Refuses a runner that does not exist.
 
     Raises:
         OptionsError: Naming the flag.
     """
-    if runner.lower() in PLANNED_RUNNERS:
-        raise OptionsError(f"--runner: {runner} does not exist yet; use local or flink")
     if runner.lower() not in RUNNERS:
-        raise OptionsError(f"--runner: {runner!r} is no runner; use local or flink")
+        raise OptionsError(f"--runner: {runner!r} is no runner; use local, flink or dataflow")
 
 
 def is_cluster(runner: str) -> bool:

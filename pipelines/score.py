@@ -15,7 +15,9 @@ from pipelines import (
     beam_metrics,
     carry_over,
     cluster,
+    dataflow,
     environment,
+    model_folder,
     options,
     publish,
     score_plan,
@@ -24,6 +26,7 @@ from pipelines import (
     units,
 )
 from pipelines.config import ScoreConfig
+from pipelines.publication import Publication, Publish
 from pipelines.runs import RunFolder, RunSettings
 from pipelines.score_plan import Published, ScorePlan
 from transforms.canonicalize import Canonicalize, Canonicalizer
@@ -99,7 +102,7 @@ def define_pipeline(
     run: RunFolder,
     settings: RunSettings,
     check_workers: bool = False,
-) -> None:
+) -> beam.PCollection[None]:
     """Adds read, score and commit to `root`; runs nothing.
 
     Args:
@@ -110,6 +113,9 @@ def define_pipeline(
         run: Where units are committed.
         settings: What all rows of the run have in common.
         check_workers: Whether workers are spread over a cluster, and may be unlike this process.
+
+    Returns:
+        One element for each unit that is committed.
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
@@ -123,7 +129,7 @@ def define_pipeline(
     counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
     scores = read.records | "Score" >> score
     rejected = (read.rejected, scores.rejected) | "AllRejected" >> beam.Flatten()
-    Scores(scores.scored, rejected) | "Commit" >> CommitUnits(counts, run, settings)
+    return Scores(scores.scored, rejected) | "Commit" >> CommitUnits(counts, run, settings)
 
 
 class CommitUnits(beam.PTransform):
@@ -173,7 +179,7 @@ def run(config: ScoreConfig) -> Published:
     """
     config = cluster.with_full_paths(config)
     plan = score_plan.plan(config)
-    if plan.published:
+    if plan.published and not dataflow.makes_template(config.beam_args):
         _log.info("%s: already published, nothing to do", plan.run.folder)
         return Published(plan.run.manifest)
     with storage.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
@@ -186,10 +192,33 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
     _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
-    what = plan.model.spec
     earlier = carry_over.find(plan) if config.carry_over else None
-    canonicalizer = Canonicalizer(what, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model), earlier)
+    about: dict[str, Any] = {
+        "model": plan.model.about["digests"],
+        "versions": environment.versions(),
+    }
+    if earlier is not None:
+        about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
+    gates = publish.Gates(config.rejected_limit)
+    publication = Publication(
+        plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
+    )
+    canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
+    score = Score(canonicalizer, ScorerHandler(config.model, model_folder.local), earlier)
+    template = dataflow.makes_template(config.beam_args)
+    alone = config.no_wait or template
+    if config.runner.lower() == dataflow.RUNNER:
+        if missing or template:
+            _run_on_dataflow(config, plan, missing, score, publication if alone else None)
+            if alone:
+                return
+    else:
+        _run(config, plan, missing, score)
+    publication.publish()
+
+
+def _run(config: ScoreConfig, plan: ScorePlan, missing: list[units.Unit], score: Score) -> None:
+    """Commits units that are missing: locally one after the other, on Flink as one job."""
     spread = options.is_cluster(config.runner)
     jobs = [missing] if spread and missing else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
@@ -199,27 +228,31 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
             cluster.errors_of_workers(config.runner),
             beam.Pipeline(options=beam_options) as root,
         ):
-            define_pipeline(root, job, what.label_names, score, plan.run, plan.settings, spread)
-        if earlier is not None:
+            labels = plan.model.spec.label_names
+            define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
+        if config.carry_over:
             carried.update(beam_metrics.counters(root.result))
-    _refuse_changed_inputs(plan)
-    pinned = plan.model.about["digests"]
-    about: dict[str, Any] = {"model": pinned, "versions": environment.versions()}
-    if earlier is not None:
-        about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
+    if config.carry_over:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
-        _log.info("%d records carried over from run %s", count, earlier.run.run_id)
-    gates = publish.Gates(config.rejected_limit)
-    sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
-    publish.publish(plan.run, start.current)
-    _log.info("%s: published %s", plan.run.folder, sealed.counts)
+        _log.info("%d records carried over", count)
 
 
-def _refuse_changed_inputs(plan: ScorePlan) -> None:
-    """Throws the units away where an input is another by now: who knows which of both they hold."""
-    for uri in units.changed(plan.inputs):
-        storage.delete_tree(plan.run.units)
-        raise sources.changed.changed(uri)
+def _run_on_dataflow(
+    config: ScoreConfig,
+    plan: ScorePlan,
+    missing: list[units.Unit],
+    score: Score,
+    last: Publication | None,
+) -> None:
+    """Commits units that are missing; with `last`, the job is not waited for and publishes."""
+    arguments = dataflow.beam_args(plan.run, config.beam_args)
+    with cluster.errors_of_workers(config.runner):
+        root = beam.Pipeline(options=options.beam_options(config.runner, arguments))
+        labels = plan.model.spec.label_names
+        committed = define_pipeline(root, missing, labels, score, plan.run, plan.settings, True)
+        if last is not None:
+            _ = committed | "PublishLast" >> Publish(last)
+        dataflow.submit(root, wait=last is None)
 
 
 def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:

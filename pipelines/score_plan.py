@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from model import artefact
 from model.artefact import Artefact
-from pipelines import publish, sinks, units
+from pipelines import model_folder, publish, sinks, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
@@ -49,7 +49,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
         OptionsError: A model or input that cannot be used.
         GateError: A model whose files are not the exported ones.
     """
-    model = artefact.load(config.model)
+    model = artefact.load(model_folder.local(config.model))
     inputs = units.list_inputs(config.inputs)
     settings = run_settings(model, config.format)
     run_id = publish.run_id(

@@ -191,7 +191,10 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--unit-records", "0"], "triad: --unit-records: must be at least 1, got 0"),
         ([*SCORE, "--media-root", ""], "triad: --media-root: must not be empty"),
         ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local or"),
-        ([*SCORE, "--runner", "Dataflow"], "triad: --runner: Dataflow does not exist yet; use"),
+        (
+            [*SCORE, "--runner", "Dataflow"],
+            "triad: --model: m: workers of Dataflow cannot open it",
+        ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),
         (

@@ -1,0 +1,67 @@
+"""Dataflow and Cloud Storage on loopback, the wheel of this checkout, and a night in a bucket."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from apache_beam.internal.gcp import auth
+
+from pipelines import storage
+from tests.dataflow import service
+from tests.dataflow.service import DataflowService
+from tests.reliability import flaky_storage
+from tests.reliability.flaky_storage import FlakyStorage
+from tests.reliability.nights import write_corpus
+from tests.wheels import build_wheel
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel of this checkout installed."""
+    folder = tmp_path_factory.mktemp("workers")
+    wheel = build_wheel(folder / "built")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+        + ["--target", str(folder / "site"), str(wheel)],
+        check=True,
+    )
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[FlakyStorage, DataflowService]]:
+    with flaky_storage.serve() as bucket, service.serve() as dataflow:
+        yield bucket, dataflow
+
+
+@pytest.fixture
+def bucket(
+    servers: tuple[FlakyStorage, DataflowService], monkeypatch: pytest.MonkeyPatch
+) -> FlakyStorage:
+    """An empty bucket; every client of this process and its children goes to it."""
+    found = servers[0]
+    found.clear()
+    patience = {"TRIAD_GCS_TIMEOUT": "60", "TRIAD_GCS_DEADLINE": "120"}
+    for name, value in {**found.environment, **patience}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)  # nobody to ask here
+    return found
+
+
+@pytest.fixture
+def dataflow(servers: tuple[FlakyStorage, DataflowService]) -> DataflowService:
+    servers[1].clear()
+    return servers[1]
+
+
+@pytest.fixture
+def cloud(bucket: FlakyStorage, trained: Path, tmp_path: Path) -> str:
+    """The bucket's URI, with a model and a small corpus with broken records in it."""
+    records = write_corpus(tmp_path / "records")
+    for folder, prefix in ((records.parent, "in"), (trained, "model")):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                storage.put(f"{bucket.uri}/{prefix}/{path.relative_to(folder)}", path.read_bytes())
+    return bucket.uri
