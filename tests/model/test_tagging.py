@@ -142,10 +142,29 @@ def test_neighbours_are_zero_past_the_ends():
     assert tagging.Neighbours(4)(sequence).numpy()[0, 1].tolist() == [0, 2, 0]
 
 
-def stepped() -> tuple[fused.Networks, steps.Steps]:
+Trainer = tuple[fused.Networks, steps.Steps]
+
+
+@pytest.fixture(scope="module")
+def traced() -> tuple[Trainer, list[np.ndarray]]:
+    """A trainer, which takes seconds to trace, and the values of its variables at first."""
     keras.utils.set_random_seed(0)
     networks = fused.build_networks(LAYOUT)
-    return networks, steps.Steps(networks, LAYOUT, dict.fromkeys(SPEC.tasks), planned=20)
+    trained = steps.Steps(networks, LAYOUT, dict.fromkeys(SPEC.tasks), planned=20)
+    return (networks, trained), [one.numpy() for one in variables((networks, trained))]
+
+
+def variables(trainer: Trainer) -> list[keras.Variable]:
+    return [*trainer[0].training.weights, *trainer[1].optimizer.variables]
+
+
+@pytest.fixture
+def trainer(traced: tuple[Trainer, list[np.ndarray]]) -> Trainer:
+    """The trainer as it was at first."""
+    begun, values = traced
+    for variable, value in zip(variables(begun), values, strict=True):
+        variable.assign(value)
+    return begun
 
 
 def head_weights(networks: fused.Networks, task: str) -> list[np.ndarray]:
@@ -154,8 +173,8 @@ def head_weights(networks: fused.Networks, task: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("missing", ["label", "marker"])
-def test_without_a_label_or_a_marker_a_head_learns_exactly_nothing(missing):
-    networks, trained = stepped()
+def test_without_a_label_or_a_marker_a_head_learns_exactly_nothing(missing, trainer):
+    networks, trained = trainer
     given = batch(8)
     known = labels(given)
     if missing == "label":
@@ -176,8 +195,8 @@ def test_without_a_label_or_a_marker_a_head_learns_exactly_nothing(missing):
     assert (sums["roles"].known, sums["roles"].labelled) == (0, 0 if missing == "label" else 8)
 
 
-def test_training_learns_tags_and_predictions_are_those_of_the_head():
-    networks, trained = stepped()
+def test_training_learns_tags_and_predictions_are_those_of_the_head(trainer):
+    networks, trained = trainer
     given = batch(8)
     known = labels(given)
     ids = tf.constant([f"r{place}" for place in range(8)])
@@ -196,3 +215,19 @@ def test_training_learns_tags_and_predictions_are_those_of_the_head():
         assert trained.measure([one])[task].correct == right
     hidden = predictions.predict(networks.scoring, dataset, hidden=["text"])
     assert not hidden.tags["names"].tags.any()
+
+
+def test_the_same_training_gives_the_same_weights_to_the_last_bit(traced):
+    (networks, trained), values = traced
+    given = batch(8)
+    one = data.Batch(given, labels(given), tf.constant([f"r{place}" for place in range(8)]))
+    found = []
+    for _ in range(2):
+        for variable, value in zip(variables((networks, trained)), values, strict=True):
+            variable.assign(value)
+        losses = [trained.train(one, epoch=1, step=step) for step in range(6)]
+        found.append((losses, networks.training.get_weights()))
+    (losses, weights), (losses_again, weights_again) = found
+    assert losses == losses_again
+    for weight, again in zip(weights, weights_again, strict=True):
+        np.testing.assert_array_equal(weight, again)
