@@ -6,14 +6,14 @@ neither cross a shuffle nor stay in memory, whatever the runner does with PColle
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io import tfrecordio
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -26,11 +26,19 @@ _ROWS = "rows"
 
 @dataclasses.dataclass(frozen=True)
 class CanonicalFile:
-    """One complete file of serialized canonical examples, all of one split."""
+    """One complete file of serialized canonical examples, all of one split.
+
+    Attributes:
+        path: Where it is.
+        split: Of its records.
+        rows: Their number.
+        unnamed: By task, the records whose label cannot be used.
+    """
 
     path: str
     split: str
     rows: int
+    unnamed: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class Written(NamedTuple):
@@ -69,26 +77,27 @@ class _WriteDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._files: dict[str, tuple[Path, tf.io.TFRecordWriter]] = {}
         self._rows: dict[str, int] = {}
+        self._unnamed: dict[str, Counter[str]] = {}
 
     def process(
         self, record: CanonicalRecord
     ) -> Iterator[beam.pvalue.TaggedOutput[Literal["rows"], tuple[str, Position]]]:
         split = splits.split_of(record.id, record.group, record.split, self._spec.split)
         example = examples.from_record(record, self._spec)
-        for task in example.unnamed:
-            Metrics.counter(WriteCanonical, f"label_{task}_unnamed").inc()
         if split not in self._files:
             path = Path(self._folder, f"{split}-{uuid.uuid4().hex}.tfrecord")
             self._files[split] = path, tf.io.TFRecordWriter(str(path))
             self._rows[split] = 0
+            self._unnamed[split] = Counter()
         self._files[split][1].write(example.serialized)
         self._rows[split] += 1
+        self._unnamed[split].update(example.unnamed)
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for split, (path, writer) in self._files.items():
             writer.close()
-            file = CanonicalFile(str(path), split, self._rows[split])
+            file = CanonicalFile(str(path), split, self._rows[split], dict(self._unnamed[split]))
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 

@@ -3,13 +3,13 @@
 import dataclasses
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
 import tensorflow as tf
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -25,12 +25,22 @@ _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=
 
 @dataclasses.dataclass(frozen=True)
 class FeatureFile:
-    """One complete shard."""
+    """One complete shard.
+
+    Attributes:
+        path: Where it is.
+        split: Of its records.
+        shard: Its number.
+        rows: Their number.
+        spans: Labelled spans of the whole bundle by the name of their count, see
+            `label_graphs.tags_graph`; one shard of a bundle tells them.
+    """
 
     path: str
     split: str
     shard: int
     rows: int
+    spans: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -125,6 +135,7 @@ class _WriteDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._files: dict[int, tuple[Path, tf.io.TFRecordWriter]] = {}
         self._rows: dict[int, int] = {}
+        self._spans: Counter[str] = Counter()
 
     def process(self, batch: pa.RecordBatch) -> None:
         ids = batch.column("id").flatten().to_pylist()
@@ -147,10 +158,11 @@ class _WriteDoFn(beam.DoFn):
             if name.startswith("label_") and "." in name:
                 values = batch.column(name).flatten().to_pylist()
                 total = sum(n for n, record_id in zip(values, ids, strict=True) if record_id)
-                Metrics.counter(WriteFeatures, name).inc(total)
+                self._spans[name] += total
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for shard, (path, writer) in sorted(self._files.items()):
             writer.close()
-            file = FeatureFile(str(path), self._split, shard, self._rows[shard])
+            spans, self._spans = dict(self._spans), Counter()
+            file = FeatureFile(str(path), self._split, shard, self._rows[shard], spans)
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))

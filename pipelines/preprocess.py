@@ -232,9 +232,9 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
     )
     with _pipeline(config) as root, tft_beam.Context(temp_dir=str(work / "tft")):
         define_feature_pipeline(root, files, without, what, config.shards, staging)
-    alignment = preprocess_results.alignment(what, beam_metrics.counters(root.result))
-    for task, counts in alignment.items():
-        _log.info("%s: %s", task, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    alignment = preprocess_results.alignment(what, preprocess_results.spans(work))
+    for task, of_task in alignment.items():
+        _log.info("%s: %s", task, ", ".join(f"{n} {name}" for name, n in of_task.items()))
     shards = preprocess_results.place_shards(staging)
     analysis = Analysis.of_transform_output(
         staging / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
@@ -264,7 +264,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
         "issues": preprocess_results.issues(counts, rejected),
         "classes": preprocess_results.classes(what, analysis),
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
-        "unnamed": preprocess_results.unnamed(what, counters),
+        "unnamed": preprocess_results.unnamed(what, files),
         "alignment": alignment,
         "splits": shards,
     }

@@ -1,11 +1,12 @@
 """What a preprocessing says of itself: its shards, flaws, classes and vocabulary."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines import json_files
+from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
 from transforms import code, label_graphs, preprocessing
 from transforms.analyzers import Analysis
@@ -75,24 +76,36 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
     return found
 
 
-def alignment(what: Spec, counters: dict[str, int]) -> dict[str, dict[str, int]]:
+def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """By tagging task, all labelled spans, those that were cut, and those that are misaligned.
 
     See `label_graphs.tags_graph`.
     """
     return {
         task: {
-            count: counters.get(f"WriteFeatures.label_{task}.{count}", 0)
+            count: spans.get(f"label_{task}.{count}", 0)
             for count in (label_graphs.SPANS, label_graphs.CUT, label_graphs.MISALIGNED)
         }
         for task in what.tagging
     }
 
 
-def unnamed(what: Spec, counters: dict[str, int]) -> dict[str, int]:
+def spans(work: Path) -> Counter[str]:
+    """The labelled spans that the shards tell of, see `FeatureFile.spans`."""
+    return _added(shard["spans"] for shard in json_files.read(work / "shards.json"))
+
+
+def unnamed(what: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
     """By task, the records whose label cannot be used, where there are any."""
-    found = {task: counters.get(f"WriteCanonical.label_{task}_unnamed", 0) for task in what.tasks}
-    return {task: count for task, count in found.items() if count}
+    found = _added(file.unnamed for file in files)
+    return {task: found[task] for task in what.tasks if found[task]}
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
 
 
 def vocabulary_size(what: Spec, analysis: Analysis) -> int:

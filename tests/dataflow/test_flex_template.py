@@ -1,4 +1,4 @@
-"""The Flex Template: its metadata are the command's flags, and its parameters become the command."""
+"""The Flex Template: its metadata are the command's flags, its parameters the command."""
 
 import json
 import re

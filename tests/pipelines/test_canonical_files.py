@@ -8,7 +8,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines import beam_metrics, json_files, options
+from pipelines import json_files, options
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical, _WriteDoFn
 from transforms import examples, spec_files, splits
 from transforms.records import CanonicalRecord, Position
@@ -56,15 +56,12 @@ def made() -> list[CanonicalRecord]:
 @pytest.fixture(scope="module")
 def files(made, tmp_path_factory) -> list[CanonicalFile]:
     folder = tmp_path_factory.mktemp("canonical")
-    root = beam.Pipeline(options=options.beam_options())
-    written = root | beam.Create(made, reshuffle=False) | WriteCanonical(WHAT, str(folder))
-    assert_that(
-        written.places, equal_to([(one.id, one.position) for one in made]), label="PlacesOfAll"
-    )
-    written.files | json_files.WriteJson(folder / "files.json")
-    result = root.run()
-    result.wait_until_finish()
-    assert beam_metrics.counters(result)["WriteCanonical.label_kind_unnamed"] == 1
+    with beam.Pipeline(options=options.beam_options()) as root:
+        written = root | beam.Create(made, reshuffle=False) | WriteCanonical(WHAT, str(folder))
+        assert_that(
+            written.places, equal_to([(one.id, one.position) for one in made]), label="PlacesOfAll"
+        )
+        written.files | json_files.WriteJson(folder / "files.json")
     listed = [CanonicalFile(**file) for file in json_files.read(folder / "files.json")]
     assert {path.name for path in folder.glob("*.tfrecord")} == {Path(f.path).name for f in listed}
     return listed
@@ -76,6 +73,8 @@ def test_files_hold_each_record_once_in_its_split(made, files, tmp_path):
         mine = [file for file in files if file.split == split]
         wanted = [one for one in made if split_of(one) == split]
         assert sum(file.rows for file in mine) == len(wanted) > 0
+        unusable = sum(one.labels == {"what": ["no", "class"]} for one in wanted)
+        assert sum(file.unnamed.get("kind", 0) for file in mine) == unusable
         assert sorted(read_back(tmp_path, (file.path for file in mine))) == sorted(
             examples.from_record(one, WHAT).serialized for one in wanted
         )
