@@ -99,7 +99,7 @@ def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
     manifests = [json.loads(preprocess.run(config).read_text()) for config in (local, spread)]
     assert worker_starts(flink) - before == 2  # two jobs, of a dozen stages each
     assert manifests[0]["rejected"] == {
-        "duplicate_id": 1, "empty": 1, "malformed": 1, "unreadable": 1
+        "duplicate_id": 1, "empty": 1, "unparsable": 1, "unreadable": 1
     }  # fmt: skip
     for name in ("transform_digest", "counts", "rejected", "issues", "classes", "digests"):
         assert manifests[1][name] == manifests[0][name]
