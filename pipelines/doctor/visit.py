@@ -10,7 +10,7 @@ import rich.console
 from model import artefact
 from pipelines import environment, options
 from pipelines.config import DoctorConfig
-from pipelines.doctor import findings, machine, places, versions
+from pipelines.doctor import endpoints, findings, machine, places, versions
 from pipelines.doctor.findings import Finding, of_error
 from transforms import spec_files
 from transforms.errors import GateError, OptionsError
@@ -55,17 +55,23 @@ def _of_runner(config: DoctorConfig, parsed: "PipelineOptions") -> Iterator[Find
         "--input": [*config.inputs],
         "--output": [config.output],
     }
+    try:
+        options.check_runner(config.runner)
+    except OptionsError as error:
+        yield of_error("runner", error, "a run would be refused at once")
     if config.runner == "dataflow":
         from pipelines.doctor import images
 
         del named["--spec"]  # whoever submits reads it
         named |= {f"--{name}": [settings[name]] for name in ("temp_location", "staging_location")}
-        yield from places.in_cloud(named)
+        yield from places.refuse_local(named)
         yield from images.check(settings["sdk_container_image"], settings["setup_file"])
     elif config.runner == "flink":
         yield from machine.java()
         yield from places.artifacts(settings["artifacts_dir"])
         yield from places.shared(named, settings["flink_master"])
+        services = ("job_endpoint", "artifact_endpoint", "flink_master")
+        yield from endpoints.check({f"--{name}": settings[name] for name in services})
         yield machine.memory(1)
     else:
         yield from _of_local(settings["direct_running_mode"], settings["direct_num_workers"])
