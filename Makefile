@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make demo         real records -> training -> published scores and a report, below demo/"
 	@echo "                  (ARGS=--generated: on generated records, nothing is downloaded)"
-	@echo "make test         style, types and all tests"
+	@echo "make test         style, types and tests (SLOW=1: those of over a minute too, as CI does)"
 	@echo "make lint         style and types only"
 	@echo "make format       formats the code"
 	@echo "make constraints  writes constraints.txt from what is installed"
@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 
 # A file's tests stay together: what is costly to make is made once a file.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -16,8 +16,9 @@ def _preprocess(settings: config.PreprocessConfig) -> object:
     from transforms import spec_files
 
     spec_files.load(settings.spec)  # a mistake is told before Beam is imported
-    from pipelines import preprocess_plan
+    from pipelines import cluster, preprocess_plan
 
+    settings = cluster.with_full_paths(settings)
     plan = preprocess_plan.plan(settings)  # and that all is done, before TensorFlow is
     if plan.done:
         return plan.manifest
@@ -40,8 +41,9 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import score_plan
+    from pipelines import cluster, score_plan
 
+    settings = cluster.with_full_paths(settings)
     if settings.verify_key is not None:
         from model import signing
 

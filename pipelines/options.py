@@ -11,13 +11,24 @@ from transforms.errors import OptionsError
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-RUNNERS = {"local": "FnApiRunner", "directrunner": "FnApiRunner"}
+RUNNERS = {"local": "FnApiRunner", "directrunner": "FnApiRunner", "flink": "PortableRunner"}
 """Runner names in lower case, and Beam's names for them.
 
 Beam's own DirectRunner first tries a runner that it downloads; FnApiRunner runs in this process.
 """
 
-PLANNED_RUNNERS = ("flink", "dataflow")
+CLUSTERS = ("flink",)
+"""The runners whose workers are other processes, perhaps on other machines."""
+
+PLANNED_RUNNERS = ("dataflow",)
+
+FLINK_DEFAULTS = (
+    "--job_endpoint=localhost:8099",
+    "--environment_type=EXTERNAL",
+    "--environment_config=localhost:50000",
+    "--environment_cache_millis=600000",  # else each stage starts Python workers of its own
+)
+"""Where `triad flink up` has its job server and its pool of workers."""
 
 DOCTORS_RUNNERS = ("local", "flink", "dataflow")
 """Runners that `triad doctor` knows what they need."""
@@ -95,7 +106,9 @@ RejectedLimit = Annotated[
 ]
 Runner = Annotated[
     str,
-    typer.Option("--runner", metavar="NAME", help="What runs the pipeline: local, this process."),
+    typer.Option(
+        "--runner", metavar="NAME", help="What runs the pipeline: local (this process) or flink."
+    ),
 ]
 Shards = Annotated[
     int, typer.Option("--shards", metavar="N", help="Files that each split is written to.")
@@ -183,9 +196,14 @@ def check_runner(runner: str) -> None:
         OptionsError: Naming the flag.
     """
     if runner.lower() in PLANNED_RUNNERS:
-        raise OptionsError(f"--runner: {runner} does not exist yet; use local")
+        raise OptionsError(f"--runner: {runner} does not exist yet; use local or flink")
     if runner.lower() not in RUNNERS:
-        raise OptionsError(f"--runner: {runner!r} is no runner; use local")
+        raise OptionsError(f"--runner: {runner!r} is no runner; use local or flink")
+
+
+def is_cluster(runner: str) -> bool:
+    """Whether the pipeline runs in other processes, to which paths and errors must travel."""
+    return runner.lower() in CLUSTERS
 
 
 def check_beam_args(beam_args: Sequence[str]) -> None:
@@ -207,7 +225,7 @@ def check_beam_args(beam_args: Sequence[str]) -> None:
 
 
 def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "PipelineOptions":
-    """Makes Beam's options. Imports Beam.
+    """Makes Beam's options, anew for each pipeline: runners change them. Imports Beam.
 
     Args:
         runner: A key of `RUNNERS`, in any case.
@@ -221,8 +239,10 @@ def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "Pipel
     check_beam_args(beam_args)
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    flink = runner.lower() == "flink"
     _check_known(beam_args)
-    return PipelineOptions(list(beam_args), runner=RUNNERS[runner.lower()])
+    arguments = [*(FLINK_DEFAULTS if flink else ()), *beam_args]  # the last one of a name counts
+    return PipelineOptions(arguments, runner=RUNNERS[runner.lower()])
 
 
 def _check_known(beam_args: Sequence[str]) -> None:

@@ -1,12 +1,13 @@
 """The first pipeline: records -> canonical media -> features, with the graph that made them."""
 
+import contextlib
 import datetime
 import logging
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
 from pipelines import (
-    beam_metrics,
+    cluster,
     environment,
     feature_files,
     json_files,
@@ -62,6 +63,7 @@ def run(config: PreprocessConfig) -> Path:
         GateError: Too many rejected records, or nothing to learn from.
     """
     started = time.monotonic()
+    config = cluster.with_full_paths(config)
     plan = preprocess_plan.plan(config)
     if plan.done:
         return plan.manifest
@@ -87,8 +89,8 @@ def run(config: PreprocessConfig) -> Path:
 def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, work: Path) -> None:
     """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
 
-    It leaves canonical files in `work`, and lists of them, of what was rejected and of the records
-    whose id an earlier one has.
+    It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
+    whose id an earlier one has, and of counts. Counts are data: Beam's counters count retries too.
     """
     what = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
@@ -104,7 +106,14 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
         | "WithSplit" >> beam.Map(_with_split, settings=what.split)
         | "Statistics" >> beam.CombineGlobally(statistics.StatisticsFn(what))
     )
+    ones = (
+        read.records | "OneRecord" >> beam.Map(lambda _: (preprocess_results.READ, 1)),
+        read.rejected | "OneRefused" >> beam.Map(lambda _: (preprocess_results.READ, 1)),
+        canonical.records | "OneIssue" >> beam.FlatMap(lambda r: [(i, 1) for i in r.issues]),
+    )
+    counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
     for name, values in {
+        "counts": counts,
         "files": written.files,
         "rejected": rejected,
         "later": later,
@@ -180,24 +189,36 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
     return [split for split in SPLITS if any(file.split == split for file in files)]
 
 
+@contextlib.contextmanager
+def _pipeline(config: PreprocessConfig) -> Iterator[beam.Pipeline]:
+    """A pipeline that runs at the end of the block."""
+    with (
+        cluster.errors_of_workers(config.runner),
+        beam.Pipeline(options=options.beam_options(config.runner, config.beam_args)) as root,
+    ):
+        yield root
+
+
 def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -> dict[str, Any]:
     """Both passes, the gates, and the manifest's contents."""
     what = plan.what
     work = staging / "work"
-    beam_options = options.beam_options(config.runner, config.beam_args)
-    root = beam.Pipeline(options=beam_options)
+    spread = options.is_cluster(config.runner)
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=False)
-    read = planned | "Read" >> sources.ReadRecords(what.label_names)
-    define_canonical_pipeline(read, canonicalizer, work)
-    result = root.run()
-    result.wait_until_finish()
-    counters = beam_metrics.counters(result)
+    with _pipeline(config) as root:
+        planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
+        if spread:
+            planned = planned | "CheckWorkers" >> cluster.CheckWorkers()
+        read = planned | "Read" >> sources.ReadRecords(what.label_names)
+        define_canonical_pipeline(read, canonicalizer, work)
 
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     rejected = preprocess_results.rejected(work)
+    counts = preprocess_results.counts(work)
     kept = sum(file.rows for file in files) - sum(r.reason == Reason.DUPLICATE_ID for r in rejected)
-    preprocess_results.check_rejected(counters, kept, rejected, config.rejected_limit)
+    preprocess_results.check_rejected(
+        counts[preprocess_results.READ], kept, rejected, config.rejected_limit
+    )
     if "train" not in _splits_of(files):
         raise GateError(
             f"{', '.join(config.inputs)}: no record is in the train split; "
@@ -210,7 +231,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
         for r in rejected
         if r.reason == Reason.DUPLICATE_ID
     )
-    with beam.Pipeline(options=beam_options) as root, tft_beam.Context(temp_dir=str(work / "tft")):
+    with _pipeline(config) as root, tft_beam.Context(temp_dir=str(work / "tft")):
         define_feature_pipeline(root, files, without, what, config.shards, staging)
     shards = preprocess_results.place_shards(staging)
     analysis = Analysis.of_transform_output(
@@ -238,7 +259,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
             "rejected": len(rejected),
         },
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
-        "issues": preprocess_results.issues(counters),
+        "issues": preprocess_results.issues(counts, rejected),
         "classes": preprocess_results.classes(what, analysis),
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
         "splits": shards,

@@ -13,6 +13,9 @@ from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
 from transforms.spec import FIRST_TOKEN, Spec
 
+READ = "read"
+"""Name of the count of all records that were read, those among them that are rejected."""
+
 
 def place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
     """Gives complete shards their names, and lists them by split with rows and digests."""
@@ -35,13 +38,21 @@ def place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
     return placed
 
 
-def issues(counters: dict[str, int]) -> dict[str, int]:
-    """How often each kind of flaw cost a medium."""
-    found = {
-        f"{modality}: {flaw}": counters.get(f"Canonicalize.{modality}_{flaw}", 0)
-        for modality in MODALITIES
-        for flaw in Flaw
-    }
+def counts(work: Path) -> Counter[str]:
+    """What the first pass counted: `READ`, and issues of records that were kept."""
+    return Counter(dict(json_files.read(work / "counts.json")))
+
+
+def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]:
+    """How often each kind of flaw cost a medium, of kept and of rejected records."""
+    of_rejected = Counter(
+        issue
+        for record in rejected
+        if record.stage == "canonicalize" and record.reason == Reason.UNREADABLE
+        for issue in record.detail.split("; ")
+    )
+    known = [f"{modality}: {flaw}" for modality in MODALITIES for flaw in Flaw]
+    found = {issue: counts[issue] + of_rejected[issue] for issue in known}
     return {issue: count for issue, count in found.items() if count}
 
 
@@ -90,14 +101,9 @@ def rejected(work: Path) -> list[Rejected]:
     return sorted(found, key=lambda r: (r.position.unit, r.position.offset))
 
 
-def check_rejected(
-    counters: dict[str, int], kept: int, rejected: Sequence[Rejected], limit: float
-) -> None:
+def check_rejected(read: int, kept: int, rejected: Sequence[Rejected], limit: float) -> None:
     """Raises GateError where counts do not add up, or where too many records are rejected."""
     total = kept + len(rejected)
-    read = counters.get("ReadRecords.records_read", 0) + counters.get(
-        "ReadRecords.records_rejected", 0
-    )
     if read != total:
         raise GateError(
             f"{read} records were read, but {kept} kept and {len(rejected)} rejected; "

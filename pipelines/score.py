@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from model.scorer import Outcome, ScorerHandler
 from pipelines import (
     beam_metrics,
     carry_over,
+    cluster,
     environment,
     options,
     publish,
@@ -96,6 +98,7 @@ def define_pipeline(
     score: Score,
     run: RunFolder,
     settings: RunSettings,
+    check_workers: bool = False,
 ) -> None:
     """Adds read, score and commit to `root`; runs nothing.
 
@@ -106,8 +109,11 @@ def define_pipeline(
         score: Scores records.
         run: Where units are committed.
         settings: What all rows of the run have in common.
+        check_workers: Whether workers are spread over a cluster, and may be unlike this process.
     """
-    planned_units = root | "Units" >> beam.Create(planned, reshuffle=False)
+    planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
+    if check_workers:
+        planned_units = planned_units | "CheckWorkers" >> cluster.CheckWorkers()
     read = planned_units | "Read" >> sources.ReadRecords(labels)
     ones = (
         planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
@@ -156,14 +162,16 @@ class CommitUnits(beam.PTransform):
 def run(config: ScoreConfig) -> Published:
     """Scores records and publishes them for `config.date`, whole or not at all.
 
-    On the local runner each unit of work is a pipeline of its own: memory does not grow with the
-    corpus, and a run that was killed goes on with the units that are missing.
+    On the local runner each unit of work is a pipeline of its own, so that memory does not grow
+    with the corpus; on a cluster all are one job. Either commits each unit on its own, and a run
+    that was killed goes on with the units that are missing.
 
     Raises:
         OptionsError: A model or input that cannot be used.
         GateError: A gate refuses the model or the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
+    config = cluster.with_full_paths(config)
     plan = score_plan.plan(config)
     if plan.published:
         _log.info("%s: already published, nothing to do", plan.run.folder)
@@ -180,20 +188,27 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
     what = plan.model.spec
     earlier = carry_over.find(plan) if config.carry_over else None
-    beam_options = options.beam_options(config.runner, config.beam_args)
     canonicalizer = Canonicalizer(what, config.media_roots, check=False)
     score = Score(canonicalizer, ScorerHandler(config.model), earlier)
-    carried = 0
-    for unit in missing:
-        with beam.Pipeline(options=beam_options) as root:
-            define_pipeline(root, [unit], what.label_names, score, plan.run, plan.settings)
-        carried += beam_metrics.counters(root.result).get("CarryOver.records_carried", 0)
+    spread = options.is_cluster(config.runner)
+    jobs = [missing] if spread and missing else [[unit] for unit in missing]
+    carried: Counter[str] = Counter()
+    for job in jobs:
+        beam_options = options.beam_options(config.runner, config.beam_args)
+        with (
+            cluster.errors_of_workers(config.runner),
+            beam.Pipeline(options=beam_options) as root,
+        ):
+            define_pipeline(root, job, what.label_names, score, plan.run, plan.settings, spread)
+        if earlier is not None:
+            carried.update(beam_metrics.counters(root.result))
     _refuse_changed_inputs(plan)
     pinned = plan.model.about["digests"]
     about: dict[str, Any] = {"model": pinned, "versions": environment.versions()}
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
-        _log.info("%d records carried over from run %s", carried, earlier.run.run_id)
+        count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
+        _log.info("%d records carried over from run %s", count, earlier.run.run_id)
     gates = publish.Gates(config.rejected_limit)
     sealed = publish.seal(plan.run, len(planned), gates, plan.settings, about)
     publish.publish(plan.run, start.current)

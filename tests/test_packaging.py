@@ -105,8 +105,8 @@ def test_tensorflow_comes_once_and_not_as_tensorflow_cpu():
 def test_the_ci_script_runs_the_test_command_of_the_readme():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111 == 0o111
-    assert script.read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
-    assert "`make test`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script.read_text(encoding="utf-8").splitlines()[-1] == "exec make test SLOW=1"
+    assert "`make test SLOW=1`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

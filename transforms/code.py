@@ -1,9 +1,12 @@
 """Digests of files, and of the code that decides features and scores; without TensorFlow."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("transforms", "model")
+"""What decides features and scores."""
 
 
 def file_digest(path: str | Path) -> str:
@@ -12,14 +15,15 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest(root: Path = ROOT) -> str:
-    """SHA-256 of the source files that decide features and scores, hexadecimal.
+def code_digest(root: Path = ROOT, packages: Sequence[str] = PACKAGES) -> str:
+    """SHA-256 of source files, by default of those that decide features and scores, hexadecimal.
 
     Args:
-        root: Holds the packages `transforms` and `model`.
+        root: Holds the packages.
+        packages: Folders below the root; those within them do not count.
     """
     digest = hashlib.sha256()
-    for package in ("transforms", "model"):
+    for package in packages:
         for path in sorted((root / package).glob("*.py")):
             digest.update(f"{package}/{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()

@@ -190,7 +190,7 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--rejected-limit", "nan"], "triad: --rejected-limit: must be a share from 0 to"),
         ([*SCORE, "--unit-records", "0"], "triad: --unit-records: must be at least 1, got 0"),
         ([*SCORE, "--media-root", ""], "triad: --media-root: must not be empty"),
-        ([*SCORE, "--runner", "flink"], "triad: --runner: flink does not exist yet; use local"),
+        ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local or"),
         ([*SCORE, "--runner", "Dataflow"], "triad: --runner: Dataflow does not exist yet; use"),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),

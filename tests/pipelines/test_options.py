@@ -48,7 +48,7 @@ def test_what_beam_would_only_log_is_refused(beam_args, line, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("runner", ["flink", "dataflow", "DataflowRunner", ""])
+@pytest.mark.parametrize("runner", ["spark", "dataflow", "DataflowRunner", ""])
 def test_other_runners_are_refused(runner):
     with pytest.raises(OptionsError, match="--runner: .*; use local"):
         options.beam_options(runner)

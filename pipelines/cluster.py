@@ -1,0 +1,150 @@
+"""What runners on other machines need: full paths, equal workers, errors that arrive as text."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import apache_beam as beam
+import grpc
+
+from pipelines import environment, failures, options, units
+from pipelines.config import PreprocessConfig, ScoreConfig
+from transforms import code, errors
+from transforms.errors import OptionsError, StorageError, TriadError
+
+_Config = TypeVar("_Config", PreprocessConfig, ScoreConfig)
+
+PACKAGES = (*code.PACKAGES, "pipelines", "pipelines/sources")
+"""Whoever submits a job and its workers must have the same source files in these."""
+
+_TYPED = re.compile(r"^transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
+_SYSTEM = re.compile(
+    r"^\w*Error: \[Errno (?P<code>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<path>[^'\n]*)')?",
+    re.MULTILINE,
+)
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+def with_full_paths(config: _Config) -> _Config:
+    """The config with absolute paths, since workers have other working folders.
+
+    Configs of the local runner, and URIs, stay as they are.
+    """
+    if not options.is_cluster(config.runner):
+        return config
+    changes: dict[str, Any] = {
+        "inputs": tuple(map(_full, config.inputs)),
+        "media_roots": tuple(map(_full, config.media_roots)),
+        "output": _full(config.output),
+    }
+    if isinstance(config, ScoreConfig):
+        changes["model"] = _full(config.model)
+    return dataclasses.replace(config, **changes)
+
+
+def fingerprint() -> dict[str, str]:
+    """What must be equal wherever a part of a job runs: the code, Python and the libraries."""
+    return {"code": code.code_digest(packages=PACKAGES), **environment.versions()}
+
+
+class CheckWorkers(beam.PTransform):
+    """Units -> the same units, on workers that are like the process which submits the job.
+
+    A worker with other code or libraries raises OptionsError before it reads a record: it could
+    give other features and scores, and nobody would see why.
+
+    Args:
+        expected: The fingerprint that each worker must have.
+    """
+
+    def __init__(self, expected: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._expected = dict(fingerprint() if expected is None else expected)
+
+    def expand(self, work: beam.PCollection[units.Unit]) -> beam.PCollection[units.Unit]:
+        return work | "Compare" >> beam.ParDo(_CheckDoFn(self._expected)).with_output_types(
+            units.Unit
+        )
+
+
+class _CheckDoFn(beam.DoFn):
+    def __init__(self, expected: Mapping[str, str]) -> None:
+        self._expected = expected
+
+    def setup(self) -> None:
+        found = fingerprint()
+        for name, wanted in self._expected.items():
+            if found.get(name) != wanted:
+                raise OptionsError(
+                    f"worker: has {name} {_short(found.get(name, 'none'))}, and the job was "
+                    f"submitted with {_short(wanted)}; install the same on both"
+                )
+
+    def process(self, unit: units.Unit) -> Iterator[units.Unit]:
+        yield unit
+
+
+@contextlib.contextmanager
+def errors_of_workers(runner: str) -> Iterator[None]:
+    """Raises, for what a job on a cluster fails with, what the local runner would raise.
+
+    Raises:
+        TriadError: What a worker raised; it arrives as the text of a traceback.
+        OSError: Of a worker's file system, likewise.
+        StorageError: Where the cluster fails: nothing answers, or a part of it was lost.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not options.is_cluster(runner) or failures.explain(error) is not None:
+            raise
+        told = _of_connection(error) or of_text(str(error))
+        if told is None:
+            raise
+        raise told from error
+
+
+def of_text(text: str) -> TriadError | OSError | None:
+    """The error that a failed job's text tells of; None where it is the traceback of a bug."""
+    typed = _TYPED.search(text)
+    if typed is not None:
+        kind = getattr(errors, typed["name"], None)
+        if isinstance(kind, type) and issubclass(kind, TriadError):
+            return kind(typed["line"])
+    system = _SYSTEM.search(text)
+    if system is not None and int(system["code"]) in errno.errorcode:
+        return OSError(int(system["code"]), system["reason"].strip(), system["path"])
+    if _TRACEBACK in text:
+        return None
+    line = " ".join(text.split())[:300]
+    return StorageError(
+        f"cluster: {line}; look into its logs, then run the same command again: "
+        "what is complete is not done again"
+    )
+
+
+def _of_connection(error: Exception) -> StorageError | None:
+    if isinstance(error, grpc.FutureTimeoutError):
+        return StorageError(
+            "job server: does not answer; start it (triad flink up) or give its address "
+            "(-- --job_endpoint=HOST:PORT)"
+        )
+    if isinstance(error, grpc.RpcError):
+        said = error.details() if isinstance(error, grpc.Call) else str(error)
+        return StorageError(
+            f"job server: {' '.join(str(said).split())}; see that it runs, "
+            "then run the same command again"
+        )
+    return None
+
+
+def _full(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _short(value: str) -> str:
+    return value[:12]

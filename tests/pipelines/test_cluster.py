@@ -1,0 +1,106 @@
+"""What every runner on other machines needs."""
+
+import apache_beam as beam
+import grpc
+import pytest
+from apache_beam.testing import util
+
+from pipelines import cluster, options, units
+from pipelines.config import ScoreConfig
+from transforms.errors import GateError, OptionsError, StorageError
+
+UNIT = units.Unit(0, "/records.jsonl", 0, 1)
+REMOTE = """java.lang.RuntimeException: Error received from SDK harness for instruction 7: \
+Traceback (most recent call last):
+  File "worker.py", line 1, in execute
+"""
+
+
+def score_config(**changes):
+    settings = {"model": "model", "inputs": ("a/*.jsonl", "gs://b/c.jsonl"), "output": "out"}
+    return ScoreConfig(date="2026-11-24", **settings | changes)
+
+
+def test_paths_of_a_cluster_are_absolute_and_uris_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = cluster.with_full_paths(score_config(runner="flink", media_roots=("media",)))
+    assert found.inputs == (f"{tmp_path}/a/*.jsonl", "gs://b/c.jsonl")
+    assert (found.model, found.output) == (f"{tmp_path}/model", f"{tmp_path}/out")
+    assert found.media_roots == (f"{tmp_path}/media",)
+
+
+def test_paths_of_the_local_runner_stay():
+    assert cluster.with_full_paths(score_config()) == score_config()
+
+
+def test_an_equal_worker_hands_units_on():
+    with beam.Pipeline(options=options.beam_options()) as root:
+        checked = root | beam.Create([UNIT], reshuffle=False) | cluster.CheckWorkers()
+        util.assert_that(checked, util.equal_to([UNIT]))
+
+
+@pytest.mark.parametrize("name", ["code", "tensorflow", "python"])
+def test_a_worker_with_other_code_or_libraries_is_refused(name):
+    expected = cluster.fingerprint() | {name: "other"}
+    with (
+        pytest.raises(OptionsError, match=f"worker: has {name} .* submitted with other; install"),
+        beam.Pipeline(options=options.beam_options()) as root,
+    ):
+        _ = root | beam.Create([UNIT], reshuffle=False) | cluster.CheckWorkers(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f"{REMOTE}transforms.errors.GateError: unit 3: 2 were read; run again",
+            GateError("unit 3: 2 were read; run again"),
+        ),
+        (
+            f"{REMOTE}transforms.errors.OptionsError: /m: no model [while running 'Score']",
+            OptionsError("/m: no model [while running 'Score']"),
+        ),
+        (
+            f"{REMOTE}OSError: [Errno 28] No space left on device: '/out/part'",
+            OSError(28, "No space left on device", "/out/part"),
+        ),
+    ],
+)
+def test_errors_of_workers_come_back_as_they_were(text, expected):
+    with pytest.raises(type(expected)) as caught, cluster.errors_of_workers("flink"):
+        raise RuntimeError(text)
+    assert str(caught.value) == str(expected)
+
+
+def test_a_cluster_that_breaks_is_no_bug():
+    with (
+        pytest.raises(StorageError, match="cluster: .* TaskManager x is lost; look into its logs"),
+        cluster.errors_of_workers("flink"),
+    ):
+        raise RuntimeError("Pipeline job failed:\n TaskManager x is lost")
+
+
+def test_a_job_server_that_does_not_answer_is_named_with_its_remedy():
+    with (
+        pytest.raises(StorageError, match=r"job server: does not answer; .*triad flink up"),
+        cluster.errors_of_workers("flink"),
+    ):
+        raise grpc.FutureTimeoutError
+
+
+def test_bugs_stay_bugs():
+    with pytest.raises(RuntimeError, match="KeyError"), cluster.errors_of_workers("flink"):
+        raise RuntimeError(f"{REMOTE}KeyError: 'x'")
+
+
+def test_errors_of_the_local_runner_are_left_as_they_are():
+    with pytest.raises(RuntimeError), cluster.errors_of_workers("local"):
+        raise RuntimeError("transforms.errors.GateError: told by somebody else")
+
+
+def test_flink_has_defaults_that_may_be_replaced():
+    given = ("--job_endpoint=other:1", "--parallelism=2")
+    found = options.beam_options("Flink", given).get_all_options(drop_default=True)
+    assert found["job_endpoint"] == "other:1"
+    assert found["environment_config"] == "localhost:50000"
+    assert found["environment_cache_millis"] == 600000
