@@ -8,6 +8,12 @@ from pipelines.doctor.findings import Finding
 _SECONDS = 5.0
 
 
+def is_here(address: str | None) -> bool:
+    """Whether `host:port` is of this machine; nothing named is of this machine too."""
+    host = (address or "localhost").rpartition("//")[2].partition(":")[0]
+    return host in ("localhost", "127.0.0.1", "[local]", "[auto]")
+
+
 def check(named: Mapping[str, str | None]) -> Iterator[Finding]:
     """Connects to each address, given by flag as `host:port`, and says nothing to it.
 

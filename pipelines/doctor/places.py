@@ -59,19 +59,14 @@ def refuse_local(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]
                 )
 
 
-def shared(named: Mapping[str, Sequence[str | None]], master: str | None) -> Iterator[Finding]:
-    """Warns of local places where the cluster is not this machine."""
-    host = (master or "localhost").rpartition("//")[2].partition(":")[0]
-    if host in ("localhost", "127.0.0.1", "[local]", "[auto]"):
-        return
-    local = [
-        place for places in named.values() for place in places if place and not _in_cloud(place)
-    ]
+def shared(named: Mapping[str, Sequence[str | None]], server: str) -> Iterator[Finding]:
+    """Warns of local places, by flag, where the cluster is not this machine."""
+    local = [place for each in named.values() for place in each if place and not _in_cloud(place)]
     if local:
         yield Finding(
             "reach",
             "warning",
-            f"{', '.join(local)}: must be the same folders on every machine of {master}",
+            f"{', '.join(local)}: must be the same on every machine of the cluster at {server}",
             "each worker reads the records and the model, and writes its part, by these paths",
             "put them on a file system that all share, or on gs://",
         )

