@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import publish
+from examples import generated
+from pipelines import publish, score
 from pipelines.runs import Manifest
-from tests.reliability.nights import write_corpus
+from tests.reliability.nights import RECORDS, Night, write_corpus
 from transforms.errors import TriadError
 from transforms.records import Flaw, Reason
 
@@ -89,8 +90,8 @@ def test_its_commands_do_what_it_says(run):
         done.append(block(words))
         return run(done[-1])
 
-    score = block('triad score --model "$MODEL" --input "$INPUT"')
-    refused = run(score, code=10)
+    scoring = block('triad score --model "$MODEL" --input "$INPUT"')
+    refused = run(scoring, code=10)
     assert "triad: 3 of 24 records are rejected (12.50%; " in refused
     assert refused.endswith("or raise --rejected-limit\n")  # and so it is done from here on
     accepting = 'triad() { command triad "$@" $([ "$1" = score ] && echo --rejected-limit 0.5); }\n'
@@ -122,7 +123,7 @@ def test_its_commands_do_what_it_says(run):
     records = next((run.folder / "records" / DATE).glob("*.jsonl"))
     lines = records.read_text().splitlines()
     records.write_text("\n".join(lines[:12]) + "\n")
-    run(accepting + score)
+    run(accepting + scoring)
     bad = publish.current_id(output, DATE)
     assert bad != first
     listed = step('glob("run=*/manifest.json")').splitlines()
@@ -134,7 +135,7 @@ def test_its_commands_do_what_it_says(run):
     assert publish.current_id(output, DATE) == first
 
     # As the page warns: the same command brings the bad run back; what was good has to come first.
-    run(accepting + score)
+    run(accepting + scoring)
     assert publish.current_id(output, DATE) == bad
     run(done[-1])
     assert publish.current_id(output, DATE) == first
@@ -143,6 +144,29 @@ def test_its_commands_do_what_it_says(run):
     assert summary["runs"] == []
     assert list(summary["kept"]) == [f"scores/dt={DATE}/run={bad}"]
     assert sorted(done) == sorted(BLOCKS[1:])
+
+
+def test_mended_media_count_once_the_records_file_has_a_new_time(trained, tmp_path):
+    records = write_corpus(tmp_path / "records")
+    night = Night(str(trained), str(records), str(tmp_path / "scores"))
+    score.run(night.config)
+    first = manifest_of(night)
+    broken = {name: count for name, count in first.issues.items() if name.startswith("image: ")}
+    assert broken == {"image: truncated": 1}
+    for path in generated.write(tmp_path / "whole", RECORDS, seed=11).parent.rglob("*.jpg"):
+        shutil.copy(path, records.parent / path.relative_to(tmp_path / "whole"))
+    score.run(night.config)
+    assert manifest_of(night) == first
+    os.utime(records, (0, 0))
+    score.run(night.config)
+    assert manifest_of(night).issues == {}
+    assert manifest_of(night).run_id != first.run_id
+
+
+def manifest_of(night: Night) -> Manifest:
+    manifest = publish.current(night.output, DATE)
+    assert manifest is not None
+    return manifest
 
 
 def test_every_exit_code_is_there():

@@ -8,7 +8,7 @@ import tensorflow_transform.beam as tft_beam
 
 from model.artefact import Artefact
 from model.scorer import ScorerHandler
-from pipelines import carry_over, preprocess, score, score_plan, sources
+from pipelines import carry_over, cluster, preprocess, score, score_plan, sources
 from pipelines.canonical_files import CanonicalFile
 from pipelines.doctor.functions import Define
 from pipelines.runs import RunFolder
@@ -29,7 +29,8 @@ def scoring(model: Artefact) -> dict[str, Define]:
         earlier = carry_over.Earlier(_RUN, (), ())
         scores = score.Score(canonicalizer, ScorerHandler(str(model.folder)), earlier)
         settings = score_plan.run_settings(model, "parquet")
-        score.define_pipeline(root, _UNITS, model.spec.label_names, scores, _RUN, settings)
+        labels = model.spec.label_names
+        score.define_pipeline(root, _UNITS, labels, scores, _RUN, settings, check_workers=True)
 
     return {"score": define}
 
@@ -38,7 +39,7 @@ def preprocessing(what: Spec) -> dict[str, Define]:
     """What `triad preprocess` submits: its two passes."""
 
     def canonical(root: beam.Pipeline) -> None:
-        planned = root | "Units" >> beam.Create(_UNITS, reshuffle=False)
+        planned = root | "Units" >> beam.Create(_UNITS) | "CheckWorkers" >> cluster.CheckWorkers()
         read = planned | "Read" >> sources.ReadRecords(what.label_names)
         canonicalizer = Canonicalizer(what, (), check=True)
         preprocess.define_canonical_pipeline(read, canonicalizer, Path("work"))

@@ -10,11 +10,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines import options
+from pipelines import cluster, options
 from pipelines.doctor import pickling
 from pipelines.doctor.findings import Finding
 from pipelines.doctor.pickling import Pickled
-from transforms import code
 
 Define = Callable[[beam.Pipeline], None]
 """Adds the steps of a pipeline; runs nothing."""
@@ -83,12 +82,12 @@ def _loaded(pickled: Mapping[str, list[Pickled]]) -> Iterator[Finding]:
         counts = ", ".join(f"{len(each)} of {name}" for name, each in pickled.items())
         yield Finding("functions", "ok", f"a clean interpreter loads all functions: {counts}")
     installed = answers[0]["code"] if answers else None
-    if installed is not None and installed != code.code_digest():
+    here = cluster.fingerprint()["code"]
+    if installed is not None and installed != here:
         yield Finding(
             "code",
             "error",
-            f"the installed code ({installed[:12]}) is not the code that runs here "
-            f"({code.code_digest()[:12]})",
+            f"the installed code ({installed[:12]}) is not the code that runs here ({here[:12]})",
             "workers would compute features and scores with other code",
             _LOADED_DO,
         )

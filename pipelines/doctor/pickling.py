@@ -158,10 +158,10 @@ def _load(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 def _code() -> str | None:
     """Digest of the code that is installed here, or None where there is none."""
     try:
-        from transforms import code
+        from pipelines import cluster
     except ImportError:
         return None
-    return code.code_digest()
+    return cluster.fingerprint()["code"]
 
 
 def _main() -> None:

@@ -15,7 +15,7 @@ _CLOUD = "gs://"
 
 def output(folder: str) -> Finding:
     """Writes a small file into a folder, or where it would be made, and removes it again."""
-    missing = [] if folder.startswith(_CLOUD) else list(_missing(Path(folder)))
+    missing = [] if _in_cloud(folder) else list(_missing(Path(folder)))
     probe = f"{folder.rstrip('/')}/.triad-doctor-{uuid.uuid4().hex}"
     try:
         storage.write_new(probe, b"written by triad doctor, may be removed\n")
@@ -34,7 +34,10 @@ def inputs(patterns: Sequence[str]) -> Finding:
     """Lists the records files."""
     from pipelines import units
 
+    buckets = {"/".join(pattern.split("/")[:3]) for pattern in patterns if _in_cloud(pattern)}
     try:
+        for bucket in sorted(buckets):
+            storage.exists(f"{bucket}/.triad-doctor")  # Beam's own patience is minutes
         listed = units.list_inputs(patterns)
     except (OptionsError, StorageError) as error:
         return of_error("input", error, "there would be nothing to read")
@@ -42,11 +45,11 @@ def inputs(patterns: Sequence[str]) -> Finding:
     return Finding("input", "ok", f"{len(listed)} files, {size:,} bytes")
 
 
-def in_cloud(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]:
+def refuse_local(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]:
     """Refuses local places, by flag, for workers that run on other machines."""
     for flag, places in named.items():
         for place in places:
-            if place is not None and not place.startswith(_CLOUD):
+            if place is not None and not _in_cloud(place):
                 yield Finding(
                     "reach",
                     "error",
@@ -56,22 +59,14 @@ def in_cloud(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]:
                 )
 
 
-def shared(named: Mapping[str, Sequence[str | None]], master: str | None) -> Iterator[Finding]:
-    """Warns of local places where the cluster is not this machine."""
-    host = (master or "localhost").rpartition("//")[2].partition(":")[0]
-    if host in ("localhost", "127.0.0.1", "[local]", "[auto]"):
-        return
-    local = [
-        place
-        for places in named.values()
-        for place in places
-        if place and not place.startswith(_CLOUD)
-    ]
+def shared(named: Mapping[str, Sequence[str | None]], server: str) -> Iterator[Finding]:
+    """Warns of local places, by flag, where the cluster is not this machine."""
+    local = [place for each in named.values() for place in each if place and not _in_cloud(place)]
     if local:
         yield Finding(
             "reach",
             "warning",
-            f"{', '.join(local)}: must be the same folders on every machine of {master}",
+            f"{', '.join(local)}: must be the same on every machine of the cluster at {server}",
             "each worker reads the records and the model, and writes its part, by these paths",
             "put them on a file system that all share, or on gs://",
         )
@@ -79,7 +74,7 @@ def shared(named: Mapping[str, Sequence[str | None]], master: str | None) -> Ite
 
 def artifacts(folder: str | None) -> Iterator[Finding]:
     """The folder through which job server, TaskManagers and workers hand files to each other."""
-    if folder is None or folder.startswith(_CLOUD):
+    if folder is None or _in_cloud(folder):
         return
     if os.path.isdir(folder) and os.access(folder, os.W_OK):
         yield Finding("artifacts", "ok", f"{folder}: can be written to")
@@ -91,6 +86,10 @@ def artifacts(folder: str | None) -> Iterator[Finding]:
             "job server, TaskManagers and workers hand files to each other through it",
             "make it, on a file system that all of them share",
         )
+
+
+def _in_cloud(place: str) -> bool:
+    return place.startswith(_CLOUD)
 
 
 def _missing(folder: Path) -> Iterator[Path]:

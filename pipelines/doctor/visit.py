@@ -2,21 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import rich.console
 
 from model import artefact
 from pipelines import environment, options
 from pipelines.config import DoctorConfig
-from pipelines.doctor import findings, machine, places, versions
+from pipelines.doctor import endpoints, findings, machine, places, versions
 from pipelines.doctor.findings import Finding, of_error
 from transforms import spec_files
 from transforms.errors import GateError, OptionsError
-
-if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions
 
 
 def run(config: DoctorConfig) -> bool:
@@ -34,12 +31,7 @@ def visit(config: DoctorConfig) -> Iterator[Finding]:
     """What is cheap to look at first."""
     yield from versions.check()
     yield from versions.keras_settings()
-    try:
-        parsed = options.beam_options(beam_args=config.beam_args)
-    except OptionsError as error:
-        yield of_error("options", error, "Beam only logs it, or ends with its own usage text")
-        parsed = options.beam_options()
-    yield from _of_runner(config, parsed)
+    yield from _of_runner(config)
     if config.inputs:
         yield places.inputs(config.inputs)
     if config.output is not None:
@@ -47,10 +39,14 @@ def visit(config: DoctorConfig) -> Iterator[Finding]:
     yield from _of_functions(config)
 
 
-def _of_runner(config: DoctorConfig, parsed: "PipelineOptions") -> Iterator[Finding]:
-    settings = parsed.get_all_options()
+def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
+    try:
+        options.check_runner(config.runner)
+        settings = options.beam_options(config.runner, config.beam_args).get_all_options()
+    except OptionsError as error:
+        yield of_error("options", error, "a run would be refused at once")
+        settings = _without(config)
     named: dict[str, list[str | None]] = {
-        "--spec": [config.spec],
         "--model": [config.model],
         "--input": [*config.inputs],
         "--output": [config.output],
@@ -58,17 +54,36 @@ def _of_runner(config: DoctorConfig, parsed: "PipelineOptions") -> Iterator[Find
     if config.runner == "dataflow":
         from pipelines.doctor import images
 
-        del named["--spec"]  # whoever submits reads it
         named |= {f"--{name}": [settings[name]] for name in ("temp_location", "staging_location")}
-        yield from places.in_cloud(named)
+        yield from places.refuse_local(named)
         yield from images.check(settings["sdk_container_image"], settings["setup_file"])
     elif config.runner == "flink":
-        yield from machine.java()
-        yield from places.artifacts(settings["artifacts_dir"])
-        yield from places.shared(named, settings["flink_master"])
-        yield machine.memory(1)
+        yield from _of_flink(settings, named)
     else:
         yield from _of_local(settings["direct_running_mode"], settings["direct_num_workers"])
+
+
+def _without(config: DoctorConfig) -> dict[str, Any]:
+    """The settings as far as Beam understands them."""
+    try:
+        return dict(options.beam_options(beam_args=config.beam_args).get_all_options())
+    except OptionsError:
+        return dict(options.beam_options().get_all_options())
+
+
+def _of_flink(
+    settings: Mapping[str, Any], named: Mapping[str, list[str | None]]
+) -> Iterator[Finding]:
+    """A cluster on this machine needs Java and memory here; one elsewhere only has to answer."""
+    server = settings["job_endpoint"]
+    if endpoints.is_here(server):
+        yield from machine.java()
+        yield machine.memory(1)
+    yield from places.artifacts(settings["artifacts_dir"])
+    if not endpoints.is_here(server):
+        yield from places.shared(named, server)
+    services = ("job_endpoint", "artifact_endpoint", "flink_master")
+    yield from endpoints.check({f"--{name}": settings[name] for name in services})
 
 
 def _of_local(mode: str, workers: int) -> Iterator[Finding]:

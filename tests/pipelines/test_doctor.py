@@ -13,7 +13,16 @@ import pytest
 
 from pipelines import environment
 from pipelines.config import DoctorConfig
-from pipelines.doctor import findings, functions, images, machine, places, versions, visit
+from pipelines.doctor import (
+    endpoints,
+    findings,
+    functions,
+    images,
+    machine,
+    places,
+    versions,
+    visit,
+)
 from pipelines.doctor.findings import Finding
 from transforms.errors import OptionsError
 
@@ -278,16 +287,26 @@ def test_the_folder_for_artifacts_has_to_be_there(tmp_path):
 
 
 def test_local_folders_are_a_warning_where_the_cluster_is_another_machine():
-    named: dict[str, list[str | None]] = {
-        "--model": ["m"],
-        "--output": ["gs://o"],
-        "--spec": [None],
-    }
-    assert said([*places.shared(named, "flink.example:8081")]) == [
-        ("warning", "m: must be the same folders on every machine of flink.example:8081")
+    named: dict[str, list[str | None]] = {"--model": ["m"], "--output": ["gs://o", None]}
+    assert said([*places.shared(named, "flink.example:8099")]) == [
+        ("warning", "m: must be the same on every machine of the cluster at flink.example:8099")
     ]
-    for here in ("localhost:8081", "http://127.0.0.1:8081", "[local]", None):
-        assert said([*places.shared(named, here)]) == []
+    assert said([*places.shared({"--model": ["gs://m"]}, "flink.example:8099")]) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("localhost:8099", True),
+        ("http://127.0.0.1:8081", True),
+        ("[local]", True),
+        (None, True),
+        ("flink.example:8099", False),
+        ("https://flink.example", False),
+    ],
+)
+def test_which_cluster_is_this_machine(address, here):
+    assert endpoints.is_here(address) is here
 
 
 def test_a_look_at_the_output_leaves_nothing(tmp_path):
