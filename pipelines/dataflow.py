@@ -118,11 +118,11 @@ def submit(root: Any, wait: bool) -> None:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    from google.api_core.exceptions import GoogleAPICallError, InvalidArgument, NotFound
+    from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 
     try:
         yield
-    except (InvalidArgument, NotFound) as error:
+    except (BadRequest, NotFound) as error:
         raise OptionsError(f"Dataflow: {_line(error)}; correct the options after --") from error
     except GoogleAPICallError as error:
         raise StorageError(

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,7 @@ class DataflowService:
         site: A folder with the installed wheel: jobs run at once; None lets them stay active.
         state: Of jobs that do not run.
         refusal: HTTP status and message that every creation gets, or None.
-        messages: What a job that failed says.
+        messages: What a job that failed says; with any, it is told of as running at first.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -53,8 +54,7 @@ class DataflowService:
         return job
 
     def _execute(self, job: dict[str, Any], site: Path) -> None:
-        folder = site.parent / job["id"]
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=site.parent))
         options = job["environment"]["sdkPipelineOptions"]["options"]
         (folder / "pipeline.pb").write_bytes(storage.read_bytes(options["pipelineUrl"]))
         done = subprocess.run(
@@ -94,7 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(status, {"error": {"code": status, "message": message}})
         asked["location"] = self.path.split("/locations/")[1].split("/")[0]
         asked["projectId"] = self.path.split("/projects/")[1].split("/")[0]
-        self._answer(200, _without_output(service.create(asked)))
+        created = _without_output(service.create(asked))
+        late = {"currentState": "JOB_STATE_RUNNING"} if service.messages else {}
+        self._answer(200, {**created, **late})
 
     def do_GET(self) -> None:
         service: DataflowService = self.server.service  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The Flex Template: its metadata are the command's flags, its parameters the command."""
+"""The Flex Template: its metadata are the command's flags, its parameters become the command."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli, config, flex_template, storage
+from pipelines.score_plan import Published
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = json.loads((ROOT / "deploy/dataflow/metadata.json").read_text(encoding="utf-8"))
@@ -67,11 +68,10 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
 
     def take(settings):
         taken.append(settings)
-        return config.OptionsError  # has no manifest: stops here
+        return Published("manifest.json")
 
     arguments = flex_template.arguments([*given, *LAUNCHER])
-    with pytest.raises(AttributeError):
-        cli.main(arguments, {config.ScoreConfig: take})
+    assert cli.main(arguments, {config.ScoreConfig: take}) == 0
     assert taken == [
         config.ScoreConfig(
             model="gs://bucket/model",

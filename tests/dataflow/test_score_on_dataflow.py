@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli, publish, storage
+from pipelines.logs import SECRET_NAME
 from tests.reliability.nights import DATE, seen
 
 PROJECT = "triad-project"
@@ -25,6 +26,12 @@ def argv(cloud, dataflow, *more, beam=(f"--sdk_container_image={IMAGE}",)):
     ]
 
 
+class Nowhere:
+    """For commands that submit nothing."""
+
+    endpoint = ""
+
+
 def options_of(job):
     return job["environment"]["sdkPipelineOptions"]["options"]
 
@@ -36,7 +43,7 @@ def rows(files):
 @pytest.fixture
 def local(cloud):
     """What the local runner publishes for the same command."""
-    arguments = argv(cloud, None_endpoint())
+    arguments = argv(cloud, Nowhere())
     arguments = arguments[: arguments.index("--")]
     arguments[arguments.index("dataflow")] = "local"
     assert cli.main(arguments) == 0
@@ -45,15 +52,11 @@ def local(cloud):
     return found
 
 
-class None_endpoint:
-    endpoint = ""
-
-
 def test_a_job_that_is_waited_for_publishes_the_bytes_of_the_local_runner(
     cloud, dataflow, site, local, capsys
 ):
     dataflow.site = site
-    assert cli.main(argv(cloud, dataflow)) == 0, dataflow.jobs[-1]["output"]
+    assert cli.main(argv(cloud, dataflow)) == 0
     assert f"packages {site}\n" in dataflow.jobs[0]["output"]
     assert seen(f"{cloud}/scores") == local
     assert capsys.readouterr().out.splitlines()[-1].endswith("manifest.json")
@@ -80,12 +83,15 @@ def test_the_job_says_what_it_must_and_nothing_else(cloud, dataflow, bucket):
     environment = job["environment"]
     assert environment["serviceAccountEmail"] == "worker@triad-project.example"
     (pool,) = environment["workerPools"]
-    assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
+    assert pool["ipConfiguration"] == 2  # WORKER_IP_PRIVATE
     assert pool["autoscalingSettings"]["maxNumWorkers"] == 7
     images = {image["containerImage"] for image in pool["sdkHarnessContainerImages"]}
     assert images == {IMAGE}
     assert options["save_main_session"] is False
     assert options["sdk_location"] == "container"
+    secret = [name for name, value in options.items() if value and SECRET_NAME.search(name)]
+    assert secret == []
+    assert options["streaming"] is False
     staged = storage.read_bytes(options["pipelineUrl"])
     assert hashlib.sha256(staged).hexdigest() == options["pipelineProtoHash"]
     names = {Path(name).name for name in bucket.objects() if name.startswith("temp/")}
@@ -121,9 +127,16 @@ def test_what_a_worker_refuses_exits_as_it_does_locally(cloud, dataflow, capsys)
         "Traceback (most recent call last):\n  File x\n"
         "transforms.errors.GateError: model: holds another model; start again"
     ]
+    assert cli.main(argv(cloud, dataflow)) == 10
+    assert publish.current_id(f"{cloud}/scores", DATE) is None
+    assert "triad: model: holds another model; start again\n" in capsys.readouterr().err
+
+
+def test_a_job_that_fails_without_a_word_publishes_nothing(cloud, dataflow, capsys):
+    dataflow.state = "JOB_STATE_FAILED"
     assert cli.main(argv(cloud, dataflow)) == 20
     assert publish.current_id(f"{cloud}/scores", DATE) is None
-    assert "triad: cluster: " in capsys.readouterr().err
+    assert "triad: cluster: Dataflow pipeline failed" in capsys.readouterr().err
 
 
 def test_a_template_is_written_and_no_job_started(cloud, dataflow):
@@ -156,7 +169,7 @@ def test_the_sources_are_staged_where_no_image_has_them(cloud, dataflow, bucket)
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_read(flag, line, capsys):
-    arguments = argv("gs://nowhere", None_endpoint())
+    arguments = argv("gs://nowhere", Nowhere())
     if flag in arguments:
         arguments[arguments.index(flag) + 1] = "here"
     else:
