@@ -53,6 +53,21 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ("argv", "expected"),
     [
         (
+            [
+                "doctor",
+                "--runner",
+                "flink",
+                "--spec",
+                "s",
+                "--model",
+                "m",
+                "--input",
+                "a",
+                "--json",
+            ],
+            config.DoctorConfig("flink", "s", "m", ("a",), None, as_json=True),
+        ),
+        (
             ["rollback", "--output", "o", "--date", "2026-11-24", "--to", "0" * 24],
             config.RollbackConfig("o", "2026-11-24", "0" * 24),
         ),
