@@ -186,7 +186,7 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--rejected-limit", "nan"], "triad: --rejected-limit: must be a share from 0 to"),
         ([*SCORE, "--unit-records", "0"], "triad: --unit-records: must be at least 1, got 0"),
         ([*SCORE, "--media-root", ""], "triad: --media-root: must not be empty"),
-        ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local or"),
+        ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local, fl"),
         (
             [*SCORE, "--runner", "Dataflow"],
             "triad: --model: m: workers of Dataflow cannot open it",
