@@ -191,6 +191,11 @@ def test_parity_exits_by_its_verdict(same, code):
             [*SCORE, "--runner", "Dataflow"],
             "triad: --model: m: workers of Dataflow cannot open it",
         ),
+        ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow goes on by itself; rem"),
+        (
+            [*PREPROCESS, "--runner", "dataflow"],
+            "triad: --runner: preprocess does not run on dataflow; use local or flink",
+        ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),
         (
