@@ -193,7 +193,7 @@ def test_parity_exits_by_its_verdict(same, code):
         ),
         ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow goes on by itself; rem"),
         (
-            [*PREPROCESS, "--runner", "dataflow"],
+            ["preprocess", "--spec", "s", *SCORE[3:7], "--runner", "dataflow"],
             "triad: --runner: preprocess does not run on dataflow; use local or flink",
         ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
