@@ -33,7 +33,7 @@ FLINK_DEFAULTS = (
 )
 """Where `triad flink up` has its job server and its pool of workers."""
 
-DOCTORS_RUNNERS = ("local", "flink", "dataflow")
+DOCTORS_RUNNERS = ("local", *CLUSTERS)
 """Runners that `triad doctor` knows what they need."""
 
 _OURS = {

@@ -4,9 +4,6 @@ import ast
 import configparser
 import importlib.metadata
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.wheels import build_wheel
 from transforms.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,21 +109,7 @@ def test_the_ci_script_runs_the_test_command_of_the_readme():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel built without network from a copy, so that the checkout stays clean."""
-    copy = tmp_path_factory.mktemp("checkout") / "triad"
-    copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copyfile(ROOT / name, copy / name)
-    for name in (*PACKAGES, "examples", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."],
-        cwd=copy,
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    (path,) = (copy / "dist").iterdir()
+    path = build_wheel(tmp_path_factory.mktemp("checkout") / "triad", ("examples", "tests"))
     assert path.name == f"triad-{VERSION}-py3-none-any.whl"
     return zipfile.ZipFile(path)
 

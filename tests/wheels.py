@@ -3,17 +3,23 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def build_wheel(folder: Path) -> Path:
-    """Builds in an empty folder, and gives the wheel's path in it."""
+def build_wheel(folder: Path, beside: Sequence[str] = ()) -> Path:
+    """Builds in a new folder, and gives the wheel's path in it.
+
+    Args:
+        folder: Is made.
+        beside: Further folders of the checkout that lie beside the packages.
+    """
+    folder.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        folder.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    for name in ("model", "pipelines", "transforms"):
+    for name in ("model", "pipelines", "transforms", *beside):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."],

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from pipelines.doctor.findings import Finding
 
-PROCESS_BYTES = 3 * 2**30
-"""What one process that scores or preprocesses may need, with records of the largest size."""
+PROCESS_BYTES = 4 * 2**30
+"""What one process that scores or preprocesses may need, as docs/limits.md says."""
 
 JAVA_LEAST = 11
 

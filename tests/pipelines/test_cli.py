@@ -53,25 +53,6 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ("argv", "expected"),
     [
         (
-            [
-                "doctor",
-                "--runner",
-                "flink",
-                "--spec",
-                "s",
-                "--model",
-                "m",
-                "--input",
-                "a",
-                "--json",
-            ],
-            config.DoctorConfig("flink", "s", "m", ("a",), None, as_json=True),
-        ),
-        (
-            ["rollback", "--output", "o", "--date", "2026-11-24", "--to", "0" * 24],
-            config.RollbackConfig("o", "2026-11-24", "0" * 24),
-        ),
-        (
             ["preprocess", "--spec", "s", "--input", "a", "--input", "b", "--output", "o"],
             config.PreprocessConfig("s", ("a", "b"), "o"),
         ),
@@ -205,10 +186,15 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--rejected-limit", "nan"], "triad: --rejected-limit: must be a share from 0 to"),
         ([*SCORE, "--unit-records", "0"], "triad: --unit-records: must be at least 1, got 0"),
         ([*SCORE, "--media-root", ""], "triad: --media-root: must not be empty"),
-        ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local, flink or dataflow"),
+        ([*SCORE, "--runner", "spark"], "triad: --runner: 'spark' is no runner; use local, fl"),
         (
             [*SCORE, "--runner", "Dataflow"],
             "triad: --model: m: workers of Dataflow cannot open it",
+        ),
+        ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow goes on by itself; rem"),
+        (
+            ["preprocess", "--spec", "s", *SCORE[3:7], "--runner", "dataflow"],
+            "triad: --runner: preprocess does not run on dataflow; use local or flink",
         ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),

@@ -1,0 +1,62 @@
+"""Model folders in a bucket."""
+
+from pathlib import Path
+
+import pytest
+
+from model import artefact
+from pipelines import model_folder, storage
+from tests.reliability import flaky_storage
+from transforms.errors import GateError, OptionsError
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    with flaky_storage.serve() as served:
+        for name, value in served.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TRIAD_GCS_TIMEOUT", "60")
+        model_folder._copy.cache_clear()
+        from pipelines import cloud_storage
+
+        cloud_storage._client.cache_clear()  # of another port
+        yield served
+        cloud_storage._client.cache_clear()
+
+
+def upload(model, to):
+    for path in sorted(Path(model).rglob("*")):
+        if path.is_file():
+            storage.put(f"{to}/{path.relative_to(model)}", path.read_bytes())
+
+
+def test_a_local_folder_is_taken_as_it_is():
+    assert model_folder.local("models/mine") == "models/mine"
+
+
+def test_a_model_in_a_bucket_is_copied_once(bucket, trained):
+    upload(trained, f"{bucket.uri}/model")
+    first = model_folder.local(f"{bucket.uri}/model")
+    assert artefact.load(first).model_digest == artefact.load(trained).model_digest
+    seen = len(bucket.seen)
+    assert model_folder.local(f"{bucket.uri}/model") == first
+    assert len(bucket.seen) == seen
+
+
+def test_a_damaged_model_in_a_bucket_is_refused(bucket, trained):
+    upload(trained, f"{bucket.uri}/model")
+    storage.put(f"{bucket.uri}/model/saved_model/saved_model.pb", b"else")
+    with pytest.raises(GateError, match="is not the file that was exported"):
+        artefact.load(model_folder.local(f"{bucket.uri}/model"))
+
+
+def test_a_folder_without_a_model_is_no_model(bucket):
+    with pytest.raises(OptionsError, match=r"gs://.*/none: is no model folder"):
+        model_folder.local(f"{bucket.uri}/none")
+
+
+def test_an_object_whose_name_leads_out_of_the_folder_is_refused(bucket, trained):
+    upload(trained, f"{bucket.uri}/model")
+    bucket.write("model/../../escaped", b"x")
+    with pytest.raises(GateError, match="leads out of the model's folder"):
+        model_folder.local(f"{bucket.uri}/model")
