@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,12 @@ def memory_files(folder: Path, cgroup: str, files: dict[str, str]) -> tuple[Path
 def test_memory_is_what_the_narrowest_limit_leaves(tmp_path, cgroup, files, limit, free, by):
     proc, groups = memory_files(tmp_path, cgroup, files)
     assert machine.limits(proc, groups) == (limit * GIB, by.format(groups), free * GIB)
+
+
+def test_a_process_needs_what_the_page_of_limits_says():
+    page = (Path(__file__).resolve().parents[2] / "docs/limits.md").read_text(encoding="utf-8")
+    ceilings = re.findall(r"^\| `triad \w+` \| (\d+) GiB \|", page, re.MULTILINE)
+    assert max(map(int, ceilings)) * GIB == machine.PROCESS_BYTES
 
 
 def java(folder: Path, output: str) -> None:

@@ -168,7 +168,7 @@ def test_too_little_memory_for_so_many_processes(installed):
     many = ("--direct_running_mode=multi_processing", "--direct_num_workers=100000")
     ((check, what),) = errors(doctor(installed, "--", *many, code=12))
     assert check == "memory"
-    assert what.endswith(" GiB of memory by the machine, and 300000 GiB are needed") or (
+    assert what.endswith(" GiB of memory by the machine, and 400000 GiB are needed") or (
         " GiB of memory by the " in what
     )
 
