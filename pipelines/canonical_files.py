@@ -8,15 +8,14 @@ import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam.io import tfrecordio
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipelines.record_files import RecordFile
 from transforms import examples, splits
 from transforms.records import CanonicalRecord, Position
 from transforms.spec import Spec
@@ -75,7 +74,7 @@ class _WriteDoFn(beam.DoFn):
         self._folder = folder
 
     def start_bundle(self) -> None:
-        self._files: dict[str, tuple[Path, tf.io.TFRecordWriter]] = {}
+        self._files: dict[str, RecordFile] = {}
         self._rows: dict[str, int] = {}
         self._unnamed: dict[str, Counter[str]] = {}
 
@@ -85,19 +84,19 @@ class _WriteDoFn(beam.DoFn):
         split = splits.split_of(record.id, record.group, record.split, self._spec.split)
         example = examples.from_record(record, self._spec)
         if split not in self._files:
-            path = Path(self._folder, f"{split}-{uuid.uuid4().hex}.tfrecord")
-            self._files[split] = path, tf.io.TFRecordWriter(str(path))
+            path = f"{self._folder}/{split}-{uuid.uuid4().hex}.tfrecord"
+            self._files[split] = RecordFile(path)
             self._rows[split] = 0
             self._unnamed[split] = Counter()
-        self._files[split][1].write(example.serialized)
+        self._files[split].write(example.serialized)
         self._rows[split] += 1
         self._unnamed[split].update(example.unnamed)
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for split, (path, writer) in self._files.items():
+        for split, writer in self._files.items():
             writer.close()
-            file = CanonicalFile(str(path), split, self._rows[split], dict(self._unnamed[split]))
+            file = CanonicalFile(writer.path, split, self._rows[split], dict(self._unnamed[split]))
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 

@@ -116,6 +116,25 @@ class CloudStorage:
             for blob in _client().list_blobs(bucket, prefix=prefix, **_patience())
         ]
 
+    def move(self, source: str, target: str) -> bool:
+        from google.api_core.exceptions import PreconditionFailed
+
+        before, after = _blob(source), _blob(target)
+        try:
+            token, _, _ = after.rewrite(before, if_generation_match=0, **_patience())
+            while token is not None:
+                token, _, _ = after.rewrite(
+                    before, token=token, if_generation_match=0, **_patience()
+                )
+        except PreconditionFailed:
+            # As in `_write_over`: an answer may have been lost.
+            before.reload(**_patience())
+            after.reload(**_patience())
+            if (before.size, before.crc32c) != (after.size, after.crc32c):
+                return False
+        self.delete(source)
+        return True
+
     def delete(self, path: str) -> None:
         from google.api_core.exceptions import NotFound, PreconditionFailed
 

@@ -41,12 +41,21 @@ class PreprocessConfig:
         _need_each("--input", self.inputs)
         _need("--output", self.output)
         options.check_runner(self.runner)
-        if self.runner.lower() == dataflow.RUNNER:
-            raise OptionsError("--runner: preprocess does not run on dataflow; use local or flink")
         _at_least("--shards", self.shards, 1)
         _each("--media-root", self.media_roots)
         _share("--rejected-limit", self.rejected_limit)
         options.check_beam_args(self.beam_args)
+        if self.output.startswith("gs://") and self.keep_canonical:
+            raise OptionsError("--keep-canonical: needs a local --output; remove it")
+        if self.runner.lower() == dataflow.RUNNER:
+            paths = {
+                "--input": self.inputs,
+                "--output": (self.output,),
+                "--media-root": self.media_roots,
+            }
+            dataflow.check(paths, self.beam_args)
+            if dataflow.makes_template(self.beam_args):
+                raise OptionsError("--template_location: preprocess is two jobs; remove it")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +80,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _need("--data", self.data)
+        if self.data.startswith("gs://"):
+            raise OptionsError(
+                f"--data: {self.data}: training reads local files; copy the folder to this machine "
+                "(gcloud storage cp -r): its manifest proves the copy"
+            )
         _need("--output", self.output)
         _at_least("--epochs", self.epochs, 1)
         _at_least("--seed", self.seed, 0)
@@ -130,7 +144,13 @@ class ScoreConfig:
             _need("--verify-key", self.verify_key)
         options.check_beam_args(self.beam_args)
         if self.runner.lower() == dataflow.RUNNER:
-            dataflow.check(self)
+            paths = {
+                "--model": (self.model,),
+                "--input": self.inputs,
+                "--output": (self.output,),
+                "--media-root": self.media_roots,
+            }
+            dataflow.check(paths, self.beam_args)
         elif self.no_wait:
             raise OptionsError("--no-wait: only a job on Dataflow goes on by itself; remove it")
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transforms.errors import LostRaceError, OptionsError, StorageError
 
 if TYPE_CHECKING:
-    from pipelines.config import ScoreConfig
     from pipelines.runs import RunFolder
 
 RUNNER = "dataflow"
@@ -26,26 +25,24 @@ _TEMPLATE = "--template_location"
 _log = logging.getLogger(__name__)
 
 
-def check(config: "ScoreConfig") -> None:
+def check(paths: Mapping[str, Sequence[str]], beam_args: Sequence[str]) -> None:
     """Refuses what cannot work on Dataflow.
+
+    Args:
+        paths: By flag, what workers open.
+        beam_args: What goes to Beam.
 
     Raises:
         OptionsError: Naming the flag.
     """
-    paths = {
-        "--model": (config.model,),
-        "--input": config.inputs,
-        "--output": (config.output,),
-        "--media-root": config.media_roots,
-    }
-    for flag in IN_CLOUD:
-        for path in paths[flag]:
+    for flag, of_flag in paths.items():
+        for path in of_flag:
             if not path.startswith("gs://"):
                 raise OptionsError(
                     f"{flag}: {path}: workers of Dataflow cannot open it; copy it to a bucket and "
                     "give its gs:// path"
                 )
-    given = _names(config.beam_args)
+    given = _names(beam_args)
     for name, what in _NEEDED.items():
         if name not in given:
             raise OptionsError(f"{name}: is missing: {what}; add -- {name}=VALUE")
@@ -66,16 +63,18 @@ def job_name(run: "RunFolder") -> str:
     return f"score-{run.date}-{run.run_id[:12]}"
 
 
-def beam_args(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
-    """Beam's options for a run's job: those that were given, and what Triad adds."""
-    ours = [
-        f"--labels=triad_date={run.date}",
-        f"--labels=triad_run={run.run_id}",
-        "--no_save_main_session",
-    ]
+def of_run(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
+    """Beam's options for the job of a scoring run."""
+    return beam_args(job_name(run), {"triad_date": run.date, "triad_run": run.run_id}, given)
+
+
+def beam_args(name: str, labels: Mapping[str, str], given: Sequence[str]) -> tuple[str, ...]:
+    """Beam's options for a job: those that were given, and what Triad adds."""
+    ours = [f"--labels={key}={value}" for key, value in labels.items()]
+    ours.append("--no_save_main_session")
     names = _names(given)
     if "--job_name" not in names:
-        ours.append(f"--job_name={job_name(run)}")
+        ours.append(f"--job_name={name}")
     if _IMAGE in names and "--sdk_location" not in names:
         ours.append("--sdk_location=container")  # the image has Beam: nothing is installed at start
     return (*given, *ours)
@@ -103,7 +102,7 @@ def submit(root: Any, wait: bool) -> None:
         if wait:
             raise LostRaceError(
                 "a job for this very run is running already; wait for its end, then run the same "
-                "command again to publish"
+                "command again"
             ) from error
         _log.info("a job for this very run is running already: nothing to do")
         return

@@ -5,7 +5,6 @@ import uuid
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
@@ -18,6 +17,7 @@ from tfx_bsl.coders.example_coder import (
     RecordBatchToExamplesEncoder,
 )
 
+from pipelines.record_files import RecordFile
 from transforms import batches
 
 _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
@@ -32,6 +32,8 @@ class FeatureFile:
         split: Of its records.
         shard: Its number.
         rows: Their number.
+        bytes: Of the file.
+        sha256: Of the file.
         spans: Labelled spans of the whole bundle by the name of their count, see
             `label_graphs.tags_graph`; one shard of a bundle tells them.
     """
@@ -40,6 +42,8 @@ class FeatureFile:
     split: str
     shard: int
     rows: int
+    bytes: int
+    sha256: str
     spans: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
@@ -133,7 +137,7 @@ class _WriteDoFn(beam.DoFn):
         self._encoder = RecordBatchToExamplesEncoder(self._schema)
 
     def start_bundle(self) -> None:
-        self._files: dict[int, tuple[Path, tf.io.TFRecordWriter]] = {}
+        self._files: dict[int, RecordFile] = {}
         self._rows: dict[int, int] = {}
         self._spans: Counter[str] = Counter()
 
@@ -146,10 +150,10 @@ class _WriteDoFn(beam.DoFn):
                 continue
             shard = zlib.crc32(record_id) % self._shards
             if shard not in self._files:
-                path = Path(self._folder, f"{self._split}-{shard}-{uuid.uuid4().hex}")
-                self._files[shard] = path, tf.io.TFRecordWriter(str(path), _COMPRESSION)
+                path = f"{self._folder}/{self._split}-{shard}-{uuid.uuid4().hex}"
+                self._files[shard] = RecordFile(path, _COMPRESSION)
                 self._rows[shard] = 0
-            self._files[shard][1].write(example)
+            self._files[shard].write(example)
             self._rows[shard] += 1
 
     def _count_spans(self, batch: pa.RecordBatch, ids: list[bytes]) -> None:
@@ -161,8 +165,10 @@ class _WriteDoFn(beam.DoFn):
                 self._spans[name] += total
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for shard, (path, writer) in sorted(self._files.items()):
-            writer.close()
+        for shard, writer in sorted(self._files.items()):
+            size, digest = writer.close()
             spans, self._spans = dict(self._spans), Counter()
-            file = FeatureFile(str(path), self._split, shard, self._rows[shard], spans)
+            file = FeatureFile(
+                writer.path, self._split, shard, self._rows[shard], size, digest, spans
+            )
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))

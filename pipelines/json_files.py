@@ -7,11 +7,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipelines import storage
+
 
 class WriteJson(beam.PTransform):
-    """A small PCollection -> one JSON list in a local file; dataclasses as objects."""
+    """A small PCollection -> one JSON list in a file, local or `gs://`; dataclasses as objects."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         super().__init__()
         self._path = path
 
@@ -22,15 +24,19 @@ class WriteJson(beam.PTransform):
         write(self._path, [_plain(value) for value in values])
 
 
-def write(path: Path, value: Any) -> None:
+def write(path: str | Path, value: Any) -> None:
     """Writes one value, readable, its keys in their order."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    storage.put(str(path), encoded(value))
 
 
-def read(path: Path) -> Any:
+def encoded(value: Any) -> bytes:
+    """What `write` writes."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read(path: str | Path) -> Any:
     """Reads what `write` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(storage.read_bytes(str(path)))
 
 
 def _plain(value: Any) -> Any:

@@ -66,6 +66,13 @@ class LocalStorage:
             return [], []
         return [n for n in files if n != LOCK and not TEMPORARY.search(n)], folders
 
+    def move(self, source: str, target: str) -> bool:
+        _make_folder(os.path.dirname(target))
+        if os.path.lexists(target):
+            return False
+        os.rename(source, target)  # not every disk knows the links that would make it one step
+        return True
+
     def delete(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
 

@@ -2,11 +2,11 @@
 
 import functools
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from model import artefact
-from pipelines import cloud_storage, storage
-from transforms.errors import GateError, OptionsError
+from pipelines import bucket_folders, cloud_storage, storage
+from transforms.errors import OptionsError
 
 
 def local(folder: str) -> str:
@@ -25,22 +25,12 @@ def local(folder: str) -> str:
 @functools.cache
 def _copy(folder: str) -> str:
     place = Path(_scratch().name) / str(_copy.cache_info().misses)
-    root = folder.rstrip("/")
-    names = [file.path.removeprefix(f"{root}/") for file in storage.tree(root)]
-    if artefact.ABOUT not in names:
+    if not storage.exists(f"{folder.rstrip('/')}/{artefact.ABOUT}"):
         raise OptionsError(
             f"{folder}: is no model folder ({artefact.ABOUT} is missing); "
             "copy a whole one there that `triad train --output` wrote"
         )
-    for name in names:
-        if name.endswith("/"):
-            continue  # what a console makes for an empty folder
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/"):
-            raise GateError(f"{root}/{name}: leads out of the model's folder; remove the object")
-        path = place.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(storage.read_bytes(f"{root}/{name}"))
+    bucket_folders.copy_down(folder, place)
     return str(place)
 
 

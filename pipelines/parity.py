@@ -190,11 +190,11 @@ def _preprocessed(
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
         read = sources.Read(records, none)
-        preprocess.define_canonical_pipeline(read, canonicalizer, work)
+        preprocess.define_canonical_pipeline(read, canonicalizer, str(work))
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):
         preprocess.define_feature_pipeline(
-            root, files, frozenset(), what, 1, folder, KnownAnalyzers(analysis)
+            root, files, frozenset(), what, 1, str(folder), KnownAnalyzers(analysis)
         )
     transform = tft.TFTransformOutput(str(folder / preprocessed.TRANSFORM))
     description = transform.transformed_feature_spec()

@@ -3,12 +3,9 @@
 import contextlib
 import datetime
 import logging
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +17,7 @@ from tfx_bsl.public import tfxio
 
 from pipelines import (
     cluster,
+    dataflow,
     environment,
     feature_files,
     json_files,
@@ -29,12 +27,14 @@ from pipelines import (
     preprocessed,
     sinks,
     sources,
+    staging,
     units,
 )
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
 from pipelines.preprocess_plan import PreprocessPlan
+from pipelines.staging import Staging
 from transforms import code, digests, preprocessing, splits, statistics
 from transforms.analyzers import Analysis, Analyzers
 from transforms.canonicalize import Canonicalize, Canonicalizer
@@ -52,11 +52,11 @@ from transforms.version import VERSION
 _log = logging.getLogger(__name__)
 
 
-def run(config: PreprocessConfig) -> Path:
+def run(config: PreprocessConfig) -> str:
     """Preprocesses records into `config.output`, all of it or nothing.
 
     Returns:
-        The manifest.
+        The manifest's path.
 
     Raises:
         OptionsError: A spec, input or output that cannot be used.
@@ -67,26 +67,16 @@ def run(config: PreprocessConfig) -> Path:
     plan = preprocess_plan.plan(config)
     if plan.done:
         return plan.manifest
-    output = plan.output
-    staging = output.with_name(f"{output.name}.tmp-{os.getpid()}")
-    try:
-        (staging / "work").mkdir(parents=True)
-        manifest = _preprocess(plan, config, staging)
+    with staging.begin(plan.output) as made:
+        manifest = _preprocess(plan, config, made)
         manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
-        if not config.keep_canonical:
-            shutil.rmtree(staging / "work")
-        json_files.write(staging / preprocessed.MANIFEST, manifest)
-        if output.exists():
-            output.rmdir()
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        made.publish(manifest, config.keep_canonical)
     counts = manifest["counts"]
-    _log.info("%s: %s", output, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    _log.info("%s: %s", plan.output, ", ".join(f"{n} {name}" for name, n in counts.items()))
     return plan.manifest
 
 
-def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, work: Path) -> None:
+def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, work: str) -> None:
     """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
 
     It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
@@ -94,7 +84,7 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
     """
     what = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
-    written = canonical.records | "WriteCanonical" >> WriteCanonical(what, str(work))
+    written = canonical.records | "WriteCanonical" >> WriteCanonical(what, work)
     rejected = (read.rejected, canonical.rejected) | "Rejected" >> beam.Flatten()
     later = (
         written.places
@@ -119,7 +109,7 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
         "later": later,
         "statistics": summary,
     }.items():
-        values | f"List{name.title()}" >> json_files.WriteJson(work / f"{name}.json")
+        values | f"List{name.title()}" >> json_files.WriteJson(f"{work}/{name}.json")
 
 
 def define_feature_pipeline(
@@ -128,7 +118,7 @@ def define_feature_pipeline(
     without: frozenset[tuple[str, int, int]],
     what: Spec,
     shards: int,
-    folder: Path,
+    folder: str,
     analyzers: Analyzers | None = None,
 ) -> None:
     """Adds the second pass to `root`: analyze the training split, transform all; runs nothing.
@@ -136,7 +126,7 @@ def define_feature_pipeline(
     It leaves the transform graph with its raw schema in `folder`, and shards of features and a list
     of them in its work folder. With `analyzers` given nothing is analyzed.
     """
-    work = folder / "work"
+    work = f"{folder}/{preprocessed.WORK}"
     raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing.raw_feature_spec(what))
     adapter = tfxio.TFExampleBeamRecord(
         physical_format="tfrecord", schema=raw_metadata.schema
@@ -153,7 +143,7 @@ def define_feature_pipeline(
     transform_fn = (batches("train", "Analyze"), adapter) | tft_beam.AnalyzeDataset(
         preprocessing.preprocessing_fn(what, analyzers)
     )
-    transform_folder = str(folder / preprocessed.TRANSFORM)
+    transform_folder = f"{folder}/{preprocessed.TRANSFORM}"
     transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(transform_folder)
     raw_metadata | "WriteRawMetadata" >> beam_metadata_io.WriteMetadata(
         f"{transform_folder}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline=root
@@ -169,10 +159,10 @@ def define_feature_pipeline(
         )
         features = transformed | f"{label}Features" >> beam.Keys()
         shown.append(
-            features | f"{label}Write" >> WriteFeatures(split, str(work), shards, metadata.schema)
+            features | f"{label}Write" >> WriteFeatures(split, work, shards, metadata.schema)
         )
     written = tuple(shown) | "Written" >> beam.Flatten()
-    written | "ListShards" >> json_files.WriteJson(work / "shards.json")
+    written | "ListShards" >> json_files.WriteJson(f"{work}/shards.json")
 
 
 def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
@@ -189,29 +179,35 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _pipeline(config: PreprocessConfig) -> Iterator[beam.Pipeline]:
+def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
     """A pipeline that runs at the end of the block."""
-    with (
-        cluster.errors_of_workers(config.runner),
-        beam.Pipeline(options=options.beam_options(config.runner, config.beam_args)) as root,
-    ):
-        yield root
+    arguments = config.beam_args
+    with cluster.errors_of_workers(config.runner):
+        if config.runner.lower() == dataflow.RUNNER:
+            labels = {"triad_key": plan.key[:63]}
+            arguments = dataflow.beam_args(f"{name}-{plan.key[:12]}", labels, arguments)
+            root = beam.Pipeline(options=options.beam_options(config.runner, arguments))
+            yield root
+            dataflow.submit(root, wait=True)
+            return
+        with beam.Pipeline(options=options.beam_options(config.runner, arguments)) as root:
+            yield root
 
 
-def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -> dict[str, Any]:
+def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> dict[str, Any]:
     """Both passes, the gates, and the manifest's contents."""
     what = plan.what
-    work = staging / "work"
+    work = made.work
     spread = options.is_cluster(config.runner)
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    with _pipeline(config) as root:
+    with _pipeline(config, plan, "preprocess-records") as root:
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
             planned = planned | "CheckWorkers" >> cluster.CheckWorkers()
         read = planned | "Read" >> sources.ReadRecords(what.label_names)
         define_canonical_pipeline(read, canonicalizer, work)
 
-    files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
+    files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
     rejected = preprocess_results.rejected(work)
     counts = preprocess_results.counts(work)
     kept = sum(file.rows for file in files) - sum(r.reason == Reason.DUPLICATE_ID for r in rejected)
@@ -230,18 +226,23 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
         for r in rejected
         if r.reason == Reason.DUPLICATE_ID
     )
-    with _pipeline(config) as root, tft_beam.Context(temp_dir=str(work / "tft")):
-        define_feature_pipeline(root, files, without, what, config.shards, staging)
+    with (
+        _pipeline(config, plan, "preprocess-features") as root,
+        tft_beam.Context(temp_dir=f"{work}/tft"),
+    ):
+        define_feature_pipeline(root, files, without, what, config.shards, made.workers)
     alignment = preprocess_results.alignment(what, preprocess_results.spans(work))
     for task, of_task in alignment.items():
         _log.info("%s: %s", task, ", ".join(f"{n} {name}" for name, n in of_task.items()))
-    shards = preprocess_results.place_shards(staging)
+    shards = preprocess_results.place_shards(made)
+    made.fetch(preprocessed.TRANSFORM)
+    local = made.local
     analysis = Analysis.of_transform_output(
-        staging / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
+        local / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
     )
-    (staging / preprocessed.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
-    json_files.write(staging / preprocessed.STATISTICS, json_files.read(work / "statistics.json"))
-    rejected_path = staging / preprocessed.REJECTED
+    (local / preprocessed.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
+    json_files.write(local / preprocessed.STATISTICS, json_files.read(f"{work}/statistics.json"))
+    rejected_path = local / preprocessed.REJECTED
     rejected_path.parent.mkdir()
     provenance = Provenance("", "", what.digest(), code.code_digest(), VERSION)
     sinks.write(sinks.rejected_table(rejected, provenance), str(rejected_path), "parquet")
@@ -253,7 +254,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, staging: Path) -
         "transform_digest": digests.joined(parts),
         "digests": {**parts, "code": code.code_digest()},
         "versions": environment.versions(),
-        "files": preprocessed.pinned_files(staging),
+        "files": preprocessed.pinned_files(local),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
         "counts": {
             "read": kept + len(rejected),

@@ -4,12 +4,10 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from pipelines import json_files, preprocessed, units
+from pipelines import json_files, preprocessed, staging, storage, units
 from pipelines.config import PreprocessConfig
 from transforms import spec_files
 from transforms.errors import OptionsError
@@ -33,14 +31,14 @@ class PreprocessPlan:
 
     what: Spec
     inputs: tuple[units.InputFile, ...]
-    output: Path
+    output: str
     key: str
     done: bool
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> str:
         """The manifest's path."""
-        return self.output / preprocessed.MANIFEST
+        return f"{self.output}/{preprocessed.MANIFEST}"
 
 
 def plan(config: PreprocessConfig) -> PreprocessPlan:
@@ -52,31 +50,27 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
     what = spec_files.load(config.spec)
     inputs = units.list_inputs(config.inputs)
     key = _key(what, inputs, config)
-    output = Path(os.path.normpath(config.output))
-    if output.name in ("", ".."):
-        raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
-    manifest_path = output / preprocessed.MANIFEST
-    done = manifest_path.is_file()
+    output = staging.named(config.output)
+    manifest_path = f"{output}/{preprocessed.MANIFEST}"
+    done = storage.exists(manifest_path)
     if done:
-        manifest = dict(preprocessed.read(output).manifest)
+        manifest = preprocessed.parse(storage.read_bytes(manifest_path), output)
         if manifest["key"] != key:
             raise OptionsError(
                 f"{output}: holds another preprocessing; remove it or choose another --output"
             )
         _log.info("%s: already preprocessed from these records, nothing to do", output)
         _take_over(what, manifest, manifest_path)
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")
+    else:
+        staging.check_free(output)
     return PreprocessPlan(what, inputs, output, key, done)
 
 
-def _take_over(what: Spec, manifest: dict[str, Any], path: Path) -> None:
+def _take_over(what: Spec, manifest: dict[str, Any], path: str) -> None:
     """Lets the manifest say what the spec now says of the model and its training."""
     if manifest["spec_digest"] == what.digest():
         return
-    staging = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    json_files.write(staging, {**manifest, **spec_parts(what)})
-    staging.replace(path)
+    json_files.write(path, {**manifest, **spec_parts(what)})
     _log.info("%s: takes over the spec's settings of the model and its training", path)
 
 

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipelines import json_files
 from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
-from transforms import code, label_graphs, preprocessing
+from pipelines.staging import Staging
+from transforms import label_graphs, preprocessing
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -18,30 +18,29 @@ READ = "read"
 """Name of the count of all records that were read, those among them that are rejected."""
 
 
-def place_shards(staging: Path) -> dict[str, list[dict[str, Any]]]:
+def place_shards(staging: Staging) -> dict[str, list[dict[str, Any]]]:
     """Gives complete shards their names, and lists them by split with rows and digests."""
-    shards = [FeatureFile(**shard) for shard in json_files.read(staging / "work" / "shards.json")]
+    shards = [FeatureFile(**shard) for shard in json_files.read(f"{staging.work}/shards.json")]
     placed: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         mine = sorted((s for s in shards if s.split == split), key=lambda s: (s.shard, s.path))
         for index, shard in enumerate(mine):
-            path = staging / split / f"part-{index:05d}-of-{len(mine):05d}.tfrecord.gz"
-            path.parent.mkdir(exist_ok=True)
-            Path(shard.path).rename(path)
+            name = f"{split}/part-{index:05d}-of-{len(mine):05d}.tfrecord.gz"
+            staging.place(shard.path, name)
             placed[split].append(
                 {
-                    "path": str(path.relative_to(staging)),
+                    "path": name,
                     "rows": shard.rows,
-                    "bytes": path.stat().st_size,
-                    "sha256": code.file_digest(path),
+                    "bytes": shard.bytes,
+                    "sha256": shard.sha256,
                 }
             )
     return placed
 
 
-def counts(work: Path) -> Counter[str]:
+def counts(work: str) -> Counter[str]:
     """What the first pass counted: `READ`, and issues of records that were kept."""
-    return Counter(dict(json_files.read(work / "counts.json")))
+    return Counter(dict(json_files.read(f"{work}/counts.json")))
 
 
 def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]:
@@ -90,9 +89,9 @@ def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]
     }
 
 
-def spans(work: Path) -> Counter[str]:
+def spans(work: str) -> Counter[str]:
     """The labelled spans that the shards tell of, see `FeatureFile.spans`."""
-    return _added(shard["spans"] for shard in json_files.read(work / "shards.json"))
+    return _added(shard["spans"] for shard in json_files.read(f"{work}/shards.json"))
 
 
 def unnamed(what: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
@@ -115,13 +114,13 @@ def vocabulary_size(what: Spec, analysis: Analysis) -> int:
     return FIRST_TOKEN + len(analysis.vocabularies[preprocessing.TEXT_VOCABULARY])
 
 
-def rejected(work: Path) -> list[Rejected]:
+def rejected(work: str) -> list[Rejected]:
     """All rejected records in the order of the input, the later ones of one id among them."""
     found = [
         Rejected(**{**value, "position": Position(**value["position"])})
-        for value in json_files.read(work / "rejected.json")
+        for value in json_files.read(f"{work}/rejected.json")
     ]
-    for record_id, place in json_files.read(work / "later.json"):
+    for record_id, place in json_files.read(f"{work}/later.json"):
         found.append(
             Rejected(
                 record_id,

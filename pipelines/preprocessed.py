@@ -20,11 +20,13 @@ from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
 
 MANIFEST = "manifest.json"
+WORK = "work"
 TRANSFORM = "transform"
 ANALYSIS = "analysis.json"
 STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
+_INCOMPLETE = "{folder}: holds no complete preprocessing; run `triad preprocess --output {folder}`"
 _SAID = {
     "classes",
     "digests",
@@ -117,15 +119,26 @@ def read(folder: str | Path) -> Preprocessed:
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OptionsError(
-            f"{folder}: holds no complete preprocessing; run `triad preprocess --output {folder}`"
-        ) from error
+        content = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
+    return Preprocessed(folder, parse(content, str(folder)))
+
+
+def parse(content: bytes, folder: str) -> dict[str, Any]:
+    """The manifest of a folder, local or `gs://`.
+
+    Raises:
+        OptionsError: Where it is none.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
     if not manifest.keys() >= _SAID:
         missing = ", ".join(sorted(_SAID - manifest.keys()))
         raise OptionsError(
-            f"{folder / MANIFEST}: lacks {missing}, as that of an older version; "
+            f"{folder}/{MANIFEST}: lacks {missing}, as that of an older version; "
             "remove the folder and run triad preprocess again"
         )
-    return Preprocessed(folder, manifest)
+    return manifest

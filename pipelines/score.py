@@ -245,7 +245,7 @@ def _run_on_dataflow(
     last: Publication | None,
 ) -> None:
     """Commits units that are missing; with `last`, the job is not waited for and publishes."""
-    arguments = dataflow.beam_args(plan.run, config.beam_args)
+    arguments = dataflow.of_run(plan.run, config.beam_args)
     with cluster.errors_of_workers(config.runner):
         root = beam.Pipeline(options=options.beam_options(config.runner, arguments))
         labels = plan.model.spec.label_names

@@ -39,6 +39,7 @@ class _Storage(Protocol):
     def replace(self, path: str, content: bytes, expected: bytes | None) -> bool: ...
     def exists(self, path: str) -> bool: ...
     def names(self, folder: str) -> tuple[list[str], list[str]]: ...
+    def move(self, source: str, target: str) -> bool: ...
     def delete(self, path: str) -> None: ...
     def delete_tree(self, folder: str) -> None: ...
     def tree(self, folder: str) -> list[StoredFile]: ...
@@ -111,6 +112,18 @@ def tree(folder: str) -> list[StoredFile]:
     """
     with _explained(folder):
         return sorted(_storage(folder).tree(folder), key=lambda file: file.path)
+
+
+def move(source: str, target: str) -> bool:
+    """Gives a file another name on the same disk or in the same bucket, unless that is taken.
+
+    On a local disk no other process may write in the target's folder meanwhile.
+
+    Returns:
+        False where there is a file of that name: both are unchanged.
+    """
+    with _explained(target):
+        return _storage(target).move(source, target)
 
 
 def delete(path: str) -> None:

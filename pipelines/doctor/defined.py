@@ -1,7 +1,6 @@
 """The real pipelines, defined as a run defines them and never run."""
 
 import tempfile
-from pathlib import Path
 
 import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
@@ -42,7 +41,7 @@ def preprocessing(what: Spec) -> dict[str, Define]:
         planned = root | "Units" >> beam.Create(_UNITS) | "CheckWorkers" >> cluster.CheckWorkers()
         read = planned | "Read" >> sources.ReadRecords(what.label_names)
         canonicalizer = Canonicalizer(what, (), check=True)
-        preprocess.define_canonical_pipeline(read, canonicalizer, Path("work"))
+        preprocess.define_canonical_pipeline(read, canonicalizer, "work")
 
     def features(root: beam.Pipeline) -> None:
         files = [CanonicalFile(f"{split}.tfrecord", split, 1) for split in SPLITS]
@@ -50,6 +49,6 @@ def preprocessing(what: Spec) -> dict[str, Define]:
             tempfile.TemporaryDirectory(prefix="triad-doctor-") as folder,
             tft_beam.Context(temp_dir=folder),
         ):
-            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, Path(folder))
+            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, folder)
 
     return {"preprocess (records)": canonical, "preprocess (features)": features}

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.internal.gcp import auth
 
 from pipelines import storage
-from tests.dataflow import service
+from tests.dataflow import googleapis, service
 from tests.dataflow.service import DataflowService
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import FlakyStorage
@@ -48,6 +48,24 @@ def bucket(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)  # nobody to ask here
     return found
+
+
+@pytest.fixture(scope="session")
+def tensorflow_servers(
+    servers: tuple[FlakyStorage, DataflowService], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    emulator = servers[0].environment["STORAGE_EMULATOR_HOST"]
+    with googleapis.serve(emulator, tmp_path_factory.mktemp("googleapis")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def tensorflow_too(
+    bucket: FlakyStorage, tensorflow_servers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leads TensorFlow's own gs:// of this process and its children to the bucket."""
+    for name, value in tensorflow_servers.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def commands(tmp_path, monkeypatch):
     log = tmp_path / "commands"
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("triad", "docker", "kubectl", "systemctl"):
+    for name in ("triad", "docker", "gcloud", "kubectl", "systemctl"):
         script = folder / name
         script.write_text(
             f"#!{sys.executable}\nimport json, sys\n"
@@ -260,7 +260,8 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
     checkout = tmp_path / "checkout"
     shutil.copytree(DEPLOY, checkout / "deploy")
     names = ("REGISTRY", "LAUNCHER_IMAGE", "VERSION", "MODEL", "INPUT", "OUTPUT", "PROJECT")
-    values = {name: name.lower() for name in (*names, "REGION", "TEMP", "ACCOUNT")}
+    more = ("REGION", "TEMP", "ACCOUNT", "SPEC", "RECORDS", "PREPARED")
+    values = {name: name.lower() for name in (*names, *more)}
     environment = {**os.environ, **values, "DATE": "2026-11-24", "PYTHONPATH": str(ROOT)}
     for block in blocks:
         subprocess.run(
@@ -281,7 +282,9 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
     assert run_cronjob(by_hand, commands)[0][:4] == ["triad", "score", "--date", "2026-11-24"]
     started = [one for one in noted if one[0] == "systemctl"]
     assert started[-1] == ["systemctl", "start", "triad-score@2026-11-24.service"]
-    (scored,) = [one for one in noted if one[0] == "triad"]
+    scored, prepared, trained = [one for one in noted if one[0] == "triad"]
+    (copied,) = [one for one in noted if one[0] == "gcloud"]
+    assert copied == ["gcloud", "storage", "cp", "-r", "prepared", "prepared"]
     from pipelines import cli, config
     from pipelines.score_plan import Published
 
@@ -292,6 +295,14 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
         return Published("manifest.json")
 
     for flag in ("--model", "--input", "--output"):
-        scored[scored.index(flag) + 1] = "gs://bucket/x"
-    assert cli.main(scored[1:], {config.ScoreConfig: take}) == 0
-    assert handed[0].runner == "dataflow"
+        for command in (scored, prepared):
+            if flag in command:
+                command[command.index(flag) + 1] = "gs://bucket/x"
+    takers = {
+        config.ScoreConfig: take,
+        config.PreprocessConfig: handed.append,
+        config.TrainConfig: handed.append,
+    }
+    assert [cli.main(command[1:], takers) for command in (scored, prepared, trained)] == [0, 0, 0]
+    assert [settings.runner for settings in handed[:2]] == ["dataflow", "dataflow"]
+    assert handed[2].data == copied[-1]

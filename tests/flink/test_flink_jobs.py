@@ -96,7 +96,7 @@ def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
         local, output=str(tmp_path / "flink"), runner="flink", beam_args=flink.beam_args
     )
     before = worker_starts(flink)
-    manifests = [json.loads(preprocess.run(config).read_text()) for config in (local, spread)]
+    manifests = [json.loads(Path(preprocess.run(config)).read_text()) for config in (local, spread)]
     assert worker_starts(flink) - before == 2  # two jobs, of a dozen stages each
     assert manifests[0]["rejected"] == {
         "duplicate_id": 1, "empty": 1, "unparsable": 1, "unreadable": 1

@@ -18,6 +18,8 @@ from transforms.version import VERSION
 ROOT = Path(__file__).resolve().parents[2]
 
 SCORE = ["score", "--model", "m", "--input", "a", "--output", "o", "--date", "2026-11-24"]
+PREPROCESS = ["preprocess", "--spec", "s", "--output", "o", "--input"]
+BEAM = ("--project=p", "--region=r", "--temp_location=gs://b/t", "--sdk_container_image=i")
 TRAIN = ["train", "--data", "d", "--output", "m"]
 
 
@@ -194,7 +196,28 @@ def test_parity_exits_by_its_verdict(same, code):
         ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow goes on by itself; rem"),
         (
             ["preprocess", "--spec", "s", *SCORE[3:7], "--runner", "dataflow"],
-            "triad: --runner: preprocess does not run on dataflow; use local or flink",
+            "triad: --input: a: workers of Dataflow cannot open it; copy it to a bucket and",
+        ),
+        (
+            [*PREPROCESS, "gs://b/a", "--runner", "dataflow", "--", *BEAM],
+            "triad: --output: o: workers of Dataflow cannot open it",
+        ),
+        (
+            [*PREPROCESS, "gs://b/a", "--output", "gs://b/o", "--runner", "dataflow"],
+            "triad: --project: is missing: the project that pays; add -- --project=VALUE",
+        ),
+        (
+            [*PREPROCESS, "gs://b/a", "--output", "gs://b/o", "--runner", "dataflow"]
+            + ["--", *BEAM, "--template_location=gs://b/t"],
+            "triad: --template_location: preprocess is two jobs; remove it",
+        ),
+        (
+            [*PREPROCESS, "a", "--output", "gs://b/o", "--keep-canonical"],
+            "triad: --keep-canonical: needs a local --output; remove it",
+        ),
+        (
+            ["train", "--data", "gs://b/d", "--output", "m"],
+            "triad: --data: gs://b/d: training reads local files; copy the folder to this machine",
         ),
         ([*SCORE, "--runner", "prism"], "triad: --runner: 'prism' is no runner; use local"),
         ([*SCORE, "--", "--runner=x"], "triad: --runner: not a Beam option here; give it to triad"),

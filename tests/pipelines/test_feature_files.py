@@ -1,5 +1,6 @@
 """Features in shards: which record is where, what is encoded, and what only fills a batch up."""
 
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def test_each_record_is_in_the_shard_of_its_id(tmp_path):
         assert len(rows) == file.rows > 0
         assert {zlib.crc32(name.encode()) % 3 for name in rows} == {file.shard}
         assert file.split == "train"
-        assert Path(file.path).read_bytes()[:2] == b"\x1f\x8b"
+        content = Path(file.path).read_bytes()
+        assert content[:2] == b"\x1f\x8b"
+        assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
         merged |= rows
     assert merged == wanted(range(11))
     assert {str(path) for path in (tmp_path / "shards").glob("train-*")} == {f.path for f in files}

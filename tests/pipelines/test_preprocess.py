@@ -123,7 +123,7 @@ def done(corpus: Path) -> Path:
     output = corpus.parent / "done"
     output.mkdir()
     manifest = run(corpus, output, rejected_limit=0.2)
-    assert manifest == output / "manifest.json"
+    assert manifest == str(output / "manifest.json")
     return output
 
 
@@ -170,7 +170,7 @@ def base64_of(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def run(corpus: Path, output: Path, **settings: Any) -> Path:
+def run(corpus: Path, output: Path, **settings: Any) -> str:
     what = str(settings.pop("spec", corpus.parent / "spec.yaml"))
     settings.setdefault("shards", 2)
     return preprocess.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
@@ -502,7 +502,7 @@ def test_a_second_start_does_nothing(corpus, done):
         return {str(p): p.stat().st_mtime_ns for p in (done, *done.rglob("*"))}
 
     before = state()
-    assert run(corpus, done, rejected_limit=0.2) == done / "manifest.json"
+    assert run(corpus, done, rejected_limit=0.2) == str(done / "manifest.json")
     assert state() == before
 
 
@@ -721,7 +721,7 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
             unit_plans.plan(unit_plans.list_inputs([str(corpus)])), reshuffle=False
         )
         read = planned | sources.ReadRecords(what.label_names)
-        preprocess.define_canonical_pipeline(read, Canonicalizer(what), work)
+        preprocess.define_canonical_pipeline(read, Canonicalizer(what), str(work))
         result = root.run()
         result.wait_until_finish()
         counters = beam_metrics.counters(result)
@@ -732,7 +732,7 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
             beam.Pipeline(options=options.beam_options()) as root,
             tft_beam.Context(temp_dir=str(work / "tft")),
         ):
-            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, folder)
+            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, str(folder))
 
     assert {name: counters[f"Canonicalize.{name}_used"] for name in ("image", "audio")} == {
         "image": 12,

@@ -1,0 +1,157 @@
+"""Where a preprocessing is made before it is one: beside its folder, or in a bucket.
+
+A local folder appears by one rename. A bucket knows no rename: there the manifest, written last,
+makes the folder a preprocessing, and nothing that is there is written over.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines import bucket_folders, cloud_storage, json_files, preprocessed, storage
+from transforms.errors import LostRaceError, OptionsError, StorageError
+
+
+class Staging:
+    """A folder in the making.
+
+    Attributes:
+        output: What it becomes.
+        workers: The folder in which workers write; may be in a bucket.
+        local: The folder on this machine that holds all parts but shards in a bucket.
+    """
+
+    def __init__(self, output: str, workers: str, local: Path) -> None:
+        self.output = output
+        self.workers = workers
+        self.local = local
+
+    @property
+    def work(self) -> str:
+        """The folder of what only the making needs."""
+        return f"{self.workers}/{preprocessed.WORK}"
+
+    def fetch(self, name: str) -> None:
+        """Makes a folder that workers wrote part of `local`."""
+
+    def place(self, path: str, name: str) -> None:
+        """Gives a file that a worker wrote its name in the output."""
+        storage.move(path, f"{self.local}/{name}")
+
+    def publish(self, manifest: Mapping[str, Any], keep_work: bool) -> None:
+        """Makes the output a complete preprocessing."""
+        if not keep_work:
+            shutil.rmtree(self.work)
+        json_files.write(self.local / preprocessed.MANIFEST, manifest)
+        output = Path(self.output)
+        if output.exists():
+            output.rmdir()
+        self.local.rename(output)
+
+
+class _CloudStaging(Staging):
+    def __init__(self, output: str, workers: str, local: Path) -> None:
+        super().__init__(output, workers, local)
+        self._placed: list[str] = []
+        self._manifest: bytes | None = None
+
+    def fetch(self, name: str) -> None:
+        bucket_folders.copy_down(f"{self.workers}/{name}", self.local / name)
+
+    def place(self, path: str, name: str) -> None:
+        target = f"{self.output}/{name}"
+        self._check(storage.move(path, target), target)
+
+    def publish(self, manifest: Mapping[str, Any], keep_work: bool) -> None:
+        for path in sorted(self.local.rglob("*")):
+            if path.is_file():
+                target = f"{self.output}/{path.relative_to(self.local)}"
+                self._check(storage.write_new(target, path.read_bytes()), target)
+        target = f"{self.output}/{preprocessed.MANIFEST}"
+        self._manifest = json_files.encoded(manifest)
+        self._check(storage.write_new(target, self._manifest), target)
+
+    def _check(self, written: bool, target: str) -> None:
+        if not written:
+            raise LostRaceError(
+                f"{target}: another process wrote it meanwhile; wait for its end, "
+                "then run the same command again"
+            )
+        self._placed.append(target)
+
+    def withdraw(self) -> None:
+        """Removes what was placed in the output, unless a manifest made it whole."""
+        manifest = storage.read_if_there(f"{self.output}/{preprocessed.MANIFEST}")
+        if manifest is not None and manifest == self._manifest:
+            return  # it arrived, though its answer was lost
+        for path in self._placed:
+            storage.delete(path)
+
+
+@contextlib.contextmanager
+def begin(output: str) -> Iterator[Staging]:
+    """Makes room for a preprocessing; what is not published at the end is removed."""
+    if in_cloud(output):
+        with tempfile.TemporaryDirectory(prefix="triad-preprocess-") as folder:
+            made = _CloudStaging(output, f"{output}.tmp-{uuid.uuid4().hex}", Path(folder))
+            try:
+                yield made
+            except BaseException:
+                with contextlib.suppress(StorageError):
+                    made.withdraw()
+                raise
+            finally:
+                with contextlib.suppress(StorageError):
+                    storage.delete_tree(made.workers)
+        return
+    local = Path(f"{output}.tmp-{os.getpid()}")
+    try:
+        (local / preprocessed.WORK).mkdir(parents=True)
+        yield Staging(output, str(local), local)
+    finally:
+        shutil.rmtree(local, ignore_errors=True)
+
+
+def in_cloud(path: str) -> bool:
+    """Whether a path is in a bucket."""
+    return path.startswith(cloud_storage.SCHEME)
+
+
+def named(output: str) -> str:
+    """The plain form of an output's path.
+
+    Raises:
+        OptionsError: Where it is no name of a new folder.
+    """
+    if in_cloud(output):
+        plain = output.rstrip("/")
+        name = plain.removeprefix(cloud_storage.SCHEME).partition("/")[2]
+    else:
+        plain = os.path.normpath(output)
+        name = os.path.basename(plain)
+    if name in ("", ".", ".."):
+        raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
+    return plain
+
+
+def check_free(output: str) -> None:
+    """Refuses an output that holds something.
+
+    Raises:
+        OptionsError: Where it does.
+    """
+    if in_cloud(output):
+        if storage.list_files(output) or storage.list_folders(output):
+            raise OptionsError(
+                f"{output}: holds objects and no manifest; remove them if a killed run left them, "
+                "or choose another --output"
+            )
+        return
+    folder = Path(output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")

@@ -1,0 +1,107 @@
+"""A preprocessing in the making: whole or not at all, on the local disk and in a bucket."""
+
+import itertools
+
+import pytest
+
+from pipelines import staging, storage
+from transforms.errors import LostRaceError, OptionsError, StorageError
+
+
+def make(output):
+    """One shard of a worker and one part of the driver's."""
+    with staging.begin(output) as made:
+        storage.put(f"{made.work}/a", b"shard")
+        storage.put(f"{made.work}/spare", b"of a retry")
+        storage.put(f"{made.workers}/transform/graph", b"graph")
+        made.fetch("transform")
+        made.place(f"{made.work}/a", "train/part")
+        (made.local / "analysis.json").write_bytes(b"analysis")
+        made.publish({"key": 1}, keep_work=False)
+
+
+WHOLE = {
+    "analysis.json": b"analysis",
+    "manifest.json": b'{\n "key": 1\n}\n',
+    "train/part": b"shard",
+    "transform/graph": b"graph",
+}
+
+
+def test_a_local_folder_appears_whole(tmp_path):
+    make(str(tmp_path / "out"))
+    found = {file.path: storage.read_bytes(file.path) for file in storage.tree(str(tmp_path))}
+    assert found == {str(tmp_path / "out" / name): content for name, content in WHOLE.items()}
+
+
+def test_a_folder_in_a_bucket_gets_its_manifest_last(bucket):
+    make(f"{bucket.uri}/out")
+    assert bucket.objects() == {f"out/{name}": content for name, content in WHOLE.items()}
+    written = bucket.generations()
+    assert max(written, key=lambda name: int(written[name])) == "out/manifest.json"
+
+
+def test_what_another_process_wrote_meanwhile_stays_and_ours_goes(bucket):
+    def both():
+        with staging.begin(f"{bucket.uri}/out") as made:
+            storage.put(f"{made.work}/a", b"shard")
+            made.place(f"{made.work}/a", "train/part")
+            (made.local / "analysis.json").write_bytes(b"ours")
+            bucket.write("out/analysis.json", b"theirs")
+            made.publish({}, keep_work=False)
+
+    with pytest.raises(LostRaceError, match="out/analysis.json: another process wrote it"):
+        both()
+    assert bucket.objects() == {"out/analysis.json": b"theirs"}
+
+
+@pytest.mark.parametrize("place", ["local", "bucket"])
+def test_what_fails_leaves_nothing(place, bucket, tmp_path):
+    output = str(tmp_path / "out") if place == "local" else f"{bucket.uri}/out"
+
+    def fail():
+        with staging.begin(output) as made:
+            storage.put(f"{made.work}/a", b"shard")
+            made.place(f"{made.work}/a", "train/part")
+            raise StorageError("gone")
+
+    with pytest.raises(StorageError, match="gone"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    assert bucket.objects() == {}
+
+
+def test_a_manifest_that_arrived_keeps_its_folder_though_no_answer_came(bucket, monkeypatch):
+    monkeypatch.setenv("TRIAD_GCS_DEADLINE", "0.5")
+
+    uploads = itertools.count(1)
+
+    def lost(request):
+        """Three files of workers, two of the driver, then the manifest, again and again."""
+        upload = request.path.startswith("/upload/")
+        return "lost" if upload and next(uploads) > 5 else None
+
+    with bucket.faults(lost), pytest.raises(StorageError):
+        make(f"{bucket.uri}/out")
+    assert bucket.objects() == {f"out/{name}": content for name, content in WHOLE.items()}
+
+
+def test_an_output_in_a_bucket_that_holds_something_is_refused(bucket):
+    staging.check_free(f"{bucket.uri}/out")
+    bucket.write("out.tmp-1/x", b"")
+    bucket.write("outer", b"")
+    staging.check_free(f"{bucket.uri}/out")
+    bucket.write("out/train/part", b"")
+    with pytest.raises(OptionsError, match=r"gs://.*/out: holds objects and no manifest"):
+        staging.check_free(f"{bucket.uri}/out")
+
+
+@pytest.mark.parametrize("output", ["gs://bucket", "gs://bucket/", "gs://", ".", "..", "/"])
+def test_what_is_no_name_of_a_folder_is_refused(output):
+    with pytest.raises(OptionsError, match="is no name of a new folder"):
+        staging.named(output)
+
+
+def test_slashes_at_the_end_are_no_part_of_a_name():
+    assert staging.named("gs://bucket/a/b//") == "gs://bucket/a/b"
+    assert staging.named("a//b/") == "a/b"
