@@ -35,13 +35,22 @@ def _copy(folder: str) -> str:
     for name in names:
         if name.endswith("/"):
             continue  # what a console makes for an empty folder
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/"):
-            raise GateError(f"{root}/{name}: leads out of the model's folder; remove the object")
-        path = place.joinpath(*parts)
+        path = place / inside(name, root)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(storage.read_bytes(f"{root}/{name}"))
     return str(place)
+
+
+def inside(name: str, root: str) -> PurePosixPath:
+    """The path of an object below its folder.
+
+    Raises:
+        GateError: Where the name, taken as a path, leads out of the folder.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise GateError(f"{root}/{name}: leads out of the model's folder; remove the object")
+    return path
 
 
 @functools.cache

@@ -55,8 +55,7 @@ def test_a_folder_without_a_model_is_no_model(bucket):
         model_folder.local(f"{bucket.uri}/none")
 
 
-def test_an_object_whose_name_leads_out_of_the_folder_is_refused(bucket, trained):
-    upload(trained, f"{bucket.uri}/model")
-    bucket.write("model/../../escaped", b"x")
+@pytest.mark.parametrize("name", ["../escaped", "saved_model/../../escaped", "/etc/escaped"])
+def test_an_object_whose_name_leads_out_of_the_folder_is_refused(name):
     with pytest.raises(GateError, match="leads out of the model's folder"):
-        model_folder.local(f"{bucket.uri}/model")
+        model_folder.inside(name, "gs://bucket/model")
