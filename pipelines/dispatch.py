@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config, environment
+from pipelines import config, environment, stream_config
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +103,20 @@ def _gc(settings: config.GcConfig) -> object:
     return gc.run(settings)
 
 
+def _stream(settings: stream_config.StreamConfig) -> object:
+    if settings.verify_key is not None:
+        from model import signing
+
+        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
+    from model import artefact
+
+    artefact.load(settings.model)
+    environment.load_tensorflow()
+    from pipelines import stream
+
+    return stream.run_until_signal(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -113,4 +127,5 @@ RUNS: Mapping[type, Run] = {
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
+    stream_config.StreamConfig: _stream,
 }

@@ -150,6 +150,28 @@ KeepDays = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
+Source = Annotated[str, typer.Option("--source", metavar="DIR", help="The folder that is watched.")]
+Sink = Annotated[str, typer.Option("--sink", metavar="DIR", help="Folder for the results.")]
+MediaFiles = Annotated[
+    bool,
+    typer.Option("--media-files", help="The files are media; those of one name are one record."),
+]
+Window = Annotated[
+    int,
+    typer.Option("--window", metavar="SECONDS", help="Of event time, whose files lie together."),
+]
+BatchRecords = Annotated[
+    int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
+]
+PollSeconds = Annotated[
+    float,
+    typer.Option(
+        "--poll-seconds",
+        metavar="SECONDS",
+        help="Look so often; a file is read when it has not changed for so long.",
+    ),
+]
+UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 
