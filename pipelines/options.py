@@ -25,6 +25,7 @@ _OURS = {
 }
 
 ScoresFormat = Literal["parquet", "jsonl"]
+MessageFormat = Literal["json", "example"]
 
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")
@@ -150,8 +151,40 @@ KeepDays = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
-Source = Annotated[str, typer.Option("--source", metavar="DIR", help="The folder that is watched.")]
-Sink = Annotated[str, typer.Option("--sink", metavar="DIR", help="Folder for the results.")]
+Source = Annotated[
+    str,
+    typer.Option("--source", metavar="DIR|kafka://HOST:PORT/TOPIC", help="What is watched."),
+]
+Sink = Annotated[
+    str,
+    typer.Option("--sink", metavar="DIR|kafka://HOST:PORT/TOPIC", help="Where scores go."),
+]
+RejectedTopic = Annotated[
+    str | None,
+    typer.Option(
+        "--rejected",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="Where rejected records go, if the sink is Kafka.",
+    ),
+]
+StateFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Remembers what was scored, if the source is a folder and the sink Kafka.",
+    ),
+]
+Group = Annotated[
+    str, typer.Option("--group", metavar="NAME", help="Kafka's consumer group of this stream.")
+]
+MessageKind = Annotated[
+    MessageFormat,
+    typer.Option("--message-format", help="Of a message: a JSON object or a tf.Example."),
+]
+MessageBytes = Annotated[
+    int, typer.Option("--message-bytes", metavar="N", help="Reject larger messages.")
+]
 MediaFiles = Annotated[
     bool,
     typer.Option("--media-files", help="The files are media; those of one name are one record."),

@@ -14,7 +14,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from model import artefact
 from model.scorer import ScorerHandler
-from pipelines import beam_metrics, options, score_plan
+from pipelines import beam_metrics, options, score_plan, stream_config
 from pipelines.keyed import Key, KeyScores
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score, Scores
@@ -23,6 +23,7 @@ from pipelines.streaming import journal as journals
 from pipelines.streaming.batches import Batch, Item, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
+from pipelines.streaming.messages import Parser
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import TriadError
 from transforms.records import RawRecord, Rejected, Scored
@@ -165,12 +166,14 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     settings = score_plan.run_settings(model, config.format)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
     score = Score(canonicalizer, ScorerHandler(config.model))
-    sink = FileSink(config.sink.rstrip("/"), settings, config.window)
     total = Counts()
     with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(journals.opened(f"{sink.folder}/{journals.FOLDER}"))
+        journal = journals.Journal(None)
+        if config.state_folder is not None:
+            journal = stack.enter_context(journals.opened(config.state_folder))
         source = _source(config, model, journal)
-        batches = _Batches(source, sink, journal, score, settings)
+        stack.callback(source.close)
+        batches = _Batches(source, _sink(config, settings), journal, score, settings)
         _log.info(
             "%s -> %s: micro-batches on the local runner, at least once", config.source, config.sink
         )
@@ -233,11 +236,30 @@ class _Batches:
 
 
 def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Journal) -> Source:
-    return Folder(
-        config.source,
-        model.spec.label_names,
-        config.media_files,
-        config.batch_records,
-        config.poll_seconds,
-        journal.done,
+    given = [*journal.done, *(journal.pending.parts if journal.pending else ())]
+    place = stream_config.kafka_place(config.source)
+    if place is None:
+        return Folder(
+            config.source,
+            model.spec.label_names,
+            config.media_files,
+            config.batch_records,
+            config.poll_seconds,
+            given,
+        )
+    from pipelines.streaming.kafka_source import KafkaSource
+
+    parser = Parser(config.message_format, model.spec.label_names, config.message_bytes)
+    return KafkaSource(
+        *place, config.group, parser, config.batch_records, config.poll_seconds, given
     )
+
+
+def _sink(config: StreamConfig, settings: RunSettings) -> Sink:
+    place = stream_config.kafka_place(config.sink)
+    rejected = stream_config.kafka_place(config.rejected or "")
+    if place is None or rejected is None:
+        return FileSink(config.sink.rstrip("/"), settings, config.window)
+    from pipelines.streaming.kafka_sink import KafkaSink
+
+    return KafkaSink(*place, *rejected, settings)

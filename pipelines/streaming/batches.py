@@ -28,7 +28,7 @@ class Part:
     stop: int
     version: str = ""
     event_time: int | None = None
-    media: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    media: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -79,3 +79,5 @@ class Source(Protocol):
 
     def is_drained(self) -> bool:
         """Whether all that was there at the last poll has been given out."""
+
+    def close(self) -> None: ...

@@ -115,6 +115,9 @@ class Folder:
     def is_drained(self) -> bool:
         return not (self._unsettled or self._more)
 
+    def close(self) -> None:
+        pass
+
     def _ready(self) -> Iterator[tuple[Sequence[Part], int]]:
         """The parts of each file or record that has settled, and its bytes."""
         self._unsettled = False

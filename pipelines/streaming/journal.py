@@ -24,19 +24,26 @@ class Journal:
 
     A batch that was begun and not done is done again with the very same parts, so it gives the very
     same files. A line that a kill cut short counts for nothing. See `opened`.
+
+    Args:
+        folder: Where it lies; None remembers nothing, which is for a log that keeps offsets itself.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._path = f"{folder}/{_NAME}"
+    def __init__(self, folder: str | None) -> None:
+        self._path = None if folder is None else f"{folder}/{_NAME}"
         self.pending: Batch | None = None
         self.done: list[Part] = []
         self.last = 0
-        content = storage.read_if_there(self._path) or b""
+        if self._path is not None:
+            self._read(self._path)
+
+    def _read(self, path: str) -> None:
+        content = storage.read_if_there(path) or b""
         whole = content[: content.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), start=1):
             self._replay(number, line)
         if not content or whole != content:
-            storage.put(self._path, whole)  # makes the file outlive a power cut, too
+            storage.put(path, whole)  # makes the file outlive a power cut, too
 
     def begin(self, parts: tuple[Part, ...]) -> Batch:
         """Notes, before anything of it is written, what the next batch is."""
@@ -51,6 +58,8 @@ class Journal:
         self.pending = None
 
     def _append(self, fields: dict[str, Any]) -> None:
+        if self._path is None:
+            return
         with storage.explained(self._path), open(self._path, "ab") as file:
             file.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
             file.flush()
