@@ -89,6 +89,7 @@ def broker(folder: Path) -> Iterator[Broker]:
         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
         f"log.dirs={folder}/logs\noffsets.topic.replication.factor=1\n"
         "offsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
+        "log.retention.ms=-1\n"  # the messages' times are long ago
         "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
     )
     java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
