@@ -171,6 +171,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         journal = journals.Journal(None)
         if config.state_folder is not None:
             journal = stack.enter_context(journals.opened(config.state_folder))
+            journals.pin(config.state_folder, config.source_name)
         source = _source(config, model, journal)
         stack.callback(source.close)
         batches = _Batches(source, _sink(config, settings), journal, score, settings)

@@ -88,6 +88,11 @@ class StreamConfig:
             return self.state
         return None if is_kafka(self.sink) else f"{self.sink.rstrip('/')}/_triad"
 
+    @property
+    def source_name(self) -> str:
+        """The source, however it was written."""
+        return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+
     def _check_rejected(self) -> None:
         if is_kafka(self.sink):
             if self.rejected is None or not is_kafka(self.rejected):

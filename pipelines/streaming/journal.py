@@ -17,6 +17,7 @@ FOLDER = "_triad"
 
 _NAME = "journal.jsonl"
 _LOCK = "in-use"
+_SOURCE = "source"
 
 
 class Journal:
@@ -103,3 +104,19 @@ def opened(folder: str) -> Iterator[Journal]:
                 ) from error
             storage.remove_stale(os.path.dirname(folder))
         yield Journal(folder)
+
+
+def pin(folder: str, source: str) -> None:
+    """Binds a journal to one source: what it knows of another says nothing.
+
+    Raises:
+        OptionsError: Where the folder is of another source.
+    """
+    path = f"{folder}/{_SOURCE}"
+    if storage.write_new(path, source.encode(errors="surrogateescape")):
+        return
+    before = storage.read_bytes(path).decode(errors="surrogateescape")
+    if before != source:
+        raise OptionsError(
+            f"{folder}: is of a stream from {before}, not {source}; choose another sink or state"
+        )

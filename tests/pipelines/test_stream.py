@@ -179,3 +179,14 @@ def test_a_second_stream_into_one_sink_is_refused(trained, corpus, tmp_path, sto
     assert str(caught.value) == (
         f"{folder}: another stream writes here; end it, or choose another sink"
     )
+
+
+def test_a_sink_of_another_source_is_refused(trained, corpus, tmp_path, stop):
+    stream.run(config(trained, corpus, tmp_path / "s"), stop)
+    other = Path(shutil.copytree(corpus, tmp_path / "other"))
+    with pytest.raises(OptionsError) as caught:
+        stream.run(config(trained, other, tmp_path / "s"), stop)
+    assert str(caught.value) == (
+        f"{tmp_path}/s/_triad: is of a stream from {corpus}, not {other}; "
+        "choose another sink or state"
+    )
