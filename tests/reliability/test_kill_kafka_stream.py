@@ -36,7 +36,7 @@ def test_a_stream_killed_again_and_again_loses_no_message(
     rng = random.Random(_SEED)
     killed, offsets = 0, []
     for _ in range(KILLS):
-        ended = fork_server.run(argv, kill_after=1 + 4 * rng.random())
+        ended = fork_server.run(argv, kill_after=3 + 5 * rng.random())
         assert ended.signal == signal.SIGKILL or ended.exit_code == 0, ended.said
         killed += ended.signal == signal.SIGKILL
         offsets.append(max(0, broker.committed(source, "triad")))
