@@ -17,10 +17,18 @@ def copy_down(folder: str, place: Path) -> None:
     for file in storage.tree(root):
         if file.path.endswith("/"):
             continue  # what a console or TensorFlow makes for a folder
-        name = file.path.removeprefix(f"{root}/")
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/"):
-            raise GateError(f"{file.path}: leads out of {root}; remove the object")
-        path = place.joinpath(*parts)
+        path = place / inside(file.path.removeprefix(f"{root}/"), root)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(storage.read_bytes(file.path))
+
+
+def inside(name: str, root: str) -> PurePosixPath:
+    """The path of an object below its folder.
+
+    Raises:
+        GateError: Where the name, taken as a path, leads out of the folder.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise GateError(f"{root}/{name}: leads out of {root}; remove the object")
+    return path

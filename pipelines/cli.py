@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from pipelines import config, environment, failures, logs, options
+from pipelines import config, environment, failures, logs, options, stream_config
 from pipelines.dispatch import RUNS, Run
 from transforms.errors import GateError, OptionsError
 from transforms.version import VERSION
@@ -381,6 +381,54 @@ def _flink(context: typer.Context, settings: config.FlinkConfig) -> None:
     call: _Call = context.obj
     call.refuse_beam_args("flink")
     print("\n".join(call.run(settings, verbose=False)))
+
+
+@app.command(
+    epilog="triad stream --model model --source incoming --sink scores"
+    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0."
+)
+def stream(
+    context: typer.Context,
+    model: options.ModelFolder,
+    source: options.Source,
+    sink: options.Sink,
+    rejected: options.RejectedTopic = None,
+    state: options.StateFolder = None,
+    group: options.Group = "triad",
+    message_format: options.MessageKind = "json",
+    message_bytes: options.MessageBytes = 16 * 2**20,
+    media_files: options.MediaFiles = False,
+    scores_format: options.Format = "parquet",
+    window: options.Window = 60,
+    batch_records: options.BatchRecords = 1024,
+    poll_seconds: options.PollSeconds = 2.0,
+    media_roots: options.MediaRoots = None,
+    until_empty: options.UntilEmpty = False,
+    verify_key: options.VerifyKey = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score records as they arrive, in micro-batches: at least once, to the same places."""
+    call: _Call = context.obj
+    call.refuse_beam_args("stream")
+    settings = stream_config.StreamConfig(
+        model=model,
+        source=source,
+        sink=sink,
+        rejected=rejected,
+        state=state,
+        group=group,
+        message_format=message_format,
+        message_bytes=message_bytes,
+        media_files=media_files,
+        format=scores_format,
+        window=window,
+        batch_records=batch_records,
+        poll_seconds=poll_seconds,
+        media_roots=tuple(media_roots or ()),
+        until_empty=until_empty,
+        verify_key=verify_key,
+    )
+    call.run(settings, verbose)
 
 
 @spec_app.command(epilog="triad spec check spec.yaml")

@@ -77,14 +77,20 @@ class _CheckDoFn(beam.DoFn):
 
     def setup(self) -> None:
         found = fingerprint()
-        for name, wanted in self._expected.items():
-            if found.get(name) != wanted:
-                raise OptionsError(
-                    f"worker: has {name} {_short(found.get(name, 'none'))}, and the job was "
-                    f"submitted with {_short(wanted)}; install the same on both"
-                )
+        self._differing = {
+            name: (found.get(name, "none"), wanted)
+            for name, wanted in self._expected.items()
+            if found.get(name) != wanted
+        }
 
     def process(self, unit: units.Unit) -> Iterator[units.Unit]:
+        # Not in `setup`: Flink waits three minutes for a first worker that fails there, and then
+        # does not say why.
+        for name, (mine, wanted) in self._differing.items():
+            raise OptionsError(
+                f"worker: has {name} {_short(mine)}, and the job was submitted with "
+                f"{_short(wanted)}; install the same on both"
+            )
         yield unit
 
 

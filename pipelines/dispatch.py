@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config, environment
+from pipelines import config, environment, stream_config
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +135,20 @@ def _flink(settings: config.FlinkConfig) -> list[str]:
     return ["nothing runs"] if cluster is None else cluster.described()
 
 
+def _stream(settings: stream_config.StreamConfig) -> object:
+    if settings.verify_key is not None:
+        from model import signing
+
+        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
+    from model import artefact
+
+    artefact.load(settings.model)
+    environment.load_tensorflow()
+    from pipelines import stream
+
+    return stream.run_until_signal(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -148,4 +162,5 @@ RUNS: Mapping[type, Run] = {
     config.RollbackConfig: _rollback,
     config.DoctorConfig: _doctor,
     config.FlinkConfig: _flink,
+    stream_config.StreamConfig: _stream,
 }

@@ -42,6 +42,7 @@ _OURS = {
 }
 
 ScoresFormat = Literal["parquet", "jsonl"]
+MessageFormat = Literal["json", "example"]
 
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")
@@ -203,6 +204,60 @@ RollbackTo = Annotated[
     str | None,
     typer.Option("--to", metavar="RUN_ID", help="The run; else the one that was replaced last."),
 ]
+Source = Annotated[
+    str,
+    typer.Option("--source", metavar="DIR|kafka://HOST:PORT/TOPIC", help="What is watched."),
+]
+Sink = Annotated[
+    str,
+    typer.Option("--sink", metavar="DIR|kafka://HOST:PORT/TOPIC", help="Where scores go."),
+]
+RejectedTopic = Annotated[
+    str | None,
+    typer.Option(
+        "--rejected",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="Where rejected records go, if the sink is Kafka.",
+    ),
+]
+StateFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Remembers what was scored, if the source is a folder and the sink Kafka.",
+    ),
+]
+Group = Annotated[
+    str, typer.Option("--group", metavar="NAME", help="Kafka's consumer group of this stream.")
+]
+MessageKind = Annotated[
+    MessageFormat,
+    typer.Option("--message-format", help="Of a message: a JSON object or a tf.Example."),
+]
+MessageBytes = Annotated[
+    int, typer.Option("--message-bytes", metavar="N", help="Reject larger messages.")
+]
+MediaFiles = Annotated[
+    bool,
+    typer.Option("--media-files", help="The files are media; those of one name are one record."),
+]
+Window = Annotated[
+    int,
+    typer.Option("--window", metavar="SECONDS", help="Of event time, whose files lie together."),
+]
+BatchRecords = Annotated[
+    int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
+]
+PollSeconds = Annotated[
+    float,
+    typer.Option(
+        "--poll-seconds",
+        metavar="SECONDS",
+        help="Look so often; a file is read when it has not changed for so long.",
+    ),
+]
+UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

@@ -20,11 +20,14 @@ FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
 POSITION = "triad.position"
 """Where each record came from: a column of a run's units, never published."""
 
+EVENT_TIME = "triad.event_time"
+"""When each record was sent or written: a column of a stream's output."""
+
 _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
 _PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
 _SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
-_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION)
+_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION, EVENT_TIME)
 _REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
 
 

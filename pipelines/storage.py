@@ -47,7 +47,7 @@ class _Storage(Protocol):
 
 def exists(path: str) -> bool:
     """Whether there is a file."""
-    with _explained(path):
+    with explained(path):
         return _storage(path).exists(path)
 
 
@@ -61,13 +61,13 @@ def read_bytes(path: str) -> bytes:
 
 def read_if_there(path: str) -> bytes | None:
     """The content of a file, or None where there is none."""
-    with _explained(path):
+    with explained(path):
         return _storage(path).read(path)
 
 
 def put(path: str, content: bytes) -> None:
     """Writes a file, or replaces the one that is there."""
-    with _explained(path):
+    with explained(path):
         _storage(path).put(path, content)
 
 
@@ -77,7 +77,7 @@ def write_new(path: str, content: bytes) -> bool:
     Returns:
         False where there was one: it is unchanged.
     """
-    with _explained(path):
+    with explained(path):
         return _storage(path).write_new(path, content)
 
 
@@ -89,19 +89,19 @@ def replace(path: str, content: bytes, expected: bytes | None) -> bool:
     Returns:
         False where the file holds something else: it is unchanged.
     """
-    with _explained(path):
+    with explained(path):
         return _storage(path).replace(path, content, expected)
 
 
 def list_files(folder: str) -> list[str]:
     """Paths of the files that lie in a folder itself, sorted; none where there is no folder."""
-    with _explained(folder):
+    with explained(folder):
         return [_join(folder, name) for name in sorted(_storage(folder).names(folder)[0])]
 
 
 def list_folders(folder: str) -> list[str]:
     """Paths of the folders that lie in a folder itself, sorted; none where there is no folder."""
-    with _explained(folder):
+    with explained(folder):
         return [_join(folder, name) for name in sorted(_storage(folder).names(folder)[1])]
 
 
@@ -110,7 +110,7 @@ def tree(folder: str) -> list[StoredFile]:
 
     Links are listed as what they are and never followed.
     """
-    with _explained(folder):
+    with explained(folder):
         return sorted(_storage(folder).tree(folder), key=lambda file: file.path)
 
 
@@ -122,19 +122,19 @@ def move(source: str, target: str) -> bool:
     Returns:
         False where there is a file of that name: both are unchanged.
     """
-    with _explained(target):
+    with explained(target):
         return _storage(target).move(source, target)
 
 
 def delete(path: str) -> None:
     """Removes a file, if it is there."""
-    with _explained(path):
+    with explained(path):
         _storage(path).delete(path)
 
 
 def delete_tree(folder: str) -> None:
     """Removes a folder and all it holds, if it is there."""
-    with _explained(folder):
+    with explained(folder):
         _storage(folder).delete_tree(folder)
 
 
@@ -145,7 +145,7 @@ def remove_stale(folder: str) -> None:
     """
     if _in_cloud(folder):
         return  # an object is there whole or not at all
-    with _explained(folder):
+    with explained(folder):
         local_storage.remove_stale(folder)
 
 
@@ -155,13 +155,13 @@ def delete_stale(path: str, dry_run: bool = False) -> bool:
     Returns:
         False where the process lives, or the file is none of those that this package writes.
     """
-    with _explained(path):
+    with explained(path):
         return not _in_cloud(path) and local_storage.remove_unlocked(path, dry_run)
 
 
 def delete_empty(folder: str) -> bool:
     """Removes a folder that holds no file but its lock; whether it did. Objects need none."""
-    with _explained(folder):
+    with explained(folder):
         return not _in_cloud(folder) and local_storage.remove_empty(folder)
 
 
@@ -172,7 +172,7 @@ def locked(folder: str) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as stack:
-        with _explained(folder):
+        with explained(folder):
             stack.enter_context(local_storage.folder_lock(folder))
         yield
 
@@ -185,7 +185,7 @@ def in_use(folder: str) -> Iterator[None]:
     only when the latest of them began.
     """
     with contextlib.ExitStack() as stack:
-        with _explained(folder):
+        with explained(folder):
             if _in_cloud(folder):
                 cloud_storage.CloudStorage().touch(_join(folder, LOCK))
             else:
@@ -202,7 +202,7 @@ def unused(folder: str, dry_run: bool = False) -> Iterator[bool]:
     with contextlib.ExitStack() as stack:
         free = True
         if not _in_cloud(folder):
-            with _explained(folder):
+            with explained(folder):
                 free = stack.enter_context(local_storage.unshared(folder, dry_run))
         yield free
 
@@ -220,7 +220,8 @@ def _join(folder: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
+    """Makes a `StorageError` of what fails at a path."""
     failures = cloud_storage.failures() if _in_cloud(path) else (OSError,)
     try:
         yield

@@ -80,13 +80,16 @@ class Position:
 
     Attributes:
         uri: The records file.
-        offset: Byte offset of a line, else index of the row.
+        offset: Byte offset of a line, else index of the row; of a message its offset in the log.
         unit: Index of the work unit that reads it.
+        event_time: When the message was sent or the file was written, in milliseconds since 1970;
+            None where nobody asked.
     """
 
     uri: str
     offset: int
     unit: int = 0
+    event_time: int | None = None
 
     def __str__(self) -> str:
         return f"{self.uri}#{self.offset}"

@@ -51,14 +51,18 @@ def _record(
     if position.offset == 0:
         line = line.removeprefix(lines.BYTE_ORDER_MARK)
     try:
-        row, doubtful = _parse(line)
+        row, doubtful = parse(line)
         return fields.assemble(row, position, names, doubtful)
     except fields.RefusedRecordError as error:
         return fields.rejected(error, position, hashlib.sha256(line).hexdigest())
 
 
-def _parse(line: bytes) -> tuple[dict[str, Any], bool]:
-    """The fields of a line, and whether a string may hold lone surrogates."""
+def parse(line: bytes) -> tuple[dict[str, Any], bool]:
+    """The fields of a line, and whether a string may hold lone surrogates.
+
+    Raises:
+        RefusedRecordError: Where the line is no strict JSON, or no object.
+    """
     try:
         text = line.decode()
         doubtful = b"\\u" in line and _SURROGATE.search(line) is not None

@@ -31,14 +31,18 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         for index, content in enumerate(tfrecords.frames(file, unit.uri, end)):
             position = Position(unit.uri, index, unit.index)
             try:
-                row, doubtful = _row(content, names)
+                row, doubtful = parse(content, names)
                 yield fields.assemble(row, position, names, doubtful)
             except fields.RefusedRecordError as error:
                 yield fields.rejected(error, position, hashlib.sha256(content).hexdigest())
 
 
-def _row(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
-    """The fields of a tf.Example, and whether a string may hold lone surrogates."""
+def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
+    """The fields of a tf.Example, and whether a string may hold lone surrogates.
+
+    Raises:
+        RefusedRecordError: Where the content is no tf.Example.
+    """
     from tensorflow.core.example import example_pb2  # 5 CPU-seconds that other formats do not need
 
     try:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from pipelines import failures, flink_cluster, preprocess, publish, score
+from pipelines import cluster, failures, flink_cluster, options, preprocess, publish, score, units
 from pipelines.config import PreprocessConfig, ScoreConfig
 from pipelines.flink_cluster import Cluster
+from transforms.errors import OptionsError
 from transforms.records import SPLITS
 
 pytestmark = pytest.mark.slow
@@ -69,8 +71,8 @@ def examples(folder: Path, split: str) -> list[bytes]:
     )
 
 
-def worker_starts(cluster: Cluster) -> int:
-    return (cluster.folder / "workers.log").read_text().count("Starting worker")
+def worker_starts(flink: Cluster) -> int:
+    return (flink.folder / "workers.log").read_text().count("Starting worker")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -80,8 +82,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def tasks_run(cluster: Cluster) -> bool:
-    with urllib.request.urlopen(f"{cluster.dashboard}/jobs/overview") as answer:
+def tasks_run(flink: Cluster) -> bool:
+    with urllib.request.urlopen(f"{flink.dashboard}/jobs/overview") as answer:
         jobs = json.load(answer)["jobs"]
     return any(job["state"] == "RUNNING" and job["tasks"]["running"] for job in jobs)
 
@@ -137,14 +139,19 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     assert worker_starts(restarted) - before == 1
 
 
-def test_what_a_worker_refuses_is_refused_with_its_exit_code(
-    corpus: Path, own_model: Path, flink: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_code(
+    flink: Cluster,
 ) -> None:
-    config = scoring(own_model, corpus, tmp_path / "out", runner="flink", beam_args=flink.beam_args)
-    real = score.cluster.fingerprint()
-    monkeypatch.setattr(score.cluster, "fingerprint", lambda: {**real, "keras": "0.0"})
-    with pytest.raises(Exception, match="worker: has keras .*submitted with 0.0") as caught:
-        score.run(config)
+    expected = cluster.fingerprint() | {"keras": "0.0"}
+    root = beam.Pipeline(options=options.beam_options("flink", flink.beam_args))
+    one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
+    _ = one | cluster.CheckWorkers(expected)
+    with (
+        pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
+        cluster.errors_of_workers("flink"),
+    ):
+        root.run().wait_until_finish()
     failure = failures.explain(caught.value)
     assert failure is not None
-    assert failure.exit_code == 12
+    assert (failure.exit_code, len(failure.lines)) == (12, 1)
+    assert "while running" not in failure.lines[0]

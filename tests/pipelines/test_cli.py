@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipelines import cli, config, dispatch, failures
+from pipelines import cli, config, dispatch, failures, stream_config
 from transforms import errors, spec_files
 from transforms.version import VERSION
 
@@ -104,6 +105,95 @@ def test_a_command_hands_over_what_was_asked_for(argv, expected):
     assert runs.seen == [expected]
 
 
+def test_stream_hands_over_what_was_asked_for():
+    runs = Runs()
+    argv = ["stream", "--model", "m", "--source", "in", "--sink", "out", "--media-files"]
+    argv += ["--window", "5", "--batch-records", "7", "--poll-seconds", "0.5", "--until-empty"]
+    argv += ["--format", "jsonl", "--media-root", "r", "--verify-key", "k"]
+    assert cli.main(argv, runs) == 0
+    expected = stream_config.StreamConfig(
+        model="m",
+        source="in",
+        sink="out",
+        media_files=True,
+        format="jsonl",
+        window=5,
+        batch_records=7,
+        poll_seconds=0.5,
+        media_roots=("r",),
+        until_empty=True,
+        verify_key="k",
+    )
+    assert runs.seen == [expected]
+
+
+def test_stream_hands_over_topics():
+    runs = Runs()
+    argv = ["stream", "--model", "m", "--source", "kafka://h:1/a", "--sink", "kafka://h:1/b"]
+    argv += ["--rejected", "kafka://h:1/c", "--group", "g", "--message-format", "example"]
+    argv += ["--message-bytes", "9", "--state", "s"]
+    assert cli.main(argv, runs) == 0
+    expected = stream_config.StreamConfig(
+        model="m",
+        source="kafka://h:1/a",
+        sink="kafka://h:1/b",
+        rejected="kafka://h:1/c",
+        state="s",
+        group="g",
+        message_format="example",
+        message_bytes=9,
+    )
+    assert runs.seen == [expected]
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--sink", "in/out"], "--sink: in/out is inside the source; choose another folder"),
+        (["--sink", "gs://b"], "--sink: gs:// is not streamed; give a local folder"),
+        (["--source", ""], "--source: must not be empty"),
+        (["--sink", "kafka://h/t"], "--sink: must be kafka://HOST:PORT/TOPIC, of one topic"),
+        (["--sink", "kafka://h:1/a/b"], "--sink: must be kafka://HOST:PORT/TOPIC, of one topic"),
+        (
+            ["--sink", "kafka://h:1/t"],
+            "--rejected: name the topic for rejected records as kafka://HOST:PORT/TOPIC",
+        ),
+        (
+            ["--sink", "kafka://h:1/t", "--rejected", "kafka://h:1/t"],
+            "--rejected: must be another topic than --sink",
+        ),
+        (
+            ["--sink", "kafka://h:1/t", "--rejected", "kafka://h:1/r"],
+            "--state: name a folder; with a folder as source and Kafka as sink nothing else "
+            "remembers what was scored",
+        ),
+        (
+            ["--rejected", "kafka://h:1/r"],
+            "--rejected: a folder as --sink takes them too; leave it out",
+        ),
+        (
+            ["--source", "kafka://h:1/t", "--media-files"],
+            "--media-files: is of a folder; leave it out with a Kafka source",
+        ),
+        (["--window", "0"], "--window: must be at least 1, got 0"),
+        (["--poll-seconds", "-1"], "--poll-seconds: must be 0 or more, got -1"),
+        (["--", "--streaming"], "--: triad stream uses no Beam; remove what stands after it"),
+    ],
+)
+def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
+    argv = ["stream", "--model", "m", "--source", "in", "--sink", "out", *flags]
+    assert cli.main(argv, Runs()) == 12
+    assert lines_of(capsys) == [f"triad: {line}"]
+
+
+def test_the_commands_of_the_page_on_streaming_are_taken():
+    page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
+    commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
+    assert len(commands) == 4
+    for command in commands:
+        assert cli.main(shlex.split(command)[1:], Runs()) == 0
+
+
 def test_score_prints_the_manifest_as_the_last_line(capsys):
     runs = Runs(Published("o/dt=2026-11-24/run=1/manifest.json"))
     more = ["--format", "jsonl", "--unit-records", "7", "--rejected-limit", "0", "--verbose"]
@@ -155,7 +245,8 @@ def test_explain_digest_exits_by_its_verdict(equal, code):
 
 
 def test_every_config_has_a_run():
-    kinds = {one for one in vars(config).values() if dataclasses.is_dataclass(one)}
+    named = {**vars(config), **vars(stream_config)}
+    kinds = {one for one in named.values() if dataclasses.is_dataclass(one)}
     assert set(dispatch.RUNS) == kinds
 
 
@@ -435,7 +526,7 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"triad {VERSION}\n"
 
 
-@pytest.mark.parametrize("command", ["preprocess", "train", "score", "parity", "report"])
+@pytest.mark.parametrize("command", ["preprocess", "train", "score", "parity", "report", "stream"])
 def test_each_command_has_help_with_an_example(command, capsys):
     assert cli.main([command, "--help"]) == 0
     assert f"triad {command} --" in " ".join(capsys.readouterr().out.split())

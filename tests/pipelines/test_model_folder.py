@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model import artefact
-from pipelines import model_folder, storage
+from pipelines import bucket_folders, model_folder, storage
 from tests.reliability import flaky_storage
 from transforms.errors import GateError, OptionsError
 
@@ -60,3 +60,9 @@ def test_an_object_whose_name_leads_out_of_the_folder_is_refused(bucket, trained
     bucket.write("model//escaped", b"x")  # below the root, if it were joined
     with pytest.raises(GateError, match="leads out of gs://.*/model; remove"):
         model_folder.local(f"{bucket.uri}/model")
+
+
+@pytest.mark.parametrize("name", ["../escaped", "saved_model/../../escaped", "/etc/escaped"])
+def test_a_name_that_leads_out_of_its_folder_is_refused(name):
+    with pytest.raises(GateError, match="leads out of gs://bucket/model; remove"):
+        bucket_folders.inside(name, "gs://bucket/model")

@@ -1,0 +1,157 @@
+"""Frozen, checked settings of `triad stream`. Errors name the flag."""
+
+import dataclasses
+import math
+import os
+import typing
+import urllib.parse
+
+from pipelines import options
+from transforms.errors import OptionsError
+
+KAFKA = "kafka://"
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamConfig:
+    """What a stream reads, loads and writes.
+
+    Attributes:
+        model: Folder that training wrote.
+        source: A folder, or `kafka://HOST:PORT/TOPIC`.
+        sink: A folder, or `kafka://HOST:PORT/TOPIC`.
+        rejected: `kafka://HOST:PORT/TOPIC` for rejected records; None with a folder as sink, which
+            takes them too.
+        state: Folder for what must be remembered; None where the sink's folder or Kafka keeps it.
+        group: The consumer group whose offsets are committed.
+        message_format: What a message is.
+        message_bytes: Bytes of the largest message that is scored.
+        media_files: Whether the source's files are media, matched by name.
+        format: Of the files that are written.
+        window: Seconds of event time whose scores lie in one folder.
+        batch_records: About how many records a micro-batch holds.
+        poll_seconds: How often a folder is looked at, and how long a file must not have changed;
+            how long a batch of messages waits to be filled.
+        media_roots: Folders beside that of the records file in which media may lie.
+        until_empty: Whether to end once all that is there is scored.
+        verify_key: PEM file of the public key that the model must be signed with.
+    """
+
+    model: str
+    source: str
+    sink: str
+    rejected: str | None = None
+    state: str | None = None
+    group: str = "triad"
+    message_format: options.MessageFormat = "json"
+    message_bytes: int = 16 * 2**20
+    media_files: bool = False
+    format: options.ScoresFormat = "parquet"
+    window: int = 60
+    batch_records: int = 1024
+    poll_seconds: float = 2.0
+    media_roots: tuple[str, ...] = ()
+    until_empty: bool = False
+    verify_key: str | None = None
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("--model", self.model),
+            ("--group", self.group),
+            *(("--media-root", root) for root in self.media_roots),
+            *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+        ):
+            if not value.strip():
+                raise OptionsError(f"{flag}: must not be empty")
+        for flag, value in (("--source", self.source), ("--sink", self.sink)):
+            _check_place(flag, value)
+        for flag, number in (
+            ("--message-bytes", self.message_bytes),
+            ("--window", self.window),
+            ("--batch-records", self.batch_records),
+        ):
+            if number < 1:
+                raise OptionsError(f"{flag}: must be at least 1, got {number}")
+        if not (math.isfinite(self.poll_seconds) and self.poll_seconds >= 0):
+            raise OptionsError(f"--poll-seconds: must be 0 or more, got {self.poll_seconds:g}")
+        _one_of("--format", self.format, options.ScoresFormat)
+        _one_of("--message-format", self.message_format, options.MessageFormat)
+        if self.media_files and is_kafka(self.source):
+            raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        self._check_rejected()
+        self._check_state()
+
+    @property
+    def state_folder(self) -> str | None:
+        """Where the stream's memory lies; None where Kafka alone keeps it."""
+        if self.state is not None:
+            return self.state
+        return None if is_kafka(self.sink) else f"{self.sink.rstrip('/')}/_triad"
+
+    @property
+    def source_name(self) -> str:
+        """The source, however it was written."""
+        return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+
+    def _check_rejected(self) -> None:
+        if is_kafka(self.sink):
+            if self.rejected is None or not is_kafka(self.rejected):
+                raise OptionsError(
+                    "--rejected: name the topic for rejected records as kafka://HOST:PORT/TOPIC"
+                )
+            _check_place("--rejected", self.rejected)
+            if self.rejected == self.sink:
+                raise OptionsError("--rejected: must be another topic than --sink")
+        elif self.rejected is not None:
+            raise OptionsError("--rejected: a folder as --sink takes them too; leave it out")
+
+    def _check_state(self) -> None:
+        if is_kafka(self.source):
+            return
+        if self.state_folder is None:
+            raise OptionsError(
+                "--state: name a folder; with a folder as source and Kafka as sink nothing else "
+                "remembers what was scored"
+            )
+        source = os.path.realpath(self.source)
+        for flag, folder in (("--sink", self.sink), ("--state", self.state)):
+            if folder is None or is_kafka(folder):
+                continue
+            if os.path.commonpath([source, os.path.realpath(folder)]) == source:
+                raise OptionsError(f"{flag}: {folder} is inside the source; choose another folder")
+
+
+def is_kafka(place: str) -> bool:
+    """Whether it is `kafka://...`."""
+    return place.startswith(KAFKA)
+
+
+def kafka_place(uri: str) -> tuple[str, str] | None:
+    """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
+    if not is_kafka(uri):
+        return None
+    servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
+    try:
+        port = urllib.parse.urlsplit(f"//{servers}").port
+    except ValueError:
+        return None
+    if not (slash and topic and port and servers.rpartition(":")[0]) or "@" in servers:
+        return None
+    return (servers, topic) if all(c.isalnum() or c in "._-" for c in topic) else None
+
+
+def _check_place(flag: str, place: str) -> None:
+    if not place.strip():
+        raise OptionsError(f"{flag}: must not be empty")
+    if is_kafka(place):
+        if kafka_place(place) is None:
+            raise OptionsError(f"{flag}: must be kafka://HOST:PORT/TOPIC, of one topic")
+    elif "://" in place:
+        scheme = place.partition("://")[0]
+        raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
+
+
+def _one_of(flag: str, value: str, kind: typing.Any) -> None:
+    known = typing.get_args(kind)
+    if value not in known:
+        raise OptionsError(f"{flag}: must be one of {', '.join(known)}, got {value!r}")

@@ -1,0 +1,1 @@
+"""Sources, sinks and memory of the stream; `pipelines.stream` puts them together."""

@@ -1,0 +1,83 @@
+"""What a micro-batch is made of, and what a source of them must do."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+from transforms.records import RawRecord, Rejected
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the input that is scored in one batch, and can be read again as it was.
+
+    Attributes:
+        source: A file, the name shared by a record's media files, or `kafka://HOST:PORT/TOPIC/N`.
+        start: First byte, row group or offset.
+        stop: The one behind the last.
+        version: Of the files, changes with them; "" for a log, which does not change.
+        event_time: When the files were written, in milliseconds since 1970; None for a log, whose
+            messages have times of their own.
+        media: Paths of the media files of one record, by modality; of nothing else.
+    """
+
+    source: str
+    start: int
+    stop: int
+    version: str = ""
+    event_time: int | None = None
+    media: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batch:
+    """What is scored together: its number and parts decide the names of all files it gives."""
+
+    number: int
+    parts: tuple[Part, ...]
+
+    def digest(self, model_digest: str) -> str:
+        """Twelve hexadecimal digits for these parts, scored by this model."""
+        said = json.dumps([model_digest, *map(dataclasses.asdict, self.parts)], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+class Item(Protocol):
+    """Something of which records are read, inside the pipeline: it crosses into it."""
+
+    def read(self) -> Iterator[RawRecord | Rejected]:
+        """Reads the records; what is broken is rejected, never raised."""
+
+
+class Source(Protocol):
+    """Gives what has arrived, in parts.
+
+    Attributes:
+        pause: Seconds to wait where nothing is ready.
+    """
+
+    @property
+    def pause(self) -> float: ...
+
+    def poll(self) -> tuple[Part, ...]:
+        """What is to be scored next, at most a batch of it; nothing where nothing is ready."""
+
+    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
+        """What the parts hold; parts from before a restart too, if they are still there."""
+
+    def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Those of the parts that can still be read as they were when they were given out."""
+
+    def done(self, parts: Sequence[Part]) -> None:
+        """Told once the output of these parts is durable."""
+
+    def is_drained(self) -> bool:
+        """Whether all that was there at the last poll has been given out."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,92 @@
+"""Scores and rejected records of a micro-batch -> files by window, whole or not at all."""
+
+import collections
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+
+from pipelines import sinks
+from pipelines.runs import RunSettings
+from transforms.records import Rejected, Scored
+
+_Row = TypeVar("_Row", Scored, Rejected)
+
+
+class Sink(Protocol):
+    """Takes what a batch gave; what it returns from is durable."""
+
+    def write(
+        self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
+    ) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSink:
+    """`FOLDER/scores/window=START/BATCH-DIGEST.FORMAT`, and `rejected` beside `scores`.
+
+    The same batch gives the same names and, record for record, the same bytes: doing it again
+    replaces its files.
+
+    Attributes:
+        folder: Where to write.
+        settings: What all rows have in common.
+        window: Length of the windows of event time, in seconds.
+    """
+
+    folder: str
+    settings: RunSettings
+    window: int = 60
+
+    def write(
+        self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
+    ) -> None:
+        """Writes one file for each window that has records; each appears whole.
+
+        Raises:
+            StorageError: Where one cannot be written.
+        """
+        name = f"{number:08d}-{digest}.{self.settings.format}"
+        for window, rows in _by_window(scored, self.window).items():
+            table = scored_table(rows, self.settings)
+            self._put(f"scores/window={window}/{name}", table)
+        for window, refused in _by_window(rejected, self.window).items():
+            table = rejected_table(refused, self.settings)
+            self._put(f"rejected/window={window}/{name}", table)
+
+    def _put(self, path: str, table: pa.Table) -> None:
+        sinks.write(table, f"{self.folder}/{path}", self.settings.format)
+
+
+def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
+    """See `sinks.score_table`; and where each record came from, and when."""
+    table = settings.score_table(scored)
+    places = pa.array([str(row.position) for row in scored], pa.string())
+    return _timed(table.append_column(sinks.POSITION, places), scored)
+
+
+def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
+    """See `sinks.rejected_table`; and when each record was sent or written."""
+    return _timed(sinks.rejected_table(rejected, settings.provenance), rejected)
+
+
+def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:
+    times = pa.array([row.position.event_time for row in rows], pa.timestamp("ms", "UTC"))
+    return table.append_column(sinks.EVENT_TIME, times)
+
+
+def _by_window(rows: Sequence[_Row], seconds: int) -> dict[str, list[_Row]]:
+    found: dict[str, list[_Row]] = collections.defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row.position.uri, row.position.offset)):
+        found[window_name(row.position.event_time, seconds)].append(row)
+    return found
+
+
+def window_name(event_time: int | None, seconds: int) -> str:
+    """The start of the window that a time in milliseconds is in, such as `20261125T223000Z`."""
+    if event_time is None:
+        return "none"
+    start = event_time // 1000 // seconds * seconds
+    return datetime.datetime.fromtimestamp(start, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -1,0 +1,122 @@
+"""The stream's memory: which batch was begun, and which are done; it outlives a kill."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines import storage
+from pipelines.streaming.batches import Batch, Part
+from transforms.errors import OptionsError, StorageError
+
+FOLDER = "_triad"
+"""Where the memory lies in a sink's folder."""
+
+_NAME = "journal.jsonl"
+_LOCK = "in-use"
+_SOURCE = "source"
+
+
+class Journal:
+    """Lines of JSON, one for each batch begun and one for each batch done, each on the disk.
+
+    A batch that was begun and not done is done again with the very same parts, so it gives the very
+    same files. A line that a kill cut short counts for nothing. See `opened`.
+
+    Args:
+        folder: Where it lies; None remembers nothing, which is for a log that keeps offsets itself.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self._path = None if folder is None else f"{folder}/{_NAME}"
+        self.pending: Batch | None = None
+        self.done: list[Part] = []
+        self.last = 0
+        if self._path is not None:
+            self._read(self._path)
+
+    def _read(self, path: str) -> None:
+        content = storage.read_if_there(path) or b""
+        whole = content[: content.rfind(b"\n") + 1]
+        for number, line in enumerate(whole.splitlines(), start=1):
+            self._replay(number, line)
+        if not content or whole != content:
+            storage.put(path, whole)  # makes the file outlive a power cut, too
+
+    def begin(self, parts: tuple[Part, ...]) -> Batch:
+        """Notes, before anything of it is written, what the next batch is."""
+        batch = Batch(self.last + 1, parts)
+        self._append({"begin": batch.number, "parts": [dataclasses.asdict(p) for p in parts]})
+        self.pending, self.last = batch, batch.number
+        return batch
+
+    def finish(self, batch: Batch, counts: dict[str, int]) -> None:
+        """Notes that the output of a batch is on the disk."""
+        self._append({"done": batch.number, **counts})
+        self.pending = None
+
+    def _append(self, fields: dict[str, Any]) -> None:
+        if self._path is None:
+            return
+        with storage.explained(self._path), open(self._path, "ab") as file:
+            file.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _replay(self, number: int, line: bytes) -> None:
+        try:
+            fields = json.loads(line)
+            if "begin" in fields:
+                parts = tuple(map(Part.from_json, fields["parts"]))
+                self.pending = Batch(int(fields["begin"]), parts)
+                self.last = self.pending.number
+                return
+            if self.pending is None or int(fields["done"]) != self.pending.number:
+                raise ValueError("a batch is done that was not begun")
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"{self._path}: line {number} is damaged; restore the file or choose a new sink"
+            ) from error
+        self.done.extend(self.pending.parts)
+        self.pending = None
+
+
+@contextlib.contextmanager
+def opened(folder: str) -> Iterator[Journal]:
+    """Opens a journal for this process alone.
+
+    Raises:
+        OptionsError: Where a living process has it open.
+        StorageError: Where it is damaged, or cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        with storage.explained(folder):
+            os.makedirs(folder, exist_ok=True)
+            lock = stack.enter_context(open(f"{folder}/{_LOCK}", "ab"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OptionsError(
+                    f"{folder}: another stream writes here; end it, or choose another sink"
+                ) from error
+            storage.remove_stale(os.path.dirname(folder))
+        yield Journal(folder)
+
+
+def pin(folder: str, source: str) -> None:
+    """Binds a journal to one source: what it knows of another says nothing.
+
+    Raises:
+        OptionsError: Where the folder is of another source.
+    """
+    path = f"{folder}/{_SOURCE}"
+    if storage.write_new(path, source.encode(errors="surrogateescape")):
+        return
+    before = storage.read_bytes(path).decode(errors="surrogateescape")
+    if before != source:
+        raise OptionsError(
+            f"{folder}: is of a stream from {before}, not {source}; choose another sink or state"
+        )

@@ -1,0 +1,126 @@
+"""Messages of a log such as Kafka's -> raw records: one message, one record or one rejected."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from pipelines.sources import fields, jsonl, tfrecord
+from transforms.records import Position, RawRecord, Reason, Rejected
+
+Format = Literal["json", "example"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+HEADERS = "message_headers"
+"""The passthrough column that holds a message's headers, where it has some."""
+
+ID_HEADER = "id"
+"""The header that names a record whose message does not."""
+
+LARGEST = 16 * 2**20
+"""Bytes of the largest message that is parsed, unless told otherwise."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """One message as its log has it.
+
+    Attributes:
+        log: Names the log, such as `kafka://HOST:PORT/TOPIC`.
+        topic: The topic alone.
+        partition: Of the topic.
+        offset: In the partition.
+        value: None is what deletes a key in a compacted topic.
+        headers: Names and values, in order; one name may stand twice.
+        time: When it was sent, in milliseconds since 1970; None where the log does not say.
+    """
+
+    log: str
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    time: int | None = None
+
+    @property
+    def position(self) -> Position:
+        return Position(f"{self.log}/{self.partition}", self.offset, event_time=self.time)
+
+    @property
+    def own_id(self) -> str:
+        """The id of a record to which nobody gave one: always the same for this message."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parser:
+    """Makes records of messages.
+
+    The id is the record's own, else that of the header `ID_HEADER`, else topic, partition and
+    offset. The message's key is not used: producers use it to choose partitions, and it need not
+    be unique.
+
+    Attributes:
+        format: `json`, an object as in a line of JSONL, or `example`, a serialized tf.Example.
+        labels: The label names that the spec's tasks read; they do not pass through.
+        largest: What is longer, in bytes, is rejected.
+    """
+
+    format: Format = "json"
+    labels: Sequence[str] = ()
+    largest: int = LARGEST
+
+    def parse(self, message: Message) -> RawRecord | Rejected:
+        """The record in a message; a message that holds none is rejected with its position."""
+        value = message.value or b""
+        try:
+            if message.value is None:
+                raise fields.RefusedRecordError(Reason.EMPTY, "the message has no value")
+            if len(value) > self.largest:
+                raise fields.RefusedRecordError(
+                    Reason.UNPARSABLE, f"the message is longer than {self.largest} bytes"
+                )
+            return self._record(message, value)
+        except fields.RefusedRecordError as error:
+            digest = hashlib.sha256(value).hexdigest()
+            return fields.rejected(error, message.position, digest)
+
+    def _record(self, message: Message, value: bytes) -> RawRecord:
+        names = frozenset(self.labels)
+        if self.format == "example":
+            row, doubtful = tfrecord.parse(value, names)
+        else:
+            row, doubtful = jsonl.parse(value)
+        if row.get("id") in (None, "", b""):
+            row["id"] = _header_id(message) or message.own_id
+        if message.headers:
+            if HEADERS in row:
+                raise fields.RefusedRecordError(
+                    Reason.UNPARSABLE,
+                    f"the field {HEADERS} is in the way of the message's own headers",
+                )
+            row[HEADERS] = headers(message)
+        return fields.assemble(row, message.position, names, doubtful)
+
+
+def headers(message: Message) -> dict[str, Any]:
+    """A message's headers by name: texts where they are UTF-8, else bytes; lists where repeated."""
+    found: dict[str, list[Any]] = {}
+    for name, value in message.headers:
+        found.setdefault(name, []).append(_text(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _header_id(message: Message) -> Any:
+    for name, value in message.headers:
+        if name == ID_HEADER and value:
+            return value.decode(errors="surrogateescape")
+    return None
+
+
+def _text(value: bytes | None) -> Any:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value

@@ -1,0 +1,132 @@
+"""A real Kafka broker of one node on the loopback, from jars that Maven fetches once."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+POM = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "pom.xml"
+_DEADLINE = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Broker:
+    """Where it answers, as `HOST:PORT`."""
+
+    servers: str
+
+    def topic(self, partitions: int = 1) -> str:
+        """A new topic."""
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_DEADLINE)
+        return name
+
+    def uri(self, topic: str) -> str:
+        return f"kafka://{self.servers}/{topic}"
+
+    def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = 0) -> None:
+        """Sends messages, with a header and a time of their place."""
+        producer = Producer({"bootstrap.servers": self.servers})
+        for place, value in enumerate(values):
+            headers = [("place", str(place).encode())]
+            time = 1_700_000_000_000 + place
+            producer.produce(topic, value, partition=partition, headers=headers, timestamp=time)
+        assert producer.flush(_DEADLINE) == 0
+
+    def read(self, topic: str) -> list[Message]:
+        """All messages of partition 0, in order."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": uuid.uuid4().hex})
+        place = TopicPartition(topic, 0, 0)
+        found: list[Message] = []
+        try:
+            _, end = consumer.get_watermark_offsets(place, timeout=_DEADLINE)
+            consumer.assign([place])
+            while not found or found[-1].offset() + 1 < end:
+                if not end:
+                    break
+                message = consumer.poll(_DEADLINE)
+                assert message is not None
+                assert message.error() is None
+                found.append(message)
+        finally:
+            consumer.close()
+        return found
+
+    def committed(self, topic: str, group: str) -> int:
+        """The committed offset of partition 0; negative where there is none."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            place = consumer.committed([TopicPartition(topic, 0)], timeout=_DEADLINE)[0]
+            return int(place.offset)
+        finally:
+            consumer.close()
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[Broker]:
+    """Starts a broker; skips the test where Java, Maven or the jars are missing."""
+    jars = _jars()
+    port, controller = _free_port(), _free_port()
+    settings = folder / "server.properties"
+    settings.write_text(
+        "process.roles=broker,controller\nnode.id=1\n"
+        f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
+        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
+        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n"
+        "controller.listener.names=CONTROLLER\n"
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+        f"log.dirs={folder}/logs\noffsets.topic.replication.factor=1\n"
+        "offsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
+        "log.retention.ms=-1\n"  # the messages' times are long ago
+        "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
+    )
+    java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    format_ = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]
+    subprocess.run([*java, *format_, str(settings)], check=True, capture_output=True)
+    with (folder / "said").open("wb") as said:
+        process = subprocess.Popen([*java, "kafka.Kafka", str(settings)], stdout=said, stderr=said)
+    try:
+        servers = f"127.0.0.1:{port}"
+        admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        assert admin.list_topics(timeout=_DEADLINE).brokers  # waits until it answers
+        yield Broker(servers)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _jars() -> Path:
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed; a Kafka broker needs it")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triad" / "kafka"
+    jars = base / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+    if jars.is_dir():
+        return jars
+    base.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base) as staging:
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}/jars"]
+        ran = subprocess.run(["mvn", "-q", "-B", "-f", str(POM), *goal], capture_output=True)
+        if ran.returncode:
+            pytest.skip("Maven cannot fetch Kafka's jars")
+        with contextlib.suppress(OSError):  # another process was faster
+            os.rename(f"{staging}/jars", jars)
+    return jars
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,133 @@
+"""A watched folder: which files are given out, when, and how often."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines.streaming.batches import Part
+from pipelines.streaming.folder import Folder, MediaItem
+from transforms.errors import OptionsError
+from transforms.records import Position, RawRecord, Reason, Rejected, Uri
+
+NOW = 1_700_000_000.0
+
+
+def put(path: Path, content: str = "{}\n", age: float = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def names(parts: tuple[Part, ...]) -> list[str]:
+    return [part.source for part in parts]
+
+
+def test_records_files_are_given_out_once_in_order_and_others_never(tmp_path):
+    for name in ("b.jsonl", "a.csv", "deep/c.tfrecord.gz", "x.md", ".h.jsonl", "_h/d.jsonl"):
+        put(tmp_path / name)
+    put(tmp_path / "e.jsonl.tmp")
+    folder = Folder(str(tmp_path), clock=Clock())
+    parts = folder.poll()
+    assert names(parts) == ["a.csv", "b.jsonl", "deep/c.tfrecord.gz"]
+    assert folder.poll() == parts  # not done yet
+    folder.done(parts)
+    assert folder.poll() == ()
+    assert folder.is_drained()
+    assert Folder(str(tmp_path), given=parts, clock=Clock()).poll() == ()
+
+
+def test_a_file_waits_until_it_has_not_changed_for_a_while(tmp_path):
+    clock = Clock()
+    put(tmp_path / "young.jsonl", age=1)
+    put(tmp_path / "future.jsonl", age=-500)
+    folder = Folder(str(tmp_path), settle=2, clock=clock)
+    assert folder.poll() == ()
+    assert not folder.is_drained()
+    clock.now += 1
+    assert names(folder.poll()) == ["young.jsonl"]
+    put(tmp_path / "future.jsonl", "{}\n{}\n", age=-500)
+    clock.now += 1
+    assert "future.jsonl" not in names(folder.poll())  # it changed meanwhile
+    clock.now += 2
+    assert "future.jsonl" in names(folder.poll())
+
+
+def test_a_file_that_changes_is_given_out_again_and_its_old_version_is_no_more(tmp_path):
+    path = put(tmp_path / "a.jsonl")
+    folder = Folder(str(tmp_path), clock=Clock())
+    (first,) = folder.poll()
+    folder.done([first])
+    put(path, "{}\n{}\n", age=50)
+    (second,) = folder.poll()
+    assert (second.source, second.stop) == ("a.jsonl", 6)
+    assert folder.unchanged([first, second]) == (second,)
+    path.unlink()
+    assert folder.unchanged([second]) == ()
+
+
+def test_parts_of_a_large_file_are_batches_of_their_own(tmp_path):
+    put(tmp_path / "a.jsonl", "{}\n" * 10)
+    put(tmp_path / "b.jsonl")
+    put(tmp_path / "c.jsonl")
+    folder = Folder(str(tmp_path), unit_records=5, clock=Clock())
+    seen = []
+    while parts := folder.poll():
+        folder.done(parts)
+        seen.append([(part.source, part.start, part.stop) for part in parts])
+    assert seen == [
+        [("a.jsonl", 0, 15)],
+        [("a.jsonl", 15, 30)],
+        [("b.jsonl", 0, 3), ("c.jsonl", 0, 3)],
+    ]
+
+
+def test_other_batch_sizes_after_a_restart_skip_nothing(tmp_path):
+    put(tmp_path / "a.jsonl", "{}\n" * 10)
+    first = Folder(str(tmp_path), unit_records=4, clock=Clock()).poll()
+    again = Folder(str(tmp_path), unit_records=6, given=first, clock=Clock()).poll()
+    assert (first[0].start, again[0].start) == (0, 0)
+    assert again[0].stop > first[0].stop
+
+
+def test_media_files_of_one_name_are_one_part_and_a_second_picture_its_own(tmp_path):
+    for name in ("one.jpg", "one.wav", "one.PNG", "deep/two.txt", "two.jsonl"):
+        put(tmp_path / name)
+    folder = Folder(str(tmp_path), media_files=True, clock=Clock())
+    parts = folder.poll()
+    assert [(part.source, part.media) for part in parts] == [
+        ("deep/two", {"text": "deep/two.txt"}),
+        ("one", {"image": "one.PNG", "audio": "one.wav"}),
+        ("one.jpg", {"image": "one.jpg"}),
+    ]
+    assert folder.unchanged(parts) == parts
+    time = int(NOW - 100) * 1000
+    assert [list(item.read()) for item in folder.items(parts)][1] == [
+        RawRecord(
+            "one",
+            Position(f"{tmp_path}/one", 0, event_time=time),
+            Uri("one.PNG"),
+            Uri("one.wav"),
+        )
+    ]
+
+
+def test_a_name_that_cannot_be_an_id_is_rejected(tmp_path):
+    part = Part("a\nb", 0, 1, "v", 5, {"image": "a\nb.jpg"})
+    (outcome,) = MediaItem(str(tmp_path), part).read()
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == Reason.INVALID_ID
+    assert outcome.position == Position(f"{tmp_path}/a\nb", 0, event_time=5)
+
+
+def test_a_source_that_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(OptionsError, match="--source: .*: is no folder; make it, or name another"):
+        Folder(str(tmp_path / "none"))

@@ -1,0 +1,73 @@
+"""The stream's memory outlives a kill in the middle of any line."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.streaming.batches import Batch, Part
+from pipelines.streaming.journal import Journal, opened
+from transforms.errors import OptionsError, StorageError
+
+ONE = (Part("a.jsonl", 0, 10, "v1", 7), Part("b", 0, 2, "v2", 8, {"image": "b.jpg"}))
+TWO = (Part("c.jsonl", 10, 20, "v1", 9),)
+
+
+def test_what_was_begun_and_done_is_remembered(tmp_path):
+    journal = Journal(str(tmp_path))
+    assert (journal.pending, journal.done, journal.last) == (None, [], 0)
+    journal.finish(journal.begin(ONE), {"read": 3})
+    journal.begin(TWO)
+    again = Journal(str(tmp_path))
+    assert (again.pending, again.done, again.last) == (Batch(2, TWO), list(ONE), 2)
+    again.finish(Batch(2, TWO), {"read": 1})
+    assert Journal(str(tmp_path)).done == [*ONE, *TWO]
+
+
+def test_a_line_cut_short_anywhere_counts_for_nothing_and_is_written_anew(tmp_path):
+    journal = Journal(str(tmp_path))
+    journal.finish(journal.begin(ONE), {"read": 3})
+    path = tmp_path / "journal.jsonl"
+    before = path.read_bytes()
+    journal.begin(TWO)
+    whole = path.read_bytes()
+    for length in range(len(before), len(whole)):
+        path.write_bytes(whole[:length])
+        again = Journal(str(tmp_path))
+        assert (again.pending, again.done, again.last) == (None, list(ONE), 1)
+        again.begin(TWO)
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"done":7}', b'{"begin":1,"parts":[{"a":1}]}'])
+def test_a_damaged_line_is_refused_with_its_number(tmp_path, line):
+    journal = Journal(str(tmp_path))
+    journal.finish(journal.begin(ONE), {"read": 3})
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(StorageError) as caught:
+        Journal(str(tmp_path))
+    assert str(caught.value) == (
+        f"{path}: line 3 is damaged; restore the file or choose a new sink"
+    )
+
+
+def test_one_process_at_a_time_has_it_open(tmp_path):
+    folder = str(tmp_path / "s" / "_triad")
+    with opened(folder), pytest.raises(OptionsError, match="another stream writes here"):
+        with opened(folder):
+            pass
+    with opened(folder) as journal:
+        assert journal.last == 0
+
+
+def test_names_depend_on_parts_and_model_alone():
+    assert Batch(1, ONE).digest("m") == Batch(2, ONE).digest("m")
+    assert len({Batch(1, parts).digest(m) for parts in (ONE, TWO) for m in "mn"}) == 4
+
+
+def test_opening_removes_what_a_kill_left_beside_the_sinks_files(tmp_path: Path):
+    stale = tmp_path / "s" / "scores" / "window=x" / f"a.parquet.tmp-{'0' * 32}"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"half")
+    with opened(str(tmp_path / "s" / "_triad")):
+        assert not stale.exists()

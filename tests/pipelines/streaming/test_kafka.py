@@ -1,0 +1,109 @@
+"""The stream from and to a real Kafka broker."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import sinks, stream
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming.batches import Part
+from pipelines.streaming.kafka_source import KafkaSource
+from pipelines.streaming.messages import Parser
+from tests import kafka
+from transforms.errors import OptionsError, StorageError
+
+TEXTS = ["a red bird", "two dogs", "nothing much", "a cat"]
+GOOD = [json.dumps({"id": f"r{n}", "text": text}).encode() for n, text in enumerate(TEXTS)]
+MESSAGES: list[bytes | None] = [*GOOD[:2], b"no json", None, *GOOD[2:], b'{"text": "mine"}']
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
+    with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
+        yield started
+
+
+def run(model: Path, **settings: Any) -> stream.Counts:
+    settings = {"until_empty": True, "poll_seconds": 0.5, **settings}
+    return stream.run(StreamConfig(str(model), **settings), stream.Stop())
+
+
+def files(sink: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(sink.rglob("*.jsonl")) if "window=" in str(p)}
+
+
+def test_topic_to_topics_loses_nothing_and_commits_what_is_done(trained, broker):
+    source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    broker.send(source, MESSAGES)
+    places = {
+        "source": broker.uri(source),
+        "sink": broker.uri(scores),
+        "rejected": broker.uri(rejected),
+        "batch_records": 3,
+    }
+    assert run(trained, **places) == stream.Counts(7, 5, 2)
+    assert broker.committed(source, "triad") == 7
+
+    rows = [
+        (json.loads(m.key()), json.loads(m.value()), m.timestamp()[1]) for m in broker.read(scores)
+    ]
+    assert [row["id"] for _, row, _ in rows] == ["r0", "r1", "r2", "r3", f"{source}-0-6"]
+    assert [key for key, _, _ in rows] == [[row["id"], row["model_digest"]] for _, row, _ in rows]
+    assert [time - 1_700_000_000_000 for _, _, time in rows] == [0, 1, 4, 5, 6]
+    assert rows[3][1]["message_headers"] == '{"place": "5"}'
+    assert rows[3][1][sinks.POSITION] == f"{broker.uri(source)}/0#5"
+    told = [json.loads(message.value()) for message in broker.read(rejected)]
+    assert [(row["source"], row["stage"], row["reason"]) for row in told] == [
+        (f"{broker.uri(source)}/0#2", "read", "unparsable"),
+        (f"{broker.uri(source)}/0#3", "read", "empty"),
+    ]
+
+    assert run(trained, **places) == stream.Counts()
+    broker.send(source, GOOD[:1])
+    assert run(trained, **places) == stream.Counts(1, 1, 0)
+    assert len(broker.read(scores)) == 6
+
+
+def test_topic_to_files_gives_the_same_files_again_after_a_kill(trained, broker, tmp_path):
+    source = broker.topic()
+    broker.send(source, MESSAGES)
+    settings = {"source": broker.uri(source), "sink": str(tmp_path / "s"), "format": "jsonl"}
+    settings |= {"batch_records": 4, "group": "files"}
+    assert run(trained, **settings) == stream.Counts(7, 5, 2)
+    whole = files(tmp_path / "s")
+    journal = tmp_path / "s" / "_triad" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 4
+    journal.write_bytes(b"".join(lines[:3]))  # killed before the second batch was done
+    for path in (tmp_path / "s").rglob("00000002-*"):
+        path.unlink()
+    assert run(trained, **settings) == stream.Counts(3, 3, 0)
+    assert files(tmp_path / "s") == whole
+    # The journal knows what is done even where its offsets were never committed.
+    assert run(trained, **{**settings, "group": "new"}) == stream.Counts()
+
+
+def test_offsets_are_committed_only_when_told_that_the_output_is_durable(broker):
+    topic = broker.topic()
+    broker.send(topic, GOOD)
+    source = KafkaSource(broker.servers, topic, "g", Parser(), 3, 5)
+    try:
+        parts = source.poll()
+        assert parts == (Part(f"{broker.uri(topic)}/0", 0, 3),)
+        assert broker.committed(topic, "g") < 0
+        source.done(parts)
+        assert broker.committed(topic, "g") == 3
+        assert source.poll() == (Part(f"{broker.uri(topic)}/0", 3, 4),)
+        assert source.is_drained()
+    finally:
+        source.close()
+
+
+def test_a_topic_that_is_not_there_and_a_broker_that_does_not_answer_are_one_line(broker):
+    with pytest.raises(OptionsError, match=r"^kafka://.*/none: no such topic; create it, or name"):
+        KafkaSource(broker.servers, "none", "g", Parser(), 3, 1)
+    with pytest.raises(StorageError, match=r"^kafka://127.0.0.1:1/t: .*; check the address and"):
+        KafkaSource("127.0.0.1:1", "t", "g", Parser(), 3, 1)

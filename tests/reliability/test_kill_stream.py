@@ -1,0 +1,94 @@
+"""kill -9 in the middle of streaming: nothing is missing, and what is there twice is the same."""
+
+import dataclasses
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.forkserver import ForkServer
+from tests.reliability.nights import write_corpus
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+_SEED = 20261125
+
+
+def moments() -> list[float]:
+    """Seeded shares of a run, one in each of `KILLS` equal parts of it."""
+    rng = random.Random(_SEED)
+    return [(index + rng.random()) / KILLS for index in range(KILLS)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A stream that nothing interrupted: its options, what it wrote, its file system calls."""
+
+    options: tuple[str, ...]
+    written: dict[str, bytes]
+    calls: int
+
+    def argv(self, sink: Path) -> list[str]:
+        return ["stream", *self.options, "--sink", str(sink), "--until-empty"]
+
+
+def written(sink: Path) -> dict[str, bytes]:
+    """Every file of a sink, by name: the lock aside."""
+    found = [path for path in sink.rglob("*") if path.is_file() and path.name != "in-use"]
+    return {str(path.relative_to(sink)): path.read_bytes() for path in found}
+
+
+@pytest.fixture(scope="module")
+def whole(
+    trained: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    folder = tmp_path_factory.mktemp("whole-stream")
+    source = write_corpus(folder / "in").parent
+    for name in ("a", "b"):
+        shutil.copy(source / "records.jsonl", source / f"{name}.jsonl")
+    options = ("--model", str(trained), "--source", str(source), "--poll-seconds", "0")
+    options = (*options, "--batch-records", "8")
+    one = Whole(options, {}, 0)
+    ended = fork_server.run(one.argv(folder / "out"), faults=[("count_calls", str(folder / "out"))])
+    assert ended.exit_code == 0, ended.said
+    assert "72 read, 66 scored, 6 rejected" in ended.said
+    return Whole(options, written(folder / "out"), int(ended.notes[0]))
+
+
+@pytest.mark.parametrize("moment", moments(), ids="{:.3f}".format)
+def test_a_stream_killed_at_any_call_goes_on_to_the_same_files(
+    whole: Whole, fork_server: ForkServer, tmp_path: Path, moment: float
+) -> None:
+    sink = tmp_path / "out"
+    call = 1 + int(moment * whole.calls)
+    killed = fork_server.run(whole.argv(sink), faults=[("kill_at", str(sink), call)])
+    assert killed.signal == signal.SIGKILL, killed.said
+    there = written(sink)
+    finished = {name for name in there if name.endswith(".parquet")}
+    assert all(there[name] == whole.written[name] for name in finished)
+
+    ended = fork_server.run(whole.argv(sink))
+    assert ended.exit_code == 0, ended.said
+    assert written(sink) == whole.written
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_stream_after_the_batch_in_hand_with_0(
+    whole: Whole, fork_server: ForkServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    sink = tmp_path / "out"
+    child = fork_server.start(whole.argv(sink), faults=[("pause_at", f"{sink}/scores/")])
+    child.stopped()
+    os.kill(child.pid, number)
+    child.go_on()
+    ended = child.ended()
+    assert ended.exit_code == 0, ended.said
+    journal = (sink / "_triad" / "journal.jsonl").read_text().splitlines()
+    assert [line[:9] for line in journal] == ['{"begin":', '{"done":1']
+    assert "ended: " in ended.said
+    assert fork_server.run(whole.argv(sink)).exit_code == 0
+    assert written(sink) == whole.written
