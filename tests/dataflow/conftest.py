@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from apache_beam.internal.gcp import auth
 
-from pipelines import storage
+from pipelines import cloud_storage, storage
 from tests.dataflow import googleapis, service
 from tests.dataflow.service import DataflowService
 from tests.reliability import flaky_storage
@@ -39,7 +39,7 @@ def servers() -> Iterator[tuple[FlakyStorage, DataflowService]]:
 @pytest.fixture
 def bucket(
     servers: tuple[FlakyStorage, DataflowService], monkeypatch: pytest.MonkeyPatch
-) -> FlakyStorage:
+) -> Iterator[FlakyStorage]:
     """An empty bucket; every client of this process and its children goes to it."""
     found = servers[0]
     found.clear()
@@ -47,7 +47,9 @@ def bucket(
     for name, value in {**found.environment, **patience}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)  # nobody to ask here
-    return found
+    cloud_storage._client.cache_clear()  # of other tests' storage
+    yield found
+    cloud_storage._client.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -105,3 +105,27 @@ def test_what_is_no_name_of_a_folder_is_refused(output):
 def test_slashes_at_the_end_are_no_part_of_a_name():
     assert staging.named("gs://bucket/a/b//") == "gs://bucket/a/b"
     assert staging.named("a//b/") == "a/b"
+
+
+@pytest.mark.parametrize("place", ["local", "bucket"])
+def test_a_file_moves_unless_the_name_is_taken(place, bucket, tmp_path):
+    folder = str(tmp_path) if place == "local" else bucket.uri
+    storage.put(f"{folder}/a", b"one")
+    assert storage.move(f"{folder}/a", f"{folder}/deep/b")
+    storage.put(f"{folder}/a", b"two")
+    assert not storage.move(f"{folder}/a", f"{folder}/deep/b")
+    found = {file.path: storage.read_bytes(file.path) for file in storage.tree(folder)}
+    assert found == {f"{folder}/a": b"two", f"{folder}/deep/b": b"one"}
+
+
+def test_a_move_whose_answer_was_lost_is_done_once(bucket):
+    storage.put(f"{bucket.uri}/a", b"one")
+    requests = itertools.count(1)
+
+    def lost(request):
+        return "lost" if "/rewriteTo/" in request.path and next(requests) == 1 else None
+
+    with bucket.faults(lost):
+        assert storage.move(f"{bucket.uri}/a", f"{bucket.uri}/b")
+    assert len(bucket.met) == 1
+    assert bucket.objects() == {"b": b"one"}

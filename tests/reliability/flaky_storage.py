@@ -246,7 +246,7 @@ class _Handler(emulator.RequestHandler):
 
 def _object_name(path: str, query: str, body: bytes) -> str:
     """Of the object that a request writes or removes."""
-    _, found, name = path.partition("/o/")
+    _, found, name = path.rpartition("/o/")  # of a copy, its target
     if found:
         return unquote(name)
     named = parse_qs(query).get("name")
