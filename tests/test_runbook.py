@@ -175,7 +175,8 @@ def test_every_exit_code_is_there():
         for cell in re.findall(r"^\| ([\d, ]+) \|", PAGE, flags=re.MULTILINE)
         for code in cell.split(",")
     }
-    ours = {one.exit_code for one in TriadError.__subclasses__()}
+    errors = [one for one in TriadError.__subclasses__() if one.__module__ == "transforms.errors"]
+    ours = {one.exit_code for one in errors}
     assert listed == {0, 1, 124, 130, 134, 137, 139, 143, *ours}
 
 

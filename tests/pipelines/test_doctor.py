@@ -122,8 +122,9 @@ def test_a_function_that_ends_the_interpreter_is_named():
         def __reduce__(self):
             return leave, ()
 
+    leaves = Leaves()  # with all that is of this file it travels by value
     found = of_functions(
-        lambda root: root | beam.Create([1]) | "Leave" >> beam.ParDo(_HoldsDoFn(Leaves()))
+        lambda root: root | beam.Create([1]) | "Leave" >> beam.Map(lambda one: (one, leaves))
     )
     assert said(found) == [("error", "a clean interpreter ended at planted, Leave: code 3")]
 
