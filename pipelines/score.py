@@ -213,11 +213,17 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
             if alone:
                 return
     else:
-        _run(config, plan, missing, score)
+        _run(config, plan, missing, score, earlier)
     publication.publish()
 
 
-def _run(config: ScoreConfig, plan: ScorePlan, missing: list[units.Unit], score: Score) -> None:
+def _run(
+    config: ScoreConfig,
+    plan: ScorePlan,
+    missing: list[units.Unit],
+    score: Score,
+    earlier: carry_over.Earlier | None,
+) -> None:
     """Commits units that are missing: locally one after the other, on Flink as one job."""
     spread = options.is_cluster(config.runner)
     jobs = [missing] if spread and missing else [[unit] for unit in missing]
@@ -230,11 +236,11 @@ def _run(config: ScoreConfig, plan: ScorePlan, missing: list[units.Unit], score:
         ):
             labels = plan.model.spec.label_names
             define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
-        if config.carry_over:
+        if earlier is not None:
             carried.update(beam_metrics.counters(root.result))
-    if config.carry_over:
+    if earlier is not None:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
-        _log.info("%d records carried over", count)
+        _log.info("%d records carried over from run %s", count, earlier.run.run_id)
 
 
 def _run_on_dataflow(
