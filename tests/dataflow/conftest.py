@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from apache_beam.internal.gcp import auth
 
-from pipelines import cloud_storage, storage
+from pipelines import storage
 from tests.dataflow import googleapis, service
 from tests.dataflow.service import DataflowService
 from tests.reliability import flaky_storage
@@ -47,9 +47,9 @@ def bucket(
     for name, value in {**found.environment, **patience}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)  # nobody to ask here
-    cloud_storage._client.cache_clear()  # of other tests' storage
+    flaky_storage.forget_clients()
     yield found
-    cloud_storage._client.cache_clear()
+    flaky_storage.forget_clients()
 
 
 @pytest.fixture(scope="session")

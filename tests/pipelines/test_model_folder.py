@@ -17,11 +17,9 @@ def bucket(monkeypatch):
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("TRIAD_GCS_TIMEOUT", "60")
         model_folder._copy.cache_clear()
-        from pipelines import cloud_storage
-
-        cloud_storage._client.cache_clear()  # of another port
+        flaky_storage.forget_clients()
         yield served
-        cloud_storage._client.cache_clear()
+        flaky_storage.forget_clients()
 
 
 def upload(model, to):

@@ -22,9 +22,11 @@ def storage_server() -> Iterator[FlakyStorage]:
 
 
 @pytest.fixture
-def flaky(storage_server: FlakyStorage, monkeypatch: pytest.MonkeyPatch) -> FlakyStorage:
+def flaky(storage_server: FlakyStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlakyStorage]:
     """An empty bucket, and an environment in which every client of this process goes to it."""
     storage_server.clear()
     for name, value in storage_server.environment.items():
         monkeypatch.setenv(name, value)
-    return storage_server
+    flaky_storage.forget_clients()
+    yield storage_server
+    flaky_storage.forget_clients()

@@ -23,6 +23,8 @@ from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.storage import Storage
 
+from pipelines import cloud_storage, units
+
 BUCKET = "triad-test"
 KINDS = ("refused", "failed", "reset", "lost", "truncated", "stalled")
 """What may become of a request: 503 before or after it is carried out, a reset before or after, a
@@ -255,3 +257,9 @@ def _object_name(path: str, query: str, body: bytes) -> str:
     start = body.index(b"{")
     decoded, _ = json.JSONDecoder().raw_decode(body[start:].decode("utf-8", "replace"))
     return str(decoded["name"])
+
+
+def forget_clients() -> None:
+    """Makes the next use of `gs://` in this process look anew where the storage is."""
+    cloud_storage._client.cache_clear()
+    units._gcs.cache_clear()
