@@ -101,11 +101,9 @@ def begin(output: str) -> Iterator[Staging]:
             made = _CloudStaging(output, f"{output}.tmp-{uuid.uuid4().hex}", Path(folder))
             try:
                 yield made
-            except BaseException:
+            finally:
                 with contextlib.suppress(StorageError):
                     made.withdraw()
-                raise
-            finally:
                 with contextlib.suppress(StorageError):
                     storage.delete_tree(made.workers)
         return

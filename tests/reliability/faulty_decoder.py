@@ -8,7 +8,6 @@ import os
 import runpy
 import signal
 import sys
-import time
 from typing import Any
 
 import soundfile
@@ -47,7 +46,7 @@ def _spin() -> None:
 
 def _sleep() -> None:
     _tell()
-    time.sleep(3600)
+    signal.pause()
 
 
 def _stop() -> None:
