@@ -4,11 +4,10 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import select
 import shutil
 import signal
-import time
-import urllib.request
-from collections.abc import Callable
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +74,23 @@ def worker_starts(flink: Cluster) -> int:
     return (flink.folder / "workers.log").read_text().count("Starting worker")
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
+def wait_for_line(log: Path, behind: int, words: str) -> None:
+    """Reads a log as it grows, until a line behind so many bytes holds the words."""
+    command = ["tail", f"--bytes=+{behind + 1}", "--follow", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout is not None
+        assert any(words in line for line in tail.stdout)
+        tail.kill()
 
 
-def tasks_run(flink: Cluster) -> bool:
-    with urllib.request.urlopen(f"{flink.dashboard}/jobs/overview") as answer:
-        jobs = json.load(answer)["jobs"]
-    return any(job["state"] == "RUNNING" and job["tasks"]["running"] for job in jobs)
+def kill(process_id: int) -> None:
+    """Kills a process, and returns when it has ended."""
+    handle = os.pidfd_open(process_id)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        assert select.select([handle], [], [], 120)[0]
+    finally:
+        os.close(handle)
 
 
 def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
@@ -109,6 +114,7 @@ def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
         assert examples(tmp_path / "flink", split) == examples(tmp_path / "local", split) != []
 
 
+@pytest.mark.timeout(600)
 def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     corpus: Path, trained: Path, flink: Cluster, tmp_path: Path
 ) -> None:
@@ -120,11 +126,13 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     old = published(output)
     config = scoring(trained, corpus, output, runner="flink", beam_args=flink.beam_args)
 
+    log = flink.folder / "taskmanager.log"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        behind = log.stat().st_size
         running = pool.submit(score.run, config)
-        wait_for(lambda: running.done() or tasks_run(flink))
-        os.kill(flink.processes["taskmanager"][0], signal.SIGKILL)
-        wait_for(lambda: not flink.running["taskmanager"])
+        wait_for_line(log, behind, "switched from INITIALIZING to RUNNING")
+        kill(flink.processes["taskmanager"][0])
+        assert not flink.running["taskmanager"]
         restarted = flink_cluster.up(flink.folder)
         error = running.exception()
     assert error is not None
