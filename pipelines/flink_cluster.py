@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pipelines import environment, flink_jars
+from pipelines import environment, programs
 from transforms.code import ROOT
 from transforms.errors import OptionsError, StorageError
 
@@ -69,7 +69,7 @@ class Cluster:
 
 def default_folder() -> Path:
     """Where the state of the user's cluster is."""
-    return flink_jars.cache() / "cluster"
+    return programs.cache("flink") / "cluster"
 
 
 def read(folder: Path) -> Cluster | None:
@@ -93,8 +93,8 @@ def up(folder: Path, free_ports: bool = False) -> Cluster:
         OptionsError: Where Java, Maven or a port is missing.
         StorageError: Where a part ends or does not answer.
     """
-    java = flink_jars.java()
-    jars = flink_jars.assemble()
+    java = programs.java()
+    jars = programs.assemble("flink")
     cluster = read(folder)
     if cluster is None:
         cluster = Cluster(folder, _free_ports() if free_ports else dict(PORTS), {})
@@ -144,7 +144,7 @@ def down(folder: Path) -> tuple[str, ...]:
 def _configure(cluster: Cluster) -> None:
     conf = cluster.folder / "conf"
     conf.mkdir(parents=True, exist_ok=True)
-    common = (flink_jars.DEPLOY / "flink-conf.yaml").read_text(encoding="utf-8")
+    common = (programs.DEPLOY / "flink" / "flink-conf.yaml").read_text(encoding="utf-8")
     own = {
         "jobmanager.rpc.port": cluster.ports["rpc"],
         "rest.port": cluster.ports["rest"],

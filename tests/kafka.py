@@ -2,12 +2,8 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +12,9 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-POM = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "pom.xml"
+from pipelines import programs
+from transforms.errors import OptionsError, StorageError
+
 _DEADLINE = 120.0
 
 
@@ -77,7 +75,11 @@ class Broker:
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[Broker]:
     """Starts a broker; skips the test where Java, Maven or the jars are missing."""
-    jars = _jars()
+    try:
+        java = programs.java()
+        jars = programs.assemble("kafka")
+    except (OptionsError, StorageError) as missing:
+        pytest.skip(str(missing))
     port, controller = _free_port(), _free_port()
     settings = folder / "server.properties"
     settings.write_text(
@@ -92,11 +94,13 @@ def broker(folder: Path) -> Iterator[Broker]:
         "log.retention.ms=-1\n"  # the messages' times are long ago
         "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
     )
-    java = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
     format_ = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]
-    subprocess.run([*java, *format_, str(settings)], check=True, capture_output=True)
+    subprocess.run([java, *options, *format_, str(settings)], check=True, capture_output=True)
     with (folder / "said").open("wb") as said:
-        process = subprocess.Popen([*java, "kafka.Kafka", str(settings)], stdout=said, stderr=said)
+        process = subprocess.Popen(
+            [java, *options, "kafka.Kafka", str(settings)], stdout=said, stderr=said
+        )
     try:
         servers = f"127.0.0.1:{port}"
         admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
@@ -105,25 +109,6 @@ def broker(folder: Path) -> Iterator[Broker]:
     finally:
         process.kill()
         process.wait()
-
-
-def _jars() -> Path:
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed; a Kafka broker needs it")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triad" / "kafka"
-    jars = base / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
-    if jars.is_dir():
-        return jars
-    base.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=base) as staging:
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}/jars"]
-        ran = subprocess.run(["mvn", "-q", "-B", "-f", str(POM), *goal], capture_output=True)
-        if ran.returncode:
-            pytest.skip("Maven cannot fetch Kafka's jars")
-        with contextlib.suppress(OSError):  # another process was faster
-            os.rename(f"{staging}/jars", jars)
-    return jars
 
 
 def _free_port() -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import flink_cluster, flink_jars
+from pipelines import flink_cluster, programs
 from pipelines.flink_cluster import Cluster
 from transforms.errors import OptionsError, StorageError
 
@@ -14,8 +14,8 @@ from transforms.errors import OptionsError, StorageError
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running cluster; skips where Java or the jars are not to be had."""
     try:
-        flink_jars.java()
-        flink_jars.assemble()
+        programs.java()
+        programs.assemble("flink")
     except (OptionsError, StorageError) as missing:
         pytest.skip(str(missing))
     folder: Path = tmp_path_factory.mktemp("flink")

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from pipelines import cli, flink_cluster, flink_jars
+from pipelines import cli, flink_cluster, programs
 from pipelines.flink_cluster import Cluster
 from transforms.errors import OptionsError
 
@@ -33,7 +33,7 @@ def test_a_second_start_leaves_what_runs(flink: Cluster) -> None:
 def test_without_java_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionsError, match="java: not found.*install it"):
-        flink_jars.java()
+        programs.java()
 
 
 def test_another_java_is_refused(monkeypatch, tmp_path):
@@ -42,14 +42,14 @@ def test_another_java_is_refused(monkeypatch, tmp_path):
     java.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionsError, match="is Java 11; put Java 17 first in PATH"):
-        flink_jars.java()
+        programs.java()
 
 
 def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(OptionsError, match="mvn: not found; install Maven"):
-        flink_jars.assemble()
+        programs.assemble("flink")
 
 
 def test_a_taken_port_is_named():

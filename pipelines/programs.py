@@ -1,5 +1,6 @@
-"""Beam's job server and Flink, assembled once by Maven from `deploy/flink/pom.xml`."""
+"""Java, and the programs that Maven assembles once from a pom in `deploy/`."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,14 +12,14 @@ from pathlib import Path
 from transforms.code import ROOT
 from transforms.errors import OptionsError, StorageError
 
-DEPLOY = ROOT / "deploy" / "flink"
+DEPLOY = ROOT / "deploy"
 JAVA = "17"
 
 
-def cache() -> Path:
-    """The folder of this user in which jars and the state of a cluster are kept."""
+def cache(program: str) -> Path:
+    """The folder of this user in which a program's jars and state are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "triad" / "flink"
+    return Path(base) / "triad" / program
 
 
 def java() -> str:
@@ -41,26 +42,30 @@ def java() -> str:
     return path
 
 
-def assemble() -> Path:
+def assemble(program: str) -> Path:
     """The folder of jars; the first call for a pom fetches them.
+
+    Args:
+        program: A folder of `deploy/` that has a pom.
 
     Raises:
         OptionsError: Where Maven or the pom is missing.
         StorageError: Where Maven cannot fetch them.
     """
-    pom = DEPLOY / "pom.xml"
+    pom = DEPLOY / program / "pom.xml"
     if not pom.is_file():
-        raise OptionsError(f"{pom}: not there; run triad flink from a checkout of Triad")
-    jars = cache() / f"jars-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+        raise OptionsError(f"{pom}: not there; run this from a checkout of Triad")
+    jars = cache(program) / f"jars-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
     if jars.is_dir():
         return jars
     maven = shutil.which("mvn")
     if maven is None:
-        raise OptionsError("mvn: not found; install Maven (Debian: maven) to assemble Flink once")
+        raise OptionsError(
+            f"mvn: not found; install Maven (Debian: maven) to assemble {program} once"
+        )
     jars.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=jars.parent, prefix="jars.tmp-"))
-    try:
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}"]
+    with tempfile.TemporaryDirectory(dir=jars.parent, prefix="jars.tmp-") as staging:
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}/jars"]
         ran = subprocess.run(  # noqa: S603
             [maven, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False
         )
@@ -68,8 +73,8 @@ def assemble() -> Path:
             lines = (ran.stdout + ran.stderr).split("\n")
             line = next((one for one in lines if "ERROR" in one), "no reason given")[:300]
             raise StorageError(f"mvn: {line}; see that Maven reaches its repository")
-        if not jars.is_dir():  # another process may have been faster
-            staging.rename(jars)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was faster
+            Path(staging, "jars").rename(jars)
+    if not jars.is_dir():
+        raise StorageError(f"{jars}: cannot be made; see that its folder can be written")
     return jars
