@@ -1,39 +1,22 @@
 """A linear-chain CRF over BIO tags: its loss, its best tags, and the probability of each span.
 
-Tag 0 is outside; 1 + 2c begins a span of class c, and 2 + 2c goes on with one. Only sequences in
-which each span is begun have a probability, in training and serving alike.
+Tags are numbered as in `model.tags`. Only sequences in which each span is begun have a probability,
+in training and serving alike.
 """
 
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from keras import ops
+
+from model.tags import OUTSIDE, allowed
 
 Tensor: TypeAlias = tf.Tensor
 Shape = tuple[int | None, ...]
 
-OUTSIDE = 0
 _FORBIDDEN = -1e9
 _SMALLEST = 1e-30
-
-
-def num_tags(num_classes: int) -> int:
-    """Outside, and two tags for each class."""
-    return 1 + 2 * num_classes
-
-
-def allowed(tags: int) -> npt.NDArray[np.bool_]:
-    """Which tag (column) may follow which (row), bool `[tags, tags]`.
-
-    A text may begin with what may follow `OUTSIDE`.
-    """
-    places = np.arange(tags)
-    goes_on = (places > OUTSIDE) & (places % 2 == 0)
-    same = (places[:, None] + 1) // 2 == (places[None, :] + 1) // 2
-    return np.asarray(~goes_on[None, :] | same)
 
 
 class Potentials(NamedTuple):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model import crf, figures
+from model import figures
 from model.figures import Floats, Integers
+from model.tags import OUTSIDE
 
 _UNSEEN = "\0"  # no class has this name
 _NAMES = ("entity_f1", "accuracy", "macro_f1", "precision", "recall")
@@ -18,7 +19,7 @@ class Tags(NamedTuple):
     """What a model says of the words of some records.
 
     Attributes:
-        tags: int64 `[records, length]`; see `crf`.
+        tags: int64 `[records, length]`; see `model.tags`.
         scores: float32 `[records, length]`: the probability of the span that begins at a word.
     """
 
@@ -117,7 +118,7 @@ def _names(tags: Integers, classes: Sequence[str]) -> list[str]:
     """BIO tags of the words that are labelled or tagged."""
     last = len(classes) - 1
     return [
-        "O" if tag <= crf.OUTSIDE else f"{'BI'[(tag + 1) % 2]}-{classes[min((tag - 1) // 2, last)]}"
+        "O" if tag <= OUTSIDE else f"{'BI'[(tag + 1) % 2]}-{classes[min((tag - 1) // 2, last)]}"
         for tag in tags.tolist()
     ]
 

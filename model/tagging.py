@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from model import crf
+from model.tags import num_tags
 from transforms.spec import PAD, ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -96,7 +97,7 @@ def head(
         seen = keras.layers.Dropout(spec.dropout, name=f"{layer}_dropout")(seen)
         words = keras.layers.LayerNormalization(name=f"{layer}_joined")(words + seen)
     dropped = keras.layers.Dropout(spec.dropout, name=f"{name}_dropout")(words)
-    tags = crf.num_tags(num_classes)
+    tags = num_tags(num_classes)
     emissions = keras.layers.Dense(tags, dtype="float32", name=f"{name}_emissions")(dropped)
     return crf.Transitions(dtype="float32", name=name)(emissions)
 

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from model import crf
+from model.tags import allowed, num_tags
 
 CLASSES, LENGTH = 2, 4
-TAGS = crf.num_tags(CLASSES)
+TAGS = num_tags(CLASSES)
 NAMES = ("O", "B-0", "I-0", "B-1", "I-1")
 
 
@@ -109,7 +110,7 @@ def test_the_loss_is_that_of_all_valid_sequences(seed):
 
 
 def test_which_tags_may_follow_which():
-    may = crf.allowed(TAGS)
+    may = allowed(TAGS)
     pairs = {(a, b) for a in range(TAGS) for b in range(TAGS) if may[a, b]}
     assert pairs == {
         (a, b)

@@ -6,11 +6,12 @@ import pytest
 import tensorflow as tf
 
 from model import crf, data, fused, predictions, steps, tagging
+from model.tags import num_tags
 from tests import features
 from transforms.spec import Spec
 
 ROWS, LENGTH, CLASSES = 48, 6, 2
-TAGS = crf.num_tags(CLASSES)
+TAGS = num_tags(CLASSES)
 SPEC = Spec.model_validate(
     {
         "modalities": {name: features.SECTIONS[name] for name in ("image", "text")},

@@ -557,3 +557,14 @@ def test_help_imports_nothing_heavy(argv, absent):
     exit_code, modules = json.loads(finished.stderr)
     assert exit_code == 0
     assert set(absent).isdisjoint(modules)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["report", "provenance", "gc", "rollback", "score_plan", "train_plan", "preprocess_plan"],
+)
+def test_what_needs_no_tensorflow_imports_none(module):
+    code = f"import pipelines.{module}, sys; sys.exit(bool({{'tensorflow', 'keras'}} & {{*sys.modules}}))"
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+    )
