@@ -159,21 +159,18 @@ def _configure(cluster: Cluster) -> None:
 def _commands(cluster: Cluster, java: str, jars: str) -> dict[str, list[str]]:
     ports = cluster.ports
     conf = ["--configDir", str(cluster.folder / "conf")]
-    flink = [java, *_OPEN, "-cp", jars]
+
+    def flink(*memory: str) -> list[str]:
+        return [java, *memory, *_OPEN, "-cp", jars]
+
     manager = f"{_ENTRY}.entrypoint.StandaloneSessionClusterEntrypoint"
     worker = f"{_ENTRY}.taskexecutor.TaskManagerRunner"
     return {
-        "jobmanager": [*flink[:1], "-Xmx600m", *flink[1:], manager, *conf],
-        "taskmanager": [
-            *flink[:1],
-            "-Xmx900m",
-            "-XX:MaxDirectMemorySize=1200m",  # network memory and both kinds off the heap
-            *flink[1:],
-            worker,
-            *conf,
-        ],
+        "jobmanager": [*flink("-Xmx600m"), manager, *conf],
+        # Network memory and both kinds off the heap are direct memory.
+        "taskmanager": [*flink("-Xmx900m", "-XX:MaxDirectMemorySize=1200m"), worker, *conf],
         "jobserver": [
-            *flink,
+            *flink(),
             "org.apache.beam.runners.flink.FlinkJobServerDriver",
             f"--flink-master=localhost:{ports['rest']}",
             "--job-host=localhost",
@@ -207,9 +204,10 @@ def _write(cluster: Cluster) -> None:
 
 def _silent(cluster: Cluster) -> list[str]:
     """The parts that do not answer yet."""
+    registered = _task_managers(cluster)
     answers = {
-        "jobmanager": _task_managers(cluster) is not None,
-        "taskmanager": bool(_task_managers(cluster)),
+        "jobmanager": registered is not None,
+        "taskmanager": bool(registered),
         "jobserver": _listens(cluster.ports["jobs"]),
         "workers": _listens(cluster.ports["workers"]),
     }
@@ -217,9 +215,10 @@ def _silent(cluster: Cluster) -> list[str]:
 
 
 def _task_managers(cluster: Cluster) -> int | None:
+    """How many are registered, whether busy or not; None where nothing answers."""
     try:
         with urllib.request.urlopen(f"{cluster.dashboard}/overview", timeout=5) as answer:  # noqa: S310
-            return int(json.load(answer)["slots-available"])
+            return int(json.load(answer)["taskmanagers"])
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return None
 
