@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipelines import programs
+from pipelines.streaming.kafka_client import coordinated
 from transforms.errors import OptionsError, StorageError
 
 _DEADLINE = 120.0
@@ -66,7 +67,8 @@ class Broker:
         """The committed offset of partition 0; negative where there is none."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
         try:
-            place = consumer.committed([TopicPartition(topic, 0)], timeout=_DEADLINE)[0]
+            wanted = [TopicPartition(topic, 0)]
+            (place,) = coordinated(lambda: consumer.committed(wanted, timeout=_DEADLINE))
             return int(place.offset)
         finally:
             consumer.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipelines.streaming.batches import Item, Part
-from pipelines.streaming.kafka_client import TIMEOUT, explained, load
+from pipelines.streaming.kafka_client import TIMEOUT, coordinated, explained, load
 from pipelines.streaming.messages import Message, Parser
 from transforms.errors import OptionsError, StorageError
 from transforms.records import RawRecord, Rejected
@@ -84,7 +84,7 @@ class KafkaSource:
         for part in given:
             behind[part.source] = max(behind[part.source], part.stop)
         wanted = [self._kafka.TopicPartition(self._topic, number) for number in partitions]
-        committed = self._consumer.committed(wanted, timeout=TIMEOUT)
+        committed = coordinated(lambda: self._consumer.committed(wanted, timeout=TIMEOUT))
         self._next: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         for one in committed:
@@ -124,7 +124,7 @@ class KafkaSource:
             self._kafka.TopicPartition(self._topic, _partition(part), part.stop) for part in parts
         ]
         with explained(self._log):
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def is_drained(self) -> bool:
         return all(self._position(number) >= end for number, end in self._ends.items())

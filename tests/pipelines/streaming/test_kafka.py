@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from pipelines import sinks, stream
 from pipelines.stream_config import StreamConfig
+from pipelines.streaming import kafka_client
 from pipelines.streaming.batches import Part
 from pipelines.streaming.kafka_source import KafkaSource
 from pipelines.streaming.messages import Parser
@@ -107,3 +109,29 @@ def test_a_topic_that_is_not_there_and_a_broker_that_does_not_answer_are_one_lin
         KafkaSource(broker.servers, "none", "g", Parser(), 3, 1)
     with pytest.raises(StorageError, match=r"^kafka://127.0.0.1:1/t: .*; check the address and"):
         KafkaSource("127.0.0.1:1", "t", "g", Parser(), 3, 1)
+
+
+def refusing(*codes):
+    """A question that is refused with these codes, then answered; and a list of its askings."""
+    asked = []
+
+    def ask():
+        asked.append(True)
+        if len(asked) <= len(codes):
+            raise KafkaException(KafkaError(codes[len(asked) - 1]))
+        return "offsets"
+
+    return ask, asked
+
+
+def test_a_coordinator_that_is_being_chosen_is_asked_again():
+    ask, asked = refusing(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    assert kafka_client.coordinated(ask) == "offsets"
+    assert len(asked) == 3
+
+
+def test_any_other_refusal_of_a_coordinator_is_told_at_once():
+    ask, asked = refusing(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    with pytest.raises(KafkaException):
+        kafka_client.coordinated(ask)
+    assert len(asked) == 1
