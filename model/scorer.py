@@ -68,6 +68,7 @@ class Scorer:
             signatures = self._loaded.signatures
         self._signatures = signatures
         self._threads = concurrent.futures.ThreadPoolExecutor(_CALLS_IN_FLIGHT)
+        self._model_digest = model.model_digest
         self.batch_size = model.batch_size
 
     def score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
@@ -120,7 +121,7 @@ class Scorer:
         mended = [_without_unreadable(record) for record in records]
         if all(after is before for after, before in zip(mended, records, strict=True)):
             if len(records) == 1:
-                return [_rejected(records[0], Reason.MODEL_FAILED, _message(error))]
+                return [self._rejected(records[0], Reason.MODEL_FAILED, _message(error))]
             half = len(records) // 2
             return [*self._score(records[:half]), *self._score(records[half:])]
         with_media = [record for record in mended if record.present]
@@ -128,7 +129,7 @@ class Scorer:
         return [
             _of_whole(next(scored), before)
             if after.present
-            else _rejected(before, Reason.UNREADABLE, "; ".join(after.issues))
+            else self._rejected(before, Reason.UNREADABLE, "; ".join(after.issues))
             for after, before in zip(mended, records, strict=True)
         ]
 
@@ -146,7 +147,9 @@ class Scorer:
         outcomes: list[Outcome] = []
         for row, record in enumerate(records):
             if not finite[row]:
-                outcomes.append(_rejected(record, Reason.MODEL_FAILED, "a score is not finite"))
+                outcomes.append(
+                    self._rejected(record, Reason.MODEL_FAILED, "a score is not finite")
+                )
                 continue
             predictions: dict[str, Prediction | Tagged] = {
                 task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
@@ -163,9 +166,16 @@ class Scorer:
                     record.issues,
                     record.extra,
                     content_digest(record),
+                    self._model_digest,
                 )
             )
         return outcomes
+
+    def _rejected(self, record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
+        digest = payload_digest(record)
+        return Rejected(
+            record.id, record.position, "score", reason, detail, digest, self._model_digest
+        )
 
     def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
         if self._multi_label[task]:
@@ -253,11 +263,6 @@ def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
         issues = (f"image: {error.flaw}", *record.issues)  # the order of MODALITIES
         return dataclasses.replace(record, image=b"", issues=issues)
     return record
-
-
-def _rejected(record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
-    digest = payload_digest(record)
-    return Rejected(record.id, record.position, "score", reason, detail, digest)
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:

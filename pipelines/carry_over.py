@@ -31,11 +31,13 @@ class Earlier:
         run: Its folder.
         files: Its parts of scores.
         classes: Tasks, each with its classes in the order of a distribution.
+        model_digest: Of the model.
     """
 
     run: RunFolder
     files: tuple[PartFile, ...]
     classes: tuple[tuple[str, tuple[str, ...]], ...]
+    model_digest: str
 
 
 def find(plan: ScorePlan) -> Earlier | None:
@@ -58,7 +60,8 @@ def find(plan: ScorePlan) -> Earlier | None:
         )
         return None
     run = RunFolder(output, manifest.date, manifest.run_id)
-    return Earlier(run, manifest.scores, tuple(manifest.classes.items()))
+    classes = tuple(manifest.classes.items())
+    return Earlier(run, manifest.scores, classes, plan.settings.provenance.model)
 
 
 def _differing(manifest: Manifest, plan: ScorePlan) -> str:
@@ -203,4 +206,5 @@ class _CarryOverDoFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(OTHERS, record)
         else:
             self._carried.inc()
-            yield Scored(record.id, record.position, *known, record.extra, digest)
+            said = (*known, record.extra, digest, self._earlier.model_digest)
+            yield Scored(record.id, record.position, *said)

@@ -109,9 +109,8 @@ def _first_of_each_id(scored: Sequence[Scored]) -> tuple[list[Scored], list[Reje
     repeated = []
     for row in sorted(scored, key=lambda row: (row.id, row.position.offset)):
         if row.id in firsts:
-            repeated.append(
-                Rejected(row.id, row.position, "publish", Reason.DUPLICATE_ID, DUPLICATE)
-            )
+            refused = (row.id, row.position, "publish", Reason.DUPLICATE_ID, DUPLICATE)
+            repeated.append(Rejected(*refused, model_digest=row.model_digest))
         else:
             firsts[row.id] = row
     return list(firsts.values()), repeated

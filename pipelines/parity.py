@@ -224,7 +224,7 @@ def _scored(
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
         trusting = dataclasses.replace(canonicalizer, check=False)
-        scores = records | score.Score(trusting, handler)
+        scores = records | score.Score(trusting, handler, model.model_digest)
         scores | score.CommitUnits(counts, run_folder, settings)
     scored = sinks.read(run_folder.unit_scores(0))
     for row in scored.to_pylist():

@@ -4,11 +4,12 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.typehints.decorators import no_annotations
 
 from model.scorer import Outcome, ScorerHandler
 from pipelines import (
@@ -26,6 +27,7 @@ from pipelines import (
     units,
 )
 from pipelines.config import ScoreConfig
+from pipelines.keyed import Key, KeyRejected, keyed
 from pipelines.publication import Publication, Publish
 from pipelines.runs import RunFolder, RunSettings
 from pipelines.score_plan import Published, ScorePlan
@@ -37,18 +39,21 @@ _log = logging.getLogger(__name__)
 
 
 class Scores(NamedTuple):
-    scored: beam.PCollection[Scored]
-    rejected: beam.PCollection[Rejected]
+    scored: beam.PCollection[tuple[Key, Scored]]
+    rejected: beam.PCollection[tuple[Key, Rejected]]
 
 
 class Score(beam.PTransform):
-    """Raw records -> `.scored` and `.rejected`; every record is in exactly one of them.
+    """Raw records -> `.scored` and `.rejected`, by key; every record is in exactly one of them.
 
-    It knows no source, no sink and no runner: batch and stream use it alike.
+    The key is the record's id and the digest of the model that made the row. A row stands at the
+    record's event time; where that is not known, the timestamp stays as it is. It knows no source,
+    no sink and no runner: batch and stream use it alike.
 
     Args:
         canonicalizer: Makes records canonical. It need not check media: the model's batches do.
         handler: Gives one `Scored` or `Rejected` for each canonical record.
+        model_digest: Stands in the key of a record that is rejected before a model sees it.
         earlier: A published run that the same model made; what it scored is not scored again.
     """
 
@@ -56,12 +61,14 @@ class Score(beam.PTransform):
         self,
         canonicalizer: Canonicalizer,
         handler: ModelHandler[CanonicalRecord, Outcome, Any],
+        model_digest: str,
         earlier: carry_over.Earlier | None = None,
     ) -> None:
         super().__init__()
         self._earlier = earlier
         self._canonicalizer = canonicalizer
         self._handler = handler
+        self._model_digest = model_digest
 
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
@@ -69,29 +76,31 @@ class Score(beam.PTransform):
         if self._earlier is not None:
             carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
         outcomes = to_score | "RunInference" >> RunInference(self._handler)
-        part = beam.ParDo(_PartDoFn()).with_output_types(Scored)
+        part = beam.ParDo(_PartDoFn(self._model_digest)).with_output_types(tuple[Key, Scored])
         parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
-        rejected = (canonical.rejected, parted[REJECTED]) | "Rejected" >> beam.Flatten()
+        refused = canonical.rejected | "KeyRejected" >> KeyRejected(self._model_digest)
+        rejected = (refused, parted[REJECTED]) | "Rejected" >> beam.Flatten()
         scored = parted["scored"]
         if carried is not None:
-            scored = (scored, carried) | "Scored" >> beam.Flatten()
+            key = beam.Map(keyed, self._model_digest).with_output_types(tuple[Key, Scored])
+            scored = (scored, carried | "KeyCarried" >> key) | "Scored" >> beam.Flatten()
         return Scores(scored, rejected)
 
 
 class _PartDoFn(beam.DoFn):
-    def __init__(self) -> None:
+    def __init__(self, model_digest: str) -> None:
+        self._model_digest = model_digest
         self._scored = Metrics.counter(Score, "records_scored")
         self._rejected = Metrics.counter(Score, "records_rejected")
 
-    def process(
-        self, outcome: Outcome
-    ) -> Iterator[Scored | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]]:
+    @no_annotations
+    def process(self, outcome: Outcome) -> Iterator[object]:
         if isinstance(outcome, Rejected):
             self._rejected.inc()
-            yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+            yield beam.pvalue.TaggedOutput(REJECTED, keyed(outcome, self._model_digest))
         else:
             self._scored.inc()
-            yield outcome
+            yield keyed(outcome, self._model_digest)
 
 
 def define_pipeline(
@@ -128,12 +137,13 @@ def define_pipeline(
     )
     counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
     scores = read.records | "Score" >> score
-    rejected = (read.rejected, scores.rejected) | "AllRejected" >> beam.Flatten()
+    refused = read.rejected | "KeyRefused" >> KeyRejected(settings.provenance.model)
+    rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
     return Scores(scores.scored, rejected) | "Commit" >> CommitUnits(counts, run, settings)
 
 
 class CommitUnits(beam.PTransform):
-    """Scored and rejected records -> files, one commit a unit of work.
+    """Scored and rejected records by key -> files, one commit a unit of work.
 
     They meet by unit, in a shuffle that no medium crosses.
 
@@ -154,8 +164,8 @@ class CommitUnits(beam.PTransform):
     def expand(self, scores: Scores) -> beam.PCollection[None]:
         run, settings = self._run, self._settings
         by_unit = {
-            "scored": scores.scored | "ScoredByUnit" >> beam.Map(_by_unit),
-            "rejected": scores.rejected | "RejectedByUnit" >> beam.Map(_by_unit),
+            "scored": scores.scored | "ScoredByUnit" >> beam.MapTuple(_by_unit),
+            "rejected": scores.rejected | "RejectedByUnit" >> beam.MapTuple(_by_unit),
             "read": self._counts,
         }
         return (
@@ -204,7 +214,8 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
     canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model, model_folder.local), earlier)
+    handler = ScorerHandler(config.model, model_folder.local)
+    score = Score(canonicalizer, handler, plan.settings.provenance.model, earlier)
     template = dataflow.makes_template(config.beam_args)
     alone = config.no_wait or template
     if config.runner.lower() == dataflow.RUNNER:
@@ -261,8 +272,8 @@ def _run_on_dataflow(
         dataflow.submit(root, wait=last is None)
 
 
-def _by_unit(record: Scored | Rejected) -> tuple[int, Scored | Rejected]:
-    return record.position.unit, record
+def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
+    return row.position.unit, row
 
 
 def _commit(

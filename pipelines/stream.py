@@ -15,9 +15,9 @@ from apache_beam.typehints.decorators import no_annotations
 from model import artefact
 from model.scorer import ScorerHandler
 from pipelines import beam_metrics, options, score_plan, stream_config
-from pipelines.keyed import Key, KeyScores
+from pipelines.keyed import Key, KeyRejected
 from pipelines.runs import RunSettings
-from pipelines.score import REJECTED, Score, Scores
+from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
 from pipelines.streaming.batches import Batch, Item, Part, Source
@@ -87,10 +87,9 @@ def define_pipeline(
     read = created | "Read" >> reading.with_outputs(REJECTED, main="records")
     records, refused = read["records"], read[REJECTED]
     scores = records | "Score" >> score
-    rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
-    keyed = Scores(scores.scored, rejected) | "Key" >> KeyScores(model_digest)
     ones = (records, refused) | "AllRead" >> beam.Flatten() | "One" >> beam.Map(lambda _: (0, 1))
-    rows = (keyed.scored, keyed.rejected) | "AllRows" >> beam.Flatten()
+    unread = refused | "KeyRefused" >> KeyRejected(model_digest)
+    rows = (scores.scored, scores.rejected, unread) | "AllRows" >> beam.Flatten()
     met = {
         "read": ones | "Count" >> beam.CombinePerKey(sum),
         "rows": rows | "OneBatch" >> beam.Map(lambda row: (0, row)),
@@ -165,7 +164,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     model = artefact.load(config.model)
     settings = score_plan.run_settings(model, config.format)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model))
+    score = Score(canonicalizer, ScorerHandler(config.model), settings.provenance.model)
     total = Counts()
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)

@@ -62,6 +62,13 @@ def png(
     return encoded(picture(mode, width, height, seed), "PNG", **options)
 
 
+def corrupt_png() -> bytes:
+    """A picture that is whole by its structure, and whose pixels cannot be decoded."""
+    content = bytearray(png(seed=5))
+    content[content.index(b"IDAT") + 10] ^= 0xFF
+    return bytes(content)
+
+
 def webp(width: int = 32, height: int = 24, seed: int = 0, mode: str = "RGB") -> bytes:
     return encoded(picture(mode, width, height, seed), "WEBP", lossless=True)
 

@@ -150,6 +150,7 @@ class Rejected:
         stage: `read`, `canonicalize`, `score` or `publish`.
         detail: What was wrong, in a few words, without payload.
         payload_digest: SHA-256 of what the source gave, hexadecimal, or "" where nothing was read.
+        model_digest: Of the model that was asked; "" where none was.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Rejected:
     reason: Reason
     detail: str = ""
     payload_digest: str = ""
+    model_digest: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -240,6 +242,7 @@ class Scored:
 
     Attributes:
         content_digest: See `content_digest`.
+        model_digest: Of the model that made the predictions.
     """
 
     id: str
@@ -249,3 +252,4 @@ class Scored:
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     content_digest: str = ""
+    model_digest: str = ""

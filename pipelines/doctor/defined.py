@@ -25,8 +25,9 @@ def scoring(model: Artefact) -> dict[str, Define]:
 
     def define(root: beam.Pipeline) -> None:
         canonicalizer = Canonicalizer(model.spec, (), check=False)
-        earlier = carry_over.Earlier(_RUN, (), ())
-        scores = score.Score(canonicalizer, ScorerHandler(str(model.folder)), earlier)
+        digest = model.model_digest
+        earlier = carry_over.Earlier(_RUN, (), (), digest)
+        scores = score.Score(canonicalizer, ScorerHandler(str(model.folder)), digest, earlier)
         settings = score_plan.run_settings(model, "parquet")
         labels = model.spec.label_names
         score.define_pipeline(root, _UNITS, labels, scores, _RUN, settings, check_workers=True)

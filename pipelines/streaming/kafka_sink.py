@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import sinks
+from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
 from pipelines.streaming.file_sink import rejected_table, scored_table
 from pipelines.streaming.kafka_client import explained, load
@@ -65,7 +66,7 @@ class KafkaSink:
         producer = _producer(servers)
         with explained(place):
             for row, line in zip(rows, lines, strict=True):
-                key = json.dumps([row.id, self.settings.provenance.model]).encode()
+                key = json.dumps(key_of(row, self.settings.provenance.model)).encode()
                 time = row.position.event_time
                 while True:
                     try:

@@ -19,6 +19,7 @@ from model.export import SERVING
 from model.scorer import Outcome, Scorer, ScorerHandler, load_scorer
 from pipelines import sources, units
 from tests import canonical, media
+from tests.media import corrupt_png
 from transforms import images
 from transforms.canonicalize import Canonicalizer, payload_digest
 from transforms.errors import GateError, OptionsError
@@ -26,13 +27,6 @@ from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected, Sco
 from transforms.spec import Limits
 
 POISON = media.wav(seed=6)[:-2]
-
-
-def corrupt_png() -> bytes:
-    """A picture that is whole by its structure, and whose pixels cannot be decoded."""
-    content = bytearray(media.png(seed=5))
-    content[content.index(b"IDAT") + 10] ^= 0xFF
-    return bytes(content)
 
 
 def plain(outcome: Outcome) -> tuple[Any, ...]:
@@ -204,7 +198,7 @@ class TestUnreadablePictures:
         assert plains([outcomes[one] for one in others]) == [alone[one] for one in others]
 
     def test_a_record_that_has_nothing_else_is_rejected(
-        self, scorer: Scorer, records: Any, alone: Any
+        self, model: artefact.Artefact, scorer: Scorer, records: Any, alone: Any
     ) -> None:
         empty = canonical.record("only a picture", image=corrupt_png())
         outcomes = scorer.score([*records[:5], empty, *records[5:9]])
@@ -215,6 +209,7 @@ class TestUnreadablePictures:
             reason=Reason.UNREADABLE,
             detail="image: corrupt",
             payload_digest=payload_digest(empty),
+            model_digest=model.model_digest,
         )
         assert plains([*outcomes[:5], *outcomes[6:]]) == alone[:9]
 
@@ -238,7 +233,9 @@ class TestUnreadablePictures:
 class TestPoison:
     """A record on which the model itself fails stands alone in the end."""
 
-    def test_it_is_rejected_alone(self, scorer: Scorer, records: Any, alone: Any) -> None:
+    def test_it_is_rejected_alone(
+        self, model: artefact.Artefact, scorer: Scorer, records: Any, alone: Any
+    ) -> None:
         for place in (0, 31, 32, 50):
             given = list(records)
             given[place] = dataclasses.replace(records[place], audio=POISON)
@@ -250,6 +247,7 @@ class TestPoison:
                 reason=Reason.MODEL_FAILED,
                 detail="assertion failed: [audio: not a canonical WAV]",
                 payload_digest=payload_digest(given[place]),
+                model_digest=model.model_digest,
             )
             others = [one for one in range(len(records)) if one != place]
             assert plains([outcomes[one] for one in others]) == [alone[one] for one in others]
@@ -312,6 +310,7 @@ class TestPoison:
             reason=Reason.MODEL_FAILED,
             detail="a score is not finite",
             payload_digest=payload_digest(bad),
+            model_digest=model.model_digest,
         )
         assert plains([*outcomes[:8], *outcomes[9:]]) == alone[:20]
 

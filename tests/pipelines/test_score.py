@@ -619,7 +619,11 @@ class TestCounters:
                 root,
                 planned,
                 model.spec.label_names,
-                score.Score(Canonicalizer(model.spec, check=False), ScorerHandler(str(trained))),
+                score.Score(
+                    Canonicalizer(model.spec, check=False),
+                    ScorerHandler(str(trained)),
+                    model.model_digest,
+                ),
                 scores.run_folder(tmp_path_factory.mktemp("counted")),
                 score_plan.run_settings(model, "parquet"),
             )

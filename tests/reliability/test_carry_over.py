@@ -135,7 +135,10 @@ def test_the_model_sees_only_what_is_new_or_changed(
     plan = score_plan.plan(settings)
     what = plan.model.spec
     composite = score.Score(
-        Canonicalizer(what, check=False), ScorerHandler(str(trained)), carry_over.find(plan)
+        Canonicalizer(what, check=False),
+        ScorerHandler(str(trained)),
+        plan.model.model_digest,
+        carry_over.find(plan),
     )
     with beam.Pipeline(options=options.beam_options("local", ())) as root:
         score.define_pipeline(
@@ -238,5 +241,5 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
 
 def test_an_index_of_a_run_that_scored_nothing_finds_nothing(trained: Path, tmp_path: Path) -> None:
     classes = tuple(artefact.load(trained).classes.items())
-    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes)
+    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes, "m" * 64)
     assert carry_over.Index(empty).find("0" * 64) is None
