@@ -242,6 +242,8 @@ def stream(
     media_roots: options.MediaRoots = None,
     until_empty: options.UntilEmpty = False,
     verify_key: options.VerifyKey = None,
+    message_schema: options.MessageSchema = None,
+    message_schema_id: options.MessageSchemaId = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -264,6 +266,8 @@ def stream(
         media_roots=tuple(media_roots or ()),
         until_empty=until_empty,
         verify_key=verify_key,
+        message_schema=message_schema,
+        message_schema_id=message_schema_id,
     )
     call.run(settings, verbose)
 

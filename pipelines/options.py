@@ -42,7 +42,7 @@ _OURS = {
 }
 
 ScoresFormat = Literal["parquet", "jsonl"]
-MessageFormat = Literal["json", "example"]
+MessageFormat = Literal["json", "example", "avro"]
 
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")
@@ -233,7 +233,21 @@ Group = Annotated[
 ]
 MessageKind = Annotated[
     MessageFormat,
-    typer.Option("--message-format", help="Of a message: a JSON object or a tf.Example."),
+    typer.Option("--message-format", help="Of a message: a JSON object, a tf.Example or Avro."),
+]
+MessageSchema = Annotated[
+    str | None,
+    typer.Option(
+        "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
+    ),
+]
+MessageSchemaId = Annotated[
+    int | None,
+    typer.Option(
+        "--message-schema-id",
+        metavar="N",
+        help="A registry's number of the schema: messages begin with it, as Confluent's do.",
+    ),
 ]
 MessageBytes = Annotated[
     int, typer.Option("--message-bytes", metavar="N", help="Reject larger messages.")

@@ -20,10 +20,10 @@ from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
+from pipelines.streaming import messages
 from pipelines.streaming.batches import Batch, Item, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
-from pipelines.streaming.messages import Parser
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import TriadError
 from transforms.records import RawRecord, Rejected, Scored
@@ -249,7 +249,7 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
         )
     from pipelines.streaming.kafka_source import KafkaSource
 
-    parser = Parser(config.message_format, model.spec.label_names, config.message_bytes)
+    parser = messages.parser(config, model.spec.label_names)
     return KafkaSource(
         *place, config.group, parser, config.batch_records, config.poll_seconds, given
     )

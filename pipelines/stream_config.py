@@ -35,6 +35,9 @@ class StreamConfig:
         media_roots: Folders beside that of the records file in which media may lie.
         until_empty: Whether to end once all that is there is scored.
         verify_key: PEM file of the public key that the model must be signed with.
+        message_schema: File with the messages' Avro schema, or a JSON Schema for them.
+        message_schema_id: A registry's number of that schema, with which messages begin; None where
+            they do not.
     """
 
     model: str
@@ -53,6 +56,8 @@ class StreamConfig:
     media_roots: tuple[str, ...] = ()
     until_empty: bool = False
     verify_key: str | None = None
+    message_schema: str | None = None
+    message_schema_id: int | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -78,6 +83,7 @@ class StreamConfig:
         _one_of("--message-format", self.message_format, options.MessageFormat)
         if self.media_files and is_kafka(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        self._check_schema()
         self._check_rejected()
         self._check_state()
 
@@ -92,6 +98,23 @@ class StreamConfig:
     def source_name(self) -> str:
         """The source, however it was written."""
         return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+
+    def _check_schema(self) -> None:
+        if self.message_schema is None:
+            if self.message_format == "avro":
+                raise OptionsError("--message-schema: name the file with the Avro schema")
+            if self.message_schema_id is not None:
+                raise OptionsError("--message-schema-id: is of a --message-schema; name that too")
+        elif not self.message_schema.strip():
+            raise OptionsError("--message-schema: must not be empty")
+        elif self.message_format == "example":
+            raise OptionsError("--message-schema: a tf.Example has none; leave it out")
+        elif "://" not in self.source:
+            raise OptionsError("--message-schema: is of messages; leave it out with a folder")
+        if not 0 <= (self.message_schema_id or 0) < 2**32:
+            raise OptionsError(
+                f"--message-schema-id: must be 0 to 2**32 - 1, got {self.message_schema_id}"
+            )
 
     def _check_rejected(self) -> None:
         if is_kafka(self.sink):

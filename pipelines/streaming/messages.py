@@ -5,10 +5,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
+from pipelines import storage
 from pipelines.sources import fields, jsonl, tfrecord
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import avro, json_schema
+from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Reason, Rejected
 
-Format = Literal["json", "example"]
+Format = Literal["json", "example", "avro"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 HEADERS = "message_headers"
@@ -62,14 +66,20 @@ class Parser:
     be unique.
 
     Attributes:
-        format: `json`, an object as in a line of JSONL, or `example`, a serialized tf.Example.
+        format: `json`, an object as in a line of JSONL; `example`, a serialized tf.Example; `avro`,
+            the binary encoding of a record.
         labels: The label names that the spec's tasks read; they do not pass through.
         largest: What is longer, in bytes, is rejected.
+        schema: Text of the Avro schema, or of a JSON Schema to which objects must conform.
+        schema_id: What a registry calls the schema: messages begin with a zero byte and this
+            number in four, as Confluent's serializers write them; None where they do not.
     """
 
     format: Format = "json"
     labels: Sequence[str] = ()
     largest: int = LARGEST
+    schema: str | None = None
+    schema_id: int | None = None
 
     def parse(self, message: Message) -> RawRecord | Rejected:
         """The record in a message; a message that holds none is rejected with its position."""
@@ -88,10 +98,16 @@ class Parser:
 
     def _record(self, message: Message, value: bytes) -> RawRecord:
         names = frozenset(self.labels)
+        if self.schema_id is not None:
+            value = _without_header(value, self.schema_id)
         if self.format == "example":
             row, doubtful = tfrecord.parse(value, names)
+        elif self.format == "avro":
+            row, doubtful = avro.parse(value, self.schema or ""), True
         else:
             row, doubtful = jsonl.parse(value)
+            if self.schema is not None:
+                json_schema.require(row, self.schema)
         if row.get("id") in (None, "", b""):
             row["id"] = _header_id(message) or message.own_id
         if message.headers:
@@ -102,6 +118,51 @@ class Parser:
                 )
             row[HEADERS] = headers(message)
         return fields.assemble(row, message.position, names, doubtful)
+
+
+def parser(config: StreamConfig, labels: Sequence[str]) -> Parser:
+    """Makes the parser that a stream's settings ask for.
+
+    Args:
+        config: Of the stream.
+        labels: The label names that the spec's tasks read.
+
+    Raises:
+        OptionsError: A schema that cannot be read, or is none.
+    """
+    schema = None
+    if config.message_schema is not None:
+        schema = _schema(config.message_schema, config.message_format)
+    return Parser(
+        config.message_format, labels, config.message_bytes, schema, config.message_schema_id
+    )
+
+
+def _schema(path: str, format: Format) -> str:
+    try:
+        content = storage.read_if_there(path)
+        if content is None:
+            raise OptionsError(f"--message-schema: {path}: no such file; name one that is there")
+        text = content.decode()
+        (avro if format == "avro" else json_schema).check(text)
+    except ValueError as error:
+        raise OptionsError(
+            f"--message-schema: {path}: {error}; mend it, or name another"
+        ) from error
+    return text
+
+
+def _without_header(value: bytes, schema_id: int) -> bytes:
+    if value[:1] != b"\0" or len(value) < 5:
+        raise fields.RefusedRecordError(
+            Reason.UNPARSABLE, "the message does not begin with the number of a schema"
+        )
+    found = int.from_bytes(value[1:5])
+    if found != schema_id:
+        raise fields.RefusedRecordError(
+            Reason.UNPARSABLE, f"the message is of schema {found}, not {schema_id}"
+        )
+    return value[5:]
 
 
 def headers(message: Message) -> dict[str, Any]:

@@ -130,8 +130,9 @@ def test_stream_hands_over_what_was_asked_for():
 def test_stream_hands_over_topics():
     runs = Runs()
     argv = ["stream", "--model", "m", "--source", "kafka://h:1/a", "--sink", "kafka://h:1/b"]
-    argv += ["--rejected", "kafka://h:1/c", "--group", "g", "--message-format", "example"]
-    argv += ["--message-bytes", "9", "--state", "s"]
+    argv += ["--rejected", "kafka://h:1/c", "--group", "g", "--message-format", "avro"]
+    argv += ["--message-bytes", "9", "--state", "s", "--message-schema", "f"]
+    argv += ["--message-schema-id", "0"]
     assert cli.main(argv, runs) == 0
     expected = stream_config.StreamConfig(
         model="m",
@@ -140,8 +141,10 @@ def test_stream_hands_over_topics():
         rejected="kafka://h:1/c",
         state="s",
         group="g",
-        message_format="example",
+        message_format="avro",
         message_bytes=9,
+        message_schema="f",
+        message_schema_id=0,
     )
     assert runs.seen == [expected]
 
@@ -174,6 +177,23 @@ def test_stream_hands_over_topics():
         (
             ["--source", "kafka://h:1/t", "--media-files"],
             "--media-files: is of a folder; leave it out with a Kafka source",
+        ),
+        (["--message-format", "avro"], "--message-schema: name the file with the Avro schema"),
+        (
+            ["--message-schema", "f"],
+            "--message-schema: is of messages; leave it out with a folder",
+        ),
+        (
+            ["--message-schema", "f", "--message-format", "example"],
+            "--message-schema: a tf.Example has none; leave it out",
+        ),
+        (
+            ["--message-schema-id", "7"],
+            "--message-schema-id: is of a --message-schema; name that too",
+        ),
+        (
+            ["--source", "kafka://h:1/t", "--message-schema", "f", "--message-schema-id", "-1"],
+            "--message-schema-id: must be 0 to 2**32 - 1, got -1",
         ),
         (["--window", "0"], "--window: must be at least 1, got 0"),
         (["--poll-seconds", "-1"], "--poll-seconds: must be 0 or more, got -1"),

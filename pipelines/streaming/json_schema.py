@@ -1,0 +1,96 @@
+"""JSON Schema: messages that do not conform are refused with the place of the first violation."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+import jsonschema_specifications
+import referencing
+import referencing.exceptions
+import referencing.jsonschema
+from jsonschema import validators
+
+from pipelines.sources import strict_json
+from pipelines.sources.fields import RefusedRecordError
+from transforms.records import Reason
+
+_LONGEST_PATH = 120
+
+
+def check(schema: str) -> None:
+    """Checks the text of a JSON Schema; what it refers to must be in it.
+
+    Raises:
+        ValueError: Where it is none; it says why.
+    """
+    _validator(schema)
+
+
+def require(row: Mapping[str, Any], schema: str) -> None:
+    """Refuses an object that does not conform.
+
+    Args:
+        row: As parsed.
+        schema: Text of the schema.
+
+    Raises:
+        RefusedRecordError: With the path of the first violation, in the order of the schema's
+            keywords, and the keyword. No value of the object is told.
+    """
+    try:
+        error = next(_validator(schema).iter_errors(row), None)
+    except RecursionError:
+        raise _refused("the schema leads in circles") from None
+    if error is not None:
+        path = str(error.json_path)
+        path = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+        raise _refused(f"at {path} it breaks {_rule(error)}")
+
+
+def _rule(error: jsonschema.ValidationError) -> str:
+    keyword, value = error.validator, error.validator_value
+    if keyword == "type":
+        return f"type: {value if isinstance(value, str) else ' or '.join(value)}"
+    if keyword == "required":
+        missing = [name for name in value if name not in error.instance]
+        return f"required: {missing[0]}"
+    return str(keyword or "false")  # where nothing may be
+
+
+@functools.lru_cache(maxsize=8)
+def _validator(schema: str) -> Any:
+    parsed = strict_json.parse(schema)
+    kind = validators.Draft202012Validator
+    if not isinstance(parsed, dict | bool):
+        raise ValueError("neither an object nor true or false")
+    if isinstance(parsed, dict) and "$schema" in parsed:
+        kind = validators.validator_for({"$schema": str(parsed["$schema"])}, default=None)
+        if kind is None:
+            raise ValueError("its $schema is no draft of JSON Schema that is known here")
+    try:
+        kind.check_schema(parsed)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"no JSON Schema: at {error.json_path} {error.message[:200]}") from error
+    dialect = kind.META_SCHEMA["$schema"]
+    resource = referencing.jsonschema.specification_with(dialect).create_resource(parsed)
+    registry = jsonschema_specifications.REGISTRY.with_resource(resource.id() or "", resource)
+    try:
+        _check_references(resource, registry.resolver_with_root(resource))
+    except referencing.exceptions.Unresolvable as error:
+        raise ValueError(f"$ref {error.ref!r} names nothing in the file") from error
+    return kind(parsed, registry=registry)
+
+
+def _check_references(resource: Any, resolver: Any) -> None:
+    """Looks up all that is referred to, so that nothing is fetched, or missing, later."""
+    if isinstance(resource.contents, dict):
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if isinstance(reference := resource.contents.get(keyword), str):
+                resolver.lookup(reference)
+    for part in resource.subresources():
+        _check_references(part, resolver.in_subresource(part))
+
+
+def _refused(why: str) -> RefusedRecordError:
+    return RefusedRecordError(Reason.UNPARSABLE, f"not of the schema: {why}")
