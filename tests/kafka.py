@@ -25,21 +25,30 @@ class Broker:
 
     servers: str
 
-    def topic(self, partitions: int = 1) -> str:
-        """A new topic."""
+    def topic(self, partitions: int = 1, **config: str) -> str:
+        """A new topic; `config` with underscores for dots."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         admin = AdminClient({"bootstrap.servers": self.servers})
-        admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_DEADLINE)
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        new = NewTopic(name, partitions, 1, config=settings)
+        admin.create_topics([new])[name].result(_DEADLINE)
         return name
 
     def uri(self, topic: str) -> str:
         return f"kafka://{self.servers}/{topic}"
 
-    def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = 0) -> None:
-        """Sends messages, with a header and a time of their place."""
-        producer = Producer({"bootstrap.servers": self.servers})
+    def send(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        *,
+        partition: int = 0,
+        more: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
+        """Sends messages, with a header and a time of their place, and `more` headers."""
+        producer = Producer({"bootstrap.servers": self.servers, "message.max.bytes": 2**24})
         for place, value in enumerate(values):
-            headers = [("place", str(place).encode())]
+            headers = [("place", str(place).encode()), *more]
             time = 1_700_000_000_000 + place
             producer.produce(topic, value, partition=partition, headers=headers, timestamp=time)
         assert producer.flush(_DEADLINE) == 0
@@ -63,11 +72,11 @@ class Broker:
             consumer.close()
         return found
 
-    def committed(self, topic: str, group: str) -> int:
-        """The committed offset of partition 0; negative where there is none."""
+    def committed(self, topic: str, group: str, partition: int = 0) -> int:
+        """The committed offset of a partition; negative where there is none."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
         try:
-            wanted = [TopicPartition(topic, 0)]
+            wanted = [TopicPartition(topic, partition)]
             (place,) = coordinated(lambda: consumer.committed(wanted, timeout=_DEADLINE))
             return int(place.offset)
         finally:
