@@ -1,7 +1,7 @@
 """JSON Schema: messages that do not conform are refused with the place of the first violation."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -14,8 +14,6 @@ from jsonschema import validators
 from pipelines.sources import strict_json
 from pipelines.sources.fields import RefusedRecordError
 from transforms.records import Reason
-
-_LONGEST_PATH = 120
 
 
 def check(schema: str) -> None:
@@ -36,16 +34,22 @@ def require(row: Mapping[str, Any], schema: str) -> None:
 
     Raises:
         RefusedRecordError: With the path of the first violation, in the order of the schema's
-            keywords, and the keyword. No value of the object is told.
+            keywords, and the keyword. Nothing of the object is told that the schema does not name.
     """
+    validator, names = _validator(schema)
     try:
-        error = next(_validator(schema).iter_errors(row), None)
+        error = next(validator.iter_errors(row), None)
     except RecursionError:
         raise _refused("the schema leads in circles") from None
     if error is not None:
-        path = str(error.json_path)
-        path = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
-        raise _refused(f"at {path} it breaks {_rule(error)}")
+        path = "".join(_step(step, names) for step in error.absolute_path)
+        raise _refused(f"at ${path} it breaks {_rule(error)}")
+
+
+def _step(step: str | int, names: frozenset[str]) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if step in names else ".*"
 
 
 def _rule(error: jsonschema.ValidationError) -> str:
@@ -59,7 +63,8 @@ def _rule(error: jsonschema.ValidationError) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _validator(schema: str) -> Any:
+def _validator(schema: str) -> tuple[Any, frozenset[str]]:
+    """What validates, and all names in the schema."""
     parsed = strict_json.parse(schema)
     kind = validators.Draft202012Validator
     if not isinstance(parsed, dict | bool):
@@ -79,7 +84,15 @@ def _validator(schema: str) -> Any:
         _check_references(resource, registry.resolver_with_root(resource))
     except referencing.exceptions.Unresolvable as error:
         raise ValueError(f"$ref {error.ref!r} names nothing in the file") from error
-    return kind(parsed, registry=registry)
+    return kind(parsed, registry=registry), frozenset(_names([parsed]))
+
+
+def _names(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema
+    for part in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(part, dict | list):
+            yield from _names(part)
 
 
 def _check_references(resource: Any, resolver: Any) -> None:

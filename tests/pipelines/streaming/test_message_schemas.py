@@ -222,6 +222,7 @@ NEEDS = {
         },
         "one": {"type": ["string", "null"]},
         "none": False,
+        "who": {"additionalProperties": {"type": "string"}},
     },
     "$defs": {"line": {"type": "string", "maxLength": 20}},
 }
@@ -239,6 +240,7 @@ NEEDS = {
         ),
         ({"id": "a", "text": "x", "one": 1}, "at $.one it breaks type: string or null"),
         ({"id": "a", "text": "x", "none": 1}, "at $ it breaks false"),
+        ({"id": "a", "text": "x", "who": {"a secret": 1}}, "at $.who.* it breaks type: string"),
     ],
 )
 def test_an_object_that_does_not_conform_is_rejected_with_the_place(row, said):
