@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipelines import sources, storage, units
@@ -70,11 +70,15 @@ class Folder:
     def __post_init__(self) -> None:
         if not os.path.isdir(self.path):
             raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
-        self._given = set(map(_identity, self.given))
         self._seen: dict[str, tuple[str, float]] = {}
-        self._finished: dict[str, str] = {}
+        self.remember(self.given)
         self._unsettled = False
         self._more = False
+
+    def remember(self, given: Iterable[Part]) -> None:
+        """Holds that these parts were given out, and no others."""
+        self._given = set(map(_identity, given))
+        self._finished: dict[str, str] = {}
 
     @property
     def pause(self) -> float:
