@@ -244,6 +244,7 @@ def stream(
     verify_key: options.VerifyKey = None,
     message_schema: options.MessageSchema = None,
     message_schema_id: options.MessageSchemaId = None,
+    kafka_config: options.KafkaConfig = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -268,6 +269,7 @@ def stream(
         verify_key=verify_key,
         message_schema=message_schema,
         message_schema_id=message_schema_id,
+        kafka_config=kafka_config,
     )
     call.run(settings, verbose)
 

@@ -241,6 +241,12 @@ MessageSchema = Annotated[
         "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
     ),
 ]
+KafkaConfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka-config", metavar="FILE", help="Properties of Kafka's client, for TLS and SASL."
+    ),
+]
 MessageSchemaId = Annotated[
     int | None,
     typer.Option(

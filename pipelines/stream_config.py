@@ -38,6 +38,7 @@ class StreamConfig:
         message_schema: File with the messages' Avro schema, or a JSON Schema for them.
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
+        kafka_config: File with properties of Kafka's client, for TLS and SASL.
     """
 
     model: str
@@ -58,6 +59,7 @@ class StreamConfig:
     verify_key: str | None = None
     message_schema: str | None = None
     message_schema_id: int | None = None
+    kafka_config: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -65,6 +67,7 @@ class StreamConfig:
             ("--group", self.group),
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+            *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():
                 raise OptionsError(f"{flag}: must not be empty")
@@ -83,6 +86,8 @@ class StreamConfig:
         _one_of("--message-format", self.message_format, options.MessageFormat)
         if self.media_files and is_kafka(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
+            raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
         self._check_schema()
         self._check_rejected()
         self._check_state()
