@@ -244,11 +244,11 @@ def stream(
     verify_key: options.VerifyKey = None,
     message_schema: options.MessageSchema = None,
     message_schema_id: options.MessageSchemaId = None,
+    kafka_config: options.KafkaConfig = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
     call: Call = context.obj
-    call.refuse_beam_args("stream")
     settings = stream_config.StreamConfig(
         model=model,
         source=source,
@@ -266,8 +266,13 @@ def stream(
         media_roots=tuple(media_roots or ()),
         until_empty=until_empty,
         verify_key=verify_key,
+        runner=runner,
+        no_wait=no_wait,
+        from_checkpoint=from_checkpoint,
+        beam_args=call.beam_args,
         message_schema=message_schema,
         message_schema_id=message_schema_id,
+        kafka_config=kafka_config,
     )
     call.run(settings, verbose)
 

@@ -144,6 +144,10 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 
     artefact.load(settings.model)
     environment.load_tensorflow()
+    if settings.runner.lower() == stream_config.FLINK:
+        from pipelines import stream_on_flink
+
+        return stream_on_flink.run(settings)
     from pipelines import stream
 
     return stream.run_until_signal(settings)

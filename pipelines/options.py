@@ -241,6 +241,12 @@ MessageSchema = Annotated[
         "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
     ),
 ]
+KafkaConfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka-config", metavar="FILE", help="Properties of Kafka's client, for TLS and SASL."
+    ),
+]
 MessageSchemaId = Annotated[
     int | None,
     typer.Option(
@@ -272,6 +278,17 @@ PollSeconds = Annotated[
     ),
 ]
 UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
+NoWaitForStream = Annotated[
+    bool, typer.Option("--no-wait", help="Submit the job to Flink and return; it goes on.")
+]
+FromCheckpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--from-checkpoint",
+        metavar="DIR|latest",
+        help="Go on from a checkpoint of Flink; else at the committed offsets.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 
@@ -308,12 +325,15 @@ def check_beam_args(beam_args: Sequence[str]) -> None:
             raise OptionsError(f"{name}: not a Beam option here; {_OURS[name]}")
 
 
-def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "PipelineOptions":
+def beam_options(
+    runner: str = "local", beam_args: Sequence[str] = (), ours: Sequence[str] = ()
+) -> "PipelineOptions":
     """Makes Beam's options, anew for each pipeline: runners change them. Imports Beam.
 
     Args:
         runner: A key of `RUNNERS`, in any case.
         beam_args: What stood after a lone `--`, such as `("--direct_num_workers=2",)`.
+        ours: What we choose; `beam_args` win over it. The runner alone may know these.
 
     Raises:
         OptionsError: Where the runner or an option is unknown (Beam only logs those), where an
@@ -325,7 +345,8 @@ def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "Pipel
 
     flink = runner.lower() == "flink"
     _check_known(beam_args)
-    arguments = [*(FLINK_DEFAULTS if flink else ()), *beam_args]  # the last one of a name counts
+    # The last one of a name counts.
+    arguments = [*(FLINK_DEFAULTS if flink else ()), *ours, *beam_args]
     return PipelineOptions(arguments, runner=RUNNERS[runner.lower()])
 
 

@@ -251,7 +251,8 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
 
     parser = messages.parser(config, model.spec.label_names)
     return KafkaSource(
-        *place, config.group, parser, config.batch_records, config.poll_seconds, given
+        *(*place, config.group, parser, config.batch_records, config.poll_seconds, given),
+        config.kafka_config,
     )
 
 
@@ -262,4 +263,4 @@ def _sink(config: StreamConfig, settings: RunSettings) -> Sink:
         return FileSink(config.sink.rstrip("/"), settings, config.window)
     from pipelines.streaming.kafka_sink import KafkaSink
 
-    return KafkaSink(*place, *rejected, settings)
+    return KafkaSink(*place, *rejected, settings, config.kafka_config)

@@ -10,6 +10,7 @@ from pipelines import options
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
+FLINK = "flink"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,12 @@ class StreamConfig:
         message_schema: File with the messages' Avro schema, or a JSON Schema for them.
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
+        kafka_config: File with properties of Kafka's client, for TLS and SASL.
+        runner: `local`, or `flink`: from Kafka to Kafka, as a job of the cluster.
+        no_wait: Submit the job and return; it goes on.
+        from_checkpoint: A checkpoint of Flink's, or `latest` for the newest in `state`; None begins
+            at the group's committed offsets.
+        beam_args: What goes to Beam as it is.
     """
 
     model: str
@@ -58,6 +65,11 @@ class StreamConfig:
     verify_key: str | None = None
     message_schema: str | None = None
     message_schema_id: int | None = None
+    kafka_config: str | None = None
+    runner: str = "local"
+    no_wait: bool = False
+    from_checkpoint: str | None = None
+    beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -65,6 +77,7 @@ class StreamConfig:
             ("--group", self.group),
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+            *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():
                 raise OptionsError(f"{flag}: must not be empty")
@@ -83,7 +96,10 @@ class StreamConfig:
         _one_of("--message-format", self.message_format, options.MessageFormat)
         if self.media_files and is_kafka(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
+            raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
         self._check_schema()
+        self._check_runner()
         self._check_rejected()
         self._check_state()
 
@@ -98,6 +114,33 @@ class StreamConfig:
     def source_name(self) -> str:
         """The source, however it was written."""
         return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+
+    def _check_runner(self) -> None:
+        options.check_runner(self.runner)
+        if self.runner.lower() != FLINK:
+            for flag, said in (
+                ("--no-wait", self.no_wait),
+                ("--from-checkpoint", self.from_checkpoint is not None),
+                ("--", bool(self.beam_args)),
+            ):
+                if said:
+                    raise OptionsError(f"{flag}: is of --runner flink; leave it out")
+            if options.is_cluster(self.runner):
+                raise OptionsError("--runner: streams run on local or flink")
+            return
+        if not (is_kafka(self.source) and is_kafka(self.sink)):
+            raise OptionsError("--runner: flink streams from kafka:// to kafka://; name topics")
+        if self.state is None:
+            raise OptionsError(
+                "--state: name a folder for the checkpoints that all parts of the cluster see"
+            )
+        for flag, said in (
+            ("--until-empty", self.until_empty),
+            ("--kafka-config", self.kafka_config is not None),
+        ):
+            if said:
+                raise OptionsError(f"{flag}: is of --runner local; leave it out")
+        options.check_beam_args(self.beam_args)
 
     def _check_schema(self) -> None:
         if self.message_schema is None:
@@ -147,6 +190,20 @@ class StreamConfig:
 def is_kafka(place: str) -> bool:
     """Whether it is `kafka://...`."""
     return place.startswith(KAFKA)
+
+
+def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
+    """`HOST:PORT` and topic of source, sink and rejected records, where all are of Kafka."""
+    places = map(kafka_place, (config.source, config.sink, config.rejected or ""))
+    return tuple(place for place in places if place is not None)
+
+
+def with_full_paths(config: StreamConfig) -> StreamConfig:
+    """The config with absolute paths, since workers have other working folders."""
+    full = {"model": os.path.abspath(config.model)}
+    full |= {} if config.state is None else {"state": os.path.abspath(config.state)}
+    roots = tuple(one if "://" in one else os.path.abspath(one) for one in config.media_roots)
+    return dataclasses.replace(config, **full, media_roots=roots)
 
 
 def kafka_place(uri: str) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import socket
 import subprocess
 import uuid
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipelines import programs
 from pipelines.streaming.kafka_client import coordinated
@@ -21,9 +25,17 @@ _DEADLINE = 120.0
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """Where it answers, as `HOST:PORT`."""
+    """Where it answers.
+
+    Attributes:
+        servers: `HOST:PORT`.
+        secure: `HOST:PORT` of the same broker, by TLS and with a password; "" where it has none.
+        certificate: By which it is known there.
+    """
 
     servers: str
+    secure: str
+    certificate: Path
 
     def topic(self, partitions: int = 1, **config: str) -> str:
         """A new topic; `config` with underscores for dots."""
@@ -83,23 +95,67 @@ class Broker:
             consumer.close()
 
 
+def certify(folder: Path) -> None:
+    """A self-signed certificate for `localhost`; its key is in `key-and-certificate.pem`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "key-and-certificate.pem").write_bytes(private + made)
+    (folder / "certificate.pem").write_bytes(made)
+
+
+def _secured(folder: Path, user: str, password: str) -> str:
+    certify(folder)
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    prefix = "listener.name.secure"
+    return (
+        f"{prefix}.sasl.enabled.mechanisms=PLAIN\n"
+        f'{prefix}.plain.sasl.jaas.config={login} user_{user}="{password}";\n'
+        f"{prefix}.ssl.keystore.type=PEM\n"
+        f"{prefix}.ssl.keystore.location={folder}/key-and-certificate.pem\n"
+    )
+
+
 @contextlib.contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
-    """Starts a broker; skips the test where Java, Maven or the jars are missing."""
+def broker(folder: Path, login: tuple[str, str] | None = None) -> Iterator[Broker]:
+    """Starts a broker; skips the test where Java, Maven or the jars are missing.
+
+    Args:
+        folder: For its files.
+        login: User and password, with which it answers by TLS, too.
+    """
     try:
         java = programs.java()
         jars = programs.assemble("kafka")
     except (OptionsError, StorageError) as missing:
         pytest.skip(str(missing))
-    port, controller = _free_port(), _free_port()
+    port, controller, secure = _free_port(), _free_port(), _free_port()
+    more, listener, map_ = "", "", ""
+    if login is not None:
+        more = _secured(folder, *login)
+        listener, map_ = f",SECURE://localhost:{secure}", ",SECURE:SASL_SSL"
     settings = folder / "server.properties"
     settings.write_text(
         "process.roles=broker,controller\nnode.id=1\n"
         f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
-        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n"
+        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}\n"
+        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listener}\n"
         "controller.listener.names=CONTROLLER\n"
-        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+        f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{map_}\n{more}"
         f"log.dirs={folder}/logs\noffsets.topic.replication.factor=1\n"
         "offsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
         "log.retention.ms=-1\n"  # the messages' times are long ago
@@ -116,7 +172,8 @@ def broker(folder: Path) -> Iterator[Broker]:
         servers = f"127.0.0.1:{port}"
         admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         assert admin.list_topics(timeout=_DEADLINE).brokers  # waits until it answers
-        yield Broker(servers)
+        secured = f"localhost:{secure}" if login else ""
+        yield Broker(servers, secured, folder / "certificate.pem")
     finally:
         process.kill()
         process.wait()

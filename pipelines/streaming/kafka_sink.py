@@ -11,8 +11,9 @@ import pyarrow as pa
 from pipelines import sinks
 from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
+from pipelines.streaming import kafka_properties
 from pipelines.streaming.file_sink import rejected_table, scored_table
-from pipelines.streaming.kafka_client import explained, load
+from pipelines.streaming.kafka_client import Connection, explained
 from transforms.errors import StorageError
 from transforms.records import Rejected, Scored
 
@@ -29,6 +30,8 @@ class KafkaSink:
         rejected_servers: As `servers`.
         rejected_topic: For rejected records.
         settings: What all rows have in common.
+        config_file: With properties of the client, see `kafka_properties`. It is read where rows
+            are sent, so that no secret crosses steps.
     """
 
     servers: str
@@ -36,6 +39,10 @@ class KafkaSink:
     rejected_servers: str
     rejected_topic: str
     settings: RunSettings
+    config_file: str | None = None
+
+    def __post_init__(self) -> None:
+        kafka_properties.read(self.config_file)  # a broken one is told before the first batch
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
@@ -63,8 +70,9 @@ class KafkaSink:
                 failed.append(error.str())
 
         lines = sinks.encode(table, "jsonl").split(b"\n")[:-1]
-        producer = _producer(servers)
-        with explained(place):
+        connection = _connection(servers, self.config_file)
+        producer = connection.client
+        with explained(place, connection):
             for row, line in zip(rows, lines, strict=True):
                 key = json.dumps(key_of(row, self.settings.provenance.model)).encode()
                 time = row.position.event_time
@@ -79,6 +87,7 @@ class KafkaSink:
             left = producer.flush(_FLUSH_SECONDS)
         if failed or left:
             why = failed[0] if failed else f"{left} messages were not taken in time"
+            why = connection.told() or why
             raise StorageError(f"{place}: {why}; check the broker and the topic, then run again")
 
 
@@ -87,8 +96,7 @@ def _order(row: Scored | Rejected) -> tuple[str, int]:
 
 
 @functools.cache
-def _producer(servers: str) -> Any:
+def _connection(servers: str, config_file: str | None) -> Connection:
     """One for each process: it holds connections and a thread."""
-    return load().Producer(
-        {"bootstrap.servers": servers, "acks": "all", "enable.idempotence": True}
-    )
+    settings = {"acks": "all", "enable.idempotence": True}
+    return Connection("Producer", servers, settings, config_file)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipelines.streaming.batches import Item, Part
-from pipelines.streaming.kafka_client import TIMEOUT, coordinated, explained, load
+from pipelines.streaming.kafka_client import TIMEOUT, Connection, coordinated, explained, load
 from pipelines.streaming.messages import Message, Parser
 from transforms.errors import OptionsError, StorageError
 from transforms.records import RawRecord, Rejected
@@ -43,9 +43,10 @@ class KafkaSource:
         batch_records: Messages in a batch at most.
         seconds: How long a batch waits to be filled.
         given: Parts given out in the past.
+        config_file: With properties of the client, see `kafka_properties`.
 
     Raises:
-        OptionsError: Where the topic does not exist.
+        OptionsError: Where the topic does not exist, or the file cannot be used.
         StorageError: Where no broker answers.
     """
 
@@ -60,24 +61,29 @@ class KafkaSource:
         batch_records: int,
         seconds: float,
         given: Sequence[Part] = (),
+        config_file: str | None = None,
     ) -> None:
         self._kafka = load()
         self._log, self._topic, self._parser = f"kafka://{servers}/{topic}", topic, parser
         self._batch_records, self._seconds = batch_records, seconds
+        self._servers, self._config_file = servers, config_file
         self._settings = {
-            "bootstrap.servers": servers,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
         }
         self._fetched: dict[Part, list[Message]] = {}
-        self._consumer = self._kafka.Consumer(self._settings)
-        with explained(self._log):
+        self._connection = self._connect()
+        self._consumer = self._connection.client
+        with explained(self._log, self._connection):
             about = self._consumer.list_topics(topic, timeout=TIMEOUT).topics[topic]
             if about.error is not None or not about.partitions:
                 raise OptionsError(f"{self._log}: no such topic; create it, or name another")
             self._begin(sorted(about.partitions), given)
+
+    def _connect(self) -> Connection:
+        return Connection("Consumer", self._servers, self._settings, self._config_file)
 
     def _begin(self, partitions: Sequence[int], given: Sequence[Part]) -> None:
         behind: dict[str, int] = collections.defaultdict(int)
@@ -123,7 +129,7 @@ class KafkaSource:
         offsets = [
             self._kafka.TopicPartition(self._topic, _partition(part), part.stop) for part in parts
         ]
-        with explained(self._log):
+        with explained(self._log, self._connection):
             coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def is_drained(self) -> bool:
@@ -172,7 +178,7 @@ class KafkaSource:
     def _again(self, part: Part) -> list[Message]:
         """The messages of a part from before a restart, as far as the log still has them."""
         place = self._kafka.TopicPartition(self._topic, _partition(part), part.start)
-        consumer = self._kafka.Consumer(self._settings)
+        consumer = self._connect().client
         found: list[Message] = []
         try:
             with explained(self._log):

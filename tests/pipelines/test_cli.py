@@ -132,7 +132,7 @@ def test_stream_hands_over_topics():
     argv = ["stream", "--model", "m", "--source", "kafka://h:1/a", "--sink", "kafka://h:1/b"]
     argv += ["--rejected", "kafka://h:1/c", "--group", "g", "--message-format", "avro"]
     argv += ["--message-bytes", "9", "--state", "s", "--message-schema", "f"]
-    argv += ["--message-schema-id", "0"]
+    argv += ["--message-schema-id", "0", "--kafka-config", "k"]
     assert cli.main(argv, runs) == 0
     expected = stream_config.StreamConfig(
         model="m",
@@ -145,6 +145,7 @@ def test_stream_hands_over_topics():
         message_bytes=9,
         message_schema="f",
         message_schema_id=0,
+        kafka_config="k",
     )
     assert runs.seen == [expected]
 
@@ -179,6 +180,11 @@ def test_stream_hands_over_topics():
             "--media-files: is of a folder; leave it out with a Kafka source",
         ),
         (["--message-format", "avro"], "--message-schema: name the file with the Avro schema"),
+        (
+            ["--kafka-config", "k"],
+            "--kafka-config: is of Kafka; leave it out without kafka://",
+        ),
+        (["--kafka-config", " "], "--kafka-config: must not be empty"),
         (
             ["--message-schema", "f"],
             "--message-schema: is of messages; leave it out with a folder",

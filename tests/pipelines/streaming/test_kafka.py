@@ -1,7 +1,6 @@
 """The stream from and to a real Kafka broker."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,11 @@ from pipelines.streaming import kafka_client
 from pipelines.streaming.batches import Part
 from pipelines.streaming.kafka_source import KafkaSource
 from pipelines.streaming.messages import Parser
-from tests import kafka
 from transforms.errors import OptionsError, StorageError
 
 TEXTS = ["a red bird", "two dogs", "nothing much", "a cat"]
 GOOD = [json.dumps({"id": f"r{n}", "text": text}).encode() for n, text in enumerate(TEXTS)]
 MESSAGES: list[bytes | None] = [*GOOD[:2], b"no json", None, *GOOD[2:], b'{"text": "mine"}']
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
-    with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
-        yield started
 
 
 def run(model: Path, **settings: Any) -> stream.Counts:

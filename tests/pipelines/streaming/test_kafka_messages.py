@@ -3,12 +3,10 @@
 import collections
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fastavro
-import pytest
 from tensorflow.core.example import example_pb2
 
 from pipelines import stream
@@ -20,12 +18,6 @@ AVRO = {
     "name": "Clip",
     "fields": [{"name": "id", "type": "string"}, {"name": "text", "type": "string"}],
 }
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
-    with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
-        yield started
 
 
 class StopOnceCommitted(stream.Stop):
