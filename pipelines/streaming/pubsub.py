@@ -98,9 +98,8 @@ class ToPubSub(beam.PTransform):
     def expand(self, scores: Scores) -> Published:
         encode = beam.ParDo(_EncodeDoFn(self._settings)).with_output_types(PubsubMessage)
         parted = scores.scored | "Scored" >> encode.with_outputs("rejected", main="scored")
-        refused = scores.rejected | "Refused" >> beam.Map(
-            lambda pair, settings: rejected_message(*pair, settings), self._settings
-        ).with_output_types(PubsubMessage)
+        as_message = beam.MapTuple(rejected_message, settings=self._settings)
+        refused = scores.rejected | "Refused" >> as_message.with_output_types(PubsubMessage)
         rejected = (refused, parted["rejected"]) | "AllRefused" >> beam.Flatten()
         return Published(parted["scored"], rejected)
 
@@ -130,19 +129,11 @@ def rejected_message(key: Key, row: Rejected, settings: RunSettings) -> PubsubMe
 
 
 def _attributes(key: Key, headers: Any) -> dict[str, str]:
-    found = {RECORD_ID: _fitting(key.record_id), MODEL_DIGEST: key.model_digest}
+    found = {RECORD_ID: key.record_id, MODEL_DIGEST: key.model_digest}
     ordering_key = headers.get(ORDERING_KEY) if isinstance(headers, dict) else None
     if isinstance(ordering_key, str) and len(ordering_key.encode()) <= LARGEST_ATTRIBUTE:
         found[ORDERING_KEY] = ordering_key
     return found
-
-
-def _fitting(record_id: str) -> str:
-    """The id as an attribute: itself, or its SHA-256 where the service would not take it."""
-    encoded = record_id.encode(errors="surrogateescape")
-    if len(encoded) <= LARGEST_ATTRIBUTE and record_id.isprintable():
-        return record_id
-    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
 def _number(given: PubsubMessage) -> int:

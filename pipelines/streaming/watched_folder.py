@@ -22,7 +22,7 @@ class ReadFolder(beam.PTransform):
     """A pipeline's root -> what is in the files of a folder, each version of a file once.
 
     Args:
-        folder: Which files, and when they are ready; it has given none yet.
+        folder: Which files, and when they are ready; what it has given is not read again.
         seconds: Between looks at the folder.
         until_empty: Read what is there now, and end.
 
@@ -54,7 +54,7 @@ class _LookDoFn(beam.DoFn):
 
     @no_annotations
     def process(self, _: object, given: Any = _Given) -> Iterator[object]:
-        self._folder.remember(given.read())
+        self._folder.remember([*self._folder.given, *given.read()])
         while True:
             parts = self._folder.poll()
             for part in parts:
