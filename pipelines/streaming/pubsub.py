@@ -1,9 +1,8 @@
 """Pub/Sub's messages -> ours, and rows -> Pub/Sub's messages."""
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage
@@ -72,9 +71,8 @@ class FromPubSub(beam.PTransform):
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """`PubsubMessage` of scores and of rejected records."""
+class Published(NamedTuple):
+    """Messages of scores and of rejected records."""
 
     scored: beam.PCollection[PubsubMessage]
     rejected: beam.PCollection[PubsubMessage]
@@ -98,8 +96,8 @@ class ToPubSub(beam.PTransform):
     def expand(self, scores: Scores) -> Published:
         encode = beam.ParDo(_EncodeDoFn(self._settings)).with_output_types(PubsubMessage)
         parted = scores.scored | "Scored" >> encode.with_outputs("rejected", main="scored")
-        as_message = beam.MapTuple(rejected_message, settings=self._settings)
-        refused = scores.rejected | "Refused" >> as_message.with_output_types(PubsubMessage)
+        dead = beam.Map(_dead_letter, self._settings).with_output_types(PubsubMessage)
+        refused = scores.rejected | "Refused" >> dead
         rejected = (refused, parted["rejected"]) | "AllRefused" >> beam.Flatten()
         return Published(parted["scored"], rejected)
 
@@ -118,12 +116,14 @@ class _EncodeDoFn(beam.DoFn):
         detail = f"the row is longer than {LARGEST} bytes, which no topic takes"
         digest = hashlib.sha256(data).hexdigest()
         rejected = Rejected(row.id, row.position, "publish", Reason.UNPARSABLE, detail, digest)
-        message = rejected_message(key, rejected, self._settings)
+        message = _dead_letter((key, rejected), self._settings)
         yield beam.pvalue.TaggedOutput("rejected", message)
 
 
-def rejected_message(key: Key, row: Rejected, settings: RunSettings) -> PubsubMessage:
+@no_annotations
+def _dead_letter(pair: tuple[Key, Rejected], settings: RunSettings) -> PubsubMessage:
     """The message of a rejected record, which is always small enough."""
+    key, row = pair
     data = sinks.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
     return PubsubMessage(data, _attributes(key, None))
 

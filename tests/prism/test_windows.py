@@ -1,4 +1,4 @@
-"""Windows of event time on Prism: out of order, late, very late; each row in one file, none lost."""
+"""Windows of event time on Prism: rows out of order, late, a year late; none is lost."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 from apache_beam.transforms.window import TimestampedValue
 
 from pipelines import sinks
@@ -49,7 +49,7 @@ def kinds(rows: Any) -> Scores:
 def write(endpoint: str, tmp_path: Path) -> Callable[..., Path]:
     """Writes what a stream gives, and says where."""
 
-    def run(stream: TestStream, **changes: Any) -> Path:
+    def run(stream: test_stream.TestStream, **changes: Any) -> Path:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
             files = Files(str(folder), SETTINGS, **changes)
@@ -69,7 +69,7 @@ def found(folder: Path, kind: str = "scores") -> dict[str, list[list[str]]]:
 
 
 def test_rows_out_of_order_are_in_the_file_of_their_window_in_the_order_of_positions(write):
-    stream = TestStream().advance_watermark_to(START)
+    stream = test_stream.TestStream().advance_watermark_to(START)
     stream.add_elements([good("c", 59), good("d", 60), bad("x", 30)])
     stream.add_elements([good("b", 1), good("a", 0)])
     folder = write(stream.advance_watermark_to_infinity())
@@ -78,7 +78,7 @@ def test_rows_out_of_order_are_in_the_file_of_their_window_in_the_order_of_posit
 
 
 def test_late_rows_make_further_files_and_none_is_too_late(write):
-    stream = TestStream().advance_watermark_to(START)
+    stream = test_stream.TestStream().advance_watermark_to(START)
     stream.add_elements([good("a", 1), good("b", 70)])
     stream.advance_watermark_to(START + 61)
     stream.add_elements([good("late", 2), bad("late too", 3)])
@@ -93,7 +93,7 @@ def test_the_same_rows_in_another_order_give_the_same_files_to_the_byte(write):
     rows = [good("a", 1), good("b", 2), bad("x", 3), good("c", 61)]
 
     def contents(order: list[TimestampedValue]) -> dict[str, bytes]:
-        stream = TestStream().advance_watermark_to(START).add_elements(order)
+        stream = test_stream.TestStream().advance_watermark_to(START).add_elements(order)
         folder = write(stream.advance_watermark_to_infinity())
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -105,7 +105,7 @@ def test_the_same_rows_in_another_order_give_the_same_files_to_the_byte(write):
 
 
 def test_shards_part_a_window_by_id_and_a_full_file_does_not_wait_for_its_end(write):
-    stream = TestStream().advance_watermark_to(START)
+    stream = test_stream.TestStream().advance_watermark_to(START)
     names = [f"r{number}" for number in range(12)]
     stream.add_elements([good(name, place) for place, name in enumerate(names)])
     folder = write(stream.advance_watermark_to_infinity(), shards=3, largest=4)
