@@ -79,7 +79,8 @@ def define_pipeline(
     handler = ScorerHandler(config.model, model_folder.local)
     score = Score(canonicalizer, handler, settings.provenance.model)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
-    scores = unbounded.define_pipeline(found, parser, score, settings)
+    checked = found | "CheckWorkers" >> cluster.CheckWorkers(kind=messages.Message)
+    scores = unbounded.define_pipeline(checked, parser, score, settings)
     if stream_config.is_topic(config.sink):
         published: Published = scores | "AsMessages" >> ToPubSub(settings)
         return published

@@ -95,6 +95,19 @@ def test_a_second_stream_from_the_subscription_is_refused(cloud, dataflow, capsy
     ]
 
 
+def test_an_update_replaces_the_running_stream(cloud, dataflow):
+    assert cli.main(argv(cloud, dataflow)) == 0
+    changed = ("--sink", f"{cloud}/scores")
+    assert cli.main(argv(cloud, dataflow, sink=changed, beam=("--update",))) == 0
+    first, second = dataflow.jobs
+    assert second["replaceJobId"] == first["id"]
+    assert second["name"] == first["name"] == NAME
+    assert [first["currentState"], second["currentState"]] == [
+        "JOB_STATE_UPDATED",
+        "JOB_STATE_RUNNING",
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [
