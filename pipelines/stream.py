@@ -169,7 +169,8 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)
         if config.state_folder is not None:
-            journal = stack.enter_context(journals.opened(config.state_folder))
+            written = [one for one in (config.sink,) if stream_config.kafka_place(one) is None]
+            journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         source = _source(config, model, journal)
         stack.callback(source.close)
@@ -216,6 +217,7 @@ class _Batches:
                 parts = left
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
+        self.journal.compact(self.source.remember)
         _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
         return counts
 

@@ -24,6 +24,9 @@ MEDIA_SUFFIXES: Mapping[str, str] = {
 BATCH_BYTES = 8 * 2**20
 BATCH_PARTS = 256
 
+REMEMBERED = 100_000
+"""Parts of files that are gone: so many of the last ones are remembered, should they come back."""
+
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", "~")
 
 
@@ -111,6 +114,14 @@ class Folder:
 
     def done(self, parts: Sequence[Part]) -> None:
         self._given.update(map(_identity, parts))
+
+    def remember(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Those of files that are there as they were, and the last ones of others."""
+        there = set(self.unchanged(parts))
+        gone = [part for part in parts if part not in there]
+        kept = there.union(gone[-REMEMBERED:])
+        self._given = set(map(_identity, kept))
+        return [part for part in parts if part in kept]
 
     def is_drained(self) -> bool:
         return not (self._unsettled or self._more)

@@ -132,6 +132,10 @@ class KafkaSource:
         with explained(self._log, self._connection):
             coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
+    def remember(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """The last one of each partition: all before it is done."""
+        return list({part.source: part for part in sorted(parts, key=lambda p: p.stop)}.values())
+
     def is_drained(self) -> bool:
         return all(self._position(number) >= end for number, end in self._ends.items())
 

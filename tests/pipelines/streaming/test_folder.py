@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.streaming import folder as folder_
 from pipelines.streaming.batches import Part
 from pipelines.streaming.folder import Folder, MediaItem
 from transforms.errors import OptionsError
@@ -96,6 +97,27 @@ def test_other_batch_sizes_after_a_restart_skip_nothing(tmp_path):
     again = Folder(str(tmp_path), unit_records=6, given=first, clock=Clock()).poll()
     assert (first[0].start, again[0].start) == (0, 0)
     assert again[0].stop > first[0].stop
+
+
+def test_parts_of_files_that_are_there_are_remembered_and_the_last_ones_of_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(folder_, "REMEMBERED", 2)
+    for name in "abcdef":
+        put(tmp_path / f"{name}.jsonl")
+    folder = Folder(str(tmp_path), clock=Clock())
+    given = folder.poll()
+    folder.done(given)
+    for name in "bcd":
+        (tmp_path / f"{name}.jsonl").unlink()
+    put(tmp_path / "e.jsonl", "{}\n{}\n", age=50)  # another version: the old one is gone
+    kept = folder.remember(given)
+    assert names(kept) == ["a.jsonl", "d.jsonl", "e.jsonl", "f.jsonl"]
+    assert names(folder.poll()) == ["e.jsonl"]
+    for name in "bd":  # they come back as they were
+        put(tmp_path / f"{name}.jsonl")
+    assert names(folder.poll()) == ["b.jsonl", "e.jsonl"]
+    assert names(Folder(str(tmp_path), given=kept, clock=Clock()).poll()) == ["b.jsonl", "e.jsonl"]
 
 
 def test_media_files_of_one_name_are_one_part_and_a_second_picture_its_own(tmp_path):
