@@ -221,7 +221,7 @@ class _Batches:
                 parts = left
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
-        self.journal.compact(self.source.remember)
+        self.journal.compact(self.source.needed)
         _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
         return counts
 

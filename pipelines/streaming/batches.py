@@ -80,7 +80,7 @@ class Source(Protocol):
     def done(self, parts: Sequence[Part]) -> None:
         """Told once the output of these parts is durable."""
 
-    def remember(self, parts: Sequence[Part]) -> Sequence[Part]:
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
         """Told now and then of all parts that are done: those that must not be forgotten."""
 
     def is_drained(self) -> bool:

@@ -121,7 +121,7 @@ class Folder:
     def done(self, parts: Sequence[Part]) -> None:
         self._given.update(map(_identity, parts))
 
-    def remember(self, parts: Sequence[Part]) -> Sequence[Part]:
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
         """Those of files that are there as they were, and the last ones of others."""
         there = set(self.unchanged(parts))
         gone = [part for part in parts if part not in there]

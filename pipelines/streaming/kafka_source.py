@@ -139,7 +139,7 @@ class KafkaSource:
         with explained(self._log, self._connection):
             coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
-    def remember(self, parts: Sequence[Part]) -> Sequence[Part]:
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
         """The last one of each partition: all before it is done."""
         return list({part.source: part for part in sorted(parts, key=lambda p: p.stop)}.values())
 

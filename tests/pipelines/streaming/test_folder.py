@@ -192,7 +192,7 @@ def test_parts_of_files_that_are_there_are_remembered_and_the_last_ones_of_other
     for name in "bcd":
         (tmp_path / f"{name}.jsonl").unlink()
     put(tmp_path / "e.jsonl", "{}\n{}\n", age=50)  # another version: the old one is gone
-    kept = folder.remember(given)
+    kept = folder.needed(given)
     assert names(kept) == ["a.jsonl", "d.jsonl", "e.jsonl", "f.jsonl"]
     assert names(folder.poll()) == ["e.jsonl"]
     for name in "bd":  # they come back as they were
