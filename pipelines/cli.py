@@ -245,6 +245,9 @@ def stream(
     message_schema: options.MessageSchema = None,
     message_schema_id: options.MessageSchemaId = None,
     kafka_config: options.KafkaConfig = None,
+    runner: options.Runner = "local",
+    no_wait: options.NoWaitForStream = False,
+    from_checkpoint: options.FromCheckpoint = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
