@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines import config, environment, stream_config, stream_runners
+from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +133,48 @@ def _flink(settings: config.FlinkConfig) -> list[str]:
     if settings.action == "up":
         return flink_cluster.up(folder, settings.free_ports).described()
     cluster = flink_cluster.read(folder)
-    return ["nothing runs"] if cluster is None else cluster.described()
+    if settings.action == "status":
+        return ["nothing runs"] if cluster is None else cluster.described()
+    ours = None if cluster is None else cluster.dashboard
+    return _flink_jobs(settings, settings.dashboard or ours)
+
+
+def _flink_jobs(settings: config.FlinkConfig, dashboard: str | None) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import flink_jobs
+
+    if dashboard is None:
+        raise OptionsError("--dashboard: no cluster was started here; name the dashboard of one")
+    if settings.action == "jobs":
+        found = flink_jobs.jobs(dashboard)
+        return [f"{job.id}  {job.state:10}  {job.name}" for job in found] or ["no jobs"]
+    if settings.action == "cancel":
+        job = flink_jobs.cancel(dashboard, settings.job)
+        return [f"{job.name}: {job.state}"]
+    state = Path(settings.state).absolute().as_uri()
+    job, savepoint = flink_jobs.drain(dashboard, settings.job, state)
+    return [f"{job.name}: {job.state}", f"savepoint: {savepoint}"]
+
+
+def _kafka(settings: config.KafkaConfig) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import kafka_broker
+
+    folder = Path(settings.folder).absolute() if settings.folder else kafka_broker.default_folder()
+    if settings.action == "down":
+        return ["broker: stopped" if kafka_broker.down(folder) else "nothing runs"]
+    if settings.action == "up":
+        return kafka_broker.up(folder, settings.free_port).described()
+    broker = kafka_broker.read(folder)
+    if settings.action == "status":
+        return ["nothing runs"] if broker is None else broker.described()
+    if broker is None:
+        raise OptionsError("triad kafka topic: no broker was started; triad kafka up starts one")
+    policy = {"cleanup.policy": "compact"} if settings.compacted else {}
+    kafka_broker.create_topic(broker, settings.topic, settings.partitions, policy)
+    return [f"kafka://{broker.servers}/{settings.topic}"]
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
@@ -183,5 +225,6 @@ RUNS: Mapping[type, Run] = {
     config.RollbackConfig: _rollback,
     config.DoctorConfig: _doctor,
     config.FlinkConfig: _flink,
+    config.KafkaConfig: _kafka,
     stream_config.StreamConfig: _stream,
 }

@@ -200,10 +200,14 @@ def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
 
 def with_full_paths(config: StreamConfig) -> StreamConfig:
     """The config with absolute paths, since workers have other working folders."""
-    full = {"model": os.path.abspath(config.model)}
-    full |= {} if config.state is None else {"state": os.path.abspath(config.state)}
-    roots = tuple(one if "://" in one else os.path.abspath(one) for one in config.media_roots)
-    return dataclasses.replace(config, **full, media_roots=roots)
+    return dataclasses.replace(
+        config,
+        model=os.path.abspath(config.model),
+        state=None if config.state is None else os.path.abspath(config.state),
+        media_roots=tuple(
+            root if "://" in root else os.path.abspath(root) for root in config.media_roots
+        ),
+    )
 
 
 def kafka_place(uri: str) -> tuple[str, str] | None:

@@ -17,8 +17,9 @@ def stream_name(config: StreamConfig) -> str:
 
 
 def latest(state: Path) -> Path | None:
-    """The newest whole checkpoint below a stream's state; None where there is none."""
-    whole = [path for path in state.glob("*/chk-*/_metadata") if path.is_file()]
+    """The newest whole checkpoint, or savepoint, in a stream's state; None where there is none."""
+    found = (*state.glob("*/chk-*/_metadata"), *state.glob("savepoint-*/_metadata"))
+    whole = [path for path in found if path.is_file()]
     return max(whole, key=lambda path: path.stat().st_mtime_ns).parent if whole else None
 
 
