@@ -1,6 +1,7 @@
 """Prism, Beam's local runner for unbounded graphs: a binary that somebody built, as a child."""
 
 import contextlib
+import importlib.metadata
 import os
 import socket
 import subprocess
@@ -90,9 +91,7 @@ def beam_options(endpoint: str) -> "PipelineOptions":
 
 
 def _version() -> str:
-    from apache_beam import version
-
-    return str(version.__version__)
+    return importlib.metadata.version("apache-beam")
 
 
 def _free_port() -> int:
