@@ -248,6 +248,7 @@ def stream(
     runner: options.Runner = "local",
     no_wait: options.NoWaitForStream = False,
     from_checkpoint: options.FromCheckpoint = None,
+    checkpoint_seconds: options.CheckpointSeconds = 10.0,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -272,6 +273,7 @@ def stream(
         runner=runner,
         no_wait=no_wait,
         from_checkpoint=from_checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
         beam_args=call.beam_args,
         message_schema=message_schema,
         message_schema_id=message_schema_id,

@@ -309,6 +309,12 @@ FromCheckpoint = Annotated[
         help="Go on from a checkpoint of Flink; else at the committed offsets.",
     ),
 ]
+CheckpointSeconds = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-seconds", metavar="SECONDS", help="How often Flink makes a checkpoint."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

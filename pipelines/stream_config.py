@@ -44,6 +44,7 @@ class StreamConfig:
         no_wait: Submit the job and return; it goes on.
         from_checkpoint: A checkpoint of Flink's, or `latest` for the newest in `state`; None begins
             at the group's committed offsets.
+        checkpoint_seconds: How often Flink makes a checkpoint: a crash repeats so much.
         beam_args: What goes to Beam as it is.
     """
 
@@ -69,6 +70,7 @@ class StreamConfig:
     runner: str = "local"
     no_wait: bool = False
     from_checkpoint: str | None = None
+    checkpoint_seconds: float = 10.0
     beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -140,6 +142,10 @@ class StreamConfig:
         ):
             if said:
                 raise OptionsError(f"{flag}: is of --runner local; leave it out")
+        if not (math.isfinite(self.checkpoint_seconds) and self.checkpoint_seconds >= 0.1):
+            raise OptionsError(
+                f"--checkpoint-seconds: must be at least 0.1, got {self.checkpoint_seconds:g}"
+            )
         options.check_beam_args(self.beam_args)
 
     def _check_schema(self) -> None:
