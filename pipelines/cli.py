@@ -252,6 +252,7 @@ def stream(
     shards: options.WindowShards = 1,
     id_attribute: options.IdAttribute = None,
     time_attribute: options.TimeAttribute = None,
+    checkpoint_seconds: options.CheckpointSeconds = 10.0,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -276,6 +277,7 @@ def stream(
         runner=runner,
         no_wait=no_wait,
         from_checkpoint=from_checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
         beam_args=call.beam_args,
         message_schema=message_schema,
         message_schema_id=message_schema_id,

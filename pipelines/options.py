@@ -349,6 +349,12 @@ TimeAttribute = Annotated[
         help="Attribute with the event time; else the time of publishing.",
     ),
 ]
+CheckpointSeconds = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-seconds", metavar="SECONDS", help="How often Flink makes a checkpoint."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 

@@ -52,6 +52,7 @@ class StreamConfig:
         no_wait: Submit the job and return; it goes on.
         from_checkpoint: A checkpoint of Flink's, or `latest` for the newest in `state`; None begins
             at the group's committed offsets.
+        checkpoint_seconds: How often Flink makes a checkpoint: a crash repeats so much.
         beam_args: What goes to Beam as it is.
         prism: The binary that `--runner prism` runs.
         shards: Files that a window is spread over, on Prism and Dataflow.
@@ -81,6 +82,7 @@ class StreamConfig:
     runner: str = "local"
     no_wait: bool = False
     from_checkpoint: str | None = None
+    checkpoint_seconds: float = 10.0
     beam_args: tuple[str, ...] = ()
     prism: str | None = None
     shards: int = 1

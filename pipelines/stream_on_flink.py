@@ -18,9 +18,6 @@ from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
 from pipelines.streaming.kafka_sink import KafkaSink
 from transforms.canonicalize import Canonicalizer
 
-CHECKPOINT_MILLIS = 10_000
-"""How often a checkpoint is made: what a crash repeats at most."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -91,7 +88,7 @@ def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
     state.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {
         "job_name": name,
-        "checkpointing_interval": CHECKPOINT_MILLIS,
+        "checkpointing_interval": round(1000 * config.checkpoint_seconds),
         "state_backend": "filesystem",
         "state_backend_storage_path": state.as_uri(),
         "max_bundle_size": config.batch_records,

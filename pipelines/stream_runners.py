@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pipelines import dataflow, options
@@ -84,6 +85,10 @@ def _check_flink(config: StreamConfig) -> None:
     if config.state is None:
         raise OptionsError(
             "--state: name a folder for the checkpoints that all parts of the cluster see"
+        )
+    if not (math.isfinite(config.checkpoint_seconds) and config.checkpoint_seconds >= 0.1):
+        raise OptionsError(
+            f"--checkpoint-seconds: must be at least 0.1, got {config.checkpoint_seconds:g}"
         )
 
 

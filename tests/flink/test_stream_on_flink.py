@@ -62,7 +62,8 @@ def until(seen: Callable[[], bool], what: str) -> None:
 def kill_workers(cluster: Cluster) -> int:
     """Kills the pool's Python workers, and gives how many there were."""
     pool = cluster.processes["workers"][0]
-    children = Path(f"/proc/{pool}/task/{pool}/children").read_text().split()
+    threads = Path(f"/proc/{pool}/task").glob("*/children")  # each has children of its own
+    children = [child for thread in threads for child in thread.read_text().split()]
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     return len(children)
@@ -76,8 +77,8 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
     config = StreamConfig(
         *(str(trained), broker.uri(source), broker.uri(scores), broker.uri(rejected)),
         **{"state": str(state), "group": "flink", "runner": "flink", "no_wait": True},
-        **{"batch_records": 96, "poll_seconds": 0.05},
-        beam_args=(*flink.beam_args, "--checkpointing_interval=1000"),
+        **{"batch_records": 96, "poll_seconds": 0.05, "checkpoint_seconds": 1.0},
+        beam_args=flink.beam_args,
     )
     name = checkpoints.stream_name(config)
     sent: list[bytes] = []
