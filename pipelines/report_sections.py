@@ -147,10 +147,13 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What became of the labelled spans of all splits, where a task is tagging."""
+    """What became of labelled spans and texts, all splits."""
     counts = preprocessed.get("alignment", {}).get(name)
     if counts is None:
         return []
+    if "texts" in counts:
+        of_all = f"{count(counts['cut'])} of {count(counts['texts'])}"
+        return [("texts cut by the task's length, all splits", of_all)]
     of_all = f" of {count(counts['spans'])}"
     return [
         ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),
