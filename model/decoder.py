@@ -121,14 +121,14 @@ class Decoder(keras.layers.Layer):
         """Of each unit of a text from those before it.
 
         Args:
-            units: The text, int64 `[batch, length]`; its last is not looked at.
+            units: The text or its beginning, int64 `[batch, steps]`; its last is not looked at.
             memory: Of the same records.
             training: Whether units are dropped.
         """
         before = tf.pad(units[:, :-1], [[0, 0], [1, 0]])  # the end of nothing begins a text
-        x = self._embedded(before, memory) + self.places
+        steps = tf.range(tf.shape(units)[1])
+        x = self._embedded(before, memory) + self.places[: tf.size(steps)]
         x = self.dropped(x, training=training)
-        steps = tf.range(self.length)
         mask = (steps[:, tf.newaxis] >= steps)[tf.newaxis]
         for block, looked_at in zip(self.blocks, self.looked_at(memory), strict=True):
             own = self._split(block.own_keys(x))

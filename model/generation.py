@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from keras import ops
 
@@ -18,22 +16,6 @@ Tensor: TypeAlias = tf.Tensor
 Words = tuple[keras.KerasTensor, keras.KerasTensor]
 
 _NEVER = -1e9
-
-
-class Written(NamedTuple):
-    """What a model writes of some records.
-
-    Attributes:
-        texts: string `[records]`.
-        scores: The probability of exactly that text, float32 `[records]`.
-    """
-
-    texts: npt.NDArray[np.object_]
-    scores: npt.NDArray[np.float32]
-
-    def of(self, rows: npt.NDArray[np.bool_]) -> "Written":
-        """Those of chosen records."""
-        return Written(self.texts[rows], self.scores[rows])
 
 
 def head(
@@ -99,6 +81,12 @@ def memory_of(states: Tensor, features: Mapping[str, Tensor], task: str) -> Memo
     known = present & tf.not_equal(features["text"], PAD)
     units = tf.where(present, features[f"units_{task}"], -1)
     return Memory(states, tf.concat([always, known], axis=1), units)
+
+
+def without_padding(labels: Tensor) -> Tensor:
+    """Leaves out what stands behind the end of the longest text, int64 `[batch, steps]`."""
+    longest = tf.reduce_max(tf.reduce_sum(tf.cast(labels > END, tf.int32), axis=1))
+    return labels[:, : longest + 1]
 
 
 class Losses(NamedTuple):

@@ -157,6 +157,7 @@ class Steps:
         training: bool = False,
     ) -> generation.Losses:
         memory = generation.memory_of(states, features, name)
+        labels = generation.without_padding(labels)
         decoder = generation.decoder_of(self._networks.scoring, name)
         logits = decoder.logits(tf.maximum(labels, 0), memory, training=training)
         return generation.losses(labels, logits, memory, smoothing)

@@ -44,6 +44,7 @@ _MEASURES = {
         "recall": "recall",
         "macro_f1": "macro-F1",
     },
+    "texts": {"accuracy": "exact match", "chrf": "chrF", "bleu": "BLEU"},
 }
 
 
@@ -120,6 +121,8 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     measures = _MEASURES["sets" if sets else "classes"]
     if evaluated["kind"] == "tagging":
         measures = _MEASURES["spans"]
+    if evaluated["kind"] == "generation":
+        measures = _MEASURES["texts"]
     rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
     rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
     return {
