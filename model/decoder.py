@@ -46,7 +46,7 @@ class Logits(NamedTuple):
 
 
 Cache = list[tuple[Tensor, Tensor]]
-"""By layer, keys and values of what is written, float32 `[batch, beams, length, heads, size]`."""
+"""By layer, keys and values of what is written, float32 `[batch, beams, written, heads, size]`."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
@@ -151,16 +151,16 @@ class Decoder(keras.layers.Layer):
             Logits `[batch, beams, ...]`, and the cache with what is now written.
         """
         x = self._embedded(units, memory) + self.places[place]
-        here = tf.range(self.length) == place
-        mask = (tf.range(self.length) <= place)[tf.newaxis, tf.newaxis, :]
+        everything = tf.fill([1, 1, place + 1], True)
         after = []
         for block, (keys, values), seen in zip(self.blocks, cache, looked_at, strict=True):
             key, value = self._split(block.own_keys(x))
-            at = here[:, tf.newaxis, tf.newaxis]
-            own = (tf.where(at, key[:, :, tf.newaxis], keys),
-                   tf.where(at, value[:, :, tf.newaxis], values))  # fmt: skip
-            after.append(own)
-            x = block.written(x, own, mask, seen, memory.known, self.heads, training=False)
+            keys = tf.concat([keys, key[:, :, tf.newaxis]], axis=2)
+            values = tf.concat([values, value[:, :, tf.newaxis]], axis=2)
+            after.append((keys, values))
+            x = block.written(
+                x, after[-1], everything, seen, memory.known, self.heads, training=False
+            )
         return self._logits(x, memory), after
 
     def looked_at(self, memory: Memory) -> Cache:
@@ -170,8 +170,13 @@ class Decoder(keras.layers.Layer):
     def empty_cache(self, rows: Tensor) -> Cache:
         """Of texts that are not begun."""
         size = self.dim // self.heads
-        zeros = tf.zeros(tf.stack([rows, self.beam, self.length, self.heads, size]))
+        zeros = tf.zeros(tf.stack([rows, self.beam, 0, self.heads, size]))
         return [(zeros, zeros) for _ in self.blocks]
+
+    def cache_shapes(self) -> list[tuple[tf.TensorShape, tf.TensorShape]]:
+        """Of caches in all steps."""
+        shape = tf.TensorShape([None, self.beam, None, self.heads, self.dim // self.heads])
+        return [(shape, shape) for _ in self.blocks]
 
     def texts(self, units: Tensor, surfaces: Tensor | None) -> Tensor:
         """The texts that units say, string `[batch]`.

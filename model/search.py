@@ -68,7 +68,16 @@ def search(decoder: Decoder, memory: Memory, wanted: Tensor) -> Found:
         logits, cache = decoder.step(before, state.place, state.cache, looked_at, memory)
         return (_best(state, cache, _logarithms(logits, memory, decoder)),)
 
-    (found,) = tf.while_loop(goes_on, step, (begun,), maximum_iterations=decoder.length)
+    beginnings = tf.TensorShape([None, beams])
+    shapes = _State(
+        place=tf.TensorShape([]),
+        units=tf.TensorShape([None, beams, decoder.length]),
+        totals=beginnings,
+        lengths=beginnings,
+        done=beginnings,
+        cache=decoder.cache_shapes(),
+    )
+    (found,) = tf.while_loop(goes_on, step, (begun,), (shapes,), maximum_iterations=decoder.length)
     return Found(found.units[:, 0], tf.exp(tf.minimum(found.totals[:, 0], 0.0)))
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.data import Layout, label_description, labels_of
+from model.data import Layout
+from model.label_columns import label_description, labels_of
 from transforms import tfrecords
 from transforms.errors import OptionsError, StorageError
 from transforms.inflate import inflated
