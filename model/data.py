@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.label_columns import label_description, labels_of, numbered
+from transforms import target_graphs
 from transforms.errors import OptionsError
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
 
@@ -109,7 +110,7 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
             units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
             features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
     one_text = tf.io.FixedLenFeature([], tf.string)
-    features |= {f"target_{task}": one_text for task in layout.spec.generation}
+    features |= {_text_name(task): one_text for task in layout.spec.generation}
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
     return features | label_description(layout)
@@ -125,7 +126,7 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
 
     def parsed(serialized: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(serialized, description)
-        texts = {task: columns[f"target_{task}"] for task in layout.spec.generation}
+        texts = {task: columns[_text_name(task)] for task in layout.spec.generation}
         texts |= {name: columns[name] for name in (SURFACES,) if name in columns}
         inputs, labels = model_inputs(columns, layout), labels_of(columns, layout)
         return Batch(inputs, labels, columns["id"], texts)
@@ -259,6 +260,10 @@ def records_of(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(
         list(files), compression_type="GZIP", num_parallel_reads=max(1, min(4, len(files)))
     )
+
+
+def _text_name(task: str) -> str:
+    return f"label_{task}.{target_graphs.TEXT}"
 
 
 def _units(layout: Layout) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class ServingModule(tf.Module):
         return {
             name: value
             for name, value in self._transform(media).items()
-            if not name.startswith(("label_", "target_")) and name != "id"
+            if not name.startswith("label_") and name != "id"
         }
 
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:

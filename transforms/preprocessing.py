@@ -57,7 +57,7 @@ def preprocessing_fn(
             task int64 `[batch, length of the task]`; see `target_graphs.units_graph`.
         text_surface: string `[batch, length]`, where some task is generation: the tokens as the
             text has them; empty where there is none.
-        units_<task>, target_<task>: of a generation task; see `target_graphs.target_graph`.
+        units_<task>, label_<task>.text: of a generation task; see `target_graphs.target_graph`.
 
     Args:
         spec: Names and sizes.

@@ -22,6 +22,9 @@ END, UNKNOWN, FIRST_PIECE = 0, 1, 2
 NO_UNIT = -1
 """Where the source has no word."""
 
+TEXT = "text"
+"""The suffix of the feature that is a whole text."""
+
 TEXTS, CUT = "texts", "cut"
 """What is counted of a record's text; see `units_graph`."""
 
@@ -71,7 +74,7 @@ def target_graph(
 
     Returns:
         `units_<task>` where there is a source, see `source_graph`; `label_<task>` and its counts,
-        see `units_graph`; and `target_<task>`, the whole text, string `[batch]`.
+        see `units_graph`; and `label_<task>.text`, the whole text, string `[batch]`.
     """
     feature = f"label_{name}"
     label, given = inputs[feature], inputs[f"{feature}_given"]
@@ -80,7 +83,7 @@ def target_graph(
     words = spaced_words(texts).flat_values
     lookup = analyzers.pieces(words, label_vocabulary(name), size=task.writing.vocabulary)
     units, counts = units_graph(texts, given, source, task, lookup)
-    outputs = {feature: units, f"target_{name}": texts}
+    outputs = {feature: units, f"{feature}.{TEXT}": texts}
     outputs |= {f"{feature}.{count}": values for count, values in counts.items()}
     if source is not None:
         outputs[f"units_{name}"] = source_graph(source, task, lookup)

@@ -54,7 +54,7 @@ ODD = [
     {"id": "no label", "text": "please play Abcde now"},
     {"id": "bad label", "text": "please play Abcde now", "labels": {"meaning": 3}},
     {"id": "long label", "text": "please", "labels": {"meaning": "a b c d " * 9}, "split": "train"},
-    {"id": "no words", "text": " \u200b ", "labels": {"meaning": "x"}},
+    {"id": "no words", "text": " \u200b ", "labels": {"meaning": "x"}, "split": "test"},
     {"id": "gone", "labels": {"meaning": "x"}},
 ]
 

@@ -133,7 +133,7 @@ def test_words_of_other_records_are_not_copied():
 def test_without_a_label_there_is_no_unit():
     found, _ = features(learned("ab"), [None, "ab", None])
     assert (found["label_t"][[0, 2]] == MISSING_LABEL).all()
-    assert found["target_t"].tolist() == [b"", b"ab", b""]
+    assert found["label_t.text"].tolist() == [b"", b"ab", b""]
     assert found["label_t.texts"].tolist() == [0, 1, 0]
     assert features(("a",), [None])[0]["label_t"].tolist() == [[MISSING_LABEL] * 12]
 
