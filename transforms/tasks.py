@@ -55,9 +55,9 @@ class Task(Section):
     weight: float = pydantic.Field(default=1.0, gt=0)
     tokens: str | None = pydantic.Field(default=None, min_length=1)
     marker: str | None = pydantic.Field(default=None, min_length=1)
-    vocabulary: int | None = pydantic.Field(default=None, ge=1, le=100_000)
-    length: int | None = pydantic.Field(default=None, ge=2, le=512)
-    beam: int | None = pydantic.Field(default=None, ge=1, le=16)
+    vocabulary: int | None = pydantic.Field(default=None, ge=1, le=32_000)
+    length: int | None = pydantic.Field(default=None, ge=2, le=256)
+    beam: int | None = pydantic.Field(default=None, ge=1, le=8)
 
     @pydantic.model_validator(mode="before")
     @classmethod
