@@ -7,8 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from model.label_columns import label_description, labels_of, numbered
+from transforms import target_graphs
 from transforms.errors import OptionsError
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
+
+SURFACES = "text_surface"
 
 SHUFFLE_BYTES = 256 * 2**20
 """What the shuffle of a larger split holds in memory."""
@@ -51,6 +55,8 @@ class Layout:
         if sections.text is not None:
             columns = 3 + len(self.spec.tagging) + len(self.spec.markers)
             total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
+            total += 16 * sections.text.length * len(self.spec.generation)
+        total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
         return total
 
     @property
@@ -66,17 +72,23 @@ class Batch(NamedTuple):
         features: `image` uint8 `[batch, size, size, 3]`, `audio` float32 `[batch, frames,
             mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
             the spec's modalities only. `marker_<task>` int64 `[batch, length]`, 1 at marked words.
+            `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
         labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
             number of classes on for classes that training does not know. Of a multi-label task
             float32 `[batch, classes]` of 0 and 1, a whole row of -1 where there is none; classes
             that training does not know are left out of the set. Of a tagging task int64 `[batch,
-            length]`; see `label_graphs.tags_graph`.
+            length]`; see `label_graphs.tags_graph`. Of a generation task int64 `[batch, length of
+            the task]`; see `target_graphs.units_graph`, but numbered as in `decoder.Decoder`.
         ids: string `[batch]`; empty in the rows that only fill a batch up.
+        texts: Where some task is generation: by such a task the whole text to be written, string
+            `[batch]`, empty where there is none; and `SURFACES` where the spec has texts, string
+            `[batch, length]`, see `preprocessing.preprocessing_fn`.
     """
 
     features: dict[str, tf.Tensor]
     labels: dict[str, tf.Tensor]
     ids: tf.Tensor
+    texts: dict[str, tf.Tensor] = {}
 
 
 def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
@@ -93,6 +105,12 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
     if sections.text is not None:
         tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
         features |= dict.fromkeys(("text", *_markers(layout)), tokens)
+        if layout.spec.generation:
+            surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
+            units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
+            features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
+    one_text = tf.io.FixedLenFeature([], tf.string)
+    features |= {_text_name(task): one_text for task in layout.spec.generation}
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
     return features | label_description(layout)
@@ -108,7 +126,10 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
 
     def parsed(serialized: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(serialized, description)
-        return Batch(model_inputs(columns, layout), labels_of(columns, layout), columns["id"])
+        texts = {task: columns[_text_name(task)] for task in layout.spec.generation}
+        texts |= {name: columns[name] for name in (SURFACES,) if name in columns}
+        inputs, labels = model_inputs(columns, layout), labels_of(columns, layout)
+        return Batch(inputs, labels, columns["id"], texts)
 
     return parsed
 
@@ -118,8 +139,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
 
     Args:
         features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`; `audio` float32
-            `[batch, frames, mel_bins]`; `text` and `marker_<task>` int64 `[batch, length]`;
-            `<modality>_present` int64 `[batch]`. Others are left out.
+            `[batch, frames, mel_bins]`; `text` and `marker_<task>` int64 `[batch, length]`,
+            `units_<task>` int64 `[batch, 2 * length]`; `<modality>_present` int64 `[batch]`. Others
+            are left out.
         layout: Names and sizes.
 
     Returns:
@@ -139,6 +161,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     if sections.text is not None:
         for name in ("text", *_markers(layout)):
             inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
+        for task in layout.spec.generation:
+            units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
+            inputs[f"units_{task}"] = numbered(units, task, layout)
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
     return inputs
@@ -216,7 +241,8 @@ def pad_batch(batch: Batch, batch_size: int) -> Batch:
 
     features = {name: empty(values) for name, values in batch.features.items()}
     labels = {name: missing(values) for name, values in batch.labels.items()}
-    return Batch(features, labels, empty(batch.ids))
+    texts = {name: empty(values) for name, values in batch.texts.items()}
+    return Batch(features, labels, empty(batch.ids), texts)
 
 
 def _batches(records: tf.data.Dataset, layout: Layout, batch_size: int) -> tf.data.Dataset:
@@ -236,42 +262,13 @@ def records_of(files: Sequence[str]) -> tf.data.Dataset:
     )
 
 
-def label_description(
-    layout: Layout,
-) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
-    """The labels' part of `feature_description`."""
-    text = layout.spec.modalities.text
-    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {}
-    for name, task in layout.spec.tasks.items():
-        if task.multi_label:
-            feature = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-        else:
-            words = [text.length] if text is not None and task.kind == "tagging" else []
-            feature = tf.io.FixedLenFeature(words, tf.int64)
-        features[f"label_{name}"] = feature
-    return features
+def _text_name(task: str) -> str:
+    return f"label_{task}.{target_graphs.TEXT}"
 
 
-def labels_of(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
-    """See `Batch.labels`; `columns` are what `label_description` parses."""
-    labels = {}
-    for name, task in layout.spec.tasks.items():
-        column = columns[f"label_{name}"]
-        num_classes = len(layout.classes[name])
-        labels[name] = _multi_hot(column, num_classes) if task.multi_label else column
-    return labels
+def _units(layout: Layout) -> tuple[str, ...]:
+    return tuple(f"units_{task}" for task in layout.spec.generation)
 
 
 def _markers(layout: Layout) -> tuple[str, ...]:
     return tuple(f"marker_{task}" for task in layout.spec.markers)
-
-
-def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
-    known = (ids.flat_values >= 0) & (ids.flat_values < num_classes)
-    places = tf.stack([ids.value_rowids(), ids.flat_values], axis=1)
-    places = tf.boolean_mask(places, known)
-    shape = tf.stack([ids.nrows(), tf.constant(num_classes, tf.int64)])
-    ones = tf.ones(tf.shape(places)[:1], tf.float32)
-    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, num_classes])
-    missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
-    return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

@@ -11,6 +11,8 @@ from model.metrics import classification as classification
 from model.metrics import multi_label as multi_label
 from model.tag_metrics import Tags
 from model.tag_metrics import tagging as tagging
+from model.text_metrics import generation as generation
+from model.written import Written
 from transforms.records import MODALITIES, SPLITS
 from transforms.spec import Task
 
@@ -45,8 +47,8 @@ def evaluate_task(
     task: Task,
     classes: Sequence[str],
     labels: npt.ArrayLike,
-    probabilities_as_recorded: npt.ArrayLike | Tags,
-    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags],
+    probabilities_as_recorded: npt.ArrayLike | Tags | Written,
+    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags | Written],
     complete_mask: npt.ArrayLike,
     *,
     seed: int = 0,
@@ -57,9 +59,10 @@ def evaluate_task(
     Args:
         task: The task as the spec has it.
         classes: Names, in the order of the columns.
-        labels: Of all n records, as `classification`, `multi_label` or `tagging` takes them.
+        labels: Of all n records, as the task's metrics take them: `classification`, `multi_label`,
+            `tagging` or `generation`.
         probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have; of
-            a tagging task the tags.
+            a tagging task the tags, of a generation task the texts.
         probabilities_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden;
             of a tagging task those with text are read. Only the rows of `complete_mask` are read.
         complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
@@ -74,6 +77,8 @@ def evaluate_task(
     measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
     if is_tagging:
         measure = tagging
+    elif task.kind == "generation":
+        classes, measure = (), generation
     complete = np.asarray(complete_mask, bool)
     truth = np.asarray(labels)
     order = [name for name in SUBSETS if name in probabilities_by_subset]
@@ -84,8 +89,10 @@ def evaluate_task(
     if is_tagging:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags) -> dict[str, Any]:
-        chosen = said.of(rows) if isinstance(said, Tags) else np.asarray(said)[rows]
+    def measured(
+        rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags | Written
+    ) -> dict[str, Any]:
+        chosen = said.of(rows) if isinstance(said, Tags | Written) else np.asarray(said)[rows]
         return measure(truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
     return {
@@ -128,6 +135,8 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
     if any(task["kind"] == "tagging" for task in tasks.values()):
         figures = {"entity_f1": "entity F1", **figures}
+    if any(task["kind"] == "generation" for task in tasks.values()):
+        figures |= {"chrf": "chrF", "bleu": "BLEU"}
     for name in ("n", *figures.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():

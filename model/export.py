@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from model import artefact, crf, data, heads, safety, tagging
+from model import artefact, crf, data, generation, heads, safety, tagging
 
 SERVING = "serving_default"
 FEATURES = "features"
@@ -17,7 +17,7 @@ def output_name(task: str, part: str) -> str:
     """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`.
 
     Of a tagging task `<task>/label`, `<task>/start`, `<task>/end` and `<task>/span_score`, each of
-    one entry a word, and `<task>/score`.
+    one entry a word, and `<task>/score`. Of a generation task `<task>/text` and `<task>/score`.
     """
     return f"{task}/{part}"
 
@@ -80,7 +80,13 @@ class ServingModule(tf.Module):
         logits = self._model(inputs, training=False)
         outputs: dict[str, tf.Tensor] = {}
         for task, names in self._classes.items():
-            if self._layout.spec.tasks[task].kind == "tagging":
+            if self._layout.spec.tasks[task].kind == "generation":
+                decoder = generation.decoder_of(self._model, task)
+                texts, scores = generation.write(
+                    decoder, logits[task], inputs, features.get(data.SURFACES)
+                )
+                outputs |= {output_name(task, "text"): texts, output_name(task, "score"): scores}
+            elif self._layout.spec.tasks[task].kind == "tagging":
                 words = tagging.words_to_tag(inputs, task)
                 decoded = crf.decode(crf.unpack(logits[task], words))
                 outputs |= _spans(task, decoded, features, names)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import heads, tagging, towers
+from model import generation, heads, tagging, towers
 from model.data import Layout
 from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
 
@@ -31,7 +31,8 @@ def build(layout: Layout) -> keras.Model:
     """Builds the network that scores.
 
     Its inputs are a dict named as the features of `data.Batch`; its outputs a dict of logits,
-    float32 `[batch, classes]`, by task; of a tagging task see `crf.unpack`. A row's outputs depend
+    float32 `[batch, classes]`, by task; of a tagging task see `crf.unpack`, of a
+    generation task `decoder.Memory.states`. A row's outputs depend
     on that row alone, and not on what its missing modalities hold.
     """
     return build_networks(layout).scoring
@@ -58,8 +59,12 @@ def build_networks(layout: Layout) -> Networks:
     outputs: Tensors = {}
     alone: Tensors = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
-        size = len(classes)
-        if layout.spec.tasks[task].kind == "tagging":
+        size, settings = len(classes), layout.spec.tasks[task]
+        if settings.kind == "generation":
+            name = generation.head_name(task)
+            outputs[task] = generation.head(words, joint, settings, classes, spec, name)
+            continue
+        if settings.kind == "tagging":
             assert words is not None  # the spec has texts where it has a tagging task
             marker = inputs.get(f"marker_{task}")
             outputs[task] = tagging.head(*words, joint, marker, size, spec, f"head_{task}")
@@ -92,6 +97,9 @@ def _inputs(layout: Layout) -> Tensors:
         for task in layout.spec.markers:
             name = f"marker_{task}"
             inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
+        for task in layout.spec.generation:
+            name = f"units_{task}"
+            inputs[name] = keras.Input((2 * sections.text.length,), dtype="int64", name=name)
     for name in sections.names:
         inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
     return inputs

@@ -26,6 +26,7 @@ from transforms.records import (
     Scored,
     ScoredSpan,
     Tagged,
+    Text,
 )
 from transforms.spec import NO_MARKER
 
@@ -58,8 +59,9 @@ class Scorer:
         self._modalities = model.spec.modalities.names
         tasks = {task: model.spec.tasks[task] for task in model.classes}
         self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
+        self._generation = tuple(n for n, task in tasks.items() if task.kind == "generation")
         self._multi_label = {
-            name: task.multi_label for name, task in tasks.items() if task.kind != "tagging"
+            n: task.multi_label for n, task in tasks.items() if task.kind == "classification"
         }
         self._marked = tuple(model.spec.markers)
         if signatures is None:
@@ -141,8 +143,9 @@ class Scorer:
         finite = np.ones(len(records), bool)
         for _, _, distribution in columns.values():
             finite &= np.isfinite(distribution).all(axis=1)
-        for task in self._tagging:
+        for task in (*self._tagging, *self._generation):
             finite &= np.isfinite(outputs[output_name(task, "score")])
+        for task in self._tagging:
             finite &= np.isfinite(outputs[output_name(task, "span_score")]).all(axis=1)
         outcomes: list[Outcome] = []
         for row, record in enumerate(records):
@@ -151,12 +154,15 @@ class Scorer:
                     self._rejected(record, Reason.MODEL_FAILED, "a score is not finite")
                 )
                 continue
-            predictions: dict[str, Prediction | Tagged] = {
+            predictions: dict[str, Prediction | Tagged | Text] = {
                 task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
                 for task, (labels, scores, shares) in columns.items()
             }
             for task in self._tagging:
                 predictions[task] = tagged(task, outputs, row, record)
+            for task in self._generation:
+                text, score = (outputs[output_name(task, part)][row] for part in ("text", "score"))
+                predictions[task] = Text(text.decode(), float(score))
             outcomes.append(
                 Scored(
                     record.id,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import augmentation, crf, data, losses, survey, tagging
+from model import augmentation, crf, data, generation, losses, survey, tagging
 from model.data import Layout
 from model.fused import Networks
 from transforms.spec import MISSING_LABEL
@@ -30,7 +30,8 @@ class Measured:
     Attributes:
         loss: Of the records whose class training knows.
         known: Their number.
-        correct: Number of records that are predicted right; of sets and of tags, as a whole.
+        correct: Number of records that are predicted right; of sets, tags and texts, as a
+            whole, of the latter each unit after the true ones before it.
         labelled: Number of records with a label.
     """
 
@@ -91,7 +92,7 @@ class Steps:
     def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
         """Sums up how the network does on a split, by task."""
         sums = {name: np.zeros(4) for name in self._tasks}
-        for features, labels, _ in batches:
+        for features, labels, *_ in batches:
             for name, values in self._measure(features, labels).items():
                 sums[name] += values.numpy()
         return {
@@ -125,6 +126,11 @@ class Steps:
         name, _, modality = output.partition("@")
         task, known = self._tasks[name], labels[name]
         weight = task.weight
+        if task.kind == "generation":
+            found = self._text_losses(
+                name, logits, features, known, self._settings.label_smoothing, training=True
+            )
+            return weight * losses.masked_mean(found.rows, found.known)
         if task.kind == "tagging":
             words = tagging.words_to_tag(features, name)
             return weight * losses.masked_mean(*crf.losses(known, crf.unpack(logits, words)))
@@ -141,6 +147,21 @@ class Steps:
         smoothing = self._settings.label_smoothing
         return weight * masked(known, logits, self._weights[name], smoothing)
 
+    def _text_losses(
+        self,
+        name: str,
+        states: tf.Tensor,
+        features: Tensors,
+        labels: tf.Tensor,
+        smoothing: float = 0.0,
+        training: bool = False,
+    ) -> generation.Losses:
+        memory = generation.memory_of(states, features, name)
+        labels = generation.without_padding(labels)
+        decoder = generation.decoder_of(self._networks.scoring, name)
+        logits = decoder.logits(tf.maximum(labels, 0), memory, training=training)
+        return generation.losses(labels, logits, memory, smoothing)
+
     @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
         logits = self._networks.scoring(features, training=False)
@@ -149,6 +170,9 @@ class Steps:
             if task.kind == "tagging":
                 potentials = crf.unpack(logits[name], tagging.words_to_tag(features, name))
                 found = _tag_sums(labels[name], potentials)
+            elif task.kind == "generation":
+                text = self._text_losses(name, logits[name], features, labels[name])
+                found = _summed(text.rows, text.known, text.right, text.known)
             else:
                 found = _sums(labels[name], logits[name], self._weights[name])
             sums[name] = tf.cast(tf.stack(found), tf.float64)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.data import Layout, label_description, labels_of
+from model.data import Layout
+from model.label_columns import label_description, labels_of
 from transforms import tfrecords
 from transforms.errors import OptionsError, StorageError
 from transforms.inflate import inflated
@@ -47,7 +48,7 @@ class Survey:
         num_bytes: Of all records, decompressed.
         labelled: Number of records with a label, per task.
         class_counts: int64 `[classes]`, per task: the records of each class; of a tagging task the
-            spans.
+            spans; of a generation task nothing.
         records: string `[records]`, all of them; None where they are none, or too many to keep.
         versions: By file, what it was when it was read.
     """
@@ -119,6 +120,8 @@ def survey(
                     begun = found[(found % 2 == 1) & (found > 0)] // 2
                     known = begun[begun < len(counts[name])]
                     counts[name] += np.bincount(known, minlength=len(counts[name]))
+                elif layout.spec.tasks[name].kind == "generation":
+                    labelled[name] += int((found >= 0).any(axis=1).sum())
                 elif found.ndim == 2:
                     known = found[found[:, 0] >= 0] if found.size else found
                     labelled[name] += len(known)

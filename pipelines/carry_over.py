@@ -17,7 +17,7 @@ from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
 from transforms.canonicalize import content_digest
 from transforms.errors import StorageError
-from transforms.records import CanonicalRecord, Prediction, Scored, ScoredSpan, Tagged
+from transforms.records import CanonicalRecord, Prediction, Scored, ScoredSpan, Tagged, Text
 
 OTHERS = "others"
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
 class Known(NamedTuple):
     """What an earlier run says of one content."""
 
-    predictions: Mapping[str, Prediction | Tagged]
+    predictions: Mapping[str, Prediction | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...]
 
@@ -95,7 +95,7 @@ class Index:
     def __init__(self, earlier: Earlier) -> None:
         tables = [_table(earlier, file) for file in earlier.files if file.rows]
         self._rows: dict[bytes, int] = {}
-        self._tasks: dict[str, _Task | _TaggingTask] = {}
+        self._tasks: dict[str, _Task | _TaggingTask | _TextTask] = {}
         if not tables:
             return
         table = pa.concat_tables(tables).combine_chunks()
@@ -137,7 +137,16 @@ class _TaggingTask(NamedTuple):
         return Tagged(tuple(ScoredSpan(**span) for span in said["spans"]), said["score"])
 
 
-def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingTask:
+class _TextTask(NamedTuple):
+    column: pa.StructArray
+
+    def prediction(self, row: int) -> Text:
+        return Text(**self.column[row].as_py())
+
+
+def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingTask | _TextTask:
+    if column.type.get_field_index("text") >= 0:
+        return _TextTask(column)
     if column.type.get_field_index("spans") >= 0:
         return _TaggingTask(column)
     shares = column.field("distribution").items.to_numpy(zero_copy_only=False)

@@ -68,7 +68,10 @@ def plan(config: ScoreConfig) -> ScorePlan:
 def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
     """What all rows of a run of this model have in common."""
     return RunSettings(
-        classes=model.classes,
+        classes={  # the pieces of texts are no classes
+            task: () if model.spec.tasks[task].kind == "generation" else names
+            for task, names in model.classes.items()
+        },
         multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
         provenance=Provenance(
             model=model.model_digest,
@@ -79,4 +82,5 @@ def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
         ),
         format=format,
         tagging=frozenset(model.spec.tagging),
+        generation=frozenset(model.spec.generation),
     )

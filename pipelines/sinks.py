@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
 from transforms.errors import StorageError
-from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged
+from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
 Format = Literal["parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
@@ -37,6 +37,7 @@ def score_table(
     multi_label: frozenset[str],
     provenance: Provenance,
     tagging: frozenset[str] = frozenset(),
+    generation: frozenset[str] = frozenset(),
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
@@ -46,13 +47,14 @@ def score_table(
         multi_label: The tasks whose label is a list.
         provenance: Stands in each row.
         tagging: The tasks that give spans.
+        generation: The tasks that give texts.
 
     Returns:
         Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
         to float32; of a tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and
-        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
-        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
-        whose name is taken begins with `extra_`.
+        `score`; of a generation task `text` and `score`), `modalities_used`, `issues`,
+        `content_digest`, `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the
+        passthrough columns by name. One whose name is taken begins with `extra_`.
     """
     columns: dict[str, pa.Array] = {
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
@@ -61,6 +63,8 @@ def score_table(
         said = [row.predictions[task] for row in scored]
         if task in tagging:
             columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
+        elif task in generation:
+            columns[task] = _texts([one for one in said if isinstance(one, Text)])
         else:
             predictions = [one for one in said if isinstance(one, Prediction)]
             columns[task] = _predictions(predictions, names, task in multi_label)
@@ -185,6 +189,12 @@ def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
     return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
 
 
+def _texts(written: Sequence[Text]) -> pa.StructArray:
+    scores = np.array([one.score for one in written], np.float32)
+    arrays = [pa.array([one.text for one in written], pa.string()), pa.array(scores)]
+    return pa.StructArray.from_arrays(arrays, names=["text", "score"])
+
+
 def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, ...]) -> pa.MapArray:
     """Maps of class to probability from `[rows, classes]`."""
     count, width = probabilities.shape
@@ -230,6 +240,8 @@ def _values(array: pa.Array) -> list[Any]:
 def _inferred(name: str, values: list[Any]) -> pa.Array:
     if isinstance(values[0], dict) and "spans" in values[0] if values else False:
         return pa.array(values, pa.struct([("spans", _SPANS), ("score", pa.float32())]))
+    if isinstance(values[0], dict) and "text" in values[0] if values else False:
+        return pa.array(values, pa.struct([("text", pa.string()), ("score", pa.float32())]))
     if isinstance(values[0], dict) if values else False:
         label = _TEXTS if isinstance(values[0]["label"], list) else pa.string()
         items = [{**v, "distribution": list(v["distribution"].items())} for v in values]

@@ -153,7 +153,7 @@ def _about(
             split: {
                 task: {
                     name: metrics[evaluation.AS_RECORDED][name]["value"]
-                    for name in ("accuracy", "macro_f1", "entity_f1")
+                    for name in ("accuracy", "macro_f1", "entity_f1", "chrf", "bleu")
                     if name in metrics[evaluation.AS_RECORDED]
                 }
                 for task, metrics in document["tasks"].items()

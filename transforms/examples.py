@@ -51,9 +51,12 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
 def _classes(
     record: CanonicalRecord, name: str, task: Task, example: example_pb2.Example
 ) -> tuple[str, ...] | None:
-    """The classes of a label; those of spans with their places beside them."""
+    """The classes of a label, those of spans with their places beside them, or a text."""
     if task.kind == "classification":
         return labels.class_names(record.labels.get(task.label), task)
+    if task.kind == "generation":
+        written = labels.target_text(record.labels.get(task.label))
+        return None if written is None else (written,)
     found = spans.spans(record, task)
     for part in ("start", "end"):
         places = [getattr(span, part) for span in found or ()]

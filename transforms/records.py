@@ -208,6 +208,19 @@ class Tagged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """What the model says about one generation task of one record.
+
+    Attributes:
+        text: What it writes.
+        score: Probability of exactly this text.
+    """
+
+    text: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Provenance:
     """What made a row: SHA-256 digests, hexadecimal, or "" where there is none, and the version.
 
@@ -247,7 +260,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction | Tagged]
+    predictions: Mapping[str, Prediction | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

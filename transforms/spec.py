@@ -26,7 +26,7 @@ MISSING_LABEL = -1
 NO_MARKER = (-1, -1)
 """The marked characters where nothing is marked."""
 
-_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker")
+_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker", "vocabulary", "length")
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
@@ -234,6 +234,11 @@ class Spec(Section):
     def tagging(self) -> tuple[str, ...]:
         """The tasks of kind tagging, in their order."""
         return tuple(name for name, task in self.tasks.items() if task.kind == "tagging")
+
+    @property
+    def generation(self) -> tuple[str, ...]:
+        """The tasks of kind generation, in their order."""
+        return tuple(name for name, task in self.tasks.items() if task.kind == "generation")
 
     @property
     def markers(self) -> dict[str, str]:

@@ -72,14 +72,17 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: tasks.category.label: this key is required",
         ),
         (
-            SMALL.replace("classification", "generation"),
-            "my.yaml: tasks.category.kind: tasks of kind generation do not exist yet; "
-            "use classification or tagging, got 'generation'",
+            SMALL.replace("kind: classification", "kind: classification, beam: 2"),
+            "my.yaml: tasks.category: a task of kind classification has no beam; leave it out",
+        ),
+        (
+            SMALL.replace("kind: classification", "kind: generation, marker: x"),
+            "my.yaml: tasks.category: a task of kind generation has no marker; leave it out",
         ),
         (
             SMALL.replace("classification", "guessing"),
-            "my.yaml: tasks.category.kind: input should be 'classification' or 'tagging', "
-            "got 'guessing'",
+            "my.yaml: tasks.category.kind: input should be 'classification', "
+            "'tagging' or 'generation', got 'guessing'",
         ),
         (
             SMALL.replace("classification", "tagging, multi_label: true"),
@@ -274,7 +277,8 @@ def test_the_schema_names_every_key_and_allows_no_other():
         assert found[name]["additionalProperties"] is False
     assert found["Spec"]["required"] == ["modalities", "tasks"]
     assert found["Task"]["required"] == ["kind", "label"]
-    assert found["Task"]["properties"]["kind"]["enum"] == ["classification", "tagging"]
+    kinds = ["classification", "tagging", "generation"]
+    assert found["Task"]["properties"]["kind"]["enum"] == kinds
     assert found["Training"]["properties"]["epochs"] == {
         "default": 40,
         "minimum": 1,
@@ -327,7 +331,10 @@ def test_the_reference_has_every_key_with_its_default():
 
 def test_the_examples_of_the_reference_are_good_specs():
     text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    first, tagging = map(spec_files.parse, re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL))
+    found = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    first, tagging, writing = map(spec_files.parse, found)
     assert first.modalities.names == ("image", "text")
     assert tagging.tagging == ("names", "predicates", "roles")
     assert tagging.markers == {"roles": "predicate"}
+    assert writing.generation == ("translation",)
+    assert writing.tasks["translation"].writing == (8000, 32, 4)
