@@ -139,7 +139,7 @@ class ModelSpec(Section):
     """The fused network.
 
     Attributes:
-        fusion: Only `gated` exists so far.
+        fusion: `concat`, `mlp`, `gated` or `attention`; see `model.fusions`.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
@@ -149,7 +149,7 @@ class ModelSpec(Section):
             in training; at least one stays.
     """
 
-    fusion: Literal["gated"] = "gated"
+    fusion: Literal["concat", "mlp", "gated", "attention"] = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
