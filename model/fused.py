@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import attention, fusions, heads, tagging, towers
+from model import attention, fusions, heads, tagging, towers, uncertainty
 from model.attention import Tokens
 from model.data import Layout
 from model.fusion import MissingEmbedding, ModalityDropout
@@ -21,7 +21,8 @@ class Networks(NamedTuple):
     Attributes:
         scoring: What is exported; see `build`.
         training: Its outputs and, where the spec names several modalities, for each task and
-            modality the logits that this modality alone gives, as `<task>@<modality>`.
+            modality the logits that this modality alone gives, as `<task>@<modality>`. Where the
+            spec wants it, `uncertainty.OUTPUT` beside them.
     """
 
     scoring: keras.Model
@@ -76,6 +77,9 @@ def build_networks(layout: Layout) -> Networks:
             # What a modality says for itself counts too: fusion begins as good as their sum.
             logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
         outputs[task] = logits
+    if layout.spec.training.task_weights == "uncertainty":
+        layer = uncertainty.LogVariances(len(layout.spec.tasks), name=uncertainty.LAYER)
+        alone[uncertainty.OUTPUT] = layer(joint)
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
     return Networks(scoring, training)
