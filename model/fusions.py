@@ -1,6 +1,6 @@
 """The kinds of fusion, chosen by `model.fusion`: embeddings of all modalities into a joint one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -84,7 +84,11 @@ class MlpFusion(keras.layers.Layer):
         return {**super().get_config(), "dim": self.dim}
 
 
-_SIMPLE = {"concat": ConcatFusion, "mlp": MlpFusion, "gated": GatedFusion}
+_SIMPLE: Mapping[str, Callable[..., Any]] = {
+    "concat": ConcatFusion,
+    "mlp": MlpFusion,
+    "gated": GatedFusion,
+}
 
 
 def join(
