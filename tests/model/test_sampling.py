@@ -35,16 +35,13 @@ def test_classes_come_alike_often_and_records_without_one_as_often_as_before():
 
 
 @pytest.mark.parametrize(
-    ("temperature", "expected"), [(1, [6, 2]), (0.5, [4 * 3**0.5 / (1 + 3**0.5) * 2 / 2, None])]
+    ("temperature", "share"), [(1, 3 / 4), (0.5, 3**0.5 / (1 + 3**0.5)), (0, 1 / 2)]
 )
-def test_a_temperature_evens_out_data_sets(temperature, expected):
+def test_a_temperature_evens_out_data_sets(temperature, share):
     datasets = np.array([b"a"] * 6 + [b"b"] * 2)
     weights = sampling.tempered(np.ones(8), datasets, temperature)
-    shares = weights / weights.sum()
-    wanted = np.array([6.0, 2.0]) ** temperature
-    wanted /= wanted.sum()
-    assert shares[:6].sum() == pytest.approx(wanted[0])
-    assert shares[6:].sum() == pytest.approx(wanted[1])
+    assert weights[:6].sum() / weights.sum() == pytest.approx(share)
+    assert len(set(weights[:6])) == len(set(weights[6:])) == 1
 
 
 def test_inside_a_data_set_classes_stay_balanced():
@@ -59,7 +56,6 @@ def test_inside_a_data_set_classes_stay_balanced():
 
 def test_copies_are_the_expected_number_rounded_up_or_down_and_add_up():
     expected = np.array([2.5] * 4 + [0.5] * 10 + [1 / 3] * 15)
-    assert expected.sum() == 20
     expected *= len(expected) / expected.sum()
     random = np.random.default_rng(0)
     drawn = np.array([sampling.copies(expected, random) for _ in range(3000)])
@@ -104,9 +100,7 @@ def test_the_pass_over_a_split_notes_what_sampling_needs(tmp_path):
 
 def test_a_training_that_samples_goes_on_as_one_that_was_not_interrupted(tmp_path):
     options = {"tasks": BALANCED, "mixture": {"by": "source", "temperature": 0.5}}
-    short, whole = (
-        features.layout(["text"], **options, epochs=epochs, patience=9) for epochs in (2, 4)
-    )
+    whole = features.layout(["text"], **options, epochs=4, patience=9)
     made = [record(place, int(place % 5 == 0), "ab"[place % 3 == 0]) for place in range(20)]
     files = {"train": features.write(tmp_path / "train", whole, made)}
 
@@ -124,4 +118,3 @@ def test_a_training_that_samples_goes_on_as_one_that_was_not_interrupted(tmp_pat
     assert found.resumed_from == 2
     for one, other in zip(found.model.weights, expected.model.weights, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert short.spec.training.epochs == 2
