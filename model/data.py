@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.label_columns import label_description, labels_of, numbered
+from model.repeats import Copies, repeated
 from transforms import target_graphs
 from transforms.errors import OptionsError
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
@@ -177,8 +178,11 @@ def train_dataset(
     epoch: int,
     resident: tf.Tensor | None = None,
     shuffle_bytes: int = SHUFFLE_BYTES,
+    copies: Copies | None = None,
 ) -> tf.data.Dataset:
-    """Gives every record once, in an order that only `files`, `seed` and `epoch` decide.
+    """Gives every record once, or as often as `copies` say.
+
+    The order is one that only `files`, `seed`, `epoch` and `copies` decide.
 
     Where the split is in memory it is shuffled as a whole. Otherwise the files are shuffled, read
     side by side, and shuffled within blocks of half of `shuffle_bytes`.
@@ -191,13 +195,17 @@ def train_dataset(
         epoch: From 1 on.
         resident: The records of the same files, string `[records]`; None reads them anew.
         shuffle_bytes: See above.
+        copies: How often each record comes; None is once.
 
     Returns:
         A dataset of `Batch`.
     """
     random = np.random.default_rng([seed, epoch])
     if resident is not None:
-        order = tf.data.Dataset.from_tensor_slices(random.permutation(resident.shape[0]))
+        chosen = np.arange(resident.shape[0])
+        if copies is not None:
+            chosen = np.repeat(chosen, copies.times)
+        order = tf.data.Dataset.from_tensor_slices(random.permutation(chosen))
         records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
         return _batches(records, layout, batch_size)
     shuffled = [sorted(files)[place] for place in random.permutation(len(files))]
@@ -208,7 +216,8 @@ def train_dataset(
         # Dataset.shuffle would mix TensorFlow's global seed into the order.
         return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
 
-    blocks = records_of(shuffled).batch(block).enumerate().map(shuffle).prefetch(1)
+    records = records_of(shuffled) if copies is None else repeated(shuffled, sorted(files), copies)
+    blocks = records.batch(block).enumerate().map(shuffle).prefetch(1)
     return _batches(blocks.rebatch(batch_size), layout, batch_size)
 
 

@@ -53,6 +53,7 @@ def evaluate_task(
     *,
     seed: int = 0,
     resamples: int = 1000,
+    datasets: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """One task's part of the evaluation document of one split.
 
@@ -69,9 +70,12 @@ def evaluate_task(
             compared on these, so that every row of the comparison is about the same records.
         seed: Of the bootstrap.
         resamples: Number of bootstrap resamples.
+        datasets: The name of each record's data set; None where nobody asks.
 
     Returns:
-        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`.
+        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`;
+        where records of several data sets have a label also those `as recorded` of the `datasets`,
+        by name.
     """
     is_tagging = task.kind == "tagging"
     measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
@@ -95,13 +99,20 @@ def evaluate_task(
         chosen = said.of(rows) if isinstance(said, Tags | Written) else np.asarray(said)[rows]
         return measure(truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
-    return {
+    result = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
         AS_RECORDED: measured(np.ones(len(truth), bool), probabilities_as_recorded),
         "subsets": {name: measured(complete, probabilities_by_subset[name]) for name in order},
     }
+    names = np.asarray(datasets if datasets is not None else [])
+    parts = {str(name): names == name for name in np.unique(names)}
+    if len(parts) > 1:
+        each = {name: measured(rows, probabilities_as_recorded) for name, rows in parts.items()}
+        labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
+        result |= {"datasets": labelled} if len(labelled) > 1 else {}
+    return result
 
 
 def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -140,7 +151,8 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     for name in ("n", *figures.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():
-        rows = {AS_RECORDED: task[AS_RECORDED], **task["subsets"]}
+        parts = {f"in {part or 'none'}": found for part, found in task.get("datasets", {}).items()}
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"]}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",

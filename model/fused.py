@@ -5,9 +5,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import generation, heads, tagging, towers
+from model import attention, fusions, generation, heads, tagging, towers, uncertainty
+from model.attention import Tokens
 from model.data import Layout
-from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
+from model.fusion import MissingEmbedding, ModalityDropout
 
 Tensors = dict[str, keras.KerasTensor]
 Words = tuple[keras.KerasTensor, keras.KerasTensor]
@@ -20,7 +21,8 @@ class Networks(NamedTuple):
     Attributes:
         scoring: What is exported; see `build`.
         training: Its outputs and, where the spec names several modalities, for each task and
-            modality the logits that this modality alone gives, as `<task>@<modality>`.
+            modality the logits that this modality alone gives, as `<task>@<modality>`. Where the
+            spec wants it, `uncertainty.OUTPUT` beside them.
     """
 
     scoring: keras.Model
@@ -47,7 +49,8 @@ def build_networks(layout: Layout) -> Networks:
     words: Words | None = None
     if "text" in names:
         words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
-    embeddings = {name: _embedding(name, inputs, words, layout) for name in names}
+    seen = {name: _tower(name, inputs, words, layout) for name in names}
+    embeddings = {name: one.embedding for name, one in seen.items()}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
     )
@@ -55,7 +58,7 @@ def build_networks(layout: Layout) -> Networks:
         MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
         for place, name in enumerate(names)
     ]
-    joint = GatedFusion(spec.dim, name="fusion")(filled, used)
+    joint = fusions.join(spec, filled, used, [seen[name].sequence for name in names])
     outputs: Tensors = {}
     alone: Tensors = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
@@ -69,7 +72,8 @@ def build_networks(layout: Layout) -> Networks:
             marker = inputs.get(f"marker_{task}")
             outputs[task] = tagging.head(*words, joint, marker, size, spec, f"head_{task}")
             continue
-        logits = heads.classification(joint, size, spec.dropout, f"head_{task}")
+        hidden = fusions.hidden_units(spec)
+        logits = heads.classification(joint, size, spec.dropout, f"head_{task}", hidden)
         for place, name in enumerate(names if len(names) > 1 else ()):
             own = heads.classification(
                 embeddings[name], size, spec.dropout, f"auxiliary_{name}_{task}"
@@ -78,6 +82,9 @@ def build_networks(layout: Layout) -> Networks:
             # What a modality says for itself counts too: fusion begins as good as their sum.
             logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
         outputs[task] = logits
+    if layout.spec.training.task_weights == "uncertainty":
+        layer = uncertainty.LogVariances(len(layout.spec.tasks), name=uncertainty.LAYER)
+        alone[uncertainty.OUTPUT] = layer(joint)
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
     return Networks(scoring, training)
@@ -105,13 +112,23 @@ def _inputs(layout: Layout) -> Tensors:
     return inputs
 
 
-def _embedding(
-    name: str, inputs: Tensors, words: Words | None, layout: Layout
-) -> keras.KerasTensor:
+class _Seen(NamedTuple):
+    """What a tower says: an embedding, and where fusion looks at it, a sequence."""
+
+    embedding: keras.KerasTensor
+    sequence: Tokens | None
+
+
+def _tower(name: str, inputs: Tensors, words: Words | None, layout: Layout) -> _Seen:
     features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
-    if name == "image":
-        return towers.image_tower(features, present, spec)
-    if name == "audio":
-        return towers.audio_tower(features, present, spec)
-    assert words is not None
-    return towers.text_embedding(*words, spec)
+    attends = spec.fusion == "attention"
+    if name == "text":
+        assert words is not None
+        sequence = attention.word_tokens(*words) if attends else None
+        return _Seen(towers.text_embedding(*words, spec), sequence)
+    maps_of, tokens_of = {
+        "image": (towers.image_maps, attention.patch_tokens),
+        "audio": (towers.audio_maps, attention.moment_tokens),
+    }[name]
+    maps = maps_of(features, present, spec)
+    return _Seen(towers.map_embedding(maps, spec, name), tokens_of(maps) if attends else None)

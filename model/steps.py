@@ -8,16 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import augmentation, crf, data, generation, losses, survey, tagging
+from model import augmentation, crf, data, generation, losses, survey, tagging, uncertainty
 from model.data import Layout
 from model.fused import Networks
-from transforms.spec import MISSING_LABEL
+from transforms.spec import MISSING_LABEL, Task
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
 
 WARM_UP = 0.05
 """Share of the planned steps in which the learning rate rises; then it falls along a cosine."""
+
+FOCAL_GAMMA = 2.0
+"""Of the focal loss, where the spec names none."""
 
 _CLIP_NORM = 1.0
 _AUGMENT, _LAYERS = 1, 2  # what a seed is for
@@ -46,7 +49,7 @@ def class_weights(split: survey.Survey, layout: Layout) -> ClassWeights:
     weights: dict[str, npt.NDArray[np.float32] | None] = {}
     for name, task in layout.spec.tasks.items():
         counts = split.class_counts[name]
-        if task.imbalance == "none":
+        if task.imbalance != "class_weights":
             weights[name] = None
         elif task.multi_label:
             weights[name] = losses.balanced_set_weights(counts, split.labelled[name])
@@ -101,6 +104,18 @@ class Steps:
         }
 
     @property
+    def task_weights(self) -> dict[str, float]:
+        """What each task's loss is multiplied with, where that is learned; empty where not."""
+        if uncertainty.OUTPUT not in self._networks.training.output_names:
+            return {}
+        values = self._networks.training.get_layer(uncertainty.LAYER).values.numpy()
+        learned = uncertainty.weights(values)
+        return {
+            name: task.weight * float(weight)
+            for (name, task), weight in zip(self._tasks.items(), learned, strict=True)
+        }
+
+    @property
     def learning_rate(self) -> float:
         """Of the next step."""
         return float(self.optimizer.learning_rate)
@@ -111,10 +126,15 @@ class Steps:
             features = augmentation.augment(features, seed)
         variables = self._networks.training.trainable_variables
         with tf.GradientTape() as tape:
-            logits = self._networks.training(features, training=True)
-            loss = tf.add_n(
-                [self._loss(name, logits[name], features, labels) for name in sorted(logits)]
-            )
+            logits = dict(self._networks.training(features, training=True))
+            log_variances = logits.pop(uncertainty.OUTPUT, None)
+            found = {
+                name: self._loss(name, logits[name], features, labels) for name in sorted(logits)
+            }
+            if log_variances is None:
+                loss = tf.add_n(list(found.values()))
+            else:
+                loss = uncertainty.joined(found, log_variances, list(self._tasks))
         # Sums over sparse gradients would not be in a fixed order.
         gradients = [tf.convert_to_tensor(one) for one in tape.gradient(loss, variables)]
         self.optimizer.apply(gradients, variables)
@@ -145,7 +165,7 @@ class Steps:
             else losses.masked_sparse_crossentropy
         )
         smoothing = self._settings.label_smoothing
-        return weight * masked(known, logits, self._weights[name], smoothing)
+        return weight * masked(known, logits, self._weights[name], smoothing, _gamma(task))
 
     def _text_losses(
         self,
@@ -174,20 +194,30 @@ class Steps:
                 text = self._text_losses(name, logits[name], features, labels[name])
                 found = _summed(text.rows, text.known, text.right, text.known)
             else:
-                found = _sums(labels[name], logits[name], self._weights[name])
+                found = _sums(labels[name], logits[name], self._weights[name], _gamma(task))
             sums[name] = tf.cast(tf.stack(found), tf.float64)
         return sums
 
 
+def _gamma(task: Task) -> float:
+    """Of the focal loss; 0 is none."""
+    if task.imbalance != "focal":
+        return 0.0
+    return FOCAL_GAMMA if task.gamma is None else task.gamma
+
+
 def _sums(
-    labels: tf.Tensor, logits: tf.Tensor, weights: npt.NDArray[np.float32] | None
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    weights: npt.NDArray[np.float32] | None,
+    gamma: float,
 ) -> Sequence[tf.Tensor]:
     if labels.shape.rank == 2:
-        rows, known = losses.binary_crossentropy(labels, logits, weights)
+        rows, known = losses.binary_crossentropy(labels, logits, weights, gamma=gamma)
         right = tf.reduce_all(tf.equal(labels > 0.5, logits >= 0), axis=1)
         labelled = known
     else:
-        rows, known = losses.sparse_crossentropy(labels, logits, weights)
+        rows, known = losses.sparse_crossentropy(labels, logits, weights, gamma=gamma)
         right = tf.equal(labels, tf.argmax(logits, axis=1))
         labelled = labels >= 0
     return _summed(rows, known, right & labelled, labelled)

@@ -14,12 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model import checkpoints, data, fused, progress, steps, survey
+from model import checkpoints, data, fused, progress, sampling, steps, survey
 from model.checkpoints import Arrays, Checkpoint
 from model.data import Layout
+from model.repeats import Copies
 from transforms.errors import OptionsError, StorageError
 
 Row = Mapping[str, float | None]
+
+_SAMPLING = 3  # what a seed is for; see `steps` for the others
 
 CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
 """What training keeps in its output folder."""
@@ -32,7 +35,8 @@ class TrainResult:
     Attributes:
         model: The scoring network with the weights of the best epoch.
         history: One row an epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
-            split, `learning_rate`, `seconds`; None where the eval split has no label.
+            split, `<task>_weight` where these are learned, `learning_rate`, `seconds`; None where
+            the eval split has no label.
         best_epoch: From 1 on; the last one where the eval split has no label.
         steps: Optimizer steps of all epochs.
         resumed_from: The epoch after which this call went on; 0 where it began anew. It is the last
@@ -106,6 +110,7 @@ class _Run:
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
         self._split = survey.survey(files.get("train", ()), layout, shards)
+        self._expected = sampling.expected_copies(layout, self._split.sampled)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size
         )
@@ -133,6 +138,7 @@ class _Run:
                 "loss": loss,
                 "eval_loss": eval_loss,
                 **accuracies,
+                **{f"{name}_weight": one for name, one in self._steps.task_weights.items()},
                 "learning_rate": learning_rate,
                 "seconds": time.monotonic() - begun,
             }
@@ -156,12 +162,20 @@ class _Run:
             settings.seed,
             epoch,
             self._split.records,
+            copies=self._copies(epoch),
         )
         total = 0.0
         for step, batch in enumerate(batches):
             total += self._steps.train(batch, epoch, step)
             told.step(total / (step + 1))
         return total / self._num_steps
+
+    def _copies(self, epoch: int) -> Copies | None:
+        """How often each record comes in an epoch; None is once."""
+        if self._expected is None:
+            return None
+        random = np.random.default_rng([self._layout.spec.training.seed, epoch, _SAMPLING])
+        return Copies(sampling.copies(self._expected, random), self._split.rows)
 
     def _measure(self) -> tuple[float | None, dict[str, float | None]]:
         """The weighted loss on the eval split, and each task's accuracy there."""

@@ -4,7 +4,7 @@ import datetime
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from pipelines.train_plan import TrainPlan
 from transforms import code
+from transforms.mixtures import DATASET_FEATURE
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
@@ -77,6 +78,7 @@ def _evaluate(
         files = found.unchanged_files()
         dataset = data.eval_dataset(files, layout, BATCH_SIZE, found.records)
         recorded = predictions.predict(model, dataset)
+        datasets = _datasets(found, recorded.ids)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
             subset: predictions.predict(model, dataset, [n for n, seen in mask.items() if not seen])
@@ -91,10 +93,19 @@ def _evaluate(
                 {subset: one.of(name) for subset, one in subsets.items()},
                 complete,
                 seed=layout.spec.training.seed,
+                datasets=datasets,
             )
             for name, task in layout.spec.tasks.items()
         }
     return evaluation.document(splits)
+
+
+def _datasets(found: survey.Survey, ids: Sequence[str]) -> list[str] | None:
+    """The data set of each record; None where the spec has no mixture."""
+    if DATASET_FEATURE not in found.sampled:
+        return None
+    names = dict(zip(found.sampled["id"], found.sampled[DATASET_FEATURE], strict=True))
+    return [names[record_id.encode()].decode() for record_id in ids]
 
 
 def _complete(batch: data.Batch, layout: data.Layout) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from transforms import audio, label_graphs, target_graphs
 from transforms.analyzers import Analyzers, MeasuredAnalyzers
 from transforms.label_graphs import Words
+from transforms.mixtures import DATASET_FEATURE
 from transforms.spec import FIRST_TOKEN, PAD, AudioSpec, ImageSpec, Spec, TextSpec
 from transforms.target_graphs import Source
 from transforms.words import words_graph
@@ -25,6 +26,8 @@ def raw_feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature | tf.io.VarL
     one_string = tf.io.FixedLenFeature([], tf.string)
     features: dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {"id": one_string}
     features |= dict.fromkeys(spec.modalities.names, one_string)
+    if spec.mixture is not None:
+        features[DATASET_FEATURE] = one_string
     for name, task in spec.tasks.items():
         features[f"label_{name}"] = tf.io.VarLenFeature(tf.string)
         features[f"label_{name}_given"] = tf.io.FixedLenFeature([], tf.int64)
@@ -42,7 +45,7 @@ def preprocessing_fn(
     """Makes the function that tf.Transform traces.
 
     Its inputs are batches of `raw_feature_spec(spec)`. Its outputs:
-        id: string `[batch]`.
+        id: string `[batch]`, and with a mixture `DATASET_FEATURE`, the name of the data set.
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
@@ -67,6 +70,8 @@ def preprocessing_fn(
 
     def transform(inputs: Mapping[str, tf.Tensor]) -> Tensors:
         outputs: Tensors = {"id": inputs["id"]}
+        if spec.mixture is not None:
+            outputs[DATASET_FEATURE] = inputs[DATASET_FEATURE]
         sections = spec.modalities
         if sections.image is not None:
             outputs["image"] = image_graph(inputs["image"], sections.image)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from transforms.mixtures import Mixture
 from transforms.records import MODALITIES
 from transforms.tasks import Section
 from transforms.tasks import Task as Task
@@ -139,7 +140,7 @@ class ModelSpec(Section):
     """The fused network.
 
     Attributes:
-        fusion: Only `gated` exists so far.
+        fusion: `concat`, `mlp`, `gated` or `attention`; see `model.fusions`.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
@@ -149,7 +150,7 @@ class ModelSpec(Section):
             in training; at least one stays.
     """
 
-    fusion: Literal["gated"] = "gated"
+    fusion: Literal["concat", "mlp", "gated", "attention"] = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
@@ -167,6 +168,8 @@ class Training(Section):
         learning_rate: Peak of a warm-up and cosine schedule.
         weight_decay: Of AdamW.
         label_smoothing: Share of a label's mass that is spread over all classes.
+        task_weights: `fixed`: `weight` of each task; `uncertainty`: they are learned with it as
+            what they begin with.
         auxiliary_weight: Of the losses of the heads that each modality has for itself, in training
             only, where the spec names more than one.
         augment: Shift, mirror and recolour pictures, mask bands of sounds, hide words.
@@ -179,6 +182,7 @@ class Training(Section):
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    task_weights: Literal["fixed", "uncertainty"] = "fixed"
     auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
     augment: bool = True
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
@@ -211,6 +215,7 @@ class Spec(Section):
     tasks: dict[str, Task] = pydantic.Field(min_length=1)
     model: ModelSpec = ModelSpec()
     training: Training = Training()
+    mixture: Mixture | None = None
     split: Split = Split()
     limits: Limits = Limits()
 
@@ -230,6 +235,16 @@ class Spec(Section):
             raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _one_order_of_records(self) -> Self:
+        sampled = [n for n, task in self.tasks.items() if task.imbalance == "balanced_sampling"]
+        if len(sampled) > 1:
+            raise ValueError(
+                f"tasks {', '.join(sampled)}: only one can have imbalance: balanced_sampling; "
+                "use class_weights or focal for the others"
+            )
+        return self
+
     @property
     def tagging(self) -> tuple[str, ...]:
         """The tasks of kind tagging, in their order."""
@@ -239,6 +254,12 @@ class Spec(Section):
     def generation(self) -> tuple[str, ...]:
         """The tasks of kind generation, in their order."""
         return tuple(name for name, task in self.tasks.items() if task.kind == "generation")
+
+    @property
+    def balanced_task(self) -> str | None:
+        """The task whose classes are to come alike often, where there is one."""
+        tasks = self.tasks.items()
+        return next((name for name, task in tasks if task.imbalance == "balanced_sampling"), None)
 
     @property
     def markers(self) -> dict[str, str]:
@@ -268,4 +289,6 @@ class Spec(Section):
             for name, task in whole["tasks"].items()
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
+        if self.mixture is not None:
+            part["dataset"] = self.mixture.by
         return json.dumps(part, sort_keys=True, ensure_ascii=False)

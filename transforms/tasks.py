@@ -36,7 +36,10 @@ class Task(Section):
             each of one class; or `generation`: a text.
         label: The key in a record's `labels`.
         multi_label: True where a label is a set of classes.
-        imbalance: `none`, or `class_weights`: each class weighs alike in the loss.
+        imbalance: `none`; `class_weights`: each class weighs alike in the loss; `focal`: what is
+            already right weighs little; `balanced_sampling`: records of rare classes come more
+            often, at most one task of a spec, and none of sets.
+        gamma: Of the focal loss; 2 if None.
         weight: Of the task's loss.
         tokens: Of a tagging task: the key in `labels` of the tokens that BIO tags stand for; where
             there is none, they are what white space parts.
@@ -51,7 +54,8 @@ class Task(Section):
     kind: Literal["classification", "tagging", "generation"]
     label: str = pydantic.Field(min_length=1)
     multi_label: bool = False
-    imbalance: Literal["none", "class_weights"] = "none"
+    imbalance: Literal["none", "class_weights", "focal", "balanced_sampling"] = "none"
+    gamma: float | None = pydantic.Field(default=None, ge=1, le=10)
     weight: float = pydantic.Field(default=1.0, gt=0)
     tokens: str | None = pydantic.Field(default=None, min_length=1)
     marker: str | None = pydantic.Field(default=None, min_length=1)
@@ -79,3 +83,13 @@ class Task(Section):
         """The settings of a generation task; of another kind the defaults."""
         said = {key: getattr(self, key) for key in Writing._fields}
         return _WRITING._replace(**{key: value for key, value in said.items() if value is not None})
+
+    @pydantic.model_validator(mode="after")
+    def _keys_of_the_imbalance(self) -> Self:
+        if self.gamma is not None and self.imbalance != "focal":
+            raise ValueError("gamma is of imbalance: focal; name that, or leave gamma out")
+        if self.multi_label and self.imbalance == "balanced_sampling":
+            raise ValueError(
+                "balanced_sampling needs one class a record; use class_weights or focal for sets"
+            )
+        return self

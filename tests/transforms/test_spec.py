@@ -132,6 +132,27 @@ def test_what_is_not_said_has_its_default():
             with_part("training: {augment: 1}"),
             "my.yaml: training.augment: input should be a valid boolean, got 1",
         ),
+        (
+            SMALL.replace("classification", "classification, gamma: 2"),
+            "my.yaml: tasks.category: gamma is of imbalance: focal; name that, or leave gamma out",
+        ),
+        (
+            SMALL.replace(
+                "classification",
+                "classification, multi_label: true, imbalance: balanced_sampling",
+            ),
+            "my.yaml: tasks.category: balanced_sampling needs one class a record; "
+            "use class_weights or focal for sets",
+        ),
+        (
+            with_part("mixture: {by: group}"),
+            "my.yaml: mixture.by: 'group' is a key of every record; name a field of your own, "
+            "got 'group'",
+        ),
+        (
+            with_part("mixture: {by: source, temperature: 2}"),
+            "my.yaml: mixture.temperature: input should be less than or equal to 1, got 2",
+        ),
         ("- a", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
         ("", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
     ],
@@ -252,6 +273,30 @@ def test_a_spec_without_tagging_reads_as_it_did_before_there_was_tagging():
     assert features["tasks"] == {
         "category": {"kind": "classification", "label": "what", "multi_label": False}
     }
+
+
+def test_only_one_task_decides_how_often_a_record_comes():
+    content = """
+    modalities: {text: }
+    tasks:
+      a: {kind: classification, label: x, imbalance: balanced_sampling}
+      b: {kind: classification, label: y, imbalance: balanced_sampling}
+    """
+    assert refusal(content) == (
+        "my.yaml: spec: tasks a, b: only one can have imbalance: balanced_sampling; "
+        "use class_weights or focal for the others"
+    )
+
+
+def test_what_names_data_sets_is_part_of_the_features_and_how_they_are_mixed_is_not():
+    def features(part):
+        return spec_files.parse(with_part(part)).features_json()
+
+    plain = spec_files.parse(SMALL).features_json()
+    one = features("mixture: {by: source}")
+    assert one != plain
+    assert features("mixture: {by: shelf}") != one
+    assert features("mixture: {by: source, temperature: 0.5}") == one
 
 
 def test_sizes_of_sounds_follow_from_rate_and_duration():
