@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import heads, tagging, towers
+from model import encoded, heads, tagging, towers
 from model.data import Layout
 from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
 
@@ -21,10 +21,12 @@ class Networks(NamedTuple):
         scoring: What is exported; see `build`.
         training: Its outputs and, where the spec names several modalities, for each task and
             modality the logits that this modality alone gives, as `<task>@<modality>`.
+        encoder: The pretrained part of both, if any, which training freezes or fine-tunes.
     """
 
     scoring: keras.Model
     training: keras.Model
+    encoder: keras.Model | None = None
 
 
 def build(layout: Layout) -> keras.Model:
@@ -46,7 +48,8 @@ def build_networks(layout: Layout) -> Networks:
     words: Words | None = None
     if "text" in names:
         words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
-    embeddings = {name: _embedding(name, inputs, words, layout) for name in names}
+    encoder = encoded.trainable_encoder(layout.spec)
+    embeddings = {name: _embedding(name, inputs, words, layout, encoder) for name in names}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
     )
@@ -75,7 +78,7 @@ def build_networks(layout: Layout) -> Networks:
         outputs[task] = logits
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
-    return Networks(scoring, training)
+    return Networks(scoring, training, encoder)
 
 
 def _inputs(layout: Layout) -> Tensors:
@@ -84,6 +87,8 @@ def _inputs(layout: Layout) -> Tensors:
     if sections.image is not None:
         shape = (sections.image.size, sections.image.size, 3)
         inputs["image"] = keras.Input(shape, dtype="uint8", name="image")
+    if layout.image_width:
+        inputs["image"] = keras.Input((layout.image_width,), dtype="float32", name="image")
     if sections.audio is not None:
         frames = (sections.audio.frames, sections.audio.mel_bins)
         inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
@@ -98,9 +103,17 @@ def _inputs(layout: Layout) -> Tensors:
 
 
 def _embedding(
-    name: str, inputs: Tensors, words: Words | None, layout: Layout
+    name: str,
+    inputs: Tensors,
+    words: Words | None,
+    layout: Layout,
+    encoder: keras.Model | None,
 ) -> keras.KerasTensor:
     features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
+    if name == "image" and layout.image_width:
+        return encoded.vector_tower(features, present, spec)
+    if name == "image" and encoder is not None:
+        return encoded.encoder_tower(features, encoder, spec)
     if name == "image":
         return towers.image_tower(features, present, spec)
     if name == "audio":

@@ -385,3 +385,23 @@ class FlinkConfig:
     def __post_init__(self) -> None:
         if self.folder is not None:
             _need("--folder", self.folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which weights of EfficientNet-Lite0 are written as a file of Keras.
+
+    Attributes:
+        output: The file; its name ends in `.weights.h5`.
+        weights: A PyTorch file; None takes the one in the installed package.
+    """
+
+    output: str
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        if not self.output.endswith(".weights.h5"):
+            raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
+        if self.weights is not None:
+            _need("--weights", self.weights)

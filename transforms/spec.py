@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from transforms.encoder_spec import EncoderSpec
 from transforms.records import MODALITIES
 from transforms.tasks import Section
 from transforms.tasks import Task as Task
@@ -135,8 +136,8 @@ class Modalities(Section):
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)
 
 
-class ModelSpec(Section):
-    """The fused network.
+class ModelSpec(EncoderSpec):
+    """The fused network, with an encoder of pictures.
 
     Attributes:
         fusion: Only `gated` exists so far.
@@ -166,6 +167,7 @@ class Training(Section):
         batch_size: Records per optimizer step.
         learning_rate: Peak of a warm-up and cosine schedule.
         weight_decay: Of AdamW.
+        fine_tune_rate: The peak for a pretrained encoder, as a share of `learning_rate`.
         label_smoothing: Share of a label's mass that is spread over all classes.
         auxiliary_weight: Of the losses of the heads that each modality has for itself, in training
             only, where the spec names more than one.
@@ -178,6 +180,7 @@ class Training(Section):
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
+    fine_tune_rate: float = pydantic.Field(default=0.1, gt=0, le=1)
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
     auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
     augment: bool = True
@@ -230,6 +233,14 @@ class Spec(Section):
             raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _encoders_need_pictures(self) -> Self:
+        if self.model.pretrained and self.modalities.image is None:
+            raise ValueError(
+                f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
+            )
+        return self
+
     @property
     def tagging(self) -> tuple[str, ...]:
         """The tasks of kind tagging, in their order."""
@@ -252,15 +263,23 @@ class Spec(Section):
         return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """SHA-256 of `to_json()`, hexadecimal."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of the spec, hexadecimal: where a file of weights lies does not count."""
+        model = self.model.model_copy(update={"image_weights": None})
+        without_path = self.model_copy(update={"model": model}).to_json()
+        return hashlib.sha256(without_path.encode()).hexdigest()
 
     def features_json(self) -> str:
-        """The part that decides what a feature is: modalities, limits, and the tasks' labels."""
+        """The part that decides what a feature is.
+
+        That is modalities, limits, the tasks' labels, and an encoder that preprocessing runs.
+        """
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
             name: {key: task[key] for key in _FEATURE_KEYS if key in task}
             for name, task in whole["tasks"].items()
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
+        if self.model.encodes_first:
+            keys = ("image_encoder", "image_weights_sha256", "image_arguments")
+            part["encoder"] = {key: whole["model"].get(key) for key in keys}
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
