@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import encoded, heads, tagging, towers
+from model import encoded, heads, ngrams, tagging, towers
 from model.data import Layout
 from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
 
@@ -119,4 +119,6 @@ def _embedding(
     if name == "audio":
         return towers.audio_tower(features, present, spec)
     assert words is not None
+    if spec.text_ngrams:
+        return ngrams.text_tower(features, present, words[0], spec)
     return towers.text_embedding(*words, spec)

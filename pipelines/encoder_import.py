@@ -34,7 +34,7 @@ def run(config: EncoderConfig) -> str:
         GateError: A package whose weights are not the known ones.
         StorageError: An output that cannot be written.
     """
-    source = Path(config.weights) if config.weights is not None else _packaged()
+    source = Path(config.weights) if config.weights is not None else packaged()
     model = ported(torch_files.read(source), str(source))
     output = Path(config.output)
     temporary = output.with_name(f".writing-{output.name}")
@@ -76,7 +76,7 @@ def ported(tensors: Arrays, name: str = "state dict") -> keras.Model:
     return model
 
 
-def _packaged() -> Path:
+def packaged() -> Path:
     """The weights in the installed package, whose code does not run."""
     found = importlib.util.find_spec(_MODULE)
     if found is None or found.origin is None:

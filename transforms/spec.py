@@ -145,6 +145,7 @@ class ModelSpec(EncoderSpec):
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
         text_dim: Size of a token's embedding.
+        text_ngrams: Vectors that sequences of two to four tokens share by a hash; 0 has none.
         dropout: Share of units dropped in the towers' ends and in the heads.
         modality_dropout: Probability, per record, with which each modality that is there is hidden
             in training; at least one stays.
@@ -155,6 +156,7 @@ class ModelSpec(EncoderSpec):
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
     text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
+    text_ngrams: int = pydantic.Field(default=0, ge=0, le=2**20)
     dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
 
