@@ -6,6 +6,7 @@ Each takes pictures as the feature graph makes them, and gives one vector of flo
 import difflib
 import functools
 import importlib
+import warnings
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -65,8 +66,11 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
     encoder = _build(model, size)
     if model.image_encoder != HUB:
         try:
-            encoder.get_layer("encoder").load_weights(model.image_weights)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # With a warning, Keras leaves random what the file does not hold.
+                warnings.simplefilter("error", UserWarning)
+                encoder.get_layer("encoder").load_weights(model.image_weights)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise OptionsError(
                 f"{model.image_weights}: holds no weights of {model.image_encoder} as model."
                 f"image_arguments have it ({_line(error)}); name the file that belongs to it"
