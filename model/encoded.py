@@ -1,6 +1,6 @@
 """The picture's tower where a pretrained encoder comes before it."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 
@@ -9,6 +9,25 @@ from transforms import image_encoders
 from transforms.spec import ModelSpec, Spec
 
 Tensor: TypeAlias = keras.KerasTensor
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class Encoder(keras.layers.Layer):
+    """Calls a network as if it were not in training, whatever the model around it does.
+
+    Its normalization keeps the statistics that it came with, and its dropout is off; its weights
+    have gradients. Takes and gives what the network does.
+    """
+
+    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+
+    def call(self, pixels: Tensor) -> Tensor:
+        return self.network(pixels, training=False)
+
+    def compute_output_spec(self, pixels: Tensor) -> Tensor:
+        return keras.KerasTensor((pixels.shape[0], self.network.output_shape[-1]), dtype="float32")
 
 
 def trainable_encoder(spec: Spec) -> keras.Model | None:
@@ -25,9 +44,6 @@ def trainable_encoder(spec: Spec) -> keras.Model | None:
 def encoder_tower(pixels: Tensor, encoder: keras.Model, spec: ModelSpec) -> Tensor:
     """The encoder, and a layer that learns from the records alone.
 
-    The encoder's normalization keeps the statistics that it came with, and its dropout is off: its
-    weights alone are fine-tuned.
-
     Args:
         pixels: uint8 `[batch, size, size, 3]`.
         encoder: See `trainable_encoder`.
@@ -36,7 +52,7 @@ def encoder_tower(pixels: Tensor, encoder: keras.Model, spec: ModelSpec) -> Tens
     Returns:
         float32 `[batch, dim]`.
     """
-    return _tower(encoder(pixels, training=False), spec)
+    return _tower(Encoder(encoder, name="image_encoded")(pixels), spec)
 
 
 def vector_tower(vectors: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
