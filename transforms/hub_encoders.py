@@ -1,6 +1,7 @@
 """Encoders of KerasHub, from a preset in a local folder; an optional extra."""
 
 import keras
+import numpy as np
 
 from transforms.errors import OptionsError
 
@@ -33,9 +34,14 @@ def load(folder: str, size: int) -> keras.Model:
         raise OptionsError(
             f"{folder}: holds no KerasHub preset for pictures ({said}); name another folder"
         ) from error
-    converter.image_size = (size, size)
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    # Pictures have their size already, and what is left of the converter is a line.
+    scale, offset = (
+        np.asarray(plain if value is None else value, np.float32).tolist()
+        for value, plain in ((converter.scale, 1.0), (converter.offset, 0.0))
+    )
+    numbers = keras.layers.Rescaling(scale, offset, name="numbers")(pixels)
     backbone.name = "encoder"
-    maps = backbone(converter(pixels))
+    maps = backbone(numbers)
     pooled = keras.ops.mean(maps, axis=tuple(range(1, len(maps.shape) - 1)))
     return keras.Model(pixels, pooled, name="image_encoder")
