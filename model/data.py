@@ -50,7 +50,7 @@ class Layout:
         sections = self.spec.modalities
         total = 512
         if sections.image is not None:
-            total += 3 * sections.image.size**2
+            total += 4 * self.image_width if self.image_width else 3 * sections.image.size**2
         if sections.audio is not None:
             total += 4 * sections.audio.frames * sections.audio.mel_bins
         if sections.text is not None:
@@ -59,6 +59,15 @@ class Layout:
             total += 16 * sections.text.length * len(self.spec.generation)
         total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
         return total
+
+    @property
+    def image_width(self) -> int | None:
+        """How many numbers a picture is, where preprocessing has encoded it."""
+        if self.spec.modalities.image is None or not self.spec.model.encodes_first:
+            return None
+        from transforms import image_encoders
+
+        return image_encoders.width(self.spec)
 
     @property
     def longest_record(self) -> int:
@@ -70,7 +79,8 @@ class Batch(NamedTuple):
     """Some records as the model takes them.
 
     Attributes:
-        features: `image` uint8 `[batch, size, size, 3]`, `audio` float32 `[batch, frames,
+        features: `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`,
+            `audio` float32 `[batch, frames,
             mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
             the spec's modalities only. `marker_<task>` int64 `[batch, length]`, 1 at marked words.
             `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
@@ -99,7 +109,12 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
         "id": tf.io.FixedLenFeature([], tf.string)
     }
     if sections.image is not None:
-        features["image"] = tf.io.FixedLenFeature([], tf.string)
+        encoded = layout.image_width
+        features["image"] = (
+            tf.io.FixedLenFeature([encoded], tf.float32)
+            if encoded
+            else tf.io.FixedLenFeature([], tf.string)
+        )
     if sections.audio is not None:
         shape = [sections.audio.frames, sections.audio.mel_bins]
         features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
@@ -139,10 +154,10 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     """Turns what the feature graph gives, or a parsed record holds, into what the model takes.
 
     Args:
-        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`; `audio` float32
-            `[batch, frames, mel_bins]`; `text` and `marker_<task>` int64 `[batch, length]`,
-            `units_<task>` int64 `[batch, 2 * length]`; `<modality>_present` int64 `[batch]`. Others
-            are left out.
+        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`, or encoded
+            float32 `[batch, width]`; `audio` float32 `[batch, frames, mel_bins]`; `text` and
+            `marker_<task>` int64 `[batch, length]`; `units_<task>` int64 `[batch, 2 * length]`;
+            `<modality>_present` int64 `[batch]`. Others are left out.
         layout: Names and sizes.
 
     Returns:
@@ -150,7 +165,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     """
     sections = layout.spec.modalities
     inputs = {}
-    if sections.image is not None:
+    if layout.image_width:
+        inputs["image"] = tf.ensure_shape(features["image"], [None, layout.image_width])
+    elif sections.image is not None:
         size = sections.image.size
         pixels = tf.io.decode_raw(features["image"], tf.uint8)
         # Bytes of another picture size would otherwise pass as another number of rows.

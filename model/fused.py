@@ -5,7 +5,17 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import attention, fusions, generation, heads, tagging, towers, uncertainty
+from model import (
+    attention,
+    encoded,
+    fusions,
+    generation,
+    heads,
+    ngrams,
+    tagging,
+    towers,
+    uncertainty,
+)
 from model.attention import Tokens
 from model.data import Layout
 from model.fusion import MissingEmbedding, ModalityDropout
@@ -23,10 +33,12 @@ class Networks(NamedTuple):
         training: Its outputs and, where the spec names several modalities, for each task and
             modality the logits that this modality alone gives, as `<task>@<modality>`. Where the
             spec wants it, `uncertainty.OUTPUT` beside them.
+        encoder: The pretrained part of both, if any, which training freezes or fine-tunes.
     """
 
     scoring: keras.Model
     training: keras.Model
+    encoder: keras.Model | None = None
 
 
 def build(layout: Layout) -> keras.Model:
@@ -49,7 +61,8 @@ def build_networks(layout: Layout) -> Networks:
     words: Words | None = None
     if "text" in names:
         words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
-    seen = {name: _tower(name, inputs, words, layout) for name in names}
+    encoder = encoded.trainable_encoder(layout.spec)
+    seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
     embeddings = {name: one.embedding for name, one in seen.items()}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
@@ -87,7 +100,7 @@ def build_networks(layout: Layout) -> Networks:
         alone[uncertainty.OUTPUT] = layer(joint)
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
-    return Networks(scoring, training)
+    return Networks(scoring, training, encoder)
 
 
 def _inputs(layout: Layout) -> Tensors:
@@ -96,6 +109,8 @@ def _inputs(layout: Layout) -> Tensors:
     if sections.image is not None:
         shape = (sections.image.size, sections.image.size, 3)
         inputs["image"] = keras.Input(shape, dtype="uint8", name="image")
+    if layout.image_width:
+        inputs["image"] = keras.Input((layout.image_width,), dtype="float32", name="image")
     if sections.audio is not None:
         frames = (sections.audio.frames, sections.audio.mel_bins)
         inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
@@ -116,16 +131,24 @@ class _Seen(NamedTuple):
     """What a tower says: an embedding, and where fusion looks at it, a sequence."""
 
     embedding: keras.KerasTensor
-    sequence: Tokens | None
+    sequence: Tokens | None = None
 
 
-def _tower(name: str, inputs: Tensors, words: Words | None, layout: Layout) -> _Seen:
+def _tower(
+    name: str, inputs: Tensors, words: Words | None, layout: Layout, encoder: keras.Model | None
+) -> _Seen:
     features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
     attends = spec.fusion == "attention"
     if name == "text":
         assert words is not None
         sequence = attention.word_tokens(*words) if attends else None
+        if spec.text_ngrams:
+            return _Seen(ngrams.text_tower(features, present, words[0], spec), sequence)
         return _Seen(towers.text_embedding(*words, spec), sequence)
+    if name == "image" and layout.image_width:
+        return _Seen(encoded.vector_tower(features, present, spec))
+    if name == "image" and encoder is not None:
+        return _Seen(encoded.encoder_tower(features, encoder, spec))
     maps_of, tokens_of = {
         "image": (towers.image_maps, attention.patch_tokens),
         "audio": (towers.audio_maps, attention.moment_tokens),

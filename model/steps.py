@@ -11,7 +11,7 @@ import tensorflow as tf
 from model import augmentation, crf, data, generation, losses, survey, tagging, uncertainty
 from model.data import Layout
 from model.fused import Networks
-from transforms.spec import MISSING_LABEL, Task
+from transforms.spec import MISSING_LABEL, Task, Training
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
@@ -75,13 +75,24 @@ class Steps:
         self._tasks = layout.spec.tasks
         self._settings = layout.spec.training
         self._weights = weights
-        self.optimizer = _optimizer(networks.training, layout, planned)
+        self._variables, self._encoder = _trained(networks)
+        self._frozen_epochs = int(layout.spec.model.image_freeze)
+        settings = layout.spec.training
+        self.optimizer = _optimizer(self._variables, settings, planned, settings.learning_rate)
+        tuned = planned * max(0, settings.epochs - self._frozen_epochs) // settings.epochs
+        rate = settings.learning_rate * settings.fine_tune_rate
+        self._tuner = _optimizer(self._encoder, settings, tuned, rate) if self._encoder else None
+        self._tunes = False
         known = {id(variable) for variable in networks.training.weights}
         # Keras counts the states of random generators among a model's variables, not its weights.
         self._generators = [v for v in networks.training.variables if id(v) not in known]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets the state of every random generator in the network to one the epoch decides."""
+        """Sets the state of every random generator in the network to one the epoch decides.
+
+        Says too whether this epoch fine-tunes the encoder.
+        """
+        self._tunes = self._tuner is not None and epoch > self._frozen_epochs
         for place, state in enumerate(self._generators):
             seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, place])
             state.assign([seed.generate_state(1)[0], 0])
@@ -90,7 +101,7 @@ class Steps:
         """Does one optimizer step and gives the loss before it."""
         seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
         drawn = (seed.generate_state(2) >> 1).astype(np.int32)
-        return float(self._train(batch.features, batch.labels, tf.constant(drawn)))
+        return float(self._train(batch.features, batch.labels, tf.constant(drawn), self._tunes))
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
         """Sums up how the network does on a split, by task."""
@@ -120,24 +131,32 @@ class Steps:
         """Of the next step."""
         return float(self.optimizer.learning_rate)
 
+    @property
+    def state(self) -> list[keras.Variable]:
+        """What the optimizers keep from step to step; the number of steps is the first."""
+        return [*self.optimizer.variables, *(self._tuner.variables if self._tuner else ())]
+
     @tf.function(autograph=False)
-    def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor) -> tf.Tensor:
+    def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
         if self._settings.augment:
             features = augmentation.augment(features, seed)
-        variables = self._networks.training.trainable_variables
+        trained = {self.optimizer: self._variables}
+        if tunes:
+            trained[self._tuner] = self._encoder
         with tf.GradientTape() as tape:
             logits = dict(self._networks.training(features, training=True))
             log_variances = logits.pop(uncertainty.OUTPUT, None)
-            found = {
+            losses_of = {
                 name: self._loss(name, logits[name], features, labels) for name in sorted(logits)
             }
             if log_variances is None:
-                loss = tf.add_n(list(found.values()))
+                loss = tf.add_n(list(losses_of.values()))
             else:
-                loss = uncertainty.joined(found, log_variances, list(self._tasks))
-        # Sums over sparse gradients would not be in a fixed order.
-        gradients = [tf.convert_to_tensor(one) for one in tape.gradient(loss, variables)]
-        self.optimizer.apply(gradients, variables)
+                loss = uncertainty.joined(losses_of, log_variances, list(self._tasks))
+        gradients = tape.gradient(loss, list(trained.values()))
+        for (optimizer, variables), found in zip(trained.items(), gradients, strict=True):
+            # Sums over sparse gradients would not be in a fixed order.
+            optimizer.apply([tf.convert_to_tensor(one) for one in found], variables)
         return loss
 
     def _loss(
@@ -234,14 +253,22 @@ def _summed(rows: tf.Tensor, *flags: tf.Tensor) -> Sequence[tf.Tensor]:
     return [tf.reduce_sum(rows), *(tf.reduce_sum(tf.cast(one, tf.float32)) for one in flags)]
 
 
-def _optimizer(model: keras.Model, layout: Layout, planned: int) -> keras.optimizers.Optimizer:
-    settings = layout.spec.training
+def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Variable]]:
+    """The variables that training changes: those of its own, and those of the encoder."""
+    encoder = list(networks.encoder.trainable_variables) if networks.encoder is not None else []
+    known = {id(variable) for variable in encoder}
+    return [v for v in networks.training.trainable_variables if id(v) not in known], encoder
+
+
+def _optimizer(
+    variables: Sequence[keras.Variable], settings: Training, planned: int, rate: float
+) -> keras.optimizers.Optimizer:
     warm_up = max(1, round(WARM_UP * planned))
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=settings.learning_rate / (warm_up + 1),
+        initial_learning_rate=rate / (warm_up + 1),
         decay_steps=max(1, planned - warm_up),
         alpha=0.01,
-        warmup_target=settings.learning_rate,
+        warmup_target=rate,
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(
@@ -249,7 +276,7 @@ def _optimizer(model: keras.Model, layout: Layout, planned: int) -> keras.optimi
     )
     # Shrinking biases, scales and stand-ins for missing modalities regularizes nothing.
     optimizer.exclude_from_weight_decay(
-        [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        [variable for variable in variables if len(variable.shape) < 2]
     )
-    optimizer.build(model.trainable_variables)
+    optimizer.build(variables)
     return optimizer

@@ -232,7 +232,7 @@ def text_sequence(
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
     """The last part of `text_tower`."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
-    return _embedding(pooled, spec, "text")
+    return embedding(pooled, spec, "text")
 
 
 def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
@@ -240,7 +240,7 @@ def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
     mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
     highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
     both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
-    return _embedding(both, spec, modality)
+    return embedding(both, spec, modality)
 
 
 def _stages(maps: Tensor, present: Tensor, filters: Sequence[int], modality: str) -> Tensor:
@@ -260,7 +260,8 @@ def _residual(maps: Tensor, present: Tensor, name: str) -> Tensor:
     return keras.layers.ReLU(name=f"{name}_joined")(maps + mixed)
 
 
-def _embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:
+def embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:
+    """The end of every tower: float32 `[batch, numbers]` to float32 `[batch, dim]`."""
     dropped = keras.layers.Dropout(spec.dropout, name=f"{modality}_dropout")(pooled)
     dense = keras.layers.Dense(spec.dim, name=f"{modality}_dense")(dropped)
     return keras.layers.LayerNormalization(name=f"{modality}_embedding")(dense)

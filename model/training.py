@@ -123,7 +123,7 @@ class _Run:
         self._last = found
         if found is not None:
             _assign(self._network.weights, found.weights)
-            _assign(self._steps.optimizer.variables, found.optimizer)
+            _assign(self._steps.state, found.optimizer)
 
     def finish(self, told: progress.Progress, on_epoch: Callable[[Row], None] | None) -> Checkpoint:
         """Trains until the end, or until patience is at its end, and gives the last checkpoint."""
@@ -220,7 +220,7 @@ class _Run:
             digest=self._digest,
             epoch=epoch,
             weights=weights,
-            optimizer=_values(self._steps.optimizer.variables),
+            optimizer=_values(self._steps.state),
             best=best,
             best_epoch=best_epoch,
             best_loss=best_loss,
@@ -253,7 +253,7 @@ def _eval_batches(split: survey.Survey, layout: Layout) -> tf.data.Dataset | Non
 
 
 def _digest(layout: Layout, data_digest: str) -> str:
-    parts = [layout.spec.to_json(), layout.vocabulary_size, data_digest]
+    parts = [layout.spec.digest(), layout.vocabulary_size, data_digest]
     classes = {name: list(names) for name, names in layout.classes.items()}
     return hashlib.sha256(json.dumps([parts, classes], sort_keys=True).encode()).hexdigest()
 

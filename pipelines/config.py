@@ -418,3 +418,23 @@ class KafkaConfig:
             _need("--folder", self.folder)
         if self.partitions < 1:
             raise OptionsError(f"--partitions: must be at least 1, got {self.partitions}")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which weights of EfficientNet-Lite0 are written as a file of Keras.
+
+    Attributes:
+        output: The file; its name ends in `.weights.h5`.
+        weights: A PyTorch file; None takes the one in the installed package.
+    """
+
+    output: str
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        if not self.output.endswith(".weights.h5"):
+            raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
+        if self.weights is not None:
+            _need("--weights", self.weights)

@@ -85,6 +85,13 @@ def _report(settings: config.ReportConfig) -> object:
     )
 
 
+def _encoder(settings: config.EncoderConfig) -> object:
+    environment.load_tensorflow()
+    from pipelines import encoder_import
+
+    return encoder_import.run(settings)
+
+
 def _sign(settings: config.SignConfig) -> object:
     from model import signing
 
@@ -218,6 +225,7 @@ RUNS: Mapping[type, Run] = {
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.EncoderConfig: _encoder,
     config.SignConfig: _sign,
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,

@@ -63,6 +63,20 @@ SchemaFile = Annotated[
     str | None,
     typer.Option("--output", metavar="FILE", help="Write to this file instead of stdout."),
 ]
+EncoderFile = Annotated[
+    str,
+    typer.Option(
+        "--output", metavar="FILE", help="The file that is written; it ends in .weights.h5."
+    ),
+]
+TorchFile = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A PyTorch file of EfficientNet-Lite0; by default that in the installed package.",
+    ),
+]
 PreparedFolder = Annotated[
     str, typer.Option("--data", metavar="DIR", help="What `triad preprocess` wrote.")
 ]

@@ -18,6 +18,7 @@ from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from pipelines.train_plan import TrainPlan
 from transforms import code
 from transforms.mixtures import DATASET_FEATURE
+from transforms.spec import Spec
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
@@ -131,6 +132,12 @@ def _export(
     shutil.copy(output / _TRAINING / training.HISTORY, output / artefact.HISTORY)
 
 
+def _encoder_digest(what: Spec) -> dict[str, str]:
+    """Of the weights with which a pretrained encoder began."""
+    pinned = what.model.image_weights_sha256
+    return {"encoder": pinned} if pinned is not None else {}
+
+
 def _about(
     plan: TrainPlan,
     result: training.TrainResult,
@@ -151,6 +158,7 @@ def _about(
             "transform": prepared.manifest["transform_digest"],
             "spec": what.digest(),
             "code": code.code_digest(),
+            **_encoder_digest(what),
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,

@@ -73,7 +73,7 @@ def _spec(what: Spec, config: TrainConfig) -> Spec:
 def _key(what: Spec, prepared: Preprocessed) -> str:
     """Equal keys mean the same training."""
     parts = [
-        what.to_json(),
+        what.digest(),
         prepared.manifest["key"],
         prepared.manifest["transform_digest"],
         VERSION,

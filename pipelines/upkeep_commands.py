@@ -24,6 +24,22 @@ kafka_app = typer.Typer(
 app.add_typer(kafka_app, name="kafka")
 
 
+@app.command(
+    epilog="triad encoder --output lite0.weights.h5"
+    "\n\nReads a file of PyTorch without running what is in it. Prints the file's SHA-256."
+)
+def encoder(
+    context: typer.Context,
+    output: options.EncoderFile,
+    weights: options.TorchFile = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
+    call: Call = context.obj
+    call.refuse_beam_args("encoder")
+    print(call.run(config.EncoderConfig(output, weights), verbose))
+
+
 @app.command(epilog="triad sign model --key key.pem\n\nPrints the signature's path.")
 def sign(
     context: typer.Context,

@@ -47,6 +47,7 @@ def preprocessing_fn(
     Its inputs are batches of `raw_feature_spec(spec)`. Its outputs:
         id: string `[batch]`, and with a mixture `DATASET_FEATURE`, the name of the data set.
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
+            Where the spec has preprocessing run an encoder, float32 `[batch, width]`, its vectors.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
         text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's
@@ -75,6 +76,11 @@ def preprocessing_fn(
         sections = spec.modalities
         if sections.image is not None:
             outputs["image"] = image_graph(inputs["image"], sections.image)
+        if sections.image is not None and spec.model.encodes_first:
+            from transforms import image_encoders  # Keras is not needed without
+
+            there = _present(inputs["image"])
+            outputs["image"] = image_encoders.vectors_graph(outputs["image"], there, spec)
         if sections.audio is not None:
             outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
         words, source = None, None

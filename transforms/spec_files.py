@@ -9,6 +9,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from transforms import image_weights
 from transforms.errors import OptionsError
 from transforms.spec import Spec, Task
 
@@ -48,7 +49,7 @@ def load(path: str | Path) -> Spec:
         content = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
-    return parse(content, str(path))
+    return image_weights.pinned(parse(content, str(path)), Path(path))
 
 
 def parse(content: str, name: str = "spec") -> Spec:
