@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
 from model import artefact, safety
-from model.export import FEATURES, SERVING, output_name
+from model.export import EXPLAIN, FEATURES, SERVING, output_name
 from transforms import batches, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
-from transforms.errors import GateError
+from transforms.errors import GateError, OptionsError
 from transforms.records import (
     CanonicalRecord,
+    Explanation,
     MediumError,
     Prediction,
     Reason,
@@ -47,14 +48,21 @@ class Scorer:
     Args:
         model: What to load.
         signatures: What to call, by name, in place of the SavedModel's own.
+        explain: Whether predictions come with explanations.
 
     Raises:
         GateError: Where the SavedModel could do more than compute.
+        OptionsError: Where it cannot explain and shall.
     """
 
     def __init__(
-        self, model: artefact.Artefact, signatures: Mapping[str, Signature] | None = None
+        self,
+        model: artefact.Artefact,
+        signatures: Mapping[str, Signature] | None = None,
+        explain: bool = False,
     ) -> None:
+        self._classes = model.classes
+        self._scoring = EXPLAIN if explain else SERVING
         self._modalities = model.spec.modalities.names
         tasks = {task: model.spec.tasks[task] for task in model.classes}
         self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
@@ -63,7 +71,7 @@ class Scorer:
         }
         self._marked = tuple(model.spec.markers)
         if signatures is None:
-            safety.check_folder(model.saved_model)
+            check_signature(model, safety.check_folder(model.saved_model), self._scoring)
             self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
             signatures = self._loaded.signatures
         self._signatures = signatures
@@ -86,8 +94,8 @@ class Scorer:
         return self._call(FEATURES, records)
 
     def outputs(self, records: Sequence[CanonicalRecord]) -> Arrays:
-        """The serving outputs of at most one batch of records, by name."""
-        return self._call(SERVING, records)
+        """The serving outputs of at most one batch of records, by name, with shares if wanted."""
+        return self._call(self._scoring, records)
 
     def _call(self, signature: str, records: Sequence[CanonicalRecord]) -> Arrays:
         padding = [b""] * (self.batch_size - len(records))
@@ -149,7 +157,12 @@ class Scorer:
                 outcomes.append(_rejected(record, Reason.MODEL_FAILED, "a score is not finite"))
                 continue
             predictions: dict[str, Prediction | Tagged] = {
-                task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
+                task: Prediction(
+                    self._label(task, labels[row]),
+                    float(scores[row]),
+                    shares[row],
+                    self._explanation(task, outputs, row),
+                )
                 for task, (labels, scores, shares) in columns.items()
             }
             for task in self._tagging:
@@ -166,6 +179,17 @@ class Scorer:
                 )
             )
         return outcomes
+
+    def _explanation(self, task: str, outputs: Arrays, row: int) -> Explanation | None:
+        if self._scoring != EXPLAIN:
+            return None
+        likeliest = outputs[output_name(task, "distribution")][row].argmax()
+        shares = outputs[output_name(task, "shares")][row]
+        return Explanation(
+            self._classes[task][likeliest],
+            float(outputs[output_name(task, "baseline")][row]),
+            dict(zip(self._modalities, map(float, shares), strict=True)),
+        )
 
     def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
         if self._multi_label[task]:
@@ -187,25 +211,45 @@ def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tag
     return Tagged(tuple(spans), float(outputs[output_name(task, "score")][row]))
 
 
+def check_signature(model: artefact.Artefact, found: Collection[str], wanted: str) -> None:
+    """Refuses a model without the signature that is to be called.
+
+    Raises:
+        OptionsError: Naming the model.
+    """
+    if wanted not in found:
+        raise OptionsError(
+            f"{model.folder}: has no signature {wanted!r}; train it with this version, or leave "
+            "--explain out"
+        )
+
+
 class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     """Lets RunInference score canonical records: one outcome a record, in order.
 
     Args:
         model_folder: What `triad train` wrote; it is loaded once a process.
         fetch: Gives, in whatever process, the local folder that holds the model.
+        explain: Whether predictions come with explanations.
     """
 
-    def __init__(self, model_folder: str, fetch: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, model_folder: str, fetch: Callable[[str], str] = str, explain: bool = False
+    ) -> None:
         super().__init__()
         model = artefact.load(fetch(model_folder))
-        safety.check_folder(model.saved_model)  # before the first record is read
+        # Before the first record is read:
+        check_signature(
+            model, safety.check_folder(model.saved_model), EXPLAIN if explain else SERVING
+        )
         self._model_folder = model_folder
         self._fetch = fetch
+        self._explain = explain
         self._model_digest = model.model_digest
         self._batch_size = _CALLS_IN_FLIGHT * model.batch_size
 
     def load_model(self) -> Scorer:
-        return load_scorer(self._fetch(self._model_folder), self._model_digest)
+        return load_scorer(self._fetch(self._model_folder), self._model_digest, self._explain)
 
     def run_inference(
         self,
@@ -229,7 +273,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
 
 
 @functools.lru_cache(maxsize=2)
-def load_scorer(model_folder: str, model_digest: str) -> Scorer:
+def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> Scorer:
     """The model of a folder, loaded once a process.
 
     Raises:
@@ -241,7 +285,7 @@ def load_scorer(model_folder: str, model_digest: str) -> Scorer:
             f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
         )
-    return Scorer(model)
+    return Scorer(model, explain=explain)
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:

@@ -149,6 +149,7 @@ def score(
     verify_key: options.VerifyKey = None,
     carry_over: options.CarryOver = False,
     no_wait: options.NoWait = False,
+    explain: options.Explain = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -167,6 +168,7 @@ def score(
         beam_args=call.beam_args,
         verify_key=verify_key,
         no_wait=no_wait,
+        explain=explain,
     )
     print(call.run(settings, verbose).manifest_uri)
 

@@ -112,6 +112,7 @@ class ScoreConfig:
         verify_key: PEM file of the public key that the model must be signed with; None asks for no
             signature.
         no_wait: Submit the job and return: its last step publishes. Dataflow only.
+        explain: Say what each modality is worth to each classification.
     """
 
     model: str
@@ -127,6 +128,7 @@ class ScoreConfig:
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
     no_wait: bool = False
+    explain: bool = False
 
     def __post_init__(self) -> None:
         _need("--model", self.model)

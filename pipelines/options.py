@@ -171,6 +171,12 @@ KeepDays = Annotated[
         help="Keep runs that changed, or were replaced by another, in the last N days.",
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Say what each modality is worth to each classification (Shapley)."
+    ),
+]
 NoWait = Annotated[
     bool,
     typer.Option(
