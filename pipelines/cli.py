@@ -121,12 +121,13 @@ def train(
     seed: options.Seed = None,
     batch_size: options.BatchSize = None,
     fresh: options.Fresh = False,
+    spec: options.TrainSpec = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Train the model and export it, with the feature graph inside."""
     call: Call = context.obj
     call.refuse_beam_args("train")
-    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh), verbose)
+    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose)
 
 
 @app.command(

@@ -69,6 +69,7 @@ class TrainConfig:
         seed: Instead of the spec's; below 2**31.
         batch_size: Instead of the spec's.
         fresh: Whether earlier checkpoints are thrown away.
+        spec: File whose `model` and `training` count instead of the prepared spec's.
     """
 
     data: str
@@ -77,9 +78,12 @@ class TrainConfig:
     seed: int | None = None
     batch_size: int | None = None
     fresh: bool = False
+    spec: str | None = None
 
     def __post_init__(self) -> None:
         _need("--data", self.data)
+        if self.spec is not None:
+            _need("--spec", self.spec)
         if self.data.startswith("gs://"):
             raise OptionsError(
                 f"--data: {self.data}: training reads local files; copy the folder to this machine "
@@ -91,6 +95,41 @@ class TrainConfig:
         if self.seed is not None and self.seed >= 2**31:
             raise OptionsError(f"--seed: must be below {2**31}, got {self.seed}")
         _at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """What one search reads, writes and may take.
+
+    Attributes:
+        data: Folder that preprocessing wrote.
+        output: Folder for the best spec, the table of trials and what a restart needs.
+        trials: In all, those of earlier calls included.
+        minutes: After which no epoch is begun; None sets no limit.
+        space: File that says what is tried; None takes the default.
+        seed: Decides which values are tried.
+    """
+
+    data: str
+    output: str
+    trials: int = 30
+    minutes: float | None = None
+    space: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _need("--data", self.data)
+        if self.data.startswith("gs://"):
+            raise OptionsError(f"--data: {self.data}: a search reads local files; copy it here")
+        _need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(f"--output: {self.output}: a search writes to a local folder")
+        _at_least("--trials", self.trials, 1)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise OptionsError(f"--minutes: must be over 0, got {self.minutes:g}")
+        if self.space is not None:
+            _need("--space", self.space)
+        _at_least("--seed", self.seed, 0)
 
 
 @dataclasses.dataclass(frozen=True)

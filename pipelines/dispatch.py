@@ -1,10 +1,12 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines import config, environment, stream_config
+from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,18 @@ def _train(settings: config.TrainConfig) -> object:
     from pipelines import train as training
 
     return training.run(settings)
+
+
+def _search(settings: config.SearchConfig) -> object:
+    from pipelines import search_plan
+
+    plan = search_plan.plan(settings)
+    if importlib.util.find_spec("optuna") is None:
+        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+    environment.load_tensorflow()
+    from pipelines import search
+
+    return search.run(settings, plan)
 
 
 def _score(settings: config.ScoreConfig) -> object:
@@ -152,6 +166,7 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
+    config.SearchConfig: _search,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,

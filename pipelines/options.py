@@ -135,6 +135,31 @@ BatchSize = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
 ]
+TrainSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="Take model and training from this spec, such as best.yaml of `triad search`.",
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option("--trials", metavar="N", help="Trials in all, those of earlier calls included."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", help="Begin no epoch that would end after M minutes."),
+]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="FILE", help="What is tried, by keys of the spec's model and training."
+    ),
+]
+SearchSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Decides which values are tried.")
+]
 Date = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
 ]
