@@ -63,7 +63,7 @@ class Scorer:
     ) -> None:
         self._classes = model.classes
         self._scoring = EXPLAIN if explain else SERVING
-        self._modalities = model.spec.modalities.names
+        self.modalities = model.spec.modalities.names
         tasks = {task: model.spec.tasks[task] for task in model.classes}
         self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
         self._multi_label = {
@@ -101,7 +101,7 @@ class Scorer:
         padding = [b""] * (self.batch_size - len(records))
         media = {
             name: tf.constant([getattr(record, name) for record in records] + padding, tf.string)
-            for name in self._modalities
+            for name in self.modalities
         }
         for task in self._marked:
             places = [record.markers.get(task, NO_MARKER) for record in records]
@@ -188,7 +188,7 @@ class Scorer:
         return Explanation(
             self._classes[task][likeliest],
             float(outputs[output_name(task, "baseline")][row]),
-            dict(zip(self._modalities, map(float, shares), strict=True)),
+            dict(zip(self.modalities, map(float, shares), strict=True)),
         )
 
     def _label(self, task: str, label: Any) -> str | tuple[str, ...]:

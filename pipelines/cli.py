@@ -207,6 +207,7 @@ def report(
     date: options.MaybeDate = None,
     inputs: options.MaybeInputs = None,
     media_roots: options.MediaRoots = None,
+    saliency: options.Saliency = 0,
     verbose: options.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
@@ -219,6 +220,7 @@ def report(
         date=date,
         inputs=tuple(inputs or ()),
         media_roots=tuple(media_roots or ()),
+        saliency=saliency,
     )
     print(call.run(settings, verbose))
 

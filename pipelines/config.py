@@ -234,6 +234,8 @@ class ReportConfig:
         date: The date whose scores are shown; None takes the latest.
         inputs: Patterns of records files, for labels and the gallery; without any there is none.
         media_roots: Folders beside that of the records file in which media may lie.
+        saliency: Records of each task in the gallery of which the page says what the prediction
+            rests on.
     """
 
     model: str
@@ -242,10 +244,14 @@ class ReportConfig:
     date: str | None = None
     inputs: tuple[str, ...] = ()
     media_roots: tuple[str, ...] = ()
+    saliency: int = 0
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
         _need("--output", self.output)
+        _at_least("--saliency", self.saliency, 0)
+        if self.saliency and (self.scores is None or not self.inputs):
+            raise OptionsError("--saliency: is about the gallery; give --scores and --input too")
         if self.scores is not None:
             _need("--scores", self.scores)
         if self.date is not None:

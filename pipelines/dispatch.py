@@ -95,6 +95,7 @@ def _report(settings: config.ReportConfig) -> object:
         settings.inputs,
         settings.output,
         media_roots=settings.media_roots,
+        saliency=settings.saliency,
     )
 
 

@@ -7,11 +7,14 @@ import io
 import posixpath
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transforms import audio, images, labels, splits, text, uris
 from transforms.records import BrokenMedium, Flaw, Medium, MediumError, RawRecord, Rejected, Uri
 from transforms.spec import AudioSpec, Limits, Spec
+
+if TYPE_CHECKING:
+    from pipelines.saliency_view import View  # which imports TensorFlow
 
 MOST_RECORDS = 20_000
 """Test records that are considered; of more, those with the smallest digest of their id."""
@@ -61,6 +64,7 @@ class Card:
         picture: A `data:` URI of at most 160 x 160 pixels, or "".
         modalities_used: As published.
         issues: As published.
+        rests_on: What the prediction rests on, where that was asked for.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Card:
     picture: str = ""
     sound: Sound | None = None
     text: str = ""
+    rests_on: "View | None" = None
 
 
 @dataclasses.dataclass(frozen=True)

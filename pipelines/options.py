@@ -202,6 +202,14 @@ Explain = Annotated[
         "--explain", help="Say what each modality is worth to each classification (Shapley)."
     ),
 ]
+Saliency = Annotated[
+    int,
+    typer.Option(
+        "--saliency",
+        metavar="N",
+        help="Show for N records of each task what in picture, sound and words it rests on.",
+    ),
+]
 NoWait = Annotated[
     bool,
     typer.Option(

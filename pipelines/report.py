@@ -14,6 +14,7 @@ from model import artefact
 from pipelines import (
     charts,
     confusions,
+    environment,
     gallery,
     histories,
     publish,
@@ -44,6 +45,7 @@ def write(
     output: str | Path,
     *,
     media_roots: tuple[str, ...] = (),
+    saliency: int = 0,
 ) -> str:
     """Writes the page.
 
@@ -54,6 +56,8 @@ def write(
         records: Patterns of the records files, for the gallery; none is fine.
         output: The HTML file.
         media_roots: Folders, besides those of the records files, that media may come from.
+        saliency: Cards of each task that say what the prediction rests on; over 0 the model is
+            loaded.
 
     Returns:
         Where the page is.
@@ -70,6 +74,10 @@ def write(
     if published is not None and scores is not None:
         paths = publish.open_current(scores, published.date)
         galleries = gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
+        if saliency:
+            galleries = _with_saliency(
+                galleries, model, published, about_records, media_roots, saliency
+            )
     page = render(model, published, about_records.source(), galleries)
     storage.put(str(output), page.encode())
     _log.info("%s: written", output)
@@ -161,6 +169,23 @@ def render(
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     return _template().render(context)
+
+
+def _with_saliency(
+    galleries: tuple[gallery.TaskGallery, ...],
+    model: artefact.Artefact,
+    published: Manifest,
+    records: Records,
+    media_roots: tuple[str, ...],
+    most: int,
+) -> tuple[gallery.TaskGallery, ...]:
+    if published.digests.get("model") != model.model_digest:
+        _log.warning("--saliency: the scores are another model's, so it cannot explain them")
+        return galleries
+    environment.load_tensorflow()
+    from pipelines import saliency_cards
+
+    return saliency_cards.add(galleries, model, records, media_roots, most)
 
 
 def _template() -> jinja2.Template:
