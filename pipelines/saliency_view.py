@@ -69,9 +69,9 @@ def view(found: Saliency, record: CanonicalRecord) -> View:
             _NOTHING,
         ]
     )
-    windows = [] if found.sound is None else list(found.sound)
+    windows = [] if found.sound is None else [float(one) for one in found.sound]
     names = [f"{i + 1} of {len(windows)}" for i in range(len(windows))]
-    cells = [] if found.picture is None else list(found.picture.ravel())
+    cells = [] if found.picture is None else [float(one) for one in found.picture.ravel()]
     return View(
         found.label,
         found.probability,
