@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
-from model import artefact, safety
-from model.export import EXPLAIN, FEATURES, SERVING, output_name
+from model import artefact, explained, safety
+from model.export import FEATURES, output_name
 from transforms import batches, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
-from transforms.errors import GateError, OptionsError
+from transforms.errors import GateError
 from transforms.records import (
     CanonicalRecord,
-    Explanation,
     MediumError,
     Prediction,
     Reason,
@@ -61,8 +60,8 @@ class Scorer:
         signatures: Mapping[str, Signature] | None = None,
         explain: bool = False,
     ) -> None:
-        self._classes = model.classes
-        self._scoring = EXPLAIN if explain else SERVING
+        self._scoring = explained.signature(explain)
+        self._explain = explained.Rows(model) if explain else explained.no_row
         self.modalities = model.spec.modalities.names
         tasks = {task: model.spec.tasks[task] for task in model.classes}
         self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
@@ -71,7 +70,7 @@ class Scorer:
         }
         self._marked = tuple(model.spec.markers)
         if signatures is None:
-            check_signature(model, safety.check_folder(model.saved_model), self._scoring)
+            explained.check(model, safety.check_folder(model.saved_model), self._scoring)
             self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
             signatures = self._loaded.signatures
         self._signatures = signatures
@@ -161,7 +160,7 @@ class Scorer:
                     self._label(task, labels[row]),
                     float(scores[row]),
                     shares[row],
-                    self._explanation(task, outputs, row),
+                    self._explain(task, outputs, row),
                 )
                 for task, (labels, scores, shares) in columns.items()
             }
@@ -179,17 +178,6 @@ class Scorer:
                 )
             )
         return outcomes
-
-    def _explanation(self, task: str, outputs: Arrays, row: int) -> Explanation | None:
-        if self._scoring != EXPLAIN:
-            return None
-        likeliest = outputs[output_name(task, "distribution")][row].argmax()
-        shares = outputs[output_name(task, "shares")][row]
-        return Explanation(
-            self._classes[task][likeliest],
-            float(outputs[output_name(task, "baseline")][row]),
-            dict(zip(self.modalities, map(float, shares), strict=True)),
-        )
 
     def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
         if self._multi_label[task]:
@@ -211,19 +199,6 @@ def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tag
     return Tagged(tuple(spans), float(outputs[output_name(task, "score")][row]))
 
 
-def check_signature(model: artefact.Artefact, found: Collection[str], wanted: str) -> None:
-    """Refuses a model without the signature that is to be called.
-
-    Raises:
-        OptionsError: Naming the model.
-    """
-    if wanted not in found:
-        raise OptionsError(
-            f"{model.folder}: has no signature {wanted!r}; train it with this version, or leave "
-            "--explain out"
-        )
-
-
 class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     """Lets RunInference score canonical records: one outcome a record, in order.
 
@@ -239,9 +214,8 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         super().__init__()
         model = artefact.load(fetch(model_folder))
         # Before the first record is read:
-        check_signature(
-            model, safety.check_folder(model.saved_model), EXPLAIN if explain else SERVING
-        )
+        found = safety.check_folder(model.saved_model)
+        explained.check(model, found, explained.signature(explain))
         self._model_folder = model_folder
         self._fetch = fetch
         self._explain = explain
