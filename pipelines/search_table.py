@@ -50,7 +50,7 @@ def to_csv(rows: Sequence[TrialRow]) -> bytes:
     writer.writerow(["trial", "state", "eval_loss", "best_epoch", "epochs", *keys, "why"])
     for row in rows:
         loss = "" if row.eval_loss is None else repr(row.eval_loss)
-        values = [_shown(row.values[key]) for key in keys]
+        values = [_exact(row.values[key]) for key in keys]
         writer.writerow([row.number, row.state, loss, row.best_epoch, row.epochs, *values, row.why])
     return file.getvalue().encode()
 
@@ -86,4 +86,8 @@ _STATES = ("complete", "pruned", "failed", "running")
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value).strip('"')
+    return f"{value:.4g}" if isinstance(value, float) else _exact(value)
+
+
+def _exact(value: Any) -> str:
+    return json.dumps(value).strip('"')
