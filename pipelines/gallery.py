@@ -260,7 +260,7 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     for name in spec.modalities.names:
         try:
             cap = limits.text_bytes if name == "text" else limits.media_bytes
-            content = _content(getattr(record, name), roots, cap)
+            content = content_of(getattr(record, name), roots, cap)
             if not content:
                 continue
             if name == "image":
@@ -274,7 +274,12 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     return shown
 
 
-def _content(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+    """A medium as it is stored, `b""` where it is missing.
+
+    Raises:
+        MediumError: Where it cannot be read.
+    """
     if isinstance(medium, BrokenMedium):
         raise MediumError(Flaw.CORRUPT, medium.detail)
     if isinstance(medium, Uri):

@@ -22,6 +22,7 @@ from pipelines import (
     sinks,
     sources,
     storage,
+    tag_gallery,
     units,
 )
 from pipelines.runs import Manifest
@@ -71,6 +72,7 @@ def write(
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[gallery.TaskGallery, ...] = ()
+    tagged: tuple[tag_gallery.TagGallery, ...] = ()
     if published is not None and scores is not None:
         paths = publish.open_current(scores, published.date)
         galleries = gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
@@ -78,7 +80,8 @@ def write(
             galleries = _with_saliency(
                 galleries, model, published, about_records, media_roots, saliency
             )
-    page = render(model, published, about_records.source(), galleries)
+        tagged = tag_gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
+    page = render(model, published, about_records.source(), galleries, tagged)
     storage.put(str(output), page.encode())
     _log.info("%s: written", output)
     return str(output)
@@ -131,6 +134,7 @@ def render(
     published: Manifest | None,
     source: str,
     galleries: Sequence[gallery.TaskGallery],
+    tagged: Sequence[tag_gallery.TagGallery] = (),
 ) -> str:
     """The page as text."""
     about = model.about
@@ -155,6 +159,7 @@ def render(
         "learning": histories.view(_history(model.folder / artefact.HISTORY)),
         "passes": report_sections.passes(preprocessed, published),
         "galleries": shown,
+        "tag_galleries": [one for one in tagged if one.right or one.wrong],
         "no_gallery": report_sections.no_gallery(published, SPLIT),
         "scores_of": f" of {published.date}" if published else "",
         "other_model": published is not None
