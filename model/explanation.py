@@ -77,7 +77,8 @@ class Explainer:
         self._whole = _Rest(visible, dict(model.output))
         self._part = _Rest(visible, {task: model.output[task] for task in self._multi_label})
         # What the tasks with shares read is among what all read.
-        self._towers = keras.Model(model.input, self._whole.given, name="towers")
+        given = {str(place): one for place, one in enumerate(self._whole.given)}
+        self._towers = keras.Model(model.input, given, name="towers")
 
     def logits(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], "Towers"]:
         """What the model gives, and what its towers gave on the way.
@@ -86,7 +87,7 @@ class Explainer:
             inputs: See `data.Batch.features`.
         """
         given = self._towers(dict(inputs), training=False)
-        passed = {id(one): value for one, value in zip(self._whole.given, given, strict=True)}
+        passed = {id(one): given[str(place)] for place, one in enumerate(self._whole.given)}
         present = tf.stack([inputs[f"{name}_present"] for name in self._names], axis=1)
 
         def rest(seen: tf.Tensor) -> dict[str, tf.Tensor]:

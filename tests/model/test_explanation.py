@@ -142,6 +142,29 @@ def explained(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     return distributions, explainer.shares(towers, distributions)
 
 
+def test_one_modality_has_all_of_the_share() -> None:
+    spec = spec_files.parse("""
+modalities: {text: {vocabulary: 30, length: 6}}
+tasks: {kind: {kind: classification, label: kind}}
+model: {dim: 8, text_dim: 4}
+""")
+    layout = data.Layout(spec, {"kind": ("a", "b")}, 20)
+    explainer = explanation.Explainer(fused.build(layout), spec)
+    inputs = {
+        "text": tf.constant([[2, 3, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0]], tf.int64),
+        "text_present": tf.constant([True, False]),
+    }
+    logits, towers = explainer.logits(inputs)
+    distribution = heads.probabilities(logits["kind"], multi_label=False)
+    baseline, shares = explainer.shares(towers, {"kind": distribution})["kind"]
+    score = distribution.numpy().max(axis=1)
+    assert shares.shape == (2, 1)
+    np.testing.assert_allclose(shares[0, 0], score[0] - baseline[0], atol=1e-7)
+    assert abs(float(shares[0, 0])) > 1e-3
+    assert float(shares[1, 0]) == 0
+    np.testing.assert_allclose(baseline[1], score[1], atol=1e-7)
+
+
 class TestNetwork:
     def test_cut_in_two_it_gives_what_it_gives_whole(self, network: Network) -> None:
         explainer = explanation.Explainer(network.model, network.layout.spec)

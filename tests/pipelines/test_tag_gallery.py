@@ -123,7 +123,10 @@ def test_the_page_shows_texts_with_their_marks(tmp_path: Path) -> None:
         for i, spans in enumerate(found)
     ]
     run = scores.run_folder(tmp_path / "scores")
-    scores.score(run, [scores.Work(scored)], settings=settings)
+    start = publish.begin(run)
+    publish.commit_unit(run, 0, scored, [], 2, settings)
+    publish.seal(run, 1, publish.Gates(1.0), settings, {})
+    publish.publish(run, start.current)
     report.write(model, str(tmp_path / "scores"), None, [inputs], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "names: 1 texts right, 1 wrong" in page
