@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from model.scorer import Scorer
 from pipelines import cli, report, saliency, saliency_view, score
 from pipelines.config import ScoreConfig
 from tests import canonical, media
-from transforms import audio
+from tests.conftest import SPEC
+from transforms import audio, spec_files
 
 DATE = "2026-11-24"
 WHITE, RED = (255, 255, 255), (255, 0, 0)
@@ -58,8 +60,11 @@ def planted(**given: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 @pytest.fixture
-def scorer(model: artefact.Artefact) -> Scorer:
-    return Scorer(model, signatures={SERVING: planted})
+def scorer(tmp_path: Path) -> Scorer:
+    spec = spec_files.parse(SPEC)
+    classes = {"category": ["first", "second", "third", "fourth"]}
+    about = {"spec": json.loads(spec.to_json()), "classes": classes, "batch_size": 48}
+    return Scorer(artefact.Artefact(tmp_path, about), signatures={SERVING: planted})
 
 
 WHOLE = canonical.record(
