@@ -18,7 +18,7 @@ from model import checkpoints, data, fused, progress, sampling, steps, survey
 from model.checkpoints import Arrays, Checkpoint
 from model.data import Layout
 from model.repeats import Copies
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import DivergedError, OptionsError, StorageError
 
 Row = Mapping[str, float | None]
 
@@ -76,7 +76,8 @@ def train(
 
     Raises:
         OptionsError: Where there is nothing to learn from, where a file is damaged or another one,
-            where the loss is not finite, or where the folder holds another training.
+            or where the folder holds another training.
+        DivergedError: Where the loss is not finite.
         StorageError: Where a file cannot be read or written.
     """
     folder = Path(output)
@@ -198,7 +199,7 @@ class _Run:
             value = row[name]
             if value is not None and not math.isfinite(value):
                 rate = self._layout.spec.training.learning_rate
-                raise OptionsError(
+                raise DivergedError(
                     f"training diverged: {name} is {value} in epoch {row['epoch']:.0f}; "
                     f"lower training.learning_rate, now {rate:g}"
                 )

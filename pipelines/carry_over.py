@@ -17,7 +17,15 @@ from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
 from transforms.canonicalize import content_digest
 from transforms.errors import StorageError
-from transforms.records import CanonicalRecord, Prediction, Scored, ScoredSpan, Tagged, Text
+from transforms.records import (
+    CanonicalRecord,
+    Explanation,
+    Prediction,
+    Scored,
+    ScoredSpan,
+    Tagged,
+    Text,
+)
 
 OTHERS = "others"
 _log = logging.getLogger(__name__)
@@ -71,6 +79,8 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
         return "another model"
     if manifest.digests.get("code") != provenance.code:
         return "other code"
+    if plan.settings.explained and not manifest.about.get("explained"):
+        return "no explanations"
     same = manifest.about.get("versions") == environment.versions()
     return "" if same else "other versions of the libraries"
 
@@ -122,11 +132,18 @@ class _Task(NamedTuple):
     labels: pa.Array
     scores: npt.NDArray[np.float32]
     shares: npt.NDArray[np.float32]  # [rows, classes]
+    explanations: pa.StructArray | None
 
     def prediction(self, row: int) -> Prediction:
         label = self.labels[row].as_py()
         label = tuple(label) if isinstance(label, list) else label
-        return Prediction(label, float(self.scores[row]), self.shares[row])
+        return Prediction(label, float(self.scores[row]), self.shares[row], self._explanation(row))
+
+    def _explanation(self, row: int) -> Explanation | None:
+        if self.explanations is None:
+            return None
+        said = self.explanations[row].as_py()
+        return Explanation(said.pop("label"), said.pop("baseline"), said)
 
 
 class _TaggingTask(NamedTuple):
@@ -154,6 +171,7 @@ def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingT
         column.field("label"),
         column.field("score").to_numpy(zero_copy_only=False).astype(np.float32),
         shares.astype(np.float32).reshape(len(column), len(classes)),
+        column.field("explanation") if column.type.get_field_index("explanation") >= 0 else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,6 +40,18 @@ def _train(settings: config.TrainConfig) -> object:
     from pipelines import train as training
 
     return training.run(settings)
+
+
+def _search(settings: config.SearchConfig) -> object:
+    from pipelines import search_plan
+
+    plan = search_plan.plan(settings)
+    if importlib.util.find_spec("optuna") is None:
+        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+    environment.load_tensorflow()
+    from pipelines import search
+
+    return search.run(settings, plan)
 
 
 def _score(settings: config.ScoreConfig) -> object:
@@ -82,6 +95,7 @@ def _report(settings: config.ReportConfig) -> object:
         settings.inputs,
         settings.output,
         media_roots=settings.media_roots,
+        saliency=settings.saliency,
     )
 
 
@@ -222,6 +236,7 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
+    config.SearchConfig: _search,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,

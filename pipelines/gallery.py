@@ -7,11 +7,14 @@ import io
 import posixpath
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transforms import audio, images, labels, splits, text, uris
 from transforms.records import BrokenMedium, Flaw, Medium, MediumError, RawRecord, Rejected, Uri
 from transforms.spec import AudioSpec, Limits, Spec, Task
+
+if TYPE_CHECKING:
+    from pipelines.saliency_view import View  # which imports TensorFlow
 
 MOST_RECORDS = 20_000
 """Test records that are considered; of more, those with the smallest digest of their id."""
@@ -61,6 +64,7 @@ class Card:
         picture: A `data:` URI of at most 160 x 160 pixels, or "".
         modalities_used: As published.
         issues: As published.
+        rests_on: What the prediction rests on, where that was asked for.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Card:
     picture: str = ""
     sound: Sound | None = None
     text: str = ""
+    rests_on: "View | None" = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +267,7 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     for name in spec.modalities.names:
         try:
             cap = limits.text_bytes if name == "text" else limits.media_bytes
-            content = _content(getattr(record, name), roots, cap)
+            content = content_of(getattr(record, name), roots, cap)
             if not content:
                 continue
             if name == "image":
@@ -276,7 +281,12 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     return shown
 
 
-def _content(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+    """A medium as it is stored, `b""` where it is missing.
+
+    Raises:
+        MediumError: Where it cannot be read.
+    """
     if isinstance(medium, BrokenMedium):
         raise MediumError(Flaw.CORRUPT, medium.detail)
     if isinstance(medium, Uri):

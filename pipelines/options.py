@@ -149,6 +149,31 @@ BatchSize = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
 ]
+TrainSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="Take model and training from this spec, such as best.yaml of `triad search`.",
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option("--trials", metavar="N", help="Trials in all, those of earlier calls included."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", help="Begin no epoch that would end after M minutes."),
+]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="FILE", help="What is tried, by keys of the spec's model and training."
+    ),
+]
+SearchSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Decides which values are tried.")
+]
 Date = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
 ]
@@ -183,6 +208,20 @@ KeepDays = Annotated[
         "--keep-days",
         metavar="N",
         help="Keep runs that changed, or were replaced by another, in the last N days.",
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Say what each modality is worth to each classification (Shapley)."
+    ),
+]
+Saliency = Annotated[
+    int,
+    typer.Option(
+        "--saliency",
+        metavar="N",
+        help="Show for N records of each task what in picture, sound and words it rests on.",
     ),
 ]
 NoWait = Annotated[

@@ -107,6 +107,7 @@ class RunSettings:
         multi_label: The tasks whose label is a list.
         tagging: The tasks that give spans.
         generation: The tasks that give texts.
+        explained: The modalities whose shares stand beside each classification; none if empty.
         provenance: Stands in each row.
         format: Of the published files.
     """
@@ -117,6 +118,7 @@ class RunSettings:
     format: sinks.Format = "parquet"
     tagging: frozenset[str] = frozenset()
     generation: frozenset[str] = frozenset()
+    explained: tuple[str, ...] = ()
 
     def score_table(self, scored: Sequence[Scored]) -> pa.Table:
         """See `sinks.score_table`."""
@@ -127,6 +129,7 @@ class RunSettings:
             self.provenance,
             self.tagging,
             self.generation,
+            self.explained,
         )
 
 

@@ -38,6 +38,7 @@ def score_table(
     provenance: Provenance,
     tagging: frozenset[str] = frozenset(),
     generation: frozenset[str] = frozenset(),
+    explained: tuple[str, ...] = (),
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
@@ -48,13 +49,15 @@ def score_table(
         provenance: Stands in each row.
         tagging: The tasks that give spans.
         generation: The tasks that give texts.
+        explained: The modalities whose shares are columns; predictions then have explanations.
 
     Returns:
         Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32; of a tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and
-        `score`; of a generation task `text` and `score`), `modalities_used`, `issues`,
-        `content_digest`, `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the
-        passthrough columns by name. One whose name is taken begins with `extra_`.
+        to float32, and on request `explanation`: `label`, `baseline` and one share a modality; of a
+        tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and `score`; of a
+        generation task `text` and `score`), `modalities_used`, `issues`, `content_digest`,
+        `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
+        columns by name. One whose name is taken begins with `extra_`.
     """
     columns: dict[str, pa.Array] = {
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
@@ -67,7 +70,7 @@ def score_table(
             columns[task] = _texts([one for one in said if isinstance(one, Text)])
         else:
             predictions = [one for one in said if isinstance(one, Prediction)]
-            columns[task] = _predictions(predictions, names, task in multi_label)
+            columns[task] = _predictions(predictions, names, task in multi_label, explained)
     columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
@@ -165,21 +168,39 @@ def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
 
 
 def _predictions(
-    predictions: Sequence[Prediction], classes: tuple[str, ...], multi_label: bool
+    predictions: Sequence[Prediction],
+    classes: tuple[str, ...],
+    multi_label: bool,
+    explained: tuple[str, ...],
 ) -> pa.StructArray:
     count = len(predictions)
     probabilities = np.zeros((count, len(classes)), np.float32)
     if predictions:
         np.stack([p.distribution for p in predictions], out=probabilities, casting="same_kind")
     labels = [list(p.label) if multi_label else p.label for p in predictions]
-    return pa.StructArray.from_arrays(
-        [
-            pa.array(labels, _TEXTS if multi_label else pa.string()),
-            pa.array(np.array([p.score for p in predictions], np.float32)),
-            _distributions(probabilities, classes),
-        ],
-        names=["label", "score", "distribution"],
-    )
+    columns = {
+        "label": pa.array(labels, _TEXTS if multi_label else pa.string()),
+        "score": pa.array(np.array([p.score for p in predictions], np.float32)),
+        "distribution": _distributions(probabilities, classes),
+    }
+    if explained:
+        columns["explanation"] = _explanations(predictions, explained)
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _explanations(predictions: Sequence[Prediction], modalities: tuple[str, ...]) -> pa.StructArray:
+    said = [one.explanation for one in predictions if one.explanation is not None]
+    if len(said) != len(predictions):
+        raise AssertionError(f"{len(predictions) - len(said)} predictions have no explanation")
+    columns = {
+        "label": pa.array([one.label for one in said], pa.string()),
+        "baseline": pa.array(np.array([one.baseline for one in said], np.float32)),
+        **{
+            name: pa.array(np.array([one.shares[name] for one in said], np.float32))
+            for name in modalities
+        },
+    }
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
@@ -246,6 +267,9 @@ def _inferred(name: str, values: list[Any]) -> pa.Array:
         label = _TEXTS if isinstance(values[0]["label"], list) else pa.string()
         items = [{**v, "distribution": list(v["distribution"].items())} for v in values]
         fields = [("label", label), ("score", pa.float32()), ("distribution", _DISTRIBUTION)]
+        if "explanation" in values[0]:
+            shares = [(key, pa.float32()) for key in values[0]["explanation"] if key != "label"]
+            fields.append(("explanation", pa.struct([("label", pa.string()), *shares])))
         return pa.array(items, pa.struct(fields))
     if name in ("modalities_used", "issues"):
         return pa.array(values, _TEXTS)

@@ -58,12 +58,30 @@ def parse(content: str, name: str = "spec") -> Spec:
     Raises:
         OptionsError: See `load`.
     """
-    try:
-        value = yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    value = parse_yaml(content, name)
     if not isinstance(value, Mapping):
         raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
+    return validated(value, name)
+
+
+def parse_yaml(content: str, name: str) -> Any:
+    """What a YAML text says; a key that stands twice is an error.
+
+    Raises:
+        OptionsError: Naming the file and the place.
+    """
+    try:
+        return yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def validated(value: Mapping[str, Any], name: str) -> Spec:
+    """The spec that a mapping says.
+
+    Raises:
+        OptionsError: See `load`.
+    """
     try:
         return Spec.model_validate(value)
     except pydantic.ValidationError as error:
