@@ -245,6 +245,7 @@ def stream(
     message_schema: options.MessageSchema = None,
     message_schema_id: options.MessageSchemaId = None,
     kafka_config: options.KafkaConfig = None,
+    golden: options.Golden = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -270,6 +271,7 @@ def stream(
         message_schema=message_schema,
         message_schema_id=message_schema_id,
         kafka_config=kafka_config,
+        golden=golden,
     )
     call.run(settings, verbose)
 

@@ -1,5 +1,6 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,9 +42,11 @@ def _train(settings: config.TrainConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, score_plan
+    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
 
     settings = cluster.with_full_paths(settings)
+    model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
+    settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is not None:
         from model import signing
 
@@ -136,17 +139,30 @@ def _flink(settings: config.FlinkConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder, model_pointer
+
+    model = model_folder.local(model_pointer.resolved(settings.model))
     if settings.verify_key is not None:
         from model import signing
 
-        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
-    from model import artefact
-
-    artefact.load(settings.model)
+        signing.verify(model, settings.verify_key)  # before any of the model is read
+    artefact.load(model)
     environment.load_tensorflow()
     from pipelines import stream
 
     return stream.run_until_signal(settings)
+
+
+def _release(settings: stream_config.ReleaseConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder
+
+    artefact.load(model_folder.local(settings.model))  # a mistake is told before it is imported
+    environment.load_tensorflow()
+    from pipelines import release
+
+    return release.run(settings)
 
 
 RUNS: Mapping[type, Run] = {
@@ -163,4 +179,5 @@ RUNS: Mapping[type, Run] = {
     config.DoctorConfig: _doctor,
     config.FlinkConfig: _flink,
     stream_config.StreamConfig: _stream,
+    stream_config.ReleaseConfig: _release,
 }

@@ -156,6 +156,14 @@ CarryOver = Annotated[
         help="Take scores of unchanged content from the last published run of the same model.",
     ),
 ]
+Golden = Annotated[
+    str | None,
+    typer.Option(
+        "--golden",
+        metavar="PATTERN",
+        help="Records that a new model must score as they are labelled, in parity.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]

@@ -13,8 +13,7 @@ import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
 from model import artefact
-from model.scorer import ScorerHandler
-from pipelines import beam_metrics, options, score_plan, stream_config
+from pipelines import beam_metrics, options, stream_config
 from pipelines.keyed import Key, KeyRejected
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
@@ -24,7 +23,7 @@ from pipelines.streaming import messages
 from pipelines.streaming.batches import Batch, Item, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
-from transforms.canonicalize import Canonicalizer
+from pipelines.streaming.models import Models, Version, check_golden
 from transforms.errors import TriadError
 from transforms.records import RawRecord, Rejected, Scored
 
@@ -161,30 +160,32 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         GateError: A model that is refused.
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
-    model = artefact.load(config.model)
-    settings = score_plan.run_settings(model, config.format)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model), settings.provenance.model)
+    check_golden(config)
     total = Counts()
     with contextlib.ExitStack() as stack:
+        models = stack.enter_context(Models(config))
         journal = journals.Journal(None)
         if config.state_folder is not None:
             written = [one for one in (config.sink,) if stream_config.kafka_place(one) is None]
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
-        source = _source(config, model, journal)
+        source = _source(config, models.version.model, journal)
         stack.callback(source.close)
-        batches = _Batches(source, _sink(config, settings), journal, score, settings)
+        batches = _Batches(config, source, journal)
         _log.info(
             "%s -> %s: micro-batches on the local runner, at least once", config.source, config.sink
         )
         if journal.pending is not None:
             _log.info("batch %d was begun and not done: again", journal.pending.number)
-            total = total.plus(batches.do(journal.pending))
+            version = models.made_by(journal.pending.model)
+            total = total.plus(batches.do(journal.pending, version))
+            models.keep_one()
         while not stop.is_set():
             parts = source.poll()
+            version = models.at_boundary()
             if parts:
-                total = total.plus(batches.do(journal.begin(parts)))
+                batch = journal.begin(parts, version.digest)
+                total = total.plus(batches.do(batch, version))
             elif config.until_empty and source.is_drained():
                 break
             else:
@@ -197,18 +198,16 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
 class _Batches:
     """Does batches, one after the other."""
 
+    config: StreamConfig
     source: Source
-    sink: Sink
     journal: journals.Journal
-    score: Score
-    settings: RunSettings
 
-    def do(self, batch: Batch) -> Counts:
+    def do(self, batch: Batch, version: Version) -> Counts:
         """Scores a batch, writes it, and only then notes that it is done."""
         parts = self._still_there(batch.parts)
         while True:
             try:
-                counts = self._run(batch, parts)
+                counts = self._run(batch, parts, version)
                 break
             except (TriadError, RuntimeError):  # as Beam wraps what a step raises
                 left = self._still_there(parts)
@@ -221,10 +220,11 @@ class _Batches:
         _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
         return counts
 
-    def _run(self, batch: Batch, parts: Sequence[Part]) -> Counts:
-        items = self.source.items(parts)
+    def _run(self, batch: Batch, parts: Sequence[Part], version: Version) -> Counts:
+        items = self.source.items(parts, version.model.spec.label_names)
+        sink = _sink(self.config, version.settings)
         with beam.Pipeline(options=options.beam_options()) as root:
-            define_pipeline(root, items, batch, self.score, self.sink, self.settings)
+            define_pipeline(root, items, batch, version.score, sink, version.settings)
         found = beam_metrics.counters(root.result)
         scored, rejected = found.get("Stream.scored", 0), found.get("Stream.rejected", 0)
         return Counts(scored + rejected, scored, rejected)
@@ -243,7 +243,6 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
     if place is None:
         return Folder(
             config.source,
-            model.spec.label_names,
             config.media_files,
             config.batch_records,
             config.poll_seconds,

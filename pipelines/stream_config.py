@@ -13,11 +13,38 @@ KAFKA = "kafka://"
 
 
 @dataclasses.dataclass(frozen=True)
+class ReleaseConfig:
+    """Which model a pointer shall name, and what the model must pass.
+
+    Attributes:
+        model: Folder that training wrote; the pointer lies beside it.
+        golden: Pattern of records that the model must score, as they are labelled.
+        verify_key: PEM file of the public key that the model must be signed with.
+        media_roots: Folders beside that of the records file in which media may lie.
+    """
+
+    model: str
+    golden: str | None = None
+    verify_key: str | None = None
+    media_roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("MODEL", self.model),
+            ("--golden", self.golden),
+            ("--verify-key", self.verify_key),
+            *(("--media-root", root) for root in self.media_roots),
+        ):
+            if value is not None and not value.strip():
+                raise OptionsError(f"{flag}: must not be empty")
+
+
+@dataclasses.dataclass(frozen=True)
 class StreamConfig:
     """What a stream reads, loads and writes.
 
     Attributes:
-        model: Folder that training wrote.
+        model: Folder that training wrote, or one whose `CURRENT` names such a folder in it.
         source: A folder, or `kafka://HOST:PORT/TOPIC`.
         sink: A folder, or `kafka://HOST:PORT/TOPIC`.
         rejected: `kafka://HOST:PORT/TOPIC` for rejected records; None with a folder as sink, which
@@ -39,6 +66,7 @@ class StreamConfig:
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
         kafka_config: File with properties of Kafka's client, for TLS and SASL.
+        golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
     """
 
     model: str
@@ -60,6 +88,7 @@ class StreamConfig:
     message_schema: str | None = None
     message_schema_id: int | None = None
     kafka_config: str | None = None
+    golden: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -67,6 +96,7 @@ class StreamConfig:
             ("--group", self.group),
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+            *([] if self.golden is None else [("--golden", self.golden)]),
             *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():

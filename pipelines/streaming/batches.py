@@ -37,10 +37,17 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """What is scored together: its number and parts decide the names of all files it gives."""
+    """What is scored together: its number and parts decide the names of all files it gives.
+
+    Attributes:
+        number: Counts the batches of a sink.
+        parts: What it holds.
+        model: Digest of the model that began it; "" where that is not known.
+    """
 
     number: int
     parts: tuple[Part, ...]
+    model: str = ""
 
     def digest(self, model_digest: str) -> str:
         """Twelve hexadecimal digits for these parts, scored by this model."""
@@ -68,8 +75,13 @@ class Source(Protocol):
     def poll(self) -> tuple[Part, ...]:
         """What is to be scored next, at most a batch of it; nothing where nothing is ready."""
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
-        """What the parts hold; parts from before a restart too, if they are still there."""
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        """What the parts hold; parts from before a restart too, if they are still there.
+
+        Args:
+            parts: That were given out.
+            labels: The label names that the model's tasks read; they do not pass through.
+        """
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         """Those of the parts that can still be read as they were when they were given out."""

@@ -52,7 +52,6 @@ class Folder:
 
     Attributes:
         path: Of the folder.
-        labels: See `sources.read`.
         media_files: Whether the files are media, those of one record having one name up to the
             suffix, which is its id. A second picture of one name, or sound, or text, is a record
             of its own, by its whole name. Else they are records files, see `units.SUFFIXES`.
@@ -63,7 +62,6 @@ class Folder:
     """
 
     path: str
-    labels: tuple[str, ...] = ()
     media_files: bool = False
     unit_records: int = 1024
     settle: float = 2.0
@@ -103,9 +101,10 @@ class Folder:
                 break
         return tuple(parts)
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        names = tuple(labels)
         return [
-            MediaItem(self.path, part) if part.media else RecordsItem(self.path, part, self.labels)
+            MediaItem(self.path, part) if part.media else RecordsItem(self.path, part, names)
             for part in parts
         ]
 

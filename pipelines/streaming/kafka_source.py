@@ -116,11 +116,12 @@ class KafkaSource:
         self._fetched = self._parts(messages)
         return tuple(self._fetched)
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        parser = dataclasses.replace(self._parser, labels=tuple(labels))
         for part in parts:
             if part not in self._fetched:
                 self._fetched[part] = self._again(part)
-        return [MessageItem(one, self._parser) for part in parts for one in self._fetched[part]]
+        return [MessageItem(one, parser) for part in parts for one in self._fetched[part]]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(parts)

@@ -132,7 +132,7 @@ def test_media_files_of_one_name_are_one_part_and_a_second_picture_its_own(tmp_p
     ]
     assert folder.unchanged(parts) == parts
     time = int(NOW - 100) * 1000
-    assert [list(item.read()) for item in folder.items(parts)][1] == [
+    assert [list(item.read()) for item in folder.items(parts, ())][1] == [
         RawRecord(
             "one",
             Position(f"{tmp_path}/one", 0, event_time=time),
