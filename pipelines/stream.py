@@ -14,7 +14,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from model import artefact
 from pipelines import beam_metrics, options, stream_config
-from pipelines.keyed import Key, KeyRejected
+from pipelines.keyed import KeyRejected
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
@@ -86,12 +86,13 @@ def define_pipeline(
     read = created | "Read" >> reading.with_outputs(REJECTED, main="records")
     records, refused = read["records"], read[REJECTED]
     scores = records | "Score" >> score
-    ones = (records, refused) | "AllRead" >> beam.Flatten() | "One" >> beam.Map(lambda _: (0, 1))
     unread = refused | "KeyRefused" >> KeyRejected(model_digest)
-    rows = (scores.scored, scores.rejected, unread) | "AllRows" >> beam.Flatten()
+    # They meet in one shuffle. A Flatten of records would hold all their media at once.
     met = {
-        "read": ones | "Count" >> beam.CombinePerKey(sum),
-        "rows": rows | "OneBatch" >> beam.Map(lambda row: (0, row)),
+        "read": records | "One" >> beam.Map(lambda _: (0, 1)),
+        "refused": unread | "Refused" >> beam.Map(lambda row: (0, row)),
+        "scored": scores.scored | "Scored" >> beam.Map(lambda row: (0, row)),
+        "rejected": scores.rejected | "Rejected" >> beam.Map(lambda row: (0, row)),
     }
     write = _Write(batch.number, batch.digest(model_digest), sink)
     _ = met | "Meet" >> beam.CoGroupByKey() | "Write" >> beam.MapTuple(write)
@@ -118,12 +119,15 @@ class _Write:
     sink: Sink
 
     def __call__(self, _: int, met: Mapping[str, Iterable[Any]]) -> None:
-        rows: list[tuple[Key, Scored | Rejected]] = list(met["rows"])
-        scored = [row for _, row in rows if isinstance(row, Scored)]
-        rejected = [row for _, row in rows if isinstance(row, Rejected)]
+        scored: list[Scored] = [row for _, row in met["scored"]]
+        rejected: list[Rejected] = [row for _, row in met["rejected"]]
         read = sum(met["read"])
-        if read != len(rows):
-            raise AssertionError(f"batch {self.number}: {read} records read, {len(rows)} came out")
+        if read != len(scored) + len(rejected):
+            raise AssertionError(
+                f"batch {self.number}: {read} records read, "
+                f"{len(scored)} scored and {len(rejected)} rejected"
+            )
+        rejected += [row for _, row in met["refused"]]
         counter = beam.metrics.Metrics.counter
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))
@@ -216,7 +220,7 @@ class _Batches:
                 parts = left
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
-        self.journal.compact(self.source.remember)
+        self.journal.compact(self.source.needed)
         _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
         return counts
 

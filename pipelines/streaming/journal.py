@@ -68,15 +68,15 @@ class Journal:
         if self._path is not None:
             self.done.extend(batch.parts)
 
-    def compact(self, remember: Callable[[Sequence[Part]], Sequence[Part]]) -> None:
+    def compact(self, needed: Callable[[Sequence[Part]], Sequence[Part]]) -> None:
         """Writes the journal anew where it has doubled since that was done.
 
         Args:
-            remember: Gives those of the parts done that must not be forgotten.
+            needed: Gives those of the parts done that must not be forgotten.
         """
         if self._path is None or self._size < max(COMPACT_BYTES, 2 * self._compacted):
             return
-        self.done = list(remember(self.done))
+        self.done = list(needed(self.done))
         lines = [_line({"last": self.last})]
         for start in range(0, len(self.done), _PARTS_A_LINE):
             kept = self.done[start : start + _PARTS_A_LINE]
