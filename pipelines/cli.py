@@ -238,6 +238,8 @@ def stream(
     scores_format: options.Format = "parquet",
     window: options.Window = 60,
     batch_records: options.BatchRecords = 1024,
+    batch_bytes: options.BatchBytes = 64 * 2**20,
+    batch_seconds: options.BatchSeconds = 0.1,
     poll_seconds: options.PollSeconds = 2.0,
     media_roots: options.MediaRoots = None,
     until_empty: options.UntilEmpty = False,
@@ -246,6 +248,7 @@ def stream(
     message_schema_id: options.MessageSchemaId = None,
     kafka_config: options.KafkaConfig = None,
     golden: options.Golden = None,
+    metrics: options.Metrics = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -264,6 +267,8 @@ def stream(
         format=scores_format,
         window=window,
         batch_records=batch_records,
+        batch_bytes=batch_bytes,
+        batch_seconds=batch_seconds,
         poll_seconds=poll_seconds,
         media_roots=tuple(media_roots or ()),
         until_empty=until_empty,
@@ -272,6 +277,7 @@ def stream(
         message_schema_id=message_schema_id,
         kafka_config=kafka_config,
         golden=golden,
+        metrics=metrics,
     )
     call.run(settings, verbose)
 

@@ -277,6 +277,22 @@ Window = Annotated[
 BatchRecords = Annotated[
     int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
 ]
+BatchBytes = Annotated[
+    int,
+    typer.Option("--batch-bytes", metavar="N", help="Of messages; no more are fetched ahead."),
+]
+BatchSeconds = Annotated[
+    float,
+    typer.Option(
+        "--batch-seconds", metavar="SECONDS", help="A batch of messages waits so long to be filled."
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write lag, latency and more for Prometheus (*.prom)."
+    ),
+]
 PollSeconds = Annotated[
     float,
     typer.Option(

@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
-from pipelines.streaming import messages
+from pipelines.streaming import messages, metrics
 from pipelines.streaming.batches import Batch, Item, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
@@ -28,6 +29,8 @@ from transforms.errors import TriadError
 from transforms.records import RawRecord, Rejected, Scored
 
 _log = logging.getLogger(__name__)
+
+_TELL_SECONDS = 5.0
 
 
 class Stop:
@@ -132,6 +135,14 @@ class _Write:
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))
         self.sink.write(self.number, self.digest, scored, rejected)
+        rows: list[Scored | Rejected] = [*scored, *rejected]
+        times = [row.position.event_time for row in rows]
+        metrics.durable(len(scored), len(rejected), times)
+        latency = beam.metrics.Metrics.distribution("Stream", "latency_ms")
+        now = time.time()
+        for event_time in times:
+            if event_time is not None:
+                latency.update(max(0, int(now * 1000) - event_time))
 
 
 def run_until_signal(config: StreamConfig) -> Counts:
@@ -174,6 +185,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         source = _source(config, models.version.model, journal)
+        told = _Told(config.metrics)
         stack.callback(source.close)
         batches = _Batches(config, source, journal)
         _log.info(
@@ -187,15 +199,36 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         while not stop.is_set():
             parts = source.poll()
             version = models.at_boundary()
+            told.say(source, version)
             if parts:
+                metrics.began(source.load())
                 batch = journal.begin(parts, version.digest)
                 total = total.plus(batches.do(batch, version))
             elif config.until_empty and source.is_drained():
                 break
             else:
+                metrics.idle()
                 stop.wait(source.pause)
+        told.say(source, models.version, at_once=True)
     _log.info("ended: %d read, %d scored, %d rejected", total.read, total.scored, total.rejected)
     return total
+
+
+class _Told:
+    """Writes the metrics, if a file is named, not more often than each `_TELL_SECONDS`."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._last = 0.0
+
+    def say(self, source: Source, version: Version, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self._path is None or (now - self._last < _TELL_SECONDS and not at_once):
+            return
+        self._last = now
+        metrics.waiting(source.load())
+        metrics.model(version.name, version.digest)
+        metrics.write(self._path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +241,7 @@ class _Batches:
 
     def do(self, batch: Batch, version: Version) -> Counts:
         """Scores a batch, writes it, and only then notes that it is done."""
+        start = time.monotonic()
         parts = self._still_there(batch.parts)
         while True:
             try:
@@ -221,7 +255,12 @@ class _Batches:
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
         self.journal.compact(self.source.needed)
-        _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
+        seconds = time.monotonic() - start
+        metrics.ended(seconds)
+        _log.info(
+            "batch %d: %d scored, %d rejected, %.2f s",
+            *(batch.number, counts.scored, counts.rejected, seconds),
+        )
         return counts
 
     def _run(self, batch: Batch, parts: Sequence[Part], version: Version) -> Counts:
@@ -256,8 +295,9 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
 
     parser = messages.parser(config, model.spec.label_names)
     return KafkaSource(
-        *(*place, config.group, parser, config.batch_records, config.poll_seconds, given),
+        *(*place, config.group, parser, config.batch_records, config.batch_seconds, given),
         config.kafka_config,
+        config.batch_bytes,
     )
 
 

@@ -57,8 +57,9 @@ class StreamConfig:
         format: Of the files that are written.
         window: Seconds of event time whose scores lie in one folder.
         batch_records: About how many records a micro-batch holds.
-        poll_seconds: How often a folder is looked at, and how long a file must not have changed;
-            how long a batch of messages waits to be filled.
+        batch_bytes: A batch of messages that holds as many is full, and no more are fetched ahead.
+        batch_seconds: How long a batch of messages waits, from the first one on, to be filled.
+        poll_seconds: How often a folder is looked at, and how long a file must not have changed.
         media_roots: Folders beside that of the records file in which media may lie.
         until_empty: Whether to end once all that is there is scored.
         verify_key: PEM file of the public key that the model must be signed with.
@@ -66,6 +67,7 @@ class StreamConfig:
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
         kafka_config: File with properties of Kafka's client, for TLS and SASL.
+        metrics: File into which metrics are written, in Prometheus' text format.
         golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
     """
 
@@ -81,6 +83,8 @@ class StreamConfig:
     format: options.ScoresFormat = "parquet"
     window: int = 60
     batch_records: int = 1024
+    batch_bytes: int = 64 * 2**20
+    batch_seconds: float = 0.1
     poll_seconds: float = 2.0
     media_roots: tuple[str, ...] = ()
     until_empty: bool = False
@@ -89,6 +93,7 @@ class StreamConfig:
     message_schema_id: int | None = None
     kafka_config: str | None = None
     golden: str | None = None
+    metrics: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -97,6 +102,7 @@ class StreamConfig:
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
             *([] if self.golden is None else [("--golden", self.golden)]),
+            *([] if self.metrics is None else [("--metrics", self.metrics)]),
             *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():
@@ -107,11 +113,16 @@ class StreamConfig:
             ("--message-bytes", self.message_bytes),
             ("--window", self.window),
             ("--batch-records", self.batch_records),
+            ("--batch-bytes", self.batch_bytes),
         ):
             if number < 1:
                 raise OptionsError(f"{flag}: must be at least 1, got {number}")
-        if not (math.isfinite(self.poll_seconds) and self.poll_seconds >= 0):
-            raise OptionsError(f"--poll-seconds: must be 0 or more, got {self.poll_seconds:g}")
+        for flag, seconds in (
+            ("--batch-seconds", self.batch_seconds),
+            ("--poll-seconds", self.poll_seconds),
+        ):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
         _one_of("--format", self.format, options.ScoresFormat)
         _one_of("--message-format", self.message_format, options.MessageFormat)
         if self.media_files and is_kafka(self.source):

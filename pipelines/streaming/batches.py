@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from transforms.records import RawRecord, Rejected
 
@@ -58,6 +58,24 @@ class Batch:
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
+class Load(NamedTuple):
+    """How much a source has in hand, and how much it does not.
+
+    Attributes:
+        behind: Messages or files that were not yet given out.
+        held: Messages or parts that were given out and are not done.
+        held_bytes: What they take.
+        queued: Messages that were fetched ahead and not yet given out.
+        queued_bytes: What they take.
+    """
+
+    behind: int = 0
+    held: int = 0
+    held_bytes: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
+
+
 class Item(Protocol):
     """Something of which records are read, inside the pipeline: it crosses into it."""
 
@@ -97,5 +115,8 @@ class Source(Protocol):
 
     def is_drained(self) -> bool:
         """Whether all that was there at the last poll has been given out."""
+
+    def load(self) -> Load:
+        """How much is in hand, and how much is behind, as far as the last poll knows."""
 
     def close(self) -> None: ...

@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines import storage, units
 from pipelines.streaming import folder_items
-from pipelines.streaming.batches import Item, Part
+from pipelines.streaming.batches import Item, Load, Part
 from transforms.errors import OptionsError, StorageError
 
 MEDIA_SUFFIXES: Mapping[str, str] = {
@@ -76,6 +76,8 @@ class Folder:
         self._cuts: dict[str, folder_items.Cut] = {}
         self._unsettled = False
         self._more = False
+        self._load = Load()
+        self._listed: Collection[str] = ()
 
     @property
     def pause(self) -> float:
@@ -103,6 +105,8 @@ class Folder:
                 records += cut.records
             if self._more:
                 break
+        behind = len(self._listed) - len(self._finished) - len({part.source for part in parts})
+        self._load = Load(max(0, behind), len(parts), size)
         return tuple(parts)
 
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
@@ -131,6 +135,9 @@ class Folder:
     def is_drained(self) -> bool:
         return not (self._unsettled or self._more)
 
+    def load(self) -> Load:
+        return self._load
+
     def close(self) -> None:
         pass
 
@@ -138,6 +145,7 @@ class Folder:
         """Each file or record that has settled, and its bytes."""
         self._unsettled = False
         groups = self._groups()
+        self._listed = groups.keys()
         self._seen = {name: seen for name, seen in self._seen.items() if name in groups}
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
         self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}

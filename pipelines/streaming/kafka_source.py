@@ -2,11 +2,12 @@
 
 import collections
 import dataclasses
+import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines.streaming.batches import Item, Part
+from pipelines.streaming.batches import Item, Load, Part
 from pipelines.streaming.kafka_client import TIMEOUT, Connection, coordinated, explained, load
 from pipelines.streaming.messages import Message, Parser
 from transforms.errors import OptionsError, StorageError
@@ -15,6 +16,8 @@ from transforms.records import RawRecord, Rejected
 BATCH_BYTES = 64 * 2**20
 
 _STEP = 0.1  # seconds between looks at the clock
+_STATISTICS = 1000  # milliseconds between what the client says of its queue
+_AT_ONCE = 64  # messages that are taken from the queue at most before bytes are looked at
 
 
 _held: dict[Part, list[Message]] = {}
@@ -46,9 +49,10 @@ class KafkaSource:
         group: Whose offsets are committed.
         parser: Makes records of messages.
         batch_records: Messages in a batch at most.
-        seconds: How long a batch waits to be filled.
+        seconds: How long a batch waits, from its first message on, to be filled.
         given: Parts given out in the past.
         config_file: With properties of the client, see `kafka_properties`.
+        batch_bytes: A batch that holds as many is full, and no more are fetched ahead.
 
     Raises:
         OptionsError: Where the topic does not exist, or the file cannot be used.
@@ -67,16 +71,22 @@ class KafkaSource:
         seconds: float,
         given: Sequence[Part] = (),
         config_file: str | None = None,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._kafka = load()
         self._log, self._topic, self._parser = f"kafka://{servers}/{topic}", topic, parser
-        self._batch_records, self._seconds = batch_records, seconds
+        self._batch_records, self._batch_bytes = batch_records, batch_bytes
+        self._seconds = seconds
+        self._queue = (0, 0)
         self._servers, self._config_file = servers, config_file
         self._settings = {
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": max(1, batch_bytes // 1024),
+            "statistics.interval.ms": _STATISTICS,
+            "stats_cb": self._note_queue,
         }
         self._connection = self._connect()
         self._consumer = self._connection.client
@@ -106,16 +116,16 @@ class KafkaSource:
         self._consumer.assign(committed)
 
     def poll(self) -> tuple[Part, ...]:
-        messages: list[Message] = []
-        size = 0
-        until = time.monotonic() + max(self._seconds, _STEP)
-        while len(messages) < self._batch_records and size < BATCH_BYTES:
-            if time.monotonic() >= until:
-                break
-            for one in self._consume(self._consumer, min(64, self._batch_records - len(messages))):
-                messages.append(one)
-                size += len(one.value or b"")
-            if not messages and self.is_drained():
+        messages = list(self._consume(self._consumer, 1, _STEP))
+        size = sum(len(one.value or b"") for one in messages)
+        until = time.monotonic() + self._seconds
+        while messages and len(messages) < self._batch_records and size < self._batch_bytes:
+            left = until - time.monotonic()
+            count = min(_AT_ONCE, self._batch_records - len(messages))
+            fetched = list(self._consume(self._consumer, count, min(max(0.0, left), _STEP)))
+            messages += fetched
+            size += sum(len(one.value or b"") for one in fetched)
+            if left <= 0 and len(fetched) < count:
                 break
         found = self._parts(messages)
         _held.update(found)
@@ -147,10 +157,27 @@ class KafkaSource:
     def is_drained(self) -> bool:
         return all(self._position(number) >= end for number, end in self._ends.items())
 
+    def load(self) -> Load:
+        held = [one for part, found in _held.items() if self._is_ours(part) for one in found]
+        behind = 0
+        for number, after in self._next.items():
+            place = self._kafka.TopicPartition(self._topic, number)
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            behind += max(0, high - after)
+        return Load(behind, len(held), sum(len(one.value or b"") for one in held), *self._queue)
+
     def close(self) -> None:
-        for part in [part for part in _held if part.source.rpartition("/")[0] == self._log]:
+        for part in list(filter(self._is_ours, _held)):
             del _held[part]
         self._consumer.close()
+
+    def _is_ours(self, part: Part) -> bool:
+        return part.source.rpartition("/")[0] == self._log
+
+    def _note_queue(self, said: str) -> None:
+        topic = json.loads(said).get("topics", {}).get(self._topic, {"partitions": {}})
+        parts = topic["partitions"].values()
+        self._queue = (sum(p["fetchq_cnt"] for p in parts), sum(p["fetchq_size"] for p in parts))
 
     def _position(self, partition: int) -> int:
         one = self._consumer.position([self._kafka.TopicPartition(self._topic, partition)])[0]
@@ -158,9 +185,9 @@ class KafkaSource:
             self._next[partition], int(one.offset)
         )  # markers of transactions have offsets too
 
-    def _consume(self, consumer: Any, count: int) -> Iterator[Message]:
+    def _consume(self, consumer: Any, count: int, seconds: float) -> Iterator[Message]:
         with explained(self._log):
-            fetched = consumer.consume(count, timeout=_STEP)
+            fetched = consumer.consume(count, timeout=seconds)
         for one in fetched:
             error = one.error()
             if error is not None:
@@ -202,7 +229,7 @@ class KafkaSource:
             while max(0, consumer.position([place])[0].offset) < min(part.stop, end):
                 if time.monotonic() > until:
                     raise StorageError(f"{part.source}: does not answer; run again when it does")
-                found.extend(self._consume(consumer, 64))
+                found.extend(self._consume(consumer, _AT_ONCE, _STEP))
         finally:
             consumer.close()
         return [one for one in found if part.start <= one.offset < part.stop]

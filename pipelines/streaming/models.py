@@ -12,6 +12,7 @@ from pipelines import model_checks, model_folder, model_pointer, score_plan, sto
 from pipelines.runs import RunSettings
 from pipelines.score import Score
 from pipelines.stream_config import StreamConfig
+from pipelines.streaming import metrics
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError, TriadError
 
@@ -127,6 +128,7 @@ class Models:
         before, self.version = self.version, coming.result()
         self.keep_one()
         self.changed += 1
+        metrics.model_changed()
         _log.info(
             "model %s (%s) scores from here on, instead of %s (%s)",
             *(self.version.name, self.version.digest[:12], before.name, before.digest[:12]),
@@ -134,6 +136,7 @@ class Models:
 
     def _refuse(self, error: BaseException) -> None:
         self.refused += 1
+        metrics.model_refused()
         known = isinstance(error, TriadError)
         _log.warning(
             "the released model is refused, model %s goes on: %s",

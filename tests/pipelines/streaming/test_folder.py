@@ -108,7 +108,7 @@ ROWS = "id,text\n" + "".join(f"r{n},text {n}\n" for n in range(12)) + '"r12'
 
 def ids(folder: Folder, parts: Sequence[Part]) -> list[str]:
     """What the parts give: ids, and `rejected` where a record is."""
-    outcomes = [outcome for item in folder.items(parts) for outcome in item.read()]
+    outcomes = [outcome for item in folder.items(parts, ()) for outcome in item.read()]
     return [one.id if isinstance(one, RawRecord) else "rejected" for one in outcomes]
 
 
