@@ -228,6 +228,18 @@ RejectedTopic = Annotated[
         help="Where rejected records go, if the sink is Kafka.",
     ),
 ]
+ReplayFrom = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="The topic of rejected records; those of --source are scored again.",
+    ),
+]
+ReplayGroup = Annotated[
+    str,
+    typer.Option("--group", metavar="NAME", help="Remembers in Kafka what was replayed."),
+]
 StateFolder = Annotated[
     str | None,
     typer.Option(

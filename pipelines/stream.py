@@ -294,11 +294,20 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
     from pipelines.streaming.kafka_source import KafkaSource
 
     parser = messages.parser(config, model.spec.label_names)
-    return KafkaSource(
-        *(*place, config.group, parser, config.batch_records, config.batch_seconds, given),
+    rows = stream_config.kafka_place(config.replay_from or "")
+    source = KafkaSource(
+        *(*(rows or place), config.group, parser, config.batch_records, config.batch_seconds),
+        given,
         config.kafka_config,
         config.batch_bytes,
+        only_there=rows is not None,
     )
+    if rows is None:
+        return source
+    from pipelines.streaming.kafka_topic import Topic
+    from pipelines.streaming.replay import Replay
+
+    return Replay(source, Topic(*place, config.group, config.kafka_config), parser)
 
 
 def _sink(config: StreamConfig, settings: RunSettings) -> Sink:

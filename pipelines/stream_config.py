@@ -67,6 +67,8 @@ class StreamConfig:
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
         kafka_config: File with properties of Kafka's client, for TLS and SASL.
+        replay_from: `kafka://HOST:PORT/TOPIC` of rejected records: only the messages of the source
+            that they name are scored.
         metrics: File into which metrics are written, in Prometheus' text format.
         golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
     """
@@ -94,6 +96,7 @@ class StreamConfig:
     kafka_config: str | None = None
     golden: str | None = None
     metrics: str | None = None
+    replay_from: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -129,6 +132,8 @@ class StreamConfig:
             raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
             raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
+        if self.replay_from is not None:
+            self._check_replay(self.replay_from)
         self._check_schema()
         self._check_rejected()
         self._check_state()
@@ -143,7 +148,16 @@ class StreamConfig:
     @property
     def source_name(self) -> str:
         """The source, however it was written."""
+        if self.replay_from is not None:
+            return f"{self.source} by {self.replay_from}"
         return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+
+    def _check_replay(self, rows: str) -> None:
+        if not is_kafka(self.source):
+            raise OptionsError("--source: must be the topic whose messages were rejected")
+        if not is_kafka(rows):
+            raise OptionsError("--from: must be a topic, kafka://HOST:PORT/TOPIC")
+        _check_place("--from", rows)
 
     def _check_schema(self) -> None:
         if self.message_schema is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from pipelines import config, options, stream_config
+from pipelines import config, options
 from pipelines.calls import BEAM, Call
 from transforms.errors import GateError, OptionsError
 
@@ -48,25 +48,6 @@ def verify(
     call.refuse_beam_args("verify")
     call.run(config.VerifyConfig(model, key), verbose)
     print(f"{model}: is as it was signed")
-
-
-@app.command(
-    epilog="triad release models/may --golden golden.jsonl"
-    "\n\nExits with 10 where the model is refused: models/CURRENT stays as it is."
-)
-def release(
-    context: typer.Context,
-    model: options.Model,
-    golden: options.Golden = None,
-    verify_key: options.VerifyKey = None,
-    media_roots: options.MediaRoots = None,
-    verbose: options.Verbose = False,
-) -> None:
-    """Check a model, and let CURRENT beside it name it: streams and nights take it."""
-    call: Call = context.obj
-    call.refuse_beam_args("release")
-    settings = stream_config.ReleaseConfig(model, golden, verify_key, tuple(media_roots or ()))
-    print(call.run(settings, verbose))
 
 
 @app.command(
