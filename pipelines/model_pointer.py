@@ -59,6 +59,22 @@ def flip(models: str, name: str, expected: bytes | None) -> None:
         )
 
 
+def stamp(models: str) -> tuple[object, ...] | None:
+    """Changes whenever the pointer is written, also with what it held; None where there is none.
+
+    Of a bucket it is only what the pointer holds.
+    """
+    if models.startswith("gs://"):
+        held = content(models)
+        return None if held is None else (held,)
+    with storage.explained(models):
+        try:
+            status = os.stat(_path(models))
+        except FileNotFoundError:
+            return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def content(models: str) -> bytes | None:
     """What the pointer holds, byte for byte."""
     return storage.read_if_there(_path(models))

@@ -62,7 +62,7 @@ class Models:
     def __init__(self, config: StreamConfig) -> None:
         self._config = config
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "next-model")
-        self._pointer = model_pointer.content(config.model)
+        self._pointer = model_pointer.stamp(config.model)
         self._coming: concurrent.futures.Future[Version] | None = None
         self.changed = self.refused = 0
         self.version = self._checked(model_pointer.read(config.model))
@@ -86,7 +86,7 @@ class Models:
                 self._coming = None
             return self.version
         try:
-            pointer = model_pointer.content(self._config.model)
+            pointer = model_pointer.stamp(self._config.model)
             if pointer == self._pointer or pointer is None:
                 return self.version
             self._pointer = pointer
