@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -262,6 +263,9 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         return "Score"
 
 
+_alive: "weakref.WeakValueDictionary[tuple[str, str], Scorer]" = weakref.WeakValueDictionary()
+
+
 @functools.lru_cache(maxsize=2)
 def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> Scorer:
     """The model of a folder, loaded once a process.
@@ -269,13 +273,24 @@ def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> 
     Raises:
         GateError: Where the folder holds another model than the one with this digest.
     """
+    alive = _alive.get((model_folder, model_digest))
+    if alive is not None:
+        return alive
     model = artefact.load(model_folder)
     if model.model_digest != model_digest:
         raise GateError(
             f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
         )
-    return Scorer(model, explain=explain)
+    scorer = _alive[model_folder, model_digest] = Scorer(model, explain=explain)
+    return scorer
+
+
+def keep_only(model_folder: str, model_digest: str) -> None:
+    """Lets go of every other model: its memory is free once no batch uses it."""
+    kept = load_scorer(model_folder, model_digest)
+    load_scorer.cache_clear()
+    assert load_scorer(model_folder, model_digest) is kept
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:

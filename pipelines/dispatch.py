@@ -1,5 +1,6 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import dataclasses
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
@@ -55,9 +56,11 @@ def _search(settings: config.SearchConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, score_plan
+    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
 
     settings = cluster.with_full_paths(settings)
+    model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
+    settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is not None:
         from model import signing
 
@@ -199,20 +202,21 @@ def _kafka(settings: config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
-    from pipelines import model_folder
+    from model import artefact
+    from pipelines import model_folder, model_pointer
+    from pipelines.streaming import prism
 
+    model = model_folder.local(model_pointer.resolved(settings.model))
     if settings.verify_key is not None:
         from model import signing
 
-        folder = model_folder.local(settings.model)
-        signing.verify(folder, settings.verify_key)  # before any of the model is read
-    from model import artefact
-    from pipelines.streaming import prism
-
+        signing.verify(model, settings.verify_key)  # before any of the model is read
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
-    artefact.load(model_folder.local(settings.model))
+    artefact.load(model)
+    if runner != "local":  # a job that lives on keeps the model that it began with
+        settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
     from pipelines import stream
 
@@ -233,6 +237,17 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     return None
 
 
+def _release(settings: stream_config.ReleaseConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder
+
+    artefact.load(model_folder.local(settings.model))  # a mistake is told before it is imported
+    environment.load_tensorflow()
+    from pipelines import release
+
+    return release.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
@@ -250,4 +265,5 @@ RUNS: Mapping[type, Run] = {
     config.FlinkConfig: _flink,
     config.KafkaConfig: _kafka,
     stream_config.StreamConfig: _stream,
+    stream_config.ReleaseConfig: _release,
 }

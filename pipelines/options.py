@@ -195,6 +195,14 @@ CarryOver = Annotated[
         help="Take scores of unchanged content from the last published run of the same model.",
     ),
 ]
+Golden = Annotated[
+    str | None,
+    typer.Option(
+        "--golden",
+        metavar="PATTERN",
+        help="Records that a new model must score as they are labelled, in parity.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]
@@ -301,6 +309,18 @@ RejectedTopic = Annotated[
         help="Where rejected records go, if the sink is a topic.",
     ),
 ]
+ReplayFrom = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="The topic of rejected records; those of --source are scored again.",
+    ),
+]
+ReplayGroup = Annotated[
+    str,
+    typer.Option("--group", metavar="NAME", help="Remembers in Kafka what was replayed."),
+]
 StateFolder = Annotated[
     str | None,
     typer.Option(
@@ -349,6 +369,22 @@ Window = Annotated[
 ]
 BatchRecords = Annotated[
     int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
+]
+BatchBytes = Annotated[
+    int,
+    typer.Option("--batch-bytes", metavar="N", help="Of messages; no more are fetched ahead."),
+]
+BatchSeconds = Annotated[
+    float,
+    typer.Option(
+        "--batch-seconds", metavar="SECONDS", help="A batch of messages waits so long to be filled."
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write lag, latency and more for Prometheus (*.prom)."
+    ),
 ]
 PollSeconds = Annotated[
     float,

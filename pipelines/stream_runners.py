@@ -26,6 +26,8 @@ _OF = {
     "--time-attribute": (DATAFLOW,),
     "--until-empty": ("local", PRISM),
     "--kafka-config": ("local",),
+    "--golden": ("local",),
+    "--metrics": ("local",),
 }
 """The runners that a flag is for."""
 
@@ -66,6 +68,8 @@ def _said(config: StreamConfig) -> list[str]:
         "--time-attribute": config.time_attribute is not None,
         "--until-empty": config.until_empty,
         "--kafka-config": config.kafka_config is not None,
+        "--golden": config.golden is not None,
+        "--metrics": config.metrics is not None,
     }
     return [flag for flag, value in said.items() if value]
 
