@@ -245,10 +245,14 @@ def stream(
     message_schema: options.MessageSchema = None,
     message_schema_id: options.MessageSchemaId = None,
     kafka_config: options.KafkaConfig = None,
-    runner: options.Runner = "local",
+    runner: options.StreamRunner = "local",
     no_wait: options.NoWaitForStream = False,
     from_checkpoint: options.FromCheckpoint = None,
     checkpoint_seconds: options.CheckpointSeconds = 10.0,
+    prism: options.Prism = None,
+    shards: options.WindowShards = 1,
+    id_attribute: options.IdAttribute = None,
+    time_attribute: options.TimeAttribute = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
@@ -278,6 +282,10 @@ def stream(
         message_schema=message_schema,
         message_schema_id=message_schema_id,
         kafka_config=kafka_config,
+        prism=prism,
+        shards=shards,
+        id_attribute=id_attribute,
+        time_attribute=time_attribute,
     )
     call.run(settings, verbose)
 

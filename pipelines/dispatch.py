@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config, environment, stream_config
+from pipelines import config, environment, stream_config, stream_runners
 from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
@@ -178,22 +178,38 @@ def _kafka(settings: config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
+    from pipelines import model_folder
+
     if settings.verify_key is not None:
         from model import signing
 
-        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
+        folder = model_folder.local(settings.model)
+        signing.verify(folder, settings.verify_key)  # before any of the model is read
     from model import artefact
+    from pipelines.streaming import prism
 
-    artefact.load(settings.model)
+    runner = stream_runners.name(settings)
+    if runner == stream_runners.PRISM:
+        prism.check(settings.prism)
+    artefact.load(model_folder.local(settings.model))
     environment.load_tensorflow()
-    if settings.runner.lower() == stream_config.FLINK:
+    from pipelines import stream
+
+    if runner == "local":
+        return stream.run_until_signal(settings)
+    if runner == stream_runners.PRISM:
+        from pipelines import stream_on_prism
+
+        return stream.run_until_signal(settings, stream_on_prism.run)
+    if runner == stream_runners.FLINK:
         from pipelines import stream_on_flink
 
         stream_on_flink.run(settings)
-        return None
-    from pipelines import stream
+    else:
+        from pipelines import stream_on_dataflow
 
-    return stream.run_until_signal(settings)
+        stream_on_dataflow.run(settings)
+    return None
 
 
 RUNS: Mapping[type, Run] = {

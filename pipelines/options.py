@@ -226,18 +226,26 @@ RollbackTo = Annotated[
 ]
 Source = Annotated[
     str,
-    typer.Option("--source", metavar="DIR|kafka://HOST:PORT/TOPIC", help="What is watched."),
+    typer.Option(
+        "--source",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/SUBSCRIPTION",
+        help="What is watched.",
+    ),
 ]
 Sink = Annotated[
     str,
-    typer.Option("--sink", metavar="DIR|kafka://HOST:PORT/TOPIC", help="Where scores go."),
+    typer.Option(
+        "--sink",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/TOPIC",
+        help="Where scores go.",
+    ),
 ]
 RejectedTopic = Annotated[
     str | None,
     typer.Option(
         "--rejected",
-        metavar="kafka://HOST:PORT/TOPIC",
-        help="Where rejected records go, if the sink is Kafka.",
+        metavar="kafka://...|pubsub://...",
+        help="Where rejected records go, if the sink is a topic.",
     ),
 ]
 StateFolder = Annotated[
@@ -299,7 +307,7 @@ PollSeconds = Annotated[
 ]
 UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
 NoWaitForStream = Annotated[
-    bool, typer.Option("--no-wait", help="Submit the job to Flink and return; it goes on.")
+    bool, typer.Option("--no-wait", help="Submit the job to the cluster and return; it goes on.")
 ]
 FromCheckpoint = Annotated[
     str | None,
@@ -313,6 +321,38 @@ CheckpointSeconds = Annotated[
     float,
     typer.Option(
         "--checkpoint-seconds", metavar="SECONDS", help="How often Flink makes a checkpoint."
+    ),
+]
+StreamRunner = Annotated[
+    str,
+    typer.Option(
+        "--runner",
+        metavar="NAME",
+        help="What runs the stream: local (this process), prism, flink or dataflow.",
+    ),
+]
+Prism = Annotated[
+    str | None,
+    typer.Option("--prism", metavar="PATH", help="The Prism binary that --runner prism runs."),
+]
+WindowShards = Annotated[
+    int,
+    typer.Option("--shards", metavar="N", help="Files of a window, on Prism and Dataflow."),
+]
+IdAttribute = Annotated[
+    str | None,
+    typer.Option(
+        "--id-attribute",
+        metavar="NAME",
+        help="Attribute by which Pub/Sub's messages that were sent twice are known.",
+    ),
+]
+TimeAttribute = Annotated[
+    str | None,
+    typer.Option(
+        "--time-attribute",
+        metavar="NAME",
+        help="Attribute with the event time; else the time of publishing.",
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]

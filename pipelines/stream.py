@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -15,7 +15,7 @@ from apache_beam.typehints.decorators import no_annotations
 from model import artefact
 from model.scorer import ScorerHandler
 from pipelines import beam_metrics, options, score_plan, stream_config
-from pipelines.keyed import Key, KeyRejected
+from pipelines.keyed import KeyRejected
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
@@ -47,6 +47,10 @@ class Stop:
 
     def is_set(self) -> bool:
         return self.wait(0)
+
+
+Work = Callable[[StreamConfig, Stop], object]
+"""Runs a stream until it is told to stop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +91,13 @@ def define_pipeline(
     read = created | "Read" >> reading.with_outputs(REJECTED, main="records")
     records, refused = read["records"], read[REJECTED]
     scores = records | "Score" >> score
-    ones = (records, refused) | "AllRead" >> beam.Flatten() | "One" >> beam.Map(lambda _: (0, 1))
     unread = refused | "KeyRefused" >> KeyRejected(model_digest)
-    rows = (scores.scored, scores.rejected, unread) | "AllRows" >> beam.Flatten()
+    # They meet in one shuffle. A Flatten of records would hold all their media at once.
     met = {
-        "read": ones | "Count" >> beam.CombinePerKey(sum),
-        "rows": rows | "OneBatch" >> beam.Map(lambda row: (0, row)),
+        "read": records | "One" >> beam.Map(lambda _: (0, 1)),
+        "refused": unread | "Refused" >> beam.Map(lambda row: (0, row)),
+        "scored": scores.scored | "Scored" >> beam.Map(lambda row: (0, row)),
+        "rejected": scores.rejected | "Rejected" >> beam.Map(lambda row: (0, row)),
     }
     write = _Write(batch.number, batch.digest(model_digest), sink)
     _ = met | "Meet" >> beam.CoGroupByKey() | "Write" >> beam.MapTuple(write)
@@ -119,20 +124,23 @@ class _Write:
     sink: Sink
 
     def __call__(self, _: int, met: Mapping[str, Iterable[Any]]) -> None:
-        rows: list[tuple[Key, Scored | Rejected]] = list(met["rows"])
-        scored = [row for _, row in rows if isinstance(row, Scored)]
-        rejected = [row for _, row in rows if isinstance(row, Rejected)]
+        scored: list[Scored] = [row for _, row in met["scored"]]
+        rejected: list[Rejected] = [row for _, row in met["rejected"]]
         read = sum(met["read"])
-        if read != len(rows):
-            raise AssertionError(f"batch {self.number}: {read} records read, {len(rows)} came out")
+        if read != len(scored) + len(rejected):
+            raise AssertionError(
+                f"batch {self.number}: {read} records read, "
+                f"{len(scored)} scored and {len(rejected)} rejected"
+            )
+        rejected += [row for _, row in met["refused"]]
         counter = beam.metrics.Metrics.counter
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))
         self.sink.write(self.number, self.digest, scored, rejected)
 
 
-def run_until_signal(config: StreamConfig) -> Counts:
-    """Runs a stream until SIGTERM or SIGINT, see `run`. A second signal ends it at once."""
+def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
+    """Does `work`, else `run`, until SIGTERM or SIGINT. A second signal ends it at once."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -144,7 +152,7 @@ def run_until_signal(config: StreamConfig) -> Counts:
     for number in before:
         signal.signal(number, handle)
     try:
-        return run(config, stop)
+        return (work or run)(config, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -169,7 +177,8 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)
         if config.state_folder is not None:
-            journal = stack.enter_context(journals.opened(config.state_folder))
+            written = [one for one in (config.sink,) if stream_config.kafka_place(one) is None]
+            journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         source = _source(config, model, journal)
         stack.callback(source.close)
@@ -216,6 +225,7 @@ class _Batches:
                 parts = left
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
+        self.journal.compact(self.source.needed)
         _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
         return counts
 

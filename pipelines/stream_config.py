@@ -3,14 +3,22 @@
 import dataclasses
 import math
 import os
+import re
 import typing
 import urllib.parse
 
-from pipelines import options
+from pipelines import options, stream_runners
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
-FLINK = "flink"
+PUBSUB = "pubsub://"
+
+_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
+_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
+# Of what the service allows: no name may begin with "goog".
+_PUBSUB_PLACE = re.compile(
+    r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +54,10 @@ class StreamConfig:
             at the group's committed offsets.
         checkpoint_seconds: How often Flink makes a checkpoint: a crash repeats so much.
         beam_args: What goes to Beam as it is.
+        prism: The binary that `--runner prism` runs.
+        shards: Files that a window is spread over, on Prism and Dataflow.
+        id_attribute: Attribute of Pub/Sub's messages by which those sent twice are known.
+        time_attribute: Attribute with the event time; None takes the time of publishing.
     """
 
     model: str
@@ -72,6 +84,10 @@ class StreamConfig:
     from_checkpoint: str | None = None
     checkpoint_seconds: float = 10.0
     beam_args: tuple[str, ...] = ()
+    prism: str | None = None
+    shards: int = 1
+    id_attribute: str | None = None
+    time_attribute: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -89,6 +105,7 @@ class StreamConfig:
             ("--message-bytes", self.message_bytes),
             ("--window", self.window),
             ("--batch-records", self.batch_records),
+            ("--shards", self.shards),
         ):
             if number < 1:
                 raise OptionsError(f"{flag}: must be at least 1, got {number}")
@@ -96,12 +113,12 @@ class StreamConfig:
             raise OptionsError(f"--poll-seconds: must be 0 or more, got {self.poll_seconds:g}")
         _one_of("--format", self.format, options.ScoresFormat)
         _one_of("--message-format", self.message_format, options.MessageFormat)
-        if self.media_files and is_kafka(self.source):
-            raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        if self.media_files and is_topic(self.source):
+            raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
             raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
         self._check_schema()
-        self._check_runner()
+        stream_runners.check(self)
         self._check_rejected()
         self._check_state()
 
@@ -110,43 +127,12 @@ class StreamConfig:
         """Where the stream's memory lies; None where Kafka alone keeps it."""
         if self.state is not None:
             return self.state
-        return None if is_kafka(self.sink) else f"{self.sink.rstrip('/')}/_triad"
+        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/_triad"
 
     @property
     def source_name(self) -> str:
         """The source, however it was written."""
-        return self.source if is_kafka(self.source) else os.path.realpath(self.source)
-
-    def _check_runner(self) -> None:
-        options.check_runner(self.runner)
-        if self.runner.lower() != FLINK:
-            for flag, said in (
-                ("--no-wait", self.no_wait),
-                ("--from-checkpoint", self.from_checkpoint is not None),
-                ("--", bool(self.beam_args)),
-            ):
-                if said:
-                    raise OptionsError(f"{flag}: is of --runner flink; leave it out")
-            if options.is_cluster(self.runner):
-                raise OptionsError("--runner: streams run on local or flink")
-            return
-        if not (is_kafka(self.source) and is_kafka(self.sink)):
-            raise OptionsError("--runner: flink streams from kafka:// to kafka://; name topics")
-        if self.state is None:
-            raise OptionsError(
-                "--state: name a folder for the checkpoints that all parts of the cluster see"
-            )
-        for flag, said in (
-            ("--until-empty", self.until_empty),
-            ("--kafka-config", self.kafka_config is not None),
-        ):
-            if said:
-                raise OptionsError(f"{flag}: is of --runner local; leave it out")
-        if not (math.isfinite(self.checkpoint_seconds) and self.checkpoint_seconds >= 0.1):
-            raise OptionsError(
-                f"--checkpoint-seconds: must be at least 0.1, got {self.checkpoint_seconds:g}"
-            )
-        options.check_beam_args(self.beam_args)
+        return self.source if is_topic(self.source) else os.path.realpath(self.source)
 
     def _check_schema(self) -> None:
         if self.message_schema is None:
@@ -166,11 +152,10 @@ class StreamConfig:
             )
 
     def _check_rejected(self) -> None:
-        if is_kafka(self.sink):
-            if self.rejected is None or not is_kafka(self.rejected):
-                raise OptionsError(
-                    "--rejected: name the topic for rejected records as kafka://HOST:PORT/TOPIC"
-                )
+        if is_topic(self.sink):
+            scheme, form = (KAFKA, _KAFKA_FORM) if is_kafka(self.sink) else (PUBSUB, _TOPIC_FORM)
+            if self.rejected is None or not self.rejected.startswith(scheme):
+                raise OptionsError(f"--rejected: name the topic for rejected records as {form}")
             _check_place("--rejected", self.rejected)
             if self.rejected == self.sink:
                 raise OptionsError("--rejected: must be another topic than --sink")
@@ -178,7 +163,7 @@ class StreamConfig:
             raise OptionsError("--rejected: a folder as --sink takes them too; leave it out")
 
     def _check_state(self) -> None:
-        if is_kafka(self.source):
+        if is_topic(self.source):
             return
         if self.state_folder is None:
             raise OptionsError(
@@ -196,6 +181,17 @@ class StreamConfig:
 def is_kafka(place: str) -> bool:
     """Whether it is `kafka://...`."""
     return place.startswith(KAFKA)
+
+
+def is_topic(place: str) -> bool:
+    """Whether it is of Kafka or Pub/Sub, and no folder."""
+    return place.startswith((KAFKA, PUBSUB))
+
+
+def pubsub_place(uri: str) -> tuple[str, str] | None:
+    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
+    found = _PUBSUB_PLACE.fullmatch(uri)
+    return None if found is None else (found[1], found[2])
 
 
 def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
@@ -235,8 +231,12 @@ def _check_place(flag: str, place: str) -> None:
         raise OptionsError(f"{flag}: must not be empty")
     if is_kafka(place):
         if kafka_place(place) is None:
-            raise OptionsError(f"{flag}: must be kafka://HOST:PORT/TOPIC, of one topic")
-    elif "://" in place:
+            raise OptionsError(f"{flag}: must be {_KAFKA_FORM}, of one topic")
+    elif is_topic(place):
+        if pubsub_place(place) is None:
+            form = _TOPIC_FORM if flag != "--source" else f"{PUBSUB}PROJECT/SUBSCRIPTION"
+            raise OptionsError(f"{flag}: must be {form}")
+    elif "://" in place and not (flag == "--sink" and place.startswith("gs://")):
         scheme = place.partition("://")[0]
         raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
 

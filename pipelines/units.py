@@ -205,7 +205,7 @@ def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tup
         return
     kind = suffix(file.uri)
     if kind == ".jsonl":
-        width = min(unit_bytes, max(1, int(unit_records * _average_line(file.uri))))
+        width = min(unit_bytes, max(1, int(unit_records * average_line(file.uri))))
         count = -(-file.size // width)
         for index in range(count):
             yield index * file.size // count, (index + 1) * file.size // count
@@ -215,7 +215,8 @@ def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tup
         yield 0, file.size
 
 
-def _average_line(uri: str) -> float:
+def average_line(uri: str) -> float:
+    """Bytes of an average line in the first `SAMPLE_BYTES` of a file."""
     with files.open_stored(uri) as file:
         sample = file.read(SAMPLE_BYTES)
     return len(sample) / max(1, sample.count(b"\n"))

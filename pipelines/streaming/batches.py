@@ -21,6 +21,8 @@ class Part:
         event_time: When the files were written, in milliseconds since 1970; None for a log, whose
             messages have times of their own.
         media: Paths of the media files of one record, by modality; of nothing else.
+        counted: Whether `start` and `stop` count records: of a file that can only be read from its
+            beginning.
     """
 
     source: str
@@ -29,6 +31,7 @@ class Part:
     version: str = ""
     event_time: int | None = None
     media: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    counted: bool = False
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -76,6 +79,9 @@ class Source(Protocol):
 
     def done(self, parts: Sequence[Part]) -> None:
         """Told once the output of these parts is durable."""
+
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Told now and then of all parts that are done: those that must not be forgotten."""
 
     def is_drained(self) -> bool:
         """Whether all that was there at the last poll has been given out."""

@@ -5,14 +5,13 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from pipelines import sources, storage, units
-from pipelines.sources import fields
+from pipelines import storage, units
+from pipelines.streaming import folder_items
 from pipelines.streaming.batches import Item, Part
-from transforms.errors import OptionsError
-from transforms.records import Position, RawRecord, Reason, Rejected, Uri
+from transforms.errors import OptionsError, StorageError
 
 MEDIA_SUFFIXES: Mapping[str, str] = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "image"),
@@ -23,6 +22,9 @@ MEDIA_SUFFIXES: Mapping[str, str] = {
 
 BATCH_BYTES = 8 * 2**20
 BATCH_PARTS = 256
+
+REMEMBERED = 100_000
+"""Parts of files that are gone: so many of the last ones are remembered, should they come back."""
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", "~")
 
@@ -70,11 +72,16 @@ class Folder:
     def __post_init__(self) -> None:
         if not os.path.isdir(self.path):
             raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
-        self._given = set(map(_identity, self.given))
         self._seen: dict[str, tuple[str, float]] = {}
-        self._finished: dict[str, str] = {}
+        self._cuts: dict[str, folder_items.Cut] = {}
+        self.remember(self.given)
         self._unsettled = False
         self._more = False
+
+    def remember(self, given: Iterable[Part]) -> None:
+        """Holds that these parts were given out, and no others."""
+        self._given = set(map(_identity, given))
+        self._finished: dict[str, str] = {}
 
     @property
     def pause(self) -> float:
@@ -82,27 +89,33 @@ class Folder:
 
     def poll(self) -> tuple[Part, ...]:
         parts: list[Part] = []
-        size = 0
+        size = records = 0
         self._more = False
-        for found, bytes_ in self._ready():
-            left = [part for part in found if _identity(part) not in self._given]
+        for cut, bytes_ in self._ready():
+            left = [part for part in cut.parts if _identity(part) not in self._given]
             if not left:
-                self._finished[found[0].source] = found[0].version
+                name = cut.parts[0].source
+                self._finished[name] = cut.parts[0].version
+                self._cuts.pop(name, None)
             for part in left:
-                alone = len(found) > 1  # a large file's parts are batches of their own
+                alone = len(cut.parts) > 1  # a large file's parts are batches of their own
                 full = len(parts) >= BATCH_PARTS or size >= BATCH_BYTES
+                full = full or records >= self.unit_records
                 if full or (alone and parts):
                     self._more = True
                     break
                 parts.append(part)
                 size += BATCH_BYTES if alone else bytes_
+                records += cut.records
             if self._more:
                 break
         return tuple(parts)
 
     def items(self, parts: Sequence[Part]) -> Sequence[Item]:
         return [
-            MediaItem(self.path, part) if part.media else RecordsItem(self.path, part, self.labels)
+            folder_items.MediaItem(self.path, part)
+            if part.media
+            else folder_items.RecordsItem(self.path, part, self.labels)
             for part in parts
         ]
 
@@ -112,26 +125,36 @@ class Folder:
     def done(self, parts: Sequence[Part]) -> None:
         self._given.update(map(_identity, parts))
 
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Those of files that are there as they were, and the last ones of others."""
+        there = set(self.unchanged(parts))
+        gone = [part for part in parts if part not in there]
+        kept = there.union(gone[-REMEMBERED:])
+        self._given = set(map(_identity, kept))
+        return [part for part in parts if part in kept]
+
     def is_drained(self) -> bool:
         return not (self._unsettled or self._more)
 
     def close(self) -> None:
         pass
 
-    def _ready(self) -> Iterator[tuple[Sequence[Part], int]]:
-        """The parts of each file or record that has settled, and its bytes."""
+    def _ready(self) -> Iterator[tuple[folder_items.Cut, int]]:
+        """Each file or record that has settled, and its bytes."""
         self._unsettled = False
         groups = self._groups()
         self._seen = {name: seen for name, seen in self._seen.items() if name in groups}
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
+        self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}
         for name, files in groups.items():
             if self._finished.get(name) == _version(files):
                 continue
             if not self._settled(name, files):
                 self._unsettled = True
                 continue
-            total = sum(file.size for file in files)
-            yield (self._media(name, files) if self.media_files else self._units(files[0])), total
+            cut = self._media(name, files) if self.media_files else self._cut(files[0])
+            if cut is not None:
+                yield cut, sum(file.size for file in files)
 
     def _groups(self) -> dict[str, list[_File]]:
         """Files by the name of what they give, in order: themselves, or records of media."""
@@ -178,76 +201,30 @@ class Folder:
             return self.settle <= 0
         return now - since >= self.settle
 
-    def _units(self, file: _File) -> Sequence[Part]:
-        path = os.path.join(self.path, file.name)
-        listed = units.InputFile(path, file.size, file.version)
-        try:
-            planned = units.plan([listed], unit_records=self.unit_records)
-            ranges = [(unit.start, unit.stop) for unit in planned] or [(0, file.size)]
-        except OptionsError:
-            ranges = [(0, file.size)]  # to be told, as a rejected record, when it is read
-        time_ = file.changed // 1_000_000
-        return [Part(file.name, *range_, file.version, time_) for range_ in ranges]
+    def _cut(self, file: _File) -> folder_items.Cut | None:
+        """A records file in parts; None where it is gone or changed meanwhile."""
+        known = self._cuts.get(file.name)
+        if known is None or known.parts[0].version != file.version:
+            whole = Part(file.name, 0, file.size, file.version, file.changed // 1_000_000)
+            try:
+                known = folder_items.cut(self.path, whole, self.unit_records)
+            except StorageError:
+                if self._stat(file.name) == file:
+                    raise
+                self._unsettled = True
+                return None
+            self._cuts[file.name] = known
+        return known
 
-    def _media(self, name: str, files: Sequence[_File]) -> Sequence[Part]:
+    def _media(self, name: str, files: Sequence[_File]) -> folder_items.Cut:
         media = {_modality(file): file.name for file in files}
         time_ = max(file.changed for file in files) // 1_000_000
-        return [Part(name, 0, len(files), _version(files), time_, media)]
+        return folder_items.Cut((Part(name, 0, len(files), _version(files), time_, media),), 1)
 
     def _version(self, part: Part) -> str | None:
         names = list(part.media.values()) if part.media else [part.source]
         files = [self._stat(name) for name in names]
         return _version([file for file in files if file is not None])
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordsItem:
-    """A records file, or a range of it."""
-
-    folder: str
-    part: Part
-    labels: tuple[str, ...]
-
-    def read(self) -> Iterator[RawRecord | Rejected]:
-        """Reads the records; a file that cannot be read on is one rejected record at that place."""
-        path = os.path.join(self.folder, self.part.source)
-        if self.part.start == self.part.stop == 0:
-            return
-        unit = units.Unit(0, path, self.part.start, self.part.stop)
-        after = self.part.start
-        try:
-            for outcome in sources.read(unit, self.labels):
-                after = outcome.position.offset + 1
-                yield dataclasses.replace(outcome, position=self._timed(outcome.position))
-        except OptionsError as error:
-            position = self._timed(Position(path, after))
-            detail = f"unreadable from here on: {str(error).removeprefix(f'{path}: ')}"
-            digest = hashlib.sha256(self.part.version.encode()).hexdigest()
-            yield Rejected(str(position), position, "read", Reason.UNPARSABLE, detail, digest)
-
-    def _timed(self, position: Position) -> Position:
-        return dataclasses.replace(position, event_time=self.part.event_time)
-
-
-@dataclasses.dataclass(frozen=True)
-class MediaItem:
-    """The media files of one record."""
-
-    folder: str
-    part: Part
-
-    def read(self) -> Iterator[RawRecord | Rejected]:
-        """Gives the record whose id is the files' common name."""
-        place = os.path.join(self.folder, self.part.source)
-        position = Position(place, 0, event_time=self.part.event_time)
-        media: dict[str, Any] = {
-            name: Uri(os.path.basename(path)) for name, path in self.part.media.items()
-        }
-        try:
-            yield RawRecord(fields.identifier(self.part.source), position, **media)
-        except fields.RefusedRecordError as error:
-            digest = hashlib.sha256(self.part.version.encode()).hexdigest()
-            yield fields.rejected(error, position, digest)
 
 
 def _identity(part: Part) -> tuple[str, str, int, int]:

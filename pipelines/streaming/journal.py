@@ -5,7 +5,7 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pipelines import storage
@@ -15,16 +15,22 @@ from transforms.errors import OptionsError, StorageError
 FOLDER = "_triad"
 """Where the memory lies in a sink's folder."""
 
+COMPACT_BYTES = 2**20
+"""A smaller journal is never written anew."""
+
 _NAME = "journal.jsonl"
 _LOCK = "in-use"
 _SOURCE = "source"
+_PARTS_A_LINE = 1000
 
 
 class Journal:
     """Lines of JSON, one for each batch begun and one for each batch done, each on the disk.
 
     A batch that was begun and not done is done again with the very same parts, so it gives the very
-    same files. A line that a kill cut short counts for nothing. See `opened`.
+    same files. A line that a kill cut short counts for nothing. A journal that has doubled is
+    written anew, whole or not at all, with what must be remembered: it does not grow for ever. See
+    `opened`.
 
     Args:
         folder: Where it lies; None remembers nothing, which is for a log that keeps offsets itself.
@@ -35,6 +41,7 @@ class Journal:
         self.pending: Batch | None = None
         self.done: list[Part] = []
         self.last = 0
+        self._size = self._compacted = 0
         if self._path is not None:
             self._read(self._path)
 
@@ -45,11 +52,12 @@ class Journal:
             self._replay(number, line)
         if not content or whole != content:
             storage.put(path, whole)  # makes the file outlive a power cut, too
+        self._size = len(whole)
 
     def begin(self, parts: tuple[Part, ...]) -> Batch:
         """Notes, before anything of it is written, what the next batch is."""
         batch = Batch(self.last + 1, parts)
-        self._append({"begin": batch.number, "parts": [dataclasses.asdict(p) for p in parts]})
+        self._append(_begun(batch))
         self.pending, self.last = batch, batch.number
         return batch
 
@@ -57,14 +65,37 @@ class Journal:
         """Notes that the output of a batch is on the disk."""
         self._append({"done": batch.number, **counts})
         self.pending = None
+        if self._path is not None:
+            self.done.extend(batch.parts)
+
+    def compact(self, needed: Callable[[Sequence[Part]], Sequence[Part]]) -> None:
+        """Writes the journal anew where it has doubled since that was done.
+
+        Args:
+            needed: Gives those of the parts done that must not be forgotten.
+        """
+        if self._path is None or self._size < max(COMPACT_BYTES, 2 * self._compacted):
+            return
+        self.done = list(needed(self.done))
+        lines = [_line({"last": self.last})]
+        for start in range(0, len(self.done), _PARTS_A_LINE):
+            kept = self.done[start : start + _PARTS_A_LINE]
+            lines.append(_line({"kept": [dataclasses.asdict(part) for part in kept]}))
+        if self.pending is not None:
+            lines.append(_line(_begun(self.pending)))
+        content = b"".join(lines)
+        storage.put(self._path, content)
+        self._size = self._compacted = len(content)
 
     def _append(self, fields: dict[str, Any]) -> None:
         if self._path is None:
             return
+        line = _line(fields)
         with storage.explained(self._path), open(self._path, "ab") as file:
-            file.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._size += len(line)
 
     def _replay(self, number: int, line: bytes) -> None:
         try:
@@ -73,6 +104,12 @@ class Journal:
                 parts = tuple(map(Part.from_json, fields["parts"]))
                 self.pending = Batch(int(fields["begin"]), parts)
                 self.last = self.pending.number
+                return
+            if "last" in fields:
+                self.last = int(fields["last"])
+                return
+            if "kept" in fields:
+                self.done.extend(map(Part.from_json, fields["kept"]))
                 return
             if self.pending is None or int(fields["done"]) != self.pending.number:
                 raise ValueError("a batch is done that was not begun")
@@ -84,9 +121,21 @@ class Journal:
         self.pending = None
 
 
+def _begun(batch: Batch) -> dict[str, Any]:
+    return {"begin": batch.number, "parts": [dataclasses.asdict(part) for part in batch.parts]}
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
 @contextlib.contextmanager
-def opened(folder: str) -> Iterator[Journal]:
-    """Opens a journal for this process alone.
+def opened(folder: str, *written: str) -> Iterator[Journal]:
+    """Opens a journal for this process alone, and removes what killed processes left half.
+
+    Args:
+        folder: Where it lies.
+        written: Other folders into which the process writes.
 
     Raises:
         OptionsError: Where a living process has it open.
@@ -102,7 +151,8 @@ def opened(folder: str) -> Iterator[Journal]:
                 raise OptionsError(
                     f"{folder}: another stream writes here; end it, or choose another sink"
                 ) from error
-            storage.remove_stale(os.path.dirname(folder))
+            for one in (folder, *written):
+                storage.remove_stale(one)
         yield Journal(folder)
 
 

@@ -17,16 +17,21 @@ BATCH_BYTES = 64 * 2**20
 _STEP = 0.1  # seconds between looks at the clock
 
 
-@dataclasses.dataclass(frozen=True)
-class MessageItem:
-    """A message that was fetched."""
+_held: dict[Part, list[Message]] = {}
+"""What was fetched and is not done: pipelines run in this process, and Beam would copy, compress
+and hold every message that crosses into one."""
 
-    message: Message
+
+@dataclasses.dataclass(frozen=True)
+class MessagesItem:
+    """The messages of a part, which this process holds."""
+
+    part: Part
     parser: Parser
 
     def read(self) -> Iterator[RawRecord | Rejected]:
-        """Gives the one record, or the one rejected."""
-        yield self.parser.parse(self.message)
+        """Gives one record, or one rejected, for each message."""
+        return map(self.parser.parse, _held[self.part])
 
 
 class KafkaSource:
@@ -73,7 +78,6 @@ class KafkaSource:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
         }
-        self._fetched: dict[Part, list[Message]] = {}
         self._connection = self._connect()
         self._consumer = self._connection.client
         with explained(self._log, self._connection):
@@ -113,29 +117,38 @@ class KafkaSource:
                 size += len(one.value or b"")
             if not messages and self.is_drained():
                 break
-        self._fetched = self._parts(messages)
-        return tuple(self._fetched)
+        found = self._parts(messages)
+        _held.update(found)
+        return tuple(found)
 
     def items(self, parts: Sequence[Part]) -> Sequence[Item]:
         for part in parts:
-            if part not in self._fetched:
-                self._fetched[part] = self._again(part)
-        return [MessageItem(one, self._parser) for part in parts for one in self._fetched[part]]
+            if part not in _held:
+                _held[part] = self._again(part)
+        return [MessagesItem(part, self._parser) for part in parts]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(parts)
 
     def done(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            _held.pop(part, None)
         offsets = [
             self._kafka.TopicPartition(self._topic, _partition(part), part.stop) for part in parts
         ]
         with explained(self._log, self._connection):
             coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
+    def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """The last one of each partition: all before it is done."""
+        return list({part.source: part for part in sorted(parts, key=lambda p: p.stop)}.values())
+
     def is_drained(self) -> bool:
         return all(self._position(number) >= end for number, end in self._ends.items())
 
     def close(self) -> None:
+        for part in [part for part in _held if part.source.rpartition("/")[0] == self._log]:
+            del _held[part]
         self._consumer.close()
 
     def _position(self, partition: int) -> int:

@@ -80,6 +80,13 @@ def kill_at_step(epoch: int, step: int) -> None:
     progress.choose = Counting
 
 
+def compact_always() -> None:
+    """Has a stream's journal written anew whenever it has doubled, however small it is."""
+    from pipelines.streaming import journal
+
+    journal.COMPACT_BYTES = 0
+
+
 def limit_file_size(size: int) -> None:
     """Lets no file grow over a size in bytes: writing fails as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

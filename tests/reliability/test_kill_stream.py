@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.streaming.journal import Journal
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import write_corpus
 
@@ -31,6 +32,7 @@ class Whole:
     options: tuple[str, ...]
     written: dict[str, bytes]
     calls: int
+    sink: Path
 
     def argv(self, sink: Path) -> list[str]:
         return ["stream", *self.options, "--sink", str(sink), "--until-empty"]
@@ -40,6 +42,11 @@ def written(sink: Path) -> dict[str, bytes]:
     """Every file of a sink, by name: the lock aside."""
     found = [path for path in sink.rglob("*") if path.is_file() and path.name != "in-use"]
     return {str(path.relative_to(sink)): path.read_bytes() for path in found}
+
+
+def files(all_: dict[str, bytes]) -> dict[str, bytes]:
+    """Those that are output."""
+    return {name: content for name, content in all_.items() if name.endswith(".parquet")}
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +59,11 @@ def whole(
         shutil.copy(source / "records.jsonl", source / f"{name}.jsonl")
     options = ("--model", str(trained), "--source", str(source), "--poll-seconds", "0")
     options = (*options, "--batch-records", "8")
-    one = Whole(options, {}, 0)
+    one = Whole(options, {}, 0, folder / "out")
     ended = fork_server.run(one.argv(folder / "out"), faults=[("count_calls", str(folder / "out"))])
     assert ended.exit_code == 0, ended.said
     assert "72 read, 66 scored, 6 rejected" in ended.said
-    return Whole(options, written(folder / "out"), int(ended.notes[0]))
+    return Whole(options, written(one.sink), int(ended.notes[0]), one.sink)
 
 
 @pytest.mark.parametrize("moment", moments(), ids="{:.3f}".format)
@@ -74,6 +81,24 @@ def test_a_stream_killed_at_any_call_goes_on_to_the_same_files(
     ended = fork_server.run(whole.argv(sink))
     assert ended.exit_code == 0, ended.said
     assert written(sink) == whole.written
+
+
+@pytest.mark.parametrize("moment", moments()[1::4], ids="{:.3f}".format)
+def test_a_stream_killed_while_it_compacts_its_journal_forgets_nothing(
+    whole: Whole, fork_server: ForkServer, tmp_path: Path, moment: float
+) -> None:
+    sink = tmp_path / "out"
+    call = 1 + int(moment * whole.calls)  # compaction adds calls: the end of a run is left out
+    faults = [("compact_always",), ("kill_at", str(sink), call)]
+    killed = fork_server.run(whole.argv(sink), faults=faults)
+    assert killed.signal == signal.SIGKILL, killed.said
+    ended = fork_server.run(whole.argv(sink), faults=[("compact_always",)])
+    assert ended.exit_code == 0, ended.said
+    assert files(written(sink)) == files(whole.written)
+    compacted, plain = (Journal(str(one)) for one in (sink / "_triad", whole.sink / "_triad"))
+    assert (compacted.last, compacted.done, compacted.pending) == (plain.last, plain.done, None)
+    assert b'{"last":' in (sink / "_triad" / "journal.jsonl").read_bytes()
+    assert "0 read" in fork_server.run(whole.argv(sink)).said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,12 +1,19 @@
 """A watched folder: which files are given out, when, and how often."""
 
+import gzip
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipelines.streaming import folder as folder_
+from pipelines.streaming import folder_items
 from pipelines.streaming.batches import Part
-from pipelines.streaming.folder import Folder, MediaItem
+from pipelines.streaming.folder import Folder
+from pipelines.streaming.folder_items import MediaItem
 from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Reason, Rejected, Uri
 
@@ -90,12 +97,108 @@ def test_parts_of_a_large_file_are_batches_of_their_own(tmp_path):
     ]
 
 
+def put_gz(path: Path, content: str) -> Path:
+    path.write_bytes(gzip.compress(content.encode(), mtime=0))
+    os.utime(path, (NOW - 100, NOW - 100))
+    return path
+
+
+ROWS = "id,text\n" + "".join(f"r{n},text {n}\n" for n in range(12)) + '"r12'
+
+
+def ids(folder: Folder, parts: Sequence[Part]) -> list[str]:
+    """What the parts give: ids, and `rejected` where a record is."""
+    outcomes = [outcome for item in folder.items(parts) for outcome in item.read()]
+    return [one.id if isinstance(one, RawRecord) else "rejected" for one in outcomes]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_file_that_is_read_from_its_beginning_is_cut_by_records(tmp_path, name):
+    if name.endswith(".gz"):
+        put_gz(tmp_path / name, ROWS)
+    else:
+        put(tmp_path / name, ROWS)
+    folder = Folder(str(tmp_path), unit_records=5, clock=Clock())
+    batches, seen = [], []
+    while parts := folder.poll():
+        batches.append(parts)
+        seen.append(ids(folder, parts))
+        folder.done(parts)
+    everything = [*(f"r{n}" for n in range(12)), "rejected"]
+    assert seen == [everything[:5], everything[5:10], everything[10:]]
+    ranges = [(part.start, part.stop, part.counted) for (part,) in batches]
+    assert ranges == [(0, 5, True), (5, 10, True), (10, 13, True)]
+    # In any order, again and again, and after a restart: a part is what it was.
+    again = Folder(str(tmp_path), unit_records=5, given=batches[0], clock=Clock())
+    for number in (2, 0, 0, 1, 2):
+        assert ids(again, batches[number]) == seen[number]
+    assert again.poll() == batches[1]
+
+
+def test_a_file_that_is_read_from_its_beginning_is_cut_by_bytes(tmp_path, monkeypatch):
+    put(tmp_path / "a.csv", "id,text\n" + "".join(f"r{n},{'x' * 600}\n" for n in range(5)))
+    whole = Folder(str(tmp_path), clock=Clock()).poll()
+    cut = folder_items.cut(str(tmp_path), whole[0], unit_records=100, unit_bytes=1000)
+    assert [(part.start, part.stop) for part in cut.parts] == [(0, 2), (2, 4), (4, 5)]
+    assert whole == (Part("a.csv", 0, whole[0].stop, whole[0].version, whole[0].event_time),)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_batch_of_many_small_files_closes_by_records(tmp_path, kind):
+    for number in range(5):
+        path = tmp_path / f"{number}.{kind}"
+        if kind == "parquet":
+            pq.write_table(pa.table({"id": ["a", "b"]}), path)
+            os.utime(path, (NOW - 100, NOW - 100))
+        else:
+            put(path, "id\na\nb\n" if kind == "csv" else '{"id": "a"}\n{"id": "b"}\n')
+    folder = Folder(str(tmp_path), unit_records=4, clock=Clock())
+    seen = []
+    while parts := folder.poll():
+        folder.done(parts)
+        seen.append(len(parts))
+    assert seen == [2, 2, 1]
+
+
+def test_a_file_that_changes_while_it_is_counted_waits(tmp_path, monkeypatch):
+    path = put(tmp_path / "a.csv", "id\na\n")
+    folder = Folder(str(tmp_path), clock=Clock())
+    listed = folder._list()
+    put(path, "id\na\nb\n")
+    monkeypatch.setattr(folder, "_list", lambda: listed)
+    assert folder.poll() == ()
+    assert not folder.is_drained()
+    monkeypatch.undo()
+    assert ids(folder, folder.poll()) == ["a", "b"]
+
+
 def test_other_batch_sizes_after_a_restart_skip_nothing(tmp_path):
     put(tmp_path / "a.jsonl", "{}\n" * 10)
     first = Folder(str(tmp_path), unit_records=4, clock=Clock()).poll()
     again = Folder(str(tmp_path), unit_records=6, given=first, clock=Clock()).poll()
     assert (first[0].start, again[0].start) == (0, 0)
     assert again[0].stop > first[0].stop
+
+
+def test_parts_of_files_that_are_there_are_remembered_and_the_last_ones_of_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(folder_, "REMEMBERED", 2)
+    for name in "abcdef":
+        put(tmp_path / f"{name}.jsonl")
+    folder = Folder(str(tmp_path), clock=Clock())
+    given = folder.poll()
+    folder.done(given)
+    for name in "bcd":
+        (tmp_path / f"{name}.jsonl").unlink()
+    put(tmp_path / "e.jsonl", "{}\n{}\n", age=50)  # another version: the old one is gone
+    kept = folder.needed(given)
+    assert names(kept) == ["a.jsonl", "d.jsonl", "e.jsonl", "f.jsonl"]
+    assert names(folder.poll()) == ["e.jsonl"]
+    for name in "bd":  # they come back as they were
+        put(tmp_path / f"{name}.jsonl")
+    assert names(folder.poll()) == ["b.jsonl", "e.jsonl"]
+    assert names(Folder(str(tmp_path), given=kept, clock=Clock()).poll()) == ["b.jsonl", "e.jsonl"]
 
 
 def test_media_files_of_one_name_are_one_part_and_a_second_picture_its_own(tmp_path):

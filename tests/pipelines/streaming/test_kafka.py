@@ -96,6 +96,15 @@ def test_offsets_are_committed_only_when_told_that_the_output_is_durable(broker)
         source.close()
 
 
+def test_of_a_log_the_last_part_of_each_partition_is_remembered(broker):
+    source = KafkaSource(broker.servers, broker.topic(), "g", Parser(), 3, 1)
+    parts = [Part(f"kafka://h:1/t/{n % 2}", 5 * n, 5 * n + 5) for n in range(7)]
+    try:
+        assert source.needed(parts) == parts[-2:]
+    finally:
+        source.close()
+
+
 def test_a_topic_that_is_not_there_and_a_broker_that_does_not_answer_are_one_line(broker):
     with pytest.raises(OptionsError, match=r"^kafka://.*/none: no such topic; create it, or name"):
         KafkaSource(broker.servers, "none", "g", Parser(), 3, 1)
