@@ -19,6 +19,7 @@ RUNNERS = ("local", PRISM, FLINK, DATAFLOW)
 _OF = {
     "--no-wait": (FLINK, DATAFLOW),
     "--from-checkpoint": (FLINK,),
+    "--checkpoint-seconds": (FLINK,),
     "--": (FLINK, DATAFLOW),
     "--prism": (PRISM,),
     "--shards": (PRISM, DATAFLOW),
@@ -61,6 +62,7 @@ def _said(config: StreamConfig) -> list[str]:
     said = {
         "--no-wait": config.no_wait,
         "--from-checkpoint": config.from_checkpoint is not None,
+        "--checkpoint-seconds": config.checkpoint_seconds != 10.0,
         "--": bool(config.beam_args),
         "--prism": config.prism is not None,
         "--shards": config.shards != 1,

@@ -77,7 +77,7 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
     config = StreamConfig(
         *(str(trained), broker.uri(source), broker.uri(scores), broker.uri(rejected)),
         **{"state": str(state), "group": "flink", "runner": "flink", "no_wait": True},
-        **{"batch_records": 96, "poll_seconds": 0.05, "checkpoint_seconds": 1.0},
+        **{"batch_records": 96, "batch_seconds": 0.05, "checkpoint_seconds": 1.0},
         beam_args=flink.beam_args,
     )
     name = checkpoints.stream_name(config)
