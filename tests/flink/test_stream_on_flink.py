@@ -110,7 +110,7 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
     until(all_there, "the stream does not come back after the kill of the TaskManager")
 
     flink_jobs.cancel(flink.dashboard, name)
-    assert checkpoints.latest(state) is not None
+    assert checkpoints.latest(state / name) is not None
     send()
     stream_on_flink.run(dataclasses.replace(config, from_checkpoint="latest"))
     until(all_there, "the stream does not go on from its checkpoint")
@@ -119,7 +119,7 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
         cli.main(["flink", "drain", name, "--state", str(state), "--folder", str(flink.folder)])
         == 0
     )
-    latest = checkpoints.latest(state)
+    latest = checkpoints.latest(state / name)
     assert latest is not None
     assert latest.name.startswith("savepoint-")
     send()
