@@ -121,12 +121,13 @@ def train(
     seed: options.Seed = None,
     batch_size: options.BatchSize = None,
     fresh: options.Fresh = False,
+    spec: options.TrainSpec = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Train the model and export it, with the feature graph inside."""
     call: Call = context.obj
     call.refuse_beam_args("train")
-    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh), verbose)
+    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose)
 
 
 @app.command(
@@ -149,6 +150,7 @@ def score(
     verify_key: options.VerifyKey = None,
     carry_over: options.CarryOver = False,
     no_wait: options.NoWait = False,
+    explain: options.Explain = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -167,6 +169,7 @@ def score(
         beam_args=call.beam_args,
         verify_key=verify_key,
         no_wait=no_wait,
+        explain=explain,
     )
     print(call.run(settings, verbose).manifest_uri)
 
@@ -204,6 +207,7 @@ def report(
     date: options.MaybeDate = None,
     inputs: options.MaybeInputs = None,
     media_roots: options.MediaRoots = None,
+    saliency: options.Saliency = 0,
     verbose: options.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
@@ -216,6 +220,7 @@ def report(
         date=date,
         inputs=tuple(inputs or ()),
         media_roots=tuple(media_roots or ()),
+        saliency=saliency,
     )
     print(call.run(settings, verbose))
 

@@ -249,6 +249,10 @@ def _outputs(row: Mapping[str, Any], model: artefact.Artefact) -> dict[str, npt.
         if "spans" in head:
             outputs |= _spans(task, head["spans"], head["score"])
             continue
+        if "text" in head:
+            outputs[output_name(task, "text")] = _plain(head["text"].encode())
+            outputs[output_name(task, "score")] = np.array(head["score"], np.float32)
+            continue
         labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
         shares = dict(head["distribution"])
         outputs |= {

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -52,6 +52,10 @@ class Stop:
 
     def is_set(self) -> bool:
         return self.wait(0)
+
+
+Work = Callable[[StreamConfig, Stop], object]
+"""Runs a stream until it is told to stop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +152,8 @@ class _Write:
                 latency.update(max(0, int(now * 1000) - event_time))
 
 
-def run_until_signal(config: StreamConfig) -> Counts:
-    """Runs a stream until SIGTERM or SIGINT, see `run`. A second signal ends it at once."""
+def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
+    """Does `work`, else `run`, until SIGTERM or SIGINT. A second signal ends it at once."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -161,7 +165,7 @@ def run_until_signal(config: StreamConfig) -> Counts:
     for number in before:
         signal.signal(number, handle)
     try:
-        return run(config, stop)
+        return (work or run)(config, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -37,11 +37,18 @@ def stream(
     kafka_config: options.KafkaConfig = None,
     golden: options.Golden = None,
     metrics: options.Metrics = None,
+    runner: options.StreamRunner = "local",
+    no_wait: options.NoWaitForStream = False,
+    from_checkpoint: options.FromCheckpoint = None,
+    checkpoint_seconds: options.CheckpointSeconds = 10.0,
+    prism: options.Prism = None,
+    shards: options.WindowShards = 1,
+    id_attribute: options.IdAttribute = None,
+    time_attribute: options.TimeAttribute = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
     call: Call = context.obj
-    call.refuse_beam_args("stream")
     settings = stream_config.StreamConfig(
         model=model,
         source=source,
@@ -66,6 +73,15 @@ def stream(
         kafka_config=kafka_config,
         golden=golden,
         metrics=metrics,
+        runner=runner,
+        no_wait=no_wait,
+        from_checkpoint=from_checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        beam_args=call.beam_args,
+        prism=prism,
+        shards=shards,
+        id_attribute=id_attribute,
+        time_attribute=time_attribute,
     )
     call.run(settings, verbose)
 

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines import storage, units
@@ -70,14 +70,18 @@ class Folder:
     def __post_init__(self) -> None:
         if not os.path.isdir(self.path):
             raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
-        self._given = set(map(_identity, self.given))
         self._seen: dict[str, tuple[str, float]] = {}
-        self._finished: dict[str, str] = {}
         self._cuts: dict[str, folder_items.Cut] = {}
+        self.remember(self.given)
         self._unsettled = False
         self._more = False
         self._load = Load()
         self._listed: Collection[str] = ()
+
+    def remember(self, given: Iterable[Part]) -> None:
+        """Holds that these parts were given out, and no others."""
+        self._given = set(map(_identity, given))
+        self._finished: dict[str, str] = {}
 
     @property
     def pause(self) -> float:

@@ -234,3 +234,14 @@ def test_a_name_that_cannot_be_an_id_is_rejected(tmp_path):
 def test_a_source_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="--source: .*: is no folder; make it, or name another"):
         Folder(str(tmp_path / "none"))
+
+
+def test_a_folder_that_is_told_what_it_gave_gives_all_else_again(tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        put(tmp_path / name)
+    folder = Folder(str(tmp_path), clock=Clock())
+    first, second = folder.poll()
+    folder.done((first, second))
+    assert folder.poll() == ()
+    folder.remember([first])
+    assert folder.poll() == (second,)
