@@ -94,7 +94,7 @@ class Models:
         except TriadError as error:
             self._refuse(error)
             return self.version
-        if name is not None and name != self.version.name:
+        if name is not None:
             _log.info("model %s is released: it is loaded and checked", name)
             self._coming = self._pool.submit(self._checked, name)
         return self.version
@@ -126,6 +126,8 @@ class Models:
             self._refuse(error)
             return
         before, self.version = self.version, coming.result()
+        if (before.name, before.digest) == (self.version.name, self.version.digest):
+            return
         self.keep_one()
         self.changed += 1
         metrics.model_changed()
