@@ -278,7 +278,7 @@ class TestJudge:
             judge(self.history(0.7, 0.5, seconds=7200))
         assert search_judge.losses_of(trial) == {1: 0.7, 2: 0.5}
 
-    @pytest.mark.parametrize("losses", [(0.7, 0.6, 0.5, 0.3, 0.1, 0.05), (0.1, 0.2, 0.3, 0.4)])
+    @pytest.mark.parametrize("losses", [(0.7, 0.5, 0.3, 0.1, 0.09, 0.08), (0.1, 0.2, 0.3, 0.4)])
     def test_a_training_that_has_ended_counts_though_the_time_is_up(
         self, study: optuna.Study, losses: tuple[float, ...]
     ) -> None:
