@@ -64,6 +64,7 @@ class Models:
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "next-model")
         self._pointer = model_pointer.stamp(config.model)
         self._coming: concurrent.futures.Future[Version] | None = None
+        self._told = ""
         self.changed = self.refused = 0
         self.version = self._checked(model_pointer.read(config.model))
 
@@ -92,9 +93,12 @@ class Models:
             self._pointer = pointer
             name = model_pointer.read(self._config.model)
         except TriadError as error:
-            self._refuse(error)
+            if str(error) != self._told:  # a disk that fails does so again and again
+                self._told = str(error)
+                self._refuse(error)
             return self.version
-        if name is not None and name != self.version.name:
+        self._told = ""
+        if name is not None:
             _log.info("model %s is released: it is loaded and checked", name)
             self._coming = self._pool.submit(self._checked, name)
         return self.version
@@ -112,6 +116,7 @@ class Models:
             except TriadError:
                 continue  # whatever else lies there
             if version.digest == digest:
+                model_checks.check(folder, verify_key=self._config.verify_key)
                 return version
         _log.warning("model %s, which began a batch, is gone: %s", digest[:12], self.version.name)
         return self.version
@@ -123,9 +128,12 @@ class Models:
     def _take(self, coming: "concurrent.futures.Future[Version]") -> None:
         error = coming.exception()
         if error is not None:
+            self.keep_one()
             self._refuse(error)
             return
         before, self.version = self.version, coming.result()
+        if (before.name, before.digest) == (self.version.name, self.version.digest):
+            return
         self.keep_one()
         self.changed += 1
         metrics.model_changed()

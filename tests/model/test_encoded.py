@@ -53,8 +53,8 @@ def test_the_encoder_stays_as_it_was_for_the_frozen_epochs_and_then_changes(weig
     assert (networks.training.get_layer("image_dense").kernel.numpy() != dense).any()
     trained.begin_epoch(3)
     trained.train(batch_of(layout, 4), epoch=3, step=0)
-    assert len(before) == 100
-    assert sum(changed(before, values(networks))) > 90  # a ReLU that is 0 has no gradient
+    assert len(before) == 98
+    assert changed(before, values(networks))[-2:] == [True, True]  # of the last convolution
     steps = [int(one) for one in trained.state if one.path.endswith("iteration")]
     assert steps == [3, 1]
     assert int(trained.state[0]) == 3
