@@ -1,5 +1,7 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import dataclasses
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,10 +43,24 @@ def _train(settings: config.TrainConfig) -> object:
     return training.run(settings)
 
 
+def _search(settings: config.SearchConfig) -> object:
+    from pipelines import search_plan
+
+    plan = search_plan.plan(settings)
+    if importlib.util.find_spec("optuna") is None:
+        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+    environment.load_tensorflow()
+    from pipelines import search
+
+    return search.run(settings, plan)
+
+
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, score_plan
+    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
 
     settings = cluster.with_full_paths(settings)
+    model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
+    settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is not None:
         from model import signing
 
@@ -82,7 +98,15 @@ def _report(settings: config.ReportConfig) -> object:
         settings.inputs,
         settings.output,
         media_roots=settings.media_roots,
+        saliency=settings.saliency,
     )
+
+
+def _encoder(settings: config.EncoderConfig) -> object:
+    environment.load_tensorflow()
+    from pipelines import encoder_import
+
+    return encoder_import.run(settings)
 
 
 def _sign(settings: config.SignConfig) -> object:
@@ -178,20 +202,21 @@ def _kafka(settings: config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
-    from pipelines import model_folder
+    from model import artefact
+    from pipelines import model_folder, model_pointer
+    from pipelines.streaming import prism
 
+    model = model_folder.local(model_pointer.resolved(settings.model))
     if settings.verify_key is not None:
         from model import signing
 
-        folder = model_folder.local(settings.model)
-        signing.verify(folder, settings.verify_key)  # before any of the model is read
-    from model import artefact
-    from pipelines.streaming import prism
-
+        signing.verify(model, settings.verify_key)  # before any of the model is read
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
-    artefact.load(model_folder.local(settings.model))
+    artefact.load(model)
+    if runner != "local":  # a job that lives on keeps the model that it began with
+        settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
     from pipelines import stream
 
@@ -212,12 +237,25 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     return None
 
 
+def _release(settings: stream_config.ReleaseConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder
+
+    artefact.load(model_folder.local(settings.model))  # a mistake is told before it is imported
+    environment.load_tensorflow()
+    from pipelines import release
+
+    return release.run(settings)
+
+
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
+    config.SearchConfig: _search,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.EncoderConfig: _encoder,
     config.SignConfig: _sign,
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
@@ -227,4 +265,5 @@ RUNS: Mapping[type, Run] = {
     config.FlinkConfig: _flink,
     config.KafkaConfig: _kafka,
     stream_config.StreamConfig: _stream,
+    stream_config.ReleaseConfig: _release,
 }

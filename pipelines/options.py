@@ -63,6 +63,20 @@ SchemaFile = Annotated[
     str | None,
     typer.Option("--output", metavar="FILE", help="Write to this file instead of stdout."),
 ]
+EncoderFile = Annotated[
+    str,
+    typer.Option(
+        "--output", metavar="FILE", help="The file that is written; it ends in .weights.h5."
+    ),
+]
+TorchFile = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A PyTorch file of EfficientNet-Lite0; by default that in the installed package.",
+    ),
+]
 PreparedFolder = Annotated[
     str, typer.Option("--data", metavar="DIR", help="What `triad preprocess` wrote.")
 ]
@@ -135,6 +149,31 @@ BatchSize = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
 ]
+TrainSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="Take model and training from this spec, such as best.yaml of `triad search`.",
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option("--trials", metavar="N", help="Trials in all, those of earlier calls included."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", help="Begin no epoch that would end after M minutes."),
+]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="FILE", help="What is tried, by keys of the spec's model and training."
+    ),
+]
+SearchSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Decides which values are tried.")
+]
 Date = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
 ]
@@ -156,6 +195,14 @@ CarryOver = Annotated[
         help="Take scores of unchanged content from the last published run of the same model.",
     ),
 ]
+Golden = Annotated[
+    str | None,
+    typer.Option(
+        "--golden",
+        metavar="PATTERN",
+        help="Records that a new model must score as they are labelled, in parity.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]
@@ -169,6 +216,20 @@ KeepDays = Annotated[
         "--keep-days",
         metavar="N",
         help="Keep runs that changed, or were replaced by another, in the last N days.",
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Say what each modality is worth to each classification (Shapley)."
+    ),
+]
+Saliency = Annotated[
+    int,
+    typer.Option(
+        "--saliency",
+        metavar="N",
+        help="Show for N records of each task what in picture, sound and words it rests on.",
     ),
 ]
 NoWait = Annotated[
@@ -248,6 +309,18 @@ RejectedTopic = Annotated[
         help="Where rejected records go, if the sink is a topic.",
     ),
 ]
+ReplayFrom = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="The topic of rejected records; those of --source are scored again.",
+    ),
+]
+ReplayGroup = Annotated[
+    str,
+    typer.Option("--group", metavar="NAME", help="Remembers in Kafka what was replayed."),
+]
 StateFolder = Annotated[
     str | None,
     typer.Option(
@@ -296,6 +369,22 @@ Window = Annotated[
 ]
 BatchRecords = Annotated[
     int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
+]
+BatchBytes = Annotated[
+    int,
+    typer.Option("--batch-bytes", metavar="N", help="Of messages; no more are fetched ahead."),
+]
+BatchSeconds = Annotated[
+    float,
+    typer.Option(
+        "--batch-seconds", metavar="SECONDS", help="A batch of messages waits so long to be filled."
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write lag, latency and more for Prometheus (*.prom)."
+    ),
 ]
 PollSeconds = Annotated[
     float,

@@ -22,11 +22,38 @@ _PUBSUB_PLACE = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
+class ReleaseConfig:
+    """Which model a pointer shall name, and what the model must pass.
+
+    Attributes:
+        model: Folder that training wrote; the pointer lies beside it.
+        golden: Pattern of records that the model must score, as they are labelled.
+        verify_key: PEM file of the public key that the model must be signed with.
+        media_roots: Folders beside that of the records file in which media may lie.
+    """
+
+    model: str
+    golden: str | None = None
+    verify_key: str | None = None
+    media_roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("MODEL", self.model),
+            ("--golden", self.golden),
+            ("--verify-key", self.verify_key),
+            *(("--media-root", root) for root in self.media_roots),
+        ):
+            if value is not None and not value.strip():
+                raise OptionsError(f"{flag}: must not be empty")
+
+
+@dataclasses.dataclass(frozen=True)
 class StreamConfig:
     """What a stream reads, loads and writes.
 
     Attributes:
-        model: Folder that training wrote.
+        model: Folder that training wrote, or one whose `CURRENT` names such a folder in it.
         source: A folder, or `kafka://HOST:PORT/TOPIC`.
         sink: A folder, or `kafka://HOST:PORT/TOPIC`.
         rejected: `kafka://HOST:PORT/TOPIC` for rejected records; None with a folder as sink, which
@@ -39,8 +66,9 @@ class StreamConfig:
         format: Of the files that are written.
         window: Seconds of event time whose scores lie in one folder.
         batch_records: About how many records a micro-batch holds.
-        poll_seconds: How often a folder is looked at, and how long a file must not have changed;
-            how long a batch of messages waits to be filled.
+        batch_bytes: A batch of messages that holds as many is full, and no more are fetched ahead.
+        batch_seconds: How long a batch of messages waits, from the first one on, to be filled.
+        poll_seconds: How often a folder is looked at, and how long a file must not have changed.
         media_roots: Folders beside that of the records file in which media may lie.
         until_empty: Whether to end once all that is there is scored.
         verify_key: PEM file of the public key that the model must be signed with.
@@ -58,6 +86,10 @@ class StreamConfig:
         shards: Files that a window is spread over, on Prism and Dataflow.
         id_attribute: Attribute of Pub/Sub's messages by which those sent twice are known.
         time_attribute: Attribute with the event time; None takes the time of publishing.
+        replay_from: `kafka://HOST:PORT/TOPIC` of rejected records: only the messages of the source
+            that they name are scored.
+        metrics: File into which metrics are written, in Prometheus' text format.
+        golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
     """
 
     model: str
@@ -72,6 +104,8 @@ class StreamConfig:
     format: options.ScoresFormat = "parquet"
     window: int = 60
     batch_records: int = 1024
+    batch_bytes: int = 64 * 2**20
+    batch_seconds: float = 0.1
     poll_seconds: float = 2.0
     media_roots: tuple[str, ...] = ()
     until_empty: bool = False
@@ -88,6 +122,9 @@ class StreamConfig:
     shards: int = 1
     id_attribute: str | None = None
     time_attribute: str | None = None
+    golden: str | None = None
+    metrics: str | None = None
+    replay_from: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -95,6 +132,8 @@ class StreamConfig:
             ("--group", self.group),
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+            *([] if self.golden is None else [("--golden", self.golden)]),
+            *([] if self.metrics is None else [("--metrics", self.metrics)]),
             *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():
@@ -106,17 +145,24 @@ class StreamConfig:
             ("--window", self.window),
             ("--batch-records", self.batch_records),
             ("--shards", self.shards),
+            ("--batch-bytes", self.batch_bytes),
         ):
             if number < 1:
                 raise OptionsError(f"{flag}: must be at least 1, got {number}")
-        if not (math.isfinite(self.poll_seconds) and self.poll_seconds >= 0):
-            raise OptionsError(f"--poll-seconds: must be 0 or more, got {self.poll_seconds:g}")
+        for flag, seconds in (
+            ("--batch-seconds", self.batch_seconds),
+            ("--poll-seconds", self.poll_seconds),
+        ):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
         _one_of("--format", self.format, options.ScoresFormat)
         _one_of("--message-format", self.message_format, options.MessageFormat)
         if self.media_files and is_topic(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
             raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
+        if self.replay_from is not None:
+            self._check_replay(self.replay_from)
         self._check_schema()
         stream_runners.check(self)
         self._check_rejected()
@@ -132,7 +178,16 @@ class StreamConfig:
     @property
     def source_name(self) -> str:
         """The source, however it was written."""
+        if self.replay_from is not None:
+            return f"{self.source} by {self.replay_from}"
         return self.source if is_topic(self.source) else os.path.realpath(self.source)
+
+    def _check_replay(self, rows: str) -> None:
+        if not is_kafka(self.source):
+            raise OptionsError("--source: must be the topic whose messages were rejected")
+        if not is_kafka(rows):
+            raise OptionsError("--from: must be a topic, kafka://HOST:PORT/TOPIC")
+        _check_place("--from", rows)
 
     def _check_schema(self) -> None:
         if self.message_schema is None:

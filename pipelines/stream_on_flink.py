@@ -18,6 +18,9 @@ from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
 from pipelines.streaming.kafka_sink import KafkaSink
 from transforms.canonicalize import Canonicalizer
 
+_NO_CACHE = "--environment_cache_millis=0"
+"""A job that is restarted gets a new worker: the one in the cache may be the one that died."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +80,7 @@ def define_pipeline(
 
 def _check_workers(config: StreamConfig) -> None:
     """Fails where workers are unlike this process: a stream would start them again for ever."""
-    ours = ("--job_name=triad-check-workers",)
+    ours = ("--job_name=triad-check-workers", _NO_CACHE)
     with beam.Pipeline(options=options.beam_options(config.runner, config.beam_args, ours)) as root:
         one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
         _ = one | CheckWorkers()
@@ -92,7 +95,7 @@ def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
         "state_backend": "filesystem",
         "state_backend_storage_path": state.as_uri(),
         "max_bundle_size": config.batch_records,
-        "max_bundle_time_mills": round(1000 * config.poll_seconds),
+        "max_bundle_time_mills": round(1000 * config.batch_seconds),
     }
     restored = checkpoints.chosen(config)
     if restored is not None:
@@ -100,4 +103,5 @@ def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
         _log.info("goes on from %s", restored)
     flags = ["streaming", "externalized_checkpoints_enabled"]
     flags.append("retain_externalized_checkpoints_on_cancellation")
-    return [*(f"--{flag}" for flag in flags), *(f"--{key}={value}" for key, value in found.items())]
+    said = [*(f"--{flag}" for flag in flags), *(f"--{key}={value}" for key, value in found.items())]
+    return [_NO_CACHE, *said]

@@ -44,7 +44,6 @@ def run(config: StreamConfig, stop: Stop) -> None:
         journals.pin(memory, config.source_name)
         folder = Folder(
             config.source,
-            model.spec.label_names,
             config.media_files,
             config.batch_records,
             config.poll_seconds,
@@ -80,7 +79,9 @@ def define_pipeline(
     """
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
     score = Score(canonicalizer, ScorerHandler(config.model), settings.provenance.model)
-    read = root | "Watch" >> ReadFolder(folder, config.poll_seconds, config.until_empty)
+    read = root | "Watch" >> ReadFolder(
+        folder, model.spec.label_names, config.poll_seconds, config.until_empty
+    )
     scores = unbounded.score_read(read, score, settings)
     files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
     _ = scores | "Files" >> WriteWindows(files)

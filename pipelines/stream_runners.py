@@ -19,6 +19,7 @@ RUNNERS = ("local", PRISM, FLINK, DATAFLOW)
 _OF = {
     "--no-wait": (FLINK, DATAFLOW),
     "--from-checkpoint": (FLINK,),
+    "--checkpoint-seconds": (FLINK,),
     "--": (FLINK, DATAFLOW),
     "--prism": (PRISM,),
     "--shards": (PRISM, DATAFLOW),
@@ -26,6 +27,8 @@ _OF = {
     "--time-attribute": (DATAFLOW,),
     "--until-empty": ("local", PRISM),
     "--kafka-config": ("local",),
+    "--golden": ("local",),
+    "--metrics": ("local",),
 }
 """The runners that a flag is for."""
 
@@ -59,6 +62,7 @@ def _said(config: StreamConfig) -> list[str]:
     said = {
         "--no-wait": config.no_wait,
         "--from-checkpoint": config.from_checkpoint is not None,
+        "--checkpoint-seconds": config.checkpoint_seconds != 10.0,
         "--": bool(config.beam_args),
         "--prism": config.prism is not None,
         "--shards": config.shards != 1,
@@ -66,6 +70,8 @@ def _said(config: StreamConfig) -> list[str]:
         "--time-attribute": config.time_attribute is not None,
         "--until-empty": config.until_empty,
         "--kafka-config": config.kafka_config is not None,
+        "--golden": config.golden is not None,
+        "--metrics": config.metrics is not None,
     }
     return [flag for flag, value in said.items() if value]
 

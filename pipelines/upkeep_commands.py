@@ -24,6 +24,50 @@ kafka_app = typer.Typer(
 app.add_typer(kafka_app, name="kafka")
 
 
+@app.command(
+    epilog="triad encoder --output lite0.weights.h5"
+    "\n\nReads a file of PyTorch without running what is in it. Prints the file's SHA-256."
+)
+def encoder(
+    context: typer.Context,
+    output: options.EncoderFile,
+    weights: options.TorchFile = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
+    call: Call = context.obj
+    call.refuse_beam_args("encoder")
+    print(call.run(config.EncoderConfig(output, weights), verbose))
+
+
+@app.command(
+    epilog="triad search --data prepared --output search --trials 30 --minutes 60"
+    "\n\nThen: triad train --data prepared --spec search/best.yaml --output model"
+    "\n\nA search that was interrupted goes on with the same command. Prints the best trials, and"
+    " the path of the best spec as the last line."
+)
+def search(
+    context: typer.Context,
+    data: options.PreparedFolder,
+    output: options.Output,
+    trials: options.Trials = 30,
+    minutes: options.Minutes = None,
+    space: options.SpaceFile = None,
+    seed: options.SearchSeed = 0,
+    verbose: options.Verbose = False,
+) -> None:
+    """Try settings of model and training, and keep the best as a spec."""
+    call: Call = context.obj
+    call.refuse_beam_args("search")
+    found = call.run(config.SearchConfig(data, output, trials, minutes, space, seed), verbose)
+    import rich
+
+    from pipelines import search_table
+
+    rich.print(search_table.table(found.rows))
+    print(found.best)
+
+
 @app.command(epilog="triad sign model --key key.pem\n\nPrints the signature's path.")
 def sign(
     context: typer.Context,

@@ -1,7 +1,7 @@
 """A watched folder as the source of an unbounded graph."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -23,6 +23,7 @@ class ReadFolder(beam.PTransform):
 
     Args:
         folder: Which files, and when they are ready; what it has given is not read again.
+        labels: The label names that the spec's tasks read.
         seconds: Between looks at the folder.
         until_empty: Read what is there now, and end.
 
@@ -30,9 +31,12 @@ class ReadFolder(beam.PTransform):
         StorageError: Where the folder cannot be listed.
     """
 
-    def __init__(self, folder: Folder, seconds: float, until_empty: bool = False) -> None:
+    def __init__(
+        self, folder: Folder, labels: Sequence[str], seconds: float, until_empty: bool = False
+    ) -> None:
         super().__init__()
-        self._folder, self._seconds, self._until_empty = folder, seconds, until_empty
+        self._folder, self._labels = folder, tuple(labels)
+        self._seconds, self._until_empty = seconds, until_empty
 
     @no_annotations
     def expand(self, root: Any) -> beam.PCollection[RawRecord | Rejected]:
@@ -41,7 +45,9 @@ class ReadFolder(beam.PTransform):
         else:
             ticks = root | "Ticks" >> PeriodicImpulse(fire_interval=max(self._seconds, 0.1))
         one_key = beam.Map(lambda _: (0, 0)).with_output_types(tuple[int, int])
-        look = beam.ParDo(_LookDoFn(self._folder, self._until_empty)).with_output_types(Any)
+        look = beam.ParDo(
+            _LookDoFn(self._folder, self._labels, self._until_empty)
+        ).with_output_types(Any)
         read = beam.ParDo(_ReadDoFn()).with_output_types(RawRecord | Rejected)
         return ticks | "OneKey" >> one_key | "Look" >> look | "Read" >> read
 
@@ -49,8 +55,8 @@ class ReadFolder(beam.PTransform):
 class _LookDoFn(beam.DoFn):
     """One key, so one look at a time; which files were given is in the runner's state."""
 
-    def __init__(self, folder: Folder, until_empty: bool) -> None:
-        self._folder, self._until_empty = folder, until_empty
+    def __init__(self, folder: Folder, labels: Sequence[str], until_empty: bool) -> None:
+        self._folder, self._labels, self._until_empty = folder, labels, until_empty
 
     @no_annotations
     def process(self, _: object, given: Any = _Given) -> Iterator[object]:
@@ -60,7 +66,7 @@ class _LookDoFn(beam.DoFn):
             for part in parts:
                 given.add(part)
             self._folder.done(parts)
-            for part, item in zip(parts, self._folder.items(parts), strict=True):
+            for part, item in zip(parts, self._folder.items(parts, self._labels), strict=True):
                 yield TimestampedValue(item, (part.event_time or 0) / 1000)
             if parts:
                 continue

@@ -4,14 +4,18 @@ import base64
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from pipelines import cli, flink_cluster, flink_jobs, stream, stream_on_flink
+from pipelines import cli, stream
 from pipelines.flink_cluster import Cluster
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints
@@ -22,6 +26,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PART = 600  # messages between two troubles
 DEADLINE = 300.0
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +76,43 @@ def kill_workers(cluster: Cluster) -> int:
     return len(children)
 
 
-def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_gives(
+@dataclasses.dataclass(frozen=True)
+class Runbook:
+    """Runs the blocks of the runbook's part on Flink, with the values of a test."""
+
+    values: Mapping[str, str]
+    flink: Cluster
+    folder: Path
+
+    def step(self, words: str) -> str:
+        """Runs the one block that holds these words, and gives what it prints."""
+        (content,) = (block for block in BLOCKS if words in block)
+        program = f'"{sys.executable}" -m pipelines.cli'
+        beam = " ".join(self.flink.beam_args)
+        head = "".join(f"{name}={value}\n" for name, value in self.values.items())
+        head += f'flink() {{ {program} flink "$@" --folder {self.flink.folder}; }}\n'
+        head += f'stream() {{ {program} stream "$@" -- {beam}; }}\ntriad() {{ "$@"; }}\n'
+        finished = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", head + content],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+        return finished.stdout
+
+
+def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_gives(
     trained: Path, generated: Path, flink: Cluster, broker: kafka.Broker, tmp_path: Path
 ) -> None:
     source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    shutil.copytree(trained, tmp_path / "models" / "may")
     state, picture = tmp_path / "state", next((generated.parent / "media").glob("*.png"))
-    config = StreamConfig(
-        *(str(trained), broker.uri(source), broker.uri(scores), broker.uri(rejected)),
-        **{"state": str(state), "group": "flink", "runner": "flink", "no_wait": True},
-        **{"batch_records": 96, "poll_seconds": 0.05, "checkpoint_seconds": 1.0},
-        beam_args=flink.beam_args,
-    )
-    name = checkpoints.stream_name(config)
+    values = {"MODELS": "models", "STATE": "state", "SOURCE": broker.uri(source)}
+    values |= {"SCORES": broker.uri(scores), "REJECTED": broker.uri(rejected)}
+    runbook = Runbook(values, flink, tmp_path)
     sent: list[bytes] = []
 
     def send() -> None:
@@ -95,44 +127,47 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
         return len(rows(broker, scores, rejected)) > len(sent) - PART
 
     send()
-    stream_on_flink.run(config)
+    runbook.step('--state "$STATE" --no-wait\n')
     until(all_there, "the first part does not come")
 
     send()
     until(some_of_the_last_part, "the stream stands still before the kill of a worker")
+    send()
     assert kill_workers(flink)
     until(all_there, "the stream does not come back after the kill of a worker")
 
     send()
     until(some_of_the_last_part, "the stream stands still before the kill of the TaskManager")
-    kill(flink_cluster.read(flink.folder).processes["taskmanager"][0])
-    flink_cluster.up(flink.folder)
+    send()
+    kill(flink.processes["taskmanager"][0])
+    assert "taskmanager: runs" in runbook.step("triad flink up")
     until(all_there, "the stream does not come back after the kill of the TaskManager")
 
-    flink_jobs.cancel(flink.dashboard, name)
+    assert "CANCELED" in runbook.step("triad flink cancel")
     assert checkpoints.latest(state) is not None
     send()
-    stream_on_flink.run(dataclasses.replace(config, from_checkpoint="latest"))
+    runbook.step("--from-checkpoint latest")
     until(all_there, "the stream does not go on from its checkpoint")
 
-    assert (
-        cli.main(["flink", "drain", name, "--state", str(state), "--folder", str(flink.folder)])
-        == 0
-    )
+    assert "savepoint: " in runbook.step("triad flink drain")
     latest = checkpoints.latest(state)
     assert latest is not None
     assert latest.name.startswith("savepoint-")
     send()
-    stream_on_flink.run(dataclasses.replace(config, from_checkpoint="latest"))
+    runbook.step("--from-checkpoint latest")
     until(all_there, "the stream does not go on from its savepoint")
-    flink_jobs.cancel(flink.dashboard, name)
+    shown = [line.split()[1:] for line in runbook.step("triad flink jobs\n").splitlines()]
+    name = shown[-1][1]
+    assert [state for state, job in shown if job == name] == ["CANCELED", "FINISHED", "RUNNING"]
+    runbook.step("triad flink cancel")
 
     local_scores, local_rejected = broker.topic(), broker.topic()
     stream.run(
         StreamConfig(
             *(str(trained), broker.uri(source)),
             *(broker.uri(local_scores), broker.uri(local_rejected)),
-            **{"group": "local", "until_empty": True},
+            group="local",
+            until_empty=True,
         ),
         stream.Stop(),
     )
