@@ -101,7 +101,7 @@ def rows(sink: Path) -> list[dict[str, Any]]:
 
 
 def files(sink: Path) -> dict[str, list[dict[str, Any]]]:
-    found = sorted(path for path in (sink / "scores").rglob("*.parquet"))
+    found = sorted((sink / "scores").rglob("*.parquet"), key=lambda path: path.name)
     return {str(path): sinks.read(str(path)).to_pylist() for path in found}
 
 
