@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format constraints flink clean
+.PHONY: help demo test lint format constraints flink kafka clean
 
 help:
 	@echo "make demo         real records -> training -> published scores and a report, below demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make format       formats the code"
 	@echo "make constraints  writes constraints.txt from what is installed"
 	@echo "make flink        starts a Flink cluster on this machine (Java 17, Maven); triad flink down"
+	@echo "make kafka        starts a Kafka broker on this machine (Java 17, Maven); triad kafka down"
 	@echo "make clean        removes $(VENV), demo/ and all caches"
 
 demo: $(INSTALLED)
@@ -42,6 +43,9 @@ constraints:
 
 flink: $(INSTALLED)
 	@$(BIN)/triad flink up
+
+kafka: $(INSTALLED)
+	@$(BIN)/triad kafka up
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \

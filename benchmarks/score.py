@@ -62,7 +62,7 @@ def main() -> None:
         return
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-benchmark-"))
     sizes = (arguments.small, arguments.large)
-    _prepare(folder, sizes)
+    prepare(folder, sizes)
     found: dict[tuple[str, str, int], list[Cost]] = {}
     for _ in range(arguments.rounds):
         for source in SOURCES:
@@ -75,10 +75,8 @@ def main() -> None:
 
 def _show(found: dict[tuple[str, str, int], list[Cost]], sizes: tuple[int, int]) -> None:
     small, large = sizes
-    result: dict[str, Any] = {"machine": _machine(), "sizes": sizes, "sources": {}}
-    print(
-        f"{_machine()}; {small} and {large} records; medians of {len(next(iter(found.values())))}"
-    )
+    result: dict[str, Any] = {"machine": machine(), "sizes": sizes, "sources": {}}
+    print(f"{machine()}; {small} and {large} records; medians of {len(next(iter(found.values())))}")
     print(
         f"{'source':10}{'way':20}{'records/s':>10}{'CPU-ms each':>13}{'start-up s':>12}"
         f"{'start-up CPU-s':>16}{'peak MiB':>10}"
@@ -104,7 +102,7 @@ def _show(found: dict[tuple[str, str, int], list[Cost]], sizes: tuple[int, int])
     print(json.dumps(result))
 
 
-def _machine() -> str:
+def machine() -> str:
     cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.split(":")[1].strip() for line in cpus if "model name" in line), "unknown")
     return f"{os.cpu_count()} x {model}, Python {platform.python_version()}"
@@ -198,7 +196,7 @@ def _from_tfrecord(path: str) -> Iterator[tuple[bytes, bytes, bytes]]:
         yield from zip(*(batch[name].numpy() for name in names), strict=True)
 
 
-def _prepare(folder: Path, sizes: tuple[int, int]) -> None:
+def prepare(folder: Path, sizes: tuple[int, int]) -> None:
     """Records of both sizes in both formats, and a model; made once a folder."""
     if (folder / "model" / "triad.json").exists() and all(
         (folder / f"records-{size}.tfrecord").exists() for size in sizes

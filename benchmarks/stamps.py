@@ -49,7 +49,7 @@ def main() -> None:
 def measure(records: Path, seed: int, folder: Path, alone: bool) -> Figures:
     """Accuracy and macro-F1 on the test split by what the network was given."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = _write_records(records, seed, folder / "records.jsonl")
+    chosen = write_records(records, seed, folder / "records.jsonl")
     modalities = tuple(yaml.safe_load(SPEC.read_text(encoding="utf-8"))["modalities"])
     evaluated = _evaluated(chosen, records.parent, modalities, seed, folder / "fused")
     figures = {"fused, as recorded": _pair(evaluated["as recorded"])}
@@ -61,13 +61,23 @@ def measure(records: Path, seed: int, folder: Path, alone: bool) -> Figures:
     return figures
 
 
-def _write_records(records: Path, seed: int, output: Path) -> Path:
+def write_records(records: Path, seed: int, output: Path, least: int = LEAST) -> Path:
+    """Writes the records of which the split of a seed is made.
+
+    Args:
+        records: Of `examples/stamps.py`.
+        seed: Decides the split.
+        output: A file of records.
+        least: Of each class, records with a picture; others and classes of fewer are left out.
+            With 0 all records of all classes stay.
+    """
     rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if row["image"]]
+    if least:
+        rows = [row for row in rows if row["image"]]
     counts = collections.Counter(row["labels"]["category"] for row in rows)
     with output.open("w", encoding="utf-8") as lines:
         for row in rows:
-            if counts[row["labels"]["category"]] < LEAST:
+            if counts[row["labels"]["category"]] < least:
                 continue
             for name in ("image", "audio"):
                 row[name] = row[name] and str((records.parent / row[name]).resolve())

@@ -60,6 +60,11 @@ class Stamp:
         """The top folder, such as `animals`."""
         return self.name.split("/", 1)[0]
 
+    @property
+    def translation(self) -> str | None:
+        """The English sentence, where there is a sentence in another language."""
+        return self.english if self.text and self.text != self.english else None
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Package:
@@ -133,7 +138,7 @@ def records(stamps: Sequence[Stamp], folder: Path, source: str) -> list[dict[str
             "audio": _media_path(stamp.audio, folder),
             "text": stamp.text,
             "group": groups[stamp.name],
-            "labels": {"category": stamp.category},
+            "labels": {"category": stamp.category, "translation": stamp.translation},
             "source": source,
         }
         for stamp in stamps

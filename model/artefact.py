@@ -1,7 +1,7 @@
 """The model folder: a SavedModel, and `triad.json`, which says what it is and pins its files.
 
 MODEL/triad.json                    written last
-MODEL/saved_model/                  signatures `serving_default` and `features`
+MODEL/saved_model/                  signatures `serving_default`, `features`, `explain`
 MODEL/saved_model/assets.extra/parts.json   what the SavedModel was made from
 MODEL/analysis.json                 vocabularies and moments of the transform
 MODEL/evaluation.json, history.csv, data_manifest.json

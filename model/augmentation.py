@@ -30,7 +30,8 @@ def augment(features: Tensors, seed: tf.Tensor) -> Tensors:
         seed: int32 `[2]`; the same seed makes the same changes.
 
     Returns:
-        The features with `image`, `audio` and `text` changed, of the same shapes and types.
+        The features with `image`, `audio` and `text` changed, of the same shapes and types. What an
+        encoder made of a picture stays as it is.
     """
     changes: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
         "image": vary_pictures,
@@ -39,7 +40,8 @@ def augment(features: Tensors, seed: tf.Tensor) -> Tensors:
     }
     changed = dict(features)
     for place, (name, change) in enumerate(changes.items()):
-        if name in features:
+        encoded = name == "image" and name in features and features[name].shape.rank == 2
+        if name in features and not encoded:
             changed[name] = change(
                 features[name], tf.random.experimental.stateless_fold_in(seed, place)
             )

@@ -7,8 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from model.label_columns import label_description, labels_of, numbered
+from model.repeats import Copies, repeated
+from transforms import target_graphs
 from transforms.errors import OptionsError
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
+
+SURFACES = "text_surface"
 
 SHUFFLE_BYTES = 256 * 2**20
 """What the shuffle of a larger split holds in memory."""
@@ -45,13 +50,24 @@ class Layout:
         sections = self.spec.modalities
         total = 512
         if sections.image is not None:
-            total += 3 * sections.image.size**2
+            total += 4 * self.image_width if self.image_width else 3 * sections.image.size**2
         if sections.audio is not None:
             total += 4 * sections.audio.frames * sections.audio.mel_bins
         if sections.text is not None:
             columns = 3 + len(self.spec.tagging) + len(self.spec.markers)
             total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
+            total += 16 * sections.text.length * len(self.spec.generation)
+        total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
         return total
+
+    @property
+    def image_width(self) -> int | None:
+        """How many numbers a picture is, where preprocessing has encoded it."""
+        if self.spec.modalities.image is None or not self.spec.model.encodes_first:
+            return None
+        from transforms import image_encoders
+
+        return image_encoders.width(self.spec)
 
     @property
     def longest_record(self) -> int:
@@ -63,20 +79,27 @@ class Batch(NamedTuple):
     """Some records as the model takes them.
 
     Attributes:
-        features: `image` uint8 `[batch, size, size, 3]`, `audio` float32 `[batch, frames,
+        features: `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`,
+            `audio` float32 `[batch, frames,
             mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
             the spec's modalities only. `marker_<task>` int64 `[batch, length]`, 1 at marked words.
+            `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
         labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
             number of classes on for classes that training does not know. Of a multi-label task
             float32 `[batch, classes]` of 0 and 1, a whole row of -1 where there is none; classes
             that training does not know are left out of the set. Of a tagging task int64 `[batch,
-            length]`; see `label_graphs.tags_graph`.
+            length]`; see `label_graphs.tags_graph`. Of a generation task int64 `[batch, length of
+            the task]`; see `target_graphs.units_graph`, but numbered as in `decoder.Decoder`.
         ids: string `[batch]`; empty in the rows that only fill a batch up.
+        texts: Where some task is generation: by such a task the whole text to be written, string
+            `[batch]`, empty where there is none; and `SURFACES` where the spec has texts, string
+            `[batch, length]`, see `preprocessing.preprocessing_fn`.
     """
 
     features: dict[str, tf.Tensor]
     labels: dict[str, tf.Tensor]
     ids: tf.Tensor
+    texts: dict[str, tf.Tensor] = {}
 
 
 def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
@@ -86,13 +109,24 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
         "id": tf.io.FixedLenFeature([], tf.string)
     }
     if sections.image is not None:
-        features["image"] = tf.io.FixedLenFeature([], tf.string)
+        encoded = layout.image_width
+        features["image"] = (
+            tf.io.FixedLenFeature([encoded], tf.float32)
+            if encoded
+            else tf.io.FixedLenFeature([], tf.string)
+        )
     if sections.audio is not None:
         shape = [sections.audio.frames, sections.audio.mel_bins]
         features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
     if sections.text is not None:
         tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
         features |= dict.fromkeys(("text", *_markers(layout)), tokens)
+        if layout.spec.generation:
+            surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
+            units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
+            features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
+    one_text = tf.io.FixedLenFeature([], tf.string)
+    features |= {_text_name(task): one_text for task in layout.spec.generation}
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
     return features | label_description(layout)
@@ -108,7 +142,10 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
 
     def parsed(serialized: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(serialized, description)
-        return Batch(model_inputs(columns, layout), labels_of(columns, layout), columns["id"])
+        texts = {task: columns[_text_name(task)] for task in layout.spec.generation}
+        texts |= {name: columns[name] for name in (SURFACES,) if name in columns}
+        inputs, labels = model_inputs(columns, layout), labels_of(columns, layout)
+        return Batch(inputs, labels, columns["id"], texts)
 
     return parsed
 
@@ -117,8 +154,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     """Turns what the feature graph gives, or a parsed record holds, into what the model takes.
 
     Args:
-        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`; `audio` float32
-            `[batch, frames, mel_bins]`; `text` and `marker_<task>` int64 `[batch, length]`;
+        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`, or encoded
+            float32 `[batch, width]`; `audio` float32 `[batch, frames, mel_bins]`; `text` and
+            `marker_<task>` int64 `[batch, length]`; `units_<task>` int64 `[batch, 2 * length]`;
             `<modality>_present` int64 `[batch]`. Others are left out.
         layout: Names and sizes.
 
@@ -127,7 +165,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     """
     sections = layout.spec.modalities
     inputs = {}
-    if sections.image is not None:
+    if layout.image_width:
+        inputs["image"] = tf.ensure_shape(features["image"], [None, layout.image_width])
+    elif sections.image is not None:
         size = sections.image.size
         pixels = tf.io.decode_raw(features["image"], tf.uint8)
         # Bytes of another picture size would otherwise pass as another number of rows.
@@ -139,6 +179,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     if sections.text is not None:
         for name in ("text", *_markers(layout)):
             inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
+        for task in layout.spec.generation:
+            units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
+            inputs[f"units_{task}"] = numbered(units, task, layout)
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
     return inputs
@@ -152,8 +195,11 @@ def train_dataset(
     epoch: int,
     resident: tf.Tensor | None = None,
     shuffle_bytes: int = SHUFFLE_BYTES,
+    copies: Copies | None = None,
 ) -> tf.data.Dataset:
-    """Gives every record once, in an order that only `files`, `seed` and `epoch` decide.
+    """Gives every record once, or as often as `copies` say.
+
+    The order is one that only `files`, `seed`, `epoch` and `copies` decide.
 
     Where the split is in memory it is shuffled as a whole. Otherwise the files are shuffled, read
     side by side, and shuffled within blocks of half of `shuffle_bytes`.
@@ -166,13 +212,17 @@ def train_dataset(
         epoch: From 1 on.
         resident: The records of the same files, string `[records]`; None reads them anew.
         shuffle_bytes: See above.
+        copies: How often each record comes; None is once.
 
     Returns:
         A dataset of `Batch`.
     """
     random = np.random.default_rng([seed, epoch])
     if resident is not None:
-        order = tf.data.Dataset.from_tensor_slices(random.permutation(resident.shape[0]))
+        chosen = np.arange(resident.shape[0])
+        if copies is not None:
+            chosen = np.repeat(chosen, copies.times)
+        order = tf.data.Dataset.from_tensor_slices(random.permutation(chosen))
         records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
         return _batches(records, layout, batch_size)
     shuffled = [sorted(files)[place] for place in random.permutation(len(files))]
@@ -183,7 +233,8 @@ def train_dataset(
         # Dataset.shuffle would mix TensorFlow's global seed into the order.
         return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
 
-    blocks = records_of(shuffled).batch(block).enumerate().map(shuffle).prefetch(1)
+    records = records_of(shuffled) if copies is None else repeated(shuffled, sorted(files), copies)
+    blocks = records.batch(block).enumerate().map(shuffle).prefetch(1)
     return _batches(blocks.rebatch(batch_size), layout, batch_size)
 
 
@@ -216,7 +267,8 @@ def pad_batch(batch: Batch, batch_size: int) -> Batch:
 
     features = {name: empty(values) for name, values in batch.features.items()}
     labels = {name: missing(values) for name, values in batch.labels.items()}
-    return Batch(features, labels, empty(batch.ids))
+    texts = {name: empty(values) for name, values in batch.texts.items()}
+    return Batch(features, labels, empty(batch.ids), texts)
 
 
 def _batches(records: tf.data.Dataset, layout: Layout, batch_size: int) -> tf.data.Dataset:
@@ -236,42 +288,13 @@ def records_of(files: Sequence[str]) -> tf.data.Dataset:
     )
 
 
-def label_description(
-    layout: Layout,
-) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
-    """The labels' part of `feature_description`."""
-    text = layout.spec.modalities.text
-    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {}
-    for name, task in layout.spec.tasks.items():
-        if task.multi_label:
-            feature = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-        else:
-            words = [text.length] if text is not None and task.kind == "tagging" else []
-            feature = tf.io.FixedLenFeature(words, tf.int64)
-        features[f"label_{name}"] = feature
-    return features
+def _text_name(task: str) -> str:
+    return f"label_{task}.{target_graphs.TEXT}"
 
 
-def labels_of(columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
-    """See `Batch.labels`; `columns` are what `label_description` parses."""
-    labels = {}
-    for name, task in layout.spec.tasks.items():
-        column = columns[f"label_{name}"]
-        num_classes = len(layout.classes[name])
-        labels[name] = _multi_hot(column, num_classes) if task.multi_label else column
-    return labels
+def _units(layout: Layout) -> tuple[str, ...]:
+    return tuple(f"units_{task}" for task in layout.spec.generation)
 
 
 def _markers(layout: Layout) -> tuple[str, ...]:
     return tuple(f"marker_{task}" for task in layout.spec.markers)
-
-
-def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
-    known = (ids.flat_values >= 0) & (ids.flat_values < num_classes)
-    places = tf.stack([ids.value_rowids(), ids.flat_values], axis=1)
-    places = tf.boolean_mask(places, known)
-    shape = tf.stack([ids.nrows(), tf.constant(num_classes, tf.int64)])
-    ones = tf.ones(tf.shape(places)[:1], tf.float32)
-    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, num_classes])
-    missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
-    return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

@@ -11,6 +11,8 @@ from model.metrics import classification as classification
 from model.metrics import multi_label as multi_label
 from model.tag_metrics import Tags
 from model.tag_metrics import tagging as tagging
+from model.text_metrics import generation as generation
+from model.written import Written
 from transforms.records import MODALITIES, SPLITS
 from transforms.spec import Task
 
@@ -45,35 +47,42 @@ def evaluate_task(
     task: Task,
     classes: Sequence[str],
     labels: npt.ArrayLike,
-    probabilities_as_recorded: npt.ArrayLike | Tags,
-    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags],
+    probabilities_as_recorded: npt.ArrayLike | Tags | Written,
+    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags | Written],
     complete_mask: npt.ArrayLike,
     *,
     seed: int = 0,
     resamples: int = 1000,
+    datasets: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """One task's part of the evaluation document of one split.
 
     Args:
         task: The task as the spec has it.
         classes: Names, in the order of the columns.
-        labels: Of all n records, as `classification`, `multi_label` or `tagging` takes them.
+        labels: Of all n records, as the task's metrics take them: `classification`, `multi_label`,
+            `tagging` or `generation`.
         probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have; of
-            a tagging task the tags.
+            a tagging task the tags, of a generation task the texts.
         probabilities_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden;
             of a tagging task those with text are read. Only the rows of `complete_mask` are read.
         complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
             compared on these, so that every row of the comparison is about the same records.
         seed: Of the bootstrap.
         resamples: Number of bootstrap resamples.
+        datasets: The name of each record's data set; None where nobody asks.
 
     Returns:
-        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`.
+        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`;
+        where records of several data sets have a label also those `as recorded` of the `datasets`,
+        by name.
     """
     is_tagging = task.kind == "tagging"
     measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
     if is_tagging:
         measure = tagging
+    elif task.kind == "generation":
+        classes, measure = (), generation
     complete = np.asarray(complete_mask, bool)
     truth = np.asarray(labels)
     order = [name for name in SUBSETS if name in probabilities_by_subset]
@@ -84,17 +93,26 @@ def evaluate_task(
     if is_tagging:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags) -> dict[str, Any]:
-        chosen = said.of(rows) if isinstance(said, Tags) else np.asarray(said)[rows]
+    def measured(
+        rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags | Written
+    ) -> dict[str, Any]:
+        chosen = said.of(rows) if isinstance(said, Tags | Written) else np.asarray(said)[rows]
         return measure(truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
-    return {
+    result = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
         AS_RECORDED: measured(np.ones(len(truth), bool), probabilities_as_recorded),
         "subsets": {name: measured(complete, probabilities_by_subset[name]) for name in order},
     }
+    names = np.asarray(datasets if datasets is not None else [])
+    parts = {str(name): names == name for name in np.unique(names)}
+    if len(parts) > 1:
+        each = {name: measured(rows, probabilities_as_recorded) for name, rows in parts.items()}
+        labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
+        result |= {"datasets": labelled} if len(labelled) > 1 else {}
+    return result
 
 
 def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -128,10 +146,13 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
     if any(task["kind"] == "tagging" for task in tasks.values()):
         figures = {"entity_f1": "entity F1", **figures}
+    if any(task["kind"] == "generation" for task in tasks.values()):
+        figures |= {"chrf": "chrF", "bleu": "BLEU"}
     for name in ("n", *figures.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():
-        rows = {AS_RECORDED: task[AS_RECORDED], **task["subsets"]}
+        parts = {f"in {part or 'none'}": found for part, found in task.get("datasets", {}).items()}
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"]}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",

@@ -7,17 +7,19 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from model import artefact, crf, data, heads, safety, tagging
+from model import artefact, crf, data, explanation, generation, heads, safety, tagging
 
 SERVING = "serving_default"
 FEATURES = "features"
+EXPLAIN = "explain"
 
 
 def output_name(task: str, part: str) -> str:
     """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`.
 
     Of a tagging task `<task>/label`, `<task>/start`, `<task>/end` and `<task>/span_score`, each of
-    one entry a word, and `<task>/score`.
+    one entry a word, and `<task>/score`. Of a generation task `<task>/text` and `<task>/score`. The
+    signature `explain` adds `<task>/baseline` and `<task>/shares`; see `explanation.Explainer`.
     """
     return f"{task}/{part}"
 
@@ -49,7 +51,9 @@ class ServingModule(tf.Module):
         }
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The two signatures, each of string `[batch]` by modality.
+        """The signatures, each of string `[batch]` by modality.
+
+        `explain` gives what serving gives, and shares; only where a task has some.
 
         Where a task has a marker they also take `marker_<task>`, int64 `[batch, 2]`: the first and
         the behind-the-last marked character, both -1 where none is.
@@ -62,9 +66,11 @@ class ServingModule(tf.Module):
             (name := f"marker_{task}"): tf.TensorSpec([None, 2], tf.int64, name=name)
             for task in self._layout.spec.markers
         }
+        called = {SERVING: self._serve, FEATURES: self._features}
+        if explanation.explained(self._layout.spec):
+            called[EXPLAIN] = self._explain
         return {
-            SERVING: tf.function(self._serve).get_concrete_function(**inputs),
-            FEATURES: tf.function(self._features).get_concrete_function(**inputs),
+            name: tf.function(call).get_concrete_function(**inputs) for name, call in called.items()
         }
 
     def _features(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -77,10 +83,38 @@ class ServingModule(tf.Module):
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features(**media)
         inputs = data.model_inputs(features, self._layout)
-        logits = self._model(inputs, training=False)
+        return self._outputs(features, inputs, self._model(inputs, training=False))
+
+    def _explain(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = self._features(**media)
+        inputs = data.model_inputs(features, self._layout)
+        explainer = explanation.Explainer(self._model, self._layout.spec)
+        logits, towers = explainer.logits(inputs)
+        outputs = self._outputs(features, inputs, logits)
+        distributions = {
+            task: outputs[output_name(task, "distribution")]
+            for task in explanation.explained(self._layout.spec)
+        }
+        for task, (baseline, shares) in explainer.shares(towers, distributions).items():
+            outputs[output_name(task, "baseline")] = baseline
+            outputs[output_name(task, "shares")] = shares
+        return outputs
+
+    def _outputs(
+        self,
+        features: dict[str, tf.Tensor],
+        inputs: dict[str, tf.Tensor],
+        logits: dict[str, tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = {}
         for task, names in self._classes.items():
-            if self._layout.spec.tasks[task].kind == "tagging":
+            if self._layout.spec.tasks[task].kind == "generation":
+                decoder = generation.decoder_of(self._model, task)
+                texts, scores = generation.write(
+                    decoder, logits[task], inputs, features.get(data.SURFACES)
+                )
+                outputs |= {output_name(task, "text"): texts, output_name(task, "score"): scores}
+            elif self._layout.spec.tasks[task].kind == "tagging":
                 words = tagging.words_to_tag(inputs, task)
                 decoded = crf.decode(crf.unpack(logits[task], words))
                 outputs |= _spans(task, decoded, features, names)

@@ -5,9 +5,20 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from model import heads, tagging, towers
+from model import (
+    attention,
+    encoded,
+    fusions,
+    generation,
+    heads,
+    ngrams,
+    tagging,
+    towers,
+    uncertainty,
+)
+from model.attention import Tokens
 from model.data import Layout
-from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
+from model.fusion import MissingEmbedding, ModalityDropout
 
 Tensors = dict[str, keras.KerasTensor]
 Words = tuple[keras.KerasTensor, keras.KerasTensor]
@@ -20,18 +31,22 @@ class Networks(NamedTuple):
     Attributes:
         scoring: What is exported; see `build`.
         training: Its outputs and, where the spec names several modalities, for each task and
-            modality the logits that this modality alone gives, as `<task>@<modality>`.
+            modality the logits that this modality alone gives, as `<task>@<modality>`. Where the
+            spec wants it, `uncertainty.OUTPUT` beside them.
+        encoder: The pretrained part of both, if any, which training freezes or fine-tunes.
     """
 
     scoring: keras.Model
     training: keras.Model
+    encoder: keras.Model | None = None
 
 
 def build(layout: Layout) -> keras.Model:
     """Builds the network that scores.
 
     Its inputs are a dict named as the features of `data.Batch`; its outputs a dict of logits,
-    float32 `[batch, classes]`, by task; of a tagging task see `crf.unpack`. A row's outputs depend
+    float32 `[batch, classes]`, by task; of a tagging task see `crf.unpack`, of a
+    generation task `decoder.Memory.states`. A row's outputs depend
     on that row alone, and not on what its missing modalities hold.
     """
     return build_networks(layout).scoring
@@ -46,7 +61,9 @@ def build_networks(layout: Layout) -> Networks:
     words: Words | None = None
     if "text" in names:
         words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
-    embeddings = {name: _embedding(name, inputs, words, layout) for name in names}
+    encoder = encoded.trainable_encoder(layout.spec)
+    seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
+    embeddings = {name: one.embedding for name, one in seen.items()}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
     )
@@ -54,17 +71,22 @@ def build_networks(layout: Layout) -> Networks:
         MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
         for place, name in enumerate(names)
     ]
-    joint = GatedFusion(spec.dim, name="fusion")(filled, used)
+    joint = fusions.join(spec, filled, used, [seen[name].sequence for name in names])
     outputs: Tensors = {}
     alone: Tensors = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
-        size = len(classes)
-        if layout.spec.tasks[task].kind == "tagging":
+        size, settings = len(classes), layout.spec.tasks[task]
+        if settings.kind == "generation":
+            name = generation.head_name(task)
+            outputs[task] = generation.head(words, joint, settings, classes, spec, name)
+            continue
+        if settings.kind == "tagging":
             assert words is not None  # the spec has texts where it has a tagging task
             marker = inputs.get(f"marker_{task}")
             outputs[task] = tagging.head(*words, joint, marker, size, spec, f"head_{task}")
             continue
-        logits = heads.classification(joint, size, spec.dropout, f"head_{task}")
+        hidden = fusions.hidden_units(spec)
+        logits = heads.classification(joint, size, spec.dropout, f"head_{task}", hidden)
         for place, name in enumerate(names if len(names) > 1 else ()):
             own = heads.classification(
                 embeddings[name], size, spec.dropout, f"auxiliary_{name}_{task}"
@@ -73,9 +95,12 @@ def build_networks(layout: Layout) -> Networks:
             # What a modality says for itself counts too: fusion begins as good as their sum.
             logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
         outputs[task] = logits
+    if layout.spec.training.task_weights == "uncertainty":
+        layer = uncertainty.LogVariances(len(layout.spec.tasks), name=uncertainty.LAYER)
+        alone[uncertainty.OUTPUT] = layer(joint)
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
-    return Networks(scoring, training)
+    return Networks(scoring, training, encoder)
 
 
 def _inputs(layout: Layout) -> Tensors:
@@ -84,6 +109,8 @@ def _inputs(layout: Layout) -> Tensors:
     if sections.image is not None:
         shape = (sections.image.size, sections.image.size, 3)
         inputs["image"] = keras.Input(shape, dtype="uint8", name="image")
+    if layout.image_width:
+        inputs["image"] = keras.Input((layout.image_width,), dtype="float32", name="image")
     if sections.audio is not None:
         frames = (sections.audio.frames, sections.audio.mel_bins)
         inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
@@ -92,18 +119,39 @@ def _inputs(layout: Layout) -> Tensors:
         for task in layout.spec.markers:
             name = f"marker_{task}"
             inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
+        for task in layout.spec.generation:
+            name = f"units_{task}"
+            inputs[name] = keras.Input((2 * sections.text.length,), dtype="int64", name=name)
     for name in sections.names:
         inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
     return inputs
 
 
-def _embedding(
-    name: str, inputs: Tensors, words: Words | None, layout: Layout
-) -> keras.KerasTensor:
+class _Seen(NamedTuple):
+    """What a tower says: an embedding, and where fusion looks at it, a sequence."""
+
+    embedding: keras.KerasTensor
+    sequence: Tokens | None = None
+
+
+def _tower(
+    name: str, inputs: Tensors, words: Words | None, layout: Layout, encoder: keras.Model | None
+) -> _Seen:
     features, present, spec = inputs[name], inputs[f"{name}_present"], layout.spec.model
-    if name == "image":
-        return towers.image_tower(features, present, spec)
-    if name == "audio":
-        return towers.audio_tower(features, present, spec)
-    assert words is not None
-    return towers.text_embedding(*words, spec)
+    attends = spec.fusion == "attention"
+    if name == "text":
+        assert words is not None
+        sequence = attention.word_tokens(*words) if attends else None
+        if spec.text_ngrams:
+            return _Seen(ngrams.text_tower(features, present, words[0], spec), sequence)
+        return _Seen(towers.text_embedding(*words, spec), sequence)
+    if name == "image" and layout.image_width:
+        return _Seen(encoded.vector_tower(features, present, spec))
+    if name == "image" and encoder is not None:
+        return _Seen(encoded.encoder_tower(features, encoder, spec))
+    maps_of, tokens_of = {
+        "image": (towers.image_maps, attention.patch_tokens),
+        "audio": (towers.audio_maps, attention.moment_tokens),
+    }[name]
+    maps = maps_of(features, present, spec)
+    return _Seen(towers.map_embedding(maps, spec, name), tokens_of(maps) if attends else None)

@@ -4,19 +4,23 @@ import keras
 
 
 def classification(
-    embedding: keras.KerasTensor, num_classes: int, dropout: float, name: str
+    embedding: keras.KerasTensor, num_classes: int, dropout: float, name: str, hidden: int = 0
 ) -> keras.KerasTensor:
-    """Adds a linear classifier.
+    """Adds a linear classifier, or one with a hidden layer.
 
     Args:
         embedding: float32 `[batch, dim]`.
         num_classes: Of the task.
         dropout: Share of the embedding that is dropped in training.
         name: Of the layer.
+        hidden: Units of the hidden layer; 0 is none.
 
     Returns:
         Logits, float32 `[batch, classes]`.
     """
+    if hidden:
+        layer = keras.layers.Dense(hidden, activation="relu", name=f"{name}_hidden")
+        embedding = layer(embedding)
     dropped = keras.layers.Dropout(dropout, name=f"{name}_dropout")(embedding)
     return keras.layers.Dense(num_classes, dtype="float32", name=name)(dropped)
 

@@ -15,6 +15,7 @@ def masked_sparse_crossentropy(
     logits: Tensor,
     class_weights: npt.NDArray[np.float32] | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
 ) -> Tensor:
     """Mean cross-entropy over the rows whose label is one of the classes; 0 where there is none.
 
@@ -26,8 +27,10 @@ def masked_sparse_crossentropy(
         logits: float32 `[batch, classes]`.
         class_weights: float32 `[classes]`; all 1 if None.
         label_smoothing: Share of a label's mass that is spread over all classes.
+        gamma: Of the focal loss: each row's loss is multiplied by one minus the probability of its
+            class, to this power. 0 is plain cross-entropy.
     """
-    return masked_mean(*sparse_crossentropy(labels, logits, class_weights, label_smoothing))
+    return masked_mean(*sparse_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
 
 
 def masked_binary_crossentropy(
@@ -35,6 +38,7 @@ def masked_binary_crossentropy(
     logits: Tensor,
     class_weights: npt.NDArray[np.float32] | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
 ) -> Tensor:
     """Mean binary cross-entropy, over classes and labelled rows; 0 where there is no such row.
 
@@ -43,8 +47,10 @@ def masked_binary_crossentropy(
         logits: float32 `[batch, classes]`.
         class_weights: float32 `[2, classes]`: of the absent and of the present classes.
         label_smoothing: Share of a label's mass that is spread over present and absent.
+        gamma: As in `masked_sparse_crossentropy`, class by class: what counts is the probability of
+            absent where the class is absent.
     """
-    return masked_mean(*binary_crossentropy(labels, logits, class_weights, label_smoothing))
+    return masked_mean(*binary_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
 
 
 def sparse_crossentropy(
@@ -52,6 +58,7 @@ def sparse_crossentropy(
     logits: Tensor,
     class_weights: npt.NDArray[np.float32] | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Losses float32 `[batch]`, 0 where not known, and which rows are known, bool `[batch]`."""
     num_classes = logits.shape[-1]
@@ -63,6 +70,8 @@ def sparse_crossentropy(
     if label_smoothing:
         spread = -ops.mean(log_shares, axis=-1)
         losses = (1.0 - label_smoothing) * losses + label_smoothing * spread
+    if gamma:
+        losses = losses * ops.relu(1.0 - ops.exp(ops.sum(hot * log_shares, axis=-1))) ** gamma
     if class_weights is not None:
         losses = losses * ops.sum(hot * class_weights, axis=-1)
     return ops.where(known, losses, 0.0), known
@@ -73,6 +82,7 @@ def binary_crossentropy(
     logits: Tensor,
     class_weights: npt.NDArray[np.float32] | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Losses float32 `[batch]`, 0 where not known, and which rows are known, bool `[batch]`."""
     known = ops.all(labels >= 0, axis=-1)
@@ -80,6 +90,9 @@ def binary_crossentropy(
     hot = ops.where(known[:, None], labels, 0.0)
     targets = hot * (1.0 - label_smoothing) + label_smoothing / 2
     losses = ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
+    if gamma:
+        # One minus the probability of what is true is the sigmoid of the logits' other side.
+        losses = losses * ops.sigmoid((1.0 - 2.0 * hot) * logits) ** gamma
     if class_weights is not None:
         losses = losses * (hot * class_weights[1] + (1.0 - hot) * class_weights[0])
     return ops.where(known, ops.mean(losses, axis=-1), 0.0), known

@@ -9,8 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import crf, heads, tagging
+from model import crf, generation, heads, tagging
+from model.data import SURFACES, Batch
 from model.tag_metrics import Tags
+from model.written import Written
+
+Tensors = dict[str, tf.Tensor]
 
 
 class Predictions(NamedTuple):
@@ -19,19 +23,24 @@ class Predictions(NamedTuple):
     Attributes:
         probabilities: float32 `[records, classes]` by classification task.
         tags: By tagging task.
+        written: By generation task.
         labels: See `data.Batch`; `[records]`, or `[records, classes]` of a multi-label task, or
-            `[records, length]` of a tagging task.
+            `[records, length]` of a tagging task. Of a generation task the whole texts, string
+            `[records]`, empty where there is none.
         ids: The records' ids.
     """
 
     probabilities: dict[str, npt.NDArray[np.float32]]
     tags: dict[str, Tags]
-    labels: dict[str, npt.NDArray[np.int64 | np.float32]]
+    written: dict[str, Written]
+    labels: dict[str, npt.NDArray[Any]]
     ids: tuple[str, ...]
 
-    def of(self, task: str) -> npt.NDArray[np.float32] | Tags:
-        """The probabilities or the tags of a task."""
-        return self.tags[task] if task in self.tags else self.probabilities[task]
+    def of(self, task: str) -> npt.NDArray[np.float32] | Tags | Written:
+        """The probabilities, the tags or the texts of a task."""
+        said: npt.NDArray[np.float32] | Tags | Written | None
+        said = self.tags.get(task) or self.written.get(task)
+        return self.probabilities[task] if said is None else said
 
 
 def predict(
@@ -44,55 +53,68 @@ def predict(
         dataset: See `data.eval_dataset`.
         hidden: Modalities to be treated as missing in each record.
     """
+    kinds = _kinds(dataset.element_spec)
+    call = _compiled(model, tuple(sorted(kinds.items())))
     elements = dataset.element_spec
-    sets = {name for name, one in elements.labels.items() if one.shape.rank == 2}
-    tagged = {name for name in sets if elements.labels[name].dtype.is_integer}
-    call = _compiled(model, frozenset(tagged))
-    outputs = call.get_concrete_function(elements.features).structured_outputs
-    parts = {name: [_no_rows(outputs[name])] for name in elements.labels if name not in tagged}
-    tags = {
-        name: [Tags(*map(_no_rows, outputs[name]))] for name in elements.labels if name in tagged
+    outputs = call.get_concrete_function(elements.features, elements.texts).structured_outputs
+    said = {name: [tuple(map(_no_rows, outputs[name]))] for name in kinds}
+    truth = {
+        name: [_no_rows(elements.texts.get(name, one))] for name, one in elements.labels.items()
     }
-    found_labels = {name: [_no_rows(one)] for name, one in elements.labels.items()}
     found_ids: list[str] = []
-    for features, labels, ids in dataset:
+    for features, labels, ids, texts in dataset:
         blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
-        said = call({**features, **blank})
+        found = call({**features, **blank}, texts)
         real = ids.numpy() != b""
         found_ids.extend(one.decode() for one in ids.numpy()[real])
         for name, values in labels.items():
-            found_labels[name].append(values.numpy()[real])
-            if name in tagged:
-                tags[name].append(Tags(*(one.numpy()[real] for one in said[name])))
-            else:
-                share = heads.probabilities(said[name], multi_label=name in sets)
-                parts[name].append(share.numpy()[real])
+            truth[name].append(texts.get(name, values).numpy()[real])
+            said[name].append(tuple(part.numpy()[real] for part in found[name]))
+    whole = {name: tuple(map(np.concatenate, zip(*one, strict=True))) for name, one in said.items()}
     return Predictions(
-        {name: np.concatenate(found) for name, found in parts.items()},
-        {
-            name: Tags(*map(np.concatenate, zip(*found, strict=True)))
-            for name, found in tags.items()
-        },
-        {name: np.concatenate(found) for name, found in found_labels.items()},
+        {name: whole[name][0] for name, kind in kinds.items() if kind in _SHARES},
+        {name: Tags(*whole[name]) for name, kind in kinds.items() if kind == "tags"},
+        {name: Written(*whole[name]) for name, kind in kinds.items() if kind == "text"},
+        {name: np.concatenate(found) for name, found in truth.items()},
         tuple(found_ids),
     )
+
+
+_SHARES = ("class", "set")
+
+
+def _kinds(elements: Batch) -> dict[str, str]:
+    """By task, what its labels are: `class`, `set`, `tags` or `text`."""
+    kinds = {}
+    for name, one in elements.labels.items():
+        kind = "class" if one.shape.rank == 1 else "tags" if one.dtype.is_integer else "set"
+        kinds[name] = "text" if name in elements.texts else kind
+    return kinds
 
 
 _calls: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
 
 
-def _compiled(model: keras.Model, tagged: frozenset[str]) -> Any:
-    """The model, and its tags, as a TensorFlow function; traced once for all calls of `predict`."""
+def _compiled(model: keras.Model, kinds: tuple[tuple[str, str], ...]) -> Any:
+    """What the model says, by task a tuple, as a TensorFlow function; traced once for all calls."""
     if model not in _calls:
         weak = weakref.proxy(model)  # the function must not keep the key of its entry alive
 
-        def call(features: dict[str, tf.Tensor]) -> dict[str, Any]:
+        def call(features: Tensors, texts: Tensors) -> dict[str, tuple[tf.Tensor, ...]]:
             outputs = dict(weak(features, training=False))
-            for name in tagged:
+            return {name: _said(name, kind, outputs[name], features, texts) for name, kind in kinds}
+
+        def _said(
+            name: str, kind: str, output: tf.Tensor, features: Tensors, texts: Tensors
+        ) -> tuple[tf.Tensor, ...]:
+            if kind == "text":
+                decoder = generation.decoder_of(weak, name)
+                return generation.write(decoder, output, features, texts.get(SURFACES))
+            if kind == "tags":
                 words = tagging.words_to_tag(features, name)
-                decoded = crf.decode(crf.unpack(outputs[name], words))
-                outputs[name] = (decoded.tags, decoded.span_scores)
-            return outputs
+                decoded = crf.decode(crf.unpack(output, words))
+                return decoded.tags, decoded.span_scores
+            return (heads.probabilities(output, multi_label=kind == "set"),)
 
         _calls[model] = tf.function(call, autograph=False)
     return _calls[model]

@@ -27,11 +27,14 @@ _GRAPH = "the graph"
 _REMEDY = "take the model from its source again, or train it anew"
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> frozenset[str]:
     """Refuses a SavedModel that could do more than compute.
 
     Args:
         folder: Of the SavedModel.
+
+    Returns:
+        The names of its signatures.
 
     Raises:
         GateError: Naming the file, or the op and the function that holds it.
@@ -52,6 +55,7 @@ def check_folder(folder: Path) -> None:
     problem = next(problems(saved_model), None)
     if problem is not None:
         raise GateError(f"{path}: {problem}; it is not loaded: {_REMEDY}")
+    return frozenset(saved_model.meta_graphs[0].signature_def)
 
 
 def problems(saved_model: Any) -> Iterator[str]:

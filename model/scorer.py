@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
-from model import artefact, safety
-from model.export import FEATURES, SERVING, output_name
+from model import artefact, explained, safety
+from model.export import FEATURES, output_name
 from transforms import batches, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
 from transforms.errors import GateError
@@ -26,6 +27,7 @@ from transforms.records import (
     Scored,
     ScoredSpan,
     Tagged,
+    Text,
 )
 from transforms.spec import NO_MARKER
 
@@ -47,23 +49,31 @@ class Scorer:
     Args:
         model: What to load.
         signatures: What to call, by name, in place of the SavedModel's own.
+        explain: Whether predictions come with explanations.
 
     Raises:
         GateError: Where the SavedModel could do more than compute.
+        OptionsError: Where it cannot explain and shall.
     """
 
     def __init__(
-        self, model: artefact.Artefact, signatures: Mapping[str, Signature] | None = None
+        self,
+        model: artefact.Artefact,
+        signatures: Mapping[str, Signature] | None = None,
+        explain: bool = False,
     ) -> None:
-        self._modalities = model.spec.modalities.names
+        self._scoring = explained.signature(explain)
+        self._explain = explained.Rows(model) if explain else explained.no_row
+        self.modalities = model.spec.modalities.names
         tasks = {task: model.spec.tasks[task] for task in model.classes}
         self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
+        self._generation = tuple(n for n, task in tasks.items() if task.kind == "generation")
         self._multi_label = {
-            name: task.multi_label for name, task in tasks.items() if task.kind != "tagging"
+            n: task.multi_label for n, task in tasks.items() if task.kind == "classification"
         }
         self._marked = tuple(model.spec.markers)
         if signatures is None:
-            safety.check_folder(model.saved_model)
+            explained.check(model, safety.check_folder(model.saved_model), self._scoring)
             self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
             signatures = self._loaded.signatures
         self._signatures = signatures
@@ -87,14 +97,14 @@ class Scorer:
         return self._call(FEATURES, records)
 
     def outputs(self, records: Sequence[CanonicalRecord]) -> Arrays:
-        """The serving outputs of at most one batch of records, by name."""
-        return self._call(SERVING, records)
+        """The serving outputs of at most one batch of records, by name, with shares if wanted."""
+        return self._call(self._scoring, records)
 
     def _call(self, signature: str, records: Sequence[CanonicalRecord]) -> Arrays:
         padding = [b""] * (self.batch_size - len(records))
         media = {
             name: tf.constant([getattr(record, name) for record in records] + padding, tf.string)
-            for name in self._modalities
+            for name in self.modalities
         }
         for task in self._marked:
             places = [record.markers.get(task, NO_MARKER) for record in records]
@@ -141,8 +151,9 @@ class Scorer:
         finite = np.ones(len(records), bool)
         for _, _, distribution in columns.values():
             finite &= np.isfinite(distribution).all(axis=1)
-        for task in self._tagging:
+        for task in (*self._tagging, *self._generation):
             finite &= np.isfinite(outputs[output_name(task, "score")])
+        for task in self._tagging:
             finite &= np.isfinite(outputs[output_name(task, "span_score")]).all(axis=1)
         outcomes: list[Outcome] = []
         for row, record in enumerate(records):
@@ -151,12 +162,20 @@ class Scorer:
                     self._rejected(record, Reason.MODEL_FAILED, "a score is not finite")
                 )
                 continue
-            predictions: dict[str, Prediction | Tagged] = {
-                task: Prediction(self._label(task, labels[row]), float(scores[row]), shares[row])
+            predictions: dict[str, Prediction | Tagged | Text] = {
+                task: Prediction(
+                    self._label(task, labels[row]),
+                    float(scores[row]),
+                    shares[row],
+                    self._explain(task, outputs, row),
+                )
                 for task, (labels, scores, shares) in columns.items()
             }
             for task in self._tagging:
                 predictions[task] = tagged(task, outputs, row, record)
+            for task in self._generation:
+                text, score = (outputs[output_name(task, part)][row] for part in ("text", "score"))
+                predictions[task] = Text(text.decode(), float(score))
             outcomes.append(
                 Scored(
                     record.id,
@@ -203,19 +222,25 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     Args:
         model_folder: What `triad train` wrote; it is loaded once a process.
         fetch: Gives, in whatever process, the local folder that holds the model.
+        explain: Whether predictions come with explanations.
     """
 
-    def __init__(self, model_folder: str, fetch: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, model_folder: str, fetch: Callable[[str], str] = str, explain: bool = False
+    ) -> None:
         super().__init__()
         model = artefact.load(fetch(model_folder))
-        safety.check_folder(model.saved_model)  # before the first record is read
+        # Before the first record is read:
+        found = safety.check_folder(model.saved_model)
+        explained.check(model, found, explained.signature(explain))
         self._model_folder = model_folder
         self._fetch = fetch
+        self._explain = explain
         self._model_digest = model.model_digest
         self._batch_size = _CALLS_IN_FLIGHT * model.batch_size
 
     def load_model(self) -> Scorer:
-        return load_scorer(self._fetch(self._model_folder), self._model_digest)
+        return load_scorer(self._fetch(self._model_folder), self._model_digest, self._explain)
 
     def run_inference(
         self,
@@ -238,20 +263,34 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         return "Score"
 
 
+_alive: "weakref.WeakValueDictionary[tuple[str, str], Scorer]" = weakref.WeakValueDictionary()
+
+
 @functools.lru_cache(maxsize=2)
-def load_scorer(model_folder: str, model_digest: str) -> Scorer:
+def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> Scorer:
     """The model of a folder, loaded once a process.
 
     Raises:
         GateError: Where the folder holds another model than the one with this digest.
     """
+    alive = _alive.get((model_folder, model_digest))
+    if alive is not None:
+        return alive
     model = artefact.load(model_folder)
     if model.model_digest != model_digest:
         raise GateError(
             f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
         )
-    return Scorer(model)
+    scorer = _alive[model_folder, model_digest] = Scorer(model, explain=explain)
+    return scorer
+
+
+def keep_only(model_folder: str, model_digest: str) -> None:
+    """Lets go of every other model: its memory is free once no batch uses it."""
+    kept = load_scorer(model_folder, model_digest)
+    load_scorer.cache_clear()
+    assert load_scorer(model_folder, model_digest) is kept
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:

@@ -9,16 +9,18 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.data import Layout, label_description, labels_of
+from model.data import Layout
+from model.label_columns import label_description, labels_of
 from transforms import tfrecords
 from transforms.errors import OptionsError, StorageError
 from transforms.inflate import inflated
+from transforms.mixtures import DATASET_FEATURE
 
 RESIDENT_BYTES = 2**30
 """A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""
@@ -47,9 +49,13 @@ class Survey:
         num_bytes: Of all records, decompressed.
         labelled: Number of records with a label, per task.
         class_counts: int64 `[classes]`, per task: the records of each class; of a tagging task the
-            spans.
+            spans; of a generation task nothing.
         records: string `[records]`, all of them; None where they are none, or too many to keep.
         versions: By file, what it was when it was read.
+        rows: The records of each file.
+        sampled: `[records]` each, in the order of the files: where the spec has a mixture the names
+            of data sets as `DATASET_FEATURE`, and the ids as `id`, both bytes; where a task has
+            `imbalance: balanced_sampling` its class ids, int64, by its name.
     """
 
     files: tuple[str, ...]
@@ -59,6 +65,8 @@ class Survey:
     class_counts: Mapping[str, npt.NDArray[np.int64]]
     records: tf.Tensor | None
     versions: Mapping[str, _Version]
+    rows: tuple[int, ...] = ()
+    sampled: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     def unchanged_files(self) -> tuple[str, ...]:
         """The files, for whoever reads them again; those of a split in memory are not looked at.
@@ -94,14 +102,17 @@ def survey(
             file of `shards`.
         StorageError: Naming the first file that cannot be read.
     """
-    description = label_description(layout)
+    description = label_description(layout) | _sampled_description(layout)
     ordered = tuple(sorted(files))
     num_records = num_bytes = 0
     labelled = dict.fromkeys(layout.spec.tasks, 0)
     counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}
     versions: dict[str, _Version] = {}
     kept: list[tf.Tensor] | None = []
+    rows: list[int] = []
+    sampled: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _sampled_names(layout)}
     for file in ordered:
+        before = num_records
         expected = shards[file] if shards is not None else None
         for chunk in _chunks(_records(file, layout, versions, expected)):
             serialized = tf.constant(chunk, tf.string)
@@ -111,7 +122,10 @@ def survey(
                 kept = None
             elif kept is not None:
                 kept.append(serialized)
-            labels = labels_of(_parsed(serialized, description, file), layout)
+            columns = _parsed(serialized, description, file)
+            labels = labels_of(columns, layout)
+            for name, parts in sampled.items():
+                parts.append((labels if name in labels else columns)[name].numpy())
             for name, values in labels.items():
                 found = values.numpy()
                 if layout.spec.tasks[name].kind == "tagging":
@@ -119,6 +133,8 @@ def survey(
                     begun = found[(found % 2 == 1) & (found > 0)] // 2
                     known = begun[begun < len(counts[name])]
                     counts[name] += np.bincount(known, minlength=len(counts[name]))
+                elif layout.spec.tasks[name].kind == "generation":
+                    labelled[name] += int((found >= 0).any(axis=1).sum())
                 elif found.ndim == 2:
                     known = found[found[:, 0] >= 0] if found.size else found
                     labelled[name] += len(known)
@@ -127,8 +143,30 @@ def survey(
                     labelled[name] += int((found >= 0).sum())
                     known = found[(found >= 0) & (found < len(counts[name]))]
                     counts[name] += np.bincount(known, minlength=len(counts[name]))
+        rows.append(num_records - before)
     records = tf.concat(kept, axis=0) if kept else None
-    return Survey(ordered, num_records, num_bytes, labelled, counts, records, versions)
+    joined = {name: np.concatenate(parts) for name, parts in sampled.items() if parts}
+    return Survey(
+        ordered,
+        num_records,
+        num_bytes,
+        labelled,
+        counts,
+        records,
+        versions,
+        tuple(rows),
+        joined,
+    )
+
+
+def _sampled_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature]:
+    names = ("id", DATASET_FEATURE) if layout.spec.mixture is not None else ()
+    return dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string))
+
+
+def _sampled_names(layout: Layout) -> tuple[str, ...]:
+    task = layout.spec.balanced_task
+    return (*_sampled_description(layout), *((task,) if task is not None else ()))
 
 
 def _chunks(records: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -6,42 +6,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from model import crf
+from model import crf, sequences
 from model.tags import num_tags
 from transforms.spec import PAD, ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 
-DILATIONS = (1, 2, 4, 8)
-"""How far each layer's neighbours are: a word is tagged with 15 words to either side in view."""
-
 FARTHEST = 24
 """Words from the marked one on which are all equally far."""
-
-
-@keras.saving.register_keras_serializable(package="triad")
-class Neighbours(keras.layers.Layer):
-    """Puts beside each step those that lie `distance` before and behind it; zeros past the ends.
-
-    Takes float32 `[batch, steps, dim]` and returns `[batch, steps, 3 * dim]`.
-    """
-
-    def __init__(self, distance: int, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.distance = distance
-
-    def call(self, sequence: Tensor) -> Tensor:
-        steps, far = sequence.shape[1], self.distance
-        padded = ops.pad(sequence, [[0, 0], [far, far], [0, 0]])
-        return ops.concatenate(
-            [padded[:, :steps], sequence, padded[:, 2 * far : 2 * far + steps]], axis=-1
-        )
-
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*shape[:-1], 3 * (shape[-1] or 0))
-
-    def get_config(self) -> dict[str, object]:
-        return {**super().get_config(), "distance": self.distance}
 
 
 @keras.saving.register_keras_serializable(package="triad")
@@ -84,18 +56,12 @@ def head(
     Returns:
         float32 `[batch, length + tags, tags]`; see `crf.unpack`.
     """
-    there = ops.cast(known, "float32")[:, :, None]
     words = keras.layers.Dense(spec.dim, name=f"{name}_words")(sequence)
     context = keras.layers.Dense(spec.dim, name=f"{name}_context")(joint)
     words = words + context[:, None, :]
     if marker is not None:
         words = _relative(words, marker, spec.dim, name)
-    for distance in DILATIONS:
-        layer = f"{name}_{distance}"
-        near = Neighbours(distance, name=f"{layer}_neighbours")(words * there)
-        seen = keras.layers.Dense(spec.dim, activation="relu", name=layer)(near)
-        seen = keras.layers.Dropout(spec.dropout, name=f"{layer}_dropout")(seen)
-        words = keras.layers.LayerNormalization(name=f"{layer}_joined")(words + seen)
+    words = sequences.in_context(words, known, spec, name)
     dropped = keras.layers.Dropout(spec.dropout, name=f"{name}_dropout")(words)
     tags = num_tags(num_classes)
     emissions = keras.layers.Dense(tags, dtype="float32", name=f"{name}_emissions")(dropped)

@@ -160,9 +160,14 @@ def image_tower(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     Returns:
         float32 `[batch, dim]`.
     """
+    return map_embedding(image_maps(pixels, present, spec), spec, "image")
+
+
+def image_maps(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
+    """The first part of `image_tower`: float32 `[batch, height, width, filters]`."""
     # No mask: bytes are finite, and what a missing picture holds ends at its learned embedding.
     maps = keras.layers.Rescaling(1 / 255, name="image_scaled")(pixels)
-    return _stages(maps, present, spec.image_filters, spec, "image")
+    return _stages(maps, present, spec.image_filters, "image")
 
 
 def audio_tower(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
@@ -176,9 +181,14 @@ def audio_tower(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     Returns:
         float32 `[batch, dim]`.
     """
+    return map_embedding(audio_maps(log_mel, present, spec), spec, "audio")
+
+
+def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
+    """The first part of `audio_tower`: float32 `[batch, moments, bands, filters]`."""
     masked = MaskMissing(name="audio_masked")(log_mel, present)
     maps = keras.layers.Reshape((*masked.shape[1:], 1), name="audio_map")(masked)
-    return _stages(maps, present, spec.audio_filters, spec, "audio")
+    return _stages(maps, present, spec.audio_filters, "audio")
 
 
 def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size: int) -> Tensor:
@@ -222,22 +232,25 @@ def text_sequence(
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
     """The last part of `text_tower`."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
-    return _embedding(pooled, spec, "text")
+    return embedding(pooled, spec, "text")
 
 
-def _stages(
-    maps: Tensor, present: Tensor, filters: Sequence[int], spec: ModelSpec, modality: str
-) -> Tensor:
-    """A quarter of height and width first, then half at each stage, then mean and maximum."""
+def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
+    """The last part of `image_tower` and `audio_tower`: mean and maximum over the map."""
+    mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
+    highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
+    both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
+    return embedding(both, spec, modality)
+
+
+def _stages(maps: Tensor, present: Tensor, filters: Sequence[int], modality: str) -> Tensor:
+    """A quarter of height and width first, then half at each stage."""
     for stage, width in enumerate(filters):
         kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
         name = f"{modality}_{stage}"
         maps = ConvNorm(width, kernel_size, (stride, stride), name=name)(maps, present)
         maps = _residual(maps, present, name)
-    mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
-    highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
-    both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
-    return _embedding(both, spec, modality)
+    return maps
 
 
 def _residual(maps: Tensor, present: Tensor, name: str) -> Tensor:
@@ -247,7 +260,8 @@ def _residual(maps: Tensor, present: Tensor, name: str) -> Tensor:
     return keras.layers.ReLU(name=f"{name}_joined")(maps + mixed)
 
 
-def _embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:
+def embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:
+    """The end of every tower: float32 `[batch, numbers]` to float32 `[batch, dim]`."""
     dropped = keras.layers.Dropout(spec.dropout, name=f"{modality}_dropout")(pooled)
     dense = keras.layers.Dense(spec.dim, name=f"{modality}_dense")(dropped)
     return keras.layers.LayerNormalization(name=f"{modality}_embedding")(dense)

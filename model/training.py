@@ -14,12 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model import checkpoints, data, fused, progress, steps, survey
+from model import checkpoints, data, fused, progress, sampling, steps, survey
 from model.checkpoints import Arrays, Checkpoint
 from model.data import Layout
-from transforms.errors import OptionsError, StorageError
+from model.repeats import Copies
+from transforms.errors import DivergedError, OptionsError, StorageError
 
 Row = Mapping[str, float | None]
+
+_SAMPLING = 3  # what a seed is for; see `steps` for the others
 
 CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
 """What training keeps in its output folder."""
@@ -32,7 +35,8 @@ class TrainResult:
     Attributes:
         model: The scoring network with the weights of the best epoch.
         history: One row an epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
-            split, `learning_rate`, `seconds`; None where the eval split has no label.
+            split, `<task>_weight` where these are learned, `learning_rate`, `seconds`; None where
+            the eval split has no label.
         best_epoch: From 1 on; the last one where the eval split has no label.
         steps: Optimizer steps of all epochs.
         resumed_from: The epoch after which this call went on; 0 where it began anew. It is the last
@@ -72,7 +76,8 @@ def train(
 
     Raises:
         OptionsError: Where there is nothing to learn from, where a file is damaged or another one,
-            where the loss is not finite, or where the folder holds another training.
+            or where the folder holds another training.
+        DivergedError: Where the loss is not finite.
         StorageError: Where a file cannot be read or written.
     """
     folder = Path(output)
@@ -106,6 +111,7 @@ class _Run:
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
         self._split = survey.survey(files.get("train", ()), layout, shards)
+        self._expected = sampling.expected_copies(layout, self._split.sampled)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size
         )
@@ -118,7 +124,7 @@ class _Run:
         self._last = found
         if found is not None:
             _assign(self._network.weights, found.weights)
-            _assign(self._steps.optimizer.variables, found.optimizer)
+            _assign(self._steps.state, found.optimizer)
 
     def finish(self, told: progress.Progress, on_epoch: Callable[[Row], None] | None) -> Checkpoint:
         """Trains until the end, or until patience is at its end, and gives the last checkpoint."""
@@ -133,6 +139,7 @@ class _Run:
                 "loss": loss,
                 "eval_loss": eval_loss,
                 **accuracies,
+                **{f"{name}_weight": one for name, one in self._steps.task_weights.items()},
                 "learning_rate": learning_rate,
                 "seconds": time.monotonic() - begun,
             }
@@ -156,12 +163,20 @@ class _Run:
             settings.seed,
             epoch,
             self._split.records,
+            copies=self._copies(epoch),
         )
         total = 0.0
         for step, batch in enumerate(batches):
             total += self._steps.train(batch, epoch, step)
             told.step(total / (step + 1))
         return total / self._num_steps
+
+    def _copies(self, epoch: int) -> Copies | None:
+        """How often each record comes in an epoch; None is once."""
+        if self._expected is None:
+            return None
+        random = np.random.default_rng([self._layout.spec.training.seed, epoch, _SAMPLING])
+        return Copies(sampling.copies(self._expected, random), self._split.rows)
 
     def _measure(self) -> tuple[float | None, dict[str, float | None]]:
         """The weighted loss on the eval split, and each task's accuracy there."""
@@ -184,7 +199,7 @@ class _Run:
             value = row[name]
             if value is not None and not math.isfinite(value):
                 rate = self._layout.spec.training.learning_rate
-                raise OptionsError(
+                raise DivergedError(
                     f"training diverged: {name} is {value} in epoch {row['epoch']:.0f}; "
                     f"lower training.learning_rate, now {rate:g}"
                 )
@@ -206,7 +221,7 @@ class _Run:
             digest=self._digest,
             epoch=epoch,
             weights=weights,
-            optimizer=_values(self._steps.optimizer.variables),
+            optimizer=_values(self._steps.state),
             best=best,
             best_epoch=best_epoch,
             best_loss=best_loss,
@@ -239,7 +254,7 @@ def _eval_batches(split: survey.Survey, layout: Layout) -> tf.data.Dataset | Non
 
 
 def _digest(layout: Layout, data_digest: str) -> str:
-    parts = [layout.spec.to_json(), layout.vocabulary_size, data_digest]
+    parts = [layout.spec.digest(), layout.vocabulary_size, data_digest]
     classes = {name: list(names) for name, names in layout.classes.items()}
     return hashlib.sha256(json.dumps([parts, classes], sort_keys=True).encode()).hexdigest()
 

@@ -17,7 +17,15 @@ from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
 from transforms.canonicalize import content_digest
 from transforms.errors import StorageError
-from transforms.records import CanonicalRecord, Prediction, Scored, ScoredSpan, Tagged
+from transforms.records import (
+    CanonicalRecord,
+    Explanation,
+    Prediction,
+    Scored,
+    ScoredSpan,
+    Tagged,
+    Text,
+)
 
 OTHERS = "others"
 _log = logging.getLogger(__name__)
@@ -71,6 +79,8 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
         return "another model"
     if manifest.digests.get("code") != provenance.code:
         return "other code"
+    if plan.settings.explained and not manifest.about.get("explained"):
+        return "no explanations"
     same = manifest.about.get("versions") == environment.versions()
     return "" if same else "other versions of the libraries"
 
@@ -78,7 +88,7 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
 class Known(NamedTuple):
     """What an earlier run says of one content."""
 
-    predictions: Mapping[str, Prediction | Tagged]
+    predictions: Mapping[str, Prediction | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...]
 
@@ -95,7 +105,7 @@ class Index:
     def __init__(self, earlier: Earlier) -> None:
         tables = [_table(earlier, file) for file in earlier.files if file.rows]
         self._rows: dict[bytes, int] = {}
-        self._tasks: dict[str, _Task | _TaggingTask] = {}
+        self._tasks: dict[str, _Task | _TaggingTask | _TextTask] = {}
         if not tables:
             return
         table = pa.concat_tables(tables).combine_chunks()
@@ -122,11 +132,18 @@ class _Task(NamedTuple):
     labels: pa.Array
     scores: npt.NDArray[np.float32]
     shares: npt.NDArray[np.float32]  # [rows, classes]
+    explanations: pa.StructArray | None
 
     def prediction(self, row: int) -> Prediction:
         label = self.labels[row].as_py()
         label = tuple(label) if isinstance(label, list) else label
-        return Prediction(label, float(self.scores[row]), self.shares[row])
+        return Prediction(label, float(self.scores[row]), self.shares[row], self._explanation(row))
+
+    def _explanation(self, row: int) -> Explanation | None:
+        if self.explanations is None:
+            return None
+        said = self.explanations[row].as_py()
+        return Explanation(said.pop("label"), said.pop("baseline"), said)
 
 
 class _TaggingTask(NamedTuple):
@@ -137,7 +154,16 @@ class _TaggingTask(NamedTuple):
         return Tagged(tuple(ScoredSpan(**span) for span in said["spans"]), said["score"])
 
 
-def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingTask:
+class _TextTask(NamedTuple):
+    column: pa.StructArray
+
+    def prediction(self, row: int) -> Text:
+        return Text(**self.column[row].as_py())
+
+
+def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingTask | _TextTask:
+    if column.type.get_field_index("text") >= 0:
+        return _TextTask(column)
     if column.type.get_field_index("spans") >= 0:
         return _TaggingTask(column)
     shares = column.field("distribution").items.to_numpy(zero_copy_only=False)
@@ -145,6 +171,7 @@ def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingT
         column.field("label"),
         column.field("score").to_numpy(zero_copy_only=False).astype(np.float32),
         shares.astype(np.float32).reshape(len(column), len(classes)),
+        column.field("explanation") if column.type.get_field_index("explanation") >= 0 else None,
     )
 
 

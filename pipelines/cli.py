@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from pipelines import config, failures, logs, options, stream_config, upkeep_commands
+from pipelines import config, failures, logs, options, stream_commands, upkeep_commands
 from pipelines.calls import BEAM, Call
 from pipelines.dispatch import RUNS, Run
 from transforms.errors import GateError
@@ -121,12 +121,13 @@ def train(
     seed: options.Seed = None,
     batch_size: options.BatchSize = None,
     fresh: options.Fresh = False,
+    spec: options.TrainSpec = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Train the model and export it, with the feature graph inside."""
     call: Call = context.obj
     call.refuse_beam_args("train")
-    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh), verbose)
+    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose)
 
 
 @app.command(
@@ -149,6 +150,7 @@ def score(
     verify_key: options.VerifyKey = None,
     carry_over: options.CarryOver = False,
     no_wait: options.NoWait = False,
+    explain: options.Explain = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
@@ -167,6 +169,7 @@ def score(
         beam_args=call.beam_args,
         verify_key=verify_key,
         no_wait=no_wait,
+        explain=explain,
     )
     print(call.run(settings, verbose).manifest_uri)
 
@@ -204,6 +207,7 @@ def report(
     date: options.MaybeDate = None,
     inputs: options.MaybeInputs = None,
     media_roots: options.MediaRoots = None,
+    saliency: options.Saliency = 0,
     verbose: options.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
@@ -216,64 +220,12 @@ def report(
         date=date,
         inputs=tuple(inputs or ()),
         media_roots=tuple(media_roots or ()),
+        saliency=saliency,
     )
     print(call.run(settings, verbose))
 
 
-@app.command(
-    epilog="triad stream --model model --source incoming --sink scores"
-    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0."
-)
-def stream(
-    context: typer.Context,
-    model: options.ModelFolder,
-    source: options.Source,
-    sink: options.Sink,
-    rejected: options.RejectedTopic = None,
-    state: options.StateFolder = None,
-    group: options.Group = "triad",
-    message_format: options.MessageKind = "json",
-    message_bytes: options.MessageBytes = 16 * 2**20,
-    media_files: options.MediaFiles = False,
-    scores_format: options.Format = "parquet",
-    window: options.Window = 60,
-    batch_records: options.BatchRecords = 1024,
-    poll_seconds: options.PollSeconds = 2.0,
-    media_roots: options.MediaRoots = None,
-    until_empty: options.UntilEmpty = False,
-    verify_key: options.VerifyKey = None,
-    message_schema: options.MessageSchema = None,
-    message_schema_id: options.MessageSchemaId = None,
-    kafka_config: options.KafkaConfig = None,
-    verbose: options.Verbose = False,
-) -> None:
-    """Score records as they arrive, in micro-batches: at least once, to the same places."""
-    call: Call = context.obj
-    call.refuse_beam_args("stream")
-    settings = stream_config.StreamConfig(
-        model=model,
-        source=source,
-        sink=sink,
-        rejected=rejected,
-        state=state,
-        group=group,
-        message_format=message_format,
-        message_bytes=message_bytes,
-        media_files=media_files,
-        format=scores_format,
-        window=window,
-        batch_records=batch_records,
-        poll_seconds=poll_seconds,
-        media_roots=tuple(media_roots or ()),
-        until_empty=until_empty,
-        verify_key=verify_key,
-        message_schema=message_schema,
-        message_schema_id=message_schema_id,
-        kafka_config=kafka_config,
-    )
-    call.run(settings, verbose)
-
-
+app.add_typer(stream_commands.app)
 app.add_typer(upkeep_commands.app)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 import grpc
+from apache_beam.typehints.decorators import no_annotations
 
 from pipelines import environment, failures, options, units
 from pipelines.config import PreprocessConfig, ScoreConfig
@@ -52,23 +53,27 @@ def fingerprint() -> dict[str, str]:
 
 
 class CheckWorkers(beam.PTransform):
-    """Units -> the same units, on workers that are like the process which submits the job.
+    """Work -> the same work, on workers that are like the process which submits the job.
 
     A worker with other code or libraries raises OptionsError before it reads a record: it could
     give other features and scores, and nobody would see why.
 
     Args:
         expected: The fingerprint that each worker must have.
+        kind: What the work is: units, or messages.
     """
 
-    def __init__(self, expected: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, expected: Mapping[str, str] | None = None, kind: type[Any] = units.Unit
+    ) -> None:
         super().__init__()
+        self._kind = kind
         self._expected = dict(fingerprint() if expected is None else expected)
 
-    def expand(self, work: beam.PCollection[units.Unit]) -> beam.PCollection[units.Unit]:
-        return work | "Compare" >> beam.ParDo(_CheckDoFn(self._expected)).with_output_types(
-            units.Unit
-        )
+    @no_annotations
+    def expand(self, work: beam.PCollection[Any]) -> beam.PCollection[Any]:
+        check = beam.ParDo(_CheckDoFn(self._expected)).with_output_types(self._kind)
+        return work | "Compare" >> check
 
 
 class _CheckDoFn(beam.DoFn):
@@ -83,7 +88,8 @@ class _CheckDoFn(beam.DoFn):
             if found.get(name) != wanted
         }
 
-    def process(self, unit: units.Unit) -> Iterator[units.Unit]:
+    @no_annotations
+    def process(self, work: Any) -> Iterator[Any]:
         # Not in `setup`: Flink waits three minutes for a first worker that fails there, and then
         # does not say why.
         for name, (mine, wanted) in self._differing.items():
@@ -91,7 +97,7 @@ class _CheckDoFn(beam.DoFn):
                 f"worker: has {name} {_short(mine)}, and the job was submitted with "
                 f"{_short(wanted)}; install the same on both"
             )
-        yield unit
+        yield work
 
 
 @contextlib.contextmanager

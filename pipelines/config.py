@@ -69,6 +69,7 @@ class TrainConfig:
         seed: Instead of the spec's; below 2**31.
         batch_size: Instead of the spec's.
         fresh: Whether earlier checkpoints are thrown away.
+        spec: File whose `model` and `training` count instead of the prepared spec's.
     """
 
     data: str
@@ -77,9 +78,12 @@ class TrainConfig:
     seed: int | None = None
     batch_size: int | None = None
     fresh: bool = False
+    spec: str | None = None
 
     def __post_init__(self) -> None:
         _need("--data", self.data)
+        if self.spec is not None:
+            _need("--spec", self.spec)
         if self.data.startswith("gs://"):
             raise OptionsError(
                 f"--data: {self.data}: training reads local files; copy the folder to this machine "
@@ -91,6 +95,41 @@ class TrainConfig:
         if self.seed is not None and self.seed >= 2**31:
             raise OptionsError(f"--seed: must be below {2**31}, got {self.seed}")
         _at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """What one search reads, writes and may take.
+
+    Attributes:
+        data: Folder that preprocessing wrote.
+        output: Folder for the best spec, the table of trials and what a restart needs.
+        trials: In all, those of earlier calls included.
+        minutes: After which no epoch is begun; None sets no limit.
+        space: File that says what is tried; None takes the default.
+        seed: Decides which values are tried.
+    """
+
+    data: str
+    output: str
+    trials: int = 30
+    minutes: float | None = None
+    space: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _need("--data", self.data)
+        if self.data.startswith("gs://"):
+            raise OptionsError(f"--data: {self.data}: a search reads local files; copy it here")
+        _need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(f"--output: {self.output}: a search writes to a local folder")
+        _at_least("--trials", self.trials, 1)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise OptionsError(f"--minutes: must be over 0, got {self.minutes:g}")
+        if self.space is not None:
+            _need("--space", self.space)
+        _at_least("--seed", self.seed, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +151,7 @@ class ScoreConfig:
         verify_key: PEM file of the public key that the model must be signed with; None asks for no
             signature.
         no_wait: Submit the job and return: its last step publishes. Dataflow only.
+        explain: Say what each modality is worth to each classification.
     """
 
     model: str
@@ -127,6 +167,7 @@ class ScoreConfig:
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
     no_wait: bool = False
+    explain: bool = False
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
@@ -193,6 +234,8 @@ class ReportConfig:
         date: The date whose scores are shown; None takes the latest.
         inputs: Patterns of records files, for labels and the gallery; without any there is none.
         media_roots: Folders beside that of the records file in which media may lie.
+        saliency: Records of each task in the gallery of which the page says what the prediction
+            rests on.
     """
 
     model: str
@@ -201,10 +244,14 @@ class ReportConfig:
     date: str | None = None
     inputs: tuple[str, ...] = ()
     media_roots: tuple[str, ...] = ()
+    saliency: int = 0
 
     def __post_init__(self) -> None:
         _need("--model", self.model)
         _need("--output", self.output)
+        _at_least("--saliency", self.saliency, 0)
+        if self.saliency and (self.scores is None or not self.inputs):
+            raise OptionsError("--saliency: is about the gallery; give --scores and --input too")
         if self.scores is not None:
             _need("--scores", self.scores)
         if self.date is not None:
@@ -373,15 +420,68 @@ class FlinkConfig:
     """What is done to the Flink cluster on this machine.
 
     Attributes:
-        action: One of up, status and down.
+        action: What is done.
         folder: Where its state is; None takes the user's cache.
         free_ports: Whether `up` chooses free ports.
+        dashboard: Of another cluster, whose jobs are meant.
+        job: Name or id of the job that is to end.
+        state: Folder of the stream, for a savepoint.
     """
 
-    action: typing.Literal["up", "status", "down"]
+    action: typing.Literal["up", "status", "down", "jobs", "cancel", "drain"]
     folder: str | None = None
     free_ports: bool = False
+    dashboard: str | None = None
+    job: str = ""
+    state: str = ""
 
     def __post_init__(self) -> None:
         if self.folder is not None:
             _need("--folder", self.folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class KafkaConfig:
+    """What is done to the Kafka broker on this machine.
+
+    Attributes:
+        action: What is done.
+        folder: Where its messages are; None takes the user's cache.
+        free_port: Whether `up` chooses a free port.
+        topic: The one that is made.
+        partitions: Of that topic.
+        compacted: Whether the topic keeps one message for each key.
+    """
+
+    action: typing.Literal["up", "status", "down", "topic"]
+    folder: str | None = None
+    free_port: bool = False
+    topic: str = ""
+    partitions: int = 1
+    compacted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            _need("--folder", self.folder)
+        if self.partitions < 1:
+            raise OptionsError(f"--partitions: must be at least 1, got {self.partitions}")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which weights of EfficientNet-Lite0 are written as a file of Keras.
+
+    Attributes:
+        output: The file; its name ends in `.weights.h5`.
+        weights: A PyTorch file; None takes the one in the installed package.
+    """
+
+    output: str
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        _need("--output", self.output)
+        if not self.output.endswith(".weights.h5"):
+            raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
+        if self.weights is not None:
+            _need("--weights", self.weights)

@@ -22,6 +22,9 @@ _NEEDED = {
 _IMAGE = "--sdk_container_image"
 _SETUP = "--setup_file"
 _TEMPLATE = "--template_location"
+_SAME_RUN = (
+    "a job for this very run is running already; wait for its end, then run the same command again"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -80,12 +83,13 @@ def beam_args(name: str, labels: Mapping[str, str], given: Sequence[str]) -> tup
     return (*given, *ours)
 
 
-def submit(root: Any, wait: bool) -> None:
+def submit(root: Any, wait: bool, taken: str | None = None) -> None:
     """Submits a pipeline, and waits for its end where that is wanted.
 
     Args:
         root: The `beam.Pipeline`.
         wait: Whether to wait. Without, an active job of the same name is as good as a new one.
+        taken: What to raise where there is such a job, whether it would be waited for or not.
 
     Raises:
         LostRaceError: A job of this name is running already.
@@ -99,11 +103,8 @@ def submit(root: Any, wait: bool) -> None:
         with _explained():
             result = root.run()
     except DataflowJobAlreadyExistsError as error:
-        if wait:
-            raise LostRaceError(
-                "a job for this very run is running already; wait for its end, then run the same "
-                "command again"
-            ) from error
+        if wait or taken is not None:
+            raise LostRaceError(taken or _SAME_RUN) from error
         _log.info("a job for this very run is running already: nothing to do")
         return
     if not result.has_job:

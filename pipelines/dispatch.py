@@ -1,10 +1,13 @@
 """Which pipeline a config is handed to; each is imported when it is needed."""
 
+import dataclasses
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config, environment, stream_config
+from pipelines import config, environment, stream_config, stream_runners
+from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +43,24 @@ def _train(settings: config.TrainConfig) -> object:
     return training.run(settings)
 
 
+def _search(settings: config.SearchConfig) -> object:
+    from pipelines import search_plan
+
+    plan = search_plan.plan(settings)
+    if importlib.util.find_spec("optuna") is None:
+        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+    environment.load_tensorflow()
+    from pipelines import search
+
+    return search.run(settings, plan)
+
+
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, score_plan
+    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
 
     settings = cluster.with_full_paths(settings)
+    model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
+    settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is not None:
         from model import signing
 
@@ -81,7 +98,15 @@ def _report(settings: config.ReportConfig) -> object:
         settings.inputs,
         settings.output,
         media_roots=settings.media_roots,
+        saliency=settings.saliency,
     )
+
+
+def _encoder(settings: config.EncoderConfig) -> object:
+    environment.load_tensorflow()
+    from pipelines import encoder_import
+
+    return encoder_import.run(settings)
 
 
 def _sign(settings: config.SignConfig) -> object:
@@ -132,29 +157,105 @@ def _flink(settings: config.FlinkConfig) -> list[str]:
     if settings.action == "up":
         return flink_cluster.up(folder, settings.free_ports).described()
     cluster = flink_cluster.read(folder)
-    return ["nothing runs"] if cluster is None else cluster.described()
+    if settings.action == "status":
+        return ["nothing runs"] if cluster is None else cluster.described()
+    ours = None if cluster is None else cluster.dashboard
+    return _flink_jobs(settings, settings.dashboard or ours)
+
+
+def _flink_jobs(settings: config.FlinkConfig, dashboard: str | None) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import flink_jobs
+
+    if dashboard is None:
+        raise OptionsError("--dashboard: no cluster was started here; name the dashboard of one")
+    if settings.action == "jobs":
+        found = flink_jobs.jobs(dashboard)
+        return [f"{job.id}  {job.state:10}  {job.name}" for job in found] or ["no jobs"]
+    if settings.action == "cancel":
+        job = flink_jobs.cancel(dashboard, settings.job)
+        return [f"{job.name}: {job.state}"]
+    state = Path(settings.state).absolute().as_uri()
+    job, savepoint = flink_jobs.drain(dashboard, settings.job, state)
+    return [f"{job.name}: {job.state}", f"savepoint: {savepoint}"]
+
+
+def _kafka(settings: config.KafkaConfig) -> list[str]:
+    from pathlib import Path
+
+    from pipelines import kafka_broker
+
+    folder = Path(settings.folder).absolute() if settings.folder else kafka_broker.default_folder()
+    if settings.action == "down":
+        return ["broker: stopped" if kafka_broker.down(folder) else "nothing runs"]
+    if settings.action == "up":
+        return kafka_broker.up(folder, settings.free_port).described()
+    broker = kafka_broker.read(folder)
+    if settings.action == "status":
+        return ["nothing runs"] if broker is None else broker.described()
+    if broker is None:
+        raise OptionsError("triad kafka topic: no broker was started; triad kafka up starts one")
+    policy = {"cleanup.policy": "compact"} if settings.compacted else {}
+    kafka_broker.create_topic(broker, settings.topic, settings.partitions, policy)
+    return [f"kafka://{broker.servers}/{settings.topic}"]
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder, model_pointer
+    from pipelines.streaming import prism
+
+    model = model_folder.local(model_pointer.resolved(settings.model))
     if settings.verify_key is not None:
         from model import signing
 
-        signing.verify(settings.model, settings.verify_key)  # before any of the model is read
-    from model import artefact
-
-    artefact.load(settings.model)
+        signing.verify(model, settings.verify_key)  # before any of the model is read
+    runner = stream_runners.name(settings)
+    if runner == stream_runners.PRISM:
+        prism.check(settings.prism)
+    artefact.load(model)
+    if runner != "local":  # a job that lives on keeps the model that it began with
+        settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
     from pipelines import stream
 
-    return stream.run_until_signal(settings)
+    if runner == "local":
+        return stream.run_until_signal(settings)
+    if runner == stream_runners.PRISM:
+        from pipelines import stream_on_prism
+
+        return stream.run_until_signal(settings, stream_on_prism.run)
+    if runner == stream_runners.FLINK:
+        from pipelines import stream_on_flink
+
+        stream_on_flink.run(settings)
+    else:
+        from pipelines import stream_on_dataflow
+
+        stream_on_dataflow.run(settings)
+    return None
+
+
+def _release(settings: stream_config.ReleaseConfig) -> object:
+    from model import artefact
+    from pipelines import model_folder
+
+    artefact.load(model_folder.local(settings.model))  # a mistake is told before it is imported
+    environment.load_tensorflow()
+    from pipelines import release
+
+    return release.run(settings)
 
 
 RUNS: Mapping[type, Run] = {
     config.PreprocessConfig: _preprocess,
     config.TrainConfig: _train,
+    config.SearchConfig: _search,
     config.ScoreConfig: _score,
     config.ParityConfig: _parity,
     config.ReportConfig: _report,
+    config.EncoderConfig: _encoder,
     config.SignConfig: _sign,
     config.VerifyConfig: _verify,
     config.ExplainDigestConfig: _explain_digest,
@@ -162,5 +263,7 @@ RUNS: Mapping[type, Run] = {
     config.RollbackConfig: _rollback,
     config.DoctorConfig: _doctor,
     config.FlinkConfig: _flink,
+    config.KafkaConfig: _kafka,
     stream_config.StreamConfig: _stream,
+    stream_config.ReleaseConfig: _release,
 }

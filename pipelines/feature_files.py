@@ -18,7 +18,7 @@ from tfx_bsl.coders.example_coder import (
 )
 
 from pipelines.record_files import RecordFile
-from transforms import batches
+from transforms import batches, target_graphs
 
 _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
@@ -159,7 +159,7 @@ class _WriteDoFn(beam.DoFn):
     def _count_spans(self, batch: pa.RecordBatch, ids: list[bytes]) -> None:
         """Counts labelled spans, and how they were aligned, of the rows that are written."""
         for name in batch.schema.names:
-            if name.startswith("label_") and "." in name:
+            if name.startswith("label_") and name.partition(".")[2] not in ("", target_graphs.TEXT):
                 values = batch.column(name).flatten().to_pylist()
                 total = sum(n for n, record_id in zip(values, ids, strict=True) if record_id)
                 self._spans[name] += total

@@ -4,17 +4,14 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pipelines import environment, programs
-from transforms.code import ROOT
+from pipelines import environment, processes, programs
 from transforms.errors import OptionsError, StorageError
 
 PORTS = {"rest": 8081, "rpc": 6123, "jobs": 8099, "artifacts": 8098, "expansion": 8097}
@@ -36,17 +33,17 @@ class Cluster:
     Attributes:
         folder: Holds its state, configuration and logs.
         ports: By what answers there.
-        processes: By part: process id, and when it started (a number can be given again).
+        processes: By part.
     """
 
     folder: Path
     ports: dict[str, int]
-    processes: dict[str, tuple[int, str]]
+    processes: dict[str, processes.Started]
 
     @property
     def running(self) -> dict[str, bool]:
         """Which parts run."""
-        return {part: _runs(self.processes.get(part)) for part in PARTS}
+        return {part: processes.runs(self.processes.get(part)) for part in PARTS}
 
     @property
     def dashboard(self) -> str:
@@ -78,8 +75,8 @@ def read(folder: Path) -> Cluster | None:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    processes = {part: (int(pid), str(at)) for part, (pid, at) in state["processes"].items()}
-    return Cluster(folder, state["ports"], processes)
+    started = {part: (int(pid), str(at)) for part, (pid, at) in state["processes"].items()}
+    return Cluster(folder, state["ports"], started)
 
 
 def up(folder: Path, free_ports: bool = False) -> Cluster:
@@ -129,13 +126,7 @@ def down(folder: Path) -> tuple[str, ...]:
     if cluster is None:
         return ()
     stopped = [part for part in reversed(PARTS) if cluster.running[part]]
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for part in stopped:
-            if cluster.running[part]:
-                os.killpg(cluster.processes[part][0], number)
-        deadline = time.monotonic() + 15
-        while any(cluster.running.values()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+    processes.stop(cluster.processes[part] for part in stopped)
     (folder / "state.json").unlink()
     shutil.rmtree(folder / "artifacts", ignore_errors=True)
     return tuple(stopped)
@@ -183,16 +174,11 @@ def _commands(cluster: Cluster, java: str, jars: str) -> dict[str, list[str]]:
     }
 
 
-def _start(part: str, command: list[str], folder: Path) -> tuple[int, str]:
+def _start(part: str, command: list[str], folder: Path) -> processes.Started:
     variables = {**environment.DEFAULTS, **os.environ, "FLINK_CONF_DIR": str(folder / "conf")}
     # The pool starts `python`, whichever is first there.
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
-    with (folder / f"{part}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables, cwd=ROOT,
-            start_new_session=True,
-        )  # fmt: skip
-    return process.pid, _started(process.pid) or ""
+    return processes.start(command, folder / f"{part}.log", variables)
 
 
 def _write(cluster: Cluster) -> None:
@@ -243,16 +229,3 @@ def _refuse_taken(ports: dict[str, int]) -> None:
             raise OptionsError(
                 f"port {port} ({name}): is taken; stop what listens there or use --free-ports"
             )
-
-
-def _runs(process: tuple[int, str] | None) -> bool:
-    return process is not None and _started(process[0]) == process[1]
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks; None where it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else fields[19]

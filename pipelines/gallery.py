@@ -7,11 +7,14 @@ import io
 import posixpath
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transforms import audio, images, labels, splits, text, uris
 from transforms.records import BrokenMedium, Flaw, Medium, MediumError, RawRecord, Rejected, Uri
-from transforms.spec import AudioSpec, Limits, Spec
+from transforms.spec import AudioSpec, Limits, Spec, Task
+
+if TYPE_CHECKING:
+    from pipelines.saliency_view import View  # which imports TensorFlow
 
 MOST_RECORDS = 20_000
 """Test records that are considered; of more, those with the smallest digest of their id."""
@@ -53,14 +56,15 @@ class Card:
     """One record with what it is and what the model takes it for.
 
     Attributes:
-        truth: The classes of the label.
-        predicted: The classes of the prediction.
+        truth: The classes of the label, or the text.
+        predicted: The classes of the prediction, or the text.
         score: As published.
         unseen: A class of the label is none of the model's.
-        chances: The likeliest classes, the likeliest first.
+        chances: The likeliest classes, the likeliest first; none of texts.
         picture: A `data:` URI of at most 160 x 160 pixels, or "".
         modalities_used: As published.
         issues: As published.
+        rests_on: What the prediction rests on, where that was asked for.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Card:
     picture: str = ""
     sound: Sound | None = None
     text: str = ""
+    rests_on: "View | None" = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +123,10 @@ def build(
         media_roots: Folders, besides those of the records files, that media may come from.
 
     Returns:
-        One gallery for each classification task of the spec; empty where no test record has a label
-        and a score.
+        One gallery for each task of the spec that gives no spans; empty where no test record has a
+        label and a score.
     """
-    tasks = [name for name, task in spec.tasks.items() if task.kind == "classification"]
+    tasks = [name for name, task in spec.tasks.items() if task.kind != "tagging"]
     truths = _test_labels(spec, records())
     found = [row for row in rows(frozenset(truths)) if row["id"] in truths]
     each = max(3, most // max(1, len(tasks)))
@@ -187,10 +192,10 @@ def _test_labels(
             continue
         known = {}
         for name, task in spec.tasks.items():
-            if task.kind != "classification":
+            if task.kind == "tagging":
                 continue
             try:
-                classes = labels.class_names(record.labels.get(task.label), task)
+                classes = _truth(record.labels.get(task.label), task)
             except labels.LabelError:
                 continue
             if classes is not None:
@@ -199,6 +204,13 @@ def _test_labels(
         if len(found) >= 2 * MOST_RECORDS:
             found = _smallest(found)
     return _smallest(found)
+
+
+def _truth(label: Any, task: Task) -> tuple[str, ...] | None:
+    if task.kind == "generation":
+        written = labels.target_text(label)
+        return None if written is None else (written,)
+    return labels.class_names(label, task)
 
 
 def _smallest(
@@ -229,9 +241,9 @@ def _pick(
 
 
 def _card(row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...]) -> Card:
-    label = prediction["label"]
+    label = prediction["text"] if "text" in prediction else prediction["label"]
     predicted = (label,) if isinstance(label, str) else tuple(sorted(label))
-    pairs = prediction["distribution"]  # a map column gives pairs, a JSON column an object
+    pairs = prediction.get("distribution", {})  # a map column gives pairs, a JSON column an object
     shares = dict(pairs.items() if isinstance(pairs, Mapping) else pairs)
     likeliest = sorted(shares.items(), key=lambda pair: -pair[1])[:_TOP]
     return Card(
@@ -240,7 +252,7 @@ def _card(row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[st
         truth=truth,
         predicted=predicted,
         score=float(prediction["score"]),
-        unseen=not shares.keys() >= set(truth),
+        unseen=bool(shares) and not shares.keys() >= set(truth),
         chances=tuple(Chance(name, float(p), name in truth) for name, p in likeliest),
         modalities_used=tuple(row["modalities_used"]),
         issues=tuple(row["issues"] or ()),
@@ -255,7 +267,7 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     for name in spec.modalities.names:
         try:
             cap = limits.text_bytes if name == "text" else limits.media_bytes
-            content = _content(getattr(record, name), roots, cap)
+            content = content_of(getattr(record, name), roots, cap)
             if not content:
                 continue
             if name == "image":
@@ -269,7 +281,12 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     return shown
 
 
-def _content(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+    """A medium as it is stored, `b""` where it is missing.
+
+    Raises:
+        MediumError: Where it cannot be read.
+    """
     if isinstance(medium, BrokenMedium):
         raise MediumError(Flaw.CORRUPT, medium.detail)
     if isinstance(medium, Uri):

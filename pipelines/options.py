@@ -63,6 +63,20 @@ SchemaFile = Annotated[
     str | None,
     typer.Option("--output", metavar="FILE", help="Write to this file instead of stdout."),
 ]
+EncoderFile = Annotated[
+    str,
+    typer.Option(
+        "--output", metavar="FILE", help="The file that is written; it ends in .weights.h5."
+    ),
+]
+TorchFile = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A PyTorch file of EfficientNet-Lite0; by default that in the installed package.",
+    ),
+]
 PreparedFolder = Annotated[
     str, typer.Option("--data", metavar="DIR", help="What `triad preprocess` wrote.")
 ]
@@ -135,6 +149,31 @@ BatchSize = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
 ]
+TrainSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="Take model and training from this spec, such as best.yaml of `triad search`.",
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option("--trials", metavar="N", help="Trials in all, those of earlier calls included."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", help="Begin no epoch that would end after M minutes."),
+]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="FILE", help="What is tried, by keys of the spec's model and training."
+    ),
+]
+SearchSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Decides which values are tried.")
+]
 Date = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
 ]
@@ -156,6 +195,14 @@ CarryOver = Annotated[
         help="Take scores of unchanged content from the last published run of the same model.",
     ),
 ]
+Golden = Annotated[
+    str | None,
+    typer.Option(
+        "--golden",
+        metavar="PATTERN",
+        help="Records that a new model must score as they are labelled, in parity.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]
@@ -171,6 +218,20 @@ KeepDays = Annotated[
         help="Keep runs that changed, or were replaced by another, in the last N days.",
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Say what each modality is worth to each classification (Shapley)."
+    ),
+]
+Saliency = Annotated[
+    int,
+    typer.Option(
+        "--saliency",
+        metavar="N",
+        help="Show for N records of each task what in picture, sound and words it rests on.",
+    ),
+]
 NoWait = Annotated[
     bool,
     typer.Option(
@@ -181,6 +242,26 @@ NoWait = Annotated[
 FlinkFolder = Annotated[
     str | None,
     typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
+]
+Dashboard = Annotated[
+    str | None,
+    typer.Option("--dashboard", metavar="URL", help="Of a cluster that triad did not start."),
+]
+FlinkJob = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
+StreamState = Annotated[
+    str, typer.Option("--state", metavar="DIR", help="The stream's --state, for the savepoint.")
+]
+KafkaFolder = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", help="Messages and log; else the user's cache."),
+]
+FreePort = Annotated[bool, typer.Option("--free-port", help="Choose a port that is free.")]
+Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.")]
+Partitions = Annotated[
+    int, typer.Option("--partitions", metavar="N", help="Parts that are read side by side.")
+]
+Compacted = Annotated[
+    bool, typer.Option("--compacted", help="Keep one message for each key, as for scores.")
 ]
 FreePorts = Annotated[bool, typer.Option("--free-ports", help="Choose ports that are free.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
@@ -206,19 +287,39 @@ RollbackTo = Annotated[
 ]
 Source = Annotated[
     str,
-    typer.Option("--source", metavar="DIR|kafka://HOST:PORT/TOPIC", help="What is watched."),
+    typer.Option(
+        "--source",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/SUBSCRIPTION",
+        help="What is watched.",
+    ),
 ]
 Sink = Annotated[
     str,
-    typer.Option("--sink", metavar="DIR|kafka://HOST:PORT/TOPIC", help="Where scores go."),
+    typer.Option(
+        "--sink",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/TOPIC",
+        help="Where scores go.",
+    ),
 ]
 RejectedTopic = Annotated[
     str | None,
     typer.Option(
         "--rejected",
-        metavar="kafka://HOST:PORT/TOPIC",
-        help="Where rejected records go, if the sink is Kafka.",
+        metavar="kafka://...|pubsub://...",
+        help="Where rejected records go, if the sink is a topic.",
     ),
+]
+ReplayFrom = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="kafka://HOST:PORT/TOPIC",
+        help="The topic of rejected records; those of --source are scored again.",
+    ),
+]
+ReplayGroup = Annotated[
+    str,
+    typer.Option("--group", metavar="NAME", help="Remembers in Kafka what was replayed."),
 ]
 StateFolder = Annotated[
     str | None,
@@ -269,6 +370,22 @@ Window = Annotated[
 BatchRecords = Annotated[
     int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
 ]
+BatchBytes = Annotated[
+    int,
+    typer.Option("--batch-bytes", metavar="N", help="Of messages; no more are fetched ahead."),
+]
+BatchSeconds = Annotated[
+    float,
+    typer.Option(
+        "--batch-seconds", metavar="SECONDS", help="A batch of messages waits so long to be filled."
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write lag, latency and more for Prometheus (*.prom)."
+    ),
+]
 PollSeconds = Annotated[
     float,
     typer.Option(
@@ -278,6 +395,55 @@ PollSeconds = Annotated[
     ),
 ]
 UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
+NoWaitForStream = Annotated[
+    bool, typer.Option("--no-wait", help="Submit the job to the cluster and return; it goes on.")
+]
+FromCheckpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--from-checkpoint",
+        metavar="DIR|latest",
+        help="Go on from a checkpoint of Flink; else at the committed offsets.",
+    ),
+]
+StreamRunner = Annotated[
+    str,
+    typer.Option(
+        "--runner",
+        metavar="NAME",
+        help="What runs the stream: local (this process), prism, flink or dataflow.",
+    ),
+]
+Prism = Annotated[
+    str | None,
+    typer.Option("--prism", metavar="PATH", help="The Prism binary that --runner prism runs."),
+]
+WindowShards = Annotated[
+    int,
+    typer.Option("--shards", metavar="N", help="Files of a window, on Prism and Dataflow."),
+]
+IdAttribute = Annotated[
+    str | None,
+    typer.Option(
+        "--id-attribute",
+        metavar="NAME",
+        help="Attribute by which Pub/Sub's messages that were sent twice are known.",
+    ),
+]
+TimeAttribute = Annotated[
+    str | None,
+    typer.Option(
+        "--time-attribute",
+        metavar="NAME",
+        help="Attribute with the event time; else the time of publishing.",
+    ),
+]
+CheckpointSeconds = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-seconds", metavar="SECONDS", help="How often Flink makes a checkpoint."
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]
 
 
@@ -314,12 +480,15 @@ def check_beam_args(beam_args: Sequence[str]) -> None:
             raise OptionsError(f"{name}: not a Beam option here; {_OURS[name]}")
 
 
-def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "PipelineOptions":
+def beam_options(
+    runner: str = "local", beam_args: Sequence[str] = (), ours: Sequence[str] = ()
+) -> "PipelineOptions":
     """Makes Beam's options, anew for each pipeline: runners change them. Imports Beam.
 
     Args:
         runner: A key of `RUNNERS`, in any case.
         beam_args: What stood after a lone `--`, such as `("--direct_num_workers=2",)`.
+        ours: What we choose; `beam_args` win over it. The runner alone may know these.
 
     Raises:
         OptionsError: Where the runner or an option is unknown (Beam only logs those), where an
@@ -331,7 +500,8 @@ def beam_options(runner: str = "local", beam_args: Sequence[str] = ()) -> "Pipel
 
     flink = runner.lower() == "flink"
     _check_known(beam_args)
-    arguments = [*(FLINK_DEFAULTS if flink else ()), *beam_args]  # the last one of a name counts
+    # The last one of a name counts.
+    arguments = [*(FLINK_DEFAULTS if flink else ()), *ours, *beam_args]
     return PipelineOptions(arguments, runner=RUNNERS[runner.lower()])
 
 

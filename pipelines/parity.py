@@ -38,6 +38,19 @@ Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
 def run(config: ParityConfig) -> bool:
     """Compares the ways, prints a table, and says whether they agree.
 
+    Raises:
+        OptionsError: Where no record can be compared.
+    """
+    features, scores = differences(config)
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
+    console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
+    return all(difference.passes for difference in (*features, *scores))
+
+
+def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference]]:
+    """Compares the ways: features, and scores.
+
     (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
     moments, up to TFRecords; (b) the SavedModel's two signatures; (c) the scoring pipeline, up to
     its files. Features of (a) and scores of (c) are each compared with those of (b). The records
@@ -66,10 +79,7 @@ def run(config: ParityConfig) -> bool:
             lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
             tolerance=0.0,
         )
-    console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
-    console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
-    return all(difference.passes for difference in (*features, *scores))
+    return features, scores
 
 
 def compare(
@@ -238,6 +248,10 @@ def _outputs(row: Mapping[str, Any], model: artefact.Artefact) -> dict[str, npt.
         head = row[task]
         if "spans" in head:
             outputs |= _spans(task, head["spans"], head["score"])
+            continue
+        if "text" in head:
+            outputs[output_name(task, "text")] = _plain(head["text"].encode())
+            outputs[output_name(task, "score")] = np.array(head["score"], np.float32)
             continue
         labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
         shares = dict(head["distribution"])

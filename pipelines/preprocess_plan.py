@@ -68,9 +68,10 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
 
 def _take_over(what: Spec, manifest: dict[str, Any], path: str) -> None:
     """Lets the manifest say what the spec now says of the model and its training."""
-    if manifest["spec_digest"] == what.digest():
+    parts = spec_parts(what)
+    if all(manifest.get(name) == part for name, part in parts.items()):
         return
-    json_files.write(path, {**manifest, **spec_parts(what)})
+    json_files.write(path, {**manifest, **parts})
     _log.info("%s: takes over the spec's settings of the model and its training", path)
 
 

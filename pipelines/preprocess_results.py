@@ -8,7 +8,7 @@ from pipelines import json_files
 from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
 from pipelines.staging import Staging
-from transforms import label_graphs, preprocessing
+from transforms import label_graphs, preprocessing, target_graphs
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -76,16 +76,16 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
 
 
 def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """By tagging task, all labelled spans, those that were cut, and those that are misaligned.
+    """By task, what became of labels: of spans, see `label_graphs.tags_graph`, and of texts.
 
-    See `label_graphs.tags_graph`.
+    See `target_graphs.units_graph` for the latter.
     """
+    of_spans = (label_graphs.SPANS, label_graphs.CUT, label_graphs.MISALIGNED)
+    counted: dict[str, tuple[str, ...]] = dict.fromkeys(what.tagging, of_spans)
+    counted |= dict.fromkeys(what.generation, (target_graphs.TEXTS, target_graphs.CUT))
     return {
-        task: {
-            count: spans.get(f"label_{task}.{count}", 0)
-            for count in (label_graphs.SPANS, label_graphs.CUT, label_graphs.MISALIGNED)
-        }
-        for task in what.tagging
+        task: {count: spans.get(f"label_{task}.{count}", 0) for count in counts}
+        for task, counts in counted.items()
     }
 
 

@@ -14,6 +14,7 @@ from model import artefact
 from pipelines import (
     charts,
     confusions,
+    environment,
     gallery,
     histories,
     publish,
@@ -21,6 +22,7 @@ from pipelines import (
     sinks,
     sources,
     storage,
+    tag_gallery,
     units,
 )
 from pipelines.runs import Manifest
@@ -44,6 +46,7 @@ def write(
     output: str | Path,
     *,
     media_roots: tuple[str, ...] = (),
+    saliency: int = 0,
 ) -> str:
     """Writes the page.
 
@@ -54,6 +57,8 @@ def write(
         records: Patterns of the records files, for the gallery; none is fine.
         output: The HTML file.
         media_roots: Folders, besides those of the records files, that media may come from.
+        saliency: Cards of each task that say what the prediction rests on; over 0 the model is
+            loaded.
 
     Returns:
         Where the page is.
@@ -67,10 +72,16 @@ def write(
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[gallery.TaskGallery, ...] = ()
+    tagged: tuple[tag_gallery.TagGallery, ...] = ()
     if published is not None and scores is not None:
         paths = publish.open_current(scores, published.date)
         galleries = gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
-    page = render(model, published, about_records.source(), galleries)
+        if saliency:
+            galleries = _with_saliency(
+                galleries, model, published, about_records, media_roots, saliency
+            )
+        tagged = tag_gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
+    page = render(model, published, about_records.source(), galleries, tagged)
     storage.put(str(output), page.encode())
     _log.info("%s: written", output)
     return str(output)
@@ -123,6 +134,7 @@ def render(
     published: Manifest | None,
     source: str,
     galleries: Sequence[gallery.TaskGallery],
+    tagged: Sequence[tag_gallery.TagGallery] = (),
 ) -> str:
     """The page as text."""
     about = model.about
@@ -147,6 +159,7 @@ def render(
         "learning": histories.view(_history(model.folder / artefact.HISTORY)),
         "passes": report_sections.passes(preprocessed, published),
         "galleries": shown,
+        "tag_galleries": [one for one in tagged if one.right or one.wrong],
         "no_gallery": report_sections.no_gallery(published, SPLIT),
         "scores_of": f" of {published.date}" if published else "",
         "other_model": published is not None
@@ -161,6 +174,23 @@ def render(
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     return _template().render(context)
+
+
+def _with_saliency(
+    galleries: tuple[gallery.TaskGallery, ...],
+    model: artefact.Artefact,
+    published: Manifest,
+    records: Records,
+    media_roots: tuple[str, ...],
+    most: int,
+) -> tuple[gallery.TaskGallery, ...]:
+    if published.digests.get("model") != model.model_digest:
+        _log.warning("--saliency: the scores are another model's, so it cannot explain them")
+        return galleries
+    environment.load_tensorflow()
+    from pipelines import saliency_cards
+
+    return saliency_cards.add(galleries, model, records, media_roots, most)
 
 
 def _template() -> jinja2.Template:

@@ -45,6 +45,7 @@ _MEASURES = {
         "recall": "recall",
         "macro_f1": "macro-F1",
     },
+    "texts": {"accuracy": "exact match", "chrf": "chrF", "bleu": "BLEU"},
 }
 
 
@@ -121,6 +122,8 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     measures = _MEASURES["sets" if sets else "classes"]
     if evaluated["kind"] == "tagging":
         measures = _MEASURES["spans"]
+    if evaluated["kind"] == "generation":
+        measures = _MEASURES["texts"]
     rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
     rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
     return {
@@ -148,10 +151,13 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What became of the labelled spans of all splits, where a task is tagging."""
+    """What became of labelled spans and texts, all splits."""
     counts = preprocessed.get("alignment", {}).get(name)
     if counts is None:
         return []
+    if "texts" in counts:
+        of_all = f"{count(counts['cut'])} of {count(counts['texts'])}"
+        return [("texts cut by the task's length, all splits", of_all)]
     of_all = f" of {count(counts['spans'])}"
     return [
         ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),

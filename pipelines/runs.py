@@ -106,6 +106,8 @@ class RunSettings:
         classes: By task, in the order of the columns.
         multi_label: The tasks whose label is a list.
         tagging: The tasks that give spans.
+        generation: The tasks that give texts.
+        explained: The modalities whose shares stand beside each classification; none if empty.
         provenance: Stands in each row.
         format: Of the published files.
     """
@@ -115,11 +117,19 @@ class RunSettings:
     provenance: Provenance
     format: sinks.Format = "parquet"
     tagging: frozenset[str] = frozenset()
+    generation: frozenset[str] = frozenset()
+    explained: tuple[str, ...] = ()
 
     def score_table(self, scored: Sequence[Scored]) -> pa.Table:
         """See `sinks.score_table`."""
         return sinks.score_table(
-            scored, self.classes, self.multi_label, self.provenance, self.tagging
+            scored,
+            self.classes,
+            self.multi_label,
+            self.provenance,
+            self.tagging,
+            self.generation,
+            self.explained,
         )
 
 

@@ -207,6 +207,8 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         "model": plan.model.about["digests"],
         "versions": environment.versions(),
     }
+    if config.explain:
+        about["explained"] = list(plan.settings.explained)
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
     gates = publish.Gates(config.rejected_limit)
@@ -214,7 +216,7 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
     canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_folder.local)
+    handler = ScorerHandler(config.model, model_folder.local, config.explain)
     score = Score(canonicalizer, handler, plan.settings.provenance.model, earlier)
     template = dataflow.makes_template(config.beam_args)
     alone = config.no_wait or template

@@ -10,6 +10,7 @@ from pipelines import model_folder, publish, sinks, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
+from transforms.errors import OptionsError
 from transforms.records import Provenance
 from transforms.version import VERSION
 
@@ -51,7 +52,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
     """
     model = artefact.load(model_folder.local(config.model))
     inputs = units.list_inputs(config.inputs)
-    settings = run_settings(model, config.format)
+    settings = run_settings(model, config.format, config.explain)
     run_id = publish.run_id(
         config.date,
         [(file.uri, file.size, file.version) for file in inputs],
@@ -60,15 +61,25 @@ def plan(config: ScoreConfig) -> ScorePlan:
             "format": config.format,
             "unit_records": str(config.unit_records),
             "media_roots": json.dumps(sorted(config.media_roots)),
+            **({"explain": "true"} if config.explain else {}),
         },
     )
     return ScorePlan(model, inputs, settings, RunFolder(config.output, config.date, run_id))
 
 
-def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
-    """What all rows of a run of this model have in common."""
+def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -> RunSettings:
+    """What all rows of a run of this model have in common.
+
+    Raises:
+        OptionsError: Where explanations are asked for and no task has any.
+    """
+    if explain and all(task.kind != "classification" for task in model.spec.tasks.values()):
+        raise OptionsError("--explain: only classification tasks have shares; remove it")
     return RunSettings(
-        classes=model.classes,
+        classes={  # the pieces of texts are no classes
+            task: () if model.spec.tasks[task].kind == "generation" else names
+            for task, names in model.classes.items()
+        },
         multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
         provenance=Provenance(
             model=model.model_digest,
@@ -79,4 +90,6 @@ def run_settings(model: Artefact, format: sinks.Format) -> RunSettings:
         ),
         format=format,
         tagging=frozenset(model.spec.tagging),
+        generation=frozenset(model.spec.generation),
+        explained=model.spec.modalities.names if explain else (),
     )

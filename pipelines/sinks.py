@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
 from transforms.errors import StorageError
-from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged
+from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
 Format = Literal["parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
@@ -37,6 +37,8 @@ def score_table(
     multi_label: frozenset[str],
     provenance: Provenance,
     tagging: frozenset[str] = frozenset(),
+    generation: frozenset[str] = frozenset(),
+    explained: tuple[str, ...] = (),
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
@@ -46,13 +48,16 @@ def score_table(
         multi_label: The tasks whose label is a list.
         provenance: Stands in each row.
         tagging: The tasks that give spans.
+        generation: The tasks that give texts.
+        explained: The modalities whose shares are columns; predictions then have explanations.
 
     Returns:
         Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32; of a tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and
-        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
-        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
-        whose name is taken begins with `extra_`.
+        to float32, and on request `explanation`: `label`, `baseline` and one share a modality; of a
+        tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and `score`; of a
+        generation task `text` and `score`), `modalities_used`, `issues`, `content_digest`,
+        `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
+        columns by name. One whose name is taken begins with `extra_`.
     """
     columns: dict[str, pa.Array] = {
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
@@ -61,9 +66,11 @@ def score_table(
         said = [row.predictions[task] for row in scored]
         if task in tagging:
             columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
+        elif task in generation:
+            columns[task] = _texts([one for one in said if isinstance(one, Text)])
         else:
             predictions = [one for one in said if isinstance(one, Prediction)]
-            columns[task] = _predictions(predictions, names, task in multi_label)
+            columns[task] = _predictions(predictions, names, task in multi_label, explained)
     columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
@@ -161,21 +168,39 @@ def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
 
 
 def _predictions(
-    predictions: Sequence[Prediction], classes: tuple[str, ...], multi_label: bool
+    predictions: Sequence[Prediction],
+    classes: tuple[str, ...],
+    multi_label: bool,
+    explained: tuple[str, ...],
 ) -> pa.StructArray:
     count = len(predictions)
     probabilities = np.zeros((count, len(classes)), np.float32)
     if predictions:
         np.stack([p.distribution for p in predictions], out=probabilities, casting="same_kind")
     labels = [list(p.label) if multi_label else p.label for p in predictions]
-    return pa.StructArray.from_arrays(
-        [
-            pa.array(labels, _TEXTS if multi_label else pa.string()),
-            pa.array(np.array([p.score for p in predictions], np.float32)),
-            _distributions(probabilities, classes),
-        ],
-        names=["label", "score", "distribution"],
-    )
+    columns = {
+        "label": pa.array(labels, _TEXTS if multi_label else pa.string()),
+        "score": pa.array(np.array([p.score for p in predictions], np.float32)),
+        "distribution": _distributions(probabilities, classes),
+    }
+    if explained:
+        columns["explanation"] = _explanations(predictions, explained)
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _explanations(predictions: Sequence[Prediction], modalities: tuple[str, ...]) -> pa.StructArray:
+    said = [one.explanation for one in predictions if one.explanation is not None]
+    if len(said) != len(predictions):
+        raise AssertionError(f"{len(predictions) - len(said)} predictions have no explanation")
+    columns = {
+        "label": pa.array([one.label for one in said], pa.string()),
+        "baseline": pa.array(np.array([one.baseline for one in said], np.float32)),
+        **{
+            name: pa.array(np.array([one.shares[name] for one in said], np.float32))
+            for name in modalities
+        },
+    }
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
@@ -183,6 +208,12 @@ def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
     scores = np.array([one.score for one in tagged], np.float32)
     arrays = [pa.array(spans, _SPANS), pa.array(scores)]
     return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
+
+
+def _texts(written: Sequence[Text]) -> pa.StructArray:
+    scores = np.array([one.score for one in written], np.float32)
+    arrays = [pa.array([one.text for one in written], pa.string()), pa.array(scores)]
+    return pa.StructArray.from_arrays(arrays, names=["text", "score"])
 
 
 def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, ...]) -> pa.MapArray:
@@ -230,10 +261,15 @@ def _values(array: pa.Array) -> list[Any]:
 def _inferred(name: str, values: list[Any]) -> pa.Array:
     if isinstance(values[0], dict) and "spans" in values[0] if values else False:
         return pa.array(values, pa.struct([("spans", _SPANS), ("score", pa.float32())]))
+    if isinstance(values[0], dict) and "text" in values[0] if values else False:
+        return pa.array(values, pa.struct([("text", pa.string()), ("score", pa.float32())]))
     if isinstance(values[0], dict) if values else False:
         label = _TEXTS if isinstance(values[0]["label"], list) else pa.string()
         items = [{**v, "distribution": list(v["distribution"].items())} for v in values]
         fields = [("label", label), ("score", pa.float32()), ("distribution", _DISTRIBUTION)]
+        if "explanation" in values[0]:
+            shares = [(key, pa.float32()) for key in values[0]["explanation"] if key != "label"]
+            fields.append(("explanation", pa.struct([("label", pa.string()), *shares])))
         return pa.array(items, pa.struct(fields))
     if name in ("modalities_used", "issues"):
         return pa.array(values, _TEXTS)

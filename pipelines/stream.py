@@ -6,29 +6,34 @@ import logging
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
 from model import artefact
-from model.scorer import ScorerHandler
-from pipelines import beam_metrics, options, score_plan, stream_config
+from pipelines import beam_metrics, options, stream_config
 from pipelines.keyed import KeyRejected
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
-from pipelines.streaming import messages
+from pipelines.streaming import messages, metrics
 from pipelines.streaming.batches import Batch, Item, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
-from transforms.canonicalize import Canonicalizer
+from pipelines.streaming.models import Models, Version, check_golden
 from transforms.errors import TriadError
 from transforms.records import RawRecord, Rejected, Scored
 
 _log = logging.getLogger(__name__)
+
+_TELL_SECONDS = 5.0
+
+_BEAM_ARGS = ("--no_pipeline_type_check",)
+"""Each batch is a pipeline of the same types: to check them takes a seventh of what it costs."""
 
 
 class Stop:
@@ -47,6 +52,10 @@ class Stop:
 
     def is_set(self) -> bool:
         return self.wait(0)
+
+
+Work = Callable[[StreamConfig, Stop], object]
+"""Runs a stream until it is told to stop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +142,18 @@ class _Write:
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))
         self.sink.write(self.number, self.digest, scored, rejected)
+        rows: list[Scored | Rejected] = [*scored, *rejected]
+        times = [row.position.event_time for row in rows]
+        metrics.durable(len(scored), len(rejected), times)
+        latency = beam.metrics.Metrics.distribution("Stream", "latency_ms")
+        now = time.time()
+        for event_time in times:
+            if event_time is not None:
+                latency.update(max(0, int(now * 1000) - event_time))
 
 
-def run_until_signal(config: StreamConfig) -> Counts:
-    """Runs a stream until SIGTERM or SIGINT, see `run`. A second signal ends it at once."""
+def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
+    """Does `work`, else `run`, until SIGTERM or SIGINT. A second signal ends it at once."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -148,7 +165,7 @@ def run_until_signal(config: StreamConfig) -> Counts:
     for number in before:
         signal.signal(number, handle)
     try:
-        return run(config, stop)
+        return (work or run)(config, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -165,54 +182,77 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         GateError: A model that is refused.
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
-    model = artefact.load(config.model)
-    settings = score_plan.run_settings(model, config.format)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model), settings.provenance.model)
+    check_golden(config)
     total = Counts()
     with contextlib.ExitStack() as stack:
+        models = stack.enter_context(Models(config))
         journal = journals.Journal(None)
         if config.state_folder is not None:
             written = [one for one in (config.sink,) if stream_config.kafka_place(one) is None]
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
-        source = _source(config, model, journal)
+        source = _source(config, models.version.model, journal)
+        told = _Told(config.metrics)
         stack.callback(source.close)
-        batches = _Batches(source, _sink(config, settings), journal, score, settings)
+        batches = _Batches(config, source, journal)
         _log.info(
             "%s -> %s: micro-batches on the local runner, at least once", config.source, config.sink
         )
         if journal.pending is not None:
             _log.info("batch %d was begun and not done: again", journal.pending.number)
-            total = total.plus(batches.do(journal.pending))
+            version = models.made_by(journal.pending.model)
+            total = total.plus(batches.do(journal.pending, version))
+            models.keep_one()
         while not stop.is_set():
             parts = source.poll()
+            version = models.at_boundary()
+            told.say(source, version)
             if parts:
-                total = total.plus(batches.do(journal.begin(parts)))
+                metrics.began(source.load())
+                batch = journal.begin(parts, version.digest)
+                total = total.plus(batches.do(batch, version))
             elif config.until_empty and source.is_drained():
                 break
             else:
+                metrics.idle()
                 stop.wait(source.pause)
+        told.say(source, models.version, at_once=True)
     _log.info("ended: %d read, %d scored, %d rejected", total.read, total.scored, total.rejected)
     return total
+
+
+class _Told:
+    """Writes the metrics, if a file is named, not more often than each `_TELL_SECONDS`."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._last = 0.0
+
+    def say(self, source: Source, version: Version, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self._path is None or (now - self._last < _TELL_SECONDS and not at_once):
+            return
+        self._last = now
+        metrics.waiting(source.load())
+        metrics.model(version.name, version.digest)
+        metrics.write(self._path)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Batches:
     """Does batches, one after the other."""
 
+    config: StreamConfig
     source: Source
-    sink: Sink
     journal: journals.Journal
-    score: Score
-    settings: RunSettings
 
-    def do(self, batch: Batch) -> Counts:
+    def do(self, batch: Batch, version: Version) -> Counts:
         """Scores a batch, writes it, and only then notes that it is done."""
+        start = time.monotonic()
         parts = self._still_there(batch.parts)
         while True:
             try:
-                counts = self._run(batch, parts)
+                counts = self._run(batch, parts, version)
                 break
             except (TriadError, RuntimeError):  # as Beam wraps what a step raises
                 left = self._still_there(parts)
@@ -222,13 +262,20 @@ class _Batches:
         self.journal.finish(batch, dataclasses.asdict(counts))
         self.source.done(batch.parts)
         self.journal.compact(self.source.needed)
-        _log.info("batch %d: %d scored, %d rejected", batch.number, counts.scored, counts.rejected)
+        seconds = time.monotonic() - start
+        metrics.ended(seconds)
+        _log.info(
+            "batch %d: %d scored, %d rejected, %.2f s",
+            *(batch.number, counts.scored, counts.rejected, seconds),
+        )
         return counts
 
-    def _run(self, batch: Batch, parts: Sequence[Part]) -> Counts:
-        items = self.source.items(parts)
-        with beam.Pipeline(options=options.beam_options()) as root:
-            define_pipeline(root, items, batch, self.score, self.sink, self.settings)
+    def _run(self, batch: Batch, parts: Sequence[Part], version: Version) -> Counts:
+        items = self.source.items(parts, version.model.spec.label_names)
+        sink = _sink(self.config, version.settings)
+        beam_options = options.beam_options(beam_args=_BEAM_ARGS)
+        with beam.Pipeline(options=beam_options) as root:
+            define_pipeline(root, items, batch, version.score, sink, version.settings)
         found = beam_metrics.counters(root.result)
         scored, rejected = found.get("Stream.scored", 0), found.get("Stream.rejected", 0)
         return Counts(scored + rejected, scored, rejected)
@@ -247,7 +294,6 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
     if place is None:
         return Folder(
             config.source,
-            model.spec.label_names,
             config.media_files,
             config.batch_records,
             config.poll_seconds,
@@ -256,10 +302,20 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
     from pipelines.streaming.kafka_source import KafkaSource
 
     parser = messages.parser(config, model.spec.label_names)
-    return KafkaSource(
-        *(*place, config.group, parser, config.batch_records, config.poll_seconds, given),
+    rows = stream_config.kafka_place(config.replay_from or "")
+    source = KafkaSource(
+        *(*(rows or place), config.group, parser, config.batch_records, config.batch_seconds),
+        given,
         config.kafka_config,
+        config.batch_bytes,
+        only_there=rows is not None,
     )
+    if rows is None:
+        return source
+    from pipelines.streaming.kafka_topic import Topic
+    from pipelines.streaming.replay import Replay
+
+    return Replay(source, Topic(*place, config.group, config.kafka_config), parser)
 
 
 def _sink(config: StreamConfig, settings: RunSettings) -> Sink:

@@ -3,13 +3,49 @@
 import dataclasses
 import math
 import os
+import re
 import typing
 import urllib.parse
 
-from pipelines import options
+from pipelines import options, stream_runners
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
+PUBSUB = "pubsub://"
+
+_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
+_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
+# Of what the service allows: no name may begin with "goog".
+_PUBSUB_PLACE = re.compile(
+    r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleaseConfig:
+    """Which model a pointer shall name, and what the model must pass.
+
+    Attributes:
+        model: Folder that training wrote; the pointer lies beside it.
+        golden: Pattern of records that the model must score, as they are labelled.
+        verify_key: PEM file of the public key that the model must be signed with.
+        media_roots: Folders beside that of the records file in which media may lie.
+    """
+
+    model: str
+    golden: str | None = None
+    verify_key: str | None = None
+    media_roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("MODEL", self.model),
+            ("--golden", self.golden),
+            ("--verify-key", self.verify_key),
+            *(("--media-root", root) for root in self.media_roots),
+        ):
+            if value is not None and not value.strip():
+                raise OptionsError(f"{flag}: must not be empty")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +53,7 @@ class StreamConfig:
     """What a stream reads, loads and writes.
 
     Attributes:
-        model: Folder that training wrote.
+        model: Folder that training wrote, or one whose `CURRENT` names such a folder in it.
         source: A folder, or `kafka://HOST:PORT/TOPIC`.
         sink: A folder, or `kafka://HOST:PORT/TOPIC`.
         rejected: `kafka://HOST:PORT/TOPIC` for rejected records; None with a folder as sink, which
@@ -30,8 +66,9 @@ class StreamConfig:
         format: Of the files that are written.
         window: Seconds of event time whose scores lie in one folder.
         batch_records: About how many records a micro-batch holds.
-        poll_seconds: How often a folder is looked at, and how long a file must not have changed;
-            how long a batch of messages waits to be filled.
+        batch_bytes: A batch of messages that holds as many is full, and no more are fetched ahead.
+        batch_seconds: How long a batch of messages waits, from the first one on, to be filled.
+        poll_seconds: How often a folder is looked at, and how long a file must not have changed.
         media_roots: Folders beside that of the records file in which media may lie.
         until_empty: Whether to end once all that is there is scored.
         verify_key: PEM file of the public key that the model must be signed with.
@@ -39,6 +76,20 @@ class StreamConfig:
         message_schema_id: A registry's number of that schema, with which messages begin; None where
             they do not.
         kafka_config: File with properties of Kafka's client, for TLS and SASL.
+        runner: `local`, or `flink`: from Kafka to Kafka, as a job of the cluster.
+        no_wait: Submit the job and return; it goes on.
+        from_checkpoint: A checkpoint of Flink's, or `latest` for the newest in `state`; None begins
+            at the group's committed offsets.
+        checkpoint_seconds: How often Flink makes a checkpoint: a crash repeats so much.
+        beam_args: What goes to Beam as it is.
+        prism: The binary that `--runner prism` runs.
+        shards: Files that a window is spread over, on Prism and Dataflow.
+        id_attribute: Attribute of Pub/Sub's messages by which those sent twice are known.
+        time_attribute: Attribute with the event time; None takes the time of publishing.
+        replay_from: `kafka://HOST:PORT/TOPIC` of rejected records: only the messages of the source
+            that they name are scored.
+        metrics: File into which metrics are written, in Prometheus' text format.
+        golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
     """
 
     model: str
@@ -53,6 +104,8 @@ class StreamConfig:
     format: options.ScoresFormat = "parquet"
     window: int = 60
     batch_records: int = 1024
+    batch_bytes: int = 64 * 2**20
+    batch_seconds: float = 0.1
     poll_seconds: float = 2.0
     media_roots: tuple[str, ...] = ()
     until_empty: bool = False
@@ -60,6 +113,18 @@ class StreamConfig:
     message_schema: str | None = None
     message_schema_id: int | None = None
     kafka_config: str | None = None
+    runner: str = "local"
+    no_wait: bool = False
+    from_checkpoint: str | None = None
+    checkpoint_seconds: float = 10.0
+    beam_args: tuple[str, ...] = ()
+    prism: str | None = None
+    shards: int = 1
+    id_attribute: str | None = None
+    time_attribute: str | None = None
+    golden: str | None = None
+    metrics: str | None = None
+    replay_from: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -67,6 +132,8 @@ class StreamConfig:
             ("--group", self.group),
             *(("--media-root", root) for root in self.media_roots),
             *([] if self.verify_key is None else [("--verify-key", self.verify_key)]),
+            *([] if self.golden is None else [("--golden", self.golden)]),
+            *([] if self.metrics is None else [("--metrics", self.metrics)]),
             *([] if self.kafka_config is None else [("--kafka-config", self.kafka_config)]),
         ):
             if not value.strip():
@@ -77,18 +144,27 @@ class StreamConfig:
             ("--message-bytes", self.message_bytes),
             ("--window", self.window),
             ("--batch-records", self.batch_records),
+            ("--shards", self.shards),
+            ("--batch-bytes", self.batch_bytes),
         ):
             if number < 1:
                 raise OptionsError(f"{flag}: must be at least 1, got {number}")
-        if not (math.isfinite(self.poll_seconds) and self.poll_seconds >= 0):
-            raise OptionsError(f"--poll-seconds: must be 0 or more, got {self.poll_seconds:g}")
+        for flag, seconds in (
+            ("--batch-seconds", self.batch_seconds),
+            ("--poll-seconds", self.poll_seconds),
+        ):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
         _one_of("--format", self.format, options.ScoresFormat)
         _one_of("--message-format", self.message_format, options.MessageFormat)
-        if self.media_files and is_kafka(self.source):
-            raise OptionsError("--media-files: is of a folder; leave it out with a Kafka source")
+        if self.media_files and is_topic(self.source):
+            raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
             raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
+        if self.replay_from is not None:
+            self._check_replay(self.replay_from)
         self._check_schema()
+        stream_runners.check(self)
         self._check_rejected()
         self._check_state()
 
@@ -97,12 +173,21 @@ class StreamConfig:
         """Where the stream's memory lies; None where Kafka alone keeps it."""
         if self.state is not None:
             return self.state
-        return None if is_kafka(self.sink) else f"{self.sink.rstrip('/')}/_triad"
+        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/_triad"
 
     @property
     def source_name(self) -> str:
         """The source, however it was written."""
-        return self.source if is_kafka(self.source) else os.path.realpath(self.source)
+        if self.replay_from is not None:
+            return f"{self.source} by {self.replay_from}"
+        return self.source if is_topic(self.source) else os.path.realpath(self.source)
+
+    def _check_replay(self, rows: str) -> None:
+        if not is_kafka(self.source):
+            raise OptionsError("--source: must be the topic whose messages were rejected")
+        if not is_kafka(rows):
+            raise OptionsError("--from: must be a topic, kafka://HOST:PORT/TOPIC")
+        _check_place("--from", rows)
 
     def _check_schema(self) -> None:
         if self.message_schema is None:
@@ -122,11 +207,10 @@ class StreamConfig:
             )
 
     def _check_rejected(self) -> None:
-        if is_kafka(self.sink):
-            if self.rejected is None or not is_kafka(self.rejected):
-                raise OptionsError(
-                    "--rejected: name the topic for rejected records as kafka://HOST:PORT/TOPIC"
-                )
+        if is_topic(self.sink):
+            scheme, form = (KAFKA, _KAFKA_FORM) if is_kafka(self.sink) else (PUBSUB, _TOPIC_FORM)
+            if self.rejected is None or not self.rejected.startswith(scheme):
+                raise OptionsError(f"--rejected: name the topic for rejected records as {form}")
             _check_place("--rejected", self.rejected)
             if self.rejected == self.sink:
                 raise OptionsError("--rejected: must be another topic than --sink")
@@ -134,7 +218,7 @@ class StreamConfig:
             raise OptionsError("--rejected: a folder as --sink takes them too; leave it out")
 
     def _check_state(self) -> None:
-        if is_kafka(self.source):
+        if is_topic(self.source):
             return
         if self.state_folder is None:
             raise OptionsError(
@@ -152,6 +236,35 @@ class StreamConfig:
 def is_kafka(place: str) -> bool:
     """Whether it is `kafka://...`."""
     return place.startswith(KAFKA)
+
+
+def is_topic(place: str) -> bool:
+    """Whether it is of Kafka or Pub/Sub, and no folder."""
+    return place.startswith((KAFKA, PUBSUB))
+
+
+def pubsub_place(uri: str) -> tuple[str, str] | None:
+    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
+    found = _PUBSUB_PLACE.fullmatch(uri)
+    return None if found is None else (found[1], found[2])
+
+
+def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
+    """`HOST:PORT` and topic of source, sink and rejected records, where all are of Kafka."""
+    places = map(kafka_place, (config.source, config.sink, config.rejected or ""))
+    return tuple(place for place in places if place is not None)
+
+
+def with_full_paths(config: StreamConfig) -> StreamConfig:
+    """The config with absolute paths, since workers have other working folders."""
+    return dataclasses.replace(
+        config,
+        model=os.path.abspath(config.model),
+        state=None if config.state is None else os.path.abspath(config.state),
+        media_roots=tuple(
+            root if "://" in root else os.path.abspath(root) for root in config.media_roots
+        ),
+    )
 
 
 def kafka_place(uri: str) -> tuple[str, str] | None:
@@ -173,8 +286,12 @@ def _check_place(flag: str, place: str) -> None:
         raise OptionsError(f"{flag}: must not be empty")
     if is_kafka(place):
         if kafka_place(place) is None:
-            raise OptionsError(f"{flag}: must be kafka://HOST:PORT/TOPIC, of one topic")
-    elif "://" in place:
+            raise OptionsError(f"{flag}: must be {_KAFKA_FORM}, of one topic")
+    elif is_topic(place):
+        if pubsub_place(place) is None:
+            form = _TOPIC_FORM if flag != "--source" else f"{PUBSUB}PROJECT/SUBSCRIPTION"
+            raise OptionsError(f"{flag}: must be {form}")
+    elif "://" in place and not (flag == "--sink" and place.startswith("gs://")):
         scheme = place.partition("://")[0]
         raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
 

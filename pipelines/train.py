@@ -4,7 +4,7 @@ import datetime
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from pipelines.train_plan import TrainPlan
 from transforms import code
+from transforms.mixtures import DATASET_FEATURE
+from transforms.spec import Spec
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
@@ -77,6 +79,7 @@ def _evaluate(
         files = found.unchanged_files()
         dataset = data.eval_dataset(files, layout, BATCH_SIZE, found.records)
         recorded = predictions.predict(model, dataset)
+        datasets = _datasets(found, recorded.ids)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
             subset: predictions.predict(model, dataset, [n for n, seen in mask.items() if not seen])
@@ -91,10 +94,19 @@ def _evaluate(
                 {subset: one.of(name) for subset, one in subsets.items()},
                 complete,
                 seed=layout.spec.training.seed,
+                datasets=datasets,
             )
             for name, task in layout.spec.tasks.items()
         }
     return evaluation.document(splits)
+
+
+def _datasets(found: survey.Survey, ids: Sequence[str]) -> list[str] | None:
+    """The data set of each record; None where the spec has no mixture."""
+    if DATASET_FEATURE not in found.sampled:
+        return None
+    names = dict(zip(found.sampled["id"], found.sampled[DATASET_FEATURE], strict=True))
+    return [names[record_id.encode()].decode() for record_id in ids]
 
 
 def _complete(batch: data.Batch, layout: data.Layout) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -120,6 +132,12 @@ def _export(
     shutil.copy(output / _TRAINING / training.HISTORY, output / artefact.HISTORY)
 
 
+def _encoder_digest(what: Spec) -> dict[str, str]:
+    """Of the weights with which a pretrained encoder began."""
+    pinned = what.model.image_weights_sha256
+    return {"encoder": pinned} if pinned is not None else {}
+
+
 def _about(
     plan: TrainPlan,
     result: training.TrainResult,
@@ -140,6 +158,7 @@ def _about(
             "transform": prepared.manifest["transform_digest"],
             "spec": what.digest(),
             "code": code.code_digest(),
+            **_encoder_digest(what),
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,
@@ -153,7 +172,7 @@ def _about(
             split: {
                 task: {
                     name: metrics[evaluation.AS_RECORDED][name]["value"]
-                    for name in ("accuracy", "macro_f1", "entity_f1")
+                    for name in ("accuracy", "macro_f1", "entity_f1", "chrf", "bleu")
                     if name in metrics[evaluation.AS_RECORDED]
                 }
                 for task, metrics in document["tasks"].items()

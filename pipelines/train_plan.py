@@ -10,6 +10,7 @@ from model import artefact
 from pipelines import preprocessed
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import Preprocessed
+from transforms import spec_files
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 from transforms.version import VERSION
@@ -63,17 +64,34 @@ def plan(config: TrainConfig) -> TrainPlan:
 
 
 def _spec(what: Spec, config: TrainConfig) -> Spec:
-    """The spec with the command line's settings in it."""
+    """The spec with the command line's settings in it.
+
+    Raises:
+        OptionsError: Where another spec is given whose features are not the prepared ones.
+    """
+    if config.spec is not None:
+        what = _other(what, config.spec)
     given = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
     update = {name: value for name, value in given.items() if value is not None}
     changed = what.training.model_copy(update=update)
     return what.model_copy(update={"training": changed})
 
 
+def _other(what: Spec, path: str) -> Spec:
+    """The spec of a file, which must differ from the prepared one in what training reads alone."""
+    other = spec_files.load(path)
+    if other.features_json() != what.features_json() or other.split != what.split:
+        raise OptionsError(
+            f"--spec: {path}: its features or its split are not the prepared ones; change model, "
+            "training and the tasks' weight and imbalance only, or prepare again"
+        )
+    return other
+
+
 def _key(what: Spec, prepared: Preprocessed) -> str:
     """Equal keys mean the same training."""
     parts = [
-        what.to_json(),
+        what.digest(),
         prepared.manifest["key"],
         prepared.manifest["transform_digest"],
         VERSION,

@@ -18,6 +18,54 @@ flink_app = typer.Typer(
     help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
 )
 app.add_typer(flink_app, name="flink")
+kafka_app = typer.Typer(
+    help="A Kafka broker on this machine, for trying streams.", no_args_is_help=True
+)
+app.add_typer(kafka_app, name="kafka")
+
+
+@app.command(
+    epilog="triad encoder --output lite0.weights.h5"
+    "\n\nReads a file of PyTorch without running what is in it. Prints the file's SHA-256."
+)
+def encoder(
+    context: typer.Context,
+    output: options.EncoderFile,
+    weights: options.TorchFile = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
+    call: Call = context.obj
+    call.refuse_beam_args("encoder")
+    print(call.run(config.EncoderConfig(output, weights), verbose))
+
+
+@app.command(
+    epilog="triad search --data prepared --output search --trials 30 --minutes 60"
+    "\n\nThen: triad train --data prepared --spec search/best.yaml --output model"
+    "\n\nA search that was interrupted goes on with the same command. Prints the best trials, and"
+    " the path of the best spec as the last line."
+)
+def search(
+    context: typer.Context,
+    data: options.PreparedFolder,
+    output: options.Output,
+    trials: options.Trials = 30,
+    minutes: options.Minutes = None,
+    space: options.SpaceFile = None,
+    seed: options.SearchSeed = 0,
+    verbose: options.Verbose = False,
+) -> None:
+    """Try settings of model and training, and keep the best as a spec."""
+    call: Call = context.obj
+    call.refuse_beam_args("search")
+    found = call.run(config.SearchConfig(data, output, trials, minutes, space, seed), verbose)
+    import rich
+
+    from pipelines import search_table
+
+    rich.print(search_table.table(found.rows))
+    print(found.best)
 
 
 @app.command(epilog="triad sign model --key key.pem\n\nPrints the signature's path.")
@@ -147,9 +195,92 @@ def down(context: typer.Context, folder: options.FlinkFolder = None) -> None:
     _flink(context, config.FlinkConfig("down", folder))
 
 
+@flink_app.command(epilog="triad flink jobs")
+def jobs(
+    context: typer.Context,
+    folder: options.FlinkFolder = None,
+    dashboard: options.Dashboard = None,
+) -> None:
+    """List jobs: id, state and name."""
+    _flink(context, config.FlinkConfig("jobs", folder, dashboard=dashboard))
+
+
+@flink_app.command(
+    epilog="triad flink cancel triad-stream-1f2e3d4c5b6a"
+    "\n\nGo on with triad stream --from-checkpoint latest."
+)
+def cancel(
+    context: typer.Context,
+    job: options.FlinkJob,
+    folder: options.FlinkFolder = None,
+    dashboard: options.Dashboard = None,
+) -> None:
+    """End a job as it is; the last checkpoint of a stream stays."""
+    _flink(context, config.FlinkConfig("cancel", folder, dashboard=dashboard, job=job))
+
+
+@flink_app.command(
+    epilog="triad flink drain triad-stream-1f2e3d4c5b6a --state state"
+    "\n\nGo on with triad stream --from-checkpoint latest."
+)
+def drain(
+    context: typer.Context,
+    job: options.FlinkJob,
+    state: options.StreamState,
+    folder: options.FlinkFolder = None,
+    dashboard: options.Dashboard = None,
+) -> None:
+    """End a stream once all that it has read is written; what a restart needs is in its state."""
+    settings = config.FlinkConfig("drain", folder, dashboard=dashboard, job=job, state=state)
+    _flink(context, settings)
+
+
 def _flink(context: typer.Context, settings: config.FlinkConfig) -> None:
     call: Call = context.obj
     call.refuse_beam_args("flink")
+    print("\n".join(call.run(settings, verbose=False)))
+
+
+@kafka_app.command("up", epilog="triad kafka up\n\nNeeds Java 17, and Maven the first time.")
+def kafka_up(
+    context: typer.Context,
+    folder: options.KafkaFolder = None,
+    free_port: options.FreePort = False,
+) -> None:
+    """Start it where it does not run yet, and wait until it answers."""
+    _kafka(context, config.KafkaConfig("up", folder, free_port))
+
+
+@kafka_app.command("status", epilog="triad kafka status")
+def kafka_status(context: typer.Context, folder: options.KafkaFolder = None) -> None:
+    """Say whether it runs, and where."""
+    _kafka(context, config.KafkaConfig("status", folder))
+
+
+@kafka_app.command("down", epilog="triad kafka down")
+def kafka_down(context: typer.Context, folder: options.KafkaFolder = None) -> None:
+    """Stop it; topics and messages stay."""
+    _kafka(context, config.KafkaConfig("down", folder))
+
+
+@kafka_app.command("topic", epilog="triad kafka topic scores --compacted")
+def kafka_topic(
+    context: typer.Context,
+    topic: options.Topic,
+    folder: options.KafkaFolder = None,
+    partitions: options.Partitions = 1,
+    compacted: options.Compacted = False,
+) -> None:
+    """Make a topic, and print its address."""
+    settings = config.KafkaConfig(
+        "topic", folder, topic=topic, partitions=partitions, compacted=compacted
+    )
+    _kafka(context, settings)
+
+
+def _kafka(context: typer.Context, settings: config.KafkaConfig) -> None:
+    call: Call = context.obj
+    call.refuse_beam_args("kafka")
     print("\n".join(call.run(settings, verbose=False)))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.data import Layout
+from transforms.mixtures import DATASET_FEATURE
 from transforms.spec import Spec
 
 ALL = ("image", "audio", "text")
@@ -31,6 +32,7 @@ class FeatureRecord:
     audio: npt.NDArray[np.float32] | None = None
     text: npt.NDArray[np.int64] | None = None
     labels: Mapping[str, int | Sequence[int]] = dataclasses.field(default_factory=dict)
+    dataset: str = ""
 
 
 def layout(
@@ -38,6 +40,7 @@ def layout(
     num_classes: int = 3,
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
     model: Mapping[str, Any] | None = None,
+    mixture: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> Layout:
     """A layout of tiny sizes; every task has the classes `c0`, `c1` and so on."""
@@ -50,6 +53,7 @@ def layout(
                 for name, task in whole.items()
             },
             "model": {**MODEL, **(model or {})},
+            "mixture": mixture,
             "training": {"batch_size": 8, "epochs": 3, **training},
         }
     )
@@ -97,9 +101,36 @@ def records(
     return made
 
 
+def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[FeatureRecord]:
+    """Makes records whose class is whether two modalities show the same of two signs.
+
+    Each sign comes as often with either class, so one modality tells nothing, nor does any third.
+
+    Args:
+        what: Sizes; of two classes.
+        count: Number of records, a multiple of 4.
+        seed: Decides everything.
+        pair: The modalities that show a sign; the others are noise.
+    """
+    random = np.random.default_rng(seed)
+    made = []
+    for place, signs in enumerate(
+        random.permutation([(0, 0), (0, 1), (1, 0), (1, 1)] * (count // 4))
+    ):
+        media = {name: _noise(name, what, random) for name in what.spec.modalities.names}
+        for name, sign in zip(pair, signs, strict=True):
+            _plant(name, media[name], int(sign))
+        same = int(signs[0] == signs[1])
+        labels = dict.fromkeys(what.spec.tasks, same)
+        made.append(FeatureRecord(f"pair-{place:04d}", labels=labels, **media))
+    return made
+
+
 def serialize(record: FeatureRecord, what: Layout) -> bytes:
     """One tf.Example of the layout."""
     feature = {"id": _strings(record.id.encode())}
+    if what.spec.mixture is not None:
+        feature[DATASET_FEATURE] = _strings(record.dataset.encode())
     for name in what.spec.modalities.names:
         values = getattr(record, name)
         feature[f"{name}_present"] = _integers([int(values is not None)])

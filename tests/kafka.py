@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
 import socket
-import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pipelines import programs
+from pipelines import kafka_broker, programs
 from pipelines.streaming.kafka_client import coordinated
 from transforms.errors import OptionsError, StorageError
 
@@ -118,16 +118,24 @@ def certify(folder: Path) -> None:
     (folder / "certificate.pem").write_bytes(made)
 
 
-def _secured(folder: Path, user: str, password: str) -> str:
+def _secured(started: kafka_broker.Broker, secure: str, user: str, password: str) -> dict[str, str]:
+    """Settings with which a broker answers by TLS and asks for a password, too."""
+    folder = started.folder
     certify(folder)
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     prefix = "listener.name.secure"
-    return (
-        f"{prefix}.sasl.enabled.mechanisms=PLAIN\n"
-        f'{prefix}.plain.sasl.jaas.config={login} user_{user}="{password}";\n'
-        f"{prefix}.ssl.keystore.type=PEM\n"
-        f"{prefix}.ssl.keystore.location={folder}/key-and-certificate.pem\n"
-    )
+    plain, listener = f"PLAINTEXT://{started.servers}", f"SECURE://{secure}"
+    return {
+        "listeners": f"{plain},CONTROLLER://127.0.0.1:{started.controller},{listener}",
+        "advertised.listeners": f"{plain},{listener}",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL"
+        ),
+        f"{prefix}.sasl.enabled.mechanisms": "PLAIN",
+        f"{prefix}.plain.sasl.jaas.config": f'{login} user_{user}="{password}";',
+        f"{prefix}.ssl.keystore.type": "PEM",
+        f"{prefix}.ssl.keystore.location": f"{folder}/key-and-certificate.pem",
+    }
 
 
 @contextlib.contextmanager
@@ -139,44 +147,17 @@ def broker(folder: Path, login: tuple[str, str] | None = None) -> Iterator[Broke
         login: User and password, with which it answers by TLS, too.
     """
     try:
-        java = programs.java()
-        jars = programs.assemble("kafka")
+        programs.java()
+        programs.assemble("kafka")
     except (OptionsError, StorageError) as missing:
         pytest.skip(str(missing))
-    port, controller, secure = _free_port(), _free_port(), _free_port()
-    more, listener, map_ = "", "", ""
-    if login is not None:
-        more = _secured(folder, *login)
-        listener, map_ = f",SECURE://localhost:{secure}", ",SECURE:SASL_SSL"
-    settings = folder / "server.properties"
-    settings.write_text(
-        "process.roles=broker,controller\nnode.id=1\n"
-        f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}\n"
-        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listener}\n"
-        "controller.listener.names=CONTROLLER\n"
-        f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{map_}\n{more}"
-        f"log.dirs={folder}/logs\noffsets.topic.replication.factor=1\n"
-        "offsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
-        "log.retention.ms=-1\n"  # the messages' times are long ago
-        "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
-    )
-    options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
-    format_ = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]
-    subprocess.run([java, *options, *format_, str(settings)], check=True, capture_output=True)
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [java, *options, "kafka.Kafka", str(settings)], stdout=said, stderr=said
-        )
+    secure = f"localhost:{_free_port()}" if login else ""
+    more = functools.partial(_secured, secure, *login) if login else None
     try:
-        servers = f"127.0.0.1:{port}"
-        admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        assert admin.list_topics(timeout=_DEADLINE).brokers  # waits until it answers
-        secured = f"localhost:{secure}" if login else ""
-        yield Broker(servers, secured, folder / "certificate.pem")
+        started = kafka_broker.up(folder, free_port=True, more=more)
+        yield Broker(started.servers, secure, folder / "certificate.pem")
     finally:
-        process.kill()
-        process.wait()
+        kafka_broker.down(folder)
 
 
 def _free_port() -> int:

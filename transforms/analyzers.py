@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 
 from transforms.errors import OptionsError
 
+Lookup = Callable[[tf.Tensor], tf.Tensor]
 Unseen = Literal["minus_one", "last"]
 
 _EMPTY_VOCABULARY = "49d0cd50-04bb-48c0-bc6f-5b575dce351a"  # tf.Transform's stand-in for no entry
@@ -33,6 +34,18 @@ class Analyzers(Protocol):
             unseen: Whether a string outside the vocabulary is -1, or the number of strings kept.
         """
 
+    def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
+        """Learns a vocabulary of pieces of words.
+
+        Args:
+            words: Strings `[n]`, each with the space that stands before it.
+            name: Of the vocabulary.
+            size: Pieces at most.
+
+        Returns:
+            A function of strings `[n]` that gives the int64 id of each, or -1 where it is no piece.
+        """
+
     def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and standard deviation of each column of float32 `[n, columns]`, as float32."""
 
@@ -47,6 +60,19 @@ class MeasuredAnalyzers:
         if unseen == "last":
             return tft.apply_vocabulary(values, file, num_oov_buckets=1)
         return tft.apply_vocabulary(values, file, default_value=-1)
+
+    def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
+        from transforms.piece_analyzer import LearnPieces  # Beam, which a model does not need
+
+        (file,) = tft.experimental.ptransform_analyzer(
+            [words],
+            LearnPieces(name, size),
+            output_dtypes=[tf.string],
+            output_shapes=[[]],
+            output_asset_default_values=[b"no pieces yet"],
+            name=name,
+        )
+        return lambda strings: tft.apply_vocabulary(strings, file, default_value=-1)
 
     def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
         exact = tf.cast(rows, tf.float64)
@@ -118,20 +144,27 @@ class KnownAnalyzers:
         self, values: tf.Tensor, name: str, *, top_k: int | None, unseen: Unseen
     ) -> tf.Tensor:
         del top_k  # the analysis has them kept already
+        return self._table(name, unseen).lookup(values)
+
+    def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
+        del words, size
+        table = self._table(name, "minus_one")
+        return lambda strings: table.lookup(strings)
+
+    def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+        del rows
+        mean, deviation = self._analysis.moments[name]
+        return tf.constant(mean, tf.float32), tf.constant(deviation, tf.float32)
+
+    def _table(self, name: str, unseen: Unseen) -> tf.lookup.StaticHashTable:
         entries = self._analysis.vocabularies[name] or (_EMPTY_VOCABULARY,)  # no table is empty
-        table = tf.lookup.StaticHashTable(
+        return tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(entries, tf.string, shape=[len(entries)]),
                 tf.range(len(entries), dtype=tf.int64),
             ),
             default_value=len(entries) if unseen == "last" else -1,
         )
-        return table.lookup(values)
-
-    def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
-        del rows
-        mean, deviation = self._analysis.moments[name]
-        return tf.constant(mean, tf.float32), tf.constant(deviation, tf.float32)
 
 
 def _moment(name: str, part: str) -> str:

@@ -13,6 +13,10 @@ class OptionsError(TriadError):
     exit_code = 12
 
 
+class DivergedError(OptionsError):
+    """A training whose loss is no number any more: its settings do not work."""
+
+
 class GateError(TriadError):
     """Data or a model that a gate refuses: nothing is published."""
 

@@ -5,6 +5,7 @@ import dataclasses
 from tensorflow.core.example import example_pb2
 
 from transforms import labels, spans
+from transforms.mixtures import DATASET_FEATURE
 from transforms.records import CanonicalRecord
 from transforms.spec import NO_MARKER, Spec, Task
 
@@ -32,6 +33,8 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
     feature[_PLACE].int64_list.value.extend((record.position.unit, record.position.offset))
     for name in spec.modalities.names:
         feature[name].bytes_list.value.append(getattr(record, name))
+    if spec.mixture is not None:
+        feature[DATASET_FEATURE].bytes_list.value.append(_dataset(record, spec.mixture.by).encode())
     unnamed = []
     for name, task in spec.tasks.items():
         if task.marker:
@@ -48,12 +51,21 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
     return CanonicalExample(example.SerializeToString(deterministic=True), tuple(unnamed))
 
 
+def _dataset(record: CanonicalRecord, by: str) -> str:
+    """The name of a record's data set; empty where the record says none."""
+    value = record.extra.get(by)
+    return str(value) if isinstance(value, str | int) else ""
+
+
 def _classes(
     record: CanonicalRecord, name: str, task: Task, example: example_pb2.Example
 ) -> tuple[str, ...] | None:
-    """The classes of a label; those of spans with their places beside them."""
+    """The classes of a label, those of spans with their places beside them, or a text."""
     if task.kind == "classification":
         return labels.class_names(record.labels.get(task.label), task)
+    if task.kind == "generation":
+        written = labels.target_text(record.labels.get(task.label))
+        return None if written is None else (written,)
     found = spans.spans(record, task)
     for part in ("start", "end"):
         places = [getattr(span, part) for span in found or ()]

@@ -46,7 +46,7 @@ def label_vocabulary(task: str) -> str:
 def labels_graph(
     inputs: Mapping[str, tf.Tensor], spec: Spec, words: Words | None, analyzers: Analyzers
 ) -> Tensors:
-    """The features of all labels; see `preprocessing.preprocessing_fn`.
+    """The features of all labels but texts; see `preprocessing.preprocessing_fn`.
 
     Args:
         inputs: See `preprocessing.raw_feature_spec`.
@@ -56,6 +56,8 @@ def labels_graph(
     """
     outputs: Tensors = {}
     for name, task in spec.tasks.items():
+        if task.kind == "generation":
+            continue  # see `target_graphs`
         feature = f"label_{name}"
         classes, given = inputs[feature], inputs[f"{feature}_given"]
         if words is not None and task.kind == "tagging":

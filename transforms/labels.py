@@ -48,5 +48,20 @@ def class_name(value: Any) -> str:
     return name
 
 
+def target_text(value: Any) -> str | None:
+    """The text that a generation task is to write, or None where there is no label.
+
+    It is NFC, and each run of white space is one space.
+
+    Raises:
+        LabelError: Where the label is no string, empty, or holds control characters.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise LabelError(f"a text to be written is a string, not {_kind(value)}")
+    return class_name(" ".join(value.split()))
+
+
 def _kind(value: Any) -> str:
     return type(value).__name__

@@ -5,16 +5,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from transforms import audio, label_graphs
+from transforms import audio, label_graphs, target_graphs
 from transforms.analyzers import Analyzers, MeasuredAnalyzers
 from transforms.label_graphs import Words
+from transforms.mixtures import DATASET_FEATURE
 from transforms.spec import FIRST_TOKEN, PAD, AudioSpec, ImageSpec, Spec, TextSpec
+from transforms.target_graphs import Source
+from transforms.words import words_graph
 
 TEXT_VOCABULARY = "text_vocabulary"
-
-_WORD = r"[\p{L}\p{M}\p{N}_]"
-_ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
-_SPACE = r"[\s\p{Z}\p{Cc}\p{Cf}]"
 
 Tensors = dict[str, tf.Tensor]
 
@@ -27,6 +26,8 @@ def raw_feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature | tf.io.VarL
     one_string = tf.io.FixedLenFeature([], tf.string)
     features: dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {"id": one_string}
     features |= dict.fromkeys(spec.modalities.names, one_string)
+    if spec.mixture is not None:
+        features[DATASET_FEATURE] = one_string
     for name, task in spec.tasks.items():
         features[f"label_{name}"] = tf.io.VarLenFeature(tf.string)
         features[f"label_{name}_given"] = tf.io.FixedLenFeature([], tf.int64)
@@ -44,8 +45,9 @@ def preprocessing_fn(
     """Makes the function that tf.Transform traces.
 
     Its inputs are batches of `raw_feature_spec(spec)`. Its outputs:
-        id: string `[batch]`.
+        id: string `[batch]`, and with a mixture `DATASET_FEATURE`, the name of the data set.
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
+            Where the spec has preprocessing run an encoder, float32 `[batch, width]`, its vectors.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
         text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's
@@ -55,7 +57,11 @@ def preprocessing_fn(
         label_<task>: int64 `[batch]`, the class, `MISSING_LABEL`, or the number of classes where
             the training split never had it. Of a multi-label task a sparse set of classes, or
             `MISSING_LABEL` alone. Of a tagging task int64 `[batch, length]`; see
-            `label_graphs.tags_graph`, also for the counts `label_<task>.<count>`.
+            `label_graphs.tags_graph`, also for the counts `label_<task>.<count>`. Of a generation
+            task int64 `[batch, length of the task]`; see `target_graphs.units_graph`.
+        text_surface: string `[batch, length]`, where some task is generation: the tokens as the
+            text has them; empty where there is none.
+        units_<task>, label_<task>.text: of a generation task; see `target_graphs.target_graph`.
 
     Args:
         spec: Names and sizes.
@@ -65,22 +71,35 @@ def preprocessing_fn(
 
     def transform(inputs: Mapping[str, tf.Tensor]) -> Tensors:
         outputs: Tensors = {"id": inputs["id"]}
+        if spec.mixture is not None:
+            outputs[DATASET_FEATURE] = inputs[DATASET_FEATURE]
         sections = spec.modalities
         if sections.image is not None:
             outputs["image"] = image_graph(inputs["image"], sections.image)
+        if sections.image is not None and spec.model.encodes_first:
+            from transforms import image_encoders  # Keras is not needed without
+
+            there = _present(inputs["image"])
+            outputs["image"] = image_encoders.vectors_graph(outputs["image"], there, spec)
         if sections.audio is not None:
             outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
-        words = None
-        if sections.text is not None and spec.tagging:
+        words, source = None, None
+        if sections.text is not None and (spec.tagging or spec.generation):
             outputs["text"], words = placed_text_graph(inputs["text"], sections.text, known)
-            outputs |= {"text_start": words.starts, "text_end": words.ends}
         elif sections.text is not None:
             outputs["text"] = text_graph(inputs["text"], sections.text, known)
+        if words is not None and spec.tagging:
+            outputs |= {"text_start": words.starts, "text_end": words.ends}
+        if sections.text is not None and spec.generation:
+            source = source_of(inputs["text"], sections.text)
+            outputs["text_surface"] = source.words.to_tensor("", shape=[None, source.length])
         for name in sections.names:
             outputs[f"{name}_present"] = tf.cast(_present(inputs[name]), tf.int64)
         for name in spec.markers:
             assert words is not None  # the spec has a tagging task
             outputs[f"marker_{name}"] = label_graphs.marker_graph(inputs[f"marker_{name}"], words)
+        for name in spec.generation:
+            outputs |= target_graphs.target_graph(inputs, name, spec.tasks[name], source, known)
         return outputs | label_graphs.labels_graph(inputs, spec, words, known)
 
     return transform
@@ -223,6 +242,11 @@ def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.T
     return _token_ids(tokens, spec, analyzers)
 
 
+def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
+    """The tokens that texts to be written may copy; see `text_graph`."""
+    return Source(_tokens(content, spec)[0][:, : spec.length], spec.length)
+
+
 def placed_text_graph(
     content: tf.Tensor, spec: TextSpec, analyzers: Analyzers
 ) -> tuple[tf.Tensor, Words]:
@@ -230,15 +254,21 @@ def placed_text_graph(
 
     Lower case may have more characters than what it is made of, so each token is folded for itself.
     """
-    if spec.tokens == "word":
-        tokens, starts, ends = words_graph(content)
-    else:
-        tokens = tf.strings.unicode_split(content, "UTF-8")
-        starts = tf.ragged.range(tokens.row_lengths())
-        ends = starts + 1
+    tokens, starts, ends = _tokens(content, spec)
     lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
     ids = _token_ids(tokens.with_flat_values(lowered), spec, analyzers)
     return ids, label_graphs.words_of(starts, ends, spec.length)
+
+
+def _tokens(
+    content: tf.Tensor, spec: TextSpec
+) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+    """Tokens as they are, and their first and behind-the-last characters."""
+    if spec.tokens == "word":
+        return words_graph(content)
+    tokens = tf.strings.unicode_split(content, "UTF-8")
+    starts = tf.ragged.range(tokens.row_lengths())
+    return tokens, starts, starts + 1
 
 
 def _token_ids(tokens: tf.RaggedTensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
@@ -247,41 +277,6 @@ def _token_ids(tokens: tf.RaggedTensor, spec: TextSpec, analyzers: Analyzers) ->
     )
     ids = tokens.with_flat_values(known + FIRST_TOKEN)
     return ids.to_tensor(default_value=PAD, shape=[None, spec.length])
-
-
-def words_graph(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-    """Cuts texts into words and keeps where they stand.
-
-    A word is a run of letters, marks, digits and underscores; each Han or Kana character and each
-    other visible character is a word of its own.
-
-    Args:
-        text: UTF-8, string `[batch]`.
-
-    Returns:
-        Words, and their first and behind-the-last characters, int64; each ragged `[batch, words]`.
-    """
-    characters = tf.strings.unicode_split(text, "UTF-8")
-    flat, row = characters.flat_values, characters.value_rowids()
-    place = tf.range(tf.size(row, tf.int64)) - tf.gather(characters.row_starts(), row)
-    alone = tf.strings.regex_full_match(flat, _ALONE)
-    joins = tf.strings.regex_full_match(flat, _WORD) & ~alone
-    visible = ~tf.strings.regex_full_match(flat, _SPACE)
-    follows = tf.concat([[False], joins[:-1]], axis=0) & (place > 0)
-    starts = visible & ~(joins & follows)
-    word = tf.cumsum(tf.cast(starts, tf.int64)) - 1
-    num_words = tf.reduce_sum(tf.cast(starts, tf.int64))
-    joined = tf.strings.unsorted_segment_join(
-        tf.boolean_mask(flat, visible), tf.boolean_mask(word, visible), num_words
-    )
-    first = tf.boolean_mask(place, starts)
-    sizes = tf.math.unsorted_segment_sum(
-        tf.ones_like(place), tf.where(visible, word, -1), num_words
-    )
-    ragged = tf.RaggedTensor.from_value_rowids(
-        joined, tf.boolean_mask(row, starts), nrows=characters.nrows()
-    )
-    return ragged, ragged.with_values(first), ragged.with_values(first + sizes)
 
 
 def _present(content: tf.Tensor) -> tf.Tensor:

@@ -163,6 +163,21 @@ class Rejected:
     model_digest: str = ""
 
 
+class Explanation(NamedTuple):
+    """What each modality is worth to a `Prediction`: see `model.explanation`.
+
+    Attributes:
+        label: The class whose probability is explained: the likeliest one.
+        baseline: Its probability where the model sees nothing.
+        shares: By modality of the model, in the order of `MODALITIES`; 0 for what is missing. With
+            the baseline they add up to the prediction's score.
+    """
+
+    label: str
+    baseline: float
+    shares: Mapping[str, float]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says about one classification task of one record.
@@ -171,11 +186,13 @@ class Prediction:
         label: The likeliest class; of a multi-label task the classes at or over one half.
         score: Probability of `label`; of a multi-label task that of the likeliest class.
         distribution: float32 of shape `[classes]`, in the order of the model's classes.
+        explanation: Where one was asked for.
     """
 
     label: str | tuple[str, ...]
     score: float
     distribution: npt.NDArray[np.float32]
+    explanation: Explanation | None = None
 
 
 class Span(NamedTuple):
@@ -205,6 +222,19 @@ class Tagged:
     """
 
     spans: tuple[ScoredSpan, ...]
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """What the model says about one generation task of one record.
+
+    Attributes:
+        text: What it writes.
+        score: Probability of exactly this text.
+    """
+
+    text: str
     score: float
 
 
@@ -248,7 +278,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction | Tagged]
+    predictions: Mapping[str, Prediction | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transforms import text
-from transforms.labels import LabelError, class_name, class_names
+from transforms.labels import LabelError, class_name, class_names, target_text
 from transforms.offsets import Offsets
 from transforms.records import CanonicalRecord, Span
 from transforms.spec import Task
@@ -50,11 +50,15 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
 def named(record: CanonicalRecord, task: Task) -> tuple[str, ...] | None:
     """The classes of a record's label, of spans one each, or None where there is no label.
 
+    A text to be written has no class.
+
     Raises:
         LabelError: See `spans` and `class_names`.
     """
     if task.kind == "classification":
         return class_names(record.labels.get(task.label), task)
+    if task.kind == "generation":
+        return None if target_text(record.labels.get(task.label)) is None else ()
     found = spans(record, task)
     return None if found is None else tuple(span.label for span in found)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from transforms.encoder_spec import EncoderSpec
+from transforms.mixtures import Mixture
 from transforms.records import MODALITIES
 from transforms.tasks import Section
 from transforms.tasks import Task as Task
@@ -26,7 +28,7 @@ MISSING_LABEL = -1
 NO_MARKER = (-1, -1)
 """The marked characters where nothing is marked."""
 
-_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker")
+_FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker", "vocabulary", "length")
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
@@ -135,25 +137,27 @@ class Modalities(Section):
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)
 
 
-class ModelSpec(Section):
-    """The fused network.
+class ModelSpec(EncoderSpec):
+    """The fused network, with an encoder of pictures.
 
     Attributes:
-        fusion: Only `gated` exists so far.
+        fusion: `concat`, `mlp`, `gated` or `attention`; see `model.fusions`.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
         text_dim: Size of a token's embedding.
+        text_ngrams: Vectors that sequences of two to four tokens share by a hash; 0 has none.
         dropout: Share of units dropped in the towers' ends and in the heads.
         modality_dropout: Probability, per record, with which each modality that is there is hidden
             in training; at least one stays.
     """
 
-    fusion: Literal["gated"] = "gated"
+    fusion: Literal["concat", "mlp", "gated", "attention"] = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
     text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
+    text_ngrams: int = pydantic.Field(default=0, ge=0, le=2**20)
     dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
 
@@ -166,7 +170,10 @@ class Training(Section):
         batch_size: Records per optimizer step.
         learning_rate: Peak of a warm-up and cosine schedule.
         weight_decay: Of AdamW.
+        fine_tune_rate: The peak for a pretrained encoder, as a share of `learning_rate`.
         label_smoothing: Share of a label's mass that is spread over all classes.
+        task_weights: `fixed`: `weight` of each task; `uncertainty`: they are learned with it as
+            what they begin with.
         auxiliary_weight: Of the losses of the heads that each modality has for itself, in training
             only, where the spec names more than one.
         augment: Shift, mirror and recolour pictures, mask bands of sounds, hide words.
@@ -178,7 +185,9 @@ class Training(Section):
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
+    fine_tune_rate: float = pydantic.Field(default=0.1, gt=0, le=1)
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    task_weights: Literal["fixed", "uncertainty"] = "fixed"
     auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
     augment: bool = True
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
@@ -211,6 +220,7 @@ class Spec(Section):
     tasks: dict[str, Task] = pydantic.Field(min_length=1)
     model: ModelSpec = ModelSpec()
     training: Training = Training()
+    mixture: Mixture | None = None
     split: Split = Split()
     limits: Limits = Limits()
 
@@ -230,10 +240,39 @@ class Spec(Section):
             raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _one_order_of_records(self) -> Self:
+        sampled = [n for n, task in self.tasks.items() if task.imbalance == "balanced_sampling"]
+        if len(sampled) > 1:
+            raise ValueError(
+                f"tasks {', '.join(sampled)}: only one can have imbalance: balanced_sampling; "
+                "use class_weights or focal for the others"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _encoders_need_pictures(self) -> Self:
+        if self.model.pretrained and self.modalities.image is None:
+            raise ValueError(
+                f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
+            )
+        return self
+
     @property
     def tagging(self) -> tuple[str, ...]:
         """The tasks of kind tagging, in their order."""
         return tuple(name for name, task in self.tasks.items() if task.kind == "tagging")
+
+    @property
+    def generation(self) -> tuple[str, ...]:
+        """The tasks of kind generation, in their order."""
+        return tuple(name for name, task in self.tasks.items() if task.kind == "generation")
+
+    @property
+    def balanced_task(self) -> str | None:
+        """The task whose classes are to come alike often, where there is one."""
+        tasks = self.tasks.items()
+        return next((name for name, task in tasks if task.imbalance == "balanced_sampling"), None)
 
     @property
     def markers(self) -> dict[str, str]:
@@ -252,15 +291,25 @@ class Spec(Section):
         return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """SHA-256 of `to_json()`, hexadecimal."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of the spec, hexadecimal: where a file of weights lies does not count."""
+        model = self.model.model_copy(update={"image_weights": None})
+        without_path = self.model_copy(update={"model": model}).to_json()
+        return hashlib.sha256(without_path.encode()).hexdigest()
 
     def features_json(self) -> str:
-        """The part that decides what a feature is: modalities, limits, and the tasks' labels."""
+        """The part that decides what a feature is.
+
+        That is modalities, limits, the tasks' labels, and an encoder that preprocessing runs.
+        """
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
             name: {key: task[key] for key in _FEATURE_KEYS if key in task}
             for name, task in whole["tasks"].items()
         }
         part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
+        if self.mixture is not None:
+            part["dataset"] = self.mixture.by
+        if self.model.encodes_first:
+            keys = ("image_encoder", "image_weights_sha256", "image_arguments")
+            part["encoder"] = {key: whole["model"].get(key) for key in keys}
         return json.dumps(part, sort_keys=True, ensure_ascii=False)

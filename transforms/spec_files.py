@@ -9,6 +9,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from transforms import image_weights
 from transforms.errors import OptionsError
 from transforms.spec import Spec, Task
 
@@ -48,7 +49,7 @@ def load(path: str | Path) -> Spec:
         content = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
-    return parse(content, str(path))
+    return image_weights.pinned(parse(content, str(path)), Path(path))
 
 
 def parse(content: str, name: str = "spec") -> Spec:
@@ -57,12 +58,30 @@ def parse(content: str, name: str = "spec") -> Spec:
     Raises:
         OptionsError: See `load`.
     """
-    try:
-        value = yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    value = parse_yaml(content, name)
     if not isinstance(value, Mapping):
         raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
+    return validated(value, name)
+
+
+def parse_yaml(content: str, name: str) -> Any:
+    """What a YAML text says; a key that stands twice is an error.
+
+    Raises:
+        OptionsError: Naming the file and the place.
+    """
+    try:
+        return yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def validated(value: Mapping[str, Any], name: str) -> Spec:
+    """The spec that a mapping says.
+
+    Raises:
+        OptionsError: See `load`.
+    """
     try:
         return Spec.model_validate(value)
     except pydantic.ValidationError as error:

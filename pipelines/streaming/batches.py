@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from transforms.records import RawRecord, Rejected
 
@@ -40,15 +40,40 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """What is scored together: its number and parts decide the names of all files it gives."""
+    """What is scored together: its number and parts decide the names of all files it gives.
+
+    Attributes:
+        number: Counts the batches of a sink.
+        parts: What it holds.
+        model: Digest of the model that began it; "" where that is not known.
+    """
 
     number: int
     parts: tuple[Part, ...]
+    model: str = ""
 
     def digest(self, model_digest: str) -> str:
         """Twelve hexadecimal digits for these parts, scored by this model."""
         said = json.dumps([model_digest, *map(dataclasses.asdict, self.parts)], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+class Load(NamedTuple):
+    """How much a source has in hand, and how much it does not.
+
+    Attributes:
+        behind: Messages or files that were not yet given out.
+        held: Messages or parts that were given out and are not done.
+        held_bytes: What they take.
+        queued: Messages that were fetched ahead and not yet given out.
+        queued_bytes: What they take.
+    """
+
+    behind: int = 0
+    held: int = 0
+    held_bytes: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
 
 
 class Item(Protocol):
@@ -71,8 +96,13 @@ class Source(Protocol):
     def poll(self) -> tuple[Part, ...]:
         """What is to be scored next, at most a batch of it; nothing where nothing is ready."""
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
-        """What the parts hold; parts from before a restart too, if they are still there."""
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        """What the parts hold; parts from before a restart too, if they are still there.
+
+        Args:
+            parts: That were given out.
+            labels: The label names that the model's tasks read; they do not pass through.
+        """
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         """Those of the parts that can still be read as they were when they were given out."""
@@ -85,5 +115,8 @@ class Source(Protocol):
 
     def is_drained(self) -> bool:
         """Whether all that was there at the last poll has been given out."""
+
+    def load(self) -> Load:
+        """How much is in hand, and how much is behind, as far as the last poll knows."""
 
     def close(self) -> None: ...

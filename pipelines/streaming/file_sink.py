@@ -4,13 +4,16 @@ import collections
 import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
 from pipelines import sinks
 from pipelines.runs import RunSettings
 from transforms.records import Rejected, Scored
+
+Kind = Literal["scores", "rejected"]
+"""The folders in a sink's."""
 
 _Row = TypeVar("_Row", Scored, Rejected)
 
@@ -50,14 +53,29 @@ class FileSink:
         """
         name = f"{number:08d}-{digest}.{self.settings.format}"
         for window, rows in _by_window(scored, self.window).items():
-            table = scored_table(rows, self.settings)
-            self._put(f"scores/window={window}/{name}", table)
+            write_window(self.folder, "scores", window, name, rows, self.settings)
         for window, refused in _by_window(rejected, self.window).items():
-            table = rejected_table(refused, self.settings)
-            self._put(f"rejected/window={window}/{name}", table)
+            write_window(self.folder, "rejected", window, name, refused, self.settings)
 
-    def _put(self, path: str, table: pa.Table) -> None:
-        sinks.write(table, f"{self.folder}/{path}", self.settings.format)
+
+def write_window(
+    folder: str,
+    kind: Kind,
+    window: str,
+    name: str,
+    rows: Sequence[Scored] | Sequence[Rejected],
+    settings: RunSettings,
+) -> None:
+    """Writes `FOLDER/KIND/window=WINDOW/NAME`, which appears whole.
+
+    Raises:
+        StorageError: Where it cannot be written.
+    """
+    if kind == "scores":
+        table = scored_table(cast(Sequence[Scored], rows), settings)
+    else:
+        table = rejected_table(cast(Sequence[Rejected], rows), settings)
+    sinks.write(table, f"{folder}/{kind}/window={window}/{name}", settings.format)
 
 
 def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:

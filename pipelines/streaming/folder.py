@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines import storage, units
 from pipelines.streaming import folder_items
-from pipelines.streaming.batches import Item, Part
+from pipelines.streaming.batches import Item, Load, Part
 from transforms.errors import OptionsError, StorageError
 
 MEDIA_SUFFIXES: Mapping[str, str] = {
@@ -51,7 +51,6 @@ class Folder:
 
     Attributes:
         path: Of the folder.
-        labels: See `sources.read`.
         media_files: Whether the files are media, those of one record having one name up to the
             suffix, which is its id. A second picture of one name, or sound, or text, is a record
             of its own, by its whole name. Else they are records files, see `units.SUFFIXES`.
@@ -62,7 +61,6 @@ class Folder:
     """
 
     path: str
-    labels: tuple[str, ...] = ()
     media_files: bool = False
     unit_records: int = 1024
     settle: float = 2.0
@@ -72,12 +70,18 @@ class Folder:
     def __post_init__(self) -> None:
         if not os.path.isdir(self.path):
             raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
-        self._given = set(map(_identity, self.given))
         self._seen: dict[str, tuple[str, float]] = {}
-        self._finished: dict[str, str] = {}
         self._cuts: dict[str, folder_items.Cut] = {}
+        self.remember(self.given)
         self._unsettled = False
         self._more = False
+        self._load = Load()
+        self._listed: Collection[str] = ()
+
+    def remember(self, given: Iterable[Part]) -> None:
+        """Holds that these parts were given out, and no others."""
+        self._given = set(map(_identity, given))
+        self._finished: dict[str, str] = {}
 
     @property
     def pause(self) -> float:
@@ -105,13 +109,16 @@ class Folder:
                 records += cut.records
             if self._more:
                 break
+        behind = len(self._listed) - len(self._finished) - len({part.source for part in parts})
+        self._load = Load(max(0, behind), len(parts), size)
         return tuple(parts)
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        names = tuple(labels)
         return [
             folder_items.MediaItem(self.path, part)
             if part.media
-            else folder_items.RecordsItem(self.path, part, self.labels)
+            else folder_items.RecordsItem(self.path, part, names)
             for part in parts
         ]
 
@@ -132,6 +139,9 @@ class Folder:
     def is_drained(self) -> bool:
         return not (self._unsettled or self._more)
 
+    def load(self) -> Load:
+        return self._load
+
     def close(self) -> None:
         pass
 
@@ -139,6 +149,7 @@ class Folder:
         """Each file or record that has settled, and its bytes."""
         self._unsettled = False
         groups = self._groups()
+        self._listed = groups.keys()
         self._seen = {name: seen for name, seen in self._seen.items() if name in groups}
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
         self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}

@@ -54,9 +54,9 @@ class Journal:
             storage.put(path, whole)  # makes the file outlive a power cut, too
         self._size = len(whole)
 
-    def begin(self, parts: tuple[Part, ...]) -> Batch:
-        """Notes, before anything of it is written, what the next batch is."""
-        batch = Batch(self.last + 1, parts)
+    def begin(self, parts: tuple[Part, ...], model: str = "") -> Batch:
+        """Notes, before anything of it is written, what the next batch is, and of which model."""
+        batch = Batch(self.last + 1, parts, model)
         self._append(_begun(batch))
         self.pending, self.last = batch, batch.number
         return batch
@@ -102,7 +102,7 @@ class Journal:
             fields = json.loads(line)
             if "begin" in fields:
                 parts = tuple(map(Part.from_json, fields["parts"]))
-                self.pending = Batch(int(fields["begin"]), parts)
+                self.pending = Batch(int(fields["begin"]), parts, str(fields.get("model", "")))
                 self.last = self.pending.number
                 return
             if "last" in fields:
@@ -122,7 +122,8 @@ class Journal:
 
 
 def _begun(batch: Batch) -> dict[str, Any]:
-    return {"begin": batch.number, "parts": [dataclasses.asdict(part) for part in batch.parts]}
+    parts = [dataclasses.asdict(part) for part in batch.parts]
+    return {"begin": batch.number, "parts": parts} | ({"model": batch.model} if batch.model else {})
 
 
 def _line(fields: dict[str, Any]) -> bytes:

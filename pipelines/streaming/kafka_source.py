@@ -2,19 +2,21 @@
 
 import collections
 import dataclasses
+import json
+import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from pipelines.streaming.batches import Item, Part
-from pipelines.streaming.kafka_client import TIMEOUT, Connection, coordinated, explained, load
+from pipelines.streaming.batches import Item, Load, Part
+from pipelines.streaming.kafka_client import TIMEOUT, coordinated, explained, load
+from pipelines.streaming.kafka_topic import AT_ONCE, STEP, Topic, partition_of
 from pipelines.streaming.messages import Message, Parser
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import OptionsError
 from transforms.records import RawRecord, Rejected
 
 BATCH_BYTES = 64 * 2**20
 
-_STEP = 0.1  # seconds between looks at the clock
+_STATISTICS = 1000  # milliseconds between what the client says of its queue
 
 
 _held: dict[Part, list[Message]] = {}
@@ -34,6 +36,17 @@ class MessagesItem:
         return map(self.parser.parse, _held[self.part])
 
 
+def hold(part: Part, messages: Sequence[Message]) -> None:
+    """Keeps the messages of a part in this process, where its item finds them."""
+    _held[part] = list(messages)
+
+
+def let_go(parts: Iterable[Part]) -> None:
+    """Forgets the messages of parts."""
+    for part in parts:
+        _held.pop(part, None)
+
+
 class KafkaSource:
     """All partitions of one topic; one process for each group.
 
@@ -46,9 +59,11 @@ class KafkaSource:
         group: Whose offsets are committed.
         parser: Makes records of messages.
         batch_records: Messages in a batch at most.
-        seconds: How long a batch waits to be filled.
+        seconds: How long a batch waits, from its first message on, to be filled.
         given: Parts given out in the past.
         config_file: With properties of the client, see `kafka_properties`.
+        batch_bytes: A batch that holds as many is full, and no more are fetched ahead.
+        only_there: Whether what comes after the start is left to another start.
 
     Raises:
         OptionsError: Where the topic does not exist, or the file cannot be used.
@@ -67,27 +82,28 @@ class KafkaSource:
         seconds: float,
         given: Sequence[Part] = (),
         config_file: str | None = None,
+        batch_bytes: int = BATCH_BYTES,
+        only_there: bool = False,
     ) -> None:
         self._kafka = load()
         self._log, self._topic, self._parser = f"kafka://{servers}/{topic}", topic, parser
-        self._batch_records, self._seconds = batch_records, seconds
-        self._servers, self._config_file = servers, config_file
-        self._settings = {
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
+        self._batch_records, self._batch_bytes = batch_records, batch_bytes
+        self._seconds, self._only_there = seconds, only_there
+        self._queue = (0, 0)
+        self._ahead: collections.deque[Message] = collections.deque()
+        settings = {
+            "queued.max.messages.kbytes": max(1, batch_bytes // 1024),
+            "statistics.interval.ms": _STATISTICS,
+            "stats_cb": self._note_queue,
         }
-        self._connection = self._connect()
+        self._reader = Topic(servers, topic, group, config_file)
+        self._connection = self._reader.connect(settings)
         self._consumer = self._connection.client
         with explained(self._log, self._connection):
             about = self._consumer.list_topics(topic, timeout=TIMEOUT).topics[topic]
             if about.error is not None or not about.partitions:
                 raise OptionsError(f"{self._log}: no such topic; create it, or name another")
             self._begin(sorted(about.partitions), given)
-
-    def _connect(self) -> Connection:
-        return Connection("Consumer", self._servers, self._settings, self._config_file)
 
     def _begin(self, partitions: Sequence[int], given: Sequence[Part]) -> None:
         behind: dict[str, int] = collections.defaultdict(int)
@@ -108,33 +124,46 @@ class KafkaSource:
     def poll(self) -> tuple[Part, ...]:
         messages: list[Message] = []
         size = 0
-        until = time.monotonic() + max(self._seconds, _STEP)
-        while len(messages) < self._batch_records and size < BATCH_BYTES:
-            if time.monotonic() >= until:
-                break
-            for one in self._consume(self._consumer, min(64, self._batch_records - len(messages))):
-                messages.append(one)
-                size += len(one.value or b"")
-            if not messages and self.is_drained():
-                break
+        until = math.inf
+        while len(messages) < self._batch_records and size < self._batch_bytes:
+            if not self._ahead:
+                left = min(STEP, max(0.0, until - time.monotonic()))
+                self._ahead.extend(
+                    self._reader.consume(self._consumer, AT_ONCE if messages else 1, left)
+                )
+            if not self._ahead:
+                if not messages or time.monotonic() >= until:
+                    break
+                continue
+            if not messages:
+                until = time.monotonic() + self._seconds
+            messages.append(self._ahead.popleft())
+            size += len(messages[-1].value or b"")
+        if self._only_there:
+            messages = [one for one in messages if one.offset < self._ends[one.partition]]
         found = self._parts(messages)
         _held.update(found)
         return tuple(found)
 
-    def items(self, parts: Sequence[Part]) -> Sequence[Item]:
+    def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
+        parser = dataclasses.replace(self._parser, labels=tuple(labels))
         for part in parts:
-            if part not in _held:
-                _held[part] = self._again(part)
-        return [MessagesItem(part, self._parser) for part in parts]
+            self.messages(part)
+        return [MessagesItem(part, parser) for part in parts]
+
+    def messages(self, part: Part) -> Sequence[Message]:
+        """The messages of a part; read again where it is from before a restart."""
+        if part not in _held:
+            _held[part] = self._reader.again(part)
+        return _held[part]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(parts)
 
     def done(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            _held.pop(part, None)
+        let_go(parts)
         offsets = [
-            self._kafka.TopicPartition(self._topic, _partition(part), part.stop) for part in parts
+            self._kafka.TopicPartition(self._topic, partition_of(part), part.stop) for part in parts
         ]
         with explained(self._log, self._connection):
             coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
@@ -144,38 +173,42 @@ class KafkaSource:
         return list({part.source: part for part in sorted(parts, key=lambda p: p.stop)}.values())
 
     def is_drained(self) -> bool:
-        return all(self._position(number) >= end for number, end in self._ends.items())
+        ends = self._ends.items()
+        return not self._ahead and all(self._position(number) >= end for number, end in ends)
+
+    def load(self) -> Load:
+        held = [one for part, found in _held.items() if self._is_ours(part) for one in found]
+        behind = 0
+        for number, after in self._next.items():
+            place = self._kafka.TopicPartition(self._topic, number)
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            behind += max(0, high - after)
+        queued, queued_bytes = self._queue
+        return Load(
+            behind,
+            len(held),
+            _bytes(held),
+            queued + len(self._ahead),
+            queued_bytes + _bytes(self._ahead),
+        )
 
     def close(self) -> None:
-        for part in [part for part in _held if part.source.rpartition("/")[0] == self._log]:
-            del _held[part]
+        let_go(list(filter(self._is_ours, _held)))
         self._consumer.close()
+
+    def _is_ours(self, part: Part) -> bool:
+        return part.source.rpartition("/")[0] == self._log
+
+    def _note_queue(self, said: str) -> None:
+        topic = json.loads(said).get("topics", {}).get(self._topic, {"partitions": {}})
+        parts = topic["partitions"].values()
+        self._queue = (sum(p["fetchq_cnt"] for p in parts), sum(p["fetchq_size"] for p in parts))
 
     def _position(self, partition: int) -> int:
         one = self._consumer.position([self._kafka.TopicPartition(self._topic, partition)])[0]
         return max(
             self._next[partition], int(one.offset)
         )  # markers of transactions have offsets too
-
-    def _consume(self, consumer: Any, count: int) -> Iterator[Message]:
-        with explained(self._log):
-            fetched = consumer.consume(count, timeout=_STEP)
-        for one in fetched:
-            error = one.error()
-            if error is not None:
-                if error.retriable() or error.code() == self._kafka.KafkaError._ALL_BROKERS_DOWN:
-                    continue
-                raise StorageError(f"{self._log}: {error.str()}; see to the cause, then run again")
-            kind, sent = one.timestamp()
-            yield Message(
-                self._log,
-                self._topic,
-                one.partition(),
-                one.offset(),
-                one.value(),
-                tuple(one.headers() or ()),
-                None if kind == self._kafka.TIMESTAMP_NOT_AVAILABLE else sent,
-            )
 
     def _parts(self, messages: Sequence[Message]) -> dict[Part, list[Message]]:
         by_partition: dict[int, list[Message]] = collections.defaultdict(list)
@@ -188,24 +221,6 @@ class KafkaSource:
             found[Part(f"{self._log}/{partition}", start, stop)] = run
         return found
 
-    def _again(self, part: Part) -> list[Message]:
-        """The messages of a part from before a restart, as far as the log still has them."""
-        place = self._kafka.TopicPartition(self._topic, _partition(part), part.start)
-        consumer = self._connect().client
-        found: list[Message] = []
-        try:
-            with explained(self._log):
-                _, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
-            consumer.assign([place])
-            until = time.monotonic() + 6 * TIMEOUT
-            while max(0, consumer.position([place])[0].offset) < min(part.stop, end):
-                if time.monotonic() > until:
-                    raise StorageError(f"{part.source}: does not answer; run again when it does")
-                found.extend(self._consume(consumer, 64))
-        finally:
-            consumer.close()
-        return [one for one in found if part.start <= one.offset < part.stop]
 
-
-def _partition(part: Part) -> int:
-    return int(part.source.rpartition("/")[2])
+def _bytes(messages: Iterable[Message]) -> int:
+    return sum(len(one.value or b"") for one in messages)

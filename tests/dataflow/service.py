@@ -43,10 +43,15 @@ class DataflowService:
         self.messages: list[str] = []
 
     def create(self, job: dict[str, Any]) -> dict[str, Any]:
-        """As Dataflow does: of jobs of one name only one is active, and is the answer."""
+        """As Dataflow does: of jobs of one name only one is active, and is the answer.
+
+        Unless the new one is to replace it.
+        """
         for known in self.jobs:
             if known["name"] == job["name"] and known["currentState"] == "JOB_STATE_RUNNING":
-                return known
+                if job.get("replaceJobId") != known["id"]:
+                    return known
+                known["currentState"] = "JOB_STATE_UPDATED"
         job |= {"id": f"job-{len(self.jobs)}", "currentState": self.state}
         self.jobs.append(job)
         if self.site is not None:
@@ -114,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"jobMessages": told})
         elif path.endswith("/metrics"):
             self._answer(200, {"metrics": []})
+        elif path.endswith("/jobs"):
+            self._answer(200, {"jobs": list(map(_without_output, service.jobs))})
         else:
             (job,) = [one for one in service.jobs if path.endswith(one["id"])]
             self._answer(200, _without_output(job))

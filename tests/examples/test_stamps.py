@@ -82,7 +82,7 @@ def test_a_record_names_media_relative_to_the_file_and_the_top_folder_as_categor
         "audio": "media/animals/fish/carp_desc_fr.ogg",
         "text": "Une.",
         "group": stamps.group_names(read(tmp_path))["animals/fish/carp"],
-        "labels": {"category": "animals"},
+        "labels": {"category": "animals", "translation": "Carp."},
         "source": "package 1",
     }
 

@@ -286,6 +286,24 @@ class TestDocument:
         assert result["subsets"]["text"]["accuracy"]["value"] == 0.5
         assert_json(result)
 
+    def test_a_task_is_measured_by_data_set_where_several_have_labels(self) -> None:
+        def measured(labels: list[int], datasets: list[str] | None) -> dict[str, Any]:
+            said = one_hot([0, 1, 0, 0])
+            return evaluation.evaluate_task(
+                SINGLE, CLASSES, labels, said, {}, [True] * 4, datasets=datasets
+            )
+
+        result = measured([0, 1, 2, 0], ["a", "b", "a", "b"])
+        found = {name: one["accuracy"]["value"] for name, one in result["datasets"].items()}
+        assert found == {"a": 0.5, "b": 1.0}
+        assert_json(result)
+        for labels, datasets in [
+            ([0, -1, 2, -1], ["a", "b", "a", "b"]),  # one of them has no label
+            ([0, 1, 2, 0], ["a"] * 4),
+            ([0, 1, 2, 0], None),
+        ]:
+            assert "datasets" not in measured(labels, datasets)
+
     def test_a_multi_label_task_is_measured_as_sets(self) -> None:
         truth = np.array([[1, 0, 0], [0, 1, 1]])
         result = evaluation.evaluate_task(

@@ -180,10 +180,10 @@ class TestSignatures:
     def signatures(self, model: artefact.Artefact) -> Any:
         return tf.saved_model.load(str(model.saved_model)).signatures
 
-    def test_there_are_two(self, signatures: Any) -> None:
-        assert set(signatures) == {"serving_default", "features"}
+    def test_there_are_three(self, signatures: Any) -> None:
+        assert set(signatures) == {"serving_default", "features", "explain"}
 
-    @pytest.mark.parametrize("name", ["serving_default", "features"])
+    @pytest.mark.parametrize("name", ["serving_default", "features", "explain"])
     def test_each_takes_the_canonical_bytes_of_any_number_of_records(
         self, signatures: Any, name: str
     ) -> None:
@@ -198,6 +198,12 @@ class TestSignatures:
             "category/label": (tf.string, [None]),
             "category/score": (tf.float32, [None]),
             "category/distribution": (tf.float32, [None, 4]),
+        }
+
+    def test_explain_adds_a_baseline_and_a_share_of_each_modality(self, signatures: Any) -> None:
+        assert shapes(signatures["explain"]) == shapes(signatures["serving_default"]) | {
+            "category/baseline": (tf.float32, [None]),
+            "category/shares": (tf.float32, [None, 3]),
         }
 
     def test_features_are_those_of_the_training_files_without_labels(self, signatures: Any) -> None:

@@ -74,6 +74,61 @@ def test_what_a_missing_modality_holds_does_not_change_a_bit(network, name):
     assert np.abs(model(full)["category"] - model(batch)["category"]).max() > 1e-4
 
 
+@pytest.fixture(scope="module", params=["concat", "mlp", "gated", "attention"])
+def fusion(request):
+    """A network of each kind, as one TensorFlow function over one shape, as it is served."""
+    keras.utils.set_random_seed(0)
+    layout = features.layout(tasks=TASKS, model={"fusion": request.param})
+    model = fused.build(layout)
+    return layout, model, tf.function(lambda batch: model(batch, training=False))
+
+
+def test_with_each_fusion_a_row_depends_on_nothing_but_itself_to_the_last_bit(fusion):
+    layout, _, call = fusion
+    random = np.random.default_rng(0)
+    batch = features.batch(layout, 48)
+    for name in features.ALL:
+        batch[f"{name}_present"] = random.random(48) < 0.7
+    expected = call(batch)
+    order = random.permutation(48)
+    moved = {name: values[order] for name, values in batch.items()}
+    others = features.batch(layout, 48, seed=1)
+    alone = {name: np.concatenate([batch[name][:1], others[name][1:]]) for name in batch}
+    for task, logits in expected.items():
+        np.testing.assert_array_equal(call(moved)[task], logits.numpy()[order])
+        np.testing.assert_array_equal(call(alone)[task][0], logits[0])
+
+
+@pytest.mark.parametrize("name", features.ALL)
+def test_with_each_fusion_what_a_missing_modality_holds_does_not_change_a_bit(fusion, name):
+    layout, _, call = fusion
+    full = features.batch(layout, 48)
+    batch = hidden(full, name)
+    changed = batch | {name: np.zeros_like(batch[name])}
+    if name == "audio":
+        changed[name] += np.float32(np.nan)
+    for task, logits in call(batch).items():
+        np.testing.assert_array_equal(call(changed)[task], logits)
+        assert np.abs(call(full)[task] - logits).max() > 1e-4
+
+
+def test_with_each_fusion_the_network_comes_back_from_its_file(fusion, tmp_path):
+    layout, model, _ = fusion
+    model.save(tmp_path / "model.keras")
+    batch = features.batch(layout, 4)
+    for task, logits in keras.models.load_model(tmp_path / "model.keras")(batch).items():
+        np.testing.assert_array_equal(logits, model(batch)[task])
+
+
+@pytest.mark.parametrize("kind", ["concat", "mlp", "attention"])
+@pytest.mark.parametrize("modalities", [["text"], ["image", "audio"]], ids="+".join)
+def test_each_fusion_takes_one_modality_or_two(kind, modalities):
+    layout = features.layout(modalities, model={"fusion": kind})
+    logits = fused.build(layout)(features.batch(layout, 2))["category"]
+    assert logits.shape == (2, 3)
+    assert np.isfinite(logits).all()
+
+
 @pytest.mark.parametrize("name", features.ALL)
 def test_a_missing_modality_enters_as_its_learned_embedding(network, name):
     layout, model = network

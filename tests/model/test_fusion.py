@@ -5,12 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from model.attention import LONGEST, AttentionFusion, Shorten
 from model.fusion import GatedFusion, MissingEmbedding, ModalityDropout
+from model.fusions import ConcatFusion, MlpFusion
 
 
 def embeddings(rows=4, seed=0):
     random = np.random.default_rng(seed)
     return [random.normal(size=(rows, dim)).astype("f") for dim in (5, 3)]
+
+
+def steps(rows=4, seed=1):
+    """The steps of the second modality."""
+    random = np.random.default_rng(seed)
+    return [random.normal(size=(rows, 7, 9)).astype("f")], [np.ones((rows, 7), bool)]
 
 
 def test_hidden_modalities_were_there_and_each_row_keeps_one():
@@ -54,8 +62,9 @@ def test_only_missing_rows_teach_the_learned_vector():
     assert to_vector.numpy().tolist() == [2, 2]
 
 
-def test_the_fused_embedding_has_the_size_asked_for_and_sees_what_is_there():
-    layer = GatedFusion(dim=6)
+@pytest.mark.parametrize("kind", [ConcatFusion, MlpFusion, GatedFusion])
+def test_the_fused_embedding_has_the_size_asked_for_and_sees_what_is_there(kind):
+    layer = kind(dim=6)
     given = embeddings()
     whole = layer(given, np.ones((4, 2), bool)).numpy()
     part = layer(given, np.array([[True, True], [True, False]] * 2)).numpy()
@@ -67,7 +76,10 @@ def test_the_fused_embedding_has_the_size_asked_for_and_sees_what_is_there():
 @pytest.mark.parametrize(
     ("layer", "given"),
     [
+        (ConcatFusion(6, name="a"), (embeddings(), np.ones((4, 2), bool))),
+        (MlpFusion(6, name="a"), (embeddings(), np.ones((4, 2), bool))),
         (GatedFusion(6, name="a"), (embeddings(), np.ones((4, 2), bool))),
+        (AttentionFusion(6, [1], name="a"), (embeddings(), np.ones((4, 2), bool), *steps())),
         (MissingEmbedding(name="a"), (embeddings()[0], np.ones(4, bool))),
         (ModalityDropout(0.3, name="a"), (np.ones((4, 2), bool),)),
     ],
@@ -80,3 +92,48 @@ def test_a_layer_comes_back_from_its_config(layer, given):
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(*given), expected)
     assert again.get_config() == layer.get_config()
+
+
+def test_attention_sees_steps_only_where_they_are_known_and_their_modality_is_there():
+    keras.utils.set_random_seed(0)
+    layer = AttentionFusion(8, [1])
+    present = np.array([[True, True], [True, True], [True, False], [True, False]])
+    (values,), (known,) = steps()
+    known[1, 3:] = False
+    before = layer(embeddings(), present, [values], [known]).numpy()
+    changed = values.copy()
+    changed[1, 3:] = np.nan
+    changed[2:] = np.nan
+    np.testing.assert_array_equal(layer(embeddings(), present, [changed], [known]), before)
+    changed = values + 1
+    after = layer(embeddings(), present, [changed], [known]).numpy()
+    assert np.abs(after[:2] - before[:2]).max(axis=1).min() > 1e-4
+    np.testing.assert_array_equal(after[2:], before[2:])
+
+
+def test_attention_tells_where_a_step_stands():
+    keras.utils.set_random_seed(0)
+    layer = AttentionFusion(8, [1])
+    (values,), known = steps()
+    present = np.ones((4, 2), bool)
+    turned = layer(embeddings(), present, [values[:, ::-1]], known)
+    assert np.abs(turned - layer(embeddings(), present, [values], known)).max() > 1e-5
+
+
+def test_long_sequences_are_averaged_over_neighbours_that_are_known():
+    length = 2 * LONGEST - 1
+    values = np.arange(length, dtype=np.float32)[None, :, None]
+    known = np.ones((1, length), bool)
+    known[0, [0, 2, 3]] = False
+    values[0, 2] = np.nan
+    short, there = Shorten()(values, known)
+    assert short.shape == (1, LONGEST, 1)
+    assert short.numpy()[0, [0, 1, 2, -1], 0].tolist() == [1, 0, 4.5, length - 1]
+    assert there.numpy()[0].tolist() == [True, False] + [True] * (LONGEST - 2)
+
+
+def test_short_sequences_stay_as_they_are():
+    values, known = np.ones((2, LONGEST, 3), "f"), np.ones((2, LONGEST), bool)
+    short, there = Shorten()(values, known)
+    np.testing.assert_array_equal(short, values)
+    np.testing.assert_array_equal(there, known)

@@ -97,3 +97,49 @@ def test_the_losses_agree_with_keras():
     expected = plain(np.array([0, 2, 1]), LOGITS)
     value, _ = gradient(losses.masked_sparse_crossentropy, [0, 2, 1], LOGITS)
     assert value == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0, 3.5])
+def test_the_focal_loss_takes_weight_from_what_is_right_already(gamma):
+    value, slope = gradient(losses.masked_sparse_crossentropy, [0, -1, 1], LOGITS, gamma=gamma)
+    logs = np.array([log_shares(LOGITS)[0, 0], log_shares(LOGITS)[2, 1]])
+    assert value == pytest.approx((-logs * (1 - np.exp(logs)) ** gamma).mean(), rel=1e-5)
+    assert slope[1].tolist() == [0, 0, 0]
+
+
+def test_the_focal_loss_of_sets_looks_at_each_class():
+    labels = np.array([[1, 0, 1], [-1, -1, -1], [0, 0, 0]], np.float32)
+    value, slope = gradient(losses.masked_binary_crossentropy, labels, LOGITS, gamma=2.0)
+    shares = 1 / (1 + np.exp(-LOGITS))
+    right = np.where(labels > 0, shares, 1 - shares)
+    rows = (-np.log(right) * (1 - right) ** 2).mean(axis=1)
+    assert value == pytest.approx((rows[0] + rows[2]) / 2, rel=1e-5)
+    assert slope[1].tolist() == [0, 0, 0]
+
+
+def test_focal_loss_class_weights_and_smoothing_go_together():
+    weights = np.array([3.0, 0.5, 1.0], np.float32)
+    value, _ = gradient(
+        losses.masked_sparse_crossentropy,
+        [0, 2, 1],
+        LOGITS,
+        class_weights=weights,
+        label_smoothing=0.3,
+        gamma=2.0,
+    )
+    logs, truth = log_shares(LOGITS), [0, 2, 1]
+    rows = -((0.7 * np.eye(3)[truth] + 0.1) * logs).sum(axis=1)
+    focus = (1 - np.exp(logs[np.arange(3), truth])) ** 2
+    assert value == pytest.approx((rows * focus * weights[truth]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+def test_the_focal_loss_of_what_is_certain_is_zero_and_finite(gamma):
+    logits = np.array([[1e4, 0.0], [-1e4, 1e4]], np.float32)
+    value, slope = gradient(losses.masked_sparse_crossentropy, [0, 1], logits, gamma=gamma)
+    assert value == 0
+    assert np.isfinite(slope).all()
+    sets = np.array([[1, 0], [0, 1]], np.float32)
+    value, slope = gradient(losses.masked_binary_crossentropy, sets, logits, gamma=gamma)
+    assert np.isfinite(value)
+    assert np.isfinite(slope).all()

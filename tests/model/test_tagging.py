@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import crf, data, fused, predictions, steps, tagging
+from model import crf, data, fused, predictions, sequences, steps, tagging
 from model.tags import num_tags
 from tests import features
 from transforms.spec import Spec
@@ -135,12 +135,12 @@ def test_distances_are_counted_from_the_first_marked_word():
 
 def test_neighbours_are_zero_past_the_ends():
     sequence = np.arange(1, 4, dtype=np.float32).reshape(1, 3, 1)
-    assert tagging.Neighbours(2)(sequence).numpy()[0].tolist() == [
+    assert sequences.Neighbours(2)(sequence).numpy()[0].tolist() == [
         [0, 1, 3],
         [0, 2, 0],
         [1, 3, 0],
     ]
-    assert tagging.Neighbours(4)(sequence).numpy()[0, 1].tolist() == [0, 2, 0]
+    assert sequences.Neighbours(4)(sequence).numpy()[0, 1].tolist() == [0, 2, 0]
 
 
 Trainer = tuple[fused.Networks, steps.Steps]

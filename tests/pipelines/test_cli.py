@@ -154,7 +154,10 @@ def test_stream_hands_over_topics():
     ("flags", "line"),
     [
         (["--sink", "in/out"], "--sink: in/out is inside the source; choose another folder"),
-        (["--sink", "gs://b"], "--sink: gs:// is not streamed; give a local folder"),
+        (
+            ["--sink", "gs://b"],
+            "--sink: gs:// needs --runner dataflow; else give a local folder or kafka://",
+        ),
         (["--source", ""], "--source: must not be empty"),
         (["--sink", "kafka://h/t"], "--sink: must be kafka://HOST:PORT/TOPIC, of one topic"),
         (["--sink", "kafka://h:1/a/b"], "--sink: must be kafka://HOST:PORT/TOPIC, of one topic"),
@@ -177,7 +180,7 @@ def test_stream_hands_over_topics():
         ),
         (
             ["--source", "kafka://h:1/t", "--media-files"],
-            "--media-files: is of a folder; leave it out with a Kafka source",
+            "--media-files: is of a folder; leave it out with a topic as source",
         ),
         (["--message-format", "avro"], "--message-schema: name the file with the Avro schema"),
         (
@@ -203,7 +206,7 @@ def test_stream_hands_over_topics():
         ),
         (["--window", "0"], "--window: must be at least 1, got 0"),
         (["--poll-seconds", "-1"], "--poll-seconds: must be 0 or more, got -1"),
-        (["--", "--streaming"], "--: triad stream uses no Beam; remove what stands after it"),
+        (["--", "--streaming"], "--: is of --runner flink or dataflow; leave it out"),
     ],
 )
 def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
@@ -215,7 +218,7 @@ def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
 def test_the_commands_of_the_page_on_streaming_are_taken():
     page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
     commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         assert cli.main(shlex.split(command)[1:], Runs()) == 0
 

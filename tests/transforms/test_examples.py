@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from transforms import examples, preprocessing, spec_files
+from transforms import examples, mixtures, preprocessing, spec_files
 from transforms.records import CanonicalRecord, Position
 
 SPEC = spec_files.parse(
@@ -104,3 +104,15 @@ def test_equal_records_give_equal_bytes():
     one = CanonicalRecord("r", PLACE, text=b"t", labels={"what": 1, "signs": ["a", "b"]})
     other = CanonicalRecord("r", PLACE, text=b"t", labels={"signs": {"b", "a"}, "what": "1"})
     assert examples.from_record(one, SPEC) == examples.from_record(other, SPEC)
+
+
+def test_the_data_set_is_kept_where_the_spec_asks_for_it():
+    what = SPEC.model_copy(update={"mixture": mixtures.Mixture(by="source")})
+
+    def dataset(**extra):
+        record = CanonicalRecord("r", PLACE, text=b"a", extra=extra)
+        return parsed(examples.from_record(record, what).serialized, what)["label__dataset"]
+
+    assert dataset(source="Äpfel", other="x") == "Äpfel".encode()
+    assert dataset(source=7) == b"7"
+    assert dataset(source=["a"]) == dataset(source=None) == dataset() == b""

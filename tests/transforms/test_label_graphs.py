@@ -8,6 +8,7 @@ from transforms import label_graphs, preprocessing
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.records import Span
 from transforms.spec import NO_MARKER, TextSpec
+from transforms.words import words_graph
 
 NAMES = ("place", "person", "thing")
 KNOWN = KnownAnalyzers(
@@ -112,7 +113,7 @@ def test_random_spans_are_aligned_as_a_plain_reading_of_the_rule_does(seed):
 
 def plain(text: str, spans: list[Span], length: int) -> tuple[list[int], tuple[int, int, int]]:
     content = tf.constant([text.encode()])
-    _, first, last = preprocessing.words_graph(content)
+    _, first, last = words_graph(content)
     words = list(zip(first.to_list()[0], last.to_list()[0], strict=True))
     tags = [0] * len(words)
     cut = misaligned = 0

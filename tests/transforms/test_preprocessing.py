@@ -14,6 +14,7 @@ from transforms import audio, examples, preprocessing, spec_files
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.records import CanonicalRecord, Position
 from transforms.spec import PAD, UNKNOWN, ImageSpec, TextSpec
+from transforms.words import words_graph
 
 SPEC = spec_files.parse(
     """
@@ -332,7 +333,7 @@ def test_what_is_no_canonical_sound_fails_its_batch_and_is_never_heard(heard, ki
 
 @pytest.fixture(scope="module")
 def words():
-    return tf.function(preprocessing.words_graph, STRINGS)
+    return tf.function(words_graph, STRINGS)
 
 
 def cut(words, texts):

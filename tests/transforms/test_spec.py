@@ -72,14 +72,17 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: tasks.category.label: this key is required",
         ),
         (
-            SMALL.replace("classification", "generation"),
-            "my.yaml: tasks.category.kind: tasks of kind generation do not exist yet; "
-            "use classification or tagging, got 'generation'",
+            SMALL.replace("kind: classification", "kind: classification, beam: 2"),
+            "my.yaml: tasks.category: a task of kind classification has no beam; leave it out",
+        ),
+        (
+            SMALL.replace("kind: classification", "kind: generation, marker: x"),
+            "my.yaml: tasks.category: a task of kind generation has no marker; leave it out",
         ),
         (
             SMALL.replace("classification", "guessing"),
-            "my.yaml: tasks.category.kind: input should be 'classification' or 'tagging', "
-            "got 'guessing'",
+            "my.yaml: tasks.category.kind: input should be 'classification', "
+            "'tagging' or 'generation', got 'guessing'",
         ),
         (
             SMALL.replace("classification", "tagging, multi_label: true"),
@@ -128,6 +131,27 @@ def test_what_is_not_said_has_its_default():
         (
             with_part("training: {augment: 1}"),
             "my.yaml: training.augment: input should be a valid boolean, got 1",
+        ),
+        (
+            SMALL.replace("classification", "classification, gamma: 2"),
+            "my.yaml: tasks.category: gamma is of imbalance: focal; name that, or leave gamma out",
+        ),
+        (
+            SMALL.replace(
+                "classification",
+                "classification, multi_label: true, imbalance: balanced_sampling",
+            ),
+            "my.yaml: tasks.category: balanced_sampling needs one class a record; "
+            "use class_weights or focal for sets",
+        ),
+        (
+            with_part("mixture: {by: group}"),
+            "my.yaml: mixture.by: 'group' is a key of every record; name a field of your own, "
+            "got 'group'",
+        ),
+        (
+            with_part("mixture: {by: source, temperature: 2}"),
+            "my.yaml: mixture.temperature: input should be less than or equal to 1, got 2",
         ),
         ("- a", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
         ("", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
@@ -251,6 +275,30 @@ def test_a_spec_without_tagging_reads_as_it_did_before_there_was_tagging():
     }
 
 
+def test_only_one_task_decides_how_often_a_record_comes():
+    content = """
+    modalities: {text: }
+    tasks:
+      a: {kind: classification, label: x, imbalance: balanced_sampling}
+      b: {kind: classification, label: y, imbalance: balanced_sampling}
+    """
+    assert refusal(content) == (
+        "my.yaml: spec: tasks a, b: only one can have imbalance: balanced_sampling; "
+        "use class_weights or focal for the others"
+    )
+
+
+def test_what_names_data_sets_is_part_of_the_features_and_how_they_are_mixed_is_not():
+    def features(part):
+        return spec_files.parse(with_part(part)).features_json()
+
+    plain = spec_files.parse(SMALL).features_json()
+    one = features("mixture: {by: source}")
+    assert one != plain
+    assert features("mixture: {by: shelf}") != one
+    assert features("mixture: {by: source, temperature: 0.5}") == one
+
+
 def test_sizes_of_sounds_follow_from_rate_and_duration():
     audio = spec.AudioSpec(sample_rate=16_000, seconds=4)
     assert (audio.samples, audio.frame_length, audio.frame_step) == (64_000, 400, 160)
@@ -274,7 +322,8 @@ def test_the_schema_names_every_key_and_allows_no_other():
         assert found[name]["additionalProperties"] is False
     assert found["Spec"]["required"] == ["modalities", "tasks"]
     assert found["Task"]["required"] == ["kind", "label"]
-    assert found["Task"]["properties"]["kind"]["enum"] == ["classification", "tagging"]
+    kinds = ["classification", "tagging", "generation"]
+    assert found["Task"]["properties"]["kind"]["enum"] == kinds
     assert found["Training"]["properties"]["epochs"] == {
         "default": 40,
         "minimum": 1,
@@ -327,7 +376,10 @@ def test_the_reference_has_every_key_with_its_default():
 
 def test_the_examples_of_the_reference_are_good_specs():
     text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    first, tagging = map(spec_files.parse, re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL))
+    found = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    first, tagging, writing, *_ = map(spec_files.parse, found)
     assert first.modalities.names == ("image", "text")
     assert tagging.tagging == ("names", "predicates", "roles")
     assert tagging.markers == {"roles": "predicate"}
+    assert writing.generation == ("translation",)
+    assert writing.tasks["translation"].writing == (8000, 32, 4)

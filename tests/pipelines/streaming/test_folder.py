@@ -108,7 +108,7 @@ ROWS = "id,text\n" + "".join(f"r{n},text {n}\n" for n in range(12)) + '"r12'
 
 def ids(folder: Folder, parts: Sequence[Part]) -> list[str]:
     """What the parts give: ids, and `rejected` where a record is."""
-    outcomes = [outcome for item in folder.items(parts) for outcome in item.read()]
+    outcomes = [outcome for item in folder.items(parts, ()) for outcome in item.read()]
     return [one.id if isinstance(one, RawRecord) else "rejected" for one in outcomes]
 
 
@@ -213,7 +213,7 @@ def test_media_files_of_one_name_are_one_part_and_a_second_picture_its_own(tmp_p
     ]
     assert folder.unchanged(parts) == parts
     time = int(NOW - 100) * 1000
-    assert [list(item.read()) for item in folder.items(parts)][1] == [
+    assert [list(item.read()) for item in folder.items(parts, ())][1] == [
         RawRecord(
             "one",
             Position(f"{tmp_path}/one", 0, event_time=time),
@@ -234,3 +234,14 @@ def test_a_name_that_cannot_be_an_id_is_rejected(tmp_path):
 def test_a_source_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="--source: .*: is no folder; make it, or name another"):
         Folder(str(tmp_path / "none"))
+
+
+def test_a_folder_that_is_told_what_it_gave_gives_all_else_again(tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        put(tmp_path / name)
+    folder = Folder(str(tmp_path), clock=Clock())
+    first, second = folder.poll()
+    folder.done((first, second))
+    assert folder.poll() == ()
+    folder.remember([first])
+    assert folder.poll() == (second,)

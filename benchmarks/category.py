@@ -1,0 +1,206 @@
+"""The category of stamps in five folds: fused, each modality alone, and a logistic regression.
+
+    triad encoder --output LITE0.weights.h5
+    python examples/stamps.py --out STAMPS --cache CACHE
+    python -m benchmarks.category --records STAMPS/records.jsonl --weights LITE0.weights.h5
+
+Takes the records with a picture whose class has at least ten of them. Folds are of groups; each
+record is predicted once, by networks that saw none of its group. The settings stand in
+`examples/transfer.yaml`; nothing is chosen by a test fold, and each training has all its epochs.
+Accuracy and macro-F1 are of all records together, by the seed's five networks; shown are the median
+and the range of the seeds. The regression has the same folds, pictures' vectors and sounds, and
+n-grams of characters (tf-idf).
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.model_selection import GroupKFold
+
+from benchmarks.stamps import LEAST
+from pipelines import environment
+
+SPEC = Path(__file__).resolve().parents[1] / "examples" / "transfer.yaml"
+FOLDS = 5
+SUBSETS = ("image", "audio", "text", "image+text", "image+audio+text")
+TASK = "category"
+
+Pair = tuple[float, float]
+Row = Mapping[str, Any]
+
+
+def main() -> None:
+    """Measures what is not in the folder yet, and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--records", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--subsets", nargs="+", default=SUBSETS)
+    parser.add_argument("--spec", type=Path, default=SPEC)
+    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    arguments = parser.parse_args()
+    environment.prepare()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-category-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    rows = chosen(arguments.records)
+    truth = [row["labels"][TASK] for row in rows]
+    groups = [row["group"] for row in rows]
+    folds = list(GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, truth, groups))
+    spec = _spec_file(arguments.spec, arguments.weights, folder)
+    prepared = [
+        prepare(rows, set(test.tolist()), spec, arguments.records.parent, folder / f"fold-{fold}")
+        for fold, (_, test) in enumerate(folds)
+    ]
+    print(f"{len(rows)} records, {len(set(truth))} classes, {FOLDS} folds", flush=True)
+    for subset in SUBSETS:
+        said = regression(rows, folds, prepared[0], subset.split("+"))
+        show(f"regression, {subset}", [scores(truth, said)])
+    for subset in arguments.subsets:
+        measured = []
+        for seed in arguments.seeds:
+            said = {}
+            for fold, data in enumerate(prepared):
+                said |= trained(data, subset.split("+"), seed, folder / f"fold-{fold}")
+            measured.append(scores(truth, [said[row["id"]] for row in rows]))
+        show(f"network, {subset}", measured)
+    print(f"{time.monotonic() - started:.0f} s")
+
+
+def chosen(records: Path) -> list[Row]:
+    """The records that count, with whole paths."""
+    rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if row["image"]]
+    names = [row["labels"][TASK] for row in rows]
+    rows = [row for row in rows if names.count(row["labels"][TASK]) >= LEAST]
+    for row in rows:
+        for name in ("image", "audio"):
+            row[name] = row[name] and str((records.parent / row[name]).resolve())
+    return rows
+
+
+def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder: Path) -> Path:
+    """The preprocessing of one fold; one that is there is not made again."""
+    from pipelines import preprocess
+    from pipelines.config import PreprocessConfig
+
+    folder.mkdir(exist_ok=True)
+    lines = [
+        json.dumps({**row, "split": "test" if place in test else "train"}) + "\n"
+        for place, row in enumerate(rows)
+    ]
+    records = folder / "records.jsonl"
+    if not records.is_file() or records.read_text(encoding="utf-8") != "".join(lines):
+        records.write_text("".join(lines), encoding="utf-8")
+    output = folder / "data"
+    roots = (str(media.resolve()),)
+    preprocess.run(PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots))
+    return output
+
+
+def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
+    """What a network for these modalities says of the test fold, by id."""
+    from model import data as training_data
+    from model import predictions, training
+    from pipelines import preprocessed
+
+    prepared = preprocessed.read(data)
+    whole = json.loads(prepared.spec.to_json())
+    whole["modalities"] = {name: whole["modalities"][name] for name in modalities}
+    if "image" not in modalities:
+        whole["model"] = {k: v for k, v in whole["model"].items() if not k.startswith("image_")}
+    whole["training"]["seed"] = seed
+    spec = type(prepared.spec).model_validate(whole)
+    kept = folder / f"{'-'.join(modalities)}-{seed}-{spec.digest()[:12]}.json"
+    if not kept.is_file():
+        layout = training_data.Layout(spec, prepared.classes, prepared.vocabulary_size)
+        files = {"train": prepared.files("train")}
+        with tempfile.TemporaryDirectory() as output:
+            model = training.train(files, layout, output, "benchmark").model
+        dataset = training_data.eval_dataset(prepared.files("test"), layout, 48)
+        found = predictions.predict(model, dataset)
+        best = found.probabilities[TASK].argmax(axis=1)
+        said = {one: layout.classes[TASK][k] for one, k in zip(found.ids, best, strict=True)}
+        kept.write_text(json.dumps(said), encoding="utf-8")
+    return dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def regression(
+    rows: Sequence[Row], folds: Sequence[Any], data: Path, modalities: Sequence[str]
+) -> list[str]:
+    """What a logistic regression with balanced classes says of each record."""
+    features = _features(rows, data)
+    truth = np.array([row["labels"][TASK] for row in rows])
+    said = truth.copy()
+    for train, test in folds:
+        sides = []
+        for side in (train, test):
+            columns = [features[name][side] for name in modalities if name != "text"]
+            if "text" in modalities:
+                grams = TfidfVectorizer(analyzer="char", ngram_range=(2, 4))
+                grams.fit([rows[place]["text"] for place in train])
+                columns.append(grams.transform([rows[place]["text"] for place in side]).toarray())
+            sides.append(np.concatenate(columns, axis=1))
+        model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000)
+        said[test] = model.fit(sides[0], truth[train]).predict(sides[1])
+    return [str(one) for one in said]
+
+
+def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Unit vectors of pictures and of sounds (mean and deviation of each band)."""
+    import tensorflow as tf
+
+    from pipelines import preprocessed
+
+    found = {}
+    prepared = preprocessed.read(data)
+    files = [*prepared.files("train"), *prepared.files("test")]
+    for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
+        columns = tf.train.Example.FromString(record).features.feature
+        audio = np.array(columns["audio"].float_list.value, np.float32)
+        frames = audio.reshape(-1, prepared.spec.modalities.audio.mel_bins)
+        found[columns["id"].bytes_list.value[0].decode()] = {
+            "image": np.array(columns["image"].float_list.value, np.float32),
+            "audio": np.concatenate([frames.mean(axis=0), frames.std(axis=0)]),
+        }
+    stacked = {
+        name: np.stack([found[row["id"]][name] for row in rows]) for name in ("image", "audio")
+    }
+    return {n: v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9) for n, v in stacked.items()}
+
+
+def _spec_file(spec: Path, weights: Path, folder: Path) -> Path:
+    what = yaml.safe_load(spec.read_text(encoding="utf-8"))
+    what["model"]["image_weights"] = str(weights.resolve())
+    (folder / "spec.yaml").write_text(yaml.safe_dump(what), encoding="utf-8")
+    return folder / "spec.yaml"
+
+
+def scores(truth: Sequence[str], said: Sequence[str]) -> Pair:
+    """Accuracy and macro-F1."""
+    return accuracy_score(truth, said), f1_score(truth, said, average="macro")
+
+
+def show(name: str, measured: Sequence[Pair]) -> None:
+    """Prints median and range."""
+    line = f"{name:32}"
+    for values in zip(*measured, strict=True):
+        line += f"{statistics.median(values):10.3f}"
+        line += f"{f'{min(values):.3f}-{max(values):.3f}' if len(values) > 1 else '':>16}"
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

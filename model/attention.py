@@ -1,0 +1,219 @@
+"""Fusion by attention: words, patches of a picture and moments of a sound look at each other."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import keras
+from keras import ops
+
+Tensor: TypeAlias = keras.KerasTensor
+Shape = tuple[int | None, ...]
+
+HEADS = 4
+"""Of each attention layer."""
+
+LONGEST = 64
+"""Tokens of one modality; where a tower gives more, neighbours are averaged."""
+
+
+class Tokens(NamedTuple):
+    """What a tower saw, step by step.
+
+    Attributes:
+        values: float32 `[batch, steps, width]`.
+        known: Which steps hold something, bool `[batch, steps]`.
+    """
+
+    values: Tensor
+    known: Tensor
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class Shorten(keras.layers.Layer):
+    """Averages neighbouring steps, those that hold something, until at most `LONGEST` are left.
+
+    Takes float32 `[batch, steps, width]` and which steps count, bool `[batch, steps]`, and returns
+    both for fewer steps; a step that averages none does not count and is zero.
+    """
+
+    def call(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        steps, width = values.shape[1], values.shape[2]
+        values = ops.where(known[:, :, None], values, 0.0)
+        group = -(-steps // LONGEST)
+        if group == 1:
+            return values, known
+        groups = -(-steps // group)
+        spare = groups * group - steps
+        values = ops.pad(values, [[0, 0], [0, spare], [0, 0]])
+        counts = ops.cast(ops.pad(known, [[0, 0], [0, spare]]), "float32")
+        counts = ops.sum(ops.reshape(counts, (-1, groups, group)), axis=2)
+        summed = ops.sum(ops.reshape(values, (-1, groups, group, width)), axis=2)
+        return summed / ops.maximum(counts, 1.0)[:, :, None], counts > 0
+
+    def compute_output_spec(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        rows, steps, width = values.shape
+        groups = -(-steps // -(-steps // LONGEST))
+        return (
+            keras.KerasTensor((rows, groups, width), dtype="float32"),
+            keras.KerasTensor((rows, groups), dtype="bool"),
+        )
+
+
+def word_tokens(sequence: Tensor, known: Tensor) -> Tokens:
+    """The tokens of texts, from what `towers.text_sequence` gives."""
+    return Tokens(*Shorten(name="text_shortened")(sequence, known))
+
+
+def patch_tokens(maps: Tensor) -> Tokens:
+    """The tokens of pictures: one a patch, row by row, at most 8 by 8.
+
+    Args:
+        maps: float32 `[batch, height, width, channels]`.
+    """
+    size = tuple(-(-side // 8) for side in maps.shape[1:3])
+    pooled = keras.layers.AveragePooling2D(size, padding="same", name="image_patches")(maps)
+    _, height, width, channels = pooled.shape
+    values = keras.layers.Reshape((height * width, channels), name="image_tokens")(pooled)
+    return Tokens(values, _all_known(values))
+
+
+def moment_tokens(maps: Tensor) -> Tokens:
+    """The tokens of sounds: one a moment, with all of its bands.
+
+    Args:
+        maps: float32 `[batch, moments, bands, channels]`.
+    """
+    _, moments, bands, channels = maps.shape
+    values = keras.layers.Reshape((moments, bands * channels), name="audio_tokens")(maps)
+    return Tokens(*Shorten(name="audio_shortened")(values, _all_known(values)))
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class AttentionBlock(keras.layers.Layer):
+    """Multi-head attention and a perceptron, each behind a normalization and with a way around it.
+
+    Takes float32 `[batch, queries, dim]`, `[batch, tokens, dim]`, and which tokens may be looked
+    at, bool `[batch, tokens]`; returns `[batch, queries, dim]`.
+
+    Args:
+        dim: Size of each token.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, queries_shape: Shape, tokens_shape: Shape, known_shape: Shape) -> None:
+        self.attention = keras.layers.MultiHeadAttention(HEADS, max(self.dim // HEADS, 1))
+        self.attention.build(queries_shape, tokens_shape)
+        self.hidden = keras.layers.Dense(2 * self.dim, activation="relu")
+        self.hidden.build(queries_shape)
+        self.output_layer = keras.layers.Dense(self.dim)
+        self.output_layer.build((*queries_shape[:-1], 2 * self.dim))
+        self.normalizations = [keras.layers.LayerNormalization() for _ in range(3)]
+        for layer in self.normalizations:
+            layer.build((None, None, self.dim))
+
+    def call(self, queries: Tensor, tokens: Tensor, known: Tensor) -> Tensor:
+        of_queries, of_tokens, of_sums = self.normalizations
+        seen = self.attention(
+            of_queries(queries), of_tokens(tokens), attention_mask=known[:, None, :]
+        )
+        sums = queries + seen
+        return sums + self.output_layer(self.hidden(of_sums(sums)))
+
+    def compute_output_shape(
+        self, queries_shape: Shape, tokens_shape: Shape, known_shape: Shape
+    ) -> Shape:
+        return queries_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class AttentionFusion(keras.layers.Layer):
+    """Lets the tokens of all modalities attend to each other, and reads the modalities' own ones.
+
+    Each modality has one token for itself, its embedding or the learned one where it is missing,
+    and one for each step that its tower saw; those of a missing modality are not looked at, and
+    nothing in them, NaN included, goes any further. One block is over all tokens, in the next each
+    modality's own token looks at all; their mean is the joint embedding.
+
+    Takes a list of embeddings, float32 `[batch, dim_i]`, which of them are there, bool `[batch,
+    modalities]`, and of the modalities `of` the parts of `Tokens`, as two lists. Returns float32
+    `[batch, dim]`.
+
+    Args:
+        dim: Size of tokens and of the joint embedding.
+        of: The places, among the modalities, of those that have steps.
+    """
+
+    def __init__(self, dim: int, of: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.of = tuple(of)
+
+    def build(
+        self,
+        embeddings_shape: Sequence[Shape],
+        present_shape: Shape,
+        values_shape: Sequence[Shape],
+        known_shape: Sequence[Shape],
+    ) -> None:
+        self.own = [keras.layers.Dense(self.dim) for _ in embeddings_shape]
+        self.steps = [keras.layers.Dense(self.dim) for _ in values_shape]
+        for layer, shape in zip(
+            (*self.own, *self.steps), (*embeddings_shape, *values_shape), strict=True
+        ):
+            layer.build(shape)
+        # Small: at first what a token holds counts more than where it stands.
+        small = keras.initializers.RandomNormal(stddev=0.05)
+        self.places = [
+            self.add_weight(shape=(shape[1], self.dim), initializer=small, name=f"places_{place}")
+            for place, shape in zip(self.of, values_shape, strict=True)
+        ]
+        count = len(self.own)
+        total = count + sum(shape[1] or 0 for shape in values_shape)
+        whole, own = (None, total, self.dim), (None, count, self.dim)
+        self.blocks = [AttentionBlock(self.dim) for _ in range(2)]
+        self.blocks[0].build(whole, whole, (None, total))
+        self.blocks[1].build(own, whole, (None, total))
+        self.normalization = keras.layers.LayerNormalization()
+        self.normalization.build((None, self.dim))
+
+    def call(
+        self,
+        embeddings: Sequence[Tensor],
+        present: Tensor,
+        values: Sequence[Tensor],
+        known: Sequence[Tensor],
+    ) -> Tensor:
+        own = [layer(one) for layer, one in zip(self.own, embeddings, strict=True)]
+        tokens, seen = [ops.stack(own, axis=1)], [ops.ones_like(present)]
+        for place, layer, where, steps, there in zip(
+            self.of, self.steps, self.places, values, known, strict=True
+        ):
+            there = ops.logical_and(there, present[:, place : place + 1])
+            tokens.append(layer(ops.where(there[:, :, None], steps, 0.0)) + where)
+            seen.append(there)
+        joined, visible = ops.concatenate(tokens, axis=1), ops.concatenate(seen, axis=1)
+        joined = self.blocks[0](joined, joined, visible)
+        read = self.blocks[1](joined[:, : len(own)], joined, visible)
+        return self.normalization(ops.mean(read, axis=1))
+
+    def compute_output_shape(
+        self,
+        embeddings_shape: Sequence[Shape],
+        present_shape: Shape,
+        values_shape: Sequence[Shape],
+        known_shape: Sequence[Shape],
+    ) -> Shape:
+        return (embeddings_shape[0][0], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim, "of": list(self.of)}
+
+
+def _all_known(values: Tensor) -> Tensor:
+    return ops.ones_like(values[:, :, 0], dtype="bool")

@@ -1,0 +1,60 @@
+"""The labels' part of the training files, and how they become what a loss takes."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from transforms import target_graphs
+from transforms.spec import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from model.data import Layout
+
+
+def label_description(
+    layout: "Layout",
+) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    """The labels' part of `data.feature_description`."""
+    text = layout.spec.modalities.text
+    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {}
+    for name, task in layout.spec.tasks.items():
+        if task.multi_label:
+            feature = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
+        elif task.kind == "generation":
+            feature = tf.io.FixedLenFeature([task.writing.length], tf.int64)
+        else:
+            words = [text.length] if text is not None and task.kind == "tagging" else []
+            feature = tf.io.FixedLenFeature(words, tf.int64)
+        features[f"label_{name}"] = feature
+    return features
+
+
+def labels_of(columns: Mapping[str, tf.Tensor], layout: "Layout") -> dict[str, tf.Tensor]:
+    """See `data.Batch.labels`; `columns` are what `label_description` parses."""
+    labels = {}
+    for name, task in layout.spec.tasks.items():
+        column = columns[f"label_{name}"]
+        num_classes = len(layout.classes[name])
+        if task.kind == "generation":
+            column = numbered(column, name, layout)
+        labels[name] = _multi_hot(column, num_classes) if task.multi_label else column
+    return labels
+
+
+def numbered(units: tf.Tensor, task: str, layout: "Layout") -> tf.Tensor:
+    """Units of `target_graphs` numbered as in `decoder.Decoder`: no gap behind the pieces."""
+    copies = target_graphs.copies(layout.spec.tasks[task])
+    pieces = target_graphs.FIRST_PIECE + len(layout.classes[task])
+    return tf.where(units >= copies, units - copies + pieces, units)
+
+
+def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
+    known = (ids.flat_values >= 0) & (ids.flat_values < num_classes)
+    places = tf.stack([ids.value_rowids(), ids.flat_values], axis=1)
+    places = tf.boolean_mask(places, known)
+    shape = tf.stack([ids.nrows(), tf.constant(num_classes, tf.int64)])
+    ones = tf.ones(tf.shape(places)[:1], tf.float32)
+    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, num_classes])
+    missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
+    return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

@@ -1,0 +1,155 @@
+"""Commands of streams: score as records arrive, replay what was rejected, release a model."""
+
+import typer
+
+from pipelines import options, stream_config
+from pipelines.calls import Call
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="triad stream --model model --source incoming --sink scores"
+    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0."
+)
+def stream(
+    context: typer.Context,
+    model: options.ModelFolder,
+    source: options.Source,
+    sink: options.Sink,
+    rejected: options.RejectedTopic = None,
+    state: options.StateFolder = None,
+    group: options.Group = "triad",
+    message_format: options.MessageKind = "json",
+    message_bytes: options.MessageBytes = 16 * 2**20,
+    media_files: options.MediaFiles = False,
+    scores_format: options.Format = "parquet",
+    window: options.Window = 60,
+    batch_records: options.BatchRecords = 1024,
+    batch_bytes: options.BatchBytes = 64 * 2**20,
+    batch_seconds: options.BatchSeconds = 0.1,
+    poll_seconds: options.PollSeconds = 2.0,
+    media_roots: options.MediaRoots = None,
+    until_empty: options.UntilEmpty = False,
+    verify_key: options.VerifyKey = None,
+    message_schema: options.MessageSchema = None,
+    message_schema_id: options.MessageSchemaId = None,
+    kafka_config: options.KafkaConfig = None,
+    golden: options.Golden = None,
+    metrics: options.Metrics = None,
+    runner: options.StreamRunner = "local",
+    no_wait: options.NoWaitForStream = False,
+    from_checkpoint: options.FromCheckpoint = None,
+    checkpoint_seconds: options.CheckpointSeconds = 10.0,
+    prism: options.Prism = None,
+    shards: options.WindowShards = 1,
+    id_attribute: options.IdAttribute = None,
+    time_attribute: options.TimeAttribute = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score records as they arrive, in micro-batches: at least once, to the same places."""
+    call: Call = context.obj
+    settings = stream_config.StreamConfig(
+        model=model,
+        source=source,
+        sink=sink,
+        rejected=rejected,
+        state=state,
+        group=group,
+        message_format=message_format,
+        message_bytes=message_bytes,
+        media_files=media_files,
+        format=scores_format,
+        window=window,
+        batch_records=batch_records,
+        batch_bytes=batch_bytes,
+        batch_seconds=batch_seconds,
+        poll_seconds=poll_seconds,
+        media_roots=tuple(media_roots or ()),
+        until_empty=until_empty,
+        verify_key=verify_key,
+        message_schema=message_schema,
+        message_schema_id=message_schema_id,
+        kafka_config=kafka_config,
+        golden=golden,
+        metrics=metrics,
+        runner=runner,
+        no_wait=no_wait,
+        from_checkpoint=from_checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        beam_args=call.beam_args,
+        prism=prism,
+        shards=shards,
+        id_attribute=id_attribute,
+        time_attribute=time_attribute,
+    )
+    call.run(settings, verbose)
+
+
+@app.command(
+    epilog="triad replay --model model --source kafka://HOST:PORT/clips"
+    " --from kafka://HOST:PORT/rejected --sink again"
+    "\n\nA second start replays only what was rejected since; another --group begins anew."
+)
+def replay(
+    context: typer.Context,
+    model: options.ModelFolder,
+    source: options.Source,
+    rows: options.ReplayFrom,
+    sink: options.Sink,
+    rejected: options.RejectedTopic = None,
+    group: options.ReplayGroup = "triad-replay",
+    message_format: options.MessageKind = "json",
+    message_bytes: options.MessageBytes = 16 * 2**20,
+    scores_format: options.Format = "parquet",
+    window: options.Window = 60,
+    batch_records: options.BatchRecords = 1024,
+    media_roots: options.MediaRoots = None,
+    verify_key: options.VerifyKey = None,
+    message_schema: options.MessageSchema = None,
+    message_schema_id: options.MessageSchemaId = None,
+    kafka_config: options.KafkaConfig = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score again the messages that a topic of rejected records names, then end."""
+    call: Call = context.obj
+    call.refuse_beam_args("replay")
+    settings = stream_config.StreamConfig(
+        model=model,
+        source=source,
+        sink=sink,
+        rejected=rejected,
+        group=group,
+        message_format=message_format,
+        message_bytes=message_bytes,
+        format=scores_format,
+        window=window,
+        batch_records=batch_records,
+        media_roots=tuple(media_roots or ()),
+        until_empty=True,
+        verify_key=verify_key,
+        message_schema=message_schema,
+        message_schema_id=message_schema_id,
+        kafka_config=kafka_config,
+        replay_from=rows,
+    )
+    call.run(settings, verbose)
+
+
+@app.command(
+    epilog="triad release models/may --golden golden.jsonl"
+    "\n\nExits with 10 where the model is refused: models/CURRENT stays as it is."
+)
+def release(
+    context: typer.Context,
+    model: options.Model,
+    golden: options.Golden = None,
+    verify_key: options.VerifyKey = None,
+    media_roots: options.MediaRoots = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Check a model, and let CURRENT beside it name it: streams and nights take it."""
+    call: Call = context.obj
+    call.refuse_beam_args("release")
+    settings = stream_config.ReleaseConfig(model, golden, verify_key, tuple(media_roots or ()))
+    print(call.run(settings, verbose))

@@ -1,0 +1,107 @@
+"""`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from model import artefact
+from model.scorer import ScorerHandler
+from pipelines import cluster, options, score_plan, stream_config, units
+from pipelines.cluster import CheckWorkers
+from pipelines.runs import RunSettings
+from pipelines.score import Score
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import checkpoints, expansion, messages, unbounded
+from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
+from pipelines.streaming.kafka_sink import KafkaSink
+from transforms.canonicalize import Canonicalizer
+
+_NO_CACHE = "--environment_cache_millis=0"
+"""A job that is restarted gets a new worker: the one in the cache may be the one that died."""
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: StreamConfig) -> None:
+    """Submits a stream to Flink, and waits for its end unless told not to.
+
+    The job belongs to the cluster: it goes on when this process ends. Every message is scored or
+    rejected at least once, under a key that makes a second time idempotent.
+
+    Raises:
+        OptionsError: A model, topic, checkpoint or worker that cannot be used.
+        StorageError: Where the cluster does not answer, or the job fails.
+    """
+    config = stream_config.with_full_paths(config)
+    model = artefact.load(config.model)
+    settings = score_plan.run_settings(model, config.format)
+    name = checkpoints.stream_name(config)
+    with cluster.errors_of_workers(config.runner):
+        _check_workers(config)
+        ours = _options_of_stream(config, name)
+        root = beam.Pipeline(options=options.beam_options(config.runner, config.beam_args, ours))
+        with expansion.service() as service:
+            define_pipeline(root, config, model, settings, service)
+            job = root.run()
+        _log.info(
+            "%s -> %s: job %s on Flink, at least once; it goes on without this process",
+            config.source, config.sink, name,
+        )  # fmt: skip
+        if not config.no_wait:
+            job.wait_until_finish()
+
+
+def define_pipeline(
+    root: beam.Pipeline,
+    config: StreamConfig,
+    model: artefact.Artefact,
+    settings: RunSettings,
+    expansion_service: str,
+) -> None:
+    """Adds read, score and write to `root`; runs nothing.
+
+    Args:
+        root: Where to add.
+        config: Source, sinks and limits.
+        model: Scores.
+        settings: What all rows have in common.
+        expansion_service: `HOST:PORT`; see `expansion.service`.
+    """
+    source, sink, rejected = stream_config.kafka_places(config)
+    parser = messages.parser(config, model.spec.label_names)
+    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
+    score = Score(canonicalizer, ScorerHandler(config.model), model.model_digest)
+    read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
+    scores = unbounded.define_pipeline(read, parser, score, settings)
+    _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
+
+
+def _check_workers(config: StreamConfig) -> None:
+    """Fails where workers are unlike this process: a stream would start them again for ever."""
+    ours = ("--job_name=triad-check-workers", _NO_CACHE)
+    with beam.Pipeline(options=options.beam_options(config.runner, config.beam_args, ours)) as root:
+        one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
+        _ = one | CheckWorkers()
+
+
+def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
+    state = Path(config.state or "")
+    state.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {
+        "job_name": name,
+        "checkpointing_interval": round(1000 * config.checkpoint_seconds),
+        "state_backend": "filesystem",
+        "state_backend_storage_path": state.as_uri(),
+        "max_bundle_size": config.batch_records,
+        "max_bundle_time_mills": round(1000 * config.batch_seconds),
+    }
+    restored = checkpoints.chosen(config)
+    if restored is not None:
+        found["savepoint_path"] = restored.as_uri()
+        _log.info("goes on from %s", restored)
+    flags = ["streaming", "externalized_checkpoints_enabled"]
+    flags.append("retain_externalized_checkpoints_on_cancellation")
+    said = [*(f"--{flag}" for flag in flags), *(f"--{key}={value}" for key, value in found.items())]
+    return [_NO_CACHE, *said]

@@ -1,0 +1,138 @@
+"""What a stream says of itself in Prometheus' text format: lag, latency, batches, queue, model.
+
+They are of this process. `write` puts them into a file, as node_exporter's textfile collector and
+other agents read them.
+"""
+
+import time
+from collections.abc import Iterable
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from pipelines import storage
+from pipelines.streaming.batches import Load
+
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+_BYTES = tuple(4.0**power for power in range(5, 15))
+
+_records = Counter(
+    "triad_stream_records", "Records whose outcome is durable.", ["outcome"], registry=REGISTRY
+)
+_latency = Histogram(
+    "triad_stream_latency_seconds",
+    "From a record's event time until its outcome was durable.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+_oldest = Gauge(
+    "triad_stream_oldest_seconds",
+    "Age of the oldest record of the last batch when it was durable; 0 once nothing waits.",
+    registry=REGISTRY,
+)
+_behind = Gauge(
+    "triad_stream_behind", "Messages or files that were not yet begun.", registry=REGISTRY
+)
+_queue = Gauge(
+    "triad_stream_queue_messages", "Fetched, and in no batch that is done.", registry=REGISTRY
+)
+_queue_bytes = Gauge("triad_stream_queue_bytes", "What the queue takes.", registry=REGISTRY)
+_batch_records = Histogram(
+    "triad_stream_batch_records", "Records of a batch.", buckets=_SIZES, registry=REGISTRY
+)
+_batch_bytes = Histogram(
+    "triad_stream_batch_bytes", "Bytes of a batch's input.", buckets=_BYTES, registry=REGISTRY
+)
+_batch_seconds = Histogram(
+    "triad_stream_batch_seconds",
+    "From a batch's begin until it was done.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+_model = Gauge(
+    "triad_stream_model_info", "1 for the model that scores.", ["name", "digest"], registry=REGISTRY
+)
+_changes = Counter("triad_stream_model_changes", "New models taken.", registry=REGISTRY)
+_refusals = Counter("triad_stream_model_refusals", "New models refused.", registry=REGISTRY)
+_alive = Gauge(
+    "triad_stream_alive_timestamp_seconds", "When the stream last wrote this.", registry=REGISTRY
+)
+
+
+def names() -> list[str]:
+    """Every name under which something is exposed, without the parts of histograms."""
+    return sorted(
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in REGISTRY.collect()
+    )
+
+
+def durable(scored: int, rejected: int, event_times: Iterable[int | None]) -> None:
+    """Counts what a batch gave, at the moment when it is durable.
+
+    Args:
+        scored: Records.
+        rejected: Records.
+        event_times: Of all of them, in milliseconds since 1970, where known.
+    """
+    now = time.time()
+    ages = [max(0.0, now - at / 1000) for at in event_times if at is not None]
+    for age in ages:
+        _latency.observe(age)
+    _oldest.set(max(ages, default=0.0))
+    _records.labels("scored").inc(scored)
+    _records.labels("rejected").inc(rejected)
+    _batch_records.observe(scored + rejected)
+
+
+def began(load: Load) -> None:
+    """Notes what is fetched and what is behind, as a batch begins."""
+    _batch_bytes.observe(load.held_bytes)
+    waiting(load)
+
+
+def waiting(load: Load) -> None:
+    """Notes what is fetched and what is behind."""
+    _behind.set(load.behind)
+    _queue.set(load.held + load.queued)
+    _queue_bytes.set(load.held_bytes + load.queued_bytes)
+
+
+def ended(seconds: float) -> None:
+    """Notes how long a batch took."""
+    _batch_seconds.observe(seconds)
+
+
+def idle() -> None:
+    """Notes that nothing waits."""
+    _oldest.set(0)
+
+
+def model(name: str, digest: str) -> None:
+    """Notes which model scores."""
+    _model.clear()
+    _model.labels(name, digest).set(1)
+
+
+def model_changed() -> None:
+    """Counts a new model that is taken."""
+    _changes.inc()
+
+
+def model_refused() -> None:
+    """Counts a new model that is refused."""
+    _refusals.inc()
+
+
+def write(path: str) -> None:
+    """Writes all of it; whoever reads the file sees it whole.
+
+    Raises:
+        StorageError: Where it cannot be written.
+    """
+    _alive.set_to_current_time()
+    with storage.explained(path):
+        prometheus_client.write_to_textfile(path, REGISTRY)

@@ -1,0 +1,70 @@
+"""The unbounded graph: messages, or what was read of them, -> rows by key; on any runner."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+
+from pipelines.keyed import KeyRejected
+from pipelines.runs import RunSettings
+from pipelines.score import REJECTED, Score, Scores
+from pipelines.streaming.messages import Message, Parser
+from transforms.records import RawRecord, Rejected
+
+
+def define_pipeline(
+    messages: beam.PCollection[Message], parser: Parser, score: Score, settings: RunSettings
+) -> Scores:
+    """Adds parse and score to the pipeline of `messages`; runs nothing.
+
+    It holds no state and shuffles nothing: a runner that fuses it with the source and the sink
+    acknowledges a message only once its row is written.
+
+    Args:
+        messages: As any log gives them, bounded or not. One that has no time of its own has that
+            which the source gave it.
+        parser: Makes records of messages.
+        score: The very composite of the batch pipeline.
+        settings: What all rows have in common.
+
+    Returns:
+        One row for each message, in exactly one of `scored` and `rejected`, at the message's time.
+    """
+    parse = beam.ParDo(_ParseDoFn(parser)).with_output_types(RawRecord | Rejected)
+    return score_read(messages | "Parse" >> parse, score, settings)
+
+
+def score_read(
+    read: beam.PCollection[RawRecord | Rejected], score: Score, settings: RunSettings
+) -> Scores:
+    """Adds score to the pipeline of `read`, what a source read; see `define_pipeline`."""
+    part = beam.ParDo(_PartDoFn()).with_output_types(RawRecord)
+    parted = read | "PartRead" >> part.with_outputs(REJECTED, main="records")
+    scores = parted["records"] | "Score" >> score
+    refused = parted[REJECTED] | "KeyRefused" >> KeyRejected(settings.provenance.model)
+    rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
+    return Scores(scores.scored, rejected)
+
+
+class _ParseDoFn(beam.DoFn):
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
+
+    @no_annotations
+    def process(
+        self, message: Message, timestamp: Timestamp = beam.DoFn.TimestampParam
+    ) -> Iterator[RawRecord | Rejected]:
+        if message.time is None and timestamp > MIN_TIMESTAMP:
+            message = dataclasses.replace(message, time=timestamp.micros // 1000)
+        yield self._parser.parse(message)
+
+
+class _PartDoFn(beam.DoFn):
+    @no_annotations
+    def process(self, outcome: RawRecord | Rejected) -> Iterator[object]:
+        if isinstance(outcome, Rejected):
+            yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+        else:
+            yield outcome

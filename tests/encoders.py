@@ -1,0 +1,33 @@
+"""Pretrained encoders whose weights are random, and the same each time."""
+
+from pathlib import Path
+
+import keras
+
+from transforms import efficientnet_lite
+
+LITE = {"image_encoder": "efficientnet_lite0"}
+"""The part of a spec's `model` that goes with `lite`."""
+
+MOBILE_NET = {
+    "image_encoder": "keras.applications:MobileNetV2",
+    "image_arguments": {"alpha": 0.35},
+}
+"""The part of a spec's `model` that goes with `mobile_net`."""
+
+
+def mobile_net(path: Path, seed: int = 0, size: int = 32) -> Path:
+    """Writes the weights, and gives their path."""
+    keras.utils.set_random_seed(seed)
+    network = keras.applications.MobileNetV2(
+        alpha=0.35, include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
+    )
+    network.save_weights(path)
+    return path
+
+
+def lite(path: Path) -> Path:
+    """The same for EfficientNet-Lite0, which has no normalization and is traced sooner."""
+    keras.utils.set_random_seed(0)
+    efficientnet_lite.build(32).save_weights(path)
+    return path

@@ -1,0 +1,188 @@
+"""Kafka to Kafka on Flink, killed and ended in the middle: what is there is what should be."""
+
+import base64
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli, stream
+from pipelines.flink_cluster import Cluster
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import checkpoints
+from tests import kafka
+from tests.flink.test_flink_jobs import kill
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+PART = 600  # messages between two troubles
+DEADLINE = 300.0
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
+    with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
+        yield started
+
+
+def messages(part: int, picture: bytes) -> list[bytes]:
+    """Seeded messages: one in 50 is no JSON, one in 25 has a broken picture."""
+    whole = base64.b64encode(picture).decode()
+    found = []
+    for n in range(part * PART, (part + 1) * PART):
+        record = {"id": f"r{n}", "text": f"pump {n % 7} hums"}
+        if n % 25 == 4:
+            record |= {"image": {"base64": whole[: len(whole) // 2]}}
+        elif n % 25 == 5:
+            record |= {"image": {"base64": whole}}
+        found.append(b"{no json" if n % 50 == 3 else json.dumps(record).encode())
+    return found
+
+
+def rows(broker: kafka.Broker, *topics: str) -> dict[bytes, set[bytes]]:
+    """All values of each key."""
+    found: dict[bytes, set[bytes]] = {}
+    for topic in topics:
+        for message in broker.read(topic):
+            found.setdefault(message.key(), set()).add(message.value())
+    return found
+
+
+def until(seen: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not seen():
+        assert time.monotonic() < deadline, what
+
+
+def kill_workers(cluster: Cluster) -> int:
+    """Kills the pool's Python workers, and gives how many there were."""
+    pool = cluster.processes["workers"][0]
+    threads = Path(f"/proc/{pool}/task").glob("*/children")  # each has children of its own
+    children = [child for thread in threads for child in thread.read_text().split()]
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    return len(children)
+
+
+@dataclasses.dataclass(frozen=True)
+class Runbook:
+    """Runs the blocks of the runbook's part on Flink, with the values of a test."""
+
+    values: Mapping[str, str]
+    flink: Cluster
+    folder: Path
+
+    def step(self, words: str) -> str:
+        """Runs the one block that holds these words, and gives what it prints."""
+        (content,) = (block for block in BLOCKS if words in block)
+        program = f'"{sys.executable}" -m pipelines.cli'
+        beam = " ".join(self.flink.beam_args)
+        head = "".join(f"{name}={value}\n" for name, value in self.values.items())
+        head += f'flink() {{ {program} flink "$@" --folder {self.flink.folder}; }}\n'
+        head += f'stream() {{ {program} stream "$@" -- {beam}; }}\ntriad() {{ "$@"; }}\n'
+        finished = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", head + content],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+        return finished.stdout
+
+
+def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_gives(
+    trained: Path, generated: Path, flink: Cluster, broker: kafka.Broker, tmp_path: Path
+) -> None:
+    source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    shutil.copytree(trained, tmp_path / "models" / "may")
+    state, picture = tmp_path / "state", next((generated.parent / "media").glob("*.png"))
+    values = {"MODELS": "models", "STATE": "state", "SOURCE": broker.uri(source)}
+    values |= {"SCORES": broker.uri(scores), "REJECTED": broker.uri(rejected)}
+    runbook = Runbook(values, flink, tmp_path)
+    sent: list[bytes] = []
+
+    def send() -> None:
+        part = messages(len(sent) // PART, picture.read_bytes())
+        broker.send(source, part)
+        sent.extend(part)
+
+    def all_there() -> bool:
+        return len(rows(broker, scores, rejected)) == len(sent)
+
+    def some_of_the_last_part() -> bool:
+        return len(rows(broker, scores, rejected)) > len(sent) - PART
+
+    send()
+    runbook.step('--state "$STATE" --no-wait\n')
+    until(all_there, "the first part does not come")
+
+    send()
+    until(some_of_the_last_part, "the stream stands still before the kill of a worker")
+    send()
+    assert kill_workers(flink)
+    until(all_there, "the stream does not come back after the kill of a worker")
+
+    send()
+    until(some_of_the_last_part, "the stream stands still before the kill of the TaskManager")
+    send()
+    kill(flink.processes["taskmanager"][0])
+    assert "taskmanager: runs" in runbook.step("triad flink up")
+    until(all_there, "the stream does not come back after the kill of the TaskManager")
+
+    assert "CANCELED" in runbook.step("triad flink cancel")
+    assert checkpoints.latest(state) is not None
+    send()
+    runbook.step("--from-checkpoint latest")
+    until(all_there, "the stream does not go on from its checkpoint")
+
+    assert "savepoint: " in runbook.step("triad flink drain")
+    latest = checkpoints.latest(state)
+    assert latest is not None
+    assert latest.name.startswith("savepoint-")
+    send()
+    runbook.step("--from-checkpoint latest")
+    until(all_there, "the stream does not go on from its savepoint")
+    shown = [line.split()[1:] for line in runbook.step("triad flink jobs\n").splitlines()]
+    name = shown[-1][1]
+    assert [state for state, job in shown if job == name] == ["CANCELED", "FINISHED", "RUNNING"]
+    runbook.step("triad flink cancel")
+
+    local_scores, local_rejected = broker.topic(), broker.topic()
+    stream.run(
+        StreamConfig(
+            *(str(trained), broker.uri(source)),
+            *(broker.uri(local_scores), broker.uri(local_rejected)),
+            group="local",
+            until_empty=True,
+        ),
+        stream.Stop(),
+    )
+    assert rows(broker, scores) == rows(broker, local_scores)
+    assert rows(broker, rejected) == rows(broker, local_rejected)
+    ids = {json.loads(key)[0] for key in rows(broker, scores, rejected)}
+    refused = {n for n in range(len(sent)) if n % 50 == 3}
+    assert ids == {
+        f"{broker.uri(source)}/0#{n}" if n in refused else f"r{n}" for n in range(len(sent))
+    }
+    sizes = [len(broker.read(topic)) for topic in (scores, rejected)]
+    print(f"{len(sent)} messages, {sum(sizes)} rows written")
+
+
+def test_jobs_that_do_not_run_are_named(flink: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--folder", str(flink.folder)]
+    assert cli.main(["flink", "cancel", "nothing", *folder]) == 12
+    assert "nothing: does not run; running: " in capsys.readouterr().err

@@ -1,0 +1,133 @@
+"""What a stream says of itself is so; what waits is bounded; batches close in three ways."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipelines import stream
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import metrics
+from pipelines.streaming.batches import Load
+from pipelines.streaming.kafka_source import KafkaSource
+from pipelines.streaming.messages import Parser
+from transforms.errors import StorageError
+
+DEADLINE = 120.0
+
+
+def read(path: Path) -> dict[str, float]:
+    """Samples by name, with the labels' values."""
+    return {
+        "/".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+
+
+def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
+    source, path = tmp_path / "in", tmp_path / "triad.prom"
+    source.mkdir()
+    lines = [json.dumps({"id": f"r{n}", "text": "a red bird"}) for n in range(3)]
+    (source / "a.jsonl").write_text("\n".join([*lines, "no json"]) + "\n")
+    metrics.write(str(path))
+    before = read(path)
+    began = time.time()
+    config = StreamConfig(
+        str(trained),
+        str(source),
+        str(tmp_path / "out"),
+        poll_seconds=0,
+        until_empty=True,
+        metrics=str(path),
+    )
+    stream.run(config, stream.Stop())
+    after = read(path)
+
+    def grew(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert grew("triad_stream_records_total/scored") == 3
+    assert grew("triad_stream_records_total/rejected") == 1
+    assert grew("triad_stream_latency_seconds_count") == 4
+    assert grew("triad_stream_batch_records_sum") == 4
+    assert grew("triad_stream_batch_bytes_sum") == (source / "a.jsonl").stat().st_size
+    assert grew("triad_stream_batch_seconds_count") == 1
+    assert grew("triad_stream_latency_seconds_sum") > 0
+    assert after["triad_stream_behind"] == 0
+    assert after["triad_stream_queue_messages"] == 0
+    assert after["triad_stream_alive_timestamp_seconds"] >= began
+    (model,) = [name for name in after if name.startswith("triad_stream_model_info")]
+    assert model.startswith(f"triad_stream_model_info/{trained}/")
+
+
+def test_metrics_that_cannot_be_written_are_one_line(tmp_path):
+    with pytest.raises(StorageError, match=r"/none/triad\.prom"):
+        metrics.write(f"{tmp_path}/none/triad.prom")
+
+
+def source_of(broker, topic: str, records: int, seconds: float, size: int) -> KafkaSource:
+    return KafkaSource(broker.servers, topic, "g", Parser(), records, seconds, batch_bytes=size)
+
+
+def sizes(source: KafkaSource, batches: int) -> list[int]:
+    """Messages in each of the next batches."""
+    found: list[int] = []
+    until = time.monotonic() + DEADLINE
+    while len(found) < batches:
+        assert time.monotonic() < until
+        parts = source.poll()
+        if parts:
+            found.append(sum(part.stop - part.start for part in parts))
+    return found
+
+
+def test_a_batch_of_messages_closes_by_count_by_bytes_and_by_time(broker):
+    topic = broker.topic()
+    broker.send(topic, [b"x" * 1000] * 6)
+    source = source_of(broker, topic, 4, 60, 10**6)
+    try:
+        assert sizes(source, 1) == [4]
+    finally:
+        source.close()
+    source = source_of(broker, topic, 100, 60, 2500)
+    try:
+        assert sizes(source, 2) == [3, 3]
+        assert source.load() == Load(0, 6, 6000, *source.load()[3:])
+        assert source.is_drained()
+    finally:
+        source.close()
+    source = source_of(broker, topic, 100, 0, 10**6)
+    try:
+        found = sizes(source, 1)
+        while sum(found) < 6:
+            found += sizes(source, 1)
+        assert sum(found) == 6  # with none to come, and the batch not full
+    finally:
+        source.close()
+
+
+def test_what_is_fetched_ahead_of_a_slow_sink_is_bounded_by_bytes(broker):
+    topic = broker.topic()
+    message, count, limit, fetch = 2**17, 256, 2**20, 2**20
+    broker.send(topic, [b"x" * message] * count)
+    source = source_of(broker, topic, 1, 0, limit)
+    seen: list[Load] = []
+    pause = threading.Event()
+    until = time.monotonic() + DEADLINE
+    try:
+        while len({load.queued_bytes for load in seen if load.queued_bytes}) < 2:
+            assert time.monotonic() < until
+            parts = source.poll()
+            seen.append(source.load())
+            source.done(parts)
+            assert not source.is_drained()
+            pause.wait(0.1)  # the slow sink
+    finally:
+        source.close()
+    assert max(load.queued_bytes for load in seen) <= limit + fetch + message
+    assert max(load.behind for load in seen) > count / 2
+    assert max(load.held_bytes for load in seen) == message

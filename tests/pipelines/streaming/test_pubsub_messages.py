@@ -1,0 +1,90 @@
+"""Pub/Sub's messages and ours: numbers, ids and headers in; rows that fit, or are rejected, out."""
+
+import json
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import TimestampedValue
+
+from pipelines import options
+from pipelines.keyed import Key
+from pipelines.score import Scores
+from pipelines.streaming import pubsub
+from pipelines.streaming.messages import HEADERS, Message, Parser
+from tests.scores import SETTINGS, rejected, scored
+
+LOG = "pubsub://triad-project/clips"
+TIME = 1_700_000_000_123
+
+
+def read(given: PubsubMessage, id_attribute: str | None = None) -> Message:
+    """What the graph makes of one message."""
+    found: list[Message] = []
+    _found.append(found)
+    with beam.Pipeline(options=options.beam_options()) as root:
+        messages = root | beam.Create([TimestampedValue(given, TIME / 1000)], reshuffle=False)
+        _ = messages | pubsub.FromPubSub(LOG, id_attribute) | beam.Map(_note)
+    (one,) = _found.pop()
+    return one
+
+
+_found: list[list[Message]] = []
+
+
+def _note(message: Message) -> None:
+    _found[-1].append(message)
+
+
+def test_a_message_keeps_its_number_attributes_time_and_ordering_key():
+    given = PubsubMessage(b"{}", {"b": "2", "a": "1"}, "1234567890123456789", None, "cam")
+    assert read(given) == Message(
+        log=LOG,
+        topic="clips",
+        partition=0,
+        offset=1234567890123456789,
+        value=b"{}",
+        headers=(("a", b"1"), ("b", b"2"), ("ordering_key", b"cam")),
+        time=TIME,
+    )
+
+
+@pytest.mark.parametrize("number", [None, "", "x12", "9" * 40])
+def test_a_message_whose_number_is_none_has_one_that_is_always_the_same(number):
+    one, other = PubsubMessage(b"a", {}, number), PubsubMessage(b"b", {}, number)
+    assert read(one).offset == read(one).offset
+    assert 0 <= read(one).offset < 2**63
+    assert (read(one).offset == read(other).offset) is False
+
+
+def test_the_id_attribute_names_a_record_that_has_no_other_name():
+    given = PubsubMessage(b'{"text": "t"}', {"uid": "u7"}, "1")
+    assert Parser().parse(read(given, "uid")).id == "u7"
+    assert Parser().parse(read(given)).id == "clips-0-1"
+    both = PubsubMessage(b'{"text": "t"}', {"uid": "u7", "id": "mine"}, "1")
+    assert Parser().parse(read(both, "uid")).id == "mine"
+
+
+def test_a_row_that_no_topic_takes_is_a_rejected_record():
+    key, small = Key("a", "m" * 64), scored("a", 1, extra={HEADERS: {"ordering_key": "cam"}})
+    large = scored("b", 2, extra={"note": "x" * pubsub.LARGEST})
+    refused = rejected("c", 3)
+    with beam.Pipeline(options=options.beam_options()) as root:
+        rows = root | beam.Create([(key, small), (Key("b", "m" * 64), large)], reshuffle=False)
+        none = root | "Refused" >> beam.Create([(Key("c", "m" * 64), refused)], reshuffle=False)
+        published = Scores(rows, none) | pubsub.ToPubSub(SETTINGS)
+        sent = published.scored | "Sent" >> beam.Map(summary)
+        dead = published.rejected | "Dead" >> beam.Map(summary)
+        assert_that(sent, equal_to([("a", None, "cam")]), label="AssertSent")
+        wanted = [("b", "publish", None), ("c", "canonicalize", None)]
+        assert_that(dead, equal_to(wanted), label="AssertDead")
+
+
+def summary(message: PubsubMessage) -> tuple[Any, ...]:
+    message._to_proto_str(for_publish=True)  # as the sink does, which refuses what is too long
+    row, attributes = json.loads(message.data), message.attributes
+    assert row["id"] == attributes["record_id"]
+    assert attributes["model_digest"] == "m" * 64
+    return row["id"], row.get("stage"), attributes.get("ordering_key")

@@ -1,0 +1,68 @@
+"""Rejected messages are scored again from where they were, without their payload in any row."""
+
+import json
+from pathlib import Path
+
+from pipelines import stream
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming.batches import Part
+from pipelines.streaming.messages import Message
+from pipelines.streaming.replay import GAP, named, runs
+
+LONG = json.dumps({"id": "long", "text": "a red bird " * 9}).encode()
+SHORT = b'{"id": "short", "text": "a cat"}'
+
+
+def test_messages_that_were_rejected_are_read_again_where_their_rows_say(trained: Path, broker):
+    source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    broker.send(source, [SHORT, LONG, b"no json", SHORT, LONG])
+    config = StreamConfig(
+        str(trained),
+        broker.uri(source),
+        broker.uri(scores),
+        broker.uri(rejected),
+        message_bytes=len(SHORT),
+        until_empty=True,
+    )
+    assert stream.run(config, stream.Stop()) == stream.Counts(5, 2, 3)
+    broker.send(rejected, [b"no row", b'{"source": "kafka://elsewhere:1/t/0#0"}', b'{"source": 7}'])
+
+    again = StreamConfig(
+        str(trained),
+        broker.uri(source),
+        broker.uri(scores),
+        broker.uri(rejected),
+        group="triad-replay",
+        replay_from=broker.uri(rejected),
+        until_empty=True,
+    )
+    assert stream.run(again, stream.Stop()) == stream.Counts(3, 2, 1)
+    found = [json.loads(message.value()) for message in broker.read(scores)]
+    places = [(row["id"], row["triad.position"]) for row in found]
+    log = f"{broker.uri(source)}/0"
+    assert places == [
+        ("short", f"{log}#0"),
+        ("short", f"{log}#3"),
+        ("long", f"{log}#1"),
+        ("long", f"{log}#4"),
+    ]
+    told = [json.loads(m.value()) for m in broker.read(rejected)[6:]]
+    assert [(row["source"], row["reason"]) for row in told] == [(f"{log}#2", "unparsable")]
+    # A second start replays what was rejected since, and nothing twice.
+    assert stream.run(again, stream.Stop()) == stream.Counts(1, 0, 1)
+
+
+def row(source: object) -> Message:
+    return Message("log", "t", 0, 0, json.dumps({"source": source}).encode())
+
+
+def test_rows_name_messages_of_one_topic_and_others_are_counted():
+    log = "kafka://h:1/t"
+    rows = [row(f"{log}/0#3"), row(f"{log}/1#5"), row(f"{log}/0#3"), row(f"{log}2/0#1")]
+    rows += [row(f"{log}/0#-1"), row(f"{log}/x#1"), row(None), Message("l", "t", 0, 0, None)]
+    assert named(rows, log) == ({f"{log}/0": {3}, f"{log}/1": {5}}, 5)
+
+
+def test_messages_that_stand_close_together_are_read_in_one_go():
+    wanted = {"b": {7}, "a": {5, 6, 6 + GAP, 100}}
+    assert runs(wanted) == [Part("a", 5, 7 + GAP), Part("a", 100, 101), Part("b", 7, 8)]

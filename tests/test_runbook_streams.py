@@ -1,0 +1,148 @@
+"""The runbook of streams is true: its commands run; metrics and alerts name what there is."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.streaming import metrics
+from tests import kafka
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+START = ">> stream.log 2>&1 &"
+DEADLINE = 300.0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
+    with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
+        yield started
+
+
+def block(words: str) -> str:
+    """The one block that holds these words."""
+    (found,) = (content for content in BLOCKS[1:] if words in content)
+    return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    pause = threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline
+        pause.wait(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_its_commands_do_what_it_says(trained: Path, broker: kafka.Broker, tmp_path: Path) -> None:
+    source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    for name in ("may", "june"):
+        shutil.copytree(trained, tmp_path / "models" / name)
+    (tmp_path / "models" / "CURRENT").write_text("may\n")
+    (tmp_path / "golden.jsonl").write_text('{"id": "g", "text": "a red bird"}\n')
+    values = {
+        "MODELS": "models",
+        "GOLDEN": "golden.jsonl",
+        "SOURCE": broker.uri(source),
+        "SCORES": broker.uri(scores),
+        "REJECTED": broker.uri(rejected),
+        "METRICS": "triad.prom",
+    }
+    assert re.findall(r"^(\w+)=", BLOCKS[0], flags=re.MULTILINE) == list(values)
+    head = "".join(f"{name}={value}\n" for name, value in values.items())
+    head += f'triad() {{ "{sys.executable}" -m pipelines.cli "$@"; }}\n'
+    done = []
+
+    def step(words: str) -> str:
+        done.append(block(words))
+        # In the background `triad` is a function's shell: the pid has to be that of the program.
+        content = done[-1].replace("triad stream", f'"{sys.executable}" -m pipelines.cli stream')
+        finished = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", head + content],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+        return finished.stdout
+
+    def ids(topic: str) -> list[str]:
+        return [json.loads(message.value())["id"] for message in broker.read(topic)]
+
+    def said(words: str) -> bool:
+        return words in (tmp_path / "stream.log").read_text()
+
+    good = [json.dumps({"id": f"r{n}", "text": "a red bird"}).encode() for n in range(3)]
+    broker.send(source, [good[0], b"no json"])
+    step(START)
+    until(lambda: broker.committed(source, "triad") == 2)
+    assert ids(scores) == ["r0"]
+    until((tmp_path / "triad.prom").exists)
+    shown = [line.split()[0] for line in step("grep -E").splitlines()]
+    assert shown == [
+        "triad_stream_oldest_seconds",
+        "triad_stream_behind",
+        "triad_stream_alive_timestamp_seconds",
+    ]
+    step("kill -KILL")
+    assert not said("ended: ")
+
+    broker.send(source, [good[1]])
+    step(START)
+    until(lambda: "r1" in ids(scores))
+    step('release "$MODELS/june"')
+    assert (tmp_path / "models" / "CURRENT").read_text() == "june\n"
+    until(lambda: said("instead of may"))
+    step('release "$MODELS/may"')
+    until(lambda: said("instead of june"))
+    step("kill -TERM")
+    assert said("ended: 1 read, 1 scored, 0 rejected")
+
+    broker.send(source, [good[2]])
+    step("--until-empty")
+    assert ids(scores) == ["r0", "r1", "r2"]
+    step("triad replay")
+    refused = [json.loads(message.value())["source"] for message in broker.read(rejected)]
+    assert refused == [f"{broker.uri(source)}/0#1"] * 2  # as broken as before
+    assert set(done) == set(BLOCKS[1:])
+
+
+def test_every_metric_is_in_the_table_and_no_other():
+    table = PAGE.partition("| Metric | Says |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`(triad_\w+)`", table)) == metrics.names()
+
+
+def test_alerts_name_metrics_that_there_are():
+    (content,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    (group,) = yaml.safe_load(content)["groups"]
+    assert [rule["alert"] for rule in group["rules"]] == [
+        "StreamIsGone",
+        "StreamIsLate",
+        "StreamFallsBehind",
+        "StreamRejects",
+        "StreamRefusesTheModel",
+    ]
+    named = {name for rule in group["rules"] for name in re.findall(r"triad_\w+", rule["expr"])}
+    assert named
+    assert named <= set(metrics.names())
+    assert all(rule["annotations"]["summary"] for rule in group["rules"])
+
+
+def test_its_links_lead_to_sections():
+    headings = re.findall(r"^#+ (.+)$", PAGE, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
