@@ -144,13 +144,14 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     until(all_there, "the stream does not come back after the kill of the TaskManager")
 
     assert "CANCELED" in runbook.step("triad flink cancel")
-    assert checkpoints.latest(state) is not None
+    (kept,) = state.iterdir()  # that of this stream
+    assert checkpoints.latest(kept) is not None
     send()
     runbook.step("--from-checkpoint latest")
     until(all_there, "the stream does not go on from its checkpoint")
 
     assert "savepoint: " in runbook.step("triad flink drain")
-    latest = checkpoints.latest(state)
+    latest = checkpoints.latest(kept)
     assert latest is not None
     assert latest.name.startswith("savepoint-")
     send()
