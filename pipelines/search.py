@@ -34,7 +34,7 @@ from transforms.spec import Spec
 BEST, TABLE, TRIALS, STORAGE = "best.yaml", "trials.csv", "trials", "search.db"
 """What a search keeps in its folder; the checkpoints of the trial under way are in `trials`."""
 
-MOSTATTEMPTS = 3
+MOST_ATTEMPTS = 3
 """So often one epoch may end the whole process before its trial counts as failed."""
 
 _LOCK = "lock"
@@ -166,7 +166,7 @@ class _Search:
 
     def _begin(self, trial: Trial) -> None:
         attempts = trial.user_attrs.get(ATTEMPTS, 0)
-        if attempts >= MOSTATTEMPTS:
+        if attempts >= MOST_ATTEMPTS:
             raise FailedTrialError(
                 f"the process ended {attempts} times in epoch {len(losses_of(trial)) + 1}; "
                 "it may need more memory than there is"
