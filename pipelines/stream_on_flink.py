@@ -40,7 +40,7 @@ def run(config: StreamConfig) -> None:
     model = artefact.load(model_folder.local(config.model))
     settings = score_plan.run_settings(model, config.format)
     name = checkpoints.stream_name(config)
-    _check_source(config)
+    _check_topics(config)
     with cluster.errors_of_workers(config.runner):
         _check_workers(config)
         ours = _options_of_stream(config, name)
@@ -96,15 +96,15 @@ def _full(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
 
-def _check_source(config: StreamConfig) -> None:
-    """Fails where there is no such topic: the job's own error would be one of Java."""
-    (servers, topic), *_ = stream_config.kafka_places(config)
-    source = Topic(servers, topic, config.group)
-    connection = source.connect()
-    try:
-        source.partitions(connection)
-    finally:
-        connection.client.close()
+def _check_topics(config: StreamConfig) -> None:
+    """Fails where a topic is missing: a stream would start again and again without it."""
+    for servers, name in stream_config.kafka_places(config):
+        topic = Topic(servers, name, config.group)
+        connection = topic.connect()
+        try:
+            topic.partitions(connection)
+        finally:
+            connection.client.close()
 
 
 def _check_workers(config: StreamConfig) -> None:

@@ -118,9 +118,9 @@ def certify(folder: Path) -> None:
     (folder / "certificate.pem").write_bytes(made)
 
 
-def _secured(started: kafka_broker.Broker, secure: str, user: str, password: str) -> dict[str, str]:
+def _secured(started: kafka_broker.Broker, secure: str, login: tuple[str, str]) -> dict[str, str]:
     """Settings with which a broker answers by TLS and asks for a password, too."""
-    folder = started.folder
+    folder, (user, password) = started.folder, login
     certify(folder)
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     prefix = "listener.name.secure"
@@ -152,7 +152,7 @@ def broker(folder: Path, login: tuple[str, str] | None = None) -> Iterator[Broke
     except (OptionsError, StorageError) as missing:
         pytest.skip(str(missing))
     secure = f"localhost:{_free_port()}" if login else ""
-    more = functools.partial(_secured, secure, *login) if login else None
+    more = functools.partial(_secured, secure=secure, login=login) if login else None
     try:
         started = kafka_broker.up(folder, free_port=True, more=more)
         yield Broker(started.servers, secure, folder / "certificate.pem")

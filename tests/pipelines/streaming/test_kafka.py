@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from pipelines import sinks, stream
+from pipelines import sinks, stream, stream_on_flink
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import kafka_client
 from pipelines.streaming.batches import Part
@@ -110,6 +110,18 @@ def test_a_topic_that_is_not_there_and_a_broker_that_does_not_answer_are_one_lin
         KafkaSource(broker.servers, "none", "g", Parser(), 3, 1)
     with pytest.raises(StorageError, match=r"^kafka://127.0.0.1:1/t: .*; check the address and"):
         KafkaSource("127.0.0.1:1", "t", "g", Parser(), 3, 1)
+
+
+@pytest.mark.parametrize("missing", ["source", "sink", "rejected"])
+def test_a_job_of_flink_is_not_submitted_where_a_topic_is_missing(
+    missing, trained, broker, tmp_path
+):
+    places = {name: broker.uri(broker.topic()) for name in ("source", "sink", "rejected")}
+    places[missing] = broker.uri("none")
+    config = StreamConfig(str(trained), **places, runner="flink", state=str(tmp_path / "state"))
+    with pytest.raises(OptionsError, match=r"^kafka://.*/none: no such topic; create it, or name"):
+        stream_on_flink.run(config)
+    assert not (tmp_path / "state").exists()
 
 
 def refusing(*codes):
