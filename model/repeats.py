@@ -33,7 +33,6 @@ def repeated(files: Sequence[str], ordered: Sequence[str], copies: Copies) -> tf
         own = tf.data.Dataset.from_tensor_slices(tf.slice(times, [begin], [size]))
         return tf.data.Dataset.zip((tf.data.TFRecordDataset(file, compression_type="GZIP"), own))
 
-    read = places.interleave(
-        of_file, cycle_length=max(1, min(4, len(files))), block_length=1, deterministic=True
-    )
+    # One thread: several would need `deterministic`, and inflating is not what takes time here.
+    read = places.interleave(of_file, cycle_length=max(1, min(4, len(files))), block_length=1)
     return read.flat_map(lambda record, n: tf.data.Dataset.from_tensors(record).repeat(n))

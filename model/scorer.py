@@ -263,7 +263,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         return "Score"
 
 
-_alive: "weakref.WeakValueDictionary[tuple[str, str], Scorer]" = weakref.WeakValueDictionary()
+_alive: "weakref.WeakValueDictionary[tuple[str, str, bool], Scorer]" = weakref.WeakValueDictionary()
 
 
 @functools.lru_cache(maxsize=2)
@@ -273,7 +273,7 @@ def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> 
     Raises:
         GateError: Where the folder holds another model than the one with this digest.
     """
-    alive = _alive.get((model_folder, model_digest))
+    alive = _alive.get((model_folder, model_digest, explain))
     if alive is not None:
         return alive
     model = artefact.load(model_folder)
@@ -282,7 +282,7 @@ def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> 
             f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
         )
-    scorer = _alive[model_folder, model_digest] = Scorer(model, explain=explain)
+    scorer = _alive[model_folder, model_digest, explain] = Scorer(model, explain=explain)
     return scorer
 
 

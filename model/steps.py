@@ -117,7 +117,7 @@ class Steps:
     @property
     def task_weights(self) -> dict[str, float]:
         """What each task's loss is multiplied with, where that is learned; empty where not."""
-        if uncertainty.OUTPUT not in self._networks.training.output_names:
+        if self._settings.task_weights != "uncertainty":
             return {}
         values = self._networks.training.get_layer(uncertainty.LAYER).values.numpy()
         learned = uncertainty.weights(values)

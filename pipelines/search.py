@@ -29,11 +29,12 @@ from pipelines.search_space import Choices
 from pipelines.search_table import TrialRow
 from pipelines.search_trial import FailedTrialError, train
 from transforms.errors import OptionsError
+from transforms.spec import Spec
 
 BEST, TABLE, TRIALS, STORAGE = "best.yaml", "trials.csv", "trials", "search.db"
 """What a search keeps in its folder; the checkpoints of the trial under way are in `trials`."""
 
-MOSTATTEMPTS = 3
+MOST_ATTEMPTS = 3
 """So often one epoch may end the whole process before its trial counts as failed."""
 
 _LOCK = "lock"
@@ -151,7 +152,7 @@ class _Search:
         try:
             self._begin(trial)
             values = self._values(trial)
-            spec = search_space.applied(self._plan.spec, values, f"trial {trial.number}")
+            spec = self._spec(values, trial.number)
             _log.info("trial %d of %d: %s", trial.number, self._wanted, json.dumps(values))
             train(self._plan.prepared, spec, folder, Judge(trial, spec.training, self._deadline))
         except optuna.TrialPruned:
@@ -165,7 +166,7 @@ class _Search:
 
     def _begin(self, trial: Trial) -> None:
         attempts = trial.user_attrs.get(ATTEMPTS, 0)
-        if attempts >= MOSTATTEMPTS:
+        if attempts >= MOST_ATTEMPTS:
             raise FailedTrialError(
                 f"the process ended {attempts} times in epoch {len(losses_of(trial)) + 1}; "
                 "it may need more memory than there is"
@@ -185,6 +186,12 @@ class _Search:
             else:
                 values[key] = trial.suggest_float(key, one.low, one.high, log=one.log)
         return values
+
+    def _spec(self, values: dict[str, Any], number: int) -> Spec:
+        try:
+            return search_space.applied(self._plan.spec, values, f"trial {number}")
+        except OptionsError as error:  # each value passes alone, as `check` saw, but not together
+            raise FailedTrialError(str(error)) from error
 
     def _row(self, trial: FrozenTrial) -> TrialRow:
         losses = trial.intermediate_values

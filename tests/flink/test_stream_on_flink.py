@@ -1,17 +1,23 @@
 """Kafka to Kafka on Flink, killed and ended in the middle: what is there is what should be."""
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
-from pipelines import cli, flink_cluster, flink_jobs, stream, stream_on_flink
+from pipelines import cli, stream
 from pipelines.flink_cluster import Cluster
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints
@@ -22,6 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PART = 600  # messages between two troubles
 DEADLINE = 300.0
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +62,33 @@ def rows(broker: kafka.Broker, *topics: str) -> dict[bytes, set[bytes]]:
     return found
 
 
-def until(seen: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not seen():
-        assert time.monotonic() < deadline, what
+class Output:
+    """What topics of one partition hold, read on as they grow."""
+
+    def __init__(self, broker: kafka.Broker, *topics: str) -> None:
+        settings = {"bootstrap.servers": broker.servers, "group.id": "output"}
+        self._consumer = Consumer({**settings, "enable.auto.commit": False})
+        self._consumer.assign([TopicPartition(topic, 0, 0) for topic in topics])
+        self.keys: set[bytes] = set()
+
+    def until(self, seen: Callable[[], bool], what: str) -> None:
+        """Reads until `seen`, which is asked after each message, and at least once a second."""
+        deadline = time.monotonic() + DEADLINE
+        while not seen():
+            assert time.monotonic() < deadline, what
+            message = self._consumer.poll(1.0)
+            if message is not None and message.error() is None:
+                self.keys.add(message.key())
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+@pytest.fixture
+def output(broker: kafka.Broker) -> Iterator[Callable[..., Output]]:
+    """Makes outputs, and closes them."""
+    with contextlib.ExitStack() as opened:
+        yield lambda *topics: opened.enter_context(contextlib.closing(Output(broker, *topics)))
 
 
 def kill_workers(cluster: Cluster) -> int:
@@ -69,18 +101,49 @@ def kill_workers(cluster: Cluster) -> int:
     return len(children)
 
 
-def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_gives(
-    trained: Path, generated: Path, flink: Cluster, broker: kafka.Broker, tmp_path: Path
+@dataclasses.dataclass(frozen=True)
+class Runbook:
+    """Runs the blocks of the runbook's part on Flink, with the values of a test."""
+
+    values: Mapping[str, str]
+    flink: Cluster
+    folder: Path
+
+    def step(self, words: str) -> str:
+        """Runs the one block that holds these words, and gives what it prints."""
+        (content,) = (block for block in BLOCKS if words in block)
+        program = f'"{sys.executable}" -m pipelines.cli'
+        beam = " ".join(self.flink.beam_args)
+        head = "".join(f"{name}={value}\n" for name, value in self.values.items())
+        head += f'flink() {{ {program} flink "$@" --folder {self.flink.folder}; }}\n'
+        head += f'stream() {{ {program} stream "$@" -- {beam}; }}\ntriad() {{ "$@"; }}\n'
+        finished = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", head + content],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+        return finished.stdout
+
+
+def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_gives(
+    trained: Path,
+    generated: Path,
+    flink: Cluster,
+    broker: kafka.Broker,
+    output: Callable[..., Output],
+    tmp_path: Path,
 ) -> None:
     source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
+    shutil.copytree(trained, tmp_path / "models" / "may")
     state, picture = tmp_path / "state", next((generated.parent / "media").glob("*.png"))
-    config = StreamConfig(
-        *(str(trained), broker.uri(source), broker.uri(scores), broker.uri(rejected)),
-        **{"state": str(state), "group": "flink", "runner": "flink", "no_wait": True},
-        **{"batch_records": 96, "batch_seconds": 0.05, "checkpoint_seconds": 1.0},
-        beam_args=flink.beam_args,
-    )
-    name = checkpoints.stream_name(config)
+    values = {"MODELS": "models", "STATE": "state", "SOURCE": broker.uri(source)}
+    values |= {"SCORES": broker.uri(scores), "REJECTED": broker.uri(rejected)}
+    runbook = Runbook(values, flink, tmp_path)
+    written = output(scores, rejected)
     sent: list[bytes] = []
 
     def send() -> None:
@@ -89,50 +152,58 @@ def test_a_stream_through_kills_drain_and_cancel_gives_what_the_local_stream_giv
         sent.extend(part)
 
     def all_there() -> bool:
-        return len(rows(broker, scores, rejected)) == len(sent)
+        return len(written.keys) == len(sent)
 
     def some_of_the_last_part() -> bool:
-        return len(rows(broker, scores, rejected)) > len(sent) - PART
+        return len(written.keys) > len(sent) - PART
 
     send()
-    stream_on_flink.run(config)
-    until(all_there, "the first part does not come")
+    runbook.step('--state "$STATE" --no-wait\n')
+    written.until(all_there, "the first part does not come")
 
     send()
-    until(some_of_the_last_part, "the stream stands still before the kill of a worker")
+    written.until(some_of_the_last_part, "the stream stands still before the kill of a worker")
+    send()
     assert kill_workers(flink)
-    until(all_there, "the stream does not come back after the kill of a worker")
+    written.until(all_there, "the stream does not come back after the kill of a worker")
 
     send()
-    until(some_of_the_last_part, "the stream stands still before the kill of the TaskManager")
-    kill(flink_cluster.read(flink.folder).processes["taskmanager"][0])
-    flink_cluster.up(flink.folder)
-    until(all_there, "the stream does not come back after the kill of the TaskManager")
-
-    flink_jobs.cancel(flink.dashboard, name)
-    assert checkpoints.latest(state) is not None
+    written.until(some_of_the_last_part, "the stream stands still before the TaskManager is killed")
     send()
-    stream_on_flink.run(dataclasses.replace(config, from_checkpoint="latest"))
-    until(all_there, "the stream does not go on from its checkpoint")
+    kill(flink.processes["taskmanager"][0])
+    assert "taskmanager: runs" in runbook.step("triad flink up")
+    written.until(all_there, "the stream does not come back after the kill of the TaskManager")
 
-    assert (
-        cli.main(["flink", "drain", name, "--state", str(state), "--folder", str(flink.folder)])
-        == 0
-    )
-    latest = checkpoints.latest(state)
+    def kept() -> Path | None:
+        (folder,) = state.glob("triad-stream-*")  # of the one stream
+        return checkpoints.latest(folder)
+
+    written.until(lambda: kept() is not None, "no checkpoint is made")
+    assert "CANCELED" in runbook.step("triad flink cancel")
+    assert kept() is not None
+    send()
+    runbook.step("--from-checkpoint latest")
+    written.until(all_there, "the stream does not go on from its checkpoint")
+
+    assert "savepoint: " in runbook.step("triad flink drain")
+    latest = kept()
     assert latest is not None
     assert latest.name.startswith("savepoint-")
     send()
-    stream_on_flink.run(dataclasses.replace(config, from_checkpoint="latest"))
-    until(all_there, "the stream does not go on from its savepoint")
-    flink_jobs.cancel(flink.dashboard, name)
+    runbook.step("--from-checkpoint latest")
+    written.until(all_there, "the stream does not go on from its savepoint")
+    shown = [line.split()[1:] for line in runbook.step("triad flink jobs\n").splitlines()]
+    name = shown[-1][1]
+    assert [state for state, job in shown if job == name] == ["CANCELED", "FINISHED", "RUNNING"]
+    runbook.step("triad flink cancel")
 
     local_scores, local_rejected = broker.topic(), broker.topic()
     stream.run(
         StreamConfig(
             *(str(trained), broker.uri(source)),
             *(broker.uri(local_scores), broker.uri(local_rejected)),
-            **{"group": "local", "until_empty": True},
+            group="local",
+            until_empty=True,
         ),
         stream.Stop(),
     )

@@ -10,7 +10,7 @@ from transforms.errors import OptionsError
 
 
 def ids_of(dataset):
-    return [one.decode() for _, _, ids in dataset for one in ids.numpy() if one]
+    return [one.decode() for batch in dataset for one in batch.ids.numpy() if one]
 
 
 def test_batches_hold_what_was_written(tmp_path):

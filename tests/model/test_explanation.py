@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from model import artefact, data, explanation, export, fused, heads
-from model.scorer import Scorer
+from model.scorer import Scorer, load_scorer
 from pipelines import sources, units
 from transforms import spec_files
 from transforms.canonicalize import Canonicalizer
@@ -300,6 +300,17 @@ class TestSavedModel:
         self, model: artefact.Artefact, records: list[CanonicalRecord]
     ) -> None:
         assert prediction(Scorer(model).score(records[:1])[0]).explanation is None
+
+    def test_who_asks_for_explanations_is_not_given_a_scorer_that_has_none(
+        self, model: artefact.Artefact, records: list[CanonicalRecord]
+    ) -> None:
+        folder, digest = str(model.folder), model.model_digest
+        plain = load_scorer(folder, digest)
+        (said,) = load_scorer(folder, digest, explain=True).score(records[:1])
+        assert prediction(said).explanation is not None
+        (said,) = load_scorer(folder, digest).score(records[:1])
+        assert prediction(said).explanation is None
+        assert load_scorer(folder, digest) is plain
 
     def test_a_signature_is_named_explain(self, model: artefact.Artefact) -> None:
         assert export.EXPLAIN in tf.saved_model.load(str(model.saved_model)).signatures

@@ -1,5 +1,7 @@
 """Several tasks in one training: none learns from records without its label; learned weights."""
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
@@ -38,12 +40,38 @@ def batch(layout, without=()):
     return data.Batch(made, labels(layout, without), tf.constant(["r"] * ROWS))
 
 
-def started(**training_options):
-    keras.utils.set_random_seed(0)
-    layout = features.layout(["image", "text"], tasks=TASKS, **STILL, **training_options)
-    networks = fused.build_networks(layout)
-    none = dict.fromkeys(layout.spec.tasks)
-    return layout, networks, steps.Steps(networks, layout, none, planned=10)
+class Started(NamedTuple):
+    """A training before its first step."""
+
+    layout: data.Layout
+    networks: fused.Networks
+    steps: steps.Steps
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    """One with fixed weights and one that learns them, and the values that they begin with."""
+    made = {}
+    for kind in ("fixed", "uncertainty"):
+        keras.utils.set_random_seed(0)
+        layout = features.layout(["image", "text"], tasks=TASKS, **STILL, task_weights=kind)
+        networks = fused.build_networks(layout)
+        none = dict.fromkeys(layout.spec.tasks)
+        started = Started(layout, networks, steps.Steps(networks, layout, none, planned=10))
+        made[kind] = (started, [variable.numpy() for variable in variables_of(started)])
+    return made
+
+
+def variables_of(started):
+    return [*started.networks.training.weights, *started.steps.optimizer.variables]
+
+
+def anew(trainings, kind):
+    """The training as it was before its first step; building and tracing it takes seconds."""
+    started, values = trainings[kind]
+    for variable, value in zip(variables_of(started), values, strict=True):
+        variable.assign(value)
+    return started
 
 
 def of_task(networks, task):
@@ -63,8 +91,8 @@ def same(before, after):
 
 @pytest.mark.parametrize("weights", ["fixed", "uncertainty"])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_task_without_labels_in_a_batch_has_gradients_of_exactly_zero(task, weights):
-    layout, networks, trained = started(task_weights=weights)
+def test_a_task_without_labels_in_a_batch_has_gradients_of_exactly_zero(trainings, task, weights):
+    layout, networks, trained = anew(trainings, weights)
     before = {name: of_task(networks, name) for name in TASKS}
     assert np.isfinite(trained.train(batch(layout, without=[task]), epoch=1, step=0))
     # The first step of Adam moves a weight by the sign of its gradient, however small that is.
@@ -79,8 +107,8 @@ def test_a_task_without_labels_in_a_batch_has_gradients_of_exactly_zero(task, we
         assert moved == {name: name != task for name in TASKS}
 
 
-def test_without_any_label_no_weight_moves():
-    layout, networks, trained = started(task_weights="uncertainty")
+def test_without_any_label_no_weight_moves(trainings):
+    layout, networks, trained = anew(trainings, "uncertainty")
     before = networks.training.trainable_variables
     kept = [variable.numpy() for variable in before]
     assert trained.train(batch(layout, without=TASKS), epoch=1, step=0) == 0

@@ -186,6 +186,22 @@ def test_without_time_for_a_trial_it_says_so_and_leaves_nothing_half(
     assert not (tmp_path / "s" / search.BEST).exists()
 
 
+def test_a_trial_that_ends_the_process_again_and_again_is_given_up(
+    texts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    storage = f"sqlite:///{folder / search.STORAGE}"
+    trial = optuna.create_study(storage=storage, study_name="search").ask()
+    trial.set_user_attr(search_judge.ATTEMPTS, search.MOST_ATTEMPTS)
+    with pytest.raises(OptionsError) as caught:
+        run(SearchConfig(str(texts), str(folder), trials=1))
+    assert str(caught.value) == (
+        f"{folder}: no trial could be completed; trial 0: the process ended 3 times in epoch 1; "
+        "it may need more memory than there is"
+    )
+
+
 @pytest.mark.parametrize("other", [{"seed": 7}, {"space": None}])
 def test_a_folder_with_another_search_is_refused(
     texts: Path, uninterrupted: search.Found, other: dict[str, object]
@@ -278,7 +294,7 @@ class TestJudge:
             judge(self.history(0.7, 0.5, seconds=7200))
         assert search_judge.losses_of(trial) == {1: 0.7, 2: 0.5}
 
-    @pytest.mark.parametrize("losses", [(0.7, 0.6, 0.5, 0.3, 0.1, 0.05), (0.1, 0.2, 0.3, 0.4)])
+    @pytest.mark.parametrize("losses", [(0.7, 0.5, 0.3, 0.1, 0.09, 0.08), (0.1, 0.2, 0.3, 0.4)])
     def test_a_training_that_has_ended_counts_though_the_time_is_up(
         self, study: optuna.Study, losses: tuple[float, ...]
     ) -> None:
