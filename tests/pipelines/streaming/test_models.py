@@ -23,6 +23,8 @@ from pipelines.streaming.batches import Part
 from pipelines.streaming.models import Models
 from transforms.errors import GateError, OptionsError, TriadError
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 _T = TypeVar("_T")
 
 DEADLINE = 300.0
