@@ -77,7 +77,7 @@ def drain(dashboard: str, name: str, state: str) -> tuple[Job, str]:
     Args:
         dashboard: Such as `http://localhost:8081`.
         name: Of the job, or its id.
-        state: URI of the folder for the savepoint.
+        state: URI of the folder that the stream has as `--state`; see `checkpoints.folder`.
 
     Returns:
         The job as it ended, and the savepoint's path.
@@ -87,7 +87,7 @@ def drain(dashboard: str, name: str, state: str) -> tuple[Job, str]:
         StorageError: Where nothing answers, or the savepoint fails.
     """
     job = named(dashboard, name)
-    told = {"targetDirectory": state, "drain": False}
+    told = {"targetDirectory": f"{state}/{job.name}", "drain": False}
     trigger = _ask(dashboard, "POST", f"/jobs/{job.id}/stop", told)["request-id"]
     until = time.monotonic() + PATIENCE
     while True:

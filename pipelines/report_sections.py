@@ -17,6 +17,7 @@ _WHY = {
     Reason.EMPTY: "none of the modalities is there",
     Reason.UNREADABLE: "no medium that was there can be used",
     Reason.MODEL_FAILED: "the model fails on this record alone",
+    Reason.TOO_LARGE: "its row is larger than a topic takes",
 }
 _WHY_NOT_USED = {
     Flaw.NOT_FOUND: "the file is not there",

@@ -255,18 +255,6 @@ def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
     return tuple(place for place in places if place is not None)
 
 
-def with_full_paths(config: StreamConfig) -> StreamConfig:
-    """The config with absolute paths, since workers have other working folders."""
-    return dataclasses.replace(
-        config,
-        model=os.path.abspath(config.model),
-        state=None if config.state is None else os.path.abspath(config.state),
-        media_roots=tuple(
-            root if "://" in root else os.path.abspath(root) for root in config.media_roots
-        ),
-    )
-
-
 def kafka_place(uri: str) -> tuple[str, str] | None:
     """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
     if not is_kafka(uri):

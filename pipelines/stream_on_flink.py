@@ -1,14 +1,15 @@
 """`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
 
+import dataclasses
 import logging
-from pathlib import Path
+import os
 from typing import Any
 
 import apache_beam as beam
 
 from model import artefact
 from model.scorer import ScorerHandler
-from pipelines import cluster, options, score_plan, stream_config, units
+from pipelines import cluster, model_folder, options, score_plan, stream_config, units
 from pipelines.cluster import CheckWorkers
 from pipelines.runs import RunSettings
 from pipelines.score import Score
@@ -16,6 +17,7 @@ from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints, expansion, messages, unbounded
 from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
 from pipelines.streaming.kafka_sink import KafkaSink
+from pipelines.streaming.kafka_topic import Topic
 from transforms.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
@@ -34,10 +36,11 @@ def run(config: StreamConfig) -> None:
         OptionsError: A model, topic, checkpoint or worker that cannot be used.
         StorageError: Where the cluster does not answer, or the job fails.
     """
-    config = stream_config.with_full_paths(config)
-    model = artefact.load(config.model)
+    config = _with_full_paths(config)
+    model = artefact.load(model_folder.local(config.model))
     settings = score_plan.run_settings(model, config.format)
     name = checkpoints.stream_name(config)
+    _check_source(config)
     with cluster.errors_of_workers(config.runner):
         _check_workers(config)
         ours = _options_of_stream(config, name)
@@ -72,10 +75,36 @@ def define_pipeline(
     source, sink, rejected = stream_config.kafka_places(config)
     parser = messages.parser(config, model.spec.label_names)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model), model.model_digest)
+    handler = ScorerHandler(config.model, model_folder.local)
+    score = Score(canonicalizer, handler, model.model_digest)
     read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
-    scores = unbounded.define_pipeline(read, parser, score, settings)
+    checked = read | "CheckWorkers" >> CheckWorkers(kind=messages.Message)
+    scores = unbounded.define_pipeline(checked, parser, score, settings)
     _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
+
+
+def _with_full_paths(config: StreamConfig) -> StreamConfig:
+    """The config with absolute paths, since workers have other working folders."""
+    return dataclasses.replace(
+        config,
+        model=_full(config.model),
+        media_roots=tuple(map(_full, config.media_roots)),
+    )
+
+
+def _full(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _check_source(config: StreamConfig) -> None:
+    """Fails where there is no such topic: the job's own error would be one of Java."""
+    (servers, topic), *_ = stream_config.kafka_places(config)
+    source = Topic(servers, topic, config.group)
+    connection = source.connect()
+    try:
+        source.partitions(connection)
+    finally:
+        connection.client.close()
 
 
 def _check_workers(config: StreamConfig) -> None:
@@ -87,7 +116,7 @@ def _check_workers(config: StreamConfig) -> None:
 
 
 def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
-    state = Path(config.state or "")
+    state = checkpoints.folder(config)
     state.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {
         "job_name": name,

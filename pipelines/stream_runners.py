@@ -92,6 +92,10 @@ def _check_flink(config: StreamConfig) -> None:
         raise OptionsError(
             "--state: name a folder for the checkpoints that all parts of the cluster see"
         )
+    if "://" in config.state:
+        raise OptionsError(
+            f"--state: {config.state}: name a folder by its path; Flink's checkpoints are read here"
+        )
     if not (math.isfinite(config.checkpoint_seconds) and config.checkpoint_seconds >= 0.1):
         raise OptionsError(
             f"--checkpoint-seconds: must be at least 0.1, got {config.checkpoint_seconds:g}"

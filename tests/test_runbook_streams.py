@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,14 +21,25 @@ from tests import kafka
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-START = ">> stream.log 2>&1 &"
 DEADLINE = 300.0
+Shells = list[subprocess.Popen[bytes]]
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
     with kafka.broker(tmp_path_factory.mktemp("kafka")) as started:
         yield started
+
+
+@pytest.fixture
+def shells() -> Iterator[Shells]:
+    """Shells whose streams may still run; whatever does is ended with the test."""
+    started: Shells = []
+    yield started
+    for shell in started:
+        if shell.poll() is None:
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
 
 
 def block(words: str) -> str:
@@ -46,7 +58,9 @@ def until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_its_commands_do_what_it_says(trained: Path, broker: kafka.Broker, tmp_path: Path) -> None:
+def test_its_commands_do_what_it_says(
+    trained: Path, broker: kafka.Broker, shells: Shells, tmp_path: Path
+) -> None:
     source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
     for name in ("may", "june"):
         shutil.copytree(trained, tmp_path / "models" / name)
@@ -64,21 +78,39 @@ def test_its_commands_do_what_it_says(trained: Path, broker: kafka.Broker, tmp_p
     head = "".join(f"{name}={value}\n" for name, value in values.items())
     head += f'triad() {{ "{sys.executable}" -m pipelines.cli "$@"; }}\n'
     done = []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def step(words: str) -> str:
         done.append(block(words))
-        # In the background `triad` is a function's shell: the pid has to be that of the program.
-        content = done[-1].replace("triad stream", f'"{sys.executable}" -m pipelines.cli stream')
         finished = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", head + content],
+            ["bash", "-euo", "pipefail", "-c", head + done[-1]],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
         return finished.stdout
+
+    def start() -> None:
+        """The block that leaves a process behind; its shell stays, and is its parent."""
+        done.append(block(">> stream.log 2>&1 &"))
+        # `triad` is a function here: in the background the pid has to be that of the program.
+        content = done[-1].replace("triad stream", f'"{sys.executable}" -m pipelines.cli stream')
+        written = tmp_path / "stream.pid"
+        written.unlink(missing_ok=True)
+        shells.append(
+            subprocess.Popen(
+                ["bash", "-uo", "pipefail", "-c", f"{head}{content}wait\n"],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+        until(lambda: written.exists() and written.read_text().endswith("\n"))
 
     def ids(topic: str) -> list[str]:
         return [json.loads(message.value())["id"] for message in broker.read(topic)]
@@ -88,7 +120,7 @@ def test_its_commands_do_what_it_says(trained: Path, broker: kafka.Broker, tmp_p
 
     good = [json.dumps({"id": f"r{n}", "text": "a red bird"}).encode() for n in range(3)]
     broker.send(source, [good[0], b"no json"])
-    step(START)
+    start()
     until(lambda: broker.committed(source, "triad") == 2)
     assert ids(scores) == ["r0"]
     until((tmp_path / "triad.prom").exists)
@@ -102,7 +134,7 @@ def test_its_commands_do_what_it_says(trained: Path, broker: kafka.Broker, tmp_p
     assert not said("ended: ")
 
     broker.send(source, [good[1]])
-    step(START)
+    start()
     until(lambda: "r1" in ids(scores))
     step('release "$MODELS/june"')
     assert (tmp_path / "models" / "CURRENT").read_text() == "june\n"

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 
 from pipelines import sinks
 from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
 from pipelines.streaming import kafka_properties
 from pipelines.streaming.file_sink import rejected_table, scored_table
-from pipelines.streaming.kafka_client import Connection, explained
+from pipelines.streaming.kafka_client import Connection, explained, load
 from transforms.errors import StorageError
-from transforms.records import Rejected, Scored
+from transforms.records import Reason, Rejected, Scored
 
 _FLUSH_SECONDS = 120.0
 
@@ -23,6 +24,8 @@ _FLUSH_SECONDS = 120.0
 @dataclasses.dataclass(frozen=True)
 class KafkaSink:
     """JSON objects as in JSONL files; a compacted topic keeps one for each key.
+
+    A row that is larger than the client's `message.max.bytes` is rejected, not sent.
 
     Attributes:
         servers: `HOST:PORT`.
@@ -54,16 +57,22 @@ class KafkaSink:
         """
         del number, digest
         order = sorted(scored, key=_order)
-        self._send(self.servers, self.topic, order, scored_table(order, self.settings))
-        refused = sorted(rejected, key=_order)
+        table = scored_table(order, self.settings)
+        too_large = self._send(self.servers, self.topic, order, table)
+        counter = Metrics.counter
+        counter("Stream", "scored").dec(len(too_large))
+        counter("Stream", "rejected").inc(len(too_large))
+        refused = sorted([*rejected, *too_large], key=_order)
         table = rejected_table(refused, self.settings)
         self._send(self.rejected_servers, self.rejected_topic, refused, table)
 
     def _send(
         self, servers: str, topic: str, rows: Sequence[Scored | Rejected], table: pa.Table
-    ) -> None:
+    ) -> list[Rejected]:
+        """Sends rows; gives those that are too large."""
         place = f"kafka://{servers}/{topic}"
         failed: list[str] = []
+        too_large: list[Rejected] = []
 
         def told(error: Any, _: Any) -> None:
             if error is not None:
@@ -84,11 +93,23 @@ class KafkaSink:
                         break
                     except BufferError:  # the client's queue is full
                         producer.poll(1)
+                    except load().KafkaException as error:
+                        if error.args[0].code() != load().KafkaError.MSG_SIZE_TOO_LARGE:
+                            raise
+                        too_large.append(_too_large(row, len(line)))
+                        break
             left = producer.flush(_FLUSH_SECONDS)
         if failed or left:
             why = failed[0] if failed else f"{left} messages were not taken in time"
             why = connection.told() or why
             raise StorageError(f"{place}: {why}; check the broker and the topic, then run again")
+        return too_large
+
+
+def _too_large(row: Scored | Rejected, size: int) -> Rejected:
+    detail = f"its row has {size} bytes"
+    refused = (row.id, row.position, "publish", Reason.TOO_LARGE, detail)
+    return Rejected(*refused, model_digest=row.model_digest)
 
 
 def _order(row: Scored | Rejected) -> tuple[str, int]:

@@ -11,7 +11,6 @@ from pipelines.streaming.batches import Item, Load, Part
 from pipelines.streaming.kafka_client import TIMEOUT, coordinated, explained, load
 from pipelines.streaming.kafka_topic import AT_ONCE, STEP, Topic, partition_of
 from pipelines.streaming.messages import Message, Parser
-from transforms.errors import OptionsError
 from transforms.records import RawRecord, Rejected
 
 BATCH_BYTES = 64 * 2**20
@@ -100,10 +99,7 @@ class KafkaSource:
         self._connection = self._reader.connect(settings)
         self._consumer = self._connection.client
         with explained(self._log, self._connection):
-            about = self._consumer.list_topics(topic, timeout=TIMEOUT).topics[topic]
-            if about.error is not None or not about.partitions:
-                raise OptionsError(f"{self._log}: no such topic; create it, or name another")
-            self._begin(sorted(about.partitions), given)
+            self._begin(self._reader.partitions(self._connection), given)
 
     def _begin(self, partitions: Sequence[int], given: Sequence[Part]) -> None:
         behind: dict[str, int] = collections.defaultdict(int)

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.streaming.batches import Part
 from pipelines.streaming.kafka_client import TIMEOUT, Connection, explained, load
 from pipelines.streaming.messages import Message
-from transforms.errors import StorageError
+from transforms.errors import OptionsError, StorageError
 
 STEP = 0.1
 """Seconds between looks at the clock."""
@@ -47,6 +47,19 @@ class Topic:
             **(more or {}),
         }
         return Connection("Consumer", self.servers, settings, self.config_file)
+
+    def partitions(self, connection: Connection) -> list[int]:
+        """The numbers of its partitions.
+
+        Raises:
+            OptionsError: Where there is no such topic.
+            StorageError: Where no broker answers.
+        """
+        with explained(self.log, connection):
+            about = connection.client.list_topics(self.topic, timeout=TIMEOUT).topics[self.topic]
+        if about.error is not None or not about.partitions:
+            raise OptionsError(f"{self.log}: no such topic; create it, or name another")
+        return sorted(about.partitions)
 
     def consume(self, consumer: Any, count: int, seconds: float) -> Iterator[Message]:
         """Up to `count` messages that come within some seconds.

@@ -22,6 +22,8 @@ SCORE = ["score", "--model", "m", "--input", "a", "--output", "o", "--date", "20
 PREPROCESS = ["preprocess", "--spec", "s", "--output", "o", "--input"]
 BEAM = ("--project=p", "--region=r", "--temp_location=gs://b/t", "--sdk_container_image=i")
 TRAIN = ["train", "--data", "d", "--output", "m"]
+ON_FLINK = ["--source", "kafka://h:1/c", "--sink", "kafka://h:1/s", "--rejected", "kafka://h:1/r"]
+ON_FLINK += ["--runner", "flink"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +209,14 @@ def test_stream_hands_over_topics():
         (["--window", "0"], "--window: must be at least 1, got 0"),
         (["--poll-seconds", "-1"], "--poll-seconds: must be 0 or more, got -1"),
         (["--", "--streaming"], "--: is of --runner flink or dataflow; leave it out"),
+        (
+            ON_FLINK,
+            "--state: name a folder for the checkpoints that all parts of the cluster see",
+        ),
+        (
+            [*ON_FLINK, "--state", "gs://b/s"],
+            "--state: gs://b/s: name a folder by its path; Flink's checkpoints are read here",
+        ),
     ],
 )
 def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
@@ -218,7 +228,7 @@ def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
 def test_the_commands_of_the_page_on_streaming_are_taken():
     page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
     commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert cli.main(shlex.split(command)[1:], Runs()) == 0
 

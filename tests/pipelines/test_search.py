@@ -1,5 +1,6 @@
 """A search ends with the spec that did best, whatever interrupts it."""
 
+import contextlib
 import csv
 import dataclasses
 import fcntl
@@ -148,8 +149,10 @@ def test_a_search_that_was_killed_goes_on_and_ends_the_same(
     )
     under_way = output / search.TRIALS / "0001" / "history.csv"
     end = time.monotonic() + DEADLINE
-    while not under_way.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
+    while not under_way.exists() and time.monotonic() < end:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+            break
     process.send_signal(signal.SIGKILL)
     _, said = process.communicate()
     # It may have ended just before it was killed; then there is nothing left to do.

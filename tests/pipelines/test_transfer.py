@@ -15,6 +15,7 @@ from pipelines.config import PreprocessConfig, TrainConfig
 from tests import encoders
 from tests.conftest import RECORDS
 from tests.printed import shown
+from transforms import efficientnet_lite
 from transforms.code import file_digest
 
 PICTURES = {
@@ -31,13 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def made(folder: Path, generated: Path, name: str, freeze: Any) -> Path:
+def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
     """A model folder, with its preprocessing and its spec beside it."""
-    model = {"dim": 16, "text_dim": 8, **encoders.MOBILE_NET, "image_freeze": freeze}
     spec = folder / f"{name}.yaml"
-    spec.write_text(
-        yaml.safe_dump({**PICTURES, "model": {**model, "image_weights": "mobile.weights.h5"}})
-    )
+    spec.write_text(yaml.safe_dump({**PICTURES, "model": {"dim": 16, "text_dim": 8, **encoder}}))
     data, output = folder / f"{name}-data", folder / name
     preprocess.run(PreprocessConfig(str(spec), (str(generated),), str(data), shards=1))
     train.run(TrainConfig(str(data), str(output)))
@@ -46,12 +44,18 @@ def made(folder: Path, generated: Path, name: str, freeze: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def frozen(folder: Path, generated: Path) -> Path:
-    return made(folder, generated, "frozen", True)
+    mobile = {**encoders.MOBILE_NET, "image_weights": "mobile.weights.h5"}
+    return made(folder, generated, "frozen", **mobile)
 
 
 @pytest.fixture(scope="module")
 def tuned(folder: Path, generated: Path) -> Path:
-    return made(folder, generated, "tuned", 1)
+    """Of the first stages of EfficientNet-Lite0: more of it would only be traced for longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(efficientnet_lite, "STAGES", efficientnet_lite.STAGES[:2])
+        encoders.lite(folder / "lite.weights.h5")
+        lite = {**encoders.LITE, "image_weights": "lite.weights.h5", "image_freeze": 1}
+        return made(folder, generated, "tuned", **lite)
 
 
 def stored(model: Path) -> dict[str, tf.train.Feature]:
@@ -112,9 +116,9 @@ def test_the_weights_digest_is_in_the_models_provenance(frozen: Path, folder: Pa
 def test_other_weights_at_the_same_place_are_refused_by_training(
     tuned: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights, kept = folder / "mobile.weights.h5", folder / "kept"
+    weights, kept = folder / "lite.weights.h5", folder / "kept"
     shutil.copy(weights, kept)
-    encoders.mobile_net(weights, seed=1)
+    weights.write_bytes(b"others")
     try:
         data = ["--data", str(folder / "tuned-data"), "--output", str(tmp_path / "model")]
         assert cli.main(["train", *data]) == 12

@@ -85,7 +85,7 @@ def scores_are(digest: str) -> Any:
         assert by_id["b"][0].attributes == ordered
         row = json.loads(by_id["clips-0-8"][0].data)
         assert row["triad.position"] == f"{SOURCE}/0#8"
-        assert row["message_headers"] == {"sensor": "4"}
+        assert json.loads(row["message_headers"]) == {"sensor": "4"}
         assert row["triad.event_time"].startswith("2023-11-14T22:14:10")
 
     return check

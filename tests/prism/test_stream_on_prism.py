@@ -36,10 +36,12 @@ def ids(sink: Path) -> set[str]:
     return {row["id"] for row in rows(sink, "scores")}
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], alive: "subprocess.Popen[bytes] | None" = None) -> None:
+    """Waits, as long as a process that is needed for it lives."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
+        assert alive is None or alive.poll() is None
         time.sleep(0.1)
 
 
@@ -100,9 +102,9 @@ def test_files_are_scored_as_they_arrive_and_prism_ends_with_a_stream_that_is_ki
     running = start(trained, source, sink, prism_path)
     try:
         drop(source, "one.jsonl")
-        until(lambda: ids(sink) == {"one.jsonl"})
+        until(lambda: ids(sink) == {"one.jsonl"}, running)
         drop(source, "two.jsonl")
-        until(lambda: ids(sink) == {"one.jsonl", "two.jsonl"})
+        until(lambda: ids(sink) == {"one.jsonl", "two.jsonl"}, running)
         prism = prism_of(running.pid)
         assert prism is not None
     finally:
@@ -113,7 +115,7 @@ def test_files_are_scored_as_they_arrive_and_prism_ends_with_a_stream_that_is_ki
     shutil.rmtree(sink / "scores")
     again = start(trained, source, sink, prism_path)
     try:
-        until(lambda: ids(sink) == {"one.jsonl", "two.jsonl"})
+        until(lambda: ids(sink) == {"one.jsonl", "two.jsonl"}, again)
         again.send_signal(signal.SIGTERM)
         assert again.wait(PATIENCE) == 0
     finally:

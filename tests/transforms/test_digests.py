@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from transforms import digests, preprocessing, spec_files
+from transforms import digests, preprocessing, spec_files, words
 from transforms.analyzers import Analysis
 from transforms.spec import Spec
 
@@ -163,10 +163,10 @@ def test_it_changes_with_one_line_of_the_graph(digest, monkeypatch, name, varian
 
 
 def test_it_changes_with_what_a_word_is(monkeypatch):
-    words = changed("tokens: character", "tokens: word")
-    before = digests.transform_digest(words, ANALYSIS)
-    monkeypatch.setattr(preprocessing, "_WORD", r"[\p{L}\p{M}\p{N}]")
-    assert digests.transform_digest(words, ANALYSIS) != before
+    by_words = changed("tokens: character", "tokens: word")
+    before = digests.transform_digest(by_words, ANALYSIS)
+    monkeypatch.setattr(words, "_WORD", r"[\p{L}\p{M}\p{N}]")
+    assert digests.transform_digest(by_words, ANALYSIS) != before
 
 
 def two_sounds(swapped):

@@ -100,7 +100,7 @@ def test_of_a_log_the_last_part_of_each_partition_is_remembered(broker):
     source = KafkaSource(broker.servers, broker.topic(), "g", Parser(), 3, 1)
     parts = [Part(f"kafka://h:1/t/{n % 2}", 5 * n, 5 * n + 5) for n in range(7)]
     try:
-        assert source.needed(parts) == parts[-2:]
+        assert set(source.needed(parts)) == set(parts[-2:])
     finally:
         source.close()
 

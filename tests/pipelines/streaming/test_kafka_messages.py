@@ -146,6 +146,17 @@ def test_large_messages_are_scored_up_to_the_limit_and_deleted_keys_are_told(tra
     ]
 
 
+def test_a_row_that_is_larger_than_a_topic_takes_is_rejected_and_stops_nothing(trained, broker):
+    topics = Topics(broker, max_message_bytes=str(2**21))
+    padded = json.dumps({"id": "large", "text": "x", "more": "y" * 1_200_000}).encode()
+    broker.send(topics.source, [b'{"id": "a", "text": "x"}', padded, b'{"id": "b", "text": "x"}'])
+    assert topics.run(trained) == stream.Counts(3, 2, 1)
+    assert [row["id"] for row in topics.rows(topics.scores)] == ["a", "b"]
+    (row,) = topics.rows(topics.rejected)
+    assert (row["id"], row["stage"], row["reason"]) == ("large", "publish", "too_large")
+    assert topics.committed() == [3]
+
+
 def test_a_folder_to_topics_is_remembered_where_the_state_is(trained, broker, tmp_path):
     source = tmp_path / "in"
     source.mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from model import artefact
 from pipelines import stream
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import metrics
@@ -61,7 +62,7 @@ def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
     assert after["triad_stream_queue_messages"] == 0
     assert after["triad_stream_alive_timestamp_seconds"] >= began
     (model,) = [name for name in after if name.startswith("triad_stream_model_info")]
-    assert model.startswith(f"triad_stream_model_info/{trained}/")
+    assert model == f"triad_stream_model_info/{artefact.load(trained).model_digest}/{trained}"
 
 
 def test_metrics_that_cannot_be_written_are_one_line(tmp_path):

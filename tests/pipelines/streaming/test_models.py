@@ -23,6 +23,8 @@ from pipelines.streaming.batches import Part
 from pipelines.streaming.models import Models
 from transforms.errors import GateError, OptionsError, TriadError
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 _T = TypeVar("_T")
 
 DEADLINE = 300.0
@@ -34,7 +36,7 @@ def wait_for(ask: Callable[[], _T | None]) -> _T:
     pause = threading.Event()
     while (found := ask()) is None:
         assert time.monotonic() < until
-        pause.wait(0.05)
+        pause.wait(0.1)
     return found
 
 
@@ -101,8 +103,8 @@ def rows(sink: Path) -> list[dict[str, Any]]:
 
 
 def files(sink: Path) -> dict[str, list[dict[str, Any]]]:
-    found = sorted(path for path in (sink / "scores").rglob("*.parquet"))
-    return {path.name: sinks.read(str(path)).to_pylist() for path in found}
+    found = sorted((sink / "scores").rglob("*.parquet"), key=lambda path: path.name)
+    return {str(path): sinks.read(str(path)).to_pylist() for path in found}
 
 
 @pytest.fixture
@@ -131,8 +133,10 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
     def made(model: str) -> Callable[[], bool | None]:
         def ask() -> bool | None:
             assert thread.is_alive()
-            send()
-            return any(row["model_digest"] == model for row in rows(Path(config.sink))) or None
+            written = {row["id"]: row["model_digest"] for row in rows(Path(config.sink))}
+            if len(written) == sent:
+                send()
+            return model in written.values() or None
 
         return ask
 
