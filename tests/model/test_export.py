@@ -161,6 +161,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
         "spec": json.loads(prepared.spec.to_json()),
         "classes": prepared.classes,
         "batch_size": 48,
+        "digests": {"model": "m", "transform": "t"},
     }
     made = artefact.Artefact(folder, about)
     found = read(folder / "records.jsonl", made, (str(generated.parent),))

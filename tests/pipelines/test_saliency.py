@@ -63,7 +63,12 @@ def planted(**given: tf.Tensor) -> dict[str, tf.Tensor]:
 def scorer(tmp_path: Path) -> Scorer:
     spec = spec_files.parse(SPEC)
     classes = {"category": ["first", "second", "third", "fourth"]}
-    about = {"spec": json.loads(spec.to_json()), "classes": classes, "batch_size": 48}
+    about = {
+        "spec": json.loads(spec.to_json()),
+        "classes": classes,
+        "batch_size": 48,
+        "digests": {"model": "m", "transform": "t"},
+    }
     return Scorer(artefact.Artefact(tmp_path, about), signatures={SERVING: planted})
 
 
