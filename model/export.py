@@ -177,7 +177,7 @@ def save(
     """
     module = ServingModule(model, transform_folder, layout)
     tf.saved_model.save(module, str(folder), signatures=module.signatures())
-    parts = artefact.parts(layout.spec, layout.classes, transform_digest)
+    parts = artefact.parts(layout.spec.digest(), layout.classes, transform_digest)
     place = Path(folder, Path(artefact.PARTS).relative_to(artefact.SAVED_MODEL))
     place.parent.mkdir()
     place.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -84,7 +84,7 @@ def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -
         provenance=Provenance(
             model=model.model_digest,
             transform=model.transform_digest,
-            spec=model.spec.digest(),
+            spec=model.spec_digest,
             code=code.code_digest(),
             version=VERSION,
         ),

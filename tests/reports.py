@@ -83,7 +83,7 @@ def model_folder(
     folder.mkdir(parents=True)
     (folder / artefact.ANALYSIS).write_text("{}")
     (folder / artefact.PARTS).parent.mkdir(parents=True)
-    parts = artefact.parts(spec, classes, "f" * 64)
+    parts = artefact.parts(spec.digest(), classes, "f" * 64)
     (folder / artefact.PARTS).write_text(json.dumps(parts))
     files = artefact.file_digests(folder)
     whole = {

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -292,9 +293,7 @@ class Spec(Section):
 
     def digest(self) -> str:
         """SHA-256 of the spec, hexadecimal: where a file of weights lies does not count."""
-        model = self.model.model_copy(update={"image_weights": None})
-        without_path = self.model_copy(update={"model": model}).to_json()
-        return hashlib.sha256(without_path.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json", exclude_none=True))
 
     def features_json(self) -> str:
         """The part that decides what a feature is.
@@ -313,3 +312,10 @@ class Spec(Section):
             keys = ("image_encoder", "image_weights_sha256", "image_arguments")
             part["encoder"] = {key: whole["model"].get(key) for key in keys}
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
+
+
+def digest_of(whole: Mapping[str, Any]) -> str:
+    """`Spec.digest` of a spec that was written by some version, with the keys of that version."""
+    model = {key: value for key, value in whole.get("model", {}).items() if key != "image_weights"}
+    said = json.dumps({**whole, "model": model}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()

@@ -11,6 +11,7 @@ import pytest
 from model import artefact
 from tests import canonical
 from transforms.errors import GateError, OptionsError
+from transforms.spec import digest_of
 
 CLASSES = {"kind": ["fan", "pump"], "marks": ["new", "old", "red"]}
 SAVED = ("fingerprint.pb", "saved_model.pb", "variables/variables.index")
@@ -20,6 +21,12 @@ Change = Callable[[dict[str, Any]], object]
 def digests(folder: Path, batch_size: int = 32) -> dict[str, str]:
     model = artefact.model_digest(artefact.file_digests(folder), batch_size)
     return {"model": model, "transform": "f" * 64}
+
+
+def write_parts(folder: Path, spec_digest: str) -> None:
+    parts = artefact.parts(spec_digest, CLASSES, "f" * 64)
+    (folder / artefact.PARTS).parent.mkdir(exist_ok=True)
+    (folder / artefact.PARTS).write_text(json.dumps(parts))
 
 
 def write_about(folder: Path, **changes: Any) -> None:
@@ -41,9 +48,7 @@ def folder(tmp_path: Path) -> Path:
     for path in (artefact.ANALYSIS, *(f"{artefact.SAVED_MODEL}/{name}" for name in SAVED)):
         (model / path).parent.mkdir(parents=True, exist_ok=True)
         (model / path).write_bytes(f"what stands in {path}".encode())
-    parts = artefact.parts(canonical.SPEC, CLASSES, "f" * 64)
-    (model / artefact.PARTS).parent.mkdir()
-    (model / artefact.PARTS).write_text(json.dumps(parts))
+    write_parts(model, canonical.SPEC.digest())
     write_about(model)
     return model
 
@@ -56,6 +61,16 @@ def test_a_folder_says_what_the_model_is(folder: Path) -> None:
     assert model.model_digest == digests(folder)["model"]
     assert model.transform_digest == "f" * 64
     assert model.saved_model == folder / "saved_model"
+
+
+def test_a_model_of_before_a_key_was_known_is_as_good_as_it_was(folder: Path) -> None:
+    older = json.loads(canonical.SPEC.to_json())
+    del older["training"]["task_weights"]
+    write_parts(folder, digest_of(older))
+    write_about(folder, spec=older)
+    model = artefact.load(folder)
+    assert model.spec == canonical.SPEC  # the key has the value that it had without a name
+    assert model.spec_digest == digest_of(older) != canonical.SPEC.digest()
 
 
 def test_a_moved_folder_is_the_same_model(folder: Path, tmp_path: Path) -> None:
