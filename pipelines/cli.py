@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from pipelines import config, failures, logs, options, stream_commands, upkeep_commands
+from pipelines import (
+    cluster_commands,
+    config,
+    failures,
+    logs,
+    options,
+    stream_commands,
+    upkeep_commands,
+)
 from pipelines.calls import BEAM, Call
 from pipelines.dispatch import RUNS, Run
 from transforms.errors import GateError
@@ -226,6 +234,7 @@ def report(
 
 
 app.add_typer(stream_commands.app)
+app.add_typer(cluster_commands.app)
 app.add_typer(upkeep_commands.app)
 
 

@@ -37,9 +37,9 @@ class PreprocessConfig:
     beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _need("--spec", self.spec)
+        need("--spec", self.spec)
         _need_each("--input", self.inputs)
-        _need("--output", self.output)
+        need("--output", self.output)
         options.check_runner(self.runner)
         _at_least("--shards", self.shards, 1)
         _each("--media-root", self.media_roots)
@@ -81,15 +81,15 @@ class TrainConfig:
     spec: str | None = None
 
     def __post_init__(self) -> None:
-        _need("--data", self.data)
+        need("--data", self.data)
         if self.spec is not None:
-            _need("--spec", self.spec)
+            need("--spec", self.spec)
         if self.data.startswith("gs://"):
             raise OptionsError(
                 f"--data: {self.data}: training reads local files; copy the folder to this machine "
                 "(gcloud storage cp -r): its manifest proves the copy"
             )
-        _need("--output", self.output)
+        need("--output", self.output)
         _at_least("--epochs", self.epochs, 1)
         _at_least("--seed", self.seed, 0)
         if self.seed is not None and self.seed >= 2**31:
@@ -118,17 +118,17 @@ class SearchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _need("--data", self.data)
+        need("--data", self.data)
         if self.data.startswith("gs://"):
             raise OptionsError(f"--data: {self.data}: a search reads local files; copy it here")
-        _need("--output", self.output)
+        need("--output", self.output)
         if self.output.startswith("gs://"):
             raise OptionsError(f"--output: {self.output}: a search writes to a local folder")
         _at_least("--trials", self.trials, 1)
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise OptionsError(f"--minutes: must be over 0, got {self.minutes:g}")
         if self.space is not None:
-            _need("--space", self.space)
+            need("--space", self.space)
         _at_least("--seed", self.seed, 0)
 
 
@@ -170,9 +170,9 @@ class ScoreConfig:
     explain: bool = False
 
     def __post_init__(self) -> None:
-        _need("--model", self.model)
+        need("--model", self.model)
         _need_each("--input", self.inputs)
-        _need("--output", self.output)
+        need("--output", self.output)
         _date("--date", self.date)
         known = typing.get_args(options.ScoresFormat)
         if self.format not in known:
@@ -182,7 +182,7 @@ class ScoreConfig:
         _each("--media-root", self.media_roots)
         _at_least("--unit-records", self.unit_records, 1)
         if self.verify_key is not None:
-            _need("--verify-key", self.verify_key)
+            need("--verify-key", self.verify_key)
         options.check_beam_args(self.beam_args)
         if self.runner.lower() == dataflow.RUNNER:
             paths = {
@@ -215,7 +215,7 @@ class ParityConfig:
     media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _need("--model", self.model)
+        need("--model", self.model)
         _need_each("--input", self.inputs)
         _each("--media-root", self.media_roots)
         _at_least("--limit", self.limit, 1)
@@ -247,13 +247,13 @@ class ReportConfig:
     saliency: int = 0
 
     def __post_init__(self) -> None:
-        _need("--model", self.model)
-        _need("--output", self.output)
+        need("--model", self.model)
+        need("--output", self.output)
         _at_least("--saliency", self.saliency, 0)
         if self.saliency and (self.scores is None or not self.inputs):
             raise OptionsError("--saliency: is about the gallery; give --scores and --input too")
         if self.scores is not None:
-            _need("--scores", self.scores)
+            need("--scores", self.scores)
         if self.date is not None:
             _date("--date", self.date)
             if self.scores is None:
@@ -270,8 +270,8 @@ class SignConfig:
     key: str
 
     def __post_init__(self) -> None:
-        _need("MODEL", self.model)
-        _need("--key", self.key)
+        need("MODEL", self.model)
+        need("--key", self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,8 +282,8 @@ class VerifyConfig:
     key: str
 
     def __post_init__(self) -> None:
-        _need("MODEL", self.model)
-        _need("--key", self.key)
+        need("MODEL", self.model)
+        need("--key", self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,8 +294,8 @@ class ExplainDigestConfig:
     right: str
 
     def __post_init__(self) -> None:
-        _need("A", self.left)
-        _need("B", self.right)
+        need("A", self.left)
+        need("B", self.right)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,7 +313,7 @@ class GcConfig:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        _need("--output", self.output)
+        need("--output", self.output)
         _at_least("--keep-days", self.keep_days, 0)
         if not self.keep_days and self.output.startswith("gs://"):
             raise OptionsError(
@@ -337,7 +337,7 @@ class RollbackConfig:
     to: str | None = None
 
     def __post_init__(self) -> None:
-        _need("--output", self.output)
+        need("--output", self.output)
         _date("--date", self.date)
         if self.to is not None and not re.fullmatch(r"[0-9a-f]{24}", self.to):
             raise OptionsError(
@@ -375,19 +375,24 @@ class DoctorConfig:
         named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
         for flag, value in named:
             if value is not None:
-                _need(flag, value)
+                need(flag, value)
         _each("--input", self.inputs)
         options.check_beam_args(self.beam_args)
 
 
-def _need(flag: str, value: str) -> None:
+def need(flag: str, value: str) -> None:
+    """Refuses an empty value.
+
+    Raises:
+        OptionsError: Naming the flag.
+    """
     if not value.strip():
         raise OptionsError(f"{flag}: must not be empty")
 
 
 def _each(flag: str, values: tuple[str, ...]) -> None:
     for value in values:
-        _need(flag, value)
+        need(flag, value)
 
 
 def _need_each(flag: str, values: tuple[str, ...]) -> None:
@@ -416,58 +421,6 @@ def _date(flag: str, value: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class FlinkConfig:
-    """What is done to the Flink cluster on this machine.
-
-    Attributes:
-        action: What is done.
-        folder: Where its state is; None takes the user's cache.
-        free_ports: Whether `up` chooses free ports.
-        dashboard: Of another cluster, whose jobs are meant.
-        job: Name or id of the job that is to end.
-        state: Folder of the stream, for a savepoint.
-    """
-
-    action: typing.Literal["up", "status", "down", "jobs", "cancel", "drain"]
-    folder: str | None = None
-    free_ports: bool = False
-    dashboard: str | None = None
-    job: str = ""
-    state: str = ""
-
-    def __post_init__(self) -> None:
-        if self.folder is not None:
-            _need("--folder", self.folder)
-
-
-@dataclasses.dataclass(frozen=True)
-class KafkaConfig:
-    """What is done to the Kafka broker on this machine.
-
-    Attributes:
-        action: What is done.
-        folder: Where its messages are; None takes the user's cache.
-        free_port: Whether `up` chooses a free port.
-        topic: The one that is made.
-        partitions: Of that topic.
-        compacted: Whether the topic keeps one message for each key.
-    """
-
-    action: typing.Literal["up", "status", "down", "topic"]
-    folder: str | None = None
-    free_port: bool = False
-    topic: str = ""
-    partitions: int = 1
-    compacted: bool = False
-
-    def __post_init__(self) -> None:
-        if self.folder is not None:
-            _need("--folder", self.folder)
-        if self.partitions < 1:
-            raise OptionsError(f"--partitions: must be at least 1, got {self.partitions}")
-
-
-@dataclasses.dataclass(frozen=True)
 class EncoderConfig:
     """Which weights of EfficientNet-Lite0 are written as a file of Keras.
 
@@ -480,8 +433,8 @@ class EncoderConfig:
     weights: str | None = None
 
     def __post_init__(self) -> None:
-        _need("--output", self.output)
+        need("--output", self.output)
         if not self.output.endswith(".weights.h5"):
             raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
         if self.weights is not None:
-            _need("--weights", self.weights)
+            need("--weights", self.weights)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import config, environment, stream_config, stream_runners
+from pipelines import cluster_config, config, environment, stream_config, stream_runners
 from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def _doctor(settings: config.DoctorConfig) -> object:
     return visit.run(settings)
 
 
-def _flink(settings: config.FlinkConfig) -> list[str]:
+def _flink(settings: cluster_config.FlinkConfig) -> list[str]:
     from pathlib import Path
 
     from pipelines import flink_cluster
@@ -163,7 +163,7 @@ def _flink(settings: config.FlinkConfig) -> list[str]:
     return _flink_jobs(settings, settings.dashboard or ours)
 
 
-def _flink_jobs(settings: config.FlinkConfig, dashboard: str | None) -> list[str]:
+def _flink_jobs(settings: cluster_config.FlinkConfig, dashboard: str | None) -> list[str]:
     from pathlib import Path
 
     from pipelines import flink_jobs
@@ -181,7 +181,7 @@ def _flink_jobs(settings: config.FlinkConfig, dashboard: str | None) -> list[str
     return [f"{job.name}: {job.state}", f"savepoint: {savepoint}"]
 
 
-def _kafka(settings: config.KafkaConfig) -> list[str]:
+def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
     from pathlib import Path
 
     from pipelines import kafka_broker
@@ -262,8 +262,8 @@ RUNS: Mapping[type, Run] = {
     config.GcConfig: _gc,
     config.RollbackConfig: _rollback,
     config.DoctorConfig: _doctor,
-    config.FlinkConfig: _flink,
-    config.KafkaConfig: _kafka,
+    cluster_config.FlinkConfig: _flink,
+    cluster_config.KafkaConfig: _kafka,
     stream_config.StreamConfig: _stream,
     stream_config.ReleaseConfig: _release,
 }

@@ -1,4 +1,4 @@
-"""Every flag of the command line, once; and the options that Beam gets."""
+"""Flags that commands share, and those of the way of a record; and the options that Beam gets."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -47,7 +47,6 @@ MessageFormat = Literal["json", "example", "avro"]
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")
 ]
-SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec (YAML).")]
 _INPUT = typer.Option(
     "--input",
     metavar="PATTERN",
@@ -59,24 +58,6 @@ Output = Annotated[str, typer.Option("--output", metavar="DIR", help="Folder for
 OutputFile = Annotated[
     str, typer.Option("--output", metavar="FILE", help="The page that is written (HTML).")
 ]
-SchemaFile = Annotated[
-    str | None,
-    typer.Option("--output", metavar="FILE", help="Write to this file instead of stdout."),
-]
-EncoderFile = Annotated[
-    str,
-    typer.Option(
-        "--output", metavar="FILE", help="The file that is written; it ends in .weights.h5."
-    ),
-]
-TorchFile = Annotated[
-    str | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE",
-        help="A PyTorch file of EfficientNet-Lite0; by default that in the installed package.",
-    ),
-]
 PreparedFolder = Annotated[
     str, typer.Option("--data", metavar="DIR", help="What `triad preprocess` wrote.")
 ]
@@ -84,12 +65,6 @@ ModelFolder = Annotated[
     str, typer.Option("--model", metavar="DIR", help="What `triad train` wrote.")
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="What `triad train` wrote.")]
-PrivateKey = Annotated[
-    str, typer.Option("--key", metavar="KEY.pem", help="Private key to sign with (PEM, EC).")
-]
-PublicKey = Annotated[
-    str, typer.Option("--key", metavar="PUB.pem", help="Public key of who signed (PEM, EC).")
-]
 VerifyKey = Annotated[
     str | None,
     typer.Option(
@@ -98,10 +73,6 @@ VerifyKey = Annotated[
         help="Refuse a model that the holder of this key did not sign.",
     ),
 ]
-Left = Annotated[
-    str, typer.Argument(metavar="A", help="A model, a preprocessing, a run, or its manifest.")
-]
-Right = Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")]
 MaybeScoresFolder = Annotated[
     str | None,
     typer.Option("--scores", metavar="DIR", help="What `triad score` wrote (its --output)."),
@@ -157,23 +128,6 @@ TrainSpec = Annotated[
         help="Take model and training from this spec, such as best.yaml of `triad search`.",
     ),
 ]
-Trials = Annotated[
-    int,
-    typer.Option("--trials", metavar="N", help="Trials in all, those of earlier calls included."),
-]
-Minutes = Annotated[
-    float | None,
-    typer.Option("--minutes", metavar="M", help="Begin no epoch that would end after M minutes."),
-]
-SpaceFile = Annotated[
-    str | None,
-    typer.Option(
-        "--space", metavar="FILE", help="What is tried, by keys of the spec's model and training."
-    ),
-]
-SearchSeed = Annotated[
-    int, typer.Option("--seed", metavar="N", help="Decides which values are tried.")
-]
 Date = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
 ]
@@ -195,28 +149,12 @@ CarryOver = Annotated[
         help="Take scores of unchanged content from the last published run of the same model.",
     ),
 ]
-Golden = Annotated[
-    str | None,
-    typer.Option(
-        "--golden",
-        metavar="PATTERN",
-        help="Records that a new model must score as they are labelled, in parity.",
-    ),
-]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Compare the first N records only.")
 ]
 Tolerance = Annotated[
     float,
     typer.Option("--tolerance", metavar="X", help="The largest difference of floats that passes."),
-]
-KeepDays = Annotated[
-    int,
-    typer.Option(
-        "--keep-days",
-        metavar="N",
-        help="Keep runs that changed, or were replaced by another, in the last N days.",
-    ),
 ]
 Explain = Annotated[
     bool,
@@ -237,211 +175,6 @@ NoWait = Annotated[
     typer.Option(
         "--no-wait",
         help="Submit the job to Dataflow and return; its last step publishes.",
-    ),
-]
-FlinkFolder = Annotated[
-    str | None,
-    typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
-]
-Dashboard = Annotated[
-    str | None,
-    typer.Option("--dashboard", metavar="URL", help="Of a cluster that triad did not start."),
-]
-FlinkJob = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
-StreamState = Annotated[
-    str, typer.Option("--state", metavar="DIR", help="The stream's --state, for the savepoint.")
-]
-KafkaFolder = Annotated[
-    str | None,
-    typer.Option("--folder", metavar="DIR", help="Messages and log; else the user's cache."),
-]
-FreePort = Annotated[bool, typer.Option("--free-port", help="Choose a port that is free.")]
-Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.")]
-Partitions = Annotated[
-    int, typer.Option("--partitions", metavar="N", help="Parts that are read side by side.")
-]
-Compacted = Annotated[
-    bool, typer.Option("--compacted", help="Keep one message for each key, as for scores.")
-]
-FreePorts = Annotated[bool, typer.Option("--free-ports", help="Choose ports that are free.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
-DoctorsRunner = Annotated[
-    str, typer.Option("--runner", metavar="NAME", help=f"One of {', '.join(DOCTORS_RUNNERS)}.")
-]
-MaybeSpec = Annotated[
-    str | None,
-    typer.Option("--spec", metavar="FILE", help="Look at what `triad preprocess` submits."),
-]
-MaybeModel = Annotated[
-    str | None,
-    typer.Option("--model", metavar="DIR", help="Look at what `triad score` submits."),
-]
-MaybeOutput = Annotated[
-    str | None,
-    typer.Option("--output", metavar="DIR", help="Try whether the results can be written."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-RollbackTo = Annotated[
-    str | None,
-    typer.Option("--to", metavar="RUN_ID", help="The run; else the one that was replaced last."),
-]
-Source = Annotated[
-    str,
-    typer.Option(
-        "--source",
-        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/SUBSCRIPTION",
-        help="What is watched.",
-    ),
-]
-Sink = Annotated[
-    str,
-    typer.Option(
-        "--sink",
-        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/TOPIC",
-        help="Where scores go.",
-    ),
-]
-RejectedTopic = Annotated[
-    str | None,
-    typer.Option(
-        "--rejected",
-        metavar="kafka://...|pubsub://...",
-        help="Where rejected records go, if the sink is a topic.",
-    ),
-]
-ReplayFrom = Annotated[
-    str,
-    typer.Option(
-        "--from",
-        metavar="kafka://HOST:PORT/TOPIC",
-        help="The topic of rejected records; those of --source are scored again.",
-    ),
-]
-ReplayGroup = Annotated[
-    str,
-    typer.Option("--group", metavar="NAME", help="Remembers in Kafka what was replayed."),
-]
-StateFolder = Annotated[
-    str | None,
-    typer.Option(
-        "--state",
-        metavar="DIR",
-        help="Remembers what was scored, if the source is a folder and the sink Kafka.",
-    ),
-]
-Group = Annotated[
-    str, typer.Option("--group", metavar="NAME", help="Kafka's consumer group of this stream.")
-]
-MessageKind = Annotated[
-    MessageFormat,
-    typer.Option("--message-format", help="Of a message: a JSON object, a tf.Example or Avro."),
-]
-MessageSchema = Annotated[
-    str | None,
-    typer.Option(
-        "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
-    ),
-]
-KafkaConfig = Annotated[
-    str | None,
-    typer.Option(
-        "--kafka-config", metavar="FILE", help="Properties of Kafka's client, for TLS and SASL."
-    ),
-]
-MessageSchemaId = Annotated[
-    int | None,
-    typer.Option(
-        "--message-schema-id",
-        metavar="N",
-        help="A registry's number of the schema: messages begin with it, as Confluent's do.",
-    ),
-]
-MessageBytes = Annotated[
-    int, typer.Option("--message-bytes", metavar="N", help="Reject larger messages.")
-]
-MediaFiles = Annotated[
-    bool,
-    typer.Option("--media-files", help="The files are media; those of one name are one record."),
-]
-Window = Annotated[
-    int,
-    typer.Option("--window", metavar="SECONDS", help="Of event time, whose files lie together."),
-]
-BatchRecords = Annotated[
-    int, typer.Option("--batch-records", metavar="N", help="About how many are scored at once.")
-]
-BatchBytes = Annotated[
-    int,
-    typer.Option("--batch-bytes", metavar="N", help="Of messages; no more are fetched ahead."),
-]
-BatchSeconds = Annotated[
-    float,
-    typer.Option(
-        "--batch-seconds", metavar="SECONDS", help="A batch of messages waits so long to be filled."
-    ),
-]
-Metrics = Annotated[
-    str | None,
-    typer.Option(
-        "--metrics", metavar="FILE", help="Write lag, latency and more for Prometheus (*.prom)."
-    ),
-]
-PollSeconds = Annotated[
-    float,
-    typer.Option(
-        "--poll-seconds",
-        metavar="SECONDS",
-        help="Look so often; a file is read when it has not changed for so long.",
-    ),
-]
-UntilEmpty = Annotated[bool, typer.Option("--until-empty", help="Score what is there, then end.")]
-NoWaitForStream = Annotated[
-    bool, typer.Option("--no-wait", help="Submit the job to the cluster and return; it goes on.")
-]
-FromCheckpoint = Annotated[
-    str | None,
-    typer.Option(
-        "--from-checkpoint",
-        metavar="DIR|latest",
-        help="Go on from a checkpoint of Flink; else at the committed offsets.",
-    ),
-]
-StreamRunner = Annotated[
-    str,
-    typer.Option(
-        "--runner",
-        metavar="NAME",
-        help="What runs the stream: local (this process), prism, flink or dataflow.",
-    ),
-]
-Prism = Annotated[
-    str | None,
-    typer.Option("--prism", metavar="PATH", help="The Prism binary that --runner prism runs."),
-]
-WindowShards = Annotated[
-    int,
-    typer.Option("--shards", metavar="N", help="Files of a window, on Prism and Dataflow."),
-]
-IdAttribute = Annotated[
-    str | None,
-    typer.Option(
-        "--id-attribute",
-        metavar="NAME",
-        help="Attribute by which Pub/Sub's messages that were sent twice are known.",
-    ),
-]
-TimeAttribute = Annotated[
-    str | None,
-    typer.Option(
-        "--time-attribute",
-        metavar="NAME",
-        help="Attribute with the event time; else the time of publishing.",
-    ),
-]
-CheckpointSeconds = Annotated[
-    float,
-    typer.Option(
-        "--checkpoint-seconds", metavar="SECONDS", help="How often Flink makes a checkpoint."
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from pipelines import config, options
+from pipelines import config, options, upkeep_options
 from pipelines.calls import BEAM, Call
 from transforms.errors import GateError, OptionsError
 
@@ -14,14 +14,6 @@ spec_app = typer.Typer(
     help="Check a spec, or print its JSON Schema for editors.", no_args_is_help=True
 )
 app.add_typer(spec_app, name="spec")
-flink_app = typer.Typer(
-    help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
-)
-app.add_typer(flink_app, name="flink")
-kafka_app = typer.Typer(
-    help="A Kafka broker on this machine, for trying streams.", no_args_is_help=True
-)
-app.add_typer(kafka_app, name="kafka")
 
 
 @app.command(
@@ -30,8 +22,8 @@ app.add_typer(kafka_app, name="kafka")
 )
 def encoder(
     context: typer.Context,
-    output: options.EncoderFile,
-    weights: options.TorchFile = None,
+    output: upkeep_options.EncoderFile,
+    weights: upkeep_options.TorchFile = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
@@ -50,10 +42,10 @@ def search(
     context: typer.Context,
     data: options.PreparedFolder,
     output: options.Output,
-    trials: options.Trials = 30,
-    minutes: options.Minutes = None,
-    space: options.SpaceFile = None,
-    seed: options.SearchSeed = 0,
+    trials: upkeep_options.Trials = 30,
+    minutes: upkeep_options.Minutes = None,
+    space: upkeep_options.SpaceFile = None,
+    seed: upkeep_options.SearchSeed = 0,
     verbose: options.Verbose = False,
 ) -> None:
     """Try settings of model and training, and keep the best as a spec."""
@@ -72,7 +64,7 @@ def search(
 def sign(
     context: typer.Context,
     model: options.Model,
-    key: options.PrivateKey,
+    key: upkeep_options.PrivateKey,
     verbose: options.Verbose = False,
 ) -> None:
     """Sign a model folder with a private key of your own."""
@@ -88,7 +80,7 @@ def sign(
 def verify(
     context: typer.Context,
     model: options.Model,
-    key: options.PublicKey,
+    key: upkeep_options.PublicKey,
     verbose: options.Verbose = False,
 ) -> None:
     """Check that a model folder is, byte for byte, what somebody signed."""
@@ -104,8 +96,8 @@ def verify(
 )
 def explain_digest(
     context: typer.Context,
-    left: options.Left,
-    right: options.Right,
+    left: upkeep_options.Left,
+    right: upkeep_options.Right,
     verbose: options.Verbose = False,
 ) -> int:
     """Say which parts of two models, preprocessings or runs are equal, and which differ."""
@@ -122,8 +114,8 @@ def explain_digest(
 def gc(
     context: typer.Context,
     output: options.Output,
-    keep_days: options.KeepDays = 1,
-    dry_run: options.DryRun = False,
+    keep_days: upkeep_options.KeepDays = 1,
+    dry_run: upkeep_options.DryRun = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Remove runs that are not published, and what killed processes left."""
@@ -141,7 +133,7 @@ def rollback(
     context: typer.Context,
     output: options.Output,
     date: options.Date,
-    to: options.RollbackTo = None,
+    to: upkeep_options.RollbackTo = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Let an earlier run of a date count again; no run is removed."""
@@ -157,12 +149,12 @@ def rollback(
 )
 def doctor(
     context: typer.Context,
-    runner: options.DoctorsRunner = "local",
-    spec: options.MaybeSpec = None,
-    model: options.MaybeModel = None,
+    runner: upkeep_options.DoctorsRunner = "local",
+    spec: upkeep_options.MaybeSpec = None,
+    model: upkeep_options.MaybeModel = None,
     inputs: options.MaybeInputs = None,
-    output: options.MaybeOutput = None,
-    as_json: options.AsJson = False,
+    output: upkeep_options.MaybeOutput = None,
+    as_json: upkeep_options.AsJson = False,
     verbose: options.Verbose = False,
 ) -> int:
     """Say what would make a run fail, before it is started."""
@@ -173,119 +165,8 @@ def doctor(
     return 0 if call.run(settings, verbose) else OptionsError.exit_code
 
 
-@flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven the first time.")
-def up(
-    context: typer.Context,
-    folder: options.FlinkFolder = None,
-    free_ports: options.FreePorts = False,
-) -> None:
-    """Start what does not run yet, and wait until each part answers."""
-    _flink(context, config.FlinkConfig("up", folder, free_ports))
-
-
-@flink_app.command(epilog="triad flink status")
-def status(context: typer.Context, folder: options.FlinkFolder = None) -> None:
-    """Say which parts run, and where."""
-    _flink(context, config.FlinkConfig("status", folder))
-
-
-@flink_app.command(epilog="triad flink down")
-def down(context: typer.Context, folder: options.FlinkFolder = None) -> None:
-    """Stop exactly what was started."""
-    _flink(context, config.FlinkConfig("down", folder))
-
-
-@flink_app.command(epilog="triad flink jobs")
-def jobs(
-    context: typer.Context,
-    folder: options.FlinkFolder = None,
-    dashboard: options.Dashboard = None,
-) -> None:
-    """List jobs: id, state and name."""
-    _flink(context, config.FlinkConfig("jobs", folder, dashboard=dashboard))
-
-
-@flink_app.command(
-    epilog="triad flink cancel triad-stream-1f2e3d4c5b6a"
-    "\n\nGo on with triad stream --from-checkpoint latest."
-)
-def cancel(
-    context: typer.Context,
-    job: options.FlinkJob,
-    folder: options.FlinkFolder = None,
-    dashboard: options.Dashboard = None,
-) -> None:
-    """End a job as it is; the last checkpoint of a stream stays."""
-    _flink(context, config.FlinkConfig("cancel", folder, dashboard=dashboard, job=job))
-
-
-@flink_app.command(
-    epilog="triad flink drain triad-stream-1f2e3d4c5b6a --state state"
-    "\n\nGo on with triad stream --from-checkpoint latest."
-)
-def drain(
-    context: typer.Context,
-    job: options.FlinkJob,
-    state: options.StreamState,
-    folder: options.FlinkFolder = None,
-    dashboard: options.Dashboard = None,
-) -> None:
-    """End a stream once all that it has read is written; what a restart needs is in its state."""
-    settings = config.FlinkConfig("drain", folder, dashboard=dashboard, job=job, state=state)
-    _flink(context, settings)
-
-
-def _flink(context: typer.Context, settings: config.FlinkConfig) -> None:
-    call: Call = context.obj
-    call.refuse_beam_args("flink")
-    print("\n".join(call.run(settings, verbose=False)))
-
-
-@kafka_app.command("up", epilog="triad kafka up\n\nNeeds Java 17, and Maven the first time.")
-def kafka_up(
-    context: typer.Context,
-    folder: options.KafkaFolder = None,
-    free_port: options.FreePort = False,
-) -> None:
-    """Start it where it does not run yet, and wait until it answers."""
-    _kafka(context, config.KafkaConfig("up", folder, free_port))
-
-
-@kafka_app.command("status", epilog="triad kafka status")
-def kafka_status(context: typer.Context, folder: options.KafkaFolder = None) -> None:
-    """Say whether it runs, and where."""
-    _kafka(context, config.KafkaConfig("status", folder))
-
-
-@kafka_app.command("down", epilog="triad kafka down")
-def kafka_down(context: typer.Context, folder: options.KafkaFolder = None) -> None:
-    """Stop it; topics and messages stay."""
-    _kafka(context, config.KafkaConfig("down", folder))
-
-
-@kafka_app.command("topic", epilog="triad kafka topic scores --compacted")
-def kafka_topic(
-    context: typer.Context,
-    topic: options.Topic,
-    folder: options.KafkaFolder = None,
-    partitions: options.Partitions = 1,
-    compacted: options.Compacted = False,
-) -> None:
-    """Make a topic, and print its address."""
-    settings = config.KafkaConfig(
-        "topic", folder, topic=topic, partitions=partitions, compacted=compacted
-    )
-    _kafka(context, settings)
-
-
-def _kafka(context: typer.Context, settings: config.KafkaConfig) -> None:
-    call: Call = context.obj
-    call.refuse_beam_args("kafka")
-    print("\n".join(call.run(settings, verbose=False)))
-
-
 @spec_app.command(epilog="triad spec check spec.yaml")
-def check(context: typer.Context, file: options.SpecFile) -> None:
+def check(context: typer.Context, file: upkeep_options.SpecFile) -> None:
     """Check a spec file, and say what is in it."""
     context.obj.refuse_beam_args("spec check")
     from transforms import spec_files
@@ -296,7 +177,7 @@ def check(context: typer.Context, file: options.SpecFile) -> None:
 
 
 @spec_app.command(epilog="triad spec schema --output spec.schema.json")
-def schema(context: typer.Context, output: options.SchemaFile = None) -> None:
+def schema(context: typer.Context, output: upkeep_options.SchemaFile = None) -> None:
     """Print the JSON Schema of a spec file, for editors."""
     context.obj.refuse_beam_args("spec schema")
     from transforms import spec_files
