@@ -12,7 +12,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipelines import cli, config, dispatch, failures, stream_config
+from pipelines import cli, cluster_config, config, dispatch, failures, stream_config
 from transforms import errors, spec_files
 from transforms.version import VERSION
 
@@ -284,7 +284,7 @@ def test_explain_digest_exits_by_its_verdict(equal, code):
 
 
 def test_every_config_has_a_run():
-    named = {**vars(config), **vars(stream_config)}
+    named = {**vars(config), **vars(cluster_config), **vars(stream_config)}
     kinds = {one for one in named.values() if dataclasses.is_dataclass(one)}
     assert set(dispatch.RUNS) == kinds
 
