@@ -24,6 +24,7 @@ PARAMETERS = {
     "unit_records": "64",
     "verify_key": "/keys/public.pem",
     "carry_over": "true",
+    "explain": "true",
 }
 LAUNCHER = (
     *("--runner=DataflowRunner", "--project=triad-project", "--region=europe-west4"),
@@ -84,6 +85,7 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
             media_roots=("gs://bucket/media",),
             unit_records=64,
             carry_over=True,
+            explain=True,
             beam_args=LAUNCHER[1:],
             verify_key="/keys/public.pem",
             no_wait=True,
