@@ -192,6 +192,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         source = _source(config, models.version.model, journal)
+        _sink(config, models.version.settings)  # one that cannot be used is told before any batch
         told = _Told(config.metrics)
         stack.callback(source.close)
         batches = _Batches(config, source, journal)
