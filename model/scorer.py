@@ -267,8 +267,10 @@ _alive: "weakref.WeakValueDictionary[tuple[str, str, bool], Scorer]" = weakref.W
 
 
 @functools.lru_cache(maxsize=2)
-def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> Scorer:
-    """The model of a folder, loaded once a process.
+def load_scorer(model_folder: str, model_digest: str, explain: bool, /) -> Scorer:
+    """The model of a folder, loaded once a process; twice, if one explains and one does not.
+
+    Positions only: the cache would take a name for another model.
 
     Raises:
         GateError: Where the folder holds another model than the one with this digest.
@@ -288,9 +290,9 @@ def load_scorer(model_folder: str, model_digest: str, explain: bool = False) -> 
 
 def keep_only(model_folder: str, model_digest: str) -> None:
     """Lets go of every other model: its memory is free once no batch uses it."""
-    kept = load_scorer(model_folder, model_digest)
+    kept = load_scorer(model_folder, model_digest, False)
     load_scorer.cache_clear()
-    assert load_scorer(model_folder, model_digest) is kept
+    assert load_scorer(model_folder, model_digest, False) is kept
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:

@@ -39,7 +39,7 @@ def check(
         signing.verify(local, verify_key)  # before any of the model is read
     model = artefact.load(local)
     safety.check_folder(model.saved_model)
-    scorer = load_scorer(local, model.model_digest)
+    scorer = load_scorer(local, model.model_digest, False)
     if golden is None:
         return model
     records = list(_golden(golden, Canonicalizer(model.spec, tuple(media_roots)), model.spec))

@@ -65,7 +65,7 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
     canonical = _canonical(canonicalizer, raw)
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
-    scorer = load_scorer(config.model, model.model_digest)
+    scorer = load_scorer(config.model, model.model_digest, False)
     with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
         features = compare(
             canonical,

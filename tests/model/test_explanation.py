@@ -305,12 +305,12 @@ class TestSavedModel:
         self, model: artefact.Artefact, records: list[CanonicalRecord]
     ) -> None:
         folder, digest = str(model.folder), model.model_digest
-        plain = load_scorer(folder, digest)
-        (said,) = load_scorer(folder, digest, explain=True).score(records[:1])
+        plain = load_scorer(folder, digest, False)
+        (said,) = load_scorer(folder, digest, True).score(records[:1])
         assert prediction(said).explanation is not None
-        (said,) = load_scorer(folder, digest).score(records[:1])
+        (said,) = load_scorer(folder, digest, False).score(records[:1])
         assert prediction(said).explanation is None
-        assert load_scorer(folder, digest) is plain
+        assert load_scorer(folder, digest, False) is plain
 
     def test_a_signature_is_named_explain(self, model: artefact.Artefact) -> None:
         assert export.EXPLAIN in tf.saved_model.load(str(model.saved_model)).signatures

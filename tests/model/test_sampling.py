@@ -19,7 +19,7 @@ def record(place, label, dataset=""):
 
 
 def ids_of(dataset):
-    return [one.decode() for _, _, ids in dataset for one in ids.numpy() if one]
+    return [one.decode() for batch in dataset for one in batch.ids.numpy() if one]
 
 
 def test_a_spec_without_sampling_gives_every_record_once():

@@ -417,7 +417,7 @@ class TestScorerHandler:
         digest = artefact.load(own_model).model_digest
         (own_model / artefact.ABOUT).unlink()
         with pytest.raises(OptionsError, match="is no model folder"):
-            load_scorer(str(own_model), digest)
+            load_scorer(str(own_model), digest, False)
 
 
 def exchange(folder: Path) -> None:

@@ -45,7 +45,7 @@ def test_every_record_is_exactly_the_same_in_all_ways(generated, trained, capsys
 
 def test_training_files_hold_exactly_what_the_model_sees(generated, prepared, trained):
     model = artefact.load(trained)
-    loaded = scorer.load_scorer(str(trained), model.model_digest)
+    loaded = scorer.load_scorer(str(trained), model.model_digest, False)
     made = {
         one.id: Canonicalizer(model.spec, check=True).canonical(one)
         for one in records.read(generated, *model.spec.label_names)

@@ -306,7 +306,7 @@ def computed(
     canonicalizer = Canonicalizer(model.spec, check=check)
     read = list(raw_records(inputs))
     seen = [canonicalizer.canonical(r) if isinstance(r, RawRecord) else r for r in read]
-    scorer = load_scorer(str(trained), model.model_digest)
+    scorer = load_scorer(str(trained), model.model_digest, False)
     outcomes = [
         *scorer.score([one for one in seen if isinstance(one, CanonicalRecord)]),
         *[one for one in seen if isinstance(one, Rejected)],

@@ -155,7 +155,7 @@ def test_a_process_with_tensorflow_alone_gives_the_same_features(
         [sys.executable, "-I", "-c", SERVER, *arguments], check=True, capture_output=True
     )
     found = np.load(found_path, allow_pickle=False)
-    loaded = scorer.load_scorer(str(trained), model.model_digest)
+    loaded = scorer.load_scorer(str(trained), model.model_digest, False)
     for start in range(0, len(canonical), model.batch_size):
         batch = canonical[start : start + model.batch_size]
         mine = loaded.features(batch)

@@ -142,7 +142,7 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
 
     try:
         wait_for(made(one))
-        old = weakref.ref(load_scorer(str(models / "one"), one))
+        old = weakref.ref(load_scorer(str(models / "one"), one, False))
         release.run(ReleaseConfig(str(models / "two"), golden))
         wait_for(made(two))
         wait_for(lambda: (gc.collect(), old() is None)[1] or None)
