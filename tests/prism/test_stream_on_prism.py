@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,11 +39,11 @@ def ids(sink: Path) -> set[str]:
 
 def until(condition: Callable[[], bool], alive: "subprocess.Popen[bytes] | None" = None) -> None:
     """Waits, as long as a process that is needed for it lives."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
     while not condition():
         assert time.monotonic() < deadline
         assert alive is None or alive.poll() is None
-        time.sleep(0.1)
+        pause.wait(0.1)
 
 
 def drop(folder: Path, name: str) -> None:
