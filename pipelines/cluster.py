@@ -38,12 +38,12 @@ def with_full_paths(config: _Config) -> _Config:
     if not options.is_cluster(config.runner):
         return config
     changes: dict[str, Any] = {
-        "inputs": tuple(map(_full, config.inputs)),
-        "media_roots": tuple(map(_full, config.media_roots)),
-        "output": _full(config.output),
+        "inputs": tuple(map(full_path, config.inputs)),
+        "media_roots": tuple(map(full_path, config.media_roots)),
+        "output": full_path(config.output),
     }
     if isinstance(config, ScoreConfig):
-        changes["model"] = _full(config.model)
+        changes["model"] = full_path(config.model)
     return dataclasses.replace(config, **changes)
 
 
@@ -154,7 +154,8 @@ def _of_connection(error: Exception) -> StorageError | None:
     return None
 
 
-def _full(path: str) -> str:
+def full_path(path: str) -> str:
+    """An absolute path, or the URI that it is."""
     return path if "://" in path else os.path.abspath(path)
 
 

@@ -4,14 +4,13 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pipelines import environment, processes, programs
+from pipelines import environment, ports, processes, programs
 from transforms.errors import OptionsError, StorageError
 
 PORTS = {"rest": 8081, "rpc": 6123, "jobs": 8099, "artifacts": 8098, "expansion": 8097}
@@ -94,7 +93,11 @@ def up(folder: Path, free_ports: bool = False) -> Cluster:
     jars = programs.assemble("flink")
     cluster = read(folder)
     if cluster is None:
-        cluster = Cluster(folder, _free_ports() if free_ports else dict(PORTS), {})
+        cluster = Cluster(
+            folder,
+            dict(zip(PORTS, ports.free(len(PORTS)), strict=True)) if free_ports else dict(PORTS),
+            {},
+        )
         _refuse_taken(cluster.ports)
     _configure(cluster)
     commands = _commands(cluster, java, f"{jars}/*")
@@ -194,8 +197,8 @@ def _silent(cluster: Cluster) -> list[str]:
     answers = {
         "jobmanager": registered is not None,
         "taskmanager": bool(registered),
-        "jobserver": _listens(cluster.ports["jobs"]),
-        "workers": _listens(cluster.ports["workers"]),
+        "jobserver": ports.listens(cluster.ports["jobs"]),
+        "workers": ports.listens(cluster.ports["workers"]),
     }
     return [part for part in PARTS if not answers[part]]
 
@@ -209,23 +212,9 @@ def _task_managers(cluster: Cluster) -> int | None:
         return None
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(5)
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_ports() -> dict[str, int]:
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in PORTS}
-    ports = {name: one.getsockname()[1] for name, one in sockets.items()}
-    for one in sockets.values():
-        one.close()
-    return ports
-
-
-def _refuse_taken(ports: dict[str, int]) -> None:
-    for name, port in ports.items():
-        if _listens(port):
+def _refuse_taken(wanted: dict[str, int]) -> None:
+    for name, port in wanted.items():
+        if ports.listens(port):
             raise OptionsError(
                 f"port {port} ({name}): is taken; stop what listens there or use --free-ports"
             )

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pipelines import processes, programs
+from pipelines import ports, processes, programs
 from pipelines.streaming.kafka_client import explained, load
 from transforms.errors import OptionsError, StorageError
 
@@ -80,10 +79,10 @@ def up(
     """
     load()
     java, jars = programs.java(), programs.assemble("kafka")
-    free, controller = _free_ports()
+    free, controller = ports.free(2)
     broker = read(folder) or Broker(folder, free if free_port else PORT, controller)
     if not processes.runs(broker.process):
-        if _listens(broker.port):
+        if ports.listens(broker.port):
             raise OptionsError(
                 f"port {broker.port}: is taken; stop what listens there or use --free-port"
             )
@@ -158,7 +157,7 @@ def _wait(broker: Broker) -> None:
     from confluent_kafka.admin import AdminClient
 
     until = time.monotonic() + PATIENCE
-    while not _listens(broker.port):
+    while not ports.listens(broker.port):
         ended = not processes.runs(broker.process)
         if ended or time.monotonic() > until:
             why = "ended" if ended else f"does not answer for {PATIENCE:.0f} s"
@@ -167,17 +166,3 @@ def _wait(broker: Broker) -> None:
     admin = AdminClient({"bootstrap.servers": broker.servers, "log_level": 0})
     with explained(f"kafka://{broker.servers}"):
         admin.list_topics(timeout=PATIENCE)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(5)
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_ports() -> tuple[int, int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as other,
-    ):
-        return one.getsockname()[1], other.getsockname()[1]

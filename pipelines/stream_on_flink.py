@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 from typing import Any
 
 import apache_beam as beam
@@ -87,13 +86,9 @@ def _with_full_paths(config: StreamConfig) -> StreamConfig:
     """The config with absolute paths, since workers have other working folders."""
     return dataclasses.replace(
         config,
-        model=_full(config.model),
-        media_roots=tuple(map(_full, config.media_roots)),
+        model=cluster.full_path(config.model),
+        media_roots=tuple(map(cluster.full_path, config.media_roots)),
     )
-
-
-def _full(path: str) -> str:
-    return path if "://" in path else os.path.abspath(path)
 
 
 def _check_topics(config: StreamConfig) -> None:

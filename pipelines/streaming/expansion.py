@@ -1,14 +1,13 @@
 """Beam's expansion service: it makes Java's Kafka source known to a pipeline of Python."""
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import programs
+from pipelines import ports, programs
 from transforms.errors import StorageError
 
 PATIENCE = 120.0
@@ -31,8 +30,7 @@ def service() -> Iterator[str]:
     """
     java, jars = programs.java(), programs.assemble("flink")
     (jamm,) = jars.glob("jamm-*.jar")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = ports.free()
     options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
     told = [
         "--defaultEnvironmentType=EMBEDDED",
@@ -57,10 +55,8 @@ def service() -> Iterator[str]:
 def _wait(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
     until = time.monotonic() + PATIENCE
     while True:
-        with socket.socket() as one:
-            one.settimeout(5)
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if ports.listens(port):
+            return
         ended = process.poll() is not None
         if ended or time.monotonic() > until:
             lines = said.read_text(encoding="utf-8", errors="replace").split("\n")

@@ -3,13 +3,13 @@
 import contextlib
 import importlib.metadata
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipelines import ports
 from transforms.errors import OptionsError, StorageError
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def running(path: str) -> Iterator[str]:
     Raises:
         StorageError: Where it does not start.
     """
-    port = _free_port()
+    (port,) = ports.free()
     arguments = ["--job_port", str(port), "--serve_http=false", "--log_level=warn"]
     command = [sys.executable, "-IS", "-c", _TIED, str(os.getpid()), path, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())  # noqa: S603
     try:
         deadline = time.monotonic() + PATIENCE
-        while not _listens(port):
+        while not ports.listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StorageError(
                     f"{path}: does not start; see what it says above, or build it anew (--prism)"
@@ -92,14 +92,3 @@ def beam_options(endpoint: str) -> "PipelineOptions":
 
 def _version() -> str:
     return importlib.metadata.version("apache-beam")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(5)
-        return one.connect_ex(("127.0.0.1", port)) == 0
