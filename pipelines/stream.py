@@ -7,8 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
@@ -26,7 +25,7 @@ from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
 from pipelines.streaming.models import Models, Version, check_golden
 from transforms.errors import TriadError
-from transforms.records import RawRecord, Rejected, Scored
+from transforms.records import Rejected, Scored
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +33,8 @@ _TELL_SECONDS = 5.0
 
 _BEAM_ARGS = ("--no_pipeline_type_check",)
 """Each batch is a pipeline of the same types: to check them takes a seventh of what it costs."""
+
+COUNTS = "counts"
 
 
 class Stop:
@@ -90,34 +91,38 @@ def define_pipeline(
         sink: Where rows go.
         settings: What all rows have in common.
     """
-    model_digest = settings.provenance.model
-    created = root | "Items" >> beam.Create(items, reshuffle=False)
-    reading = beam.ParDo(_ReadDoFn()).with_output_types(RawRecord)
-    read = created | "Read" >> reading.with_outputs(REJECTED, main="records")
-    records, refused = read["records"], read[REJECTED]
-    scores = records | "Score" >> score
-    unread = refused | "KeyRefused" >> KeyRejected(model_digest)
-    # They meet in one shuffle. A Flatten of records would hold all their media at once.
-    met = {
-        "read": records | "One" >> beam.Map(lambda _: (0, 1)),
-        "refused": unread | "Refused" >> beam.Map(lambda row: (0, row)),
-        "scored": scores.scored | "Scored" >> beam.Map(lambda row: (0, row)),
-        "rejected": scores.rejected | "Rejected" >> beam.Map(lambda row: (0, row)),
-    }
-    write = _Write(batch.number, batch.digest(model_digest), sink)
-    _ = met | "Meet" >> beam.CoGroupByKey() | "Write" >> beam.MapTuple(write)
+    digest = settings.provenance.model
+    reading = beam.ParDo(_ReadDoFn(items)).with_outputs(REJECTED, COUNTS, main="records")
+    read = root | beam.Impulse() | "Read" >> reading
+    scores = read["records"] | "Score" >> score
+    refused = read[REJECTED] | "KeyRefused" >> KeyRejected(digest)
+    # They meet in one shuffle, that no medium crosses. Each step more costs a batch milliseconds.
+    _ = (
+        (read[COUNTS], refused, scores.rejected, scores.scored)
+        | "All" >> beam.Flatten()
+        | "Together" >> beam.MapTuple(lambda _, value: (0, value))
+        | "Meet" >> beam.GroupByKey()
+        | "Write" >> beam.MapTuple(_Write(batch.number, batch.digest(digest), sink))
+    )
 
 
 class _ReadDoFn(beam.DoFn):
+    """Records, refused records, and how many it read by item."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+
     @no_annotations
-    def process(
-        self, item: Item
-    ) -> Iterator[RawRecord | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]]:
-        for outcome in item.read():
-            if isinstance(outcome, Rejected):
-                yield beam.pvalue.TaggedOutput(REJECTED, outcome)
-            else:
-                yield outcome
+    def process(self, _: bytes) -> Iterator[object]:
+        for item in self._items:
+            count = 0
+            for outcome in item.read():
+                count += 1
+                if isinstance(outcome, Rejected):
+                    yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+                else:
+                    yield outcome
+            yield beam.pvalue.TaggedOutput(COUNTS, (None, count))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,16 +133,16 @@ class _Write:
     digest: str
     sink: Sink
 
-    def __call__(self, _: int, met: Mapping[str, Iterable[Any]]) -> None:
-        scored: list[Scored] = [row for _, row in met["scored"]]
-        rejected: list[Rejected] = [row for _, row in met["rejected"]]
-        read = sum(met["read"])
+    def __call__(self, _: int, met: Iterable[int | Scored | Rejected]) -> None:
+        values = list(met)
+        scored = [one for one in values if isinstance(one, Scored)]
+        rejected = [one for one in values if isinstance(one, Rejected)]
+        read = sum(one for one in values if isinstance(one, int))
         if read != len(scored) + len(rejected):
             raise AssertionError(
                 f"batch {self.number}: {read} records read, "
                 f"{len(scored)} scored and {len(rejected)} rejected"
             )
-        rejected += [row for _, row in met["refused"]]
         counter = beam.metrics.Metrics.counter
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))

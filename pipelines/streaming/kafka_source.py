@@ -58,7 +58,8 @@ class KafkaSource:
         group: Whose offsets are committed.
         parser: Makes records of messages.
         batch_records: Messages in a batch at most.
-        seconds: How long a batch waits, from its first message on, to be filled.
+        seconds: How long a batch waits, from its first message on, to be filled. What came while
+            the batch before was in work has waited since that one was given out.
         given: Parts given out in the past.
         config_file: With properties of the client, see `kafka_properties`.
         batch_bytes: A batch that holds as many is full, and no more are fetched ahead.
@@ -89,6 +90,7 @@ class KafkaSource:
         self._batch_records, self._batch_bytes = batch_records, batch_bytes
         self._seconds, self._only_there = seconds, only_there
         self._queue = (0, 0)
+        self._given_out = -math.inf
         self._ahead: collections.deque[Message] = collections.deque()
         settings = {
             "queued.max.messages.kbytes": max(1, batch_bytes // 1024),
@@ -120,7 +122,9 @@ class KafkaSource:
     def poll(self) -> tuple[Part, ...]:
         messages: list[Message] = []
         size = 0
-        until = math.inf
+        if not self._ahead:
+            self._ahead.extend(self._reader.consume(self._consumer, AT_ONCE, 0))
+        until = self._given_out + self._seconds if self._ahead else math.inf
         while len(messages) < self._batch_records and size < self._batch_bytes:
             if not self._ahead:
                 left = min(STEP, max(0.0, until - time.monotonic()))
@@ -131,14 +135,14 @@ class KafkaSource:
                 if not messages or time.monotonic() >= until:
                     break
                 continue
-            if not messages:
-                until = time.monotonic() + self._seconds
+            until = min(until, time.monotonic() + self._seconds)
             messages.append(self._ahead.popleft())
             size += len(messages[-1].value or b"")
         if self._only_there:
             messages = [one for one in messages if one.offset < self._ends[one.partition]]
         found = self._parts(messages)
         _held.update(found)
+        self._given_out = time.monotonic()
         return tuple(found)
 
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:

@@ -1,6 +1,8 @@
 """The stream from and to a real Kafka broker."""
 
+import itertools
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,23 @@ def test_offsets_are_committed_only_when_told_that_the_output_is_durable(broker)
         assert broker.committed(topic, "g") == 3
         assert source.poll() == (Part(f"{broker.uri(topic)}/0", 3, 4),)
         assert source.is_drained()
+    finally:
+        source.close()
+
+
+def test_what_came_during_the_batch_before_does_not_wait_once_more(broker, monkeypatch):
+    topic, seconds = broker.topic(), itertools.count()
+    looks = types.SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("pipelines.streaming.kafka_source.time", looks)
+    broker.send(topic, GOOD)
+    source = KafkaSource(broker.servers, topic, "g", Parser(), 3, 1000)
+    try:
+        while not (parts := source.poll()):
+            pass
+        assert parts == (Part(f"{broker.uri(topic)}/0", 0, 3),)
+        began = next(itertools.islice(seconds, 1000, None))  # so long is the batch in work
+        assert source.poll() == (Part(f"{broker.uri(topic)}/0", 3, 4),)
+        assert next(seconds) < began + 10
     finally:
         source.close()
 
