@@ -67,7 +67,8 @@ class StreamConfig:
         window: Seconds of event time whose scores lie in one folder.
         batch_records: About how many records a micro-batch holds.
         batch_bytes: A batch of messages that holds as many is full, and no more are fetched ahead.
-        batch_seconds: How long a batch of messages waits, from the first one on, to be filled.
+        batch_seconds: How long a batch of messages waits, from the first one on, to be filled; the
+            time counts that the batch before took.
         poll_seconds: How often a folder is looked at, and how long a file must not have changed.
         media_roots: Folders beside that of the records file in which media may lie.
         until_empty: Whether to end once all that is there is scored.
