@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from pipelines import dataflow, options
@@ -14,28 +15,35 @@ if TYPE_CHECKING:
 FLINK = "flink"
 PRISM = "prism"
 DATAFLOW = dataflow.RUNNER
-RUNNERS = ("local", PRISM, FLINK, DATAFLOW)
+LOCAL = "local"
+RUNNERS = (LOCAL, PRISM, FLINK, DATAFLOW)
 
 _OF = {
-    "--no-wait": (FLINK, DATAFLOW),
-    "--from-checkpoint": (FLINK,),
-    "--checkpoint-seconds": (FLINK,),
-    "--": (FLINK, DATAFLOW),
-    "--prism": (PRISM,),
-    "--shards": (PRISM, DATAFLOW),
-    "--id-attribute": (DATAFLOW,),
-    "--time-attribute": (DATAFLOW,),
-    "--until-empty": ("local", PRISM),
-    "--kafka-config": ("local",),
-    "--golden": ("local",),
-    "--metrics": ("local",),
+    "--no-wait": ("no_wait", (FLINK, DATAFLOW)),
+    "--from-checkpoint": ("from_checkpoint", (FLINK,)),
+    "--checkpoint-seconds": ("checkpoint_seconds", (FLINK,)),
+    "--": ("beam_args", (FLINK, DATAFLOW)),
+    "--prism": ("prism", (PRISM,)),
+    "--shards": ("shards", (PRISM, DATAFLOW)),
+    "--id-attribute": ("id_attribute", (DATAFLOW,)),
+    "--time-attribute": ("time_attribute", (DATAFLOW,)),
+    "--until-empty": ("until_empty", (LOCAL, PRISM)),
+    "--poll-seconds": ("poll_seconds", (LOCAL, PRISM)),
+    "--format": ("format", (LOCAL, PRISM, DATAFLOW)),
+    "--window": ("window", (LOCAL, PRISM, DATAFLOW)),
+    "--batch-records": ("batch_records", (LOCAL, PRISM, FLINK)),
+    "--batch-seconds": ("batch_seconds", (LOCAL, FLINK)),
+    "--batch-bytes": ("batch_bytes", (LOCAL,)),
+    "--kafka-config": ("kafka_config", (LOCAL,)),
+    "--golden": ("golden", (LOCAL,)),
+    "--metrics": ("metrics", (LOCAL,)),
 }
-"""The runners that a flag is for."""
+"""The fields of flags that not every runner knows, and the runners that do."""
 
 
 def name(config: StreamConfig) -> str:
     """The runner's name in lower case."""
-    return "local" if config.runner.lower() == "directrunner" else config.runner.lower()
+    return LOCAL if config.runner.lower() == "directrunner" else config.runner.lower()
 
 
 def check(config: StreamConfig) -> None:
@@ -49,31 +57,14 @@ def check(config: StreamConfig) -> None:
         raise OptionsError(
             f"--runner: {config.runner!r} is no runner of streams; use {', '.join(RUNNERS)}"
         )
-    for flag in _said(config):
-        if runner not in _OF[flag]:
-            raise OptionsError(f"{flag}: is of --runner {' or '.join(_OF[flag])}; leave it out")
+    given = {one.name: getattr(config, one.name) != one.default for one in fields(config)}
+    for flag, (field, runners) in _OF.items():
+        if given[field] and runner not in runners:
+            raise OptionsError(f"{flag}: is of --runner {' or '.join(runners)}; leave it out")
     options.check_beam_args(config.beam_args)
-    {"local": _check_local, PRISM: _check_prism, FLINK: _check_flink, DATAFLOW: _check_dataflow}[
+    {LOCAL: _check_local, PRISM: _check_prism, FLINK: _check_flink, DATAFLOW: _check_dataflow}[
         runner
     ](config)
-
-
-def _said(config: StreamConfig) -> list[str]:
-    said = {
-        "--no-wait": config.no_wait,
-        "--from-checkpoint": config.from_checkpoint is not None,
-        "--checkpoint-seconds": config.checkpoint_seconds != 10.0,
-        "--": bool(config.beam_args),
-        "--prism": config.prism is not None,
-        "--shards": config.shards != 1,
-        "--id-attribute": config.id_attribute is not None,
-        "--time-attribute": config.time_attribute is not None,
-        "--until-empty": config.until_empty,
-        "--kafka-config": config.kafka_config is not None,
-        "--golden": config.golden is not None,
-        "--metrics": config.metrics is not None,
-    }
-    return [flag for flag, value in said.items() if value]
 
 
 def _check_local(config: StreamConfig) -> None:

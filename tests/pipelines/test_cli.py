@@ -210,6 +210,22 @@ def test_stream_hands_over_topics():
         (["--poll-seconds", "-1"], "--poll-seconds: must be 0 or more, got -1"),
         (["--", "--streaming"], "--: is of --runner flink or dataflow; leave it out"),
         (
+            ["--runner", "flink", "--batch-bytes", "9"],
+            "--batch-bytes: is of --runner local; leave it out",
+        ),
+        (
+            ["--runner", "flink", "--window", "9"],
+            "--window: is of --runner local or prism or dataflow; leave it out",
+        ),
+        (
+            ["--runner", "flink", "--format", "jsonl"],
+            "--format: is of --runner local or prism or dataflow; leave it out",
+        ),
+        (
+            ["--runner", "dataflow", "--batch-seconds", "9"],
+            "--batch-seconds: is of --runner local or flink; leave it out",
+        ),
+        (
             ON_FLINK,
             "--state: name a folder for the checkpoints that all parts of the cluster see",
         ),
