@@ -101,12 +101,12 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     check_golden(config)
     total = Counts()
     with contextlib.ExitStack() as stack:
-        models = stack.enter_context(Models(config))
         journal = journals.Journal(None)
         if config.state_folder is not None:
             written = [one for one in (config.sink,) if stream_config.kafka_place(one) is None]
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
+        models = stack.enter_context(Models(config, journal.model))
         source = _source(config, models.version.model, journal)
         _sink(config, models.version.settings)  # one that cannot be used is told before any batch
         told = _Told(config.metrics)

@@ -34,6 +34,12 @@ class Journal:
 
     Args:
         folder: Where it lies; None remembers nothing, which is for a log that keeps offsets itself.
+
+    Attributes:
+        pending: The batch that was begun and is not done.
+        done: Parts that are done, as far as they must be remembered.
+        last: The number of the last batch.
+        model: The digest of the model that began it; "" where none is known.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -41,6 +47,7 @@ class Journal:
         self.pending: Batch | None = None
         self.done: list[Part] = []
         self.last = 0
+        self.model = ""
         self._size = self._compacted = 0
         if self._path is not None:
             self._read(self._path)
@@ -58,8 +65,11 @@ class Journal:
         """Notes, before anything of it is written, what the next batch is, and of which model."""
         batch = Batch(self.last + 1, parts, model)
         self._append(_begun(batch))
-        self.pending, self.last = batch, batch.number
+        self._note(batch)
         return batch
+
+    def _note(self, batch: Batch) -> None:
+        self.pending, self.last, self.model = batch, batch.number, batch.model
 
     def finish(self, batch: Batch, counts: dict[str, int]) -> None:
         """Notes that the output of a batch is on the disk."""
@@ -77,7 +87,7 @@ class Journal:
         if self._path is None or self._size < max(COMPACT_BYTES, 2 * self._compacted):
             return
         self.done = list(needed(self.done))
-        lines = [_line({"last": self.last})]
+        lines = [_line({"last": self.last, "model": self.model})]
         for start in range(0, len(self.done), _PARTS_A_LINE):
             kept = self.done[start : start + _PARTS_A_LINE]
             lines.append(_line({"kept": [dataclasses.asdict(part) for part in kept]}))
@@ -102,11 +112,10 @@ class Journal:
             fields = json.loads(line)
             if "begin" in fields:
                 parts = tuple(map(Part.from_json, fields["parts"]))
-                self.pending = Batch(int(fields["begin"]), parts, str(fields.get("model", "")))
-                self.last = self.pending.number
+                self._note(Batch(int(fields["begin"]), parts, str(fields.get("model", ""))))
                 return
             if "last" in fields:
-                self.last = int(fields["last"])
+                self.last, self.model = int(fields["last"]), str(fields.get("model", ""))
                 return
             if "kept" in fields:
                 self.done.extend(map(Part.from_json, fields["kept"]))

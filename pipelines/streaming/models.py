@@ -48,25 +48,27 @@ class Models:
     `--model` names a model folder, or a folder whose `CURRENT` names one beside it. The pointer is
     looked at before each batch. A model that it names anew is loaded and checked in a thread, while
     the old one goes on scoring, and takes over before the first batch after that. One that does not
-    pass is told in the log, and not tried again until the pointer is written again.
+    pass is told in the log, and not tried again until the pointer is written again. So it is at a
+    start, too, where the model that scored before lies beside the pointer still.
 
     Args:
         config: Of the stream.
+        before: The digest of the model that scored last; "" where none is known.
 
     Raises:
         OptionsError: No model at the start.
-        GateError: The model at the start is refused.
+        GateError: The model at the start is refused, and none scored before.
         StorageError: A pointer that cannot be read.
     """
 
-    def __init__(self, config: StreamConfig) -> None:
+    def __init__(self, config: StreamConfig, before: str = "") -> None:
         self._config = config
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "next-model")
         self._pointer = model_pointer.stamp(config.model)
         self._coming: concurrent.futures.Future[Version] | None = None
         self._told = ""
         self.changed = self.refused = 0
-        self.version = self._checked(model_pointer.read(config.model))
+        self.version = self._first(model_pointer.read(config.model), before)
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +112,29 @@ class Models:
         """
         if digest in ("", self.version.digest):
             return self.version
+        version = self._find(digest)
+        if version is not None:
+            return version
+        _log.warning("model %s, which began a batch, is gone: %s", digest[:12], self.version.name)
+        return self.version
+
+    def keep_one(self) -> None:
+        """Lets go of every model but the one that counts."""
+        keep_only(self.version.folder, self.version.digest)
+
+    def _first(self, name: str | None, before: str) -> Version:
+        try:
+            return self._checked(name)
+        except TriadError as error:
+            version = self._find(before) if name is not None and before else None
+            if version is None:
+                raise
+            self.version = version
+            self._refuse(error)
+            return version
+
+    def _find(self, digest: str) -> Version | None:
+        """The model beside the pointer that has a digest."""
         for folder in storage.list_folders(self._config.model):
             try:
                 version = self._version(folder, model_folder.local(folder))
@@ -118,12 +143,7 @@ class Models:
             if version.digest == digest:
                 model_checks.check(folder, verify_key=self._config.verify_key)
                 return version
-        _log.warning("model %s, which began a batch, is gone: %s", digest[:12], self.version.name)
-        return self.version
-
-    def keep_one(self) -> None:
-        """Lets go of every model but the one that counts."""
-        keep_only(self.version.folder, self.version.digest)
+        return None
 
     def _take(self, coming: "concurrent.futures.Future[Version]") -> None:
         error = coming.exception()

@@ -90,11 +90,16 @@ def test_a_batch_that_is_begun_outlives_compaction(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_, "COMPACT_BYTES", 0)
     journal = Journal(str(tmp_path))
     journal.finish(journal.begin(ONE), {"read": 3})
-    journal.begin(TWO)
+    journal.begin(TWO, "d1ge57")
     journal.compact(lambda done: done)
-    assert (tmp_path / "journal.jsonl").read_bytes().startswith(b'{"last":2}\n{"kept":')
+    first = b'{"last":2,"model":"d1ge57"}\n{"kept":'
+    assert (tmp_path / "journal.jsonl").read_bytes().startswith(first)
     again = Journal(str(tmp_path))
-    assert (again.pending, again.done, again.last) == (Batch(2, TWO), list(ONE), 2)
+    assert (again.pending, again.done, again.last) == (Batch(2, TWO, "d1ge57"), list(ONE), 2)
+    assert again.model == "d1ge57"
+    again.finish(Batch(2, TWO, "d1ge57"), {"read": 1})
+    again.compact(lambda done: done)
+    assert Journal(str(tmp_path)).model == "d1ge57"
 
 
 def test_a_compacted_journal_that_a_kill_left_half_is_as_it_was(tmp_path, monkeypatch):

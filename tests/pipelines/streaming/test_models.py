@@ -254,6 +254,27 @@ def test_a_batch_that_the_model_before_began_is_done_again_by_it(config, models)
     }
 
 
+def test_a_start_with_a_model_that_does_not_pass_goes_on_with_the_one_before(
+    config, models, caplog
+):
+    one, two = digest(models / "one"), models / "two"
+    settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
+    write(Path(config.source, "a.jsonl"), [{"id": "a", "text": "a red bird"}])
+    stream.run(settings, stream.Stop())
+    (two / "analysis.json").write_text("{}")
+    (models / "CURRENT").write_text("two\n")
+    write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])
+    assert stream.run(settings, stream.Stop()) == stream.Counts(1, 1, 0)
+    assert {row["id"]: row["model_digest"] for row in rows(Path(config.sink))} == dict.fromkeys(
+        "ab", one
+    )
+    (line,) = [one.getMessage() for one in caplog.records if "is refused" in one.getMessage()]
+    assert line.startswith(f"the released model is refused, model one goes on: {two}/analysis.json")
+    shutil.rmtree(models / "one")
+    with pytest.raises(GateError, match="analysis.json: is not the file that was exported"):
+        stream.run(settings, stream.Stop())
+
+
 def test_a_release_flips_the_pointer_only_to_a_model_that_passes(models, golden):
     said = release.run(ReleaseConfig(str(models / "two"), golden))
     two = digest(models / "two")
