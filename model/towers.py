@@ -36,8 +36,8 @@ class ConvNorm(keras.layers.Layer):
     """Convolution and batch normalization over the rows that are there, then perhaps ReLU.
 
     Takes float32 `[batch, height, width, channels]` and which rows are there, bool `[batch]`.
-    Missing rows change neither the statistics nor the other rows. Outside of training the
-    normalization is folded into the kernel, so that it costs nothing per record.
+    Missing rows change neither the statistics nor the other rows, and are zeros in training.
+    Outside of it the normalization is folded into the kernel, so it costs nothing per record.
 
     Args:
         filters: Output channels; ignored where depthwise.
@@ -91,6 +91,8 @@ class ConvNorm(keras.layers.Layer):
             mean, variance = self._update(convolved, present)
             scale = self.gamma * ops.rsqrt(variance + keras.config.epsilon())
             outputs = (convolved - mean) * scale + self.beta
+            # The scale is that of the rows which are there: it may blow up any other.
+            outputs = ops.where(present[:, None, None, None], outputs, 0.0)
         else:
             scale = self.gamma * ops.rsqrt(self.moving_variance + keras.config.epsilon())
             folded = self.kernel * (scale[:, None] if self.depthwise else scale)

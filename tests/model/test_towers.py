@@ -60,6 +60,26 @@ def test_a_batch_without_the_modality_leaves_the_statistics_alone():
     assert layer.moving_variance.numpy().tolist() == [1] * 4
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_rows_that_are_missing_do_not_blow_up_where_the_others_do_not_vary(rows):
+    present = np.arange(6) < rows
+    maps = pictures()
+    maps[present] = 1
+    variables = []
+    with tf.GradientTape() as tape:
+        for _ in range(16):
+            layer = ConvNorm(4, 1)
+            layer(maps, present)
+            layer.beta.assign([1, 2, 3, 4])
+            maps = layer(maps, present, training=True)
+            variables += layer.trainable_variables
+        loss = tf.reduce_sum(maps)
+    assert maps.numpy()[~present].tolist() == np.zeros((6 - rows, 5, 5, 4)).tolist()
+    assert np.abs(maps.numpy()).max() < 1000
+    for gradient in tape.gradient(loss, variables):
+        assert np.isfinite(gradient.numpy()).all()
+
+
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_outside_of_training_the_folded_kernel_normalizes_with_the_moving_statistics(depthwise):
     layer = ConvNorm(3, 3, (2, 2), depthwise=depthwise, activate=False)
