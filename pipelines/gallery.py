@@ -5,10 +5,11 @@ import dataclasses
 import hashlib
 import io
 import posixpath
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines import galleries
+from pipelines.galleries import Gallery
 from transforms import audio, images, labels, splits, text, uris
 from transforms.records import BrokenMedium, Flaw, Medium, MediumError, RawRecord, Rejected, Uri
 from transforms.spec import AudioSpec, Limits, Spec, Task
@@ -82,24 +83,6 @@ class Card:
     rests_on: "View | None" = None
 
 
-@dataclasses.dataclass(frozen=True)
-class TaskGallery:
-    """Some right and some wrong predictions of one task.
-
-    Attributes:
-        wrong: The most confident errors first.
-        right: Drawn at random.
-        num_wrong: All wrong ones in the published scores.
-        num_right: All right ones.
-    """
-
-    task: str
-    wrong: tuple[Card, ...]
-    right: tuple[Card, ...]
-    num_wrong: int
-    num_right: int
-
-
 def build(
     spec: Spec,
     records: Records,
@@ -108,7 +91,7 @@ def build(
     most: int = 12,
     seed: int = 0,
     media_roots: tuple[str, ...] = (),
-) -> tuple[TaskGallery, ...]:
+) -> tuple[Gallery[Card], ...]:
     """Joins records and published scores by id, and picks examples of each task.
 
     The records are read twice, once for ids and labels and once for the media of what was picked,
@@ -228,16 +211,13 @@ def _pick(
     truths: Mapping[str, Mapping[str, tuple[str, ...]]],
     most: int,
     seed: int,
-) -> TaskGallery:
+) -> Gallery[Card]:
     cards = [
         _card(row, row[task], truths[row["id"]][task])
         for row in rows
         if task in truths[row["id"]] and row.get(task) is not None
     ]
-    wrong = sorted((c for c in cards if not c.right), key=lambda c: (-c.score, c.id))
-    right = sorted((c for c in cards if c.right), key=lambda c: c.id)
-    drawn = random.Random(f"{seed} {task}").sample(right, min(most, len(right)))
-    return TaskGallery(task, tuple(wrong[:most]), tuple(drawn), len(wrong), len(right))
+    return galleries.pick(task, cards, most, seed)
 
 
 def _card(row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...]) -> Card:

@@ -25,6 +25,7 @@ from pipelines import (
     tag_gallery,
     units,
 )
+from pipelines.galleries import Gallery
 from pipelines.runs import Manifest
 from transforms.errors import OptionsError
 from transforms.records import RawRecord, Rejected
@@ -71,8 +72,8 @@ def write(
     model = artefact.load(model_dir)
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)
-    galleries: tuple[gallery.TaskGallery, ...] = ()
-    tagged: tuple[tag_gallery.TagGallery, ...] = ()
+    galleries: tuple[Gallery[gallery.Card], ...] = ()
+    tagged: tuple[Gallery[tag_gallery.Card], ...] = ()
     if published is not None and scores is not None:
         paths = publish.open_current(scores, published.date)
         galleries = gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
@@ -133,8 +134,8 @@ def render(
     model: artefact.Artefact,
     published: Manifest | None,
     source: str,
-    galleries: Sequence[gallery.TaskGallery],
-    tagged: Sequence[tag_gallery.TagGallery] = (),
+    galleries: Sequence[Gallery[gallery.Card]],
+    tagged: Sequence[Gallery[tag_gallery.Card]] = (),
 ) -> str:
     """The page as text."""
     about = model.about
@@ -177,13 +178,13 @@ def render(
 
 
 def _with_saliency(
-    galleries: tuple[gallery.TaskGallery, ...],
+    galleries: tuple[Gallery[gallery.Card], ...],
     model: artefact.Artefact,
     published: Manifest,
     records: Records,
     media_roots: tuple[str, ...],
     most: int,
-) -> tuple[gallery.TaskGallery, ...]:
+) -> tuple[Gallery[gallery.Card], ...]:
     if published.digests.get("model") != model.model_digest:
         _log.warning("--saliency: the scores are another model's, so it cannot explain them")
         return galleries

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from model.artefact import Artefact
 from model.scorer import Scorer
 from pipelines import saliency, saliency_view
-from pipelines.gallery import Card, Records, TaskGallery
+from pipelines.galleries import Gallery
+from pipelines.gallery import Card, Records
 from pipelines.saliency_view import View
 from transforms.canonicalize import Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord
@@ -17,12 +18,12 @@ _log = logging.getLogger(__name__)
 
 
 def add(
-    galleries: Sequence[TaskGallery],
+    galleries: Sequence[Gallery[Card]],
     model: Artefact,
     records: Records,
     media_roots: tuple[str, ...],
     most: int,
-) -> tuple[TaskGallery, ...]:
+) -> tuple[Gallery[Card], ...]:
     """Explains the first cards of each task, wrong and right ones by turns.
 
     Args:
@@ -54,7 +55,7 @@ def add(
     return tuple(done)
 
 
-def _chosen(one: TaskGallery, most: int) -> list[str]:
+def _chosen(one: Gallery[Card], most: int) -> list[str]:
     pairs = itertools.zip_longest(one.wrong, one.right)
     return [card.id for pair in pairs for card in pair if card is not None][:most]
 

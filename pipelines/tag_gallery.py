@@ -2,10 +2,11 @@
 
 import dataclasses
 import posixpath
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipelines import galleries
+from pipelines.galleries import Gallery
 from pipelines.gallery import Records, Rows, content_of
 from transforms import labels, spans, splits, text, uris
 from transforms.records import CanonicalRecord, MediumError, RawRecord, Span
@@ -41,24 +42,6 @@ class Card:
     score: float
 
 
-@dataclasses.dataclass(frozen=True)
-class TagGallery:
-    """Some wrong and some right texts of one tagging task.
-
-    Attributes:
-        wrong: The most confident errors first.
-        right: Drawn at random.
-        num_wrong: All wrong ones in the published scores.
-        num_right: All right ones.
-    """
-
-    task: str
-    wrong: tuple[Card, ...]
-    right: tuple[Card, ...]
-    num_wrong: int
-    num_right: int
-
-
 def build(
     spec: Spec,
     records: Records,
@@ -67,7 +50,7 @@ def build(
     most: int = 6,
     seed: int = 0,
     media_roots: tuple[str, ...] = (),
-) -> tuple[TagGallery, ...]:
+) -> tuple[Gallery[Card], ...]:
     """Joins labels and published spans by id, and picks examples of each tagging task.
 
     Args:
@@ -137,16 +120,13 @@ def _pick(
     found: Mapping[str, _Labelled],
     most: int,
     seed: int,
-) -> TagGallery:
+) -> Gallery[Card]:
     cards = [
         _card(row["id"], row[task], *found[row["id"]], task)
         for row in rows
         if task in found[row["id"]].truths and row.get(task) is not None
     ]
-    wrong = sorted((c for c in cards if not c.right), key=lambda c: (-c.score, c.id))
-    right = sorted((c for c in cards if c.right), key=lambda c: c.id)
-    drawn = random.Random(f"{seed} {task}").sample(right, min(most, len(right)))
-    return TagGallery(task, tuple(wrong[:most]), tuple(drawn), len(wrong), len(right))
+    return galleries.pick(task, cards, most, seed)
 
 
 def _card(
