@@ -118,8 +118,8 @@ def _inputs(layout: Layout) -> Tensors:
     if sections.text is not None:
         inputs["text"] = keras.Input((sections.text.length,), dtype="int64", name="text")
         if sections.text.spelling:
-            shape = (sections.text.length, PARTS)
-            inputs[SPELLING] = keras.Input(shape, dtype="int64", name=SPELLING)
+            parts = (sections.text.length, PARTS)
+            inputs[SPELLING] = keras.Input(parts, dtype="int64", name=SPELLING)
         for task in layout.spec.markers:
             name = f"marker_{task}"
             inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
