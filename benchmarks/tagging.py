@@ -50,10 +50,13 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "training": {"epochs": 12, "patience": 12, "batch_size": 64, "learning_rate": 0.002},
     },
     "names": {
-        "modalities": {"text": TEXT},
+        "modalities": {"text": {**TEXT, "vocabulary": 500}},
         "tasks": {"names": NAMES},
-        "model": {"dim": 64, "text_dim": 64, "dropout": 0.4},
-        "training": {"epochs": 30, "patience": 30, "batch_size": 32, "learning_rate": 0.002},
+        "model": {"dim": 64, "text_dim": 64, "dropout": 0.5},
+        "training": {
+            **{"epochs": 25, "patience": 25, "batch_size": 32},
+            **{"learning_rate": 0.003, "weight_decay": 0.1},
+        },
     },
     "joint": {
         "modalities": {"text": TEXT},
@@ -65,10 +68,10 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "modalities": {"text": TEXT},
         "tasks": {"roles": ROLES},
         "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
-        "training": {"epochs": 8, "patience": 8, "batch_size": 64, "learning_rate": 0.002},
+        "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.002},
     },
 }
-PREDICATES_LEARNED = 15000
+PREDICATES_LEARNED = 24000
 FIGURE = {"intent": "accuracy", "sentiment": "macro_f1"}
 """What counts of a task that is not tagging."""
 
