@@ -19,7 +19,7 @@ from transforms import text
 from transforms.spec import Limits
 
 SPEC = """
-modalities: {text: {vocabulary: 60, length: 8}}
+modalities: {text: {vocabulary: 60, length: 8, spelling: 64}}
 tasks:
   names: {kind: tagging, label: names}
   predicates: {kind: tagging, label: predicates, tokens: tokens}

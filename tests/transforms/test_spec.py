@@ -275,6 +275,26 @@ def test_a_spec_without_tagging_reads_as_it_did_before_there_was_tagging():
     }
 
 
+def test_spelling_is_a_feature_and_a_spec_without_it_reads_as_it_did_before():
+    plain = spec_files.parse(SMALL)
+    spelled = spec_files.parse(SMALL.replace("text: }", "text: {spelling: 500}}"))
+    assert json.loads(plain.to_json())["modalities"]["text"].keys() == {
+        *("tokens", "vocabulary", "length")
+    }
+    assert plain.features_json() != spelled.features_json()
+    assert spelled.modalities.text.spelling == 500
+
+
+def test_spelling_is_of_words():
+    content = """
+    modalities: {text: {tokens: character, spelling: 500}}
+    tasks: {a: {kind: classification, label: x}}
+    """
+    assert refusal(content) == (
+        "my.yaml: modalities.text: spelling is for tokens: word, not character; leave it out"
+    )
+
+
 def test_only_one_task_decides_how_often_a_record_comes():
     content = """
     modalities: {text: }
