@@ -28,7 +28,7 @@ from pipelines import environment
 MODALITIES: Mapping[str, Mapping[str, Any]] = {
     "image": {"size": 64},
     "audio": {"sample_rate": 16000, "seconds": 2, "mel_bins": 32},
-    "text": {"tokens": "word", "vocabulary": 12000, "length": 40},
+    "text": {"tokens": "word", "vocabulary": 12000, "length": 40, "spelling": 20000},
 }
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "category": {"kind": "classification", "label": "category"},
