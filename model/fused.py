@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from model import (
+    added,
     attention,
     encoded,
     fusions,
@@ -58,22 +59,25 @@ def build_networks(layout: Layout) -> Networks:
     inputs = _inputs(layout)
     names = layout.spec.modalities.names
     present = {name: inputs[f"{name}_present"] for name in names}
-    words: Words | None = None
-    if "text" in names:
-        words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
-    encoder = encoded.trainable_encoder(layout.spec)
-    seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
-    embeddings = {name: one.embedding for name, one in seen.items()}
     used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
         ops.stack([present[name] for name in names], axis=-1)
     )
+    encoder = encoded.trainable_encoder(layout.spec)
+    if spec.fusion == "sum":
+        outputs, alone = added.logits(layout, inputs, used, encoder)
+        return _networks(layout, inputs, outputs, alone, encoder)
+    words: Words | None = None
+    if "text" in names:
+        words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
+    seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
+    embeddings = {name: one.embedding for name, one in seen.items()}
     filled = [
         MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
         for place, name in enumerate(names)
     ]
     joint = fusions.join(spec, filled, used, [seen[name].sequence for name in names])
-    outputs: Tensors = {}
-    alone: Tensors = {}
+    outputs = {}
+    alone = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
         size, settings = len(classes), layout.spec.tasks[task]
         if settings.kind == "generation":
@@ -95,9 +99,19 @@ def build_networks(layout: Layout) -> Networks:
             # What a modality says for itself counts too: fusion begins as good as their sum.
             logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
         outputs[task] = logits
+    return _networks(layout, inputs, outputs, alone, encoder)
+
+
+def _networks(
+    layout: Layout,
+    inputs: Tensors,
+    outputs: Tensors,
+    alone: Tensors,
+    encoder: keras.Model | None,
+) -> Networks:
     if layout.spec.training.task_weights == "uncertainty":
         layer = uncertainty.LogVariances(len(layout.spec.tasks), name=uncertainty.LAYER)
-        alone[uncertainty.OUTPUT] = layer(joint)
+        alone[uncertainty.OUTPUT] = layer(next(iter(outputs.values())))
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
     return Networks(scoring, training, encoder)
