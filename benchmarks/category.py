@@ -65,16 +65,20 @@ def main() -> None:
         for fold, (_, test) in enumerate(folds)
     ]
     print(f"{len(rows)} records, {len(set(truth))} classes, {FOLDS} folds", flush=True)
-    for subset in SUBSETS:
-        said = regression(rows, folds, prepared[0], subset.split("+"))
+    for subset in arguments.subsets:
+        kept = folder / f"regression-{subset}.json"
+        if not kept.is_file():
+            found = regression(rows, folds, prepared[0], subset.split("+"))
+            kept.write_text(json.dumps(found), encoding="utf-8")
+        said = json.loads(kept.read_text(encoding="utf-8"))
         show(f"regression, {subset}", [scores(truth, said)])
     for subset in arguments.subsets:
         measured = []
         for seed in arguments.seeds:
-            said = {}
+            by_id: dict[str, str] = {}
             for fold, data in enumerate(prepared):
-                said |= trained(data, subset.split("+"), seed, folder / f"fold-{fold}")
-            measured.append(scores(truth, [said[row["id"]] for row in rows]))
+                by_id |= trained(data, subset.split("+"), seed, folder / f"fold-{fold}")
+            measured.append(scores(truth, [by_id[row["id"]] for row in rows]))
         show(f"network, {subset}", measured)
     print(f"{time.monotonic() - started:.0f} s")
 

@@ -52,7 +52,8 @@ def encoder_tower(pixels: Tensor, encoder: keras.Model, spec: ModelSpec) -> Tens
     Returns:
         float32 `[batch, dim]`.
     """
-    return _tower(Encoder(encoder, name="image_encoded")(pixels), spec)
+    vectors = scaled(Encoder(encoder, name="image_encoded")(pixels))
+    return towers.embedding(vectors, spec, "image")
 
 
 def vector_tower(vectors: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
@@ -66,10 +67,15 @@ def vector_tower(vectors: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     Returns:
         float32 `[batch, dim]`.
     """
-    return _tower(towers.MaskMissing(name="image_masked")(vectors, present), spec)
+    return towers.embedding(scaled_vectors(vectors, present), spec, "image")
 
 
-def _tower(vectors: Tensor, spec: ModelSpec) -> Tensor:
-    scaled = keras.layers.UnitNormalization(name="image_scaled")(vectors)
-    scaled = keras.layers.Rescaling(float(vectors.shape[-1]) ** 0.5, name="image_vector")(scaled)
-    return towers.embedding(scaled, spec, "image")
+def scaled_vectors(vectors: Tensor, present: Tensor) -> Tensor:
+    """The first part of `vector_tower`: float32 `[batch, width]`, zeros where nothing is there."""
+    return scaled(towers.MaskMissing(name="image_masked")(vectors, present))
+
+
+def scaled(vectors: Tensor) -> Tensor:
+    """Vectors of pictures, float32 `[batch, width]`, at the length of the root of `width`."""
+    units = keras.layers.UnitNormalization(name="image_scaled")(vectors)
+    return keras.layers.Rescaling(float(vectors.shape[-1]) ** 0.5, name="image_vector")(units)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from model import (
+    added,
     attention,
     encoded,
     fusions,
@@ -58,23 +59,21 @@ def build_networks(layout: Layout) -> Networks:
     spec = layout.spec.model
     inputs = _inputs(layout)
     names = layout.spec.modalities.names
-    present = {name: inputs[f"{name}_present"] for name in names}
-    words: Words | None = None
-    if "text" in names:
-        words = _words(inputs, layout)
     encoder = encoded.trainable_encoder(layout.spec)
+    if spec.fusion == "sum":
+        outputs, alone = added.logits(layout, inputs, _used(inputs, layout), encoder, _embedding)
+        return _networks(layout, inputs, outputs, alone, encoder)
+    words = _words(inputs, layout) if "text" in names else None
     seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
     embeddings = {name: one.embedding for name, one in seen.items()}
-    used = ModalityDropout(spec.modality_dropout, name="modality_dropout")(
-        ops.stack([present[name] for name in names], axis=-1)
-    )
+    used = _used(inputs, layout)
     filled = [
         MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
         for place, name in enumerate(names)
     ]
     joint = fusions.join(spec, filled, used, [seen[name].sequence for name in names])
-    outputs: Tensors = {}
-    alone: Tensors = {}
+    outputs = {}
+    alone = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
         size, settings = len(classes), layout.spec.tasks[task]
         if settings.kind == "generation":
@@ -96,9 +95,19 @@ def build_networks(layout: Layout) -> Networks:
             # What a modality says for itself counts too: fusion begins as good as their sum.
             logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
         outputs[task] = logits
+    return _networks(layout, inputs, outputs, alone, encoder)
+
+
+def _networks(
+    layout: Layout,
+    inputs: Tensors,
+    outputs: Tensors,
+    alone: Tensors,
+    encoder: keras.Model | None,
+) -> Networks:
     if layout.spec.training.task_weights == "uncertainty":
         layer = uncertainty.LogVariances(len(layout.spec.tasks), name=uncertainty.LAYER)
-        alone[uncertainty.OUTPUT] = layer(joint)
+        alone[uncertainty.OUTPUT] = layer(next(iter(outputs.values())))
     scoring = keras.Model(inputs, outputs, name="triad")
     training = keras.Model(inputs, {**outputs, **alone}, name="triad_training")
     return Networks(scoring, training, encoder)
@@ -131,11 +140,25 @@ def _inputs(layout: Layout) -> Tensors:
     return inputs
 
 
+def _used(inputs: Tensors, layout: Layout) -> keras.KerasTensor:
+    """Which modalities are there and not hidden, bool `[batch, modalities]`."""
+    present = [inputs[f"{name}_present"] for name in layout.spec.modalities.names]
+    dropout = ModalityDropout(layout.spec.model.modality_dropout, name="modality_dropout")
+    return dropout(ops.stack(present, axis=-1))
+
+
 def _words(inputs: Tensors, layout: Layout) -> Words:
     text, size = layout.spec.modalities.text, layout.vocabulary_size
     spelled = (inputs[SPELLING], text.spelling) if text is not None and text.spelling else None
     given = inputs["text"], inputs["text_present"]
     return towers.text_sequence(*given, layout.spec.model, size, spelled)
+
+
+def _embedding(
+    name: str, inputs: Tensors, layout: Layout, encoder: keras.Model | None
+) -> keras.KerasTensor:
+    words = _words(inputs, layout) if name == "text" else None
+    return _tower(name, inputs, words, layout, encoder).embedding
 
 
 class _Seen(NamedTuple):

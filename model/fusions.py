@@ -100,7 +100,7 @@ def join(
     """Joins modalities as `model.fusion` says.
 
     Args:
-        spec: Gives `fusion` and `dim`.
+        spec: Gives `dim`, and `fusion`, which is not `sum`: there nothing is joined.
         embeddings: One per modality, float32 `[batch, dim]`, learned ones where it is missing.
         used: Which of them are there, bool `[batch, modalities]`.
         sequences: Per modality what its tower saw step by step; only attention looks at it.

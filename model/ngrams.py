@@ -28,27 +28,40 @@ class HashedNgrams(keras.layers.Layer):
     Args:
         buckets: Number of vectors.
         dim: Size of each.
+        deviation: Of the numbers in a new vector; by default one that gives it unit length.
+        dropout: Share of the sequences that are left out in training.
     """
 
-    def __init__(self, buckets: int, dim: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        buckets: int,
+        dim: int,
+        deviation: float | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.buckets = buckets
         self.dim = dim
+        self.deviation = deviation
+        self.dropout = dropout
+        self.dropping = keras.layers.Dropout(dropout) if dropout else None
 
     def build(self, ids_shape: Shape, known_shape: Shape) -> None:
         self.vectors = self.add_weight(
             shape=(self.buckets, self.dim),
-            initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5),
+            initializer=keras.initializers.RandomNormal(stddev=self.deviation or self.dim**-0.5),
             name="vectors",
         )
 
-    def call(self, ids: Tensor, known: Tensor) -> Tensor:
+    def call(self, ids: Tensor, known: Tensor, training: bool = False) -> Tensor:
         total: Any = 0.0
         count: Any = 0.0
         for size in SIZES:
             there = ops.cast(_whole(known, size), "float32")
             vectors = ops.take(self.vectors, _buckets(ids, size, self.buckets), axis=0)
-            total += ops.sum(vectors * there[:, :, None], axis=1)
+            kept = there if self.dropping is None else self.dropping(there, training=training)
+            total += ops.sum(vectors * kept[:, :, None], axis=1)
             count += ops.sum(there, axis=1)
         return total * ops.rsqrt(ops.maximum(count, 1.0))[:, None]
 
@@ -56,7 +69,13 @@ class HashedNgrams(keras.layers.Layer):
         return (ids_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "buckets": self.buckets, "dim": self.dim}
+        return {
+            **super().get_config(),
+            "buckets": self.buckets,
+            "dim": self.dim,
+            "deviation": self.deviation,
+            "dropout": self.dropout,
+        }
 
 
 def text_tower(tokens: Tensor, present: Tensor, grams: Tensor, spec: ModelSpec) -> Tensor:
@@ -72,11 +91,16 @@ def text_tower(tokens: Tensor, present: Tensor, grams: Tensor, spec: ModelSpec) 
         float32 `[batch, dim]`.
     """
     masked = towers.MaskMissing(name="text_ngrams_masked")(tokens, present)
-    known = ops.not_equal(masked, PAD)
-    pooled = towers.MaskedPooling(name="text_pooled")(grams, known)
-    hashed = HashedNgrams(spec.text_ngrams, spec.dim, name="text_ngrams")(masked, known)
+    there = known(masked)
+    pooled = towers.MaskedPooling(name="text_pooled")(grams, there)
+    hashed = HashedNgrams(spec.text_ngrams, spec.dim, name="text_ngrams")(masked, there)
     both = keras.layers.Concatenate(name="text_views")([pooled, hashed])
     return towers.embedding(both, spec, "text")
+
+
+def known(tokens: Tensor) -> Tensor:
+    """Where there is a token, bool `[batch, length]`."""
+    return ops.not_equal(tokens, PAD)
 
 
 def _whole(known: Tensor, size: int) -> Tensor:

@@ -151,61 +151,36 @@ class MaskedPooling(keras.layers.Layer):
         return (sequence_shape[0], 2 * (sequence_shape[-1] or 0))
 
 
-def image_tower(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
+def image_maps(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     """Residual stages of depthwise-separable convolutions over a picture.
 
     Args:
         pixels: uint8 `[batch, size, size, 3]`.
         present: bool `[batch]`.
-        spec: Gives `image_filters`, `dim` and `dropout`.
+        spec: Gives `image_filters`.
 
     Returns:
-        float32 `[batch, dim]`.
+        float32 `[batch, height, width, filters]`.
     """
-    return map_embedding(image_maps(pixels, present, spec), spec, "image")
-
-
-def image_maps(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """The first part of `image_tower`: float32 `[batch, height, width, filters]`."""
     # No mask: bytes are finite, and what a missing picture holds ends at its learned embedding.
     maps = keras.layers.Rescaling(1 / 255, name="image_scaled")(pixels)
     return _stages(maps, present, spec.image_filters, "image")
 
 
-def audio_tower(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
+def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     """The same stages over a spectrogram: one step of the first is 40 ms and 4 bins.
 
     Args:
         log_mel: float32 `[batch, frames, mel_bins]`, z-scored.
         present: bool `[batch]`.
-        spec: Gives `audio_filters`, `dim` and `dropout`.
+        spec: Gives `audio_filters`.
 
     Returns:
-        float32 `[batch, dim]`.
+        float32 `[batch, moments, bands, filters]`.
     """
-    return map_embedding(audio_maps(log_mel, present, spec), spec, "audio")
-
-
-def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """The first part of `audio_tower`: float32 `[batch, moments, bands, filters]`."""
     masked = MaskMissing(name="audio_masked")(log_mel, present)
     maps = keras.layers.Reshape((*masked.shape[1:], 1), name="audio_map")(masked)
     return _stages(maps, present, spec.audio_filters, "audio")
-
-
-def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size: int) -> Tensor:
-    """Filters over one to four neighbouring tokens, wherever they stand.
-
-    Args:
-        tokens: Ids, int64 `[batch, length]`.
-        present: bool `[batch]`.
-        spec: Gives `text_dim`, `dim` and `dropout`.
-        vocabulary_size: Number of ids.
-
-    Returns:
-        float32 `[batch, dim]`.
-    """
-    return text_embedding(*text_sequence(tokens, present, spec, vocabulary_size), spec)
 
 
 def text_sequence(
@@ -215,13 +190,13 @@ def text_sequence(
     vocabulary_size: int,
     spelled: tuple[Tensor, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The first part of `text_tower`.
+    """Filters over one to four neighbouring tokens, wherever they stand.
 
     Args:
-        tokens: See `text_tower`.
-        present: Likewise.
-        spec: Likewise.
-        vocabulary_size: Likewise.
+        tokens: Ids, int64 `[batch, length]`.
+        present: bool `[batch]`.
+        spec: Gives `text_dim` and `dropout`.
+        vocabulary_size: Number of ids.
         spelled: Numbers of the words' parts, int64 `[batch, length, parts]`, and the highest one.
 
     Returns:
@@ -250,13 +225,13 @@ def text_sequence(
 
 
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
-    """The last part of `text_tower`."""
+    """What a text is about, float32 `[batch, dim]`, of what `text_sequence` gives."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
     return embedding(pooled, spec, "text")
 
 
 def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
-    """The last part of `image_tower` and `audio_tower`: mean and maximum over the map."""
+    """Mean and maximum over a map, to float32 `[batch, dim]`."""
     mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
     highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
     both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])

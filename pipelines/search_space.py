@@ -110,6 +110,8 @@ def default(spec: Spec) -> Space:
     if len(sections.names) > 1:
         space["model.modality_dropout"] = Range(low=0.0, high=0.5)
         fusions = typing.get_args(ModelSpec.model_fields["fusion"].annotation)
+        if spec.tagging or spec.generation:
+            fusions = tuple(one for one in fusions if one != "sum")
         if len(fusions) > 1:
             space["model.fusion"] = Choices(choices=fusions)
     if sections.text is not None:

@@ -150,7 +150,8 @@ class ModelSpec(EncoderSpec):
     """The fused network, with an encoder of pictures.
 
     Attributes:
-        fusion: `concat`, `mlp`, `gated` or `attention`; see `model.fusions`.
+        fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusions`; or `sum`, see
+            `model.added`.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
@@ -161,7 +162,7 @@ class ModelSpec(EncoderSpec):
             in training; at least one stays.
     """
 
-    fusion: Literal["concat", "mlp", "gated", "attention"] = "gated"
+    fusion: Literal["concat", "mlp", "gated", "attention", "sum"] = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
@@ -247,6 +248,16 @@ class Spec(Section):
     def _tagging_needs_text(self) -> Self:
         if self.tagging and self.modalities.text is None:
             raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _sum_joins_nothing(self) -> Self:
+        others = [name for name, task in self.tasks.items() if task.kind != "classification"]
+        if self.model.fusion == "sum" and others:
+            raise ValueError(
+                f"tasks.{others[0]}: {self.tasks[others[0]].kind} needs a joint embedding, which "
+                "model.fusion: sum has not; choose another fusion"
+            )
         return self
 
     @pydantic.model_validator(mode="after")

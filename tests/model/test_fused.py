@@ -74,7 +74,7 @@ def test_what_a_missing_modality_holds_does_not_change_a_bit(network, name):
     assert np.abs(model(full)["category"] - model(batch)["category"]).max() > 1e-4
 
 
-@pytest.fixture(scope="module", params=["concat", "mlp", "gated", "attention"])
+@pytest.fixture(scope="module", params=["concat", "mlp", "gated", "attention", "sum"])
 def fusion(request):
     """A network of each kind, as one TensorFlow function over one shape, as it is served."""
     keras.utils.set_random_seed(0)
@@ -120,7 +120,7 @@ def test_with_each_fusion_the_network_comes_back_from_its_file(fusion, tmp_path)
         np.testing.assert_array_equal(logits, model(batch)[task])
 
 
-@pytest.mark.parametrize("kind", ["concat", "mlp", "attention"])
+@pytest.mark.parametrize("kind", ["concat", "mlp", "attention", "sum"])
 @pytest.mark.parametrize("modalities", [["text"], ["image", "audio"]], ids="+".join)
 def test_each_fusion_takes_one_modality_or_two(kind, modalities):
     layout = features.layout(modalities, model={"fusion": kind})

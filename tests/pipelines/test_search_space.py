@@ -76,6 +76,15 @@ def test_the_default_is_of_the_specs_own_modalities_and_is_a_space_that_passes()
     assert not {"model.modality_dropout", "model.fusion"} & set(alone)
 
 
+def test_the_fusion_sum_is_tried_where_all_tasks_are_classifications() -> None:
+    tried = search_space.default(SPEC)["model.fusion"]
+    assert tried == Choices(choices=("concat", "mlp", "gated", "attention", "sum"))
+    kind = SPEC.tasks["kind"].model_copy(update={"kind": "tagging"})
+    tagging = SPEC.model_copy(update={"tasks": {"kind": kind}})
+    tried = search_space.default(tagging)["model.fusion"]
+    assert tried == Choices(choices=("concat", "mlp", "gated", "attention"))
+
+
 def test_values_are_put_in_the_place_of_the_specs_own() -> None:
     values = {"model.text_dim": 12.0, "model.image_filters": [4], "training.learning_rate": 0.5}
     changed = search_space.applied(SPEC, values)

@@ -105,6 +105,11 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: spec: tasks.category: tagging needs modalities.text; name it",
         ),
         (
+            SMALL.replace("classification", "tagging") + "model: {fusion: sum}\n",
+            "my.yaml: spec: tasks.category: tagging needs a joint embedding, which model.fusion: "
+            "sum has not; choose another fusion",
+        ),
+        (
             with_part("split: {train: 0.8, eval: 0.3, test: 0.1}"),
             "my.yaml: split: train, eval and test must add up to 1, got 1.2",
         ),
