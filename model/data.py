@@ -12,6 +12,7 @@ from model.repeats import Copies, repeated
 from transforms import target_graphs
 from transforms.errors import OptionsError
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, Spec
+from transforms.spelling import PARTS, SPELLING
 
 SURFACES = "text_surface"
 
@@ -56,6 +57,7 @@ class Layout:
         if sections.text is not None:
             columns = 3 + len(self.spec.tagging) + len(self.spec.markers)
             total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
+            total += 4 * sections.text.length * PARTS if sections.text.spelling else 0
             total += 16 * sections.text.length * len(self.spec.generation)
         total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
         return total
@@ -80,9 +82,10 @@ class Batch(NamedTuple):
 
     Attributes:
         features: `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`,
-            `audio` float32 `[batch, frames,
-            mel_bins]`, `text` int64 `[batch, length]`, and `<modality>_present` bool `[batch]`; of
-            the spec's modalities only. `marker_<task>` int64 `[batch, length]`, 1 at marked words.
+            `audio` float32 `[batch, frames, mel_bins]`, `text` int64 `[batch, length]`, and
+            `<modality>_present` bool `[batch]`; of the spec's modalities only. `text_spelling`
+            int64 `[batch, length, parts]`; see `spelling.spelling_graph`. `marker_<task>` int64
+            `[batch, length]`, 1 at marked words.
             `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
         labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
             number of classes on for classes that training does not know. Of a multi-label task
@@ -121,6 +124,9 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
     if sections.text is not None:
         tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
         features |= dict.fromkeys(("text", *_markers(layout)), tokens)
+        if sections.text.spelling:
+            parts = [sections.text.length, PARTS]
+            features[SPELLING] = tf.io.FixedLenFeature(parts, tf.int64)
         if layout.spec.generation:
             surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
             units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
@@ -179,6 +185,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
     if sections.text is not None:
         for name in ("text", *_markers(layout)):
             inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
+        if sections.text.spelling:
+            parts = [None, sections.text.length, PARTS]
+            inputs[SPELLING] = tf.ensure_shape(features[SPELLING], parts)
         for task in layout.spec.generation:
             units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
             inputs[f"units_{task}"] = numbered(units, task, layout)

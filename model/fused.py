@@ -19,6 +19,7 @@ from model import (
 from model.attention import Tokens
 from model.data import Layout
 from model.fusion import MissingEmbedding, ModalityDropout
+from transforms.spelling import PARTS, SPELLING
 
 Tensors = dict[str, keras.KerasTensor]
 Words = tuple[keras.KerasTensor, keras.KerasTensor]
@@ -60,7 +61,7 @@ def build_networks(layout: Layout) -> Networks:
     present = {name: inputs[f"{name}_present"] for name in names}
     words: Words | None = None
     if "text" in names:
-        words = towers.text_sequence(inputs["text"], present["text"], spec, layout.vocabulary_size)
+        words = _words(inputs, layout)
     encoder = encoded.trainable_encoder(layout.spec)
     seen = {name: _tower(name, inputs, words, layout, encoder) for name in names}
     embeddings = {name: one.embedding for name, one in seen.items()}
@@ -116,6 +117,9 @@ def _inputs(layout: Layout) -> Tensors:
         inputs["audio"] = keras.Input(frames, dtype="float32", name="audio")
     if sections.text is not None:
         inputs["text"] = keras.Input((sections.text.length,), dtype="int64", name="text")
+        if sections.text.spelling:
+            parts = (sections.text.length, PARTS)
+            inputs[SPELLING] = keras.Input(parts, dtype="int64", name=SPELLING)
         for task in layout.spec.markers:
             name = f"marker_{task}"
             inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
@@ -125,6 +129,13 @@ def _inputs(layout: Layout) -> Tensors:
     for name in sections.names:
         inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
     return inputs
+
+
+def _words(inputs: Tensors, layout: Layout) -> Words:
+    text, size = layout.spec.modalities.text, layout.vocabulary_size
+    spelled = (inputs[SPELLING], text.spelling) if text is not None and text.spelling else None
+    given = inputs["text"], inputs["text_present"]
+    return towers.text_sequence(*given, layout.spec.model, size, spelled)
 
 
 class _Seen(NamedTuple):

@@ -207,9 +207,20 @@ def text_tower(tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size
 
 
 def text_sequence(
-    tokens: Tensor, present: Tensor, spec: ModelSpec, vocabulary_size: int
+    tokens: Tensor,
+    present: Tensor,
+    spec: ModelSpec,
+    vocabulary_size: int,
+    spelled: tuple[Tensor, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The first part of `text_tower`.
+
+    Args:
+        tokens: See `text_tower`.
+        present: Likewise.
+        spec: Likewise.
+        vocabulary_size: Likewise.
+        spelled: Numbers of the words' parts, int64 `[batch, length, parts]`, and the highest one.
 
     Returns:
         float32 `[batch, length, filters]`, and where there is a token, bool `[batch, length]`.
@@ -217,6 +228,11 @@ def text_sequence(
     masked = MaskMissing(name="text_masked")(tokens, present)
     known = ops.not_equal(masked, PAD)
     embedded = keras.layers.Embedding(vocabulary_size, spec.text_dim, name="text_tokens")(masked)
+    if spelled is not None:
+        numbers, highest = spelled
+        numbers = MaskMissing(name="text_spelling_masked")(numbers, present)
+        parts = keras.layers.Embedding(highest + 1, spec.text_dim, name="text_spelling")(numbers)
+        embedded = embedded + ops.sum(parts, axis=2)
     embedded = keras.layers.Dropout(spec.dropout, name="text_tokens_dropout")(embedded)
     embedded = embedded * ops.cast(known, "float32")[:, :, None]
     filters = max(spec.text_dim // 2, 4)

@@ -10,6 +10,7 @@ from transforms.analyzers import Analyzers, MeasuredAnalyzers
 from transforms.label_graphs import Words
 from transforms.mixtures import DATASET_FEATURE
 from transforms.spec import FIRST_TOKEN, PAD, AudioSpec, ImageSpec, Spec, TextSpec
+from transforms.spelling import SPELLING, spelling_graph
 from transforms.target_graphs import Source
 from transforms.words import words_graph
 
@@ -50,6 +51,8 @@ def preprocessing_fn(
             Where the spec has preprocessing run an encoder, float32 `[batch, width]`, its vectors.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
+        text_spelling: int64 `[batch, length, parts]`, where the spec wants it; see
+            `spelling.spelling_graph`.
         text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's
             first and behind-the-last character; 0 where there is no token.
         <modality>_present: int64 `[batch]`, 0 or 1.
@@ -90,6 +93,9 @@ def preprocessing_fn(
             outputs["text"] = text_graph(inputs["text"], sections.text, known)
         if words is not None and spec.tagging:
             outputs |= {"text_start": words.starts, "text_end": words.ends}
+        if sections.text is not None and sections.text.spelling:
+            whole, length = _tokens(inputs["text"], sections.text)[0], sections.text.length
+            outputs[SPELLING] = spelling_graph(whole, length, sections.text.spelling)
         if sections.text is not None and spec.generation:
             source = source_of(inputs["text"], sections.text)
             outputs["text_surface"] = source.words.to_tensor("", shape=[None, source.length])

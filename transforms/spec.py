@@ -87,11 +87,19 @@ class TextSpec(Section):
         tokens: `word` (each Han or Kana character is a word) or `character`.
         vocabulary: The most frequent tokens kept.
         length: Tokens kept; what is longer is cut at the end.
+        spelling: Vectors that beginnings, ends and shapes of words share by a hash; None has none.
     """
 
     tokens: Literal["word", "character"] = "word"
     vocabulary: int = pydantic.Field(default=20_000, ge=1, le=1_000_000)
     length: int = pydantic.Field(default=64, ge=1, le=4096)
+    spelling: int | None = pydantic.Field(default=None, ge=16, le=2**20)
+
+    @pydantic.model_validator(mode="after")
+    def _spelling_of_words(self) -> Self:
+        if self.spelling and self.tokens != "word":
+            raise ValueError(f"spelling is for tokens: word, not {self.tokens}; leave it out")
+        return self
 
 
 class Limits(Section):

@@ -1,0 +1,207 @@
+"""How good tagging is: commands, names, and who did what to whom.
+
+    python -m benchmarks.tagging --commands COMMANDS.jsonl.gz --sentences ROLES.jsonl.gz
+
+Four tasks, each trained from scratch for each seed, which also draws what is held out:
+
+    commands  intent and slots of commands in one model; 700 records and more are held out
+    names     persons, places and organizations; a fifth of the sentences is held out
+    joint     the same names, and beside them predicates and roles of all other sentences
+    roles     the roles around a predicate that is given; the sentences of `dev` are held out
+
+Groups of records are never cut apart. Some of what is left (about a twentieth of the commands and
+of the sentences with roles, a tenth of those with names) decides when training stops. The tag of
+the predicate itself, which is given, is no role. With --folder what is there is not made again, and
+a training that was interrupted goes on.
+"""
+
+import argparse
+import gzip
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.held_out import held_out, splits
+from pipelines import environment
+
+Row = dict[str, Any]
+Figures = dict[str, float]
+
+TEXT: Mapping[str, Any] = {"vocabulary": 12000, "length": 48, "spelling": 20000}
+NAMES: Mapping[str, Any] = {"kind": "tagging", "label": "names", "tokens": "tokens"}
+PREDICATES: Mapping[str, Any] = {"kind": "tagging", "label": "predicates", "tokens": "tokens"}
+ROLES: Mapping[str, Any] = {"kind": "tagging", "label": "roles", "tokens": "tokens", "marker": "at"}
+SPECS: Mapping[str, Mapping[str, Any]] = {
+    "commands": {
+        "modalities": {"text": {"vocabulary": 12000, "length": 36, "spelling": 20000}},
+        "tasks": {
+            "slots": {"kind": "tagging", "label": "slots"},
+            "intent": {"kind": "classification", "label": "intent"},
+        },
+        "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
+        "training": {"epochs": 12, "patience": 12, "batch_size": 64, "learning_rate": 0.002},
+    },
+    "names": {
+        "modalities": {"text": TEXT},
+        "tasks": {"names": NAMES},
+        "model": {"dim": 64, "text_dim": 64, "dropout": 0.4},
+        "training": {"epochs": 30, "patience": 30, "batch_size": 32, "learning_rate": 0.002},
+    },
+    "joint": {
+        "modalities": {"text": TEXT},
+        "tasks": {"names": NAMES, "predicates": PREDICATES, "roles": ROLES},
+        "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
+        "training": {"epochs": 10, "patience": 10, "batch_size": 64, "learning_rate": 0.002},
+    },
+    "roles": {
+        "modalities": {"text": TEXT},
+        "tasks": {"roles": ROLES},
+        "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
+        "training": {"epochs": 10, "patience": 10, "batch_size": 64, "learning_rate": 0.002},
+    },
+}
+FIGURE = {"intent": "accuracy", "sentiment": "macro_f1"}
+"""What counts of a task that is not tagging."""
+
+
+def main() -> None:
+    """Measures, and prints each seed's figures and their medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--commands", type=Path, help="a text, labels.intent and labels.slots")
+    parser.add_argument("--sentences", type=Path, help="labels.tokens, .srl, .ner and .split")
+    parser.add_argument("--tasks", nargs="+", choices=list(SPECS), default=list(SPECS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    arguments = parser.parse_args()
+    environment.prepare()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-tagging-"))
+    for task in arguments.tasks:
+        records = arguments.commands if task == "commands" else arguments.sentences
+        if records is None:
+            continue
+        measured = []
+        for seed in arguments.seeds:
+            measured.append(measure(task, records, seed, folder / f"{task}-{seed}"))
+            print(json.dumps({"task": task, "seed": seed, "figures": measured[-1]}), flush=True)
+        show(task, measured)
+
+
+def measure(task: str, records: Path, seed: int, folder: Path) -> Figures:
+    """The figures of one task and seed."""
+    return trained(SPECS[task], READERS[task](_lines(records), seed), seed, folder)
+
+
+def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
+    """Trains, and gives the figures of the test split; what is there is not made again."""
+    from pipelines import preprocess, train
+    from pipelines.config import PreprocessConfig, TrainConfig
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written, chosen = folder / "spec.yaml", folder / "records.jsonl"
+    data, model = folder / "data", folder / "model"
+    written.write_text(yaml.safe_dump(json.loads(json.dumps(spec))), encoding="utf-8")
+    chosen.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    preprocess.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
+    begun = time.process_time()
+    train.run(TrainConfig(str(data), str(model), seed=seed))
+    figures: Figures = {"CPU-s": round(time.process_time() - begun)}
+    document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    for name, found in document["splits"]["test"]["tasks"].items():
+        recorded = found["as recorded"]
+        figure = FIGURE.get(name, "entity_f1")
+        figures |= {f"{name} {figure}": recorded[figure]["value"], f"{name} n": recorded["n"]}
+    return figures
+
+
+def commands(rows: Iterator[Row], seed: int) -> Iterator[Row]:
+    """Commands with intent and slots."""
+    found = list(rows)
+    named = splits(found, seed, 700, len(found) // 20)
+    for row in found:
+        labels = {name: row["labels"][name] for name in ("intent", "slots")}
+        yield _row(row, row["id"], named[row["id"]], labels)
+
+
+def names(rows: Iterator[Row], seed: int) -> Iterator[Row]:
+    """Sentences with names."""
+    found = [row for row in rows if row["labels"].get("ner") is not None]
+    named = splits(found, seed, len(found) // 5, len(found) // 10)
+    for row in found:
+        labels = {"tokens": row["labels"]["tokens"], "names": row["labels"]["ner"]}
+        yield _row(row, row["id"], named[row["id"]], labels)
+
+
+def joint(rows: Iterator[Row], seed: int) -> Iterator[Row]:
+    """The same sentences in the same splits, and for training all others; see `predicates_of`."""
+    found = list(rows)
+    mine = [row for row in found if row["labels"].get("ner") is not None]
+    named = splits(mine, seed, len(mine) // 5, len(mine) // 10)
+    apart = {str(row["group"]): named[row["id"]] for row in mine}
+    for row in found:
+        given = row["labels"]
+        split = named.get(row["id"], apart.get(str(row["group"]), "train"))
+        at = {one["predicate"] for one in given.get("srl") or ()}
+        labels: Row = {"tokens": given["tokens"]}
+        if given.get("srl") is not None:
+            labels["predicates"] = ["B-V" if i in at else "O" for i in range(len(given["tokens"]))]
+        if given.get("ner") is not None:
+            labels["names"] = given["ner"]
+        yield _row(row, row["id"], split, labels)
+        yield from predicates_of(row, split)
+
+
+def roles(rows: Iterator[Row], seed: int) -> Iterator[Row]:
+    """One record for each predicate."""
+    found = list(rows)
+    learned = [row for row in found if row["labels"]["split"] == "train"]
+    chosen = held_out(learned, seed, len(learned) // 20)
+    for row in found:
+        split = "eval" if row["id"] in chosen else row["labels"]["split"].replace("dev", "test")
+        yield from predicates_of(row, split)
+
+
+def predicates_of(row: Row, split: str) -> Iterator[Row]:
+    """A record for each predicate of a sentence, with the roles around it."""
+    tokens = row["labels"]["tokens"]
+    for place, one in enumerate(row["labels"].get("srl") or ()):
+        tags = ["O" if tag in ("B-V", "I-V") else tag for tag in one["tags"]]
+        labels = {"tokens": tokens, "roles": tags, "at": one["predicate"]}
+        yield _row(row, f"{row['id']}#{place}", split, labels)
+
+
+READERS: Mapping[str, Callable[[Iterator[Row], int], Iterator[Row]]] = {
+    "commands": commands,
+    "names": names,
+    "joint": joint,
+    "roles": roles,
+}
+
+
+def _row(row: Row, name: str, split: str, labels: Row) -> Row:
+    return {"id": name, "text": row["text"], "group": row["group"], "split": split} | {
+        "labels": labels
+    }
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def show(task: str, measured: Sequence[Figures]) -> None:
+    """Prints the medians of several seeds."""
+    print(f"{task}, {len(measured)} seeds: median (lowest to highest)")
+    for key in measured[0]:
+        values = [one[key] for one in measured]
+        print(f"  {key:24}{statistics.median(values):9.3f} ({min(values):.3f}-{max(values):.3f})")
+
+
+if __name__ == "__main__":
+    main()
