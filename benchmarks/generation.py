@@ -4,10 +4,11 @@
     python -m benchmarks.generation --stamps STAMPS/records.jsonl --commands COMMANDS.jsonl
 
 Records are as Triad takes them; those of the commands have a text and the label `logical_form`, and
-may be packed with gzip. Each seed makes its own split by group and its own training, from scratch: of
-the commands 700 are the test split and 700 others the eval split, of the stamps a tenth each.
-Reported is the test split, which decides nothing. Beside the translation stands what copying gives: the translation of the
-training sentence that is nearest by its characters (1 to 4 of them, tf-idf, cosine).
+may be packed with gzip. Each seed makes its own split by group and its own training, from scratch:
+of the commands 700 are the test split and 700 others the eval split, of the stamps a tenth each.
+Reported is the test split, by which nothing is chosen. Beside the translation stands what copying
+gives: the translation of the training sentence that is nearest by its characters (1 to 4 of them,
+tf-idf, cosine).
 """
 
 import argparse
