@@ -24,7 +24,8 @@ class Memory(NamedTuple):
         states: float32 `[batch, 1 + words, dim]`: what the modalities together say, then the words
             of the text.
         known: Which of them are there, bool `[batch, 1 + words]`.
-        units: The unit that each word is, int64 `[batch, 2 * words]`; see
+        units: The unit that each word is, int64 `[batch, 2 * words]`: as the text has it, then
+            with a space before it instead of without, or the other way round; see
             `target_graphs.source_graph`, but numbered as in `Decoder`.
     """
 
@@ -38,7 +39,8 @@ class Logits(NamedTuple):
 
     Attributes:
         pieces: float32 `[batch, steps, pieces]`.
-        copies: float32 `[batch, steps, 2 * words]`; very low where there is no word.
+        copies: float32 `[batch, steps, 2 * words]`, see `Memory.units`; very low where there is no
+            word.
     """
 
     pieces: Tensor
