@@ -112,7 +112,7 @@ def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTen
     """
     before = tf.roll(ends.flat_values, 1, axis=0)
     first = tf.equal(_places(ends), 0)
-    return starts.with_flat_values(starts.flat_values > tf.where(first, 0, before))
+    return starts.with_flat_values(starts.flat_values > tf.where(~first, before, 0))
 
 
 def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
