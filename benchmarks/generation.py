@@ -64,7 +64,10 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
         found = held_out.splits(rows, seed, HELD_OUT, HELD_OUT)
         rows = [{**row, "split": found[row["id"]]} for row in rows]
     chosen = folder / "records.jsonl"
-    chosen.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    # A file that is written again counts as another one.
+    if not chosen.exists() or chosen.read_text(encoding="utf-8") != lines:
+        chosen.write_text(lines, encoding="utf-8")
     preprocess.run(PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0))
     started = time.process_time()
     train.run(TrainConfig(str(data), str(model), seed=seed))
