@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks import joint_data, tagging
-from benchmarks.held_out import splits
+from benchmarks.held_out import held_out
 from pipelines import environment
 
+TASK = {"kind": "classification", "label": "sentiment", "imbalance": "class_weights"}
 SPEC: Mapping[str, Any] = {
     "modalities": {"text": {"vocabulary": 12000, "length": 48, "spelling": 20000}},
-    "tasks": {"sentiment": {"kind": "classification", "label": "sentiment"}},
+    "tasks": {"sentiment": TASK},
     "model": {"dim": 96, "text_dim": 64, "dropout": 0.5},
-    "training": {"epochs": 10, "patience": 10, "batch_size": 64, "learning_rate": 0.001},
+    "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.001},
 }
 BOUNDS = (-0.05, 0.05)
 """From where on a compound score is positive, and up to where it is negative."""
@@ -40,14 +41,17 @@ def main() -> None:
     parser.add_argument("--sentences", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument("--inner", action="store_true", help="to choose settings by; see tagging")
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-sentiment-"))
     rows = list(joint_data.sentiment(arguments.sentences))
     measured = []
     for seed in arguments.seeds:
-        named = splits(rows, seed, len(rows) // 5, len(rows) // 20)
-        split = [{**row, "split": named[row["id"]]} for row in rows]
+        tested = held_out(rows, seed, len(rows) // 5)
+        split = [{**row, "split": "test" if row["id"] in tested else "train"} for row in rows]
+        if arguments.inner:
+            split = tagging.inner_part(split, seed)
         figures = tagging.trained(SPEC, split, seed, folder / f"sentiment-{seed}")
         measured.append({**figures, **rated(split)})
         print(json.dumps({"seed": seed, "figures": measured[-1]}), flush=True)

@@ -9,10 +9,12 @@ Four tasks, each trained from scratch for each seed, which also draws what is he
     joint     the same names, and beside them predicates and roles of all other sentences
     roles     the roles around a predicate that is given; the sentences of `dev` are held out
 
-Groups of records are never cut apart. Some of what is left (about a twentieth of the commands and
-of the sentences with roles, a tenth of those with names) decides when training stops. The tag of
-the predicate itself, which is given, is no role. With --folder what is there is not made again, and
-a training that was interrupted goes on.
+Groups of records are never cut apart. A twentieth of the commands decides which epoch counts; of
+the others it is the last one, and all that is not held out is learned from. Of the predicates some
+are learned from, see PREDICATES_LEARNED. The tag of the predicate itself, which is given, is no
+role. With --folder what is there is not made again, and a training that was interrupted goes on.
+With --inner a tenth of what would be learned from takes the place of what is held out, which is
+left alone: settings were chosen so.
 """
 
 import argparse
@@ -63,9 +65,10 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "modalities": {"text": TEXT},
         "tasks": {"roles": ROLES},
         "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
-        "training": {"epochs": 10, "patience": 10, "batch_size": 64, "learning_rate": 0.002},
+        "training": {"epochs": 8, "patience": 8, "batch_size": 64, "learning_rate": 0.002},
     },
 }
+PREDICATES_LEARNED = 15000
 FIGURE = {"intent": "accuracy", "sentiment": "macro_f1"}
 """What counts of a task that is not tagging."""
 
@@ -78,23 +81,35 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=list(SPECS), default=list(SPECS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument("--inner", action="store_true", help="to choose settings by; see above")
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-tagging-"))
+    inner = arguments.inner
     for task in arguments.tasks:
         records = arguments.commands if task == "commands" else arguments.sentences
         if records is None:
             continue
         measured = []
         for seed in arguments.seeds:
-            measured.append(measure(task, records, seed, folder / f"{task}-{seed}"))
+            measured.append(measure(task, records, seed, folder / f"{task}-{seed}", inner))
             print(json.dumps({"task": task, "seed": seed, "figures": measured[-1]}), flush=True)
         show(task, measured)
 
 
-def measure(task: str, records: Path, seed: int, folder: Path) -> Figures:
+def measure(task: str, records: Path, seed: int, folder: Path, inner: bool = False) -> Figures:
     """The figures of one task and seed."""
-    return trained(SPECS[task], READERS[task](_lines(records), seed), seed, folder)
+    rows = list(READERS[task](_lines(records), seed))
+    if inner:
+        rows = inner_part(rows, seed)
+    return trained(SPECS[task], rows, seed, folder)
+
+
+def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:
+    """What is not held out, a tenth of it for the test split."""
+    learned = [row for row in rows if row["split"] != "test"]
+    chosen = held_out(learned, seed + 1, len(learned) // 10)
+    return [{**row, "split": "test"} if row["id"] in chosen else row for row in learned]
 
 
 def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
@@ -131,48 +146,54 @@ def commands(rows: Iterator[Row], seed: int) -> Iterator[Row]:
 def names(rows: Iterator[Row], seed: int) -> Iterator[Row]:
     """Sentences with names."""
     found = [row for row in rows if row["labels"].get("ner") is not None]
-    named = splits(found, seed, len(found) // 5, len(found) // 10)
+    tested = held_out(found, seed, len(found) // 5)
     for row in found:
         labels = {"tokens": row["labels"]["tokens"], "names": row["labels"]["ner"]}
-        yield _row(row, row["id"], named[row["id"]], labels)
+        yield _row(row, row["id"], _split(row["id"] in tested), labels)
 
 
 def joint(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """The same sentences in the same splits, and for training all others; see `predicates_of`."""
+    """The same sentences, and those of other groups: with predicates, and with one's roles."""
     found = list(rows)
     mine = [row for row in found if row["labels"].get("ner") is not None]
-    named = splits(mine, seed, len(mine) // 5, len(mine) // 10)
-    apart = {str(row["group"]): named[row["id"]] for row in mine}
+    tested = held_out(mine, seed, len(mine) // 5)
+    apart = {row["group"] for row in mine if row["id"] in tested}
     for row in found:
-        given = row["labels"]
-        split = named.get(row["id"], apart.get(str(row["group"]), "train"))
-        at = {one["predicate"] for one in given.get("srl") or ()}
-        labels: Row = {"tokens": given["tokens"]}
-        if given.get("srl") is not None:
-            labels["predicates"] = ["B-V" if i in at else "O" for i in range(len(given["tokens"]))]
+        given, tokens = row["labels"], row["labels"]["tokens"]
+        if row["group"] in apart and row["id"] not in tested:
+            continue
+        labels: Row = {"tokens": tokens}
+        frames = given.get("srl") or ()
+        at = {one["predicate"] for one in frames}
+        labels["predicates"] = ["B-V" if place in at else "O" for place in range(len(tokens))]
         if given.get("ner") is not None:
             labels["names"] = given["ner"]
-        yield _row(row, row["id"], split, labels)
-        yield from predicates_of(row, split)
+        if frames:
+            one = frames[seed % len(frames)]
+            labels |= {"roles": _roles(one["tags"]), "at": one["predicate"]}
+        yield _row(row, row["id"], _split(row["id"] in tested), labels)
 
 
 def roles(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """One record for each predicate."""
-    found = list(rows)
-    learned = [row for row in found if row["labels"]["split"] == "train"]
-    chosen = held_out(learned, seed, len(learned) // 20)
-    for row in found:
-        split = "eval" if row["id"] in chosen else row["labels"]["split"].replace("dev", "test")
-        yield from predicates_of(row, split)
+    """One record for each predicate of `dev`, and for so many others as are learned from."""
+    found = [one for row in rows for one in _predicates(row)]
+    chosen = held_out([one for one in found if one["split"] == "train"], seed, PREDICATES_LEARNED)
+    for one in found:
+        if one["split"] == "test" or one["id"] in chosen:
+            yield one
 
 
-def predicates_of(row: Row, split: str) -> Iterator[Row]:
+def _predicates(row: Row) -> Iterator[Row]:
     """A record for each predicate of a sentence, with the roles around it."""
     tokens = row["labels"]["tokens"]
+    split = _split(row["labels"]["split"] == "dev")
     for place, one in enumerate(row["labels"].get("srl") or ()):
-        tags = ["O" if tag in ("B-V", "I-V") else tag for tag in one["tags"]]
-        labels = {"tokens": tokens, "roles": tags, "at": one["predicate"]}
+        labels = {"tokens": tokens, "roles": _roles(one["tags"]), "at": one["predicate"]}
         yield _row(row, f"{row['id']}#{place}", split, labels)
+
+
+def _roles(tags: Sequence[str]) -> list[str]:
+    return ["O" if tag in ("B-V", "I-V") else tag for tag in tags]
 
 
 READERS: Mapping[str, Callable[[Iterator[Row], int], Iterator[Row]]] = {
@@ -181,6 +202,10 @@ READERS: Mapping[str, Callable[[Iterator[Row], int], Iterator[Row]]] = {
     "joint": joint,
     "roles": roles,
 }
+
+
+def _split(tested: bool) -> str:
+    return "test" if tested else "train"
 
 
 def _row(row: Row, name: str, split: str, labels: Row) -> Row:

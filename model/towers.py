@@ -231,7 +231,9 @@ def text_sequence(
     if spelled is not None:
         numbers, highest = spelled
         numbers = MaskMissing(name="text_spelling_masked")(numbers, present)
-        parts = keras.layers.Embedding(highest + 1, spec.text_dim, name="text_spelling")(numbers)
+        parts = keras.layers.Embedding(highest + 1, spec.text_dim, name="text_spelling_vectors")(
+            numbers
+        )
         embedded = embedded + ops.sum(parts, axis=2)
     embedded = keras.layers.Dropout(spec.dropout, name="text_tokens_dropout")(embedded)
     embedded = embedded * ops.cast(known, "float32")[:, :, None]
