@@ -24,7 +24,8 @@ class Memory(NamedTuple):
         states: float32 `[batch, 1 + words, dim]`: what the modalities together say, then the words
             of the text.
         known: Which of them are there, bool `[batch, 1 + words]`.
-        units: The unit that each word is, int64 `[batch, 2 * words]`; see
+        units: The unit that each word is, int64 `[batch, 2 * words]`: as the text has it, then
+            with a space before it instead of without, or the other way round; see
             `target_graphs.source_graph`, but numbered as in `Decoder`.
     """
 
@@ -38,7 +39,8 @@ class Logits(NamedTuple):
 
     Attributes:
         pieces: float32 `[batch, steps, pieces]`.
-        copies: float32 `[batch, steps, 2 * words]`; very low where there is no word.
+        copies: float32 `[batch, steps, 2 * words]`, see `Memory.units`; very low where there is no
+            word.
     """
 
     pieces: Tensor
@@ -93,6 +95,7 @@ class Decoder(keras.layers.Layer):
         self.query = layers.Dense(dim, name="query")
         self.key = layers.Dense(dim, name="key")
         self.spacing = layers.Dense(2, name="spacing")
+        self.goes_on = layers.Dense(1, name="goes_on")
 
     def build(self, states_shape: Shape) -> None:
         self.places = self.add_weight(
@@ -101,12 +104,15 @@ class Decoder(keras.layers.Layer):
         state = (None, None, self.dim)
         for layer in (self.settled, self.copied, self.last, self.to_pieces):
             layer.build(state)
-        for layer in (self.query, self.key, self.spacing, *self.blocks):
+        for layer in (self.query, self.key, self.spacing, self.goes_on, *self.blocks):
             layer.build(state)
+        self.source_places = self.add_weight(
+            shape=(1 + self.words, self.dim), initializer="random_normal", name="source_places"
+        )
         self.embedding.build((None, None))
 
     def call(self, states: Any) -> Any:
-        return self.settled(states)
+        return self.settled(states) + self.source_places
 
     def compute_output_shape(self, states_shape: Shape) -> Shape:
         return states_shape
@@ -127,13 +133,14 @@ class Decoder(keras.layers.Layer):
         """
         before = tf.pad(units[:, :-1], [[0, 0], [1, 0]])  # the end of nothing begins a text
         steps = tf.range(tf.shape(units)[1])
-        x = self._embedded(before, memory) + self.places[: tf.size(steps)]
+        stands = self._stands(before, memory)
+        x = self._embedded(before, stands, memory) + self.places[: tf.size(steps)]
         x = self.dropped(x, training=training)
         mask = (steps[:, tf.newaxis] >= steps)[tf.newaxis]
         for block, looked_at in zip(self.blocks, self.looked_at(memory), strict=True):
             own = self._split(block.own_keys(x))
             x = block.written(x, own, mask, looked_at, memory.known, self.heads, training)
-        return self._logits(x, memory)
+        return self._logits(x, stands, memory)
 
     def step(
         self, units: Tensor, place: Tensor, cache: Cache, looked_at: Cache, memory: Memory
@@ -150,7 +157,8 @@ class Decoder(keras.layers.Layer):
         Returns:
             Logits `[batch, beams, ...]`, and the cache with what is now written.
         """
-        x = self._embedded(units, memory) + self.places[place]
+        stands = self._stands(units, memory)
+        x = self._embedded(units, stands, memory) + self.places[place]
         everything = tf.fill([1, 1, place + 1], True)
         after = []
         for block, (keys, values), seen in zip(self.blocks, cache, looked_at, strict=True):
@@ -161,7 +169,7 @@ class Decoder(keras.layers.Layer):
             x = block.written(
                 x, after[-1], everything, seen, memory.known, self.heads, training=False
             )
-        return self._logits(x, memory), after
+        return self._logits(x, stands, memory), after
 
     def looked_at(self, memory: Memory) -> Cache:
         """Keys and values of the memory by layer, `[batch, 1 + words, heads, size]`."""
@@ -194,23 +202,28 @@ class Decoder(keras.layers.Layer):
             said = tf.where(units >= self.num_pieces, spaced, said)
         return tf.strings.strip(tf.strings.reduce_join(said, axis=1))
 
-    def _embedded(self, units: Tensor, memory: Memory) -> Tensor:
-        """float32 `[batch, steps, dim]`; a copied word is what the memory says of it."""
+    def _stands(self, units: Tensor, memory: Memory) -> Tensor:
+        """Where units stand in the source, float32 `[batch, steps, words]`: shares of 1."""
+        same = tf.equal(memory.units[:, tf.newaxis], units[:, :, tf.newaxis])
+        stands = tf.cast(same[:, :, : self.words] | same[:, :, self.words :], tf.float32)
+        return tf.math.divide_no_nan(stands, tf.reduce_sum(stands, axis=2, keepdims=True))
+
+    def _embedded(self, units: Tensor, stands: Tensor, memory: Memory) -> Tensor:
+        """float32 `[batch, steps, dim]`: the piece, and what the memory says of the word."""
         pieces = self.embedding(tf.where(units < self.num_pieces, units, UNKNOWN))
         if not self.words:
             return pieces
-        copied = units - self.num_pieces
-        hot = tf.one_hot(tf.where(copied >= 0, copied % self.words, -1), self.words)
-        words = self.copied(tf.matmul(hot, memory.states[:, 1:]))
-        return tf.where((copied >= 0)[:, :, tf.newaxis], words, pieces)
+        return pieces + self.copied(tf.matmul(stands, memory.states[:, 1:]))
 
-    def _logits(self, x: Tensor, memory: Memory) -> Logits:
+    def _logits(self, x: Tensor, stands: Tensor, memory: Memory) -> Logits:
         x = self.last(x)
         pieces = self.to_pieces(x)
         if not self.words:
             return Logits(pieces, pieces[:, :, :0])
         keys = self.key(memory.states[:, 1:]) * self.dim**-0.5
         alike = tf.matmul(self.query(x), keys, transpose_b=True)
+        follows = tf.pad(stands[:, :, :-1], [[0, 0], [0, 0], [1, 0]])
+        alike += self.goes_on(x) * follows
         spacing = self.spacing(x)
         both = [alike + spacing[:, :, variant : variant + 1] for variant in (0, 1)]
         there = (memory.units >= 0)[:, tf.newaxis]

@@ -250,7 +250,9 @@ def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.T
 
 def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
     """The tokens that texts to be written may copy; see `text_graph`."""
-    return Source(_tokens(content, spec)[0][:, : spec.length], spec.length)
+    tokens, starts, ends = _tokens(content, spec)
+    spaced = target_graphs.spaced_graph(starts, ends)
+    return Source(tokens[:, : spec.length], spaced[:, : spec.length], spec.length)
 
 
 def placed_text_graph(

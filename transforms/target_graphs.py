@@ -41,10 +41,12 @@ class Source(NamedTuple):
 
     Attributes:
         words: As the text has them, string, ragged `[batch, words]`, at most `length` a record.
+        spaced: Whether there is space between a word and the one before it, bool, likewise.
         length: Of the text features.
     """
 
     words: tf.RaggedTensor
+    spaced: tf.RaggedTensor
     length: int
 
 
@@ -97,23 +99,34 @@ def spaced_words(texts: tf.Tensor) -> tf.RaggedTensor:
         texts: UTF-8, string `[batch]`, in which white space is single spaces.
     """
     words, starts, ends = words_graph(texts, space=" ")
-    before = tf.roll(ends.flat_values, 1, axis=0)
-    first = tf.equal(_places(words), 0)
-    gap = starts.flat_values > tf.where(~first, before, 0)
+    gap = spaced_graph(starts, ends).flat_values
     return words.with_flat_values(tf.where(gap, " ", "") + words.flat_values)
+
+
+def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Whether there is space between a word and the one before it, or the text's beginning.
+
+    Args:
+        starts: The words' first characters, int64, ragged `[batch, words]`.
+        ends: Those behind the last ones.
+    """
+    before = tf.roll(ends.flat_values, 1, axis=0)
+    first = tf.equal(_places(ends), 0)
+    return starts.with_flat_values(starts.flat_values > tf.where(~first, before, 0))
 
 
 def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
     """The unit that each word of the source is, int64 `[batch, 2 * length]`.
 
-    First without, then with a space before it; `NO_UNIT` where there is no word.
+    First with a space before it or without, as the text has it, then the other way;
+    `NO_UNIT` where there is no word.
     """
-    words, length = source
+    words, spaced, length = source
     place = _first_places(words, words)
     units = []
-    for variant, prefix in enumerate(("", " ")):
-        piece = lookup(prefix + words.flat_values)
-        copied = copies(task) + variant * length + place
+    for variant in (spaced.flat_values, ~spaced.flat_values):
+        piece = lookup(tf.where(variant, " ", "") + words.flat_values)
+        copied = copies(task) + tf.cast(variant, tf.int64) * length + place
         unit = words.with_flat_values(tf.where(piece >= 0, piece + FIRST_PIECE, copied))
         units.append(unit.to_tensor(NO_UNIT, shape=[None, length]))
     return tf.concat(units, axis=1)

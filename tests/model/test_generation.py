@@ -278,6 +278,36 @@ def test_training_learns_texts_and_predictions_are_those_of_the_search(trainer):
     assert not any(b"w" in text for text in hidden.written["meaning"].texts)
 
 
+def test_a_decoder_knows_which_words_follow_those_it_has_written(network):
+    """A text is one word; where that stands in the source, the words behind it are marked."""
+    decoder = generation.decoder_of(network, "meaning")
+    states = tf.random.stateless_normal([1, 1 + WORDS, decoder.dim], [1, 2])
+    place = np.arange(WORDS)
+    units = np.concatenate([NUMBER + place, NUMBER + WORDS + place])[np.newaxis]
+    units[0, 1], units[0, 4] = 2, NUMBER  # the second is a piece, the fifth is the first again
+    seen = Memory(states, tf.fill([1, 1 + WORDS], True), tf.constant(units))
+
+    def copies(first: int) -> np.ndarray:
+        text = tf.constant([[first, END]], tf.int64)
+        return decoder.logits(text, seen).copies.numpy()[0, 1]
+
+    expected = {
+        NUMBER + 2: {3: 1.0},
+        NUMBER + WORDS + 2: {3: 1.0},
+        2: {2: 1.0},
+        NUMBER: {1: 0.5, 5: 0.5},
+        NUMBER + 5: {},
+        3: {},
+    }
+    bias = decoder.goes_on.bias
+    for first, marked in expected.items():
+        bias.assign([0.0])
+        before = copies(first)
+        bias.assign([4.0])
+        shares = [4.0 * marked.get(one, 0.0) for one in range(WORDS)]
+        np.testing.assert_allclose(copies(first) - before, shares * 2, atol=1e-4)
+
+
 def test_words_are_written_as_they_stand_with_the_space_before_them(network):
     decoder = generation.decoder_of(network, "meaning")
     units = tf.constant([[2, NUMBER + WORDS + 3, NUMBER + 1, 4, END], [END] * 5], tf.int64)

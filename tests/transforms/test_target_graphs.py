@@ -117,10 +117,16 @@ def test_a_word_of_the_text_is_copied_unless_it_is_a_piece():
     units = found["label_t"][0].tolist()
     assert [u - copied for u in units if u >= copied] == [0, LENGTH + 2, LENGTH + 3, LENGTH]
     assert written(units, vocabulary, surfaces.numpy()[0]) == 'play song(x="Zoé Zoo of") Zoé'
-    source = found["units_t"][0].tolist()
-    assert source[:5] == [copied, source[1], copied + 2, vocabulary.index("of") + 2, copied]
-    assert source[5:LENGTH] == source[LENGTH + 5 :] == [NO_UNIT] * 3
-    assert source[LENGTH] == source[LENGTH + 4] == copied + LENGTH
+    as_there, otherwise = found["units_t"][0].reshape([2, LENGTH]).tolist()
+    spaced, of = copied + LENGTH, vocabulary.index("of") + 2
+    assert as_there == [copied, as_there[1], spaced + 2, spaced + 3, spaced] + [NO_UNIT] * 3
+    assert otherwise == [spaced, otherwise[1], copied + 2, of, copied] + [NO_UNIT] * 3
+
+
+def test_a_word_stands_in_the_source_with_the_space_that_is_there_first():
+    source = preprocessing.source_of(tf.constant([" a-b", "a - b.c"]), TextSpec(length=4))
+    assert source.words.to_list() == [[b"a", b"-", b"b"], [b"a", b"-", b"b", b"."]]
+    assert source.spaced.to_list() == [[True, False, False], [False, True, True, False]]
 
 
 def test_words_of_other_records_are_not_copied():
