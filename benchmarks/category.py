@@ -6,7 +6,7 @@
 
 Takes the records with a picture whose class has at least ten of them. Folds are of groups; each
 record is predicted once, by networks that saw none of its group. The settings stand in
-`examples/transfer.yaml`; nothing is chosen by a test fold, and each training has all its epochs.
+`examples/transfer.yaml`; no epoch is chosen by a test fold, each training has all of them.
 Accuracy and macro-F1 are of all records together, by the seed's five networks; shown are the median
 and the range of the seeds. The regression has the same folds, pictures' vectors and sounds, and
 n-grams of characters (tf-idf).
