@@ -37,7 +37,8 @@ class Checkpoint:
         optimizer: Its state.
         best: The weights at the end of the best epoch.
         best_epoch: From 1 on.
-        best_loss: Of that epoch on the eval split; None where that has no label.
+        best_loss: What that epoch was compared by on the eval split: its loss, or minus its
+            accuracy; None where the last epoch counts.
         history: One row an epoch.
         done: Whether no further epoch follows.
     """

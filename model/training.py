@@ -37,7 +37,8 @@ class TrainResult:
         history: One row an epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
             split, `<task>_weight` where these are learned, `learning_rate`, `seconds`; None where
             the eval split has no label.
-        best_epoch: From 1 on; the last one where the eval split has no label.
+        best_epoch: From 1 on, by `training.best_by`; the last one where the eval split has no
+            label.
         steps: Optimizer steps of all epochs.
         resumed_from: The epoch after which this call went on; 0 where it began anew. It is the last
             epoch where an earlier call had finished.
@@ -206,10 +207,10 @@ class _Run:
 
     def _checkpoint(self, row: Row) -> Checkpoint:
         settings, last = self._layout.spec.training, self._last
-        epoch, loss = int(row["epoch"] or 0), row["eval_loss"]
+        epoch, loss = int(row["epoch"] or 0), self._compared(row)
         weights = _values(self._network.weights)
         best, best_epoch, best_loss = weights, epoch, loss
-        # Without an eval loss there is nothing to choose by: the last epoch counts.
+        # Where there is nothing to choose by the last epoch counts.
         if (
             last is not None
             and loss is not None
@@ -228,6 +229,16 @@ class _Run:
             history=(*(last.history if last is not None else ()), row),
             done=epoch >= settings.epochs or epoch - best_epoch >= settings.patience,
         )
+
+    def _compared(self, row: Row) -> float | None:
+        """What epochs are compared by, the lower the better; None where the last one counts."""
+        best_by = self._layout.spec.training.best_by
+        if best_by is None:
+            return row["eval_loss"]
+        if best_by == "last" or row["eval_loss"] is None:
+            return None
+        tasks = self._layout.spec.tasks.items()
+        return -sum(task.weight * (row[f"{name}_accuracy"] or 0.0) for name, task in tasks)
 
 
 def even_batches(num_records: int, batch_size: int) -> tuple[int, int]:

@@ -176,7 +176,10 @@ class Training(Section):
     """How the network is trained.
 
     Attributes:
-        epochs: At most; training stops early when the eval loss has not fallen for `patience`.
+        epochs: At most; training stops early when no epoch was better for `patience`.
+        best_by: What makes an epoch of the eval split better, so that its weights count: None is
+            the lower loss, `accuracy` the higher sum of the tasks' accuracies by their `weight`, as
+            training shows them; with `last` the last epoch counts.
         batch_size: Records per optimizer step.
         learning_rate: Peak of a warm-up and cosine schedule.
         weight_decay: Of AdamW.
@@ -192,6 +195,7 @@ class Training(Section):
 
     epochs: int = pydantic.Field(default=40, ge=1)
     patience: int = pydantic.Field(default=10, ge=1)
+    best_by: Literal["accuracy", "last"] | None = None
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)

@@ -179,6 +179,20 @@ def test_training_stops_when_the_eval_loss_no_longer_falls_and_keeps_the_best(tm
     assert result.steps == 3 * len(losses)
 
 
+@pytest.mark.parametrize("best_by", ["accuracy", "last"])
+def test_the_best_epoch_is_the_one_with_the_most_right_or_the_last_one(tmp_path, best_by):
+    settings = {"epochs": 12, "patience": 11, "learning_rate": 0.02, "seed": 2}
+    layout = layout_of(modalities=["text"], best_by=best_by, **settings)
+    files = write(tmp_path, layout, planted=())
+    result = training.train(files, layout, tmp_path / "out", "digest")
+    right = [row["category_accuracy"] for row in result.history]
+    best = right.index(max(right)) + 1 if best_by == "accuracy" else 12
+    assert (result.best_epoch, len(right)) == (best, 12)
+    found = predictions.predict(result.model, data.eval_dataset(files["eval"], layout, 16), ())
+    guesses = found.probabilities["category"].argmax(axis=1)
+    assert (guesses == found.labels["category"]).mean() == pytest.approx(right[best - 1])
+
+
 def test_without_eval_records_the_last_epoch_counts(tmp_path):
     layout = layout_of(modalities=["text"], epochs=2)
     files = write(tmp_path, layout, evaluated=0)
