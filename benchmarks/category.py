@@ -29,6 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GroupKFold
 
+from benchmarks.seeds import write_records
 from benchmarks.stamps import LEAST
 from pipelines import environment
 
@@ -101,13 +102,9 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
     from pipelines.config import PreprocessConfig
 
     folder.mkdir(exist_ok=True)
-    lines = [
-        json.dumps({**row, "split": "test" if place in test else "train"}) + "\n"
-        for place, row in enumerate(rows)
-    ]
     records = folder / "records.jsonl"
-    if not records.is_file() or records.read_text(encoding="utf-8") != "".join(lines):
-        records.write_text("".join(lines), encoding="utf-8")
+    split = ("test" if place in test else "train" for place in range(len(rows)))
+    write_records(records, ({**row, "split": one} for row, one in zip(rows, split, strict=True)))
     output = folder / "data"
     roots = (str(media.resolve()),)
     preprocess.run(PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots))

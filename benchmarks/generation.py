@@ -14,21 +14,20 @@ tf-idf, cosine).
 import argparse
 import gzip
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import held_out
+from benchmarks import held_out, seeds
+from benchmarks.seeds import Figures
 from pipelines import environment
 
 HELD_OUT = 700
 """Commands that are the test split, and those that are the eval split."""
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-Figures = dict[str, float]
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def main() -> None:
         for seed in arguments.seeds:
             measured.append(measure(name, records, seed, folder / f"{name}-{seed}"))
             print(json.dumps({"task": name, "seed": seed, "figures": measured[-1]}), flush=True)
-        _show(name, measured)
+        seeds.show(name, measured)
 
 
 def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
@@ -64,10 +63,7 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
         found = held_out.splits(rows, seed, HELD_OUT, HELD_OUT)
         rows = [{**row, "split": found[row["id"]]} for row in rows]
     chosen = folder / "records.jsonl"
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    # A file that is written again counts as another one.
-    if not chosen.exists() or chosen.read_text(encoding="utf-8") != lines:
-        chosen.write_text(lines, encoding="utf-8")
+    seeds.write_records(chosen, rows)
     preprocess.run(PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0))
     started = time.process_time()
     train.run(TrainConfig(str(data), str(model), seed=seed))
@@ -118,13 +114,6 @@ def _copied(rows: Sequence[dict[str, Any]], spec: Path) -> Figures:
     copied = [known[place][1] for place in nearest]
     score = CHRF().corpus_score(copied, [[wanted for _, wanted in asked]]).score
     return {"chrF of the nearest": score / 100}
-
-
-def _show(name: str, measured: Sequence[Figures]) -> None:
-    print(f"{name}, {len(measured)} seeds: median (lowest to highest)")
-    for key in measured[0]:
-        values = [one[key] for one in measured]
-        print(f"  {key:20}{statistics.median(values):9.3f} ({min(values):.3f}-{max(values):.3f})")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ r"""Whether sentences are kind: a model trained from scratch, beside the package
 
 The sentences, which people rated, are in the source archive of an old version; the newest version,
 which is needed here alone, says its rating of each sentence. Each seed holds out a fifth by whole
-groups, one review each, and about a twentieth of the rest decides when training stops. The
-package's compound score is read with the bounds that its documentation names, and with those that
-are best on the sentences which the model has for training.
+groups, one review each; the last epoch counts. The package's compound score is read with the bounds
+that its documentation names, and with those that are best on the sentences which the model has for
+training.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import joint_data, tagging
+from benchmarks import joint_data, seeds, tagging
 from benchmarks.held_out import held_out
 from pipelines import environment
 
@@ -55,10 +55,10 @@ def main() -> None:
         figures = tagging.trained(SPEC, split, seed, folder / f"sentiment-{seed}")
         measured.append({**figures, **rated(split)})
         print(json.dumps({"seed": seed, "figures": measured[-1]}), flush=True)
-    tagging.show("sentiment", measured)
+    seeds.show("sentiment", measured)
 
 
-def rated(rows: Sequence[Mapping[str, Any]]) -> tagging.Figures:
+def rated(rows: Sequence[Mapping[str, Any]]) -> seeds.Figures:
     """Macro-F1 of the package on the test split, with both pairs of bounds."""
     from sklearn.metrics import f1_score
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer

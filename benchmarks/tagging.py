@@ -20,7 +20,6 @@ left alone: settings were chosen so.
 import argparse
 import gzip
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,11 +28,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks import seeds
 from benchmarks.held_out import held_out, splits
+from benchmarks.seeds import Figures
 from pipelines import environment
 
 Row = dict[str, Any]
-Figures = dict[str, float]
 
 TEXT: Mapping[str, Any] = {"vocabulary": 12000, "length": 48, "spelling": 20000}
 NAMES: Mapping[str, Any] = {"kind": "tagging", "label": "names", "tokens": "tokens"}
@@ -97,7 +97,7 @@ def main() -> None:
         for seed in arguments.seeds:
             measured.append(measure(task, records, seed, folder / f"{task}-{seed}", inner))
             print(json.dumps({"task": task, "seed": seed, "figures": measured[-1]}), flush=True)
-        show(task, measured)
+        seeds.show(task, measured)
 
 
 def measure(task: str, records: Path, seed: int, folder: Path, inner: bool = False) -> Figures:
@@ -124,7 +124,7 @@ def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Pat
     written, chosen = folder / "spec.yaml", folder / "records.jsonl"
     data, model = folder / "data", folder / "model"
     written.write_text(yaml.safe_dump(json.loads(json.dumps(spec))), encoding="utf-8")
-    chosen.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    seeds.write_records(chosen, rows)
     preprocess.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
     begun = time.process_time()
     train.run(TrainConfig(str(data), str(model), seed=seed))
@@ -221,14 +221,6 @@ def _lines(path: Path) -> Iterator[Row]:
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8") as file:
         yield from map(json.loads, file)
-
-
-def show(task: str, measured: Sequence[Figures]) -> None:
-    """Prints the medians of several seeds."""
-    print(f"{task}, {len(measured)} seeds: median (lowest to highest)")
-    for key in measured[0]:
-        values = [one[key] for one in measured]
-        print(f"  {key:24}{statistics.median(values):9.3f} ({min(values):.3f}-{max(values):.3f})")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""What benchmarks over several seeds have in common: their records, and a table of medians."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Figures = dict[str, float]
+
+
+def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON lines, but leaves a file that holds them already: anew it would count as another.
+
+    Args:
+        path: Where to.
+        rows: Records as Triad takes them.
+    """
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if not path.is_file() or path.read_text(encoding="utf-8") != lines:
+        path.write_text(lines, encoding="utf-8")
+
+
+def show(name: str, measured: Sequence[Figures]) -> None:
+    """Prints median and range of each figure."""
+    print(f"{name}, {len(measured)} seeds: median (lowest to highest)")
+    for key in measured[0]:
+        values = [one[key] for one in measured]
+        print(f"  {key:24}{statistics.median(values):9.3f} ({min(values):.3f}-{max(values):.3f})")
