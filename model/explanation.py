@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from model import heads
+from model.attention import AttentionFusion
 from transforms.spec import Spec
 
 Coalition: TypeAlias = frozenset[int]
@@ -76,6 +77,7 @@ class Explainer:
         visible = model.get_layer(VISIBLE).output
         self._whole = _Rest(visible, dict(model.output))
         self._part = _Rest(visible, {task: model.output[task] for task in self._multi_label})
+        self._steps = _steps(model)
         # What the tasks with shares read is among what all read.
         given = {str(place): one for place, one in enumerate(self._whole.given)}
         self._towers = keras.Model(model.input, given, name="towers")
@@ -90,8 +92,11 @@ class Explainer:
         passed = {id(one): given[str(place)] for place, one in enumerate(self._whole.given)}
         present = tf.stack([inputs[f"{name}_present"] for name in self._names], axis=1)
 
-        def rest(seen: tf.Tensor) -> dict[str, tf.Tensor]:
-            return self._part(passed, seen)
+        def rest(coalition: Coalition) -> dict[str, tf.Tensor]:
+            hidden = [one for one, place in self._steps.items() if place not in coalition]
+            none = {one: passed[one][:, :0] for one in hidden if one in passed}
+            seen = present & tf.constant([p in coalition for p in range(len(self._names))])
+            return self._part(passed | none, seen)
 
         return self._whole(passed, present), Towers(present, rest)
 
@@ -114,8 +119,7 @@ class Explainer:
             if len(coalition) == players:
                 found = {task: distributions[task] for task in self._multi_label}
             else:
-                seen = towers.present & tf.constant([p in coalition for p in range(players)])
-                logits = towers.rest(seen)
+                logits = towers.rest(coalition)
                 found = {
                     task: heads.probabilities(logits[task], multi_label)
                     for task, multi_label in self._multi_label.items()
@@ -141,11 +145,11 @@ class Towers:
 
     Attributes:
         present: Which modalities the rows have, bool `[batch, modalities]`.
-        rest: Gives logits by task with shares, of those modalities that it is told to see.
+        rest: Gives logits by task with shares, where a coalition is seen.
     """
 
     def __init__(
-        self, present: tf.Tensor, rest: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+        self, present: tf.Tensor, rest: Callable[[Coalition], dict[str, tf.Tensor]]
     ) -> None:
         self.present = present
         self.rest = rest
@@ -166,7 +170,18 @@ class _Rest:
 
     def __call__(self, passed: Mapping[int, tf.Tensor], seen: tf.Tensor) -> dict[str, tf.Tensor]:
         given = [passed[id(one)] for one in self.given]
-        return dict(self._model([*given, seen], training=False))
+        # Not `self._model(...)`: that wants as many steps of a hidden modality as there were.
+        return dict(self._model.call([*given, seen], training=False))
+
+
+def _steps(model: keras.Model) -> dict[int, int]:
+    """The tensors that hold a modality's steps, or say which of them are there, with its place."""
+    fusions = [layer for layer in model.layers if isinstance(layer, AttentionFusion)]
+    return {
+        id(one): place
+        for fusion in fusions
+        for one, place in zip(fusion.input[-2 * len(fusion.of) :], 2 * fusion.of, strict=True)
+    }
 
 
 def _edge(

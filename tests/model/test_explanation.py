@@ -109,10 +109,11 @@ class Network:
         }
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
+@pytest.fixture(scope="module", params=["gated", "attention"])
+def network(request: pytest.FixtureRequest) -> Network:
     classes = {"kind": ("a", "b", "c"), "marks": ("x", "y"), "names": ("p",)}
-    layout = data.Layout(spec_files.parse(SPEC), classes, 20)
+    spec = spec_files.parse(SPEC.replace("model: {", f"model: {{fusion: {request.param}, "))
+    layout = data.Layout(spec, classes, 20)
     keras.utils.set_random_seed(8)
     model = fused.build(layout)
     rng = np.random.default_rng(2)
@@ -213,6 +214,24 @@ class TestNetwork:
 
         alone = tf.function(lambda inputs: network.model(inputs, training=False), autograph=False)
         assert convolutions(shares) == convolutions(alone) > 0
+
+    @pytest.mark.parametrize("network", ["attention"], indirect=True)
+    def test_the_words_and_patches_of_what_is_hidden_are_not_attended_to(
+        self, network: Network
+    ) -> None:
+        explainer = explanation.Explainer(network.model, network.layout.spec)
+        _, towers = explainer.logits(network.inputs)
+        rest = tf.function(towers.rest, autograph=False)
+
+        def attended(coalition: frozenset[int]) -> set[Any]:
+            """How many tokens the attention of a coalition's graph goes over."""
+            graph = rest.get_concrete_function(coalition).graph
+            return {one.inputs[0].shape[-1] for one in operations(graph) if one.type == "Softmax"}
+
+        steps = {0: 16, 1: 7, 2: 6}  # patches, moments, words
+        for coalition in explanation.coalitions(3):
+            own = 3 + sum(steps[place] for place in coalition)
+            assert attended(coalition) == {own}, coalition
 
 
 def operations(graph: Any) -> list[Any]:
