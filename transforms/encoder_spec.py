@@ -22,6 +22,8 @@ class EncoderSpec(Section):
         image_weights: The encoder's weights: a file of Keras, or the folder of a KerasHub preset.
         image_weights_sha256: Of these weights; whoever reads a spec file fills it in.
         image_arguments: Of the function in `keras.applications` that makes the encoder.
+        image_layers: Layers of the encoder whose outputs, averaged over the picture, stand before
+            the vector that it gives anyway; each of them, and it, at unit length. None is without.
         image_freeze: True: the encoder never changes, and preprocessing runs it. Else for how many
             epochs the encoder stays as it was; False is none. Then it is fine-tuned.
     """
@@ -30,6 +32,7 @@ class EncoderSpec(Section):
     image_weights: str | None = pydantic.Field(default=None, min_length=1)
     image_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
     image_arguments: dict[str, bool | int | float | str] = {}
+    image_layers: tuple[str, ...] | None = pydantic.Field(default=None, min_length=1, strict=False)
     image_freeze: bool | Annotated[int, pydantic.Field(ge=1)] = True
 
     @pydantic.model_validator(mode="after")
@@ -40,6 +43,11 @@ class EncoderSpec(Section):
             raise ValueError("image_weights are for a pretrained image_encoder; name one")
         if self.image_arguments and not self.image_encoder.startswith(APPLICATIONS):
             raise ValueError(f"image_arguments are for {APPLICATIONS}NAME; remove them")
+        if self.image_layers and self.image_encoder in (SMALL, HUB):
+            raise ValueError(
+                f"image_layers are for {LITE} and {APPLICATIONS}NAME, not {self.image_encoder}; "
+                "remove them"
+            )
         return self
 
     @property

@@ -63,19 +63,20 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
         StorageError: Weights that cannot be read.
     """
     image_weights.checked(model)
-    encoder = _build(model, size)
-    if model.image_encoder != HUB:
-        try:
-            with warnings.catch_warnings():
-                # With a warning, Keras leaves random what the file does not hold.
-                warnings.simplefilter("error", UserWarning)
-                encoder.get_layer("encoder").load_weights(model.image_weights)
-        except (ValueError, OSError, KeyError, UserWarning) as error:
-            raise OptionsError(
-                f"{model.image_weights}: holds no weights of {model.image_encoder} as model."
-                f"image_arguments have it ({_line(error)}); name the file that belongs to it"
-            ) from error
-    return encoder
+    if model.image_encoder == HUB:
+        return _build(model, size)
+    network = _network(model, size)
+    try:
+        with warnings.catch_warnings():
+            # With a warning, Keras leaves random what the file does not hold.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(model.image_weights)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise OptionsError(
+            f"{model.image_weights}: holds no weights of {model.image_encoder} as model."
+            f"image_arguments have it ({_line(error)}); name the file that belongs to it"
+        ) from error
+    return _encoder(model, size, network)
 
 
 def width(spec: Spec) -> int:
@@ -156,7 +157,7 @@ def _renamed(graph: Any, first: str, last: str) -> Any:
 @functools.lru_cache(maxsize=8)
 def _width(settings: str, size: int) -> int:
     model = EncoderSpec.model_validate_json(settings)
-    if model.image_encoder == LITE:
+    if model.image_encoder == LITE and model.image_layers is None:
         return efficientnet_lite.WIDTH
     return int(_build(model, size).output_shape[-1])
 
@@ -172,11 +173,39 @@ def _build(model: EncoderSpec, size: int) -> keras.Model:
         from transforms import hub_encoders
 
         return hub_encoders.load(str(model.image_weights), size)
+    return _encoder(model, size, _network(model, size))
+
+
+def _network(model: EncoderSpec, size: int) -> keras.Model:
+    """What has weights, random ones: from numbers to one vector a picture."""
+    return efficientnet_lite.build(size) if model.image_encoder == LITE else _made(model, size)
+
+
+def _encoder(model: EncoderSpec, size: int, network: keras.Model) -> keras.Model:
+    """The network behind bytes, with the layers that the spec names beside its vector."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     numbers = Pixels(model.image_encoder, name="numbers")(pixels)
-    network = efficientnet_lite.build(size) if model.image_encoder == LITE else _made(model, size)
-    network.name = "encoder"
-    return keras.Model(pixels, network(numbers), name="image_encoder")
+    if model.image_layers is None:
+        network.name = "encoder"
+        return keras.Model(pixels, network(numbers), name="image_encoder")
+    maps = [_map(network, name, model) for name in model.image_layers]
+    seen = keras.Model(network.input, [*maps, network.output], name="encoder")(numbers)
+    vectors = [keras.layers.GlobalAveragePooling2D()(one) for one in seen[:-1]] + seen[-1:]
+    units = [keras.layers.UnitNormalization()(one) for one in vectors]
+    return keras.Model(pixels, keras.layers.Concatenate()(units), name="image_encoder")
+
+
+def _map(network: keras.Model, name: str, model: EncoderSpec) -> keras.KerasTensor:
+    """What a layer gives, float32 `[batch, height, width, channels]`."""
+    maps = {one.name: one.output for one in network.layers if len(one.output.shape) == 4}
+    if name not in maps:
+        near = difflib.get_close_matches(name, maps, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the last one is {[*maps][-1]!r}"
+        raise OptionsError(
+            f"model.image_layers: {model.image_encoder} has no layer {name!r} that gives a map; "
+            f"{hint}"
+        )
+    return maps[name]
 
 
 def _made(model: EncoderSpec, size: int) -> keras.Model:

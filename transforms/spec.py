@@ -334,6 +334,8 @@ class Spec(Section):
         if self.model.encodes_first:
             keys = ("image_encoder", "image_weights_sha256", "image_arguments")
             part["encoder"] = {key: whole["model"].get(key) for key in keys}
+            if self.model.image_layers:
+                part["encoder"]["image_layers"] = whole["model"]["image_layers"]
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
 
 

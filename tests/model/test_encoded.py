@@ -26,8 +26,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield encoders.lite(tmp_path_factory.mktemp("lite") / "lite.weights.h5")
 
 
-def layout_of(weights: Path, freeze: Any, **options: Any) -> data.Layout:
+def layout_of(
+    weights: Path, freeze: Any, layers: tuple[str, ...] | None = None, **options: Any
+) -> data.Layout:
     model = {**encoders.LITE, "image_weights": str(weights), "image_freeze": freeze}
+    model |= {"image_layers": layers}
     layout = features.layout(["image", "text"], model={**QUIET, **model}, **options)
     sections = layout.spec.modalities
     assert sections.image is not None
@@ -63,6 +66,18 @@ def test_the_encoder_stays_as_it_was_for_the_frozen_epochs_and_then_changes(weig
     steps = [int(one) for one in trained.state if one.path.endswith("iteration")]
     assert steps == [3, 1]
     assert int(trained.state[0]) == 3
+
+
+def test_with_earlier_layers_beside_its_vector_the_encoder_is_fine_tuned_too(weights: Path) -> None:
+    layout = layout_of(weights, False, ("block_1_project", "block_2_add"), epochs=1, **STILL)
+    networks, trained = steps_of(layout)
+    assert networks.encoder is not None
+    assert networks.encoder.output_shape == (None, 24 + 24 + 1280)
+    before = values(networks)
+    trained.begin_epoch(1)
+    trained.train(batch_of(layout, 4), epoch=1, step=0)
+    assert len(before) == 20
+    assert all(changed(before, values(networks))[::2])  # all kernels
 
 
 def test_frozen_for_good_there_is_no_encoder_to_train(weights: Path) -> None:

@@ -63,6 +63,29 @@ def test_the_graph_gives_what_the_application_gives_with_its_own_preprocessing(
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_named_layers_stand_before_the_vector_each_part_at_unit_length(mobile: Path) -> None:
+    network = keras.applications.MobileNetV2(
+        alpha=0.35, include_top=False, weights=None, input_shape=(SIZE, SIZE, 3), pooling="avg"
+    )
+    network.load_weights(mobile)
+    names = ["block_12_add", "block_3_expand"]
+    parts = keras.Model(network.input, [network.get_layer(name).output for name in names])
+    pixels = pictures(3)
+    scaled = keras.applications.mobilenet_v2.preprocess_input(pixels.astype(np.float32))
+    maps = [one.numpy().mean(axis=(1, 2)) for one in parts(scaled, training=False)]
+    expected = [*maps, network(scaled, training=False).numpy()]
+    expected = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in expected]
+    spec = spec_of(mobile, image_layers=names)
+    found = encoded(spec, pixels, [True] * 3)
+    assert found.shape == (3, image_encoders.width(spec))
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_the_layers_of_a_frozen_encoder_are_a_matter_of_preprocessing(mobile: Path) -> None:
+    plain, other = spec_of(mobile), spec_of(mobile, image_layers=["block_3_expand"])
+    assert plain.features_json() != other.features_json()
+
+
 def test_a_vector_does_not_depend_on_the_batch_and_a_missing_picture_has_zeros(
     mobile: Path,
 ) -> None:
@@ -125,6 +148,8 @@ def test_the_transform_digest_is_the_same_in_another_process_and_not_with_other_
         ({"image_arguments": {"colour": 1}}, "cannot be made for pictures of 32 x 32"),
         ({"image_arguments": {"alpha": 0.5}}, "holds no weights of keras.applications:Mobile"),
         ({"image_encoder": "efficientnet_lite0", "image_arguments": {}}, "holds no weights of eff"),
+        ({"image_layers": ["block_12_ad"]}, "has no layer 'block_12_ad' that gives a map; did you"),
+        ({"image_layers": ["pooled"]}, "that gives a map; the last one is 'out_relu'"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_one_line(

@@ -92,6 +92,7 @@ def test_a_folder_of_a_preset_has_a_digest_of_its_files(tmp_path: Path) -> None:
         ("image_encoder: efficientnet_lite0", "needs image_weights; name a file"),
         ("image_weights: some.weights.h5", "image_weights are for a pretrained image_encoder"),
         (f"{LITE}, image_arguments: {{alpha: 1.0}}", "image_arguments are for keras.applications:"),
+        ("image_layers: [block_14_add]", "image_layers are for efficientnet_lite0 and keras.appl"),
         ("image_encoder: lite0, image_weights: a", "model.image_encoder: "),
         (f"{LITE}, image_freeze: 0", "model.image_freeze"),
     ],
