@@ -65,7 +65,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "mixture": {"by": "dataset", "temperature": 0.0},
         "model": {"dim": 128, "text_dim": 96, "dropout": 0.5},
         "training": {
-            **{"epochs": 6, "patience": 6, "batch_size": 64},
+            **{"epochs": 12, "patience": 12, "batch_size": 64},
             **{"learning_rate": 0.002, "weight_decay": 0.1},
         },
     },
