@@ -138,8 +138,8 @@ class AttentionFusion(keras.layers.Layer):
     Each modality has one token for itself, its embedding or the learned one where it is missing,
     and one for each step that its tower saw; those of a missing modality are not looked at, and
     nothing in them, NaN included, goes any further. A modality that all rows lack may come without
-    any step. One block is over all tokens, in the next each modality's own token looks at all; their
-    mean is the joint embedding.
+    any step. One block is over all tokens, in the next each modality's own token looks at all;
+    their mean is the joint embedding.
 
     Takes a list of embeddings, float32 `[batch, dim_i]`, which of them are there, bool `[batch,
     modalities]`, and of the modalities `of` the parts of `Tokens`, as two lists. Returns float32
