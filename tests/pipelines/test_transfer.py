@@ -45,6 +45,7 @@ def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
 @pytest.fixture(scope="module")
 def frozen(folder: Path, generated: Path) -> Path:
     mobile = {**encoders.MOBILE_NET, "image_weights": "mobile.weights.h5"}
+    mobile |= {"image_layers": ["block_12_add"]}
     return made(folder, generated, "frozen", **mobile)
 
 
@@ -68,7 +69,7 @@ def stored(model: Path) -> dict[str, tf.train.Feature]:
 def test_training_files_hold_vectors_where_the_encoder_is_frozen_and_pixels_where_not(
     frozen: Path, tuned: Path
 ) -> None:
-    assert len(stored(frozen)["image"].float_list.value) == 1280
+    assert len(stored(frozen)["image"].float_list.value) == 32 + 1280
     assert [len(one) for one in stored(tuned)["image"].bytes_list.value] == [32 * 32 * 3]
 
 
