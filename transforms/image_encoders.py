@@ -190,9 +190,16 @@ def _encoder(model: EncoderSpec, size: int, network: keras.Model) -> keras.Model
         return keras.Model(pixels, network(numbers), name="image_encoder")
     maps = [_map(network, name, model) for name in model.image_layers]
     seen = keras.Model(network.input, [*maps, network.output], name="encoder")(numbers)
-    vectors = [keras.layers.GlobalAveragePooling2D()(one) for one in seen[:-1]] + seen[-1:]
-    units = [keras.layers.UnitNormalization()(one) for one in vectors]
-    return keras.Model(pixels, keras.layers.Concatenate()(units), name="image_encoder")
+    vectors = [
+        keras.layers.GlobalAveragePooling2D(name=f"mean_{place}")(one)
+        for place, one in enumerate(seen[:-1])
+    ]
+    units = [
+        keras.layers.UnitNormalization(name=f"unit_{place}")(one)
+        for place, one in enumerate([*vectors, seen[-1]])
+    ]
+    joined = keras.layers.Concatenate(name="joined")(units)
+    return keras.Model(pixels, joined, name="image_encoder")
 
 
 def _map(network: keras.Model, name: str, model: EncoderSpec) -> keras.KerasTensor:
