@@ -142,8 +142,8 @@ class AttentionFusion(keras.layers.Layer):
     their mean is the joint embedding.
 
     Takes a list of embeddings, float32 `[batch, dim_i]`, which of them are there, bool `[batch,
-    modalities]`, and of the modalities `of` the parts of `Tokens`, as two lists. Returns float32
-    `[batch, dim]`.
+    modalities]`, and of the modalities `of`, if any, the parts of `Tokens`, as two lists. Returns
+    float32 `[batch, dim]`.
 
     Args:
         dim: Size of tokens and of the joint embedding.
@@ -159,8 +159,8 @@ class AttentionFusion(keras.layers.Layer):
         self,
         embeddings_shape: Sequence[Shape],
         present_shape: Shape,
-        values_shape: Sequence[Shape],
-        known_shape: Sequence[Shape],
+        values_shape: Sequence[Shape] = (),
+        known_shape: Sequence[Shape] = (),
     ) -> None:
         self.own = [keras.layers.Dense(self.dim) for _ in embeddings_shape]
         self.steps = [keras.layers.Dense(self.dim) for _ in values_shape]
@@ -187,8 +187,8 @@ class AttentionFusion(keras.layers.Layer):
         self,
         embeddings: Sequence[Tensor],
         present: Tensor,
-        values: Sequence[Tensor],
-        known: Sequence[Tensor],
+        values: Sequence[Tensor] = (),
+        known: Sequence[Tensor] = (),
     ) -> Tensor:
         own = [layer(one) for layer, one in zip(self.own, embeddings, strict=True)]
         tokens, seen = [ops.stack(own, axis=1)], [ops.ones_like(present)]
@@ -208,8 +208,8 @@ class AttentionFusion(keras.layers.Layer):
         self,
         embeddings_shape: Sequence[Shape],
         present_shape: Shape,
-        values_shape: Sequence[Shape],
-        known_shape: Sequence[Shape],
+        values_shape: Sequence[Shape] = (),
+        known_shape: Sequence[Shape] = (),
     ) -> Shape:
         return (embeddings_shape[0][0], self.dim)
 

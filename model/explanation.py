@@ -180,7 +180,7 @@ def _steps(model: keras.Model) -> dict[int, int]:
     return {
         id(one): place
         for fusion in fusions
-        for one, place in zip(fusion.input[-2 * len(fusion.of) :], 2 * fusion.of, strict=True)
+        for one, place in zip(fusion.input[len(fusion.own) + 1 :], 2 * fusion.of, strict=True)
     }
 
 

@@ -111,8 +111,8 @@ def join(
     if spec.fusion == "attention":
         there = [(place, one) for place, one in enumerate(sequences) if one is not None]
         layer = AttentionFusion(spec.dim, [place for place, _ in there], name="fusion")
-        values, known = ([one[part] for _, one in there] for part in (0, 1))
-        return layer(list(embeddings), used, values, known)
+        steps = [[one[part] for _, one in there] for part in (0, 1)] if there else []
+        return layer(list(embeddings), used, *steps)  # Keras takes no empty lists
     return _SIMPLE[spec.fusion](spec.dim, name="fusion")(list(embeddings), used)
 
 

@@ -18,6 +18,7 @@ from pipelines import sources, units
 from transforms import spec_files
 from transforms.canonicalize import Canonicalizer
 from transforms.records import CanonicalRecord, RawRecord, Scored
+from transforms.spec import Spec
 
 NAMES = ("image", "audio", "text")
 ROWS = 11
@@ -164,6 +165,30 @@ model: {dim: 8, text_dim: 4}
     assert abs(float(shares[0, 0])) > 1e-3
     assert float(shares[1, 0]) == 0
     np.testing.assert_allclose(baseline[1], score[1], atol=1e-7)
+
+
+def test_attention_over_a_vector_alone_has_no_steps_to_hide() -> None:
+    encoder = {"image_encoder": "efficientnet_lite0", "image_weights": "unread.weights.h5"}
+    spec = Spec.model_validate(
+        {
+            "modalities": {"image": {"size": 32}},
+            "tasks": {"kind": {"kind": "classification", "label": "kind"}},
+            "model": {"fusion": "attention", "dim": 8, **encoder},
+        }
+    )
+    layout = data.Layout(spec, {"kind": ("a", "b")}, 0)
+    explainer = explanation.Explainer(fused.build(layout), spec)
+    vectors = np.random.default_rng(0).normal(size=(2, layout.image_width))
+    inputs = {
+        "image": tf.constant(vectors, tf.float32),
+        "image_present": tf.constant([True, False]),
+    }
+    logits, towers = explainer.logits(inputs)
+    distribution = heads.probabilities(logits["kind"], multi_label=False)
+    baseline, shares = explainer.shares(towers, {"kind": distribution})["kind"]
+    score = distribution.numpy().max(axis=1)
+    np.testing.assert_allclose(shares[:, 0] + baseline, score, atol=1e-6)
+    assert abs(float(shares[0, 0])) > 1e-4
 
 
 class TestNetwork:
