@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from transforms import spec_files
-from transforms.code import file_digest
+from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec, digest_of
 
@@ -28,7 +28,10 @@ DATA_MANIFEST = "data_manifest.json"
 PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
 """In the folder that TensorFlow leaves to whoever exports, so that it goes where the graph goes."""
 
-_SAID = {"spec", "classes", "batch_size", "digests", "files", "versions"}
+TOLD = (EVALUATION, HISTORY, DATA_MANIFEST)
+"""Files that tell about the training: they decide no score, and `triad.json` pins them too."""
+
+_SAID = {"spec", "classes", "batch_size", "digests", "files", "told", "versions"}
 _TAKE_AGAIN = "take the whole folder from its source again"
 
 
@@ -79,6 +82,32 @@ class Artefact:
         """The folder of the SavedModel."""
         return self.folder / SAVED_MODEL
 
+    @property
+    def saved_files(self) -> dict[str, str]:
+        """SHA-256 of each file of the SavedModel, by its path in that folder."""
+        files = self.about["files"].items()
+        return {path.partition("/")[2]: digest for path, digest in files if path != ANALYSIS}
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that `triad.json` pins.
+
+        Args:
+            name: Its relative path.
+
+        Raises:
+            GateError: Where the file is not the one that training wrote.
+        """
+        pinned = {**self.about["files"], **self.about["told"]}
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise GateError(f"{self.folder / name}: is missing; {_TAKE_AGAIN}") from error
+        if hashlib.sha256(content).hexdigest() != pinned.get(name):
+            raise GateError(
+                f"{self.folder / name}: is not the file that training wrote; {_TAKE_AGAIN}"
+            )
+        return content
+
 
 def load(folder: str | Path) -> Artefact:
     """Opens a model folder and checks each file that belongs to the model.
@@ -89,7 +118,8 @@ def load(folder: str | Path) -> Artefact:
     """
     folder = Path(folder)
     model = Artefact(folder, _read(folder))
-    for path in (folder / ABOUT, folder / ANALYSIS, *(folder / SAVED_MODEL).rglob("*")):
+    saved = folder / SAVED_MODEL
+    for path in (folder / ABOUT, folder / ANALYSIS, saved, *saved.rglob("*")):
         if path.is_symlink():
             raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
     pinned = model.about["files"]
@@ -118,9 +148,9 @@ def parts(
 def _check_parts(model: Artefact) -> None:
     """Refuses a `triad.json` that speaks of another training than the SavedModel beside it."""
     try:
-        recorded = json.loads((model.folder / PARTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GateError(f"{model.folder / PARTS}: is missing or broken; {_TAKE_AGAIN}") from error
+        recorded = json.loads(model.read(PARTS))
+    except ValueError as error:
+        raise GateError(f"{model.folder / PARTS}: is broken; {_TAKE_AGAIN}") from error
     _ = model.spec  # what is none is told as that
     said = parts(model.spec_digest, model.classes, model.transform_digest)
     for part, value in said.items():
@@ -131,15 +161,29 @@ def _check_parts(model: Artefact) -> None:
             )
 
 
-def _read(folder: Path) -> Mapping[str, Any]:
+def described_digest(folder: Path, source: Path) -> str:
+    """The model's digest as `triad.json` says it; nothing is checked.
+
+    Args:
+        folder: Of the model.
+        source: What errors name, where the folder is a copy.
+
+    Raises:
+        OptionsError: Where there is no complete model.
+    """
+    return str(_read(folder, source)["digests"]["model"])
+
+
+def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
-        whole = whole and isinstance(about["files"], dict) and isinstance(about["batch_size"], int)
+        whole = whole and isinstance(about["files"], dict) and isinstance(about["told"], dict)
+        whole = whole and isinstance(about["batch_size"], int)
     except (OSError, ValueError, AttributeError) as error:
-        raise _no_model(folder) from error
+        raise _no_model(source or folder) from error
     if not whole:
-        raise _no_model(folder)
+        raise _no_model(source or folder)
     return cast(Mapping[str, Any], about)
 
 
@@ -152,8 +196,15 @@ def _no_model(folder: Path) -> OptionsError:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of each file that decides a score."""
-    files = [folder / ANALYSIS, *sorted((folder / SAVED_MODEL).rglob("*"))]
-    return {str(f.relative_to(folder)): file_digest(f) for f in files if f.is_file()}
+    saved = tree_digests(folder / SAVED_MODEL).items()
+    files = {f"{SAVED_MODEL}/{path}": digest for path, digest in saved}
+    analysis = folder / ANALYSIS
+    return {ANALYSIS: file_digest(analysis), **files} if analysis.is_file() else files
+
+
+def told_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by name of each file that is there of those that tell about the training."""
+    return {name: file_digest(folder / name) for name in TOLD if (folder / name).is_file()}
 
 
 def model_digest(files: Mapping[str, str], batch_size: int) -> str:

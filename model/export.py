@@ -1,6 +1,7 @@
 """The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -31,18 +32,24 @@ class ServingModule(tf.Module):
         model: Takes features, gives logits by task.
         transform_folder: tf.Transform's output.
         layout: Names, sizes and classes.
+        source: What errors name, where the folder is a copy.
 
     Raises:
         GateError: Where the transform graph could do more than compute.
     """
 
     def __init__(
-        self, model: keras.Model, transform_folder: str | Path, layout: data.Layout
+        self,
+        model: keras.Model,
+        transform_folder: str | Path,
+        layout: data.Layout,
+        source: str | Path | None = None,
     ) -> None:
         super().__init__(name="triad")
         self._layout = layout
         self._model = model
-        safety.check_folder(Path(transform_folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
+        graph = tft.TFTransformOutput.TRANSFORM_FN_DIR
+        safety.check_folder(Path(transform_folder, graph), Path(source or transform_folder, graph))
         self._transform_output = tft.TFTransformOutput(str(transform_folder))
         self._transform = self._transform_output.transform_features_layer()
         self._classes = {
@@ -166,17 +173,28 @@ def _spans(
 def save(
     model: keras.Model,
     transform_folder: str | Path,
+    transform_files: Mapping[str, str],
     layout: data.Layout,
     folder: str | Path,
     transform_digest: str,
 ) -> None:
     """Writes the SavedModel into `folder`, which must not exist, and what it was made from.
 
+    Args:
+        model: Takes features, gives logits by task.
+        transform_folder: tf.Transform's output; a private copy of it is checked and used.
+        transform_files: SHA-256 by relative path of each of its files.
+        layout: Names, sizes and classes.
+        folder: Where to.
+        transform_digest: Of the transform, as preprocessing computed it.
+
     Raises:
-        GateError: Where the transform graph could do more than compute.
+        GateError: Where the transform graph is another, or could do more than compute.
+        StorageError: Where it cannot be copied.
     """
-    module = ServingModule(model, transform_folder, layout)
-    tf.saved_model.save(module, str(folder), signatures=module.signatures())
+    with safety.checked_copy(Path(transform_folder), transform_files) as copy:
+        module = ServingModule(model, copy, layout, transform_folder)
+        tf.saved_model.save(module, str(folder), signatures=module.signatures())
     parts = artefact.parts(layout.spec.digest(), layout.classes, transform_digest)
     place = Path(folder, Path(artefact.PARTS).relative_to(artefact.SAVED_MODEL))
     place.parent.mkdir()

@@ -5,15 +5,18 @@ assets, nothing else; so each op must be on a list (`ALLOWED_OPS`), which also r
 later TensorFlow or a library adds. A list of forbidden ops would have to be complete.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from model.allowed_ops import ALLOWED_OPS
+from transforms.code import tree_digests
 from transforms.errors import GateError
+from transforms.private_copies import private_copy
 
 _SAVED_MODEL = "saved_model.pb"
 _FOLDERS = ("assets", "assets.extra", "variables")
@@ -23,15 +26,85 @@ _SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFil
 """In the functions with which a SavedModel writes and reads its variables; loading calls none."""
 _FILE_TABLE = "InitializeTableFromTextFileV2"
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_MALFORMED = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a walk over a graph that contradicts itself raises, in this file and in TensorFlow."""
 _GRAPH = "the graph"
 _REMEDY = "take the model from its source again, or train it anew"
 
 
-def check_folder(folder: Path) -> frozenset[str]:
+class Loaded(NamedTuple):
+    """What was loaded, and the object that owns its variables and tables."""
+
+    signatures: Mapping[str, Any]
+    owner: Any
+
+
+def load(folder: Path, digests: Mapping[str, str]) -> Loaded:
+    """Loads a SavedModel that only computes.
+
+    A private copy is checked, and that copy is what TensorFlow reads.
+
+    Args:
+        folder: Of the SavedModel.
+        digests: SHA-256 by relative path of each of its files.
+
+    Raises:
+        GateError: Another file, an op that does more than compute, or a graph that is malformed.
+        StorageError: The folder cannot be copied.
+    """
+    import tensorflow as tf
+
+    with checked_copy(folder, digests) as copy:
+        check_folder(copy, folder)
+        try:
+            owner = tf.saved_model.load(str(copy))
+        except (*_MALFORMED, tf.errors.OpError) as error:
+            raise GateError(
+                f"{folder / _SAVED_MODEL}: TensorFlow cannot load it "
+                f"({type(error).__name__}); {_REMEDY}"
+            ) from error
+    return Loaded(owner.signatures, owner)
+
+
+@contextlib.contextmanager
+def checked_copy(folder: Path, digests: Mapping[str, str]) -> Iterator[Path]:
+    """A private copy of a folder that holds these files and no other.
+
+    Args:
+        folder: What is copied.
+        digests: SHA-256 by relative path.
+
+    Raises:
+        GateError: Naming the first file that is missing, changed, or one too many.
+        StorageError: The folder cannot be copied.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            copy = stack.enter_context(private_copy(folder))
+        except FileNotFoundError as error:
+            raise GateError(f"{folder}: is missing; {_REMEDY}") from error
+        found = tree_digests(copy)
+        for path in sorted(digests.keys() | found.keys()):
+            if digests.get(path) != found.get(path):
+                state = "is missing" if path not in found else "is not the file that was checked"
+                raise GateError(f"{folder / path}: {state}; {_REMEDY}")
+        yield copy
+
+
+def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
     """Refuses a SavedModel that could do more than compute.
 
     Args:
         folder: Of the SavedModel.
+        source: What errors name in its place, where it is a copy.
 
     Returns:
         The names of its signatures.
@@ -41,20 +114,27 @@ def check_folder(folder: Path) -> frozenset[str]:
     """
     from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
 
-    for path in sorted(folder.rglob("*")):
+    source = source or folder
+    for path in (folder, *sorted(folder.rglob("*"))):
+        place = path.relative_to(folder)
         if path.is_symlink():
-            raise GateError(f"{path}: is a link; {_REMEDY}")
-        top, *below = path.relative_to(folder).parts
+            raise GateError(f"{source / place}: is a link; {_REMEDY}")
+        top, *below = place.parts or (_SAVED_MODEL,)  # of the folder itself there is nothing to say
         if not (top in _FILES and not below) and top not in _FOLDERS:
-            raise GateError(f"{path}: belongs to no SavedModel; {_REMEDY}")
+            raise GateError(f"{source / place}: belongs to no SavedModel; {_REMEDY}")
     path = folder / _SAVED_MODEL
     try:
         saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (OSError, DecodeError) as error:
-        raise GateError(f"{path}: is no SavedModel; {_REMEDY}") from error
-    problem = next(problems(saved_model), None)
+        raise GateError(f"{source / _SAVED_MODEL}: is no SavedModel; {_REMEDY}") from error
+    try:
+        problem = next(problems(saved_model), None)
+    except _MALFORMED as error:
+        raise GateError(
+            f"{source / _SAVED_MODEL}: the graph contradicts itself; it is not loaded: {_REMEDY}"
+        ) from error
     if problem is not None:
-        raise GateError(f"{path}: {problem}; it is not loaded: {_REMEDY}")
+        raise GateError(f"{source / _SAVED_MODEL}: {problem}; it is not loaded: {_REMEDY}")
     return frozenset(saved_model.meta_graphs[0].signature_def)
 
 

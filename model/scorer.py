@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
-from model import artefact, explained, safety
+from model import artefact, contract, explained, safety
 from model.export import FEATURES, output_name
 from transforms import batches, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
@@ -52,7 +52,8 @@ class Scorer:
         explain: Whether predictions come with explanations.
 
     Raises:
-        GateError: Where the SavedModel could do more than compute.
+        GateError: Where the SavedModel could do more than compute, is malformed, or is another
+            than the one that was opened.
         OptionsError: Where it cannot explain and shall.
     """
 
@@ -73,9 +74,10 @@ class Scorer:
         }
         self._marked = tuple(model.spec.markers)
         if signatures is None:
-            explained.check(model, safety.check_folder(model.saved_model), self._scoring)
-            self._loaded = tf.saved_model.load(str(model.saved_model))  # owns the variables
+            self._loaded = safety.load(model.saved_model, model.saved_files)
             signatures = self._loaded.signatures
+            explained.check(model, signatures, self._scoring)
+            contract.check(model, self._scoring, signatures[self._scoring])
         self._signatures = signatures
         self._threads = concurrent.futures.ThreadPoolExecutor(_CALLS_IN_FLIGHT)
         self._model_digest = model.model_digest

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from model import artefact
 from transforms.errors import GateError, OptionsError, StorageError
+from transforms.private_copies import private_copy
 
 if TYPE_CHECKING:
     from model_signing import hashing
@@ -61,43 +62,73 @@ def sign(folder: str | Path, key: str | Path) -> Path:
     return path
 
 
-def verify(folder: str | Path, key: str | Path) -> None:
+def verify(folder: str | Path, key: str | Path) -> str:
     """Refuses a folder that is not, file by file, what the holder of the key signed.
 
     Args:
         folder: Of the model.
         key: PEM file of the public key.
 
+    Returns:
+        The digest of the model that was signed. Whoever opens the folder afterwards compares it:
+        somebody may have put another model there since.
+
     Raises:
-        OptionsError: Where there is no such folder or key.
+        OptionsError: Where there is no such folder or key, or the folder holds no model.
         GateError: Where there is no signature, or it is another's, or a file changed since.
+        StorageError: Where the folder cannot be copied.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise OptionsError(f"{folder}: is no folder of a model; check the path")
+    _check_public(key)
+    with private_copy(folder) as copy:
+        _verify(copy, folder, key)
+        return artefact.described_digest(copy, folder)
+
+
+def verified(folder: str | Path, key: str | Path) -> artefact.Artefact:
+    """The model of a folder, which the holder of the key signed.
+
+    Raises:
+        OptionsError, GateError, StorageError: See `verify`, and `artefact.load`.
+    """
+    signed = verify(folder, key)
+    model = artefact.load(folder)
+    if model.model_digest != signed:
+        raise _refused(Path(folder), "another model was put there while it was verified")
+    return model
+
+
+def _check_public(key: str | Path) -> None:
     public = _key(key, private=False)
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _CURVES:
         raise OptionsError(
             f"{key}: is no public key on P-256, P-384 or P-521; "
             "take it from the private one with `openssl ec -in KEY.pem -pubout -out PUB.pem`"
         )
-    path = folder / SIGNATURE
-    if not path.is_file() or path.is_symlink():
+
+
+def _verify(copy: Path, folder: Path, key: str | Path) -> None:
+    """Verifies a private copy of a folder."""
+    path = copy / SIGNATURE
+    if not path.is_file():
         raise GateError(
-            f"{path}: is missing, so the model is not signed; take a signed one, or sign it "
-            f"with `triad sign {folder} --key KEY.pem`"
+            f"{folder / SIGNATURE}: is missing, so the model is not signed; take a signed one, or "
+            f"sign it with `triad sign {folder} --key KEY.pem`"
         )
     hashed = _hashing()
     from model_signing import verifying
 
     config = verifying.Config().use_elliptic_key_verifier(public_key=key)
     try:
-        config.set_hashing_config(hashed).verify(folder, path)
+        config.set_hashing_config(hashed).verify(copy, path)
     except InvalidSignature as error:
         raise _refused(folder, "the signature is not of this key") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         # What the library raises for a mismatch, and for a file that is no signature.
-        raise _refused(folder, " ".join(str(error).split()) or type(error).__name__) from error
+        said = " ".join(str(error).split()).replace(str(copy), str(folder))
+        raise _refused(folder, said or type(error).__name__) from error
 
 
 def _refused(folder: Path, why: str) -> GateError:

@@ -193,7 +193,7 @@ def _preprocessed(
 ) -> Iterator[Row]:
     """Way (a): features as they stand in the training files."""
     what = model.spec
-    analysis = Analysis.from_json((model.folder / artefact.ANALYSIS).read_text(encoding="utf-8"))
+    analysis = Analysis.from_json(model.read(artefact.ANALYSIS).decode())
     work = folder / "work"
     work.mkdir()
     with beam.Pipeline(options=options.beam_options()) as root:

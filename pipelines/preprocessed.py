@@ -9,13 +9,14 @@ DATA/rejected/part-00000.parquet
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transforms import spec_files
-from transforms.code import file_digest
+from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
 
@@ -87,6 +88,28 @@ class Preprocessed:
         listed = (file for files in self.manifest["splits"].values() for file in files)
         return {str(self.folder / file["path"]): (file["rows"], file["sha256"]) for file in listed}
 
+    @property
+    def transform(self) -> Path:
+        """The folder of tf.Transform's graph and metadata."""
+        return self.folder / TRANSFORM
+
+    @property
+    def transform_files(self) -> dict[str, str]:
+        """SHA-256 by relative path of each file of the transform."""
+        files = self.manifest["files"].items()
+        return {path.partition("/")[2]: digest for path, digest in files if path != ANALYSIS}
+
+    def analysis(self) -> bytes:
+        """The content of `analysis.json`.
+
+        Raises:
+            GateError: Where it is not what preprocessing wrote.
+        """
+        content = (self.folder / ANALYSIS).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(ANALYSIS):
+            raise self._torn(ANALYSIS, "is not what preprocessing wrote")
+        return content
+
     def check_files(self) -> None:
         """Refuses a transform graph or an analysis that is not the one that was written.
 
@@ -99,16 +122,21 @@ class Preprocessed:
         for path in sorted(pinned.keys() | found.keys()):
             if pinned.get(path) != found.get(path):
                 state = "is missing" if path not in found else "is not what preprocessing wrote"
-                raise GateError(
-                    f"{self.folder / path}: {state}; its parts do not belong together: "
-                    "run triad preprocess again"
-                )
+                raise self._torn(path, state)
+
+    def _torn(self, path: str, state: str) -> GateError:
+        return GateError(
+            f"{self.folder / path}: {state}; its parts do not belong together: "
+            "run triad preprocess again"
+        )
 
 
 def pinned_files(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of the analysis and of the transform graph's files."""
-    files = [folder / ANALYSIS, *sorted((folder / TRANSFORM).rglob("*"))]
-    return {str(f.relative_to(folder)): file_digest(f) for f in files if f.is_file()}
+    transform = tree_digests(folder / TRANSFORM).items()
+    files = {f"{TRANSFORM}/{path}": digest for path, digest in transform}
+    analysis = folder / ANALYSIS
+    return {ANALYSIS: file_digest(analysis), **files} if analysis.is_file() else files
 
 
 def read(folder: str | Path) -> Preprocessed:

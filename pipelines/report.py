@@ -139,9 +139,9 @@ def render(
 ) -> str:
     """The page as text."""
     about = model.about
-    evaluated = _json(model.folder / artefact.EVALUATION).get("splits", {})
+    evaluated = _json(model, artefact.EVALUATION).get("splits", {})
     evaluation = evaluated.get(SPLIT, {}).get("tasks", {})
-    preprocessed = _json(model.folder / artefact.DATA_MANIFEST)
+    preprocessed = _json(model, artefact.DATA_MANIFEST)
     source = str(about.get("data_source") or source)
     generated = bool(about.get("generated")) or source.lower().startswith("generated")
     tasks = [report_sections.task(name, one, model.spec) for name, one in evaluation.items()]
@@ -157,7 +157,7 @@ def render(
         "split": SPLIT,
         "modalities": model.spec.modalities.names,
         "tasks": tasks,
-        "learning": histories.view(_history(model.folder / artefact.HISTORY)),
+        "learning": histories.view(_history(model)),
         "passes": report_sections.passes(preprocessed, published),
         "galleries": shown,
         "tag_galleries": [one for one in tagged if one.right or one.wrong],
@@ -225,18 +225,19 @@ def _published(scores: str | None, date: str | None) -> Manifest | None:
     return None
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one where the file is missing."""
-    if not path.is_file():
+def _json(model: artefact.Artefact, name: str) -> dict[str, Any]:
+    """A JSON object that training wrote, or an empty one where it wrote none."""
+    if name not in model.about["told"]:
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(model.read(name)))
     except (ValueError, TypeError) as error:
-        raise OptionsError(f"{path}: is no JSON object; train the model again") from error
+        raise OptionsError(
+            f"{model.folder / name}: is no JSON object; train the model again"
+        ) from error
 
 
-def _history(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
+def _history(model: artefact.Artefact) -> list[dict[str, str]]:
+    if artefact.HISTORY not in model.about["told"]:
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(model.read(artefact.HISTORY).decode().splitlines()))

@@ -125,9 +125,9 @@ def _export(
     for left in (saved_model, staging):
         shutil.rmtree(left, ignore_errors=True)
     digest = prepared.manifest["transform_digest"]
-    export.save(result.model, prepared.folder / preprocessed.TRANSFORM, layout, staging, digest)
+    export.save(result.model, prepared.transform, prepared.transform_files, layout, staging, digest)
     staging.rename(saved_model)
-    shutil.copy(prepared.folder / preprocessed.ANALYSIS, output / artefact.ANALYSIS)
+    (output / artefact.ANALYSIS).write_bytes(prepared.analysis())
     shutil.copy(prepared.folder / preprocessed.MANIFEST, output / artefact.DATA_MANIFEST)
     shutil.copy(output / _TRAINING / training.HISTORY, output / artefact.HISTORY)
 
@@ -162,6 +162,7 @@ def _about(
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,
+        "told": artefact.told_digests(plan.output),
         "versions": environment.versions(),
         "training": {
             "epochs": len(result.history),

@@ -85,17 +85,6 @@ def model_folder(
     (folder / artefact.PARTS).parent.mkdir(parents=True)
     parts = artefact.parts(spec.digest(), classes, "f" * 64)
     (folder / artefact.PARTS).write_text(json.dumps(parts))
-    files = artefact.file_digests(folder)
-    whole = {
-        "spec": json.loads(spec.to_json()),
-        "classes": {name: list(names) for name, names in classes.items()},
-        "batch_size": 32,
-        "digests": {"model": artefact.model_digest(files, 32), "transform": "f" * 64},
-        "versions": {"keras": "3.15.1", "tensorflow": "2.21.0"},
-        "files": files,
-        **(about or {}),
-    }
-    (folder / artefact.ABOUT).write_text(json.dumps(whole))
     if document is not None:
         (folder / artefact.EVALUATION).write_text(json.dumps(document, allow_nan=False))
     if data_manifest is not None:
@@ -105,6 +94,18 @@ def model_folder(
             writer = csv.DictWriter(file, list(history[0]))
             writer.writeheader()
             writer.writerows(history)
+    files = artefact.file_digests(folder)
+    whole = {
+        "spec": json.loads(spec.to_json()),
+        "classes": {name: list(names) for name, names in classes.items()},
+        "batch_size": 32,
+        "digests": {"model": artefact.model_digest(files, 32), "transform": "f" * 64},
+        "versions": {"keras": "3.15.1", "tensorflow": "2.21.0"},
+        "files": files,
+        "told": artefact.told_digests(folder),
+        **(about or {}),
+    }
+    (folder / artefact.ABOUT).write_text(json.dumps(whole))
     return folder
 
 

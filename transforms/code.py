@@ -15,6 +15,12 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tree_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative path of each file below a folder; links to files count as these."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): file_digest(path) for path in files}
+
+
 def code_digest(root: Path = ROOT, packages: Sequence[str] = PACKAGES) -> str:
     """SHA-256 of source files, by default of those that decide features and scores, hexadecimal.
 

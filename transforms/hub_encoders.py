@@ -1,17 +1,20 @@
 """Encoders of KerasHub, from a preset in a local folder; an optional extra."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
 from transforms.errors import OptionsError
 
 
-def load(folder: str, size: int) -> keras.Model:
+def load(folder: Path, size: int, source: str) -> keras.Model:
     """A preset's backbone with its weights, from bytes of pictures to one vector each.
 
     Args:
         folder: Of the preset, as `save_to_preset` writes it.
         size: Height and width of the pictures.
+        source: What errors name, since the folder may be a copy.
 
     Returns:
         From uint8 `[batch, size, size, 3]` to float32 `[batch, width]`: the mean of the last map,
@@ -27,12 +30,12 @@ def load(folder: str, size: int) -> keras.Model:
             "model.image_encoder: keras_hub is not installed; pip install 'triad[hub]'"
         ) from error
     try:
-        backbone = keras_hub.models.Backbone.from_preset(folder)
-        converter = keras_hub.layers.ImageConverter.from_preset(folder)
+        backbone = keras_hub.models.Backbone.from_preset(str(folder))
+        converter = keras_hub.layers.ImageConverter.from_preset(str(folder))
     except (ValueError, OSError, KeyError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise OptionsError(
-            f"{folder}: holds no KerasHub preset for pictures ({said}); name another folder"
+            f"{source}: holds no KerasHub preset for pictures ({said}); name another folder"
         ) from error
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     # Pictures have their size already, and what is left of the converter is a line.

@@ -60,17 +60,17 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
 
     Raises:
         OptionsError: No such encoder, pictures too small for it, or other weights than the spec's.
-        StorageError: Weights that cannot be read.
+        GateError: A folder of weights that holds a link.
+        StorageError: Weights that cannot be read or copied.
     """
-    image_weights.checked(model)
     if model.image_encoder == HUB:
-        return _build(model, size)
+        return _preset(model, size)
     network = _network(model, size)
     try:
-        with warnings.catch_warnings():
+        with image_weights.checked_copy(model) as copy, warnings.catch_warnings():
             # With a warning, Keras leaves random what the file does not hold.
             warnings.simplefilter("error", UserWarning)
-            network.load_weights(model.image_weights)
+            network.load_weights(copy)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         raise OptionsError(
             f"{model.image_weights}: holds no weights of {model.image_encoder} as model."
@@ -170,10 +170,15 @@ def _settings(model: EncoderSpec) -> str:
 def _build(model: EncoderSpec, size: int) -> keras.Model:
     """The encoder with random weights; of KerasHub with those of the preset."""
     if model.image_encoder == HUB:
-        from transforms import hub_encoders
-
-        return hub_encoders.load(str(model.image_weights), size)
+        return _preset(model, size)
     return _encoder(model, size, _network(model, size))
+
+
+def _preset(model: EncoderSpec, size: int) -> keras.Model:
+    from transforms import hub_encoders
+
+    with image_weights.checked_copy(model) as copy:
+        return hub_encoders.load(copy, size, str(model.image_weights))
 
 
 def _network(model: EncoderSpec, size: int) -> keras.Model:

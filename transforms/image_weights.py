@@ -1,11 +1,14 @@
 """Files of picture encoders' weights: what a spec names, and what their content must be."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from transforms.code import file_digest
+from transforms.code import file_digest, tree_digests
 from transforms.encoder_spec import HUB, EncoderSpec
 from transforms.errors import OptionsError, StorageError
+from transforms.private_copies import private_copy
 from transforms.spec import Spec
 
 
@@ -37,13 +40,35 @@ def checked(model: EncoderSpec) -> str:
     """
     assert model.image_weights is not None  # the spec's encoder has weights
     place = Path(model.image_weights)
+    return _checked(model, place, place)
+
+
+@contextlib.contextmanager
+def checked_copy(model: EncoderSpec) -> Iterator[Path]:
+    """A private copy of the weights, which is checked: what a library opens is what was checked.
+
+    Raises:
+        OptionsError: Where they are missing, or not those that the spec wants.
+        GateError: Where a folder of weights holds a link.
+        StorageError: Where they cannot be read or copied.
+    """
+    assert model.image_weights is not None
+    place = Path(model.image_weights)
+    with contextlib.ExitStack() as stack:
+        try:
+            copy = stack.enter_context(private_copy(place))
+        except FileNotFoundError as error:
+            raise _missing(model, place) from error
+        _checked(model, copy, place)
+        yield copy
+
+
+def _checked(model: EncoderSpec, weights: Path, place: Path) -> str:
+    """The digest of weights that lie at, or were copied from, a place."""
     try:
-        found = _folder_digest(place) if model.image_encoder == HUB else file_digest(place)
+        found = _folder_digest(weights) if model.image_encoder == HUB else file_digest(weights)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise OptionsError(
-            f"{place}: there are no weights for model.image_encoder {model.image_encoder}; "
-            "put them there, or name another place in the spec"
-        ) from error
+        raise _missing(model, place) from error
     except OSError as error:
         raise StorageError(f"{place}: cannot be read: {error.strerror or error}") from error
     if model.image_weights_sha256 not in (None, found):
@@ -54,11 +79,18 @@ def checked(model: EncoderSpec) -> str:
     return found
 
 
+def _missing(model: EncoderSpec, place: Path) -> OptionsError:
+    return OptionsError(
+        f"{place}: there are no weights for model.image_encoder {model.image_encoder}; "
+        "put them there, or name another place in the spec"
+    )
+
+
 def _folder_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    if not names:
+    found = tree_digests(folder)
+    if not found:
         raise FileNotFoundError
-    for name in names:
-        digest.update(f"{name} {file_digest(folder / name)}\n".encode())
+    digest = hashlib.sha256()
+    for name in sorted(found):
+        digest.update(f"{name} {found[name]}\n".encode())
     return digest.hexdigest()

@@ -36,6 +36,7 @@ def write_about(folder: Path, **changes: Any) -> None:
         "batch_size": 32,
         "digests": digests(folder),
         "files": artefact.file_digests(folder),
+        "told": artefact.told_digests(folder),
         "versions": {"tensorflow": "2.21.0"},
     }
     (folder / artefact.ABOUT).write_text(json.dumps(about | changes))
@@ -86,11 +87,29 @@ def test_each_file_and_the_batch_size_decide_the_digest(folder: Path) -> None:
     assert len(seen) == 6
 
 
-def test_what_only_tells_about_the_model_may_change(folder: Path) -> None:
-    (folder / artefact.EVALUATION).write_text("{}")
-    (folder / artefact.HISTORY).write_text("epoch\n")
+def test_notes_beside_a_model_change_nothing(folder: Path) -> None:
     (folder / "notes.txt").write_text("trained on a Tuesday")
     assert artefact.load(folder).batch_size == 32
+
+
+@pytest.mark.parametrize("name", artefact.TOLD)
+def test_what_tells_about_the_training_scores_on_and_is_not_read_once_it_changed(
+    folder: Path, name: str
+) -> None:
+    (folder / name).write_text('{"accuracy": 0.61}')
+    write_about(folder)
+    assert artefact.load(folder).read(name) == b'{"accuracy": 0.61}'
+    (folder / name).write_text('{"accuracy": 0.91}')
+    model = artefact.load(folder)
+    with pytest.raises(GateError) as refused:
+        model.read(name)
+    assert str(refused.value) == (
+        f"{folder}/{name}: is not the file that training wrote; "
+        "take the whole folder from its source again"
+    )
+    (folder / name).unlink()
+    with pytest.raises(GateError, match=f"^{folder}/{name}: is missing; take the whole folder"):
+        model.read(name)
 
 
 def without(key: str) -> Change:
@@ -118,10 +137,11 @@ def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content:
 @pytest.mark.parametrize(
     "change",
     [
-        *map(without, ("spec", "classes", "batch_size", "digests", "files", "versions")),
+        *map(without, ("spec", "classes", "batch_size", "digests", "files", "told", "versions")),
         lambda about: about["digests"].pop("transform"),
         lambda about: about.update(digests=None),
         lambda about: about.update(files=[]),
+        lambda about: about.update(told=[]),
         lambda about: about.update(batch_size="32"),
     ],
 )
@@ -214,11 +234,13 @@ def test_a_description_of_another_training_is_refused(
 def test_a_saved_model_that_does_not_say_what_it_was_made_from_is_refused(folder: Path) -> None:
     (folder / artefact.PARTS).unlink()
     write_about(folder)
-    with pytest.raises(GateError, match=f"^{folder}/{artefact.PARTS}: is missing or broken"):
+    with pytest.raises(GateError, match=f"^{folder}/{artefact.PARTS}: is missing"):
         artefact.load(folder)
 
 
-@pytest.mark.parametrize("path", ["triad.json", "analysis.json", "saved_model/saved_model.pb"])
+@pytest.mark.parametrize(
+    "path", ["triad.json", "analysis.json", "saved_model", "saved_model/saved_model.pb"]
+)
 def test_a_link_is_refused_even_to_the_same_bytes(folder: Path, tmp_path: Path, path: str) -> None:
     (folder / path).rename(tmp_path / "elsewhere")
     (folder / path).symlink_to(tmp_path / "elsewhere")

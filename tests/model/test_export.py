@@ -152,7 +152,8 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
     keras.utils.set_random_seed(3)
     export.save(
         fused.build(layout),
-        prepared.folder / preprocessed.TRANSFORM,
+        prepared.transform,
+        prepared.transform_files,
         layout,
         folder / "saved_model",
         prepared.manifest["transform_digest"],
@@ -162,6 +163,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
         "classes": prepared.classes,
         "batch_size": 48,
         "digests": {"model": "m", "transform": "t"},
+        "files": artefact.file_digests(folder),
     }
     made = artefact.Artefact(folder, about)
     found = read(folder / "records.jsonl", made, (str(generated.parent),))

@@ -76,8 +76,21 @@ def link(path: Path) -> None:
     path.symlink_to(target)
 
 
-@pytest.mark.parametrize("change", [flip, link, Path.unlink])
-@pytest.mark.parametrize("name", ["triad.json", "analysis.json", "history.csv", artefact.PARTS])
+FILES = ("triad.json", "analysis.json", "history.csv", artefact.PARTS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_is_refused_even_to_the_bytes_that_were_signed(
+    model: Path, keys: tuple[Path, Path], name: str
+) -> None:
+    signing.sign(model, keys[0])
+    link(model / name)
+    with pytest.raises(GateError, match=f"^{model / name}: is a link, "):
+        signing.verify(model, keys[1])
+
+
+@pytest.mark.parametrize("change", [flip, Path.unlink])
+@pytest.mark.parametrize("name", FILES)
 def test_any_change_of_any_file_is_refused(
     model: Path, keys: tuple[Path, Path], name: str, change: Callable[[Path], None]
 ) -> None:
