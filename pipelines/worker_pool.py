@@ -1,6 +1,7 @@
-"""Starts Beam's Python workers for a cluster on this machine; only this machine can ask for one.
+"""Starts Beam's Python workers for a cluster; only what runs beside it can ask for one.
 
-Beam's own pool (`apache_beam.runners.worker.worker_pool_main`) listens on every interface.
+Beam's own pool (`apache_beam.runners.worker.worker_pool_main`, which its container starts with
+`--worker_pool`) listens on every interface, and runs code for whoever connects.
 """
 
 import logging
@@ -14,12 +15,17 @@ from apache_beam.utils import thread_pool_executor
 
 
 def main() -> None:
-    """Serves on 127.0.0.1 at the port that is the only argument, until SIGTERM."""
+    """Serves on 127.0.0.1 until SIGTERM.
+
+    The arguments are the port and, in a container of Beam, the program that starts a worker with
+    what a job staged.
+    """
+    port, *program = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
     server = grpc.server(thread_pool_executor.shared_unbounded_instance())
-    pool = BeamFnExternalWorkerPoolServicer(use_process=True)
+    pool = BeamFnExternalWorkerPoolServicer(True, program[0] if program else None)
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
-    server.add_insecure_port(f"127.0.0.1:{int(sys.argv[1])}")
+    server.add_insecure_port(f"127.0.0.1:{int(port)}")
     server.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.stop(0)

@@ -17,6 +17,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipelines import ports, processes
+from tests.sockets import listening
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -34,10 +37,37 @@ def constraints():
     return {canonicalize_name(name): version for name, version in pairs}
 
 
-def containers(manifest):
+def pod_of(manifest):
     spec = manifest["spec"]
-    pod = (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]["spec"]
-    return pod["containers"]
+    return (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]
+
+
+def containers(manifest):
+    return pod_of(manifest)["spec"]["containers"]
+
+
+def flink_pods(cluster):
+    """The pods of both kinds, as the operator merges their templates: by the containers' names."""
+    common = cluster["spec"]["podTemplate"]["spec"]
+    for kind in ("jobManager", "taskManager"):
+        own = cluster["spec"][kind].get("podTemplate", {"spec": {}})["spec"]
+        merged = {one["name"]: one for one in common["containers"]}
+        for one in own.get("containers", ()):
+            mounts = merged.get(one["name"], {}).get("volumeMounts", []) + one["volumeMounts"]
+            merged[one["name"]] = {**merged.get(one["name"], {}), **one, "volumeMounts": mounts}
+        volumes = common["volumes"] + own.get("volumes", [])
+        yield {**common, "containers": list(merged.values()), "volumes": volumes}
+
+
+def all_pods():
+    """The specs of all pods that the manifests make, by where they stand."""
+    for path in SCORE_MANIFESTS:
+        yield path, pod_of(documents(path)[0])["spec"]
+    server = documents("kubernetes/flink/job-server.yaml")[0]
+    yield "kubernetes/flink/job-server.yaml", server["spec"]["template"]["spec"]
+    (cluster,) = documents("kubernetes/flink/cluster.yaml")
+    for pod in flink_pods(cluster):
+        yield "kubernetes/flink/cluster.yaml", pod
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile():
@@ -99,6 +129,7 @@ def test_what_the_image_installs_resolves_from_the_constraints():
         "kubernetes/settings.yaml",
         *SCORE_MANIFESTS,
         "kubernetes/flink/job-server.yaml",
+        "kubernetes/flink/network.yaml",
     ],
 )
 def test_manifests_hold_to_the_schemas_of_kubernetes(path):
@@ -134,6 +165,7 @@ def test_the_flink_cluster_has_only_fields_that_the_operator_knows():
             "flinkConfiguration": {"type": "object", "additionalProperties": text},
             "jobManager": manager,
             "taskManager": manager,
+            "podTemplate": {"type": "object"},
         },
         "additionalProperties": False,
     }
@@ -142,26 +174,94 @@ def test_the_flink_cluster_has_only_fields_that_the_operator_knows():
     jsonschema.validate(cluster["spec"], spec)
     server = documents("kubernetes/flink/job-server.yaml")[0]["spec"]["template"]["spec"]
     (image,) = [one["image"] for one in server["containers"]]
-    assert image.endswith(f":{constraints()['apache-beam']}")
+    assert image.partition("@")[0].endswith(f":{constraints()['apache-beam']}")
     assert cluster["spec"]["flinkVersion"].replace("_", ".")[1:] in image
-    pod = cluster["spec"]["taskManager"]["podTemplate"]["spec"]
-    claims = [one["persistentVolumeClaim"] for one in (*pod["volumes"], *server["volumes"])]
-    assert claims == [{"claimName": "triad-artifacts"}] * 2
-    for container in (*pod["containers"], *server["containers"]):
-        assert [one["mountPath"] for one in container["volumeMounts"]] == ["/artifacts"]
+    _, task_manager = flink_pods(cluster)
+    for pod in (task_manager, server):
+        (claim,) = [one for one in pod["volumes"] if "persistentVolumeClaim" in one]
+        assert claim["persistentVolumeClaim"] == {"claimName": "triad-artifacts"}
+        for container in pod["containers"]:
+            mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+            assert mounts[claim["name"]] == "/artifacts"
 
 
-@pytest.mark.parametrize("path", SCORE_MANIFESTS)
-def test_pods_that_score_write_nothing_but_tmp_and_have_no_rights(path):
-    (manifest,) = documents(path)
-    (container,) = containers(manifest)
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
+def test_no_pod_has_rights_and_each_writes_only_to_its_volumes():
+    pods = list(all_pods())
+    assert len(pods) == 5
+    for path, pod in pods:
+        shared = pod["securityContext"]
+        assert shared["runAsNonRoot"] is True, path
+        assert shared["runAsUser"] == shared["runAsGroup"] == shared["fsGroup"] > 0, path
+        assert shared["seccompProfile"] == {"type": "RuntimeDefault"}, path
+        named = {one["name"] for one in pod["volumes"]}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, (path, container["name"])
+            mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+            assert mounts["tmp"] == "/tmp"
+            assert set(mounts) <= named
+            if container["name"] != "flink-main-container":  # the operator sets that one's
+                assert container["resources"]["limits"]["memory"]
+        for volume in pod["volumes"]:
+            if "emptyDir" in volume:
+                assert volume["emptyDir"]["sizeLimit"]
+
+
+def test_every_image_is_named_by_its_digest():
+    images = [c["image"] for _, pod in all_pods() for c in pod["containers"] if "image" in c]
+    images.append(documents("kubernetes/flink/cluster.yaml")[0]["spec"]["image"])
+    assert len(images) == 5
+    assert [one for one in images if not one.endswith("@sha256:DIGEST")] == []
+
+
+def test_the_pool_of_workers_listens_on_localhost_alone(tmp_path):
+    """It is the program that the manifest starts, at a port that is free here."""
+    (cluster,) = documents("kubernetes/flink/cluster.yaml")
+    _, task_manager = flink_pods(cluster)
+    (workers,) = [one for one in task_manager["containers"] if one["name"] == "workers"]
+    python, *arguments, port, boot = workers["command"]
+    assert (python, arguments) == ("python", ["-m", "pipelines.worker_pool"])
+    assert (port, boot) == ("50000", "/opt/apache/beam/boot")
+    driver = containers(documents("kubernetes/flink/driver.yaml")[0])[0]
+    assert f"--environment_config=localhost:{port}" in driver["args"]
+    (free,) = ports.free()
+    log = tmp_path / "pool.log"
+    started = processes.start([sys.executable, *arguments, str(free), boot], log)
+    try:
+        while not ports.listens(free):
+            assert processes.runs(started), log.read_text()
+        assert listening(started[0]) == {("127.0.0.1", free)}
+    finally:
+        processes.stop([started])
+
+
+def test_each_pod_is_closed_to_whom_it_does_not_serve():
+    policies = {
+        one["spec"]["podSelector"]["matchLabels"]["app"]: one["spec"]
+        for path in ("kubernetes/cronjob.yaml", "kubernetes/flink/network.yaml")
+        for one in documents(path)
+        if one["kind"] == "NetworkPolicy"
     }
-    assert [one["mountPath"] for one in container["volumeMounts"]] == ["/tmp"]
-    assert container["resources"]["limits"]["memory"]
+    assert all(one["policyTypes"] == ["Ingress"] for one in policies.values())
+    labels = {pod_of(documents(path)[0])["metadata"]["labels"]["app"] for path in SCORE_MANIFESTS}
+    server = documents("kubernetes/flink/job-server.yaml")[0]["spec"]["template"]["metadata"]
+    labels.add(server["labels"]["app"])
+    labels.add(documents("kubernetes/flink/cluster.yaml")[0]["metadata"]["name"])  # the operator's
+    assert labels == policies.keys()
+    assert [app for app, one in policies.items() if "ingress" not in one] == [
+        "triad-score",
+        "triad-driver",
+    ]
+    among, rest = policies["triad-flink"]["ingress"]
+    assert among == {"from": [{"podSelector": {"matchLabels": {"app": "triad-flink"}}}]}
+    assert rest["ports"] == [{"port": 8081}]
+    callers = [one["podSelector"]["matchLabels"] for one in rest["from"]]
+    assert callers[0] == {"app": "triad-job-server"}
+    (jobs,) = policies["triad-job-server"]["ingress"]
+    assert jobs["ports"] == [{"port": 8099}, {"port": 8098}]
 
 
 @pytest.fixture
@@ -232,6 +332,19 @@ def test_systemd_reads_the_units(tmp_path):
         ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=True
     )
     assert "triad" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_counts_the_unit_that_scores_among_the_little_exposed(tmp_path):
+    text = (DEPLOY / "systemd" / "triad-score@.service").read_text(encoding="utf-8")
+    (tmp_path / "triad-score.service").write_text(text)
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20"]
+    done = subprocess.run(
+        [*command, tmp_path / "triad-score.service"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    for line in ("ProtectHome=yes", "MemoryMax=5G", "SystemCallFilter=@system-service"):
+        assert line in text.splitlines()
 
 
 def test_the_dags_hand_over_what_the_command_and_the_template_take():
