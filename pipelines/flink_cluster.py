@@ -100,7 +100,7 @@ def up(folder: Path, free_ports: bool = False) -> Cluster:
         )
         _refuse_taken(cluster.ports)
     _configure(cluster)
-    commands = _commands(cluster, java, f"{jars}/*")
+    commands = _commands(cluster, java, jars)
     for part, running in cluster.running.items():
         if not running:
             started = _start(part, commands[part], cluster.folder)
@@ -150,12 +150,13 @@ def _configure(cluster: Cluster) -> None:
     (cluster.folder / "tmp").mkdir(exist_ok=True)
 
 
-def _commands(cluster: Cluster, java: str, jars: str) -> dict[str, list[str]]:
+def _commands(cluster: Cluster, java: str, jars: Path) -> dict[str, list[str]]:
     ports = cluster.ports
     conf = ["--configDir", str(cluster.folder / "conf")]
 
     def flink(*memory: str) -> list[str]:
-        return [java, *memory, *_OPEN, "-cp", jars]
+        agent = programs.agent(jars, "Loopback")
+        return [java, *memory, agent, *_OPEN, "-cp", f"{jars}/*"]
 
     manager = f"{_ENTRY}.entrypoint.StandaloneSessionClusterEntrypoint"
     worker = f"{_ENTRY}.taskexecutor.TaskManagerRunner"

@@ -1,4 +1,4 @@
-"""Java, and the programs that Maven assembles once from a pom in `deploy/`."""
+"""Java, and the programs that are assembled once from a folder in `deploy/`, by Maven and javac."""
 
 import contextlib
 import hashlib
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 from transforms.code import ROOT
@@ -45,17 +46,21 @@ def java() -> str:
 def assemble(program: str) -> Path:
     """The folder of jars; the first call for a pom fetches them.
 
+    Of each `Name.java` beside the pom there is an agent, `Name.jar`, see `agent`.
+
     Args:
         program: A folder of `deploy/` that has a pom.
 
     Raises:
-        OptionsError: Where Maven or the pom is missing.
-        StorageError: Where Maven cannot fetch them.
+        OptionsError: Where Maven, the pom or the compiler is missing.
+        StorageError: Where Maven cannot fetch them, or an agent cannot be compiled.
     """
     pom = DEPLOY / program / "pom.xml"
     if not pom.is_file():
         raise OptionsError(f"{pom}: not there; run this from a checkout of Triad")
-    jars = cache(program) / f"jars-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    sources = sorted(pom.parent.glob("*.java"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (pom, *sources)))
+    jars = cache(program) / f"jars-{digest.hexdigest()[:12]}"
     if jars.is_dir():
         return jars
     maven = shutil.which("mvn")
@@ -73,8 +78,35 @@ def assemble(program: str) -> Path:
             lines = (ran.stdout + ran.stderr).split("\n")
             line = next((one for one in lines if "ERROR" in one), "no reason given")[:300]
             raise StorageError(f"mvn: {line}; see that Maven reaches its repository")
+        for source in sources:
+            _compile_agent(source, Path(staging, "jars"))
         with contextlib.suppress(OSError):  # another process was faster
             Path(staging, "jars").rename(jars)
     if not jars.is_dir():
         raise StorageError(f"{jars}: cannot be made; see that its folder can be written")
     return jars
+
+
+def agent(jars: Path, name: str) -> str:
+    """The argument with which Java starts an agent of `assemble`."""
+    return f"-javaagent:{jars / name}.jar"
+
+
+def _compile_agent(source: Path, jars: Path) -> None:
+    """Makes `Name.jar` of `Name.java`, against the jars that are there."""
+    compiler = shutil.which("javac")
+    if compiler is None:
+        raise OptionsError(
+            f"javac: not found, and {source.name} is compiled once, without which Beam's servers "
+            f"listen on every interface; install it (Debian: openjdk-{JAVA}-jdk-headless)"
+        )
+    with tempfile.TemporaryDirectory(prefix="triad-javac-") as classes:
+        command = [compiler, "--release", JAVA, "-cp", f"{jars}/*", "-d", classes, str(source)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if ran.returncode:
+            line = (ran.stderr.splitlines() or ["no reason given"])[0][:300]
+            raise StorageError(f"javac: {line}; report it, with the version of Java")
+        with zipfile.ZipFile(jars / f"{source.stem}.jar", "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", f"Premain-Class: {source.stem}\n")
+            for path in sorted(Path(classes).rglob("*.class")):
+                jar.write(path, path.relative_to(classes))

@@ -31,7 +31,8 @@ def service() -> Iterator[str]:
     java, jars = programs.java(), programs.assemble("flink")
     (jamm,) = jars.glob("jamm-*.jar")
     (port,) = ports.free()
-    options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    options += [programs.agent(jars, "Loopback"), "-cp", f"{jars}/*"]
     told = [
         "--defaultEnvironmentType=EMBEDDED",
         f"--filesToStage={jamm}",

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines import cli, flink_cluster, programs
 from pipelines.flink_cluster import Cluster
+from tests.sockets import listening
 from transforms.errors import OptionsError
 
 
@@ -30,6 +31,14 @@ def test_a_second_start_leaves_what_runs(flink: Cluster) -> None:
     assert again.processes == flink_cluster.read(flink.folder).processes
 
 
+def test_every_part_listens_on_this_machine_alone(flink: Cluster) -> None:
+    """Flink's and Beam's servers run code for whoever connects."""
+    sockets = {part: listening(flink.processes[part][0]) for part in flink_cluster.PARTS}
+    named = {port for found in sockets.values() for _, port in found}
+    assert set(flink.ports.values()) <= named
+    assert {address for found in sockets.values() for address, _ in found} == {"127.0.0.1"}
+
+
 def test_without_java_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionsError, match="java: not found.*install it"):
@@ -50,6 +59,12 @@ def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(OptionsError, match="mvn: not found; install Maven"):
         programs.assemble("flink")
+
+
+def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OptionsError, match="javac: not found.*install it .*jdk-headless"):
+        programs._compile_agent(programs.DEPLOY / "flink" / "Loopback.java", tmp_path)
 
 
 def test_a_taken_port_is_named():
