@@ -12,7 +12,7 @@ help:
 	@echo "make lint         style and types only"
 	@echo "make format       formats the code"
 	@echo "make constraints  writes constraints.txt from what is installed"
-	@echo "make flink        starts a Flink cluster on this machine (Java 17, Maven); triad flink down"
+	@echo "make flink        starts a Flink cluster on this machine (JDK 17, Maven); triad flink down"
 	@echo "make kafka        starts a Kafka broker on this machine (Java 17, Maven); triad kafka down"
 	@echo "make clean        removes $(VENV), demo/ and all caches"
 

@@ -16,7 +16,7 @@ kafka_app = typer.Typer(
 app.add_typer(kafka_app, name="kafka")
 
 
-@flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven the first time.")
+@flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven and javac the first time.")
 def up(
     context: typer.Context,
     folder: cluster_options.FlinkFolder = None,

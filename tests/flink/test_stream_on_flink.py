@@ -23,6 +23,7 @@ from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints
 from tests import kafka
 from tests.flink.test_flink_jobs import kill
+from tests.sockets import listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -160,6 +161,9 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     send()
     runbook.step('--state "$STATE" --no-wait\n')
     written.until(all_there, "the first part does not come")
+    of_the_job = listening(flink.processes["taskmanager"][0])
+    assert len(of_the_job) > 5  # Flink's own, and those that Python's workers are told of
+    assert {address for address, _ in of_the_job} == {"127.0.0.1"}
 
     send()
     written.until(some_of_the_last_part, "the stream stands still before the kill of a worker")
