@@ -215,6 +215,7 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
     artefact.load(model)
+    stream_config.check_topics(settings)
     if runner != "local":  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()

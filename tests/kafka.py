@@ -5,18 +5,20 @@ import dataclasses
 import datetime
 import functools
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipelines import kafka_broker, programs
+from pipelines.streaming.batches import Part, Source
 from pipelines.streaming.kafka_client import coordinated
 from transforms.errors import OptionsError, StorageError
 
@@ -48,6 +50,12 @@ class Broker:
 
     def uri(self, topic: str) -> str:
         return f"kafka://{self.servers}/{topic}"
+
+    def topic_id(self, topic: str) -> str:
+        """Of this very topic."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        described = admin.describe_topics(TopicCollection([topic]))
+        return str(described[topic].result(_DEADLINE).topic_id)
 
     def send(
         self,
@@ -93,6 +101,14 @@ class Broker:
             return int(place.offset)
         finally:
             consumer.close()
+
+
+def polled(source: Source) -> tuple[Part, ...]:
+    """What a source gives next, once it gives something."""
+    until = time.monotonic() + _DEADLINE
+    while not (parts := source.poll()):
+        assert time.monotonic() < until
+    return parts
 
 
 def certify(folder: Path) -> None:
