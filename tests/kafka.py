@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -50,6 +50,25 @@ class Broker:
 
     def uri(self, topic: str) -> str:
         return f"kafka://{self.servers}/{topic}"
+
+    def again(self, topic: str) -> None:
+        """Deletes a topic and makes it again under its name."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        before = self.topic_id(topic)
+        admin.delete_topics([topic])[topic].result(_DEADLINE)
+        coordinated(lambda: admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_DEADLINE))
+        assert self.topic_id(topic) != before
+
+    def widen(self, topic: str, partitions: int) -> None:
+        """Adds partitions, up to a number."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(_DEADLINE)
+
+    def remove(self, topic: str, offset: int) -> None:
+        """Removes what partition 0 has before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        (removed,) = admin.delete_records([TopicPartition(topic, 0, offset)]).values()
+        assert removed.result(_DEADLINE).low_watermark == offset
 
     def topic_id(self, topic: str) -> str:
         """Of this very topic."""

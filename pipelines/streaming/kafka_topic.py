@@ -1,6 +1,7 @@
 """Messages of one topic of Kafka, as whoever consumes it gets them."""
 
 import dataclasses
+import operator
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,6 +19,10 @@ AT_ONCE = 64
 """Messages that are taken from the client's queue at most before bytes are looked at."""
 
 _NO_TIME = -1
+
+_call_headers = operator.methodcaller("headers")
+"""Not `given.headers()`: there Python does not look, in a loop, whether an error is set beside the
+result, as the client has it; the error would come up at any place later."""
 
 
 class Mark(NamedTuple):
@@ -136,8 +141,6 @@ def partition_of(part: Part) -> int:
 def _headers(given: Any) -> tuple[tuple[tuple[str, bytes | None], ...], str]:
     """A message's headers, and what is wrong with them; they may be asked for once only."""
     try:
-        return tuple(given.headers() or ()), ""
-    except SystemError as error:  # how the client tells of a name that Python does not take
-        if not isinstance(error.__cause__, UnicodeDecodeError):
-            raise
+        return tuple(_call_headers(given) or ()), ""
+    except SystemError:  # how the client tells of a name that Python does not take
         return (), "the name of a header is not UTF-8"
