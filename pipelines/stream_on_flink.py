@@ -35,7 +35,7 @@ def run(config: StreamConfig) -> None:
         StorageError: Where the cluster does not answer, or the job fails.
     """
     config = _with_full_paths(config)
-    model = artefact.load(model_folder.local(config.model))
+    model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     name = checkpoints.stream_name(config)
     stream_config.check_topics(config)  # without one a stream would start again and again

@@ -33,7 +33,7 @@ def test_a_time_of_no_year_costs_the_time_and_not_the_record(trained, broker, ca
     files = {"sink": str(tmp_path / "files"), "rejected": None, "group": "files"}
     assert topics.run(trained, **files) == stream.Counts(5, 5, 0)
     windows = {path.parent.name for path in (tmp_path / "files" / "scores").rglob("*.parquet")}
-    assert windows == {"window=none", "window=20231114T221320Z"}
+    assert windows == {"window=none", "window=20231114T221300Z"}
 
 
 def test_a_row_whose_time_the_topic_refuses_has_the_brokers(trained, broker):

@@ -145,6 +145,7 @@ def test_a_part_from_before_a_restart_that_the_log_lost_stops_nothing(broker, ca
 
 
 def test_partitions_that_are_added_are_read_too(broker, caplog, monkeypatch):
+    caplog.set_level("INFO")
     monkeypatch.setattr(kafka_admin, "LOOK", 0.2)
     topic = broker.topic()
     with source_of(broker, topic) as source:
@@ -171,6 +172,7 @@ def in_transaction(producer: Producer, topic: str, *names: str) -> None:
 def test_of_transactions_what_was_committed_is_read_and_nothing_stays_behind(
     trained, broker, tmp_path, caplog
 ):
+    caplog.set_level("INFO")
     topics, prom = Topics(broker), tmp_path / "triad.prom"
     producer = transactional(broker, topics.source)
     for name in "abc":
