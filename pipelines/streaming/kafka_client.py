@@ -15,8 +15,11 @@ _T = TypeVar("_T")
 
 _PLACE_AND_TIME = re.compile(r"^(\w+://)?\S+/\w+: | \(after \d+ms in state \w+[^()]*\)$")
 
-TIMEOUT = 8.0
+TIMEOUT = 6.0
 """Seconds that a broker has to answer a question."""
+
+_CHOICE = 10.0
+"""Seconds that brokers have to choose who is to answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +124,7 @@ def coordinated(ask: Callable[[], _T]) -> _T:
         kafka.KafkaError.LEADER_NOT_AVAILABLE,
         kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
     }
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + _CHOICE
     while True:
         try:
             return ask()
