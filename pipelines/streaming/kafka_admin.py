@@ -57,10 +57,8 @@ class TopicAdmin:
     """
 
     def __init__(self, servers: str, topic: str, config_file: str | None = None) -> None:
-        from confluent_kafka import admin
-
         self.log = f"kafka://{servers}/{topic}"
-        self._kafka, self._api, self._topic = load(), admin, topic
+        self._kafka, self._topic = load(), topic
         self._connection = Connection("AdminClient", servers, {}, config_file)
 
     def about(self) -> About:
@@ -104,7 +102,7 @@ class TopicAdmin:
         """
         committed = self._kafka.IsolationLevel.READ_COMMITTED
         uncommitted = self._kafka.IsolationLevel.READ_UNCOMMITTED
-        spec = self._api.OffsetSpec
+        spec: Any = self._kafka.admin.OffsetSpec
         low, stable, high = (
             self._offsets(partitions, which, level)
             for which, level in (

@@ -151,8 +151,8 @@ class _Topic:
                         break
                     except BufferError:  # the client's queue is full
                         patience.wait(1)
-                    except load().KafkaException as error:
-                        failed[place] = error.args[0]
+                    except load().KafkaException as refused:
+                        failed[place] = refused.args[0]
                         break
             while len(connection.client):
                 patience.wait(TIMEOUT)

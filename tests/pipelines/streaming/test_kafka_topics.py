@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,27 @@ def test_what_a_log_removed_before_it_was_read_is_told_and_counted(
     told = "messages were removed before they were read, offsets 2 to 4 (3): passed over"
     assert f"{place}: {told}" in caplog.text
     assert "triad_stream_removed_total 3.0" in prom.read_text()
+
+
+def test_what_is_removed_while_a_stream_reads_is_told_and_the_rest_is_read(broker, caplog):
+    """The client fetches one answer of the broker ahead, of about five of these messages."""
+    topic = broker.topic()
+    broker.send(topic, [b"x" * 200_000] * 30)
+    source = KafkaSource(broker.servers, topic, "g", Parser(), 1, 0, batch_bytes=1024)
+    try:
+        kafka.polled(source)
+        broker.remove(topic, 28)
+        parts = kafka.polled(source)
+        while parts[0].stop < 30:
+            last, parts = parts, kafka.polled(source)
+            lost = parts[0].start - last[0].stop
+            assert lost == 0 or parts[0].start == 28
+    finally:
+        source.close()
+    place = re.escape(f"{broker.uri(topic)}/0")
+    found = re.search(rf"{place}: messages were removed .*, offsets (\d+) to 27 ", caplog.text)
+    assert found is not None
+    assert 0 < int(found[1]) < 27
 
 
 def test_a_part_from_before_a_restart_that_the_log_lost_stops_nothing(broker, caplog):
