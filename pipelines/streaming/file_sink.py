@@ -117,4 +117,5 @@ def window_name(event_time: int | None, seconds: int) -> str:
     if event_time is None:
         return "none"
     start = max(event_time // 1000 // seconds * seconds, _FIRST_SECOND)
-    return datetime.datetime.fromtimestamp(start, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.datetime.fromtimestamp(start, datetime.UTC)
+    return f"{moment.year:04d}{moment:%m%dT%H%M%SZ}"  # %Y would give year 1 one digit

@@ -73,6 +73,7 @@ class TopicAdmin:
     def ask(self) -> "concurrent.futures.Future[Any]":
         """Asks which topic it is, and does not wait."""
         named = self._kafka.TopicCollection([self._topic])
+        self._connection.told()  # takes what the client said meanwhile: it would queue for ever
         self._connection.forget()
         asked = self._connection.client.describe_topics(named, request_timeout=TIMEOUT)
         found: concurrent.futures.Future[Any] = asked[self._topic]

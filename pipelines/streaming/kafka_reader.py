@@ -68,9 +68,9 @@ class Reader:
             return
         if strayed:
             self._start({n: [Known(self.next[n], self.topic_id)] for n in strayed})
-            with explained(self._topic.log, self._connection):
-                for number in strayed:
-                    self._consumer.seek(self._place(number, self.next[number]))
+            places = [self._place(number, self.next[number]) for number in strayed]
+            self._consumer.incremental_unassign(places)  # a lost place cannot be sought from
+            self._consumer.incremental_assign(places)
         added = sorted(set(about.partitions) - self.next.keys())
         if added and take_up:
             numbers = ", ".join(map(str, added))
