@@ -71,11 +71,9 @@ def test_a_broker_that_goes_and_comes_back_is_told_and_waited_for(
         kafka_broker.down(folder)
         while "the stream waits meanwhile" not in caplog.text:
             assert source.poll() == ()
-        with pytest.raises(
-            StorageError, match=r"/t-\w+: 1 messages were not taken in 2 s: Connect"
-        ):
+        with pytest.raises(StorageError, match=r"/t-\w+: 1 messages were not taken in 2 s: "):
             sink.write(2, "", [], [refused(1, "lost to nobody")])
-        assert ": 1 messages are not taken yet: Connect to " in caplog.text
+        assert ": 1 messages are not taken yet: " in caplog.text
         assert "rdkafka" not in "".join(capfd.readouterr())
         kafka_broker.up(folder)
         while "answers again" not in caplog.text:
