@@ -193,12 +193,15 @@ def parity(
     limit: options.Limit = None,
     tolerance: options.Tolerance = 1e-6,
     media_roots: options.MediaRoots = None,
+    verify_key: options.VerifyKey = None,
     verbose: options.Verbose = False,
 ) -> int:
     """Prove that training and scoring see the same features and give the same scores."""
     call: Call = context.obj
     call.refuse_beam_args("parity")
-    settings = config.ParityConfig(model, tuple(inputs), limit, tolerance, tuple(media_roots or ()))
+    settings = config.ParityConfig(
+        model, tuple(inputs), limit, tolerance, tuple(media_roots or ()), verify_key
+    )
     same = call.run(settings, verbose)
     return 0 if same else GateError.exit_code
 
@@ -216,6 +219,7 @@ def report(
     inputs: options.MaybeInputs = None,
     media_roots: options.MediaRoots = None,
     saliency: options.Saliency = 0,
+    verify_key: options.VerifyKey = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
@@ -229,6 +233,7 @@ def report(
         inputs=tuple(inputs or ()),
         media_roots=tuple(media_roots or ()),
         saliency=saliency,
+        verify_key=verify_key,
     )
     print(call.run(settings, verbose))
 

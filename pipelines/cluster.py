@@ -19,8 +19,9 @@ from transforms.errors import OptionsError, StorageError, TriadError
 
 _Config = TypeVar("_Config", PreprocessConfig, ScoreConfig)
 
-PACKAGES = (*code.PACKAGES, "pipelines", "pipelines/sources")
-"""Whoever submits a job and its workers must have the same source files in these."""
+PACKAGES = (*code.PACKAGES, "pipelines")
+"""Whoever submits a job and its workers must have the same source files in these: in all, since
+nobody can say of a file that no step of any job will ever come upon it."""
 
 _TYPED = re.compile(r"^transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
 _SYSTEM = re.compile(

@@ -206,6 +206,7 @@ class ParityConfig:
         limit: Records that are compared; None compares all.
         tolerance: Largest difference of floats that passes; ids and bytes must be equal.
         media_roots: Folders beside that of the records file in which media may lie.
+        verify_key: PEM file of the public key that the model must be signed with.
     """
 
     model: str
@@ -213,9 +214,12 @@ class ParityConfig:
     limit: int | None = None
     tolerance: float = 1e-6
     media_roots: tuple[str, ...] = ()
+    verify_key: str | None = None
 
     def __post_init__(self) -> None:
         need("--model", self.model)
+        if self.verify_key is not None:
+            need("--verify-key", self.verify_key)
         _need_each("--input", self.inputs)
         _each("--media-root", self.media_roots)
         _at_least("--limit", self.limit, 1)
@@ -236,6 +240,7 @@ class ReportConfig:
         media_roots: Folders beside that of the records file in which media may lie.
         saliency: Records of each task in the gallery of which the page says what the prediction
             rests on.
+        verify_key: PEM file of the public key that the model must be signed with.
     """
 
     model: str
@@ -245,9 +250,12 @@ class ReportConfig:
     inputs: tuple[str, ...] = ()
     media_roots: tuple[str, ...] = ()
     saliency: int = 0
+    verify_key: str | None = None
 
     def __post_init__(self) -> None:
         need("--model", self.model)
+        if self.verify_key is not None:
+            need("--verify-key", self.verify_key)
         need("--output", self.output)
         _at_least("--saliency", self.saliency, 0)
         if self.saliency and (self.scores is None or not self.inputs):

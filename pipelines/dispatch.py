@@ -56,16 +56,11 @@ def _search(settings: config.SearchConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
+    from pipelines import cluster, dataflow, model_pointer, score_plan
 
     settings = cluster.with_full_paths(settings)
     model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
     settings = dataclasses.replace(settings, model=model)
-    if settings.verify_key is not None:
-        from model import signing
-
-        folder = model_folder.local(settings.model)
-        signing.verify(folder, settings.verify_key)  # before any of the model is read
     plan = score_plan.plan(settings)
     template = dataflow.makes_template(settings.beam_args)  # must be written in any case
     # Told at once: a night's second start costs no import of TensorFlow.
@@ -79,9 +74,9 @@ def _score(settings: config.ScoreConfig) -> object:
 
 
 def _parity(settings: config.ParityConfig) -> object:
-    from model import artefact
+    from pipelines import model_folder
 
-    artefact.load(settings.model)
+    model_folder.load(settings.model, settings.verify_key)
     environment.load_tensorflow()
     from pipelines import parity as gate
 
@@ -99,6 +94,7 @@ def _report(settings: config.ReportConfig) -> object:
         settings.output,
         media_roots=settings.media_roots,
         saliency=settings.saliency,
+        verify_key=settings.verify_key,
     )
 
 
@@ -202,19 +198,14 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
-    from model import artefact
     from pipelines import model_folder, model_pointer
     from pipelines.streaming import prism
 
-    model = model_folder.local(model_pointer.resolved(settings.model))
-    if settings.verify_key is not None:
-        from model import signing
-
-        signing.verify(model, settings.verify_key)  # before any of the model is read
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
-    artefact.load(model)
+    model_folder.load(model_pointer.resolved(settings.model), settings.verify_key)
+    stream_config.check_topics(settings)
     if runner != "local":  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
@@ -238,10 +229,9 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 
 
 def _release(settings: stream_config.ReleaseConfig) -> object:
-    from model import artefact
     from pipelines import model_folder
 
-    artefact.load(model_folder.local(settings.model))  # a mistake is told before it is imported
+    model_folder.load(settings.model, settings.verify_key)  # a mistake is told at once
     environment.load_tensorflow()
     from pipelines import release
 

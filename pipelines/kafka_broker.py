@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipelines import ports, processes, programs
-from pipelines.streaming.kafka_client import explained, load
+from pipelines.streaming.kafka_client import TIMEOUT, Connection, explained, load
 from transforms.errors import OptionsError, StorageError
 
 PORT = 9092
@@ -114,14 +114,13 @@ def create_topic(
         StorageError: Where the broker does not answer.
     """
     kafka = load()
-    from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
-    admin = AdminClient({"bootstrap.servers": broker.servers})
+    connection = Connection("AdminClient", broker.servers, {})
     new = NewTopic(name, partitions, 1, config=dict(config or {}))
-    with explained(f"kafka://{broker.servers}/{name}"):
+    with explained(f"kafka://{broker.servers}/{name}", connection):
         try:
-            admin.create_topics([new])[name].result(PATIENCE)
+            connection.client.create_topics([new], request_timeout=TIMEOUT)[name].result()
         except kafka.KafkaException as error:
             if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
@@ -154,8 +153,6 @@ def _start(broker: Broker, command: list[str], settings: Mapping[str, str]) -> p
 
 
 def _wait(broker: Broker) -> None:
-    from confluent_kafka.admin import AdminClient
-
     until = time.monotonic() + PATIENCE
     while not ports.listens(broker.port):
         ended = not processes.runs(broker.process)
@@ -163,6 +160,6 @@ def _wait(broker: Broker) -> None:
             why = "ended" if ended else f"does not answer for {PATIENCE:.0f} s"
             raise StorageError(f"broker: {why}; see {broker.folder / 'broker.log'}")
         time.sleep(0.1)
-    admin = AdminClient({"bootstrap.servers": broker.servers, "log_level": 0})
-    with explained(f"kafka://{broker.servers}"):
-        admin.list_topics(timeout=PATIENCE)
+    connection = Connection("AdminClient", broker.servers, {})
+    with explained(f"kafka://{broker.servers}", connection):
+        connection.client.list_topics(timeout=PATIENCE)

@@ -33,11 +33,7 @@ def check(
         GateError: The model is refused, and why.
     """
     local = model_folder.local(folder)
-    if verify_key is not None:
-        from model import signing
-
-        signing.verify(local, verify_key)  # before any of the model is read
-    model = artefact.load(local)
+    model = model_folder.load(folder, verify_key)
     safety.check_folder(model.saved_model)
     scorer = load_scorer(local, model.model_digest, False)
     if golden is None:
@@ -46,7 +42,8 @@ def check(
     outcomes = scorer.score([canonical for canonical, _ in records])
     for (_, labels), outcome in zip(records, outcomes, strict=True):
         _check_outcome(golden, outcome, labels, model.spec)
-    compared = ParityConfig(local, (golden,), media_roots=tuple(media_roots))
+    roots = tuple(media_roots)
+    compared = ParityConfig(local, (golden,), media_roots=roots, verify_key=verify_key)
     for part in parity.differences(compared):
         for one in part:
             if not one.passes:

@@ -1,4 +1,4 @@
-"""Model folders in a bucket: a process copies one to its own disk, once."""
+"""Where every model is opened: verified, if a key is given; from a bucket copied to disk, once."""
 
 import functools
 import tempfile
@@ -12,7 +12,7 @@ from transforms.errors import OptionsError
 def local(folder: str) -> str:
     """A local folder with the same files: the folder itself, or the copy of a `gs://` one.
 
-    Whether the files are those of one model, `model.artefact.load` finds out.
+    Whether the files are those of one model, `load` finds out.
 
     Raises:
         OptionsError: Where there is no model in the bucket.
@@ -20,6 +20,26 @@ def local(folder: str) -> str:
         StorageError: Where the bucket cannot be read.
     """
     return _copy(folder) if folder.startswith(cloud_storage.SCHEME) else folder
+
+
+def load(folder: str, verify_key: str | None) -> artefact.Artefact:
+    """Opens a model that this process is to use; nothing else in this package opens one.
+
+    Args:
+        folder: Of the model; it may lie in a bucket.
+        verify_key: PEM file of the public key that it must be signed with; None asks for none.
+
+    Raises:
+        OptionsError: No model, or a key that cannot be used.
+        GateError: A file is not the one that was exported or signed.
+        StorageError: Where the bucket cannot be read.
+    """
+    place = local(folder)
+    if verify_key is None:
+        return artefact.load(place)
+    from model import signing
+
+    return signing.verified(place, verify_key)
 
 
 @functools.cache

@@ -20,7 +20,17 @@ import tensorflow_transform.beam as tft_beam
 from model import artefact
 from model.export import output_name
 from model.scorer import ScorerHandler, load_scorer, tagged
-from pipelines import json_files, options, preprocess, preprocessed, score, sinks, sources, units
+from pipelines import (
+    json_files,
+    model_folder,
+    options,
+    preprocess,
+    preprocessed,
+    score,
+    sinks,
+    sources,
+    units,
+)
 from pipelines.canonical_files import CanonicalFile
 from pipelines.config import ParityConfig
 from pipelines.differences import Difference, table
@@ -59,13 +69,13 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
     Raises:
         OptionsError: Where no record can be compared.
     """
-    model = artefact.load(config.model)
+    model = model_folder.load(config.model, config.verify_key)
     raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
     canonical = _canonical(canonicalizer, raw)
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
-    scorer = load_scorer(config.model, model.model_digest, False)
+    scorer = load_scorer(str(model.folder), model.model_digest, False)
     with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
         features = compare(
             canonical,

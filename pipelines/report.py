@@ -17,6 +17,7 @@ from pipelines import (
     environment,
     gallery,
     histories,
+    model_folder,
     publish,
     report_sections,
     sinks,
@@ -48,6 +49,7 @@ def write(
     *,
     media_roots: tuple[str, ...] = (),
     saliency: int = 0,
+    verify_key: str | None = None,
 ) -> str:
     """Writes the page.
 
@@ -60,16 +62,17 @@ def write(
         media_roots: Folders, besides those of the records files, that media may come from.
         saliency: Cards of each task that say what the prediction rests on; over 0 the model is
             loaded.
+        verify_key: PEM file of the public key that the model must be signed with.
 
     Returns:
         Where the page is.
 
     Raises:
         OptionsError: The model or the date asked for is not there.
-        GateError: The model's files are not the ones that were exported.
+        GateError: The model's files are not the ones that were exported, or signed.
         StorageError: The page cannot be written, or the published run is damaged.
     """
-    model = artefact.load(model_dir)
+    model = model_folder.load(str(model_dir), verify_key)
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[Gallery[gallery.Card], ...] = ()

@@ -4,7 +4,6 @@ import dataclasses
 import json
 from typing import NamedTuple
 
-from model import artefact
 from model.artefact import Artefact
 from pipelines import model_folder, publish, sinks, units
 from pipelines.config import ScoreConfig
@@ -50,7 +49,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
         OptionsError: A model or input that cannot be used.
         GateError: A model whose files are not the exported ones.
     """
-    model = artefact.load(model_folder.local(config.model))
+    model = model_folder.load(config.model, config.verify_key)
     inputs = units.list_inputs(config.inputs)
     settings = run_settings(model, config.format, config.explain)
     run_id = publish.run_id(

@@ -251,9 +251,26 @@ def pubsub_place(uri: str) -> tuple[str, str] | None:
 
 
 def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
-    """`HOST:PORT` and topic of source, sink and rejected records, where all are of Kafka."""
+    """`HOST:PORT` and topic of source, sink and rejected records, where they are of Kafka."""
     places = map(kafka_place, (config.source, config.sink, config.rejected or ""))
     return tuple(place for place in places if place is not None)
+
+
+def check_topics(config: StreamConfig) -> None:
+    """Refuses topics of Kafka that are not there, before anything else is begun.
+
+    Raises:
+        OptionsError: Where there is no such topic, or the client's properties cannot be used.
+        StorageError: Where no broker answers.
+    """
+    places = kafka_places(config)
+    if not places:
+        return
+    from pipelines.streaming import kafka_admin
+
+    rows = kafka_place(config.replay_from or "")
+    for servers, topic in (*places, *([rows] if rows else [])):
+        kafka_admin.TopicAdmin(servers, topic, config.kafka_config).about()
 
 
 def kafka_place(uri: str) -> tuple[str, str] | None:

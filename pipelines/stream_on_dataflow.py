@@ -31,7 +31,7 @@ def run(config: StreamConfig) -> None:
         LostRaceError: A stream from this subscription is running already.
         StorageError: Where the service does not take the job, or the job does not end well.
     """
-    model = artefact.load(model_folder.local(config.model))
+    model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     name = job_name(config.source)
     with cluster.errors_of_workers(config.runner):

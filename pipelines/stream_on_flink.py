@@ -16,7 +16,6 @@ from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints, expansion, messages, unbounded
 from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
 from pipelines.streaming.kafka_sink import KafkaSink
-from pipelines.streaming.kafka_topic import Topic
 from transforms.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
@@ -36,10 +35,10 @@ def run(config: StreamConfig) -> None:
         StorageError: Where the cluster does not answer, or the job fails.
     """
     config = _with_full_paths(config)
-    model = artefact.load(model_folder.local(config.model))
+    model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     name = checkpoints.stream_name(config)
-    _check_topics(config)
+    stream_config.check_topics(config)  # without one a stream would start again and again
     with cluster.errors_of_workers(config.runner):
         _check_workers(config)
         ours = _options_of_stream(config, name)
@@ -89,17 +88,6 @@ def _with_full_paths(config: StreamConfig) -> StreamConfig:
         model=cluster.full_path(config.model),
         media_roots=tuple(map(cluster.full_path, config.media_roots)),
     )
-
-
-def _check_topics(config: StreamConfig) -> None:
-    """Fails where a topic is missing: a stream would start again and again without it."""
-    for servers, name in stream_config.kafka_places(config):
-        topic = Topic(servers, name, config.group)
-        connection = topic.connect()
-        try:
-            topic.partitions(connection)
-        finally:
-            connection.client.close()
 
 
 def _check_workers(config: StreamConfig) -> None:

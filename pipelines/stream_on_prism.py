@@ -8,7 +8,7 @@ from apache_beam.runners.runner import PipelineState
 
 from model import artefact
 from model.scorer import ScorerHandler
-from pipelines import cluster, score_plan
+from pipelines import cluster, model_folder, score_plan
 from pipelines.runs import RunSettings
 from pipelines.score import Score
 from pipelines.stream import Stop
@@ -35,7 +35,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
         OptionsError: A model, source, sink or binary that cannot be used.
         StorageError: Where a disk or Prism fails.
     """
-    model = artefact.load(config.model)
+    model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     binary = prism.check(config.prism)
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from model import artefact
-from pipelines import preprocessed
+from pipelines import model_folder, preprocessed
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import Preprocessed
 from transforms import spec_files
@@ -54,7 +54,7 @@ def plan(config: TrainConfig) -> TrainPlan:
     output = Path(config.output)
     key = _key(what, prepared)
     done = (output / artefact.ABOUT).is_file() and not config.fresh
-    if done and artefact.load(output).about["key"] != key:
+    if done and model_folder.load(str(output), None).about["key"] != key:
         raise OptionsError(
             f"{output}: holds another model; choose another --output, or give --fresh to replace it"
         )

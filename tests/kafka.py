@@ -5,18 +5,27 @@ import dataclasses
 import datetime
 import functools
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipelines import kafka_broker, programs
+from pipelines.streaming.batches import Part, Source
 from pipelines.streaming.kafka_client import coordinated
 from transforms.errors import OptionsError, StorageError
 
@@ -48,6 +57,35 @@ class Broker:
 
     def uri(self, topic: str) -> str:
         return f"kafka://{self.servers}/{topic}"
+
+    def again(self, topic: str) -> None:
+        """Deletes a topic and makes it again under its name."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        before = self.topic_id(topic)
+        admin.delete_topics([topic])[topic].result(_DEADLINE)
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_DEADLINE)
+        until = time.monotonic() + _DEADLINE
+        while self.topic_id(topic) in ("", before):
+            assert time.monotonic() < until
+
+    def widen(self, topic: str, partitions: int) -> None:
+        """Adds partitions, up to a number."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(_DEADLINE)
+
+    def remove(self, topic: str, offset: int) -> None:
+        """Removes what partition 0 has before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        (removed,) = admin.delete_records([TopicPartition(topic, 0, offset)]).values()
+        assert removed.result(_DEADLINE).low_watermark == offset
+
+    def topic_id(self, topic: str) -> str:
+        """Of this very topic; "" where the broker knows none of the name."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        described = admin.describe_topics(TopicCollection([topic]))[topic]
+        with contextlib.suppress(KafkaException):
+            return str(described.result(_DEADLINE).topic_id)
+        return ""
 
     def send(
         self,
@@ -93,6 +131,14 @@ class Broker:
             return int(place.offset)
         finally:
             consumer.close()
+
+
+def polled(source: Source) -> tuple[Part, ...]:
+    """What a source gives next, once it gives something."""
+    until = time.monotonic() + _DEADLINE
+    while not (parts := source.poll()):
+        assert time.monotonic() < until
+    return parts
 
 
 def certify(folder: Path) -> None:

@@ -26,10 +26,11 @@ def code_digest(root: Path = ROOT, packages: Sequence[str] = PACKAGES) -> str:
 
     Args:
         root: Holds the packages.
-        packages: Folders below the root; those within them do not count.
+        packages: Folders below the root, with all folders within them.
     """
     digest = hashlib.sha256()
     for package in packages:
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(f"{package}/{path.name} {file_digest(path)}\n".encode())
+        for path in sorted((root / package).rglob("*.py")):
+            name = path.relative_to(root).as_posix()
+            digest.update(f"{name} {file_digest(path)}\n".encode())
     return digest.hexdigest()

@@ -7,8 +7,7 @@ from typing import Any
 
 import rich.console
 
-from model import artefact
-from pipelines import environment, options
+from pipelines import environment, model_folder, options
 from pipelines.config import DoctorConfig
 from pipelines.doctor import endpoints, findings, machine, places, versions
 from pipelines.doctor.findings import Finding, of_error
@@ -116,7 +115,7 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
         )
     elif config.model is not None:
         try:
-            model = artefact.load(config.model)
+            model = model_folder.load(config.model, None)
         except (OptionsError, GateError) as error:
             yield of_error("model", error, "nothing would be scored with it")
         else:

@@ -17,7 +17,8 @@ class Part:
         source: A file, the name shared by a record's media files, or `kafka://HOST:PORT/TOPIC/N`.
         start: First byte, row group or offset.
         stop: The one behind the last.
-        version: Of the files, changes with them; "" for a log, which does not change.
+        version: Of the files, changes with them; of a topic its id, so that one which is made again
+            under the same name is another; "" where nobody knows.
         event_time: When the files were written, in milliseconds since 1970; None for a log, whose
             messages have times of their own.
         media: Paths of the media files of one record, by modality; of nothing else.
@@ -67,6 +68,7 @@ class Load(NamedTuple):
         held_bytes: What they take.
         queued: Messages that were fetched ahead and not yet given out.
         queued_bytes: What they take.
+        held_back: Offsets behind transactions that are open: they cannot be read yet.
     """
 
     behind: int = 0
@@ -74,6 +76,7 @@ class Load(NamedTuple):
     held_bytes: int = 0
     queued: int = 0
     queued_bytes: int = 0
+    held_back: int = 0
 
 
 class Item(Protocol):

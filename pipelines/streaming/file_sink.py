@@ -15,6 +15,11 @@ from transforms.records import Rejected, Scored
 Kind = Literal["scores", "rejected"]
 """The folders in a sink's."""
 
+_FIRST_SECOND = -62_135_596_800  # of year 1: no calendar here has an earlier one
+
+_SHORT = 100
+"""Characters of a detail that is cut."""
+
 _Row = TypeVar("_Row", Scored, Rejected)
 
 
@@ -90,6 +95,11 @@ def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Ta
     return _timed(sinks.rejected_table(rejected, settings.provenance), rejected)
 
 
+def shortened(row: Rejected) -> Rejected:
+    """The row of a rejected record without what may be long: for topics that take no more."""
+    return dataclasses.replace(row, detail=row.detail[:_SHORT])
+
+
 def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:
     times = pa.array([row.position.event_time for row in rows], pa.timestamp("ms", "UTC"))
     return table.append_column(sinks.EVENT_TIME, times)
@@ -106,5 +116,6 @@ def window_name(event_time: int | None, seconds: int) -> str:
     """The start of the window that a time in milliseconds is in, such as `20261125T223000Z`."""
     if event_time is None:
         return "none"
-    start = event_time // 1000 // seconds * seconds
-    return datetime.datetime.fromtimestamp(start, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    start = max(event_time // 1000 // seconds * seconds, _FIRST_SECOND)
+    moment = datetime.datetime.fromtimestamp(start, datetime.UTC)
+    return f"{moment.year:04d}{moment:%m%dT%H%M%SZ}"  # %Y would give year 1 one digit

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,15 @@ from transforms.errors import OptionsError, StorageError
 
 _T = TypeVar("_T")
 
-_PLACE_AND_TIME = re.compile(r"^\w+://\S+: | \(after \d+ms in state \w+[^()]*\)$")
+_PLACE_AND_TIME = re.compile(r"^(\w+://)?\S+/\w+: | \(after \d+ms in state \w+[^()]*\)$")
 
-TIMEOUT = 10.0
+TIMEOUT = 6.0
 """Seconds that a broker has to answer a question."""
+
+_CHOICE = 10.0
+"""Seconds that brokers have to choose who is to answer."""
+
+_log = logging.getLogger(__name__)
 
 
 def load() -> Any:
@@ -32,8 +38,18 @@ def load() -> Any:
         ) from error
 
 
+class _ForTheVerbose:
+    """Takes the lines that the client logs at each try; it would write them to stderr itself."""
+
+    def log(self, level: int, *said: Any) -> None:
+        del (
+            level
+        )  # no connection yet, or none any more, is an error to the client, and often passes
+        _log.debug(*said)
+
+
 class Connection:
-    """A consumer or producer, and the last thing it told of a broker.
+    """A consumer, producer or administrator, and the last thing it told of a broker.
 
     Args:
         kind: What to make.
@@ -47,7 +63,7 @@ class Connection:
 
     def __init__(
         self,
-        kind: Literal["Consumer", "Producer"],
+        kind: Literal["Consumer", "Producer", "AdminClient"],
         servers: str,
         settings: Mapping[str, Any],
         config_file: str | None = None,
@@ -55,10 +71,12 @@ class Connection:
         kafka = load()
         given = kafka_properties.read(config_file)
         ours = {"bootstrap.servers": servers, "error_cb": self._note, **settings}
-        self._told = ""
-        self._passing = {kafka.KafkaError._ALL_BROKERS_DOWN, kafka.KafkaError._TRANSPORT}
+        self._told = self._gone = ""
+        self._alarm = False
+        self._errors = kafka.KafkaError
+        module = importlib.import_module("confluent_kafka.admin") if "Admin" in kind else kafka
         try:
-            self.client = getattr(kafka, kind)({**given, **ours})
+            self.client = getattr(module, kind)({**given, **ours, "logger": _ForTheVerbose()})
         except kafka.KafkaException as error:
             if not given:
                 raise
@@ -66,21 +84,33 @@ class Connection:
             raise OptionsError(f"{kafka_properties.FLAG}: {config_file}: {said}; mend it") from None
 
     def _note(self, error: Any) -> None:
-        if error.code() not in self._passing:
+        if error.code() == self._errors._ALL_BROKERS_DOWN:
+            self._alarm = True
+        elif error.code() == self._errors._TRANSPORT:
+            self._gone = _PLACE_AND_TIME.sub("", error.str())
+        else:
             self._told = _PLACE_AND_TIME.sub("", error.str())
 
     def told(self) -> str:
-        """What the client said since `forget` that is more than a connection gone, or ""."""
+        """What the client said since `forget`: why it is not let in, else why it has no connection.
+
+        A consumer is asked only once nothing more is read with it: asking takes what was fetched.
+        """
         self.client.poll(0)  # calls back
-        return self._told
+        return self._told or self._gone
 
     def forget(self) -> None:
         """What was told before is of no matter now."""
-        self._told = ""
+        self._told = self._gone = ""
+
+    def alarmed(self) -> bool:
+        """Whether the client said, since this was asked last, that it has no connection left."""
+        alarm, self._alarm = self._alarm, False
+        return alarm
 
 
 def coordinated(ask: Callable[[], _T]) -> _T:
-    """Asks a group's coordinator; again, for a while, where the brokers only choose or load one.
+    """Asks; again, for a while, where the brokers only choose or load who is to answer.
 
     Raises:
         KafkaException: Any other error at once, and that one in the end.
@@ -91,8 +121,10 @@ def coordinated(ask: Callable[[], _T]) -> _T:
         kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
         kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         kafka.KafkaError._WAIT_COORD,
+        kafka.KafkaError.LEADER_NOT_AVAILABLE,
+        kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
     }
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + _CHOICE
     while True:
         try:
             return ask()

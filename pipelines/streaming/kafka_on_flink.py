@@ -64,6 +64,7 @@ class ReadMessages(beam.PTransform):
             "group.id": group,
             "enable.auto.commit": "false",
             "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
         }
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:

@@ -18,6 +18,7 @@ _OURS = frozenset(
         "enable.idempotence",
         "enable.partition.eof",
         "group.id",
+        "isolation.level",
         "metadata.broker.list",
         "request.required.acks",
         "transactional.id",

@@ -3,13 +3,14 @@
 import collections
 import dataclasses
 import json
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.streaming.batches import Item, Load, Part
-from pipelines.streaming.kafka_client import TIMEOUT, coordinated, explained, load
-from pipelines.streaming.kafka_topic import AT_ONCE, STEP, Topic, partition_of
+from pipelines.streaming.kafka_reader import Reader
+from pipelines.streaming.kafka_topic import AT_ONCE, STEP, Topic
 from pipelines.streaming.messages import Message, Parser
 from transforms.records import RawRecord, Rejected
 
@@ -17,6 +18,7 @@ BATCH_BYTES = 64 * 2**20
 
 _STATISTICS = 1000  # milliseconds between what the client says of its queue
 
+_log = logging.getLogger(__name__)
 
 _held: dict[Part, list[Message]] = {}
 """What was fetched and is not done: pipelines run in this process, and Beam would copy, compress
@@ -50,7 +52,7 @@ class KafkaSource:
     """All partitions of one topic; one process for each group.
 
     It begins where the group's committed offsets are, or behind what the journal knows of, whatever
-    is later; else at the beginning of the topic.
+    is later; else at the beginning of the topic. Both name the topic by its id, see `Reader`.
 
     Args:
         servers: `HOST:PORT`.
@@ -85,61 +87,48 @@ class KafkaSource:
         batch_bytes: int = BATCH_BYTES,
         only_there: bool = False,
     ) -> None:
-        self._kafka = load()
-        self._log, self._topic, self._parser = f"kafka://{servers}/{topic}", topic, parser
+        self._log, self._parser = f"kafka://{servers}/{topic}", parser
         self._batch_records, self._batch_bytes = batch_records, batch_bytes
         self._seconds, self._only_there = seconds, only_there
-        self._queue = (0, 0)
+        self._queue, self._held_back = (0, 0), dict[int, int]()
         self._given_out = -math.inf
-        self._ahead: collections.deque[Message] = collections.deque()
         settings = {
             "queued.max.messages.kbytes": max(1, batch_bytes // 1024),
             "statistics.interval.ms": _STATISTICS,
-            "stats_cb": self._note_queue,
+            "stats_cb": self._note_statistics,
         }
-        self._reader = Topic(servers, topic, group, config_file)
-        self._connection = self._reader.connect(settings)
-        self._consumer = self._connection.client
-        with explained(self._log, self._connection):
-            self._begin(self._reader.partitions(self._connection), given)
-
-    def _begin(self, partitions: Sequence[int], given: Sequence[Part]) -> None:
-        behind: dict[str, int] = collections.defaultdict(int)
-        for part in given:
-            behind[part.source] = max(behind[part.source], part.stop)
-        wanted = [self._kafka.TopicPartition(self._topic, number) for number in partitions]
-        committed = coordinated(lambda: self._consumer.committed(wanted, timeout=TIMEOUT))
-        self._next: dict[int, int] = {}
-        self._ends: dict[int, int] = {}
-        for one in committed:
-            low, self._ends[one.partition] = self._consumer.get_watermark_offsets(
-                one, timeout=TIMEOUT
-            )
-            start = max(one.offset, behind[f"{self._log}/{one.partition}"], low)
-            self._next[one.partition] = one.offset = start
-        self._consumer.assign(committed)
+        self._topic = Topic(servers, topic, group, config_file)
+        self._reader = Reader(self._topic, given, settings)
 
     def poll(self) -> tuple[Part, ...]:
+        self._reader.look(take_up=not self._only_there)
+        ahead, fetch = self._reader.ahead, self._reader.fetch
         messages: list[Message] = []
         size = 0
-        if not self._ahead:
-            self._ahead.extend(self._reader.consume(self._consumer, AT_ONCE, 0))
-        until = self._given_out + self._seconds if self._ahead else math.inf
+        if not ahead:
+            fetch(AT_ONCE, 0)
+        until = self._given_out + self._seconds if ahead else math.inf
         while len(messages) < self._batch_records and size < self._batch_bytes:
-            if not self._ahead:
+            if not ahead:
                 left = min(STEP, max(0.0, until - time.monotonic()))
-                self._ahead.extend(
-                    self._reader.consume(self._consumer, AT_ONCE if messages else 1, left)
-                )
-            if not self._ahead:
+                fetch(AT_ONCE if messages else 1, left)
+            if not ahead:
                 if not messages or time.monotonic() >= until:
                     break
                 continue
             until = min(until, time.monotonic() + self._seconds)
-            messages.append(self._ahead.popleft())
+            messages.append(ahead.popleft())
             size += len(messages[-1].value or b"")
         if self._only_there:
-            messages = [one for one in messages if one.offset < self._ends[one.partition]]
+            ends = self._reader.ends
+            messages = [one for one in messages if one.offset < ends[one.partition]]
+        odd = [one for one in messages if one.has_odd_time]
+        if odd:
+            _log.warning(
+                "%s: its time is of no year from 1 to 9999, as that of %d messages of this batch: "
+                "their rows have none",
+                *(odd[0].position, len(odd)),
+            )
         found = self._parts(messages)
         _held.update(found)
         self._given_out = time.monotonic()
@@ -154,61 +143,47 @@ class KafkaSource:
     def messages(self, part: Part) -> Sequence[Message]:
         """The messages of a part; read again where it is from before a restart."""
         if part not in _held:
-            _held[part] = self._reader.again(part)
+            _held[part] = self._topic.again(part)
         return _held[part]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
-        return tuple(parts)
+        return tuple(filter(self._reader.is_of_this_topic, parts))
 
     def done(self, parts: Sequence[Part]) -> None:
         let_go(parts)
-        offsets = [
-            self._kafka.TopicPartition(self._topic, partition_of(part), part.stop) for part in parts
-        ]
-        with explained(self._log, self._connection):
-            coordinated(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
+        self._reader.commit(parts)
 
     def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
         """The last one of each partition: all before it is done."""
-        return list({part.source: part for part in sorted(parts, key=lambda p: p.stop)}.values())
+        return list({part.source: part for part in parts}.values())
 
     def is_drained(self) -> bool:
-        ends = self._ends.items()
-        return not self._ahead and all(self._position(number) >= end for number, end in ends)
+        return self._reader.is_drained()
 
     def load(self) -> Load:
         held = [one for part, found in _held.items() if self._is_ours(part) for one in found]
-        behind = 0
-        for number, after in self._next.items():
-            place = self._kafka.TopicPartition(self._topic, number)
-            _, high = self._consumer.get_watermark_offsets(place, cached=True)
-            behind += max(0, high - after)
         queued, queued_bytes = self._queue
         return Load(
-            behind,
+            self._reader.behind(self._held_back),
             len(held),
             _bytes(held),
-            queued + len(self._ahead),
-            queued_bytes + _bytes(self._ahead),
+            queued + len(self._reader.ahead),
+            queued_bytes + _bytes(self._reader.ahead),
+            sum(self._held_back.values()),
         )
 
     def close(self) -> None:
         let_go(list(filter(self._is_ours, _held)))
-        self._consumer.close()
+        self._reader.close()
 
     def _is_ours(self, part: Part) -> bool:
         return part.source.rpartition("/")[0] == self._log
 
-    def _note_queue(self, said: str) -> None:
-        topic = json.loads(said).get("topics", {}).get(self._topic, {"partitions": {}})
-        parts = topic["partitions"].values()
+    def _note_statistics(self, said: str) -> None:
+        topic = json.loads(said).get("topics", {}).get(self._topic.topic, {"partitions": {}})
+        parts = [one for one in topic["partitions"].values() if one["partition"] >= 0]
         self._queue = (sum(p["fetchq_cnt"] for p in parts), sum(p["fetchq_size"] for p in parts))
-
-    def _position(self, partition: int) -> int:
-        one = self._consumer.position([self._kafka.TopicPartition(self._topic, partition)])[0]
-        return max(
-            self._next[partition], int(one.offset)
-        )  # markers of transactions have offsets too
+        self._held_back = {p["partition"]: p["hi_offset"] - p["ls_offset"] for p in parts}
 
     def _parts(self, messages: Sequence[Message]) -> dict[Part, list[Message]]:
         by_partition: dict[int, list[Message]] = collections.defaultdict(list)
@@ -216,9 +191,10 @@ class KafkaSource:
             by_partition[one.partition].append(one)
         found = {}
         for partition, run in sorted(by_partition.items()):
-            start, stop = self._next[partition], run[-1].offset + 1
-            self._next[partition] = stop
-            found[Part(f"{self._log}/{partition}", start, stop)] = run
+            start, stop = self._reader.next[partition], run[-1].offset + 1
+            self._reader.next[partition] = stop
+            part = Part(f"{self._log}/{partition}", start, stop, self._reader.topic_id)
+            found[part] = run
         return found
 
 

@@ -1,20 +1,41 @@
 """Messages of one topic of Kafka, as whoever consumes it gets them."""
 
 import dataclasses
+import operator
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.streaming.batches import Part
 from pipelines.streaming.kafka_client import TIMEOUT, Connection, explained, load
+from pipelines.streaming.kafka_places import passed_over
 from pipelines.streaming.messages import Message
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import StorageError
 
 STEP = 0.1
 """Seconds between looks at the clock."""
 
 AT_ONCE = 64
 """Messages that are taken from the client's queue at most before bytes are looked at."""
+
+_NO_TIME = -1
+
+_call_headers = operator.methodcaller("headers")
+"""Not `given.headers()`: there Python does not look, in a loop, whether an error is set beside the
+result, as the client has it; the error would come up at any place later."""
+
+
+class Mark(NamedTuple):
+    """What stands between messages.
+
+    Attributes:
+        partition: Of the topic.
+        offset: All before it was read, and no more can be read now; None where the log has nothing
+            at the place that was to be read.
+    """
+
+    partition: int
+    offset: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,26 +64,15 @@ class Topic:
             "group.id": self.group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "error",  # a place that is not in the log is never left silently
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
             **(more or {}),
         }
         return Connection("Consumer", self.servers, settings, self.config_file)
 
-    def partitions(self, connection: Connection) -> list[int]:
-        """The numbers of its partitions.
-
-        Raises:
-            OptionsError: Where there is no such topic.
-            StorageError: Where no broker answers.
-        """
-        with explained(self.log, connection):
-            about = connection.client.list_topics(self.topic, timeout=TIMEOUT).topics[self.topic]
-        if about.error is not None or not about.partitions:
-            raise OptionsError(f"{self.log}: no such topic; create it, or name another")
-        return sorted(about.partitions)
-
-    def consume(self, consumer: Any, count: int, seconds: float) -> Iterator[Message]:
-        """Up to `count` messages that come within some seconds.
+    def consume(self, consumer: Any, count: int, seconds: float) -> Iterator[Message | Mark]:
+        """Up to `count` messages and marks that come within some seconds.
 
         Raises:
             StorageError: Where the broker refuses.
@@ -72,35 +82,52 @@ class Topic:
             fetched = consumer.consume(count, timeout=seconds)
         for one in fetched:
             error = one.error()
-            if error is not None:
-                if error.retriable() or error.code() == kafka.KafkaError._ALL_BROKERS_DOWN:
-                    continue
+            if error is None:
+                yield self._message(one)
+            elif error.code() == kafka.KafkaError._PARTITION_EOF:
+                yield Mark(one.partition(), one.offset())
+            elif error.code() == kafka.KafkaError._AUTO_OFFSET_RESET:
+                yield Mark(one.partition(), None)
+            elif not error.retriable() and error.code() != kafka.KafkaError._ALL_BROKERS_DOWN:
                 raise StorageError(f"{self.log}: {error.str()}; see to the cause, then run again")
-            kind, sent = one.timestamp()
-            yield Message(
-                self.log,
-                self.topic,
-                one.partition(),
-                one.offset(),
-                one.value(),
-                tuple(one.headers() or ()),
-                None if kind == kafka.TIMESTAMP_NOT_AVAILABLE else sent,
-            )
+
+    def _message(self, given: Any) -> Message:
+        kind, sent = given.timestamp()
+        headers, flaw = _headers(given)
+        return Message(
+            self.log,
+            self.topic,
+            given.partition(),
+            given.offset(),
+            given.value(),
+            headers,
+            None if kind == load().TIMESTAMP_NOT_AVAILABLE or sent == _NO_TIME else sent,
+            flaw,
+        )
 
     def again(self, part: Part) -> list[Message]:
         """The messages of a part from before a restart, as far as the log still has them."""
-        place = load().TopicPartition(self.topic, partition_of(part), part.start)
-        consumer = self.connect().client
+        place = load().TopicPartition(self.topic, partition_of(part))
+        connection = self.connect()
+        consumer = connection.client
         found: list[Message] = []
         try:
-            with explained(self.log):
-                _, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
+            with explained(self.log, connection):
+                low, _ = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
+            passed_over(part.source, part.start, min(low, part.stop))
+            place.offset = max(part.start, low)
             consumer.assign([place])
             until = time.monotonic() + 6 * TIMEOUT
-            while max(0, consumer.position([place])[0].offset) < min(part.stop, end):
+            ended = place.offset >= part.stop
+            while not ended:
                 if time.monotonic() > until:
                     raise StorageError(f"{part.source}: does not answer; run again when it does")
-                found.extend(self.consume(consumer, AT_ONCE, STEP))
+                for one in self.consume(consumer, AT_ONCE, STEP):
+                    if isinstance(one, Mark):
+                        ended = True
+                        continue
+                    ended = ended or one.offset + 1 >= part.stop
+                    found.append(one)
         finally:
             consumer.close()
         return [one for one in found if part.start <= one.offset < part.stop]
@@ -109,3 +136,11 @@ class Topic:
 def partition_of(part: Part) -> int:
     """The partition that a part is of."""
     return int(part.source.rpartition("/")[2])
+
+
+def _headers(given: Any) -> tuple[tuple[tuple[str, bytes | None], ...], str]:
+    """A message's headers, and what is wrong with them; they may be asked for once only."""
+    try:
+        return tuple(_call_headers(given) or ()), ""
+    except SystemError:  # how the client tells of a name that Python does not take
+        return (), "the name of a header is not UTF-8"

@@ -21,6 +21,9 @@ HEADERS = "message_headers"
 ID_HEADER = "id"
 """The header that names a record whose message does not."""
 
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+"""Milliseconds of the calendar that Python and readers of files know."""
+
 LARGEST = 16 * 2**20
 """Bytes of the largest message that is parsed, unless told otherwise."""
 
@@ -37,6 +40,7 @@ class Message:
         value: None is what deletes a key in a compacted topic.
         headers: Names and values, in order; one name may stand twice.
         time: When it was sent, in milliseconds since 1970; None where the log does not say.
+        flaw: What of the message cannot be read; "" where all can.
     """
 
     log: str
@@ -46,10 +50,18 @@ class Message:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     time: int | None = None
+    flaw: str = ""
 
     @property
     def position(self) -> Position:
-        return Position(f"{self.log}/{self.partition}", self.offset, event_time=self.time)
+        """Where it is; with its time where that is one of a calendar, see `has_odd_time`."""
+        event_time = None if self.has_odd_time else self.time
+        return Position(f"{self.log}/{self.partition}", self.offset, event_time=event_time)
+
+    @property
+    def has_odd_time(self) -> bool:
+        """Whether its time is before year 1 or after 9999: producers may claim any number."""
+        return self.time is not None and not _FIRST <= self.time <= _LAST
 
     @property
     def own_id(self) -> str:
@@ -87,6 +99,8 @@ class Parser:
         try:
             if message.value is None:
                 raise fields.RefusedRecordError(Reason.EMPTY, "the message has no value")
+            if message.flaw:
+                raise fields.RefusedRecordError(Reason.UNPARSABLE, message.flaw)
             if len(value) > self.largest:
                 raise fields.RefusedRecordError(
                     Reason.UNPARSABLE, f"the message is longer than {self.largest} bytes"

@@ -36,6 +36,11 @@ _oldest = Gauge(
 _behind = Gauge(
     "triad_stream_behind", "Messages or files that were not yet begun.", registry=REGISTRY
 )
+_held_back = Gauge(
+    "triad_stream_held_back",
+    "Offsets behind open transactions, which cannot be read yet.",
+    registry=REGISTRY,
+)
 _queue = Gauge(
     "triad_stream_queue_messages", "Fetched, and in no batch that is done.", registry=REGISTRY
 )
@@ -57,6 +62,11 @@ _model = Gauge(
 )
 _changes = Counter("triad_stream_model_changes", "New models taken.", registry=REGISTRY)
 _refusals = Counter("triad_stream_model_refusals", "New models refused.", registry=REGISTRY)
+_removed = Counter(
+    "triad_stream_removed",
+    "Offsets that a log removed before they were read.",
+    registry=REGISTRY,
+)
 _alive = Gauge(
     "triad_stream_alive_timestamp_seconds", "When the stream last wrote this.", registry=REGISTRY
 )
@@ -97,6 +107,7 @@ def began(load: Load) -> None:
 def waiting(load: Load) -> None:
     """Notes what is fetched and what is behind."""
     _behind.set(load.behind)
+    _held_back.set(load.held_back)
     _queue.set(load.held + load.queued)
     _queue_bytes.set(load.held_bytes + load.queued_bytes)
 
@@ -125,6 +136,11 @@ def model_changed() -> None:
 def model_refused() -> None:
     """Counts a new model that is refused."""
     _refusals.inc()
+
+
+def removed(offsets: int) -> None:
+    """Counts what a log removed before it was read."""
+    _removed.inc(offsets)
 
 
 def write(path: str) -> None:

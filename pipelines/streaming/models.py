@@ -137,7 +137,7 @@ class Models:
         """The model beside the pointer that has a digest."""
         for folder in storage.list_folders(self._config.model):
             try:
-                version = self._version(folder, model_folder.local(folder))
+                version = self._version(folder)
             except TriadError:
                 continue  # whatever else lies there
             if version.digest == digest:
@@ -177,10 +177,11 @@ class Models:
         folder = config.model if name is None else f"{config.model.rstrip('/')}/{name}"
         golden = None if name is None else config.golden
         model_checks.check(folder, golden, config.verify_key, config.media_roots)
-        return self._version(folder, model_folder.local(folder))
+        return self._version(folder)
 
-    def _version(self, folder: str, local: str) -> Version:
-        model = artefact.load(local)
+    def _version(self, folder: str) -> Version:
+        local = model_folder.local(folder)
+        model = model_folder.load(folder, self._config.verify_key)
         settings = score_plan.run_settings(model, self._config.format)
         canonicalizer = Canonicalizer(model.spec, self._config.media_roots, check=False)
         score = Score(canonicalizer, ScorerHandler(local), model.model_digest)

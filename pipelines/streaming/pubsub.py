@@ -13,7 +13,7 @@ from pipelines import sinks
 from pipelines.keyed import Key
 from pipelines.runs import RunSettings
 from pipelines.score import Scores
-from pipelines.streaming.file_sink import rejected_table, scored_table
+from pipelines.streaming.file_sink import rejected_table, scored_table, shortened
 from pipelines.streaming.messages import HEADERS, Message
 from transforms.records import Reason, Rejected, Scored
 
@@ -115,16 +115,18 @@ class _EncodeDoFn(beam.DoFn):
             return
         detail = f"the row is longer than {LARGEST} bytes, which no topic takes"
         digest = hashlib.sha256(data).hexdigest()
-        rejected = Rejected(row.id, row.position, "publish", Reason.UNPARSABLE, detail, digest)
+        rejected = Rejected(row.id, row.position, "publish", Reason.TOO_LARGE, detail, digest)
         message = _dead_letter((key, rejected), self._settings)
         yield beam.pvalue.TaggedOutput("rejected", message)
 
 
 @no_annotations
 def _dead_letter(pair: tuple[Key, Rejected], settings: RunSettings) -> PubsubMessage:
-    """The message of a rejected record, which is always small enough."""
+    """The message of a rejected record, without its detail's end where it would be too long."""
     key, row = pair
     data = sinks.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
+    if len(data) > LARGEST:
+        data = sinks.encode(rejected_table([shortened(row)], settings), "jsonl").rstrip(b"\n")
     return PubsubMessage(data, _attributes(key, None))
 
 

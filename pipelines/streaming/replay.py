@@ -4,14 +4,17 @@ import collections
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pipelines.streaming.batches import Item, Load, Part
+from pipelines.streaming.kafka_admin import TopicAdmin
 from pipelines.streaming.kafka_source import KafkaSource, MessagesItem, hold, let_go
 from pipelines.streaming.kafka_topic import Topic
 from pipelines.streaming.messages import Message, Parser
 
 _log = logging.getLogger(__name__)
+
+_OFFSETS = 2**62  # no log ever has as many
 
 GAP = 16
 """Messages between two wanted ones that are read over rather than sought."""
@@ -29,12 +32,18 @@ class Replay:
         rows: The topic of rejected rows, up to the end that it had at the start.
         originals: The topic whose messages were rejected.
         parser: Makes records of the messages.
+
+    Raises:
+        OptionsError: Where there is no topic of the originals.
+        StorageError: Where no broker answers.
     """
 
     pause = 0.0
 
     def __init__(self, rows: KafkaSource, originals: Topic, parser: Parser) -> None:
         self._rows, self._originals, self._parser = rows, originals, parser
+        admin = TopicAdmin(originals.servers, originals.topic, originals.config_file)
+        self._partitions = admin.about().partitions
         self._held: list[Part] = []
 
     def poll(self) -> tuple[Part, ...]:
@@ -43,7 +52,7 @@ class Replay:
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
         self._let_go()
         rows = [row for part in parts for row in self._rows.messages(part)]
-        wanted, others = named(rows, self._originals.log)
+        wanted, others = named(rows, self._originals.log, self._partitions)
         found = 0
         for part in runs(wanted):
             offsets = wanted[part.source]
@@ -61,7 +70,7 @@ class Replay:
         return [MessagesItem(part, parser) for part in self._held]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
-        return tuple(parts)
+        return self._rows.unchanged(parts)
 
     def done(self, parts: Sequence[Part]) -> None:
         self._let_go()
@@ -85,12 +94,15 @@ class Replay:
         self._held = []
 
 
-def named(rows: Iterable[Message], log: str) -> tuple[dict[str, set[int]], int]:
+def named(
+    rows: Iterable[Message], log: str, partitions: Collection[int]
+) -> tuple[dict[str, set[int]], int]:
     """The offsets that rows name, by partition of a log, and how many rows name none of it.
 
     Args:
         rows: Messages with rejected records as JSON objects.
         log: `kafka://HOST:PORT/TOPIC`.
+        partitions: Those that it has.
     """
     wanted: dict[str, set[int]] = collections.defaultdict(set)
     others = 0
@@ -98,10 +110,11 @@ def named(rows: Iterable[Message], log: str) -> tuple[dict[str, set[int]], int]:
         try:
             place, _, offset = str(json.loads(row.value or b"")["source"]).rpartition("#")
             topic, _, partition = place.rpartition("/")
-            if topic != log or not (partition.isdecimal() and offset.isdecimal()):
+            number, at = int(partition), int(offset)
+            if topic != log or number not in partitions or not 0 <= at < _OFFSETS:
                 raise ValueError(place)
-            wanted[f"{log}/{int(partition)}"].add(int(offset))
-        except (ValueError, KeyError, TypeError):
+            wanted[f"{log}/{number}"].add(at)
+        except (ValueError, KeyError, TypeError, RecursionError):
             others += 1
     return dict(wanted), others
 

@@ -1,5 +1,7 @@
 """What every runner on other machines needs."""
 
+import shutil
+
 import apache_beam as beam
 import grpc
 import pytest
@@ -7,8 +9,14 @@ from apache_beam.testing import util
 
 from pipelines import cluster, options, units
 from pipelines.config import ScoreConfig
+from transforms import code
 from transforms.errors import GateError, OptionsError, StorageError
 
+FILES = [
+    str(path.relative_to(code.ROOT))
+    for package in ("transforms", "model", "pipelines")
+    for path in sorted((code.ROOT / package).rglob("*.py"))
+]
 UNIT = units.Unit(0, "/records.jsonl", 0, 1)
 REMOTE = """java.lang.RuntimeException: Error received from SDK harness for instruction 7: \
 Traceback (most recent call last):
@@ -37,6 +45,30 @@ def test_an_equal_worker_hands_units_on():
     with beam.Pipeline(options=options.beam_options()) as root:
         checked = root | beam.Create([UNIT], reshuffle=False) | cluster.CheckWorkers()
         util.assert_that(checked, util.equal_to([UNIT]))
+
+
+@pytest.fixture(scope="module")
+def copied_code(tmp_path_factory):
+    """The real files, and their digest."""
+    root = tmp_path_factory.mktemp("code")
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(code.ROOT / name, root / name)
+    return root, code.code_digest(root, cluster.PACKAGES)
+
+
+def test_equal_files_elsewhere_are_equal_code(copied_code):
+    assert copied_code[1] == cluster.fingerprint()["code"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_line_of_any_file_is_other_code(name, copied_code):
+    root, before = copied_code
+    content = (root / name).read_bytes()
+    (root / name).write_bytes(content + b"# changed\n")
+    changed = code.code_digest(root, cluster.PACKAGES)
+    (root / name).write_bytes(content)
+    assert changed != before
 
 
 @pytest.mark.parametrize("name", ["code", "tensorflow", "python"])

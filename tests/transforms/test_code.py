@@ -15,18 +15,23 @@ def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
     assert code.file_digest(str(tmp_path / "file")) == expected
 
 
+COUNTED = ("transforms/code.py", "transforms/a.py", "model/b.py", "model/deep/er/d.py")
+
+
 @pytest.fixture
 def copied_code(tmp_path):
     """Two packages of a few files that stand where the code would."""
-    for name in ("transforms/code.py", "transforms/a.py", "model/b.py", "pipelines/c.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in (*COUNTED, "pipelines/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["transforms/code.py", "transforms/a.py", "model/b.py"])
+@pytest.mark.parametrize("name", COUNTED)
 def test_the_code_digest_changes_with_each_file_of_transforms_and_model(copied_code, name):
     before = code.code_digest(copied_code)
+    assert code.code_digest(copied_code) == before
+    (copied_code / "transforms" / "new").mkdir()  # an empty folder says nothing
     assert code.code_digest(copied_code) == before
     with (copied_code / name).open("a") as file:
         file.write("# changed\n")

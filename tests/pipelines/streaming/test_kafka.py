@@ -15,6 +15,7 @@ from pipelines.streaming import kafka_client
 from pipelines.streaming.batches import Part
 from pipelines.streaming.kafka_source import KafkaSource
 from pipelines.streaming.messages import Parser
+from tests import kafka
 from transforms.errors import OptionsError, StorageError
 
 TEXTS = ["a red bird", "two dogs", "nothing much", "a cat"]
@@ -86,13 +87,14 @@ def test_offsets_are_committed_only_when_told_that_the_output_is_durable(broker)
     topic = broker.topic()
     broker.send(topic, GOOD)
     source = KafkaSource(broker.servers, topic, "g", Parser(), 3, 5)
+    place, topic_id = f"{broker.uri(topic)}/0", broker.topic_id(topic)
     try:
-        parts = source.poll()
-        assert parts == (Part(f"{broker.uri(topic)}/0", 0, 3),)
+        parts = kafka.polled(source)
+        assert parts == (Part(place, 0, 3, topic_id),)
         assert broker.committed(topic, "g") < 0
         source.done(parts)
         assert broker.committed(topic, "g") == 3
-        assert source.poll() == (Part(f"{broker.uri(topic)}/0", 3, 4),)
+        assert kafka.polled(source) == (Part(place, 3, 4, topic_id),)
         assert source.is_drained()
     finally:
         source.close()
@@ -107,9 +109,10 @@ def test_what_came_during_the_batch_before_does_not_wait_once_more(broker, monke
     try:
         while not (parts := source.poll()):
             pass
-        assert parts == (Part(f"{broker.uri(topic)}/0", 0, 3),)
+        place, topic_id = f"{broker.uri(topic)}/0", broker.topic_id(topic)
+        assert parts == (Part(place, 0, 3, topic_id),)
         began = next(itertools.islice(seconds, 1000, None))  # so long is the batch in work
-        assert source.poll() == (Part(f"{broker.uri(topic)}/0", 3, 4),)
+        assert source.poll() == (Part(place, 3, 4, topic_id),)
         assert next(seconds) < began + 10
     finally:
         source.close()

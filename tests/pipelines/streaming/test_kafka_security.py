@@ -81,6 +81,7 @@ def test_who_is_not_let_in_is_told_why_and_nothing_of_the_secret(broker, tmp_pat
     [
         ("enable.auto.commit=true", "line 1: enable.auto.commit is set by Triad itself; "),
         ("#\n group.id = CANARY", "line 2: group.id is set by Triad itself; leave it out"),
+        ("isolation.level=CANARY", "line 1: isolation.level is set by Triad itself; leave it out"),
         ("plugin.library.paths=CANARY", "line 1: plugin.library.paths is not handed on; leave "),
         ("sasl.password", "line 1: is no name=value of a client property; mend it"),
         ("CANARY", "line 1: is no name=value of a client property; mend it"),

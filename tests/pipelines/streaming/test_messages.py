@@ -1,12 +1,14 @@
 """Messages -> records: every message is a record or rejected with its position."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 
 import pytest
 from tensorflow.core.example import example_pb2
 
+from pipelines.streaming.file_sink import window_name
 from pipelines.streaming.messages import HEADERS, Message, Parser
 from transforms.records import BrokenMedium, Position, RawRecord, Reason, Rejected, Uri
 
@@ -107,6 +109,24 @@ def test_what_is_no_example_is_rejected_with_its_position():
     value = b"\x0a\xff"
     parsed = Parser("example").parse(message(value))
     assert parsed == refused(value, Reason.UNPARSABLE, "not a tf.Example")
+
+
+@pytest.mark.parametrize(
+    ("time", "event_time"),
+    [
+        (-62_135_596_800_000, -62_135_596_800_000),  # year 1 begins
+        (-62_135_596_800_001, None),
+        (253_402_300_799_999, 253_402_300_799_999),  # year 9999 ends
+        (253_402_300_800_000, None),
+        (None, None),
+    ],
+)
+def test_a_time_of_no_year_of_the_calendar_is_no_event_time(time, event_time):
+    found = dataclasses.replace(message(b""), time=time)
+    assert found.position == Position(f"{LOG}/3", 17, event_time=event_time)
+    assert found.has_odd_time == (time != event_time)
+    assert len(window_name(event_time, 60)) in (4, 16)
+    assert len(window_name(event_time, 10**12)) in (4, 16)  # of no year is its beginning, too
 
 
 def test_a_broken_medium_costs_the_medium_and_a_known_id_is_kept():

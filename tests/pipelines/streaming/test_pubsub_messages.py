@@ -1,6 +1,8 @@
 """Pub/Sub's messages and ours: numbers, ids and headers in; rows that fit, or are rejected, out."""
 
+import dataclasses
 import json
+import random
 from typing import Any
 
 import apache_beam as beam
@@ -9,23 +11,25 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
 
-from pipelines import options
+from pipelines import options, sinks
 from pipelines.keyed import Key
 from pipelines.score import Scores
 from pipelines.streaming import pubsub
+from pipelines.streaming.file_sink import rejected_table, scored_table
 from pipelines.streaming.messages import HEADERS, Message, Parser
 from tests.scores import SETTINGS, rejected, scored
+from transforms.records import Rejected
 
 LOG = "pubsub://triad-project/clips"
 TIME = 1_700_000_000_123
 
 
-def read(given: PubsubMessage, id_attribute: str | None = None) -> Message:
+def read(given: PubsubMessage, id_attribute: str | None = None, time: int = TIME) -> Message:
     """What the graph makes of one message."""
     found: list[Message] = []
     _found.append(found)
     with beam.Pipeline(options=options.beam_options()) as root:
-        messages = root | beam.Create([TimestampedValue(given, TIME / 1000)], reshuffle=False)
+        messages = root | beam.Create([TimestampedValue(given, time / 1000)], reshuffle=False)
         _ = messages | pubsub.FromPubSub(LOG, id_attribute) | beam.Map(_note)
     (one,) = _found.pop()
     return one
@@ -67,10 +71,39 @@ def test_the_id_attribute_names_a_record_that_has_no_other_name():
     assert Parser().parse(read(both, "uid")).id == "mine"
 
 
+@pytest.mark.parametrize("time", [-99_999_999_999_999, 253_402_300_800_000])
+def test_a_time_of_no_year_is_no_event_time(time):
+    message = read(PubsubMessage(b'{"text": "t"}', {}, "1"), time=time)
+    assert message.time == time
+    assert message.position.event_time is None
+
+
+def test_whatever_is_in_a_message_it_is_a_record_or_rejected():
+    rng = random.Random(20261129)
+    letters = ["a", "\0", "\x85", "\ud7ff", "\U0010ffff", '"', "\\", "\n"]
+
+    def text(most: int) -> str:
+        return "".join(rng.choices(letters, k=rng.randint(0, most)))
+
+    for number in range(200):
+        attributes = {text(9): text(60) for _ in range(3)} | {"id": text(3)}
+        value = rng.choice([b"", b'{"text": "t"}', rng.randbytes(rng.randint(0, 40))])
+        headers = tuple((name, one.encode()) for name, one in attributes.items())
+        time = rng.choice([TIME, -rng.getrandbits(63), rng.getrandbits(63)])
+        message = Message(LOG, "clips", 0, number, value, headers, time)
+        outcome = Parser().parse(message)
+        assert outcome.position == message.position
+        table = rejected_table([outcome], SETTINGS) if isinstance(outcome, Rejected) else None
+        if table is None:
+            row = scored(outcome.id, number, extra=outcome.extra)
+            table = scored_table([dataclasses.replace(row, position=outcome.position)], SETTINGS)
+        assert json.loads(sinks.encode(table, "jsonl"))["id"] == outcome.id
+
+
 def test_a_row_that_no_topic_takes_is_a_rejected_record():
     key, small = Key("a", "m" * 64), scored("a", 1, extra={HEADERS: {"ordering_key": "cam"}})
     large = scored("b", 2, extra={"note": "x" * pubsub.LARGEST})
-    refused = rejected("c", 3)
+    refused = dataclasses.replace(rejected("c", 3), detail="x" * pubsub.LARGEST)
     with beam.Pipeline(options=options.beam_options()) as root:
         rows = root | beam.Create([(key, small), (Key("b", "m" * 64), large)], reshuffle=False)
         none = root | "Refused" >> beam.Create([(Key("c", "m" * 64), refused)], reshuffle=False)

@@ -60,7 +60,9 @@ def test_rows_name_messages_of_one_topic_and_others_are_counted():
     log = "kafka://h:1/t"
     rows = [row(f"{log}/0#3"), row(f"{log}/1#5"), row(f"{log}/0#3"), row(f"{log}2/0#1")]
     rows += [row(f"{log}/0#-1"), row(f"{log}/x#1"), row(None), Message("l", "t", 0, 0, None)]
-    assert named(rows, log) == ({f"{log}/0": {3}, f"{log}/1": {5}}, 5)
+    rows += [row(f"{log}/7#1"), row(f"{log}/0#{2**63}"), row(f"{log}/0#{'9' * 5000}")]
+    rows += [Message("l", "t", 0, 0, b"[" * 100_000), Message("l", "t", 0, 0, b"\xff")]
+    assert named(rows, log, (0, 1)) == ({f"{log}/0": {3}, f"{log}/1": {5}}, 10)
 
 
 def test_messages_that_stand_close_together_are_read_in_one_go():
