@@ -225,13 +225,22 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         model_folder: What `triad train` wrote; it is loaded once a process.
         fetch: Gives, in whatever process, the local folder that holds the model.
         explain: Whether predictions come with explanations.
+        model_digest: Of the model that was opened, and verified, before; None takes what is there.
+
+    Raises:
+        GateError: Where the folder holds another model than that, or one that does not only compute.
+        OptionsError: Where there is no complete model, or it cannot explain and shall.
     """
 
     def __init__(
-        self, model_folder: str, fetch: Callable[[str], str] = str, explain: bool = False
+        self,
+        model_folder: str,
+        fetch: Callable[[str], str] = str,
+        explain: bool = False,
+        model_digest: str | None = None,
     ) -> None:
         super().__init__()
-        model = artefact.load(fetch(model_folder))
+        model = _opened(fetch(model_folder), model_digest)
         # Before the first record is read:
         found = safety.check_folder(model.saved_model)
         explained.check(model, found, explained.signature(explain))
@@ -280,14 +289,19 @@ def load_scorer(model_folder: str, model_digest: str, explain: bool, /) -> Score
     alive = _alive.get((model_folder, model_digest, explain))
     if alive is not None:
         return alive
+    model = _opened(model_folder, model_digest)
+    scorer = _alive[model_folder, model_digest, explain] = Scorer(model, explain=explain)
+    return scorer
+
+
+def _opened(model_folder: str, model_digest: str | None) -> artefact.Artefact:
     model = artefact.load(model_folder)
-    if model.model_digest != model_digest:
+    if model_digest is not None and model.model_digest != model_digest:
         raise GateError(
             f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
         )
-    scorer = _alive[model_folder, model_digest, explain] = Scorer(model, explain=explain)
-    return scorer
+    return model
 
 
 def keep_only(model_folder: str, model_digest: str) -> None:

@@ -239,7 +239,7 @@ def _scored(
     """Way (c): scores as they stand in a run's files."""
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
     settings = run_settings(model, "parquet")
-    handler = ScorerHandler(str(model.folder))
+    handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
     with beam.Pipeline(options=options.beam_options()) as root:
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])

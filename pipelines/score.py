@@ -216,8 +216,9 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
     canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_folder.local, config.explain)
-    score = Score(canonicalizer, handler, plan.settings.provenance.model, earlier)
+    digest = plan.settings.provenance.model
+    handler = ScorerHandler(config.model, model_folder.local, config.explain, digest)
+    score = Score(canonicalizer, handler, digest, earlier)
     template = dataflow.makes_template(config.beam_args)
     alone = config.no_wait or template
     if config.runner.lower() == dataflow.RUNNER:

@@ -76,7 +76,9 @@ def define_pipeline(
     """
     parser = messages.parser(config, model.spec.label_names)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_folder.local)
+    handler = ScorerHandler(
+        config.model, model_folder.local, model_digest=settings.provenance.model
+    )
     score = Score(canonicalizer, handler, settings.provenance.model)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
     checked = found | "CheckWorkers" >> cluster.CheckWorkers(kind=messages.Message)

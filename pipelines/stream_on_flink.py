@@ -73,7 +73,7 @@ def define_pipeline(
     source, sink, rejected = stream_config.kafka_places(config)
     parser = messages.parser(config, model.spec.label_names)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_folder.local)
+    handler = ScorerHandler(config.model, model_folder.local, model_digest=model.model_digest)
     score = Score(canonicalizer, handler, model.model_digest)
     read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
     checked = read | "CheckWorkers" >> CheckWorkers(kind=messages.Message)

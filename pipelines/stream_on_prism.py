@@ -78,7 +78,8 @@ def define_pipeline(
         settings: What all rows have in common.
     """
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    score = Score(canonicalizer, ScorerHandler(config.model), settings.provenance.model)
+    digest = settings.provenance.model
+    score = Score(canonicalizer, ScorerHandler(config.model, model_digest=digest), digest)
     read = root | "Watch" >> ReadFolder(
         folder, model.spec.label_names, config.poll_seconds, config.until_empty
     )

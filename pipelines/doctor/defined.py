@@ -27,7 +27,8 @@ def scoring(model: Artefact) -> dict[str, Define]:
         canonicalizer = Canonicalizer(model.spec, (), check=False)
         digest = model.model_digest
         earlier = carry_over.Earlier(_RUN, (), (), digest)
-        scores = score.Score(canonicalizer, ScorerHandler(str(model.folder)), digest, earlier)
+        handler = ScorerHandler(str(model.folder), model_digest=digest)
+        scores = score.Score(canonicalizer, handler, digest, earlier)
         settings = score_plan.run_settings(model, "parquet")
         labels = model.spec.label_names
         score.define_pipeline(root, _UNITS, labels, scores, _RUN, settings, check_workers=True)

@@ -184,7 +184,8 @@ class Models:
         model = model_folder.load(folder, self._config.verify_key)
         settings = score_plan.run_settings(model, self._config.format)
         canonicalizer = Canonicalizer(model.spec, self._config.media_roots, check=False)
-        score = Score(canonicalizer, ScorerHandler(local), model.model_digest)
+        handler = ScorerHandler(local, model_digest=model.model_digest)
+        score = Score(canonicalizer, handler, model.model_digest)
         name = folder.rpartition("/")[2] if folder != self._config.model else folder
         return Version(name, local, model, settings, score)
 

@@ -396,6 +396,8 @@ class TestScorerHandler:
         assert after != before
         with pytest.raises(GateError) as refused:
             handler.load_model()
+        with pytest.raises(GateError, match="leave a model's folder as it is"):
+            ScorerHandler(str(own_model), model_digest=before)  # verified, then exchanged
         assert str(refused.value) == (
             f"{own_model}: holds model {after[:12]}, not {before[:12]}; "
             "leave a model's folder as it is while a job runs, and start the job again"
