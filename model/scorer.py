@@ -228,7 +228,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         model_digest: Of the model that was opened, and verified, before; None takes what is there.
 
     Raises:
-        GateError: Where the folder holds another model than that, or one that does not only compute.
+        GateError: Where the folder holds another model, or one that does more than compute.
         OptionsError: Where there is no complete model, or it cannot explain and shall.
     """
 
