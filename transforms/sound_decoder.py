@@ -33,6 +33,9 @@ ROOM_BYTES = 256 * 2**20
 
 BLOCK_FRAMES = 65_536
 
+UNKNOWN = 2**63 - 1
+"""What libsndfile gives as the number of frames where a file does not say."""
+
 
 def mono(frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
@@ -48,6 +51,12 @@ def main() -> None:
     # Before the limits: what it reserves on import is no sound's fault.
     import soundfile
 
+    class Reader(soundfile.SoundFile):
+        """Reads on, without the seek behind each block, which fails or shifts samples in some."""
+
+        def seekable(self) -> bool:
+            return False
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     own = _address_space()
     connection = socket.socket(fileno=0)
@@ -60,7 +69,7 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            _decode(soundfile, stream.read(size), connection, stream)
+            _decode(Reader, stream.read(size), connection, stream)
         except soundfile.SoundFileError:
             _reply(connection, REFUSED)
         except MemoryError:
@@ -69,8 +78,8 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _decode(soundfile: Any, content: bytes, connection: socket.socket, stream: BinaryIO) -> None:
-    with soundfile.SoundFile(_InMemory(content)) as file:
+def _decode(reader: Any, content: bytes, connection: socket.socket, stream: BinaryIO) -> None:
+    with reader(_InMemory(content)) as file:
         kind = file.format.encode()
         header = HEADER.pack(file.samplerate, file.channels, file.frames, kind)
         _reply(connection, DECLARED, header)
@@ -82,7 +91,9 @@ def _decode(soundfile: Any, content: bytes, connection: socket.socket, stream: B
                 break
             _reply(connection, SAMPLES, mono(frames).tobytes())
             left -= len(frames)
-        if kind == b"FLAC" and not left and 0 < needed < file.frames:
+        if file.frames == UNKNOWN:
+            left = 0  # however many there are, they are all
+        elif kind == b"FLAC" and not left and 0 < needed < file.frames:
             file.seek(file.frames - 1)  # is the end there?
             left = 1 - len(file.read(1, dtype="float32", always_2d=True))
     _reply(connection, END, WANTED.pack(left))
