@@ -10,8 +10,8 @@ import numpy.typing as npt
 import soxr
 
 from transforms import decoder_process, sound_containers, wav
+from transforms.decoder_protocol import UNKNOWN
 from transforms.records import Flaw, MediumError
-from transforms.sound_decoder import UNKNOWN, mono
 from transforms.spec import AudioSpec, Limits
 
 HEADER_BYTES = 44
@@ -44,6 +44,15 @@ def header(sample_rate: int, num_samples: int) -> bytes:
 def samples(canonical: bytes) -> npt.NDArray[np.int16]:
     """The samples of a canonical sound, int16 `[num_samples]`, read-only."""
     return np.frombuffer(canonical, "<i2", offset=HEADER_BYTES)
+
+
+def mono(frames: _Floats) -> _Floats:
+    """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: _Floats = frames.mean(axis=1, dtype=np.float32)
+    return mean
 
 
 def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
@@ -181,7 +190,7 @@ def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
 
 def _libsndfile(content: bytes, wanted: _Wanted) -> _Sound:
     """The one place that has libsndfile read something, which it does in a child process."""
-    sound = decoder_process.decode(content, wanted.frames, wanted.limits.decode_seconds)
+    sound = decoder_process.decode_sound(content, wanted.frames, wanted.limits.decode_seconds)
     if not len(sound.mono):
         raise MediumError(Flaw.EMPTY, "no samples")
     if sound.missing and sound.kind != "MP3":  # MP3 declares a guess

@@ -1,4 +1,4 @@
-"""The program that decodes sounds, with faults: a marker in a sound's bytes says which one.
+"""The program that decodes media, with faults: a marker in a sound's bytes says which one.
 
 Run as `decoder_process.COMMAND` with the path of the program, and of a pipe to which the fault that
 waits for its end tells its process id.

@@ -119,7 +119,7 @@ def _pictures() -> dict[str, tuple[bytes, str]]:
         "several.mpo": (_frames("MPO"), ACCEPT),
         "bytes-behind.jpg": (jpeg + b"PK\3\4 and more", ACCEPT),
         "truncated.jpg": (cut(jpeg, 0.6), "truncated"),
-        "end-marker-too-soon.jpg": (media.jpeg(96, 96)[:-400] + b"\xff\xd9", ACCEPT),  # gray below
+        "end-marker-too-soon.jpg": (media.jpeg(96, 96)[:-400] + b"\xff\xd9", "truncated"),
         "no-width.jpg": (patched(jpeg, frame + 5, b"\0\0\0\0"), "empty"),
         "giant.jpg": (patched(jpeg, frame + 5, b"\xff\xff\xff\xff"), "too_large"),
         "one-bit-clear.png": (

@@ -16,7 +16,7 @@ import pytest
 
 from tests import media
 from tests.reliability import faulty_decoder
-from transforms import audio, decoder_process, sound_decoder
+from transforms import audio, decoder_process, decoder_program, decoder_protocol
 from transforms.errors import TriadError
 from transforms.records import MediumError
 from transforms.spec import AudioSpec, Limits
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOUND = media.sound(media.wave(), 16_000, "AU")
 OTHERS = [media.sound(media.wave(seed=3), 16_000, kind) for kind in ("OGG", "FLAC", "MP3", "AIFF")]
 COMMAND = decoder_process.COMMAND
-FAULTY = (sys.executable, "-I", faulty_decoder.__file__, sound_decoder.__file__)
+FAULTY = (sys.executable, "-I", faulty_decoder.__file__, decoder_program.__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def decoders() -> list[int]:
     """The ids of the children of this process that decode sounds, those that ended not counted."""
     found = []
     for process in psutil.Process().children():  # not of clusters, which other tests share
-        if process.status() != psutil.STATUS_ZOMBIE and "sound_decoder" in " ".join(
+        if process.status() != psutil.STATUS_ZOMBIE and "decoder_program" in " ".join(
             process.cmdline()
         ):
             found.append(process.pid)
@@ -135,7 +135,9 @@ def test_two_sounds_at_once_have_two_children() -> None:
         return declared
 
     with futures.ThreadPoolExecutor(2) as threads:
-        sounds = [threads.submit(decoder_process.decode, SOUND, frames, 20.0) for _ in range(2)]
+        sounds = [
+            threads.submit(decoder_process.decode_sound, SOUND, frames, 20.0) for _ in range(2)
+        ]
         assert [len(one.result().mono) for one in sounds] == [4000, 4000]
     assert len(decoders()) == 2
 
@@ -166,7 +168,7 @@ def test_a_child_that_does_not_start_is_no_fault_of_the_sound(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder_process, "COMMAND", command)
-    with pytest.raises(TriadError, match="the sound decoder does not start: ") as caught:
+    with pytest.raises(TriadError, match="the media decoder does not start: ") as caught:
         canonical(SOUND)
     assert " ".join(command) in str(caught.value)
 
@@ -242,6 +244,6 @@ def test_the_program_ends_when_nobody_is_at_the_other_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         program = subprocess.Popen([*decoder_process.COMMAND], stdin=theirs)
-    assert ours.recv(9) == sound_decoder.REPLY.pack(sound_decoder.READY, 0)
+    assert ours.recv(9) == decoder_protocol.REPLY.pack(decoder_protocol.READY, 0)
     ours.close()
     assert program.wait(60) == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests import media
-from transforms import image_headers, images
+from transforms import image_headers, image_sizes, images
 from transforms.records import Flaw, MediumError
 from transforms.spec import Limits
 
@@ -249,7 +249,7 @@ def test_the_size_of_a_webp_stands_in_its_header(mode: str, width: int, height: 
     more = [{"lossless": True}, {"quality": 50}, {"exif": media.exif(3)}]
     more.append({"save_all": True, "append_images": [media.picture(mode, width, height, 1)]})
     for options in more:
-        header = image_headers.webp(media.encoded(image, "WEBP", **options))
+        header = image_sizes.webp(media.encoded(image, "WEBP", **options))
         assert header == image_headers.Header(width, height)
 
 
