@@ -23,13 +23,13 @@ def main() -> None:
     from transforms.records import MediumError
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    own = _address_space()
+    own, (_, most) = _address_space(), resource.getrlimit(resource.RLIMIT_AS)
     channel = protocol.Channel(socket.socket(fileno=0))
     channel.reply(protocol.READY)
     while head := channel.read(protocol.REQUEST.size):
         kind, size, room, cpu_seconds, seconds = protocol.REQUEST.unpack(head)
         kind = kind.rstrip(b"\0")
-        resource.setrlimit(resource.RLIMIT_AS, (own + size + room, resource.RLIM_INFINITY))
+        _limit_address_space(own + size + room, most)
         # The kernel ends this process when they run out, whether or not anyone waits for it.
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -45,6 +45,12 @@ def main() -> None:
             os._exit(protocol.NO_MEMORY)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit_address_space(size: int, most: int) -> None:
+    """Sets the limit for one medium; `ulimit -v` may have set a lower one, which is `most`."""
+    within = size if most == resource.RLIM_INFINITY else min(size, most)
+    resource.setrlimit(resource.RLIMIT_AS, (within, most))
 
 
 def _address_space() -> int:

@@ -95,14 +95,16 @@ def tiff(content: bytes) -> Header:
     entries = content[start : start + count * form.size]
     if len(entries) < count * form.size:
         raise MediumError(Flaw.TRUNCATED, "TIFF: inside its directory")
-    claimed, sides = 0, {_TIFF_WIDTH: 0, _TIFF_HEIGHT: 0}
+    claimed, sides = 0, {}
     for tag, kind, length, place in form.iter_unpack(entries):
         size = _TIFF_KINDS.get(kind, 0)
         claimed += size * length
-        if tag in sides and 0 < size <= len(place):
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT) and 0 < size <= len(place):
             sides[tag] = int.from_bytes(place[:size], "little" if order == "<" else "big")
     if claimed > len(content):
         raise MediumError(Flaw.TOO_LARGE, f"TIFF: its tags claim {claimed} of {len(content)} bytes")
+    if len(sides) < 2:
+        raise MediumError(Flaw.CORRUPT, "TIFF: no size")
     return Header(sides[_TIFF_WIDTH], sides[_TIFF_HEIGHT])
 
 

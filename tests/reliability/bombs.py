@@ -67,7 +67,7 @@ def refused() -> dict[str, tuple[str, bytes, str]]:
         "ppm in Python": ("image", b"P5 6000 6000 254\n" + bytes(3_000_000), "unsupported"),
         "bmp in runs": (
             "image",
-            bmp_of_runs(30_000_000, 1, b"\0\2\0\xff"),  # one step of 255 rows
+            bmp_of_runs(60_000, 600, b"\0\2\0\xff"),  # one step of 255 rows
             "unsupported",
         ),
         "tiff fax": ("image", tiff, "too_large"),

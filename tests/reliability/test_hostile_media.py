@@ -14,13 +14,18 @@ from transforms.records import Flaw, MediumError
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED_CEILING = 30 * 2**20
-"""Bytes that a process may take for a bomb that it refuses."""
+"""Bytes that a process and its children may take for a bomb that no child needs to open."""
+CHILD_CEILING = 300 * 2**20
+"""Bytes that they may take for one that does: address space is limited, not memory in use."""
 ALLOWED_CEILING = 1000 * 2**20
-"""Bytes that a process may take for the largest pictures allowed, on however many threads."""
+"""Bytes that they may take for the largest pictures allowed, on however many threads."""
+CPU_CEILING = 15.0
+"""Seconds for all bombs together, with three that only stop at `decode_seconds` of 1."""
 
 
 def measured(media_files: Iterable[tuple[str, bytes]], folder: Path) -> tuple[int, list[str]]:
-    """By how much media raise the peak of a process that only makes them canonical."""
+    """By how much media raise the peaks of a process that makes them canonical, and its children's.
+    """
     for index, (modality, content) in enumerate(media_files):
         (folder / f"{index:03d}.{modality}").write_bytes(content)
     finished = subprocess.run(
@@ -86,6 +91,6 @@ def test_a_picture_of_the_list_is_decoded_in_c(kind: str) -> None:
 
 def test_a_lock_is_free_again_after_a_broken_large_picture() -> None:
     content = media.encoded(media.picture("L", 4000, 2600), "TIFF", compression="tiff_lzw")
-    broken = content[:200] + bytes(len(content) - 200 - 300) + content[-300:]
+    broken = odd_media.patched(content, 200, bytes(100_000))
     assert bombs.verdict("image", broken) == "corrupt"
     assert bombs.verdict("image", content) == "accept"
