@@ -79,7 +79,7 @@ def classes(folder: Path) -> dict[str, list[Hostile]]:
     not_a_number[5] = np.nan
     small = [
         inline(content)
-        for _, content, flaw in bombs.refused().values()
+        for _, content, flaw in bombs.small().values()
         if flaw == "too_large" and len(content) < 500_000
     ]
     generated = odd_media.generated()

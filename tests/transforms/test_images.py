@@ -85,6 +85,18 @@ def test_tensorflow_reads_what_comes_back_as_pillow_does() -> None:
         np.testing.assert_array_equal(pixels, media.decoded(content), name)
 
 
+def test_twelve_bit_gray_of_a_tiff_keeps_its_high_byte() -> None:
+    """Two samples in three bytes; what a 16-bit PNG or TIFF holds is taken for 16 bits."""
+    short = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 3}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, short[tag]) for tag in sorted(short))
+    directory = struct.pack("<H", len(short)) + entries + bytes(4)
+    content = b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x0a\0" + directory
+    assert _encoded_pixels(content)[0, :, 0].tolist() == [0xFF, 0x80]
+    marked = media.png_chunk(b"sBIT", b"\x0c")  # samples stand in the high bits all the same
+    row = b"\0" + struct.pack(">2H", 0xFFFF, 0x80A8)
+    assert _encoded_pixels(media.raw_png(2, 1, 16, 0, row, marked))[0, :, 0].tolist() == [255, 128]
+
+
 @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF", "PPM"])
 def test_other_formats_become_png_with_the_same_pixels(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
