@@ -10,10 +10,12 @@ from transforms.records import Flaw, MediumError
 
 _MAX_BLOCKS = 65_536  # of a GIF's extensions; real files have a few hundred
 _MAX_TAGS = 4096  # of a TIFF; real files have about twenty
+_MAX_TILES = 65_536  # or strips, of a TIFF, which Pillow makes lists of
 
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_KINDS |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
 _TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
+_TIFF_STRIPS, _TIFF_TILES = 0x0111, 0x0144
 
 _BETWEEN = rb"(?>(?:\s|#[^\n\r]*[\n\r])+)"
 _PPM = re.compile(rb"P[1-6]" + _BETWEEN + rb"(\d{1,9})" + _BETWEEN + rb"(\d{1,9})\s")
@@ -80,6 +82,9 @@ def tiff(content: bytes) -> Header:
     """The first directory's size. Its tags may claim as many bytes as the file has, and no more.
 
     Readers copy what each tag points at, and several may point at the same bytes.
+
+    Raises:
+        MediumError: TOO_LARGE, TRUNCATED or CORRUPT.
     """
     order = "<" if content.startswith(b"II") else ">"
     big = content[2:4] in (b"+\0", b"\0+")
@@ -99,6 +104,8 @@ def tiff(content: bytes) -> Header:
     for tag, kind, length, place in form.iter_unpack(entries):
         size = _TIFF_KINDS.get(kind, 0)
         claimed += size * length
+        if tag in (_TIFF_STRIPS, _TIFF_TILES) and length > _MAX_TILES:
+            raise MediumError(Flaw.TOO_LARGE, f"TIFF: over {_MAX_TILES} strips or tiles")
         if tag in (_TIFF_WIDTH, _TIFF_HEIGHT) and 0 < size <= len(place):
             sides[tag] = int.from_bytes(place[:size], "little" if order == "<" else "big")
     if claimed > len(content):

@@ -62,7 +62,6 @@ _PNG_PASSES = (
 )
 """Of an interlaced one: first column and row, and the steps."""
 _INFLATED_BYTES = 2**20
-_MAX_TILES = 65_536  # or strips, of a TIFF: each costs a call or more
 
 
 def decode(content: bytes, kind: str, channel: protocol.Channel) -> None:
@@ -128,19 +127,15 @@ _CHECKS = {"JPEG": jpeg_scans.check, "PNG": _check_png}
 
 
 def _check_codec(image: ImageFile.ImageFile, kind: str) -> None:
-    """Refuses what takes minutes or is not the same each time.
-
-    That is what Pillow decodes in Python, too many tiles, and TIFF of compressions on no list.
+    """Refuses what Pillow decodes in Python, and TIFF of compressions that are on no list.
 
     BMP in runs, and PPM as text or of unusual depths, take microseconds a pixel, 40 million of them
     minutes; and 60 bytes of a BMP in runs can ask for gigabytes. Of damaged fax and JPEG, libtiff
     leaves what was in memory before as pixels, which are others each time.
 
     Raises:
-        MediumError: UNSUPPORTED or TOO_LARGE.
+        MediumError: UNSUPPORTED.
     """
-    if len(image.tile) > _MAX_TILES:
-        raise MediumError(Flaw.TOO_LARGE, f"{kind}: over {_MAX_TILES} tiles")
     if any(tile.codec_name in Image.DECODERS for tile in image.tile):
         raise MediumError(Flaw.UNSUPPORTED, f"{kind}: a rare form that takes too long to decode")
     if kind == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS:
