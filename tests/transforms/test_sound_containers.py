@@ -7,6 +7,7 @@ import pytest
 
 from tests import media
 from tests.reliability.odd_media import patched
+from tests.reliability.seed_media import without_length
 from transforms import audio, sound_containers
 from transforms.records import Flaw, MediumError
 from transforms.spec import AudioSpec, Limits
@@ -29,31 +30,26 @@ def flaw(content: bytes) -> Flaw:
     return caught.value.flaw
 
 
-def flac_of_unknown_length(content: bytes) -> bytes:
-    """A FLAC as a pipe leaves it: no number of samples, no checksum of them."""
-    return patched(patched(content, 22, bytes(4)), 26, bytes(16))
-
-
 def streamed_wav(riff: int, data: int, between: bytes = b"") -> bytes:
     head = b"RIFF" + struct.pack("<I", riff) + WAV[8:36] + between
     return head + b"data" + struct.pack("<I", data) + WAV[44:]
 
 
 def test_a_flac_of_unknown_length_is_decoded_to_its_end() -> None:
-    content = flac_of_unknown_length(FLAC)
+    content = without_length(FLAC)
     assert content != FLAC
     np.testing.assert_array_equal(samples(content), samples(FLAC))
 
 
 def test_a_flac_of_unknown_length_is_decoded_to_the_cap() -> None:
     spec = AudioSpec(sample_rate=16_000, seconds=0.5)
-    content = flac_of_unknown_length(FLAC)
+    content = without_length(FLAC)
     found = samples(content, spec, Limits(audio_seconds=1.0))
     np.testing.assert_array_equal(found, samples(FLAC)[:8000])
 
 
 def test_a_flac_of_unknown_length_may_hold_nothing() -> None:
-    assert flaw(flac_of_unknown_length(FLAC)[: FLAC.index(b"\xff\xf8")]) is Flaw.EMPTY
+    assert flaw(without_length(FLAC)[: FLAC.index(b"\xff\xf8")]) is Flaw.EMPTY
 
 
 @pytest.mark.parametrize(
