@@ -212,14 +212,15 @@ def taken(media_files: Iterable[tuple[str, bytes]]) -> tuple[list[str], int]:
     They are the peaks of this process and of the children that are there at the end; one that was
     killed had as much address space as the others, and no more.
     """
-    before, (idle, *_) = peak_bytes(), _children_peaks()
+    before, (idle, *_) = peak_bytes(), children_peaks()
     with futures.ThreadPoolExecutor(2) as threads:
         verdicts = list(threads.map(lambda one: verdict(*one), media_files))
-    added = sum(max(0, peak - idle) for peak in _children_peaks())
+    added = sum(max(0, peak - idle) for peak in children_peaks())
     return verdicts, peak_bytes() - before + added
 
 
-def _children_peaks() -> list[int]:
+def children_peaks() -> list[int]:
+    """The most memory that each of the children that are there has held, in bytes."""
     return [peak_bytes(child.pid) for child in psutil.Process().children()]
 
 
