@@ -124,8 +124,12 @@ class _Wanted:
 
     def most(self, rate: int) -> int:
         """How many frames the canonical sound can depend on."""
-        seconds = self.spec.samples / self.spec.sample_rate + _FILTER_SECONDS
-        return math.ceil(seconds * rate)
+        return math.ceil(self.seconds * rate)
+
+    @property
+    def seconds(self) -> float:
+        """How much of a sound the canonical one can depend on."""
+        return self.spec.samples / self.spec.sample_rate + _FILTER_SECONDS
 
 
 def _decoded(content: bytes, wanted: _Wanted) -> _Sound:
@@ -138,7 +142,7 @@ def _decoded(content: bytes, wanted: _Wanted) -> _Sound:
     if content.startswith(b"OggS"):
         return _ogg(content, wanted)
     if content.startswith(b"\xff"):
-        content = sound_containers.counted(content)
+        content = sound_containers.counted(content, wanted.seconds)
     return _libsndfile(content, wanted)
 
 

@@ -1,5 +1,6 @@
 """Sound files as pipes, recorders and joiners leave them: lengths that are not what they say."""
 
+import math
 import re
 from typing import NamedTuple
 
@@ -11,7 +12,6 @@ _HEADERS_BYTES = 2**16
 _MAX_LINKS = 1000
 _FIRST_PAGE = re.compile(rb"OggS\0[\2\3\6\7]")
 
-_MAX_FRAMES = 1_000_000  # of an MP3: at 64 bytes each those of the largest file
 _BEHIND = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3|\0*\Z")
 _MP3_RATES = {0: (11_025, 12_000, 8_000), 2: (22_050, 24_000, 16_000), 3: (44_100, 48_000, 32_000)}
 _MP3_KILOBITS = (
@@ -74,30 +74,39 @@ def _page_end(content: bytes, start: int) -> int:
 
 class _Mp3Frame(NamedTuple):
     size: int
+    seconds: float
     tag: int  # where a frame that only describes the file has its name
 
 
-def counted(content: bytes) -> bytes:
-    """The same MP3 with the number of frames that are there in front.
+def counted(content: bytes, seconds: float) -> bytes:
+    """The same MP3, with a number of frames in front where those of the first seconds would miss.
 
     libsndfile decodes as many as the file declares, or as its first frame lets it guess: too few
     where the rate varies and nothing is declared, or where files were joined. A file that is
-    damaged in the middle, or declares at least what is there, comes back as it is.
+    damaged before then, or declares at least what is there, comes back as it is.
+
+    Args:
+        content: From its first frame on.
+        seconds: How much of the sound is wanted.
     """
     first = _mp3_frame(content, 0)
     if first is None:
         return content
+    at, enough = first.tag + 8, math.ceil(seconds / first.seconds) + 1
+    tagged = content[first.tag : first.tag + 4] in (b"Xing", b"Info") and len(content) >= at + 4
+    declared = int.from_bytes(content[at : at + 4]) if tagged and content[at - 1] & 1 else None
+    if declared is not None and declared >= enough:
+        return content
     position, count = 0, 0
-    while count < _MAX_FRAMES and (frame := _mp3_frame(content, position)) is not None:
+    while count <= enough and (frame := _mp3_frame(content, position)) is not None:
         position += frame.size
         count += position <= len(content)
-    name, flags = content[first.tag : first.tag + 4], content[first.tag + 7 : first.tag + 8]
-    if name in (b"Xing", b"Info"):
-        at = first.tag + 8
-        if not flags or not flags[0] & 1 or int.from_bytes(content[at : at + 4]) >= count - 1:
+    if tagged:
+        if declared is None or declared >= count - 1:
             return content
         return content[:at] + (count - 1).to_bytes(4) + content[at + 4 :]
-    if content[36:40] == b"VBRI" or not _BEHIND.match(content, min(position, len(content))):
+    whole = count > enough or _BEHIND.match(content, min(position, len(content)))
+    if content[36:40] == b"VBRI" or not whole:
         return content
     return _describing_frame(content, first, count) + content
 
@@ -112,7 +121,8 @@ def _mp3_frame(content: bytes, position: int) -> _Mp3Frame | None:
         return None
     full = version == 3
     bits = _MP3_KILOBITS[full][kilobits - 1] * 1000
-    size = (144 if full else 72) * bits // _MP3_RATES[version][rate] + (head >> 9 & 1)
+    hertz = _MP3_RATES[version][rate]
+    size = (144 if full else 72) * bits // hertz + (head >> 9 & 1)
     single = head >> 6 & 3 == 3
     return _Mp3Frame(
         size, position + 4 + ((17 if single else 32) if full else (9 if single else 17))

@@ -131,11 +131,20 @@ def test_an_mp3_that_does_not_say_how_long_it_is_is_read_to_its_end(
     rate: int, channels: int
 ) -> None:
     content = media.sound(media.wave(rate, 10.0, channels), rate, "MP3")
-    assert sound_containers.counted(content) == content
+    assert sound_containers.counted(content, 60.0) == content
     spec = AudioSpec(sample_rate=rate, seconds=20.0)
     bare = content[sound_containers._mp3_frame(content, 0).size :]
     assert 10.0 <= len(samples(bare, spec)) / rate < 10.2
     assert 10.0 <= len(samples(bare + b"TAG" + bytes(125), spec)) / rate < 10.2
+
+
+def test_an_mp3_is_counted_as_far_as_it_is_wanted() -> None:
+    content = media.sound(media.wave(seconds=10.0), 16_000, "MP3")
+    bare = content[sound_containers._mp3_frame(content, 0).size :]
+    spec = AudioSpec(sample_rate=16_000, seconds=6.0)
+    found = samples(bare, spec)
+    np.testing.assert_array_equal(found, samples(bare)[: spec.samples])
+    assert sound_containers.counted(content[:4000] + content, 0.5) == content[:4000] + content
 
 
 def test_mp3_files_that_were_joined_are_read_to_their_end() -> None:
