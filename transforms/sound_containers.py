@@ -124,9 +124,8 @@ def _mp3_frame(content: bytes, position: int) -> _Mp3Frame | None:
     hertz = _MP3_RATES[version][rate]
     size = (144 if full else 72) * bits // hertz + (head >> 9 & 1)
     single = head >> 6 & 3 == 3
-    return _Mp3Frame(
-        size, position + 4 + ((17 if single else 32) if full else (9 if single else 17))
-    )
+    side = (17 if single else 32) if full else (9 if single else 17)
+    return _Mp3Frame(size, (1152 if full else 576) / hertz, position + 4 + side)
 
 
 def _describing_frame(content: bytes, first: _Mp3Frame, count: int) -> bytes:
