@@ -1,4 +1,4 @@
-"""Child processes that decode sounds: what hangs, crashes or swells costs one sound."""
+"""Child processes that decode media: what hangs, crashes or swells costs one medium."""
 
 import atexit
 import contextlib
@@ -11,31 +11,39 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from transforms import sound_decoder
+from transforms import decoder_program
+from transforms import decoder_protocol as protocol
 from transforms.errors import TriadError
 from transforms.records import Flaw, MediumError
 
-COMMAND = (sys.executable, "-I", str(sound_decoder.__file__))
+COMMAND = (sys.executable, "-I", str(decoder_program.__file__))
 """Isolated from the variables and the folder of this process; it finds installed packages alone."""
 
 CLOCK_FACTOR = 3
-"""Seconds by the clock for each CPU second allowed: a busy machine makes no sound a broken one."""
+"""Seconds by the clock for each CPU second allowed: a busy machine makes no medium a broken one."""
+
+ROOM_BYTES = 256 * 2**20
+"""Address space for decoding a medium, beside it as stored and what the program takes."""
+
+PIXEL_BYTES = 24
+"""Address space for each pixel that a picture declares, on top."""
 
 _START_SECONDS = 120.0  # by the clock; it takes 0.2 where the files are in memory
 _GRACE_SECONDS = 5.0  # for a child that is stopped, and so does not end itself
 _NOTHING = struct.Struct("")
-_LONGEST_REPLY = 4 * sound_decoder.BLOCK_FRAMES
+_LONGEST_REPLY = 4 * protocol.BLOCK_FRAMES
 
 _FLAWS = {
     -signal.SIGPROF: (Flaw.TIMEOUT, "the decoder used up its CPU time"),
     -signal.SIGALRM: (Flaw.TIMEOUT, "the decoder did not end in time"),
-    sound_decoder.NO_MEMORY: (Flaw.TOO_LARGE, "the decoder ran out of memory"),
+    protocol.NO_MEMORY: (Flaw.TOO_LARGE, "the decoder ran out of memory"),
 }
+_Result = TypeVar("_Result")
 _CRASH = (Flaw.CORRUPT, "the decoder crashed on it")
 
 
@@ -55,11 +63,13 @@ class Decoded(NamedTuple):
     missing: int
 
 
-def decode(content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float) -> Decoded:
+def decode_sound(
+    content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
+) -> Decoded:
     """Has a child decode a sound. Each thread that calls has one child at most at work.
 
-    A child that fails may have been harmed by a sound before: the sound then gets a second try in
-    a fresh one.
+    A child that fails may have been harmed by a medium before: this one then gets a second try in
+    a fresh child.
 
     Args:
         content: The file, of a format that libsndfile is to be trusted with.
@@ -72,23 +82,47 @@ def decode(content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: 
             TOO_LARGE where it runs out of memory.
         TriadError: Where no child can be started.
     """
+    return _by_some(lambda child: child.decode_sound(content, frames, cpu_seconds))
+
+
+def decode_picture(
+    content: bytes, kind: str, pixels: int, keep_pixels: int, cpu_seconds: float
+) -> bytes:
+    """Has a child make a canonical PNG of a picture, as `decode_sound` does of a sound.
+
+    Args:
+        content: The file, with no more in it than decoders need.
+        kind: Pillow's name of its format, which is on the list.
+        pixels: Width times height, as declared. A larger picture is refused.
+        keep_pixels: To which a larger picture is reduced.
+        cpu_seconds: See `decode_sound`.
+
+    Raises:
+        MediumError: TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT, EMPTY or TIMEOUT.
+        TriadError: Where no child can be started.
+    """
+    sizes = protocol.PICTURE.pack(pixels, keep_pixels)
+    return _by_some(lambda child: child.decode_picture(content, kind.encode(), sizes, cpu_seconds))
+
+
+def _by_some(work: "Callable[[_Child], _Result]") -> "_Result":
     if (used := _take()) is not None:
         with contextlib.suppress(_DiedError):
-            return _by(used, content, frames, cpu_seconds)
+            return _by(used, work)
     try:
-        return _by(_Child(), content, frames, cpu_seconds)
+        return _by(_Child(), work)
     except _DiedError as error:
         raise MediumError(*error.verdict) from error
 
 
 def close() -> None:
-    """Ends the children that are not at work; the next sound starts another."""
+    """Ends the children that are not at work; the next medium starts another."""
     while (child := _take()) is not None:
         child.end()
 
 
 class _DiedError(Exception):
-    """A child that is no more, and what that says of the sound."""
+    """A child that is no more, and what that says of the medium."""
 
     def __init__(self, verdict: tuple[Flaw, str]) -> None:
         super().__init__(verdict)
@@ -101,7 +135,7 @@ class _Child:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         # Beam gives all new sockets a timeout once it has looked at gs://. The child would get one
-        # that does not wait, and take what has not come yet for the end of a sound.
+        # that does not wait, and take what has not come yet for the end of a medium.
         theirs.setblocking(True)
         try:
             with theirs:
@@ -109,7 +143,7 @@ class _Child:
                     COMMAND,
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # libraries of libsndfile talk about broken sounds
+                    stderr=subprocess.DEVNULL,  # libraries talk about broken media
                     env=_environment(),
                     cwd="/",
                     start_new_session=True,  # Ctrl-C is for this process
@@ -119,11 +153,23 @@ class _Child:
         _children.add(self)
         self._deadline = time.monotonic() + _START_SECONDS
         try:
-            self._expect(sound_decoder.READY, _NOTHING)
+            self._expect(protocol.READY, _NOTHING)
         except _DiedError as error:
             raise _no_start(f"it ended with {self.end()}") from error
 
-    def decode(
+    def decode_picture(self, content: bytes, kind: bytes, sizes: bytes, cpu: float) -> bytes:
+        """See the function of this name.
+
+        Raises:
+            _DiedError: The child is no more.
+        """
+        pixels, keep_pixels = protocol.PICTURE.unpack(sizes)
+        self._request(kind, content, ROOM_BYTES + PIXEL_BYTES * pixels, cpu)
+        self._send(sizes)
+        reply = self._receive(4 * keep_pixels + _LONGEST_REPLY)
+        return _checked(reply, protocol.PIXELS)
+
+    def decode_sound(
         self, content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
     ) -> Decoded:
         """See the function of this name.
@@ -131,28 +177,31 @@ class _Child:
         Raises:
             _DiedError: The child is no more.
         """
-        seconds = CLOCK_FACTOR * cpu_seconds
-        self._deadline = time.monotonic() + seconds + _GRACE_SECONDS
-        self._send(sound_decoder.REQUEST.pack(len(content), cpu_seconds, seconds))
-        self._send(content)
-        rate, channels, declared, kind = self._expect(sound_decoder.DECLARED, sound_decoder.HEADER)
+        self._request(protocol.SOUND, content, ROOM_BYTES, cpu_seconds)
+        rate, channels, declared, kind = self._expect(protocol.DECLARED, protocol.HEADER)
         try:
             needed = frames(rate, channels, declared)
         except MediumError:
-            self._send(sound_decoder.WANTED.pack(0))
-            self._expect(sound_decoder.END, sound_decoder.WANTED)
+            self._send(protocol.WANTED.pack(0))
+            self._expect(protocol.END, protocol.WANTED)
             raise
-        self._send(sound_decoder.WANTED.pack(needed))
+        self._send(protocol.WANTED.pack(needed))
         mono = np.empty(needed, np.float32)
         done = 0
-        while (reply := self._receive())[0] == sound_decoder.SAMPLES:
+        while (reply := self._receive())[0] == protocol.SAMPLES:
             count, odd = divmod(len(reply[1]), mono.itemsize)
             if odd or count > needed - done:
                 raise _DiedError(_CRASH)
             mono[done : done + count] = np.frombuffer(reply[1], np.float32)
             done += count
-        (missing,) = _unpacked(reply, sound_decoder.END, sound_decoder.WANTED)
+        (missing,) = _unpacked(reply, protocol.END, protocol.WANTED)
         return Decoded(rate, kind.rstrip(b"\0").decode("ascii", "replace"), mono[:done], missing)
+
+    def _request(self, kind: bytes, content: bytes, room: int, cpu_seconds: float) -> None:
+        seconds = CLOCK_FACTOR * cpu_seconds
+        self._deadline = time.monotonic() + seconds + _GRACE_SECONDS
+        self._send(protocol.REQUEST.pack(kind, len(content), room, cpu_seconds, seconds))
+        self._send(content)
 
     def end(self) -> int:
         """Kills the child; returns the exit code, which may be one from before."""
@@ -167,9 +216,9 @@ class _Child:
     def _expect(self, kind: bytes, body: struct.Struct) -> tuple[Any, ...]:
         return _unpacked(self._receive(), kind, body)
 
-    def _receive(self) -> tuple[bytes, bytes]:
-        kind, size = sound_decoder.REPLY.unpack(self._exactly(sound_decoder.REPLY.size))
-        if size > _LONGEST_REPLY:
+    def _receive(self, longest: int = _LONGEST_REPLY) -> tuple[bytes, bytes]:
+        kind, size = protocol.REPLY.unpack(self._exactly(protocol.REPLY.size))
+        if size > longest:
             raise _DiedError(_CRASH)
         return kind, self._exactly(size)
 
@@ -215,12 +264,21 @@ _children: weakref.WeakSet[_Child] = weakref.WeakSet()
 
 
 def _unpacked(reply: tuple[bytes, bytes], kind: bytes, body: struct.Struct) -> tuple[Any, ...]:
-    """The values of a reply of that kind. Nothing that a child says is taken on trust."""
-    if reply[0] == sound_decoder.REFUSED:
-        raise MediumError(Flaw.CORRUPT, "libsndfile cannot decode it")
-    if reply[0] != kind or len(reply[1]) != body.size:
+    content = _checked(reply, kind)
+    if len(content) != body.size:
         raise _DiedError(_CRASH)
-    return body.unpack(reply[1])
+    return body.unpack(content)
+
+
+def _checked(reply: tuple[bytes, bytes], kind: bytes) -> bytes:
+    """The body of a reply of that kind. Nothing that a child says is taken on trust."""
+    if reply[0] == protocol.REFUSED:
+        flaw, _, detail = reply[1].decode("ascii", "replace").partition("\0")
+        if flaw in set(Flaw):
+            raise MediumError(Flaw(flaw), detail)
+    if reply[0] != kind:
+        raise _DiedError(_CRASH)
+    return reply[1]
 
 
 def _take() -> _Child | None:
@@ -230,20 +288,18 @@ def _take() -> _Child | None:
         return None
 
 
-def _by(
-    child: _Child, content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
-) -> Decoded:
-    """Has this child decode the sound; it goes on to others where it is left as it was."""
+def _by(child: _Child, work: Callable[[_Child], _Result]) -> _Result:
+    """Has this child decode a medium; it goes on to others where it is left as it was."""
     try:
-        decoded = child.decode(content, frames, cpu_seconds)
+        result = work(child)
     except MediumError:
         _idle.append(child)
         raise
-    except BaseException:  # an interrupt too leaves it in the middle of a sound
+    except BaseException:  # an interrupt too leaves it in the middle of a medium
         child.end()
         raise
     _idle.append(child)
-    return decoded
+    return result
 
 
 def _environment() -> dict[str, str]:
@@ -256,7 +312,7 @@ def _environment() -> dict[str, str]:
 
 def _no_start(why: str) -> TriadError:
     return TriadError(
-        f"the sound decoder does not start: {why}; run it by hand to see more: {' '.join(COMMAND)}"
+        f"the media decoder does not start: {why}; run it by hand to see more: {' '.join(COMMAND)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The program that decodes sounds, with faults: a marker in a sound's bytes says which one.
+"""The program that decodes media, with faults: a marker in a medium's bytes says which one.
 
 Run as `decoder_process.COMMAND` with the path of the program, and of a pipe to which the fault that
 waits for its end tells its process id.
@@ -11,12 +11,13 @@ import sys
 from typing import Any
 
 import soundfile
+from PIL import Image
 
 FAULTS = ("crash", "spin", "sleep", "stop", "swell", "babble", "later")
 
 
 def marked(content: bytes, fault: str) -> bytes:
-    """A sound in a format that may have bytes behind it, with a fault there."""
+    """A medium in a format that may have bytes behind it, with a fault there."""
     assert fault in FAULTS
     return content + b"<fault:%s>" % fault.encode()
 
@@ -25,13 +26,22 @@ class _SoundFile(soundfile.SoundFile):
     _spoilt = False
 
     def __init__(self, file: Any) -> None:
-        content = file.getvalue()
         if type(self)._spoilt:
             _crash()
-        for fault, act in _ACTS.items():
-            if b"<fault:%s>" % fault.encode() in content:
-                act()
+        _act(file.getvalue())
         super().__init__(file)
+
+
+def _act(content: bytes) -> None:
+    for fault, act in _ACTS.items():
+        if b"<fault:%s>" % fault.encode() in content:
+            act()
+
+
+def _open(file: Any, *, real: Any = Image.open, **options: Any) -> Any:
+    """What stands in for `Image.open`."""
+    _act(file.getvalue())
+    return real(file, **options)
 
 
 def _crash() -> None:
@@ -86,4 +96,5 @@ _ACTS = {
 
 if __name__ == "__main__":
     soundfile.SoundFile = _SoundFile
+    Image.open = _open
     runpy.run_path(sys.argv[1], run_name="__main__")

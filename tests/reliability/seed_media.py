@@ -14,6 +14,15 @@ FOLDER = Path(__file__).with_name("seeds")
 FAILURES = FOLDER / "failures"
 """Media that once made a decoder fail, as `<modality>-<what>`."""
 
+OPEN = b"\xff" * 4
+"""A size that stands for "up to the end of the file"."""
+
+
+def without_length(flac: bytes) -> bytes:
+    """A FLAC as a pipe leaves it: no number of samples, no checksum of them."""
+    return flac[:22] + bytes(20) + flac[42:]
+
+
 MAKERS: dict[str, Callable[[], bytes]] = {
     "image/plain.jpg": media.jpeg,
     "image/gray.jpg": functools.partial(media.jpeg, mode="L"),
@@ -42,6 +51,20 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "audio/plain.aiff": lambda: media.sound(media.wave(seconds=0.05), 16_000, "AIFF"),
     "audio/plain.au": lambda: media.sound(media.wave(seconds=0.05), 16_000, "AU"),
     "audio/plain.mp3": lambda: media.sound(media.wave(seconds=0.1), 16_000, "MP3"),
+    "image/xmp.jpg": functools.partial(media.jpeg, xmp=b'<x tiff:Orientation="6"/>'),
+    "image/restarts.jfif": functools.partial(media.jpeg, restart_marker_blocks=2),
+    "image/tags.avif": lambda: media.encoded(media.picture(), "AVIF", exif=media.exif(8)),
+    "image/tags.webp": lambda: media.encoded(media.picture(), "WEBP", exif=media.exif(6)),
+    "image/raw.tiff": lambda: media.encoded(media.picture("I;16"), "TIFF"),
+    "image/gray.ppm": lambda: media.encoded(media.picture("L"), "PPM"),
+    "image/comment.gif": lambda: media.encoded(media.picture("P"), "GIF", comment=b"words" * 99),
+    "audio/piped.flac": lambda: without_length(media.flac(seconds=0.05)),
+    "audio/piped.wav": lambda: media.wav(seconds=0.05).replace(b"data@\6\0\0", b"data" + OPEN),
+    "audio/joined.oga": lambda: media.ogg(seconds=0.05) + media.ogg(seconds=0.05, seed=1),
+    "audio/joined.opus": lambda: (
+        2 * media.sound(media.wave(seconds=0.05), 16_000, "OGG", subtype="OPUS")
+    ),
+    "audio/joined.mp3": lambda: 2 * media.sound(media.wave(seconds=0.1), 16_000, "MP3"),
     "text/plain.txt": lambda: b"The fan rattles.\r\n",
     "text/decomposed.txt": "e\u0301tend \u00e9 \u1100\u1161 \ufb01".encode,
     "text/scripts.txt": (

@@ -1,4 +1,4 @@
-"""A sound that hangs, crashes or swells its decoder costs that sound, and leaves no process."""
+"""A medium that hangs, crashes or swells its decoder costs that medium, and leaves no process."""
 
 import os
 import select
@@ -16,7 +16,7 @@ import pytest
 
 from tests import media
 from tests.reliability import faulty_decoder
-from transforms import audio, decoder_process, sound_decoder
+from transforms import audio, decoder_process, decoder_program, decoder_protocol, images
 from transforms.errors import TriadError
 from transforms.records import MediumError
 from transforms.spec import AudioSpec, Limits
@@ -25,9 +25,10 @@ SPEC = AudioSpec(sample_rate=16_000, seconds=0.5)
 LIMITS = Limits(decode_seconds=0.3)
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = media.sound(media.wave(), 16_000, "AU")
+PICTURE = media.encoded(media.picture(), "BMP")
 OTHERS = [media.sound(media.wave(seed=3), 16_000, kind) for kind in ("OGG", "FLAC", "MP3", "AIFF")]
 COMMAND = decoder_process.COMMAND
-FAULTY = (sys.executable, "-I", faulty_decoder.__file__, sound_decoder.__file__)
+FAULTY = (sys.executable, "-I", faulty_decoder.__file__, decoder_program.__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +42,10 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def decoders() -> list[int]:
-    """The ids of the children of this process that decode sounds, those that ended not counted."""
+    """The ids of the children of this process that decode media, those that ended not counted."""
     found = []
     for process in psutil.Process().children():  # not of clusters, which other tests share
-        if process.status() != psutil.STATUS_ZOMBIE and "sound_decoder" in " ".join(
+        if process.status() != psutil.STATUS_ZOMBIE and "decoder_program" in " ".join(
             process.cmdline()
         ):
             found.append(process.pid)
@@ -52,6 +53,8 @@ def decoders() -> list[int]:
 
 
 def canonical(content: bytes) -> bytes:
+    if content.startswith(b"BM"):
+        return images.canonical(content, LIMITS)
     return audio.canonical(content, SPEC, LIMITS)
 
 
@@ -76,6 +79,7 @@ def error_of(content: bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("medium", [SOUND, PICTURE], ids=["sound", "picture"])
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -86,12 +90,12 @@ def error_of(content: bytes) -> str:
         ("babble", "corrupt: the decoder crashed on it"),
     ],
 )
-def test_a_fault_costs_its_sound_alone(fault: str, error: str) -> None:
-    expected = [canonical(content) for content in [SOUND, *OTHERS]]
+def test_a_fault_costs_its_medium_alone(fault: str, error: str, medium: bytes) -> None:
+    expected = [canonical(content) for content in [SOUND, PICTURE, *OTHERS]]
     (before,) = decoders()
-    assert error_of(faulty_decoder.marked(SOUND, fault)) == error
+    assert error_of(faulty_decoder.marked(medium, fault)) == error
     assert decoders() == []  # both that tried are gone
-    assert [canonical(content) for content in [SOUND, *OTHERS]] == expected
+    assert [canonical(content) for content in [SOUND, PICTURE, *OTHERS]] == expected
     (after,) = decoders()
     assert after != before
 
@@ -120,8 +124,8 @@ def test_faults_on_several_threads_leave_the_other_sounds_as_they_are() -> None:
     assert len(decoders()) <= 4
 
 
-def test_a_thread_needs_one_child_for_all_its_sounds() -> None:
-    for content in [SOUND, *OTHERS]:
+def test_a_thread_needs_one_child_for_all_its_media() -> None:
+    for content in [SOUND, PICTURE, *OTHERS]:
         canonical(content)
         assert error_of(b"fLaC" + bytes(60)) == "corrupt: libsndfile cannot decode it"
     assert len(decoders()) == 1
@@ -135,7 +139,9 @@ def test_two_sounds_at_once_have_two_children() -> None:
         return declared
 
     with futures.ThreadPoolExecutor(2) as threads:
-        sounds = [threads.submit(decoder_process.decode, SOUND, frames, 20.0) for _ in range(2)]
+        sounds = [
+            threads.submit(decoder_process.decode_sound, SOUND, frames, 20.0) for _ in range(2)
+        ]
         assert [len(one.result().mono) for one in sounds] == [4000, 4000]
     assert len(decoders()) == 2
 
@@ -166,7 +172,7 @@ def test_a_child_that_does_not_start_is_no_fault_of_the_sound(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder_process, "COMMAND", command)
-    with pytest.raises(TriadError, match="the sound decoder does not start: ") as caught:
+    with pytest.raises(TriadError, match="the media decoder does not start: ") as caught:
         canonical(SOUND)
     assert " ".join(command) in str(caught.value)
 
@@ -238,10 +244,17 @@ def gone(child: int, handle: int | None = None) -> None:
         os.close(handle)
 
 
+def test_the_program_starts_under_a_limit_of_address_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = ("prlimit", f"--as={2**30}", *COMMAND)
+    monkeypatch.setattr(decoder_process, "COMMAND", limited)
+    assert canonical(PICTURE).startswith(b"\x89PNG")
+    assert len(canonical(SOUND)) == 44 + 2 * 4000
+
+
 def test_the_program_ends_when_nobody_is_at_the_other_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         program = subprocess.Popen([*decoder_process.COMMAND], stdin=theirs)
-    assert ours.recv(9) == sound_decoder.REPLY.pack(sound_decoder.READY, 0)
+    assert ours.recv(9) == decoder_protocol.REPLY.pack(decoder_protocol.READY, 0)
     ours.close()
     assert program.wait(60) == 0

@@ -17,7 +17,7 @@ from pipelines import publish, score, sinks
 from pipelines.config import ScoreConfig
 from tests import media
 from tests.reliability import bombs, faulty_decoder, odd_media
-from transforms import decoder_process, sound_decoder
+from transforms import decoder_process, decoder_program
 
 DATE = "2026-11-24"
 RECORDS, EACH = 200, 7
@@ -79,7 +79,7 @@ def classes(folder: Path) -> dict[str, list[Hostile]]:
     not_a_number[5] = np.nan
     small = [
         inline(content)
-        for _, content, flaw in bombs.refused().values()
+        for _, content, flaw in bombs.small().values()
         if flaw == "too_large" and len(content) < 500_000
     ]
     generated = odd_media.generated()
@@ -212,7 +212,7 @@ def scores_of(model: Path, records: Path, output: Path) -> Run:
 def run(trained: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Run:
     decoder_process.close()
     with pytest.MonkeyPatch.context() as patch:
-        program = (sys.executable, "-I", faulty_decoder.__file__, sound_decoder.__file__)
+        program = (sys.executable, "-I", faulty_decoder.__file__, decoder_program.__file__)
         patch.setattr(decoder_process, "COMMAND", program)
         found = scores_of(trained, corpus.path, tmp_path_factory.mktemp("scored"))
         decoder_process.close()

@@ -192,7 +192,7 @@ def test_a_sample_too_large_for_single_precision_is_refused() -> None:
 def test_a_wav_that_declares_more_than_is_there_is_truncated() -> None:
     body = b"\1\0" * 100
     assert _flaw(_wav(body, declared=201)) is Flaw.TRUNCATED
-    assert _flaw(_wav(body, declared=0xFFFFFFFF)) is Flaw.TRUNCATED
+    assert _flaw(_wav(body, declared=4_000_000_000)) is Flaw.TRUNCATED
     content = media.wav()
     for size in range(12, len(content), 97):
         assert _flaw(content[:size]) is Flaw.TRUNCATED

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests import media
-from transforms import image_headers, images
+from transforms import image_headers, image_sizes, images
 from transforms.records import Flaw, MediumError
 from transforms.spec import Limits
 
@@ -83,6 +83,18 @@ def test_tensorflow_reads_what_comes_back_as_pillow_does() -> None:
         options = {"dct_method": "INTEGER_ACCURATE"} if "jpeg" in name else {}
         pixels = decode(content, channels=3, **options).numpy()
         np.testing.assert_array_equal(pixels, media.decoded(content), name)
+
+
+def test_twelve_bit_gray_of_a_tiff_keeps_its_high_byte() -> None:
+    """Two samples in three bytes; what a 16-bit PNG or TIFF holds is taken for 16 bits."""
+    short = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 3}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, short[tag]) for tag in sorted(short))
+    directory = struct.pack("<H", len(short)) + entries + bytes(4)
+    content = b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x0a\0" + directory
+    assert _encoded_pixels(content)[0, :, 0].tolist() == [0xFF, 0x80]
+    marked = media.png_chunk(b"sBIT", b"\x0c")  # samples stand in the high bits all the same
+    row = b"\0" + struct.pack(">2H", 0xFFFF, 0x80A8)
+    assert _encoded_pixels(media.raw_png(2, 1, 16, 0, row, marked))[0, :, 0].tolist() == [255, 128]
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF", "PPM"])
@@ -249,7 +261,7 @@ def test_the_size_of_a_webp_stands_in_its_header(mode: str, width: int, height: 
     more = [{"lossless": True}, {"quality": 50}, {"exif": media.exif(3)}]
     more.append({"save_all": True, "append_images": [media.picture(mode, width, height, 1)]})
     for options in more:
-        header = image_headers.webp(media.encoded(image, "WEBP", **options))
+        header = image_sizes.webp(media.encoded(image, "WEBP", **options))
         assert header == image_headers.Header(width, height)
 
 

@@ -1,0 +1,64 @@
+"""How a picture is to be turned, of EXIF and XMP: a reader that looks at one tag and no other."""
+
+import re
+import struct
+from fractions import Fraction
+
+UPRIGHT = 1
+"""The orientation of a picture that is stored as it is to be seen."""
+
+_ORIENTATION = 0x0112
+_HEADS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
+_NUMBERS = {3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I"}
+"""EXIF's types, of which Pillow takes the first value of an orientation."""
+_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+
+
+def orientation(exif: bytes, xmp: bytes = b"") -> int:
+    """The orientation, 1 to 8, as Pillow finds it: of EXIF, else of XMP.
+
+    What is malformed says nothing: the picture is upright.
+
+    Args:
+        exif: A TIFF header and its directory, with or without `Exif` in front.
+        xmp: The packet as stored.
+    """
+    while exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    value = _value(exif)
+    if value is None and (match := _XMP.search(xmp)):
+        value = int(match[1])
+    return next((turn for turn in range(1, 9) if turn == value), UPRIGHT)
+
+
+def block(value: int) -> bytes:
+    """An EXIF block that holds an orientation and nothing else."""
+    return struct.pack("<4sIHHHIII", b"II*\0", 8, 1, _ORIENTATION, 3, 1, value, 0)
+
+
+def _value(tiff: bytes) -> float | Fraction | None:
+    order = _HEADS.get(tiff[:4])
+    if order is None or len(tiff) < 8:
+        return None
+    (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+    count = int.from_bytes(tiff[start : start + 2], "little" if order == "<" else "big")
+    entries = tiff[start + 2 : start + 2 + 12 * count]
+    found: float | Fraction | None = None
+    for tag, kind, length, place in struct.iter_unpack(
+        f"{order}HHI4s", entries[: len(entries) // 12 * 12]
+    ):
+        if tag != _ORIENTATION or kind not in _NUMBERS or not length:
+            continue
+        form = order + _NUMBERS[kind]
+        if struct.calcsize(form) * length > 4:
+            (offset,) = struct.unpack(f"{order}I", place)
+            place = tiff[offset : offset + struct.calcsize(form)]
+        if len(place) >= struct.calcsize(form):
+            found = _ratio(*struct.unpack_from(form, place))
+    return found
+
+
+def _ratio(value: float, divisor: int = 1) -> float | Fraction:
+    if divisor == 1:
+        return value
+    return Fraction(int(value), divisor) if divisor else 0

@@ -1,0 +1,28 @@
+"""Whether the pixels of a JPEG are all there, which most decoders only warn of."""
+
+import re
+
+import simplejpeg
+
+from transforms.records import Flaw, MediumError
+
+_CUT = re.compile("premature end", re.IGNORECASE)
+
+
+def check(content: bytes) -> None:
+    """Decodes the scans, at an eighth of the size, and takes libjpeg's warnings for errors.
+
+    A scan has no length: only who decodes it knows that half of it is missing in front of an end
+    marker, or zeroed. At an eighth no more than one number a block is transformed.
+
+    Raises:
+        MediumError: TRUNCATED where blocks are missing, CORRUPT.
+    """
+    try:
+        simplejpeg.decode_jpeg(
+            content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8
+        )
+    except ValueError as error:
+        message = str(error)
+        flaw = Flaw.TRUNCATED if _CUT.search(message) else Flaw.CORRUPT
+        raise MediumError(flaw, "JPEG: its scans are damaged") from error
