@@ -80,7 +80,8 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
     """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
 
     It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
-    whose id an earlier one has, of how files store their columns, and of counts. Counts are data: Beam's counters count retries too.
+    whose id an earlier one has, of how files store their columns, and of counts. Counts are data:
+    Beam's counters count retries too.
     """
     what = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)

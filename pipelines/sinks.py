@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
+from transforms import columns as names
 from transforms.errors import StorageError
 from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
@@ -27,8 +29,7 @@ _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
 _PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
 _SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
-_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION, EVENT_TIME)
-_REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def score_table(
@@ -52,17 +53,20 @@ def score_table(
         explained: The modalities whose shares are columns; predictions then have explanations.
 
     Returns:
-        Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32, and on request `explanation`: `label`, `baseline` and one share a modality; of a
-        tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and `score`; of a
-        generation task `text` and `score`), `modalities_used`, `issues`, `content_digest`,
-        `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
-        columns by name. One whose name is taken begins with `extra_`.
+        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task
+        (`label`, `score`: float32, `distribution`: map of class to float32, and on request
+        `explanation`: `label`, `baseline` and one share a modality; of a tagging task `spans`: list
+        of structs `start`, `end`, `label`, `score`, and `score`; of a generation task `text` and
+        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
+        whose name is taken begins with `extra_`, see `columns.is_taken`.
     """
+    ids = [passthrough.clean(row.id) for row in scored]
     columns: dict[str, pa.Array] = {
-        "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
+        "id": pa.array(ids, pa.string()),
+        "id_int": pa.array([_integer(one) for one in ids], pa.int64()),
     }
-    for task, names in classes.items():
+    for task, class_names in classes.items():
         said = [row.predictions[task] for row in scored]
         if task in tagging:
             columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
@@ -70,13 +74,13 @@ def score_table(
             columns[task] = _texts([one for one in said if isinstance(one, Text)])
         else:
             predictions = [one for one in said if isinstance(one, Prediction)]
-            columns[task] = _predictions(predictions, names, task in multi_label, explained)
+            columns[task] = _predictions(predictions, class_names, task in multi_label, explained)
     columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
     columns |= _digest_columns(provenance, len(scored))
     table = pa.table(columns)
-    for field, array in _extra(scored, {*_FIXED, *columns}):
+    for field, array in _extra(scored, classes):
         table = table.append_column(field, array)
     return table
 
@@ -87,22 +91,23 @@ def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.T
         (row.id, str(row.position), row.stage, str(row.reason), row.detail, row.payload_digest)
         for row in rejected
     ]
-    values = list(zip(*rows, strict=True)) or [()] * len(_REJECTED)
+    own = names.REJECTED[: -len(names.DIGESTS) - 1]
+    values = list(zip(*rows, strict=True)) or [()] * len(own)
     columns = {
         name: pa.array([passthrough.clean(value) for value in column], pa.string())
-        for name, column in zip(_REJECTED, values, strict=True)
+        for name, column in zip(own, values, strict=True)
     }
     version = pa.repeat(provenance.version, len(rows))
     return pa.table({**columns, **_digest_columns(provenance, len(rows)), "code_version": version})
 
 
 def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
-    """Columns in their order, for a manifest: `name`, `type`, `kind` of a passthrough column."""
-    kinds = [passthrough.kind_of(field) for field in schema]
-    return tuple(
-        {"name": field.name, "type": str(field.type), **({"kind": kind} if kind else {})}
-        for field, kind in zip(schema, kinds, strict=True)
-    )
+    """Columns in their order, for a manifest: `name` and `type`.
+
+    Passthrough columns have a `kind`; `kinds` where their values are of several; and `key`, what
+    records call it, where the column has another name.
+    """
+    return tuple(_described(field) for field in schema)
 
 
 def write(table: pa.Table, path: str, format: Format) -> None:
@@ -157,8 +162,30 @@ def decode(content: bytes, format: Format, columns: Sequence[str] | None = None)
     if format == "parquet":
         return pq.read_table(pa.BufferReader(content), columns=columns)
     rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
-    names = columns or list(rows[0] if rows else ())
-    return pa.table({name: _inferred(name, [row[name] for row in rows]) for name in names})
+    found = columns or list(rows[0] if rows else ())
+    return pa.table({name: _inferred(name, [row[name] for row in rows]) for name in found})
+
+
+def _described(field: pa.Field) -> dict[str, str]:
+    said = {"name": field.name, "type": str(field.type)}
+    kind, kinds, key = (
+        f(field) for f in (passthrough.kind_of, passthrough.kinds_of, passthrough.key_of)
+    )
+    if kind:
+        said["kind"] = kind
+    if len(kinds) > 1:
+        said["kinds"] = ", ".join(kinds)
+    if key is not None:
+        said["key"] = key
+    return said
+
+
+def _integer(record_id: str) -> int | None:
+    """The id as an integer of 64 bits, where its text is exactly that of one."""
+    if not _INTEGER.fullmatch(record_id):
+        return None
+    number = int(record_id)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
@@ -224,10 +251,21 @@ def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, .
     return pa.MapArray.from_arrays(offsets, keys, pa.array(probabilities.ravel()), _DISTRIBUTION)
 
 
-def _extra(scored: Sequence[Scored], reserved: set[str]) -> list[tuple[pa.Field, pa.Array]]:
+def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Field, pa.Array]]:
     keys = {key for row in scored for key in row.extra}
-    named = sorted((passthrough.column_name(passthrough.clean(key), reserved), key) for key in keys)
-    return [passthrough.field(name, [row.extra.get(key) for row in scored]) for name, key in named]
+    named = sorted((*extra_name(key, tasks), key) for key in keys)
+    return [
+        passthrough.field(
+            name, [row.extra.get(key) for row in scored], said if said != name else None
+        )
+        for name, said, key in named
+    ]
+
+
+def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:
+    """The column of a passthrough key, and the key as text."""
+    said = passthrough.clean(key)
+    return passthrough.column_name(said, tasks), said
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -273,4 +311,6 @@ def _inferred(name: str, values: list[Any]) -> pa.Array:
         return pa.array(items, pa.struct(fields))
     if name in ("modalities_used", "issues"):
         return pa.array(values, _TEXTS)
+    if name == "id_int":
+        return pa.array(values, pa.int64())
     return passthrough.field(name, values)[1]

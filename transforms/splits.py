@@ -70,9 +70,7 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
     return shares[-1][0]  # the shares add up to a hair less than 1
 
 
-def is_in(
-    name: str, record_id: str, group: str | None, split: str | None, settings: Split
-) -> bool:
+def is_in(name: str, record_id: str, group: str | None, split: str | None, settings: Split) -> bool:
     """Whether a record is in the split `name`; one whose own split is unknown is in none."""
     return split != UNKNOWN_SPLIT and split_of(record_id, group, split, settings) == name
 
