@@ -198,6 +198,13 @@ def text_of(value: Any) -> str | None:
     return _text(plain) if kind in _TEXTS else _json(plain)
 
 
+def json_of(value: Any) -> Any:
+    """A value as JSON has it in a column of its own; see `field`."""
+    plain = _plain(value)
+    kind = _kind(plain)
+    return _WRITERS[kind](plain) if kind in ("number", "json") else json_value(plain)
+
+
 def fits(value: Any, kind: Kind) -> bool:
     """Whether a column of this kind takes a value without changing it or its own type."""
     return TYPES[merged((kind, _kind(_plain(value))))] == TYPES[kind]

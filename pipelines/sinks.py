@@ -136,7 +136,7 @@ def read(path: str) -> pa.Table:
 def encode(table: pa.Table, format: Format) -> bytes:
     """The bytes of a file that holds the table; equal tables give equal bytes."""
     if format == "jsonl":
-        return "".join(f"{line}\n" for line in map(_line, _rows(table))).encode("utf-8")
+        return "".join(f"{line}\n" for line in map(json_line, json_rows(table))).encode("utf-8")
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.combine_chunks(),
@@ -268,11 +268,13 @@ def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:
     return passthrough.column_name(said, tasks), said
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row of `json_rows` as a line of JSONL has it."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def json_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table, with values as JSON has them."""
     columns = [_values(column.combine_chunks()) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 

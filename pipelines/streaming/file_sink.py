@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipelines import sinks
 from pipelines.runs import RunSettings
+from pipelines.streaming import sink_columns
 from transforms.records import Rejected, Scored
 
 Kind = Literal["scores", "rejected"]
@@ -30,8 +31,8 @@ class Sink(Protocol):
 class FileSink:
     """`FOLDER/scores/window=START/BATCH-DIGEST.FORMAT`, and `rejected` beside `scores`.
 
-    The same batch gives the same names and, record for record, the same bytes: doing it again
-    replaces its files.
+    The same batch gives the same names and the same rows: doing it again replaces its files. All
+    files have one schema, see `sink_columns.table`.
 
     Attributes:
         folder: Where to write.
@@ -72,7 +73,8 @@ def write_window(
         StorageError: Where it cannot be written.
     """
     if kind == "scores":
-        table = scored_table(cast(Sequence[Scored], rows), settings)
+        scored = cast(Sequence[Scored], rows)
+        table = _placed(sink_columns.table(folder, scored, settings), scored)
     else:
         table = rejected_table(cast(Sequence[Rejected], rows), settings)
     sinks.write(table, f"{folder}/{kind}/window={window}/{name}", settings.format)
@@ -80,14 +82,30 @@ def write_window(
 
 def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
     """See `sinks.score_table`; and where each record came from, and when."""
-    table = settings.score_table(scored)
-    places = pa.array([str(row.position) for row in scored], pa.string())
-    return _timed(table.append_column(sinks.POSITION, places), scored)
+    return _placed(settings.score_table(scored), scored)
+
+
+def scored_lines(scored: Sequence[Scored], settings: RunSettings) -> list[bytes]:
+    """Rows for a topic, see `sink_columns.rows`; with where each record came from, and when."""
+    bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
+    last = sinks.json_rows(bare.select([sinks.POSITION, sinks.EVENT_TIME]))
+    rows = zip(sink_columns.rows(scored, settings), last, strict=True)
+    return [sinks.json_line({**row, **placed}).encode() for row, placed in rows]
+
+
+def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[bytes]:
+    """Rows for a topic of rejected records."""
+    return sinks.encode(rejected_table(rejected, settings), "jsonl").split(b"\n")[:-1]
 
 
 def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
     """See `sinks.rejected_table`; and when each record was sent or written."""
     return _timed(sinks.rejected_table(rejected, settings.provenance), rejected)
+
+
+def _placed(table: pa.Table, scored: Sequence[Scored]) -> pa.Table:
+    places = pa.array([str(row.position) for row in scored], pa.string())
+    return _timed(table.append_column(sinks.POSITION, places), scored)
 
 
 def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:

@@ -6,14 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from pipelines import sinks
 from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
 from pipelines.streaming import kafka_properties
-from pipelines.streaming.file_sink import rejected_table, scored_table
+from pipelines.streaming.file_sink import rejected_lines, scored_lines
 from pipelines.streaming.kafka_client import Connection, explained, load
 from transforms.errors import StorageError
 from transforms.records import Reason, Rejected, Scored
@@ -23,9 +21,10 @@ _FLUSH_SECONDS = 120.0
 
 @dataclasses.dataclass(frozen=True)
 class KafkaSink:
-    """JSON objects as in JSONL files; a compacted topic keeps one for each key.
+    """JSON objects as in JSONL files, each with its own passthrough values alone.
 
-    A row that is larger than the client's `message.max.bytes` is rejected, not sent.
+    A compacted topic keeps one for each key. A row that is larger than the client's
+    `message.max.bytes` is rejected, not sent.
 
     Attributes:
         servers: `HOST:PORT`.
@@ -57,17 +56,17 @@ class KafkaSink:
         """
         del number, digest
         order = sorted(scored, key=_order)
-        table = scored_table(order, self.settings)
-        too_large = self._send(self.servers, self.topic, order, table)
+        lines = scored_lines(order, self.settings)
+        too_large = self._send(self.servers, self.topic, order, lines)
         counter = Metrics.counter
         counter("Stream", "scored").dec(len(too_large))
         counter("Stream", "rejected").inc(len(too_large))
         refused = sorted([*rejected, *too_large], key=_order)
-        table = rejected_table(refused, self.settings)
-        self._send(self.rejected_servers, self.rejected_topic, refused, table)
+        lines = rejected_lines(refused, self.settings)
+        self._send(self.rejected_servers, self.rejected_topic, refused, lines)
 
     def _send(
-        self, servers: str, topic: str, rows: Sequence[Scored | Rejected], table: pa.Table
+        self, servers: str, topic: str, rows: Sequence[Scored | Rejected], lines: Sequence[bytes]
     ) -> list[Rejected]:
         """Sends rows; gives those that are too large."""
         place = f"kafka://{servers}/{topic}"
@@ -78,7 +77,6 @@ class KafkaSink:
             if error is not None:
                 failed.append(error.str())
 
-        lines = sinks.encode(table, "jsonl").split(b"\n")[:-1]
         connection = _connection(servers, self.config_file)
         producer = connection.client
         with explained(place, connection):
