@@ -1,20 +1,14 @@
 """Passthrough columns: the types that arbitrary values get, alike in every part of a run."""
 
-import base64
 import datetime
 import decimal
-import json
-import math
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
-from pipelines import iso_times
+from pipelines import plain_values
 from transforms import columns as names
-from transforms import scalars
 
 Kind = Literal[
     "null",
@@ -74,10 +68,10 @@ def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.
         values: One a row.
         key: Of the record, where that is not the column's name.
     """
-    plain = [_plain(value) for value in values]
-    kinds = {_kind(value) for value in plain}
+    own = [plain_values.plain(value) for value in values]
+    kinds = {_kind(value) for value in own}
     kind = merged(kinds)
-    return _field(name, kind, kinds, key), _array(plain, kind)
+    return _field(name, kind, kinds, key), _array(own, kind)
 
 
 def kind_of(column: pa.Field) -> Kind | None:
@@ -136,7 +130,9 @@ def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
         array = table.column(column.name)
         if kind is not None and was != kind and was != "json":  # nothing is wider than JSON
             values = array.to_pylist()
-            array = _array([_of_number(one) for one in values] if was == "number" else values, kind)
+            if was == "number":
+                values = [None if one is None else plain_values.NumberText(one) for one in values]
+            array = _array(values, kind)
         result = result.append_column(column, array)
     return result
 
@@ -182,39 +178,36 @@ def column_name(name: str, reserved: Collection[str] = ()) -> str:
     return f"{names.EXTRA_PREFIX}{name}" if taken else name
 
 
-def clean(value: str) -> str:
-    """The text with what UTF-8 cannot hold (lone surrogates of JSON escapes) written out."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def text_of(value: Any) -> str | None:
     """A value as a text column that stands for any kind has it; None where there is none."""
-    plain = _plain(value)
-    kind = _kind(plain)
+    own = plain_values.plain(value)
+    kind = _kind(own)
     if kind == "null":
         return None
     if kind in _NUMBERS:
-        return _number(plain)
-    return _text(plain) if kind in _TEXTS else _json(plain)
+        return plain_values.number_text(own)
+    return plain_values.text(own) if kind in _TEXTS else plain_values.json_text(own)
 
 
 def json_of(value: Any) -> Any:
     """A value as JSON has it in a column of its own; see `field`."""
-    plain = _plain(value)
-    kind = _kind(plain)
-    return _WRITERS[kind](plain) if kind in ("number", "json") else json_value(plain)
+    own = plain_values.plain(value)
+    kind = _kind(own)
+    if kind in ("number", "json"):
+        return _WRITERS[kind](own)
+    return plain_values.json_value(own)
 
 
 def fits(value: Any, kind: Kind) -> bool:
     """Whether a column of this kind takes a value without changing it or its own type."""
-    return TYPES[merged((kind, _kind(_plain(value))))] == TYPES[kind]
+    return bool(TYPES[merged((kind, _kind(plain_values.plain(value))))] == TYPES[kind])
 
 
 def array_of(values: Sequence[Any], kind: Kind) -> pa.Array:
     """A column of this kind, of values that each `fits`; one of texts has `text_of` each."""
     if kind in ("string", "number"):
         return pa.array([text_of(value) for value in values], TYPES[kind])
-    return _array([_plain(value) for value in values], kind)
+    return _array([plain_values.plain(value) for value in values], kind)
 
 
 def _field(name: str, kind: Kind, kinds: Iterable[str], key: str | None) -> pa.Field:
@@ -235,22 +228,6 @@ def _array(values: Sequence[Any], kind: Kind) -> pa.Array:
     if write is not None:
         values = [None if value is None else write(value) for value in values]
     return pa.array(values, TYPES[kind])
-
-
-def _plain(value: Any) -> Any:
-    if scalars.is_missing(value):
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
-        return value.astimezone(datetime.UTC)
-    if isinstance(value, datetime.timedelta):
-        return iso_times.duration_of(value)
-    if isinstance(value, datetime.time):
-        return value.isoformat()
-    return str(value) if isinstance(value, uuid.UUID) else value
 
 
 def _kind(value: Any) -> Kind:
@@ -275,65 +252,9 @@ def _kind(value: Any) -> Kind:
     return "date" if isinstance(value, datetime.date) else "json"
 
 
-def _number(value: Any) -> str:
-    """The exact decimal text of a number; a whole float of 64 bits is the integer that it is."""
-    if isinstance(value, float):
-        if math.isinf(value):
-            return _infinity(value)
-        return str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
-    return str(value)
-
-
-class _Number(str):
-    """The text of a number, as a column of `number` holds it."""
-
-
-def _of_number(text: str | None) -> str | None:
-    return None if text is None else _Number(text)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return value.isoformat() if isinstance(value, datetime.date) else str(value)
-
-
-def _json(value: Any) -> str:
-    if isinstance(value, _Number):
-        return str(value) if value[-1].isdigit() else json.dumps(value)
-    if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
-        return _number(value)
-    return clean(json.dumps(json_value(value), ensure_ascii=False, allow_nan=False))
-
-
 _WRITERS: Mapping[Kind, Any] = {
     "float": float,
-    "number": _number,
-    "string": _text,
-    "json": _json,
+    "number": plain_values.number_text,
+    "string": plain_values.text,
+    "json": plain_values.json_text,
 }
-
-
-def _infinity(value: float) -> str:
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def json_value(value: Any) -> Any:
-    """The value as JSON has it: bytes as base64, times as ISO 8601, NaN as null, infinity named."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        if math.isinf(value):
-            return _infinity(value)
-        return None if math.isnan(value) else value
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): json_value(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(part) for part in value]
-    return str(value)

@@ -227,7 +227,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
             "%s: stored as %s; whole numbers are the same value however they are stored, texts are "
             "as they stand",
             column,
-            ", ".join(f"{kind} in {one['files']} files" for kind, one in by_kind.items()),
+            ", ".join(f"{kind} (files: {one['files']})" for kind, one in by_kind.items()),
         )
     _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
 

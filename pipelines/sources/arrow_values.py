@@ -33,7 +33,7 @@ def values(column: pa.Array, lenient: bool = False) -> list[Any]:
     """
     kind = column.type
     if _is_plain(kind) and not lenient:
-        return column.to_pylist()
+        return list(column.to_pylist())
     if isinstance(kind, pa.BaseExtensionType):
         return _of_extension(column, lenient)
     if pa.types.is_dictionary(kind):
@@ -54,7 +54,7 @@ def values(column: pa.Array, lenient: bool = False) -> list[Any]:
         return _texts(column, iso_times.duration)
     if _is_string(kind):
         return [decoded(one.as_buffer().to_pybytes()) if one.is_valid else None for one in column]
-    return column.to_pylist()
+    return list(column.to_pylist())
 
 
 def decoded(stored: bytes) -> str:
@@ -77,24 +77,22 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _is_list(kind: pa.DataType) -> bool:
     types = pa.types
-    return (
-        types.is_list(kind)
-        or types.is_large_list(kind)
-        or types.is_fixed_size_list(kind)
-        or types.is_list_view(kind)
-        or types.is_large_list_view(kind)
+    checks = (
+        *(types.is_list, types.is_large_list, types.is_fixed_size_list),
+        *(types.is_list_view, types.is_large_list_view),
     )
+    return any(check(kind) for check in checks)
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    return any(kind == one for one in (pa.string(), pa.large_string(), pa.string_view()))
 
 
 def _of_extension(column: pa.ExtensionArray, lenient: bool) -> list[Any]:
     if isinstance(column.type, pa.UuidType):
         return [None if one is None else str(one) for one in column.to_pylist()]
     if isinstance(column.type, pa.Bool8Type):
-        return column.to_pylist()
+        return list(column.to_pylist())
     return values(column.storage, lenient)
 
 
@@ -142,7 +140,7 @@ def _timestamps(column: pa.TimestampArray) -> list[Any]:
     numbers = stored.drop_null().to_numpy()
     whole = per_second <= 10**6 or not (numbers % 1000).any()
     if whole and ((numbers >= first) & (numbers < last)).all():
-        return column.cast(pa.timestamp("us", "UTC" if utc else None)).to_pylist()
+        return list(column.cast(pa.timestamp("us", "UTC" if utc else None)).to_pylist())
     zone = datetime.UTC if utc else None
     nanoseconds = 10**9 // per_second
 
@@ -160,7 +158,7 @@ def _dates(column: pa.Array) -> list[Any]:
     stored = column.cast(pa.int64() if wide else pa.int32())
     days = stored.drop_null().to_numpy() // (_DAY_MILLISECONDS if wide else 1)
     if ((days >= _FIRST_DAY) & (days <= _LAST_DAY)).all():
-        return column.to_pylist()
+        return list(column.to_pylist())
     found = iter(days.tolist())
     return [_date(next(found)) if there else None for there in column.is_valid().to_pylist()]
 

@@ -136,17 +136,16 @@ def identifier(value: Any) -> str:
         RefusedRecordError: Where it is of another type, empty, longer than `LONGEST_ID`, or holds
             control characters or lone surrogates.
     """
-    if not isinstance(value, str):
-        value = _id_text(value)
-    if not value:
+    text = value if isinstance(value, str) else _id_text(value)
+    if not text:
         raise RefusedRecordError(Reason.INVALID_ID, "the id is empty")
-    if not is_unicode(value):
+    if not is_unicode(text):
         raise RefusedRecordError(Reason.INVALID_ID, "the id is not UTF-8")
-    if len(value.encode()) > LONGEST_ID:
+    if len(text.encode()) > LONGEST_ID:
         raise RefusedRecordError(Reason.INVALID_ID, f"the id is longer than {LONGEST_ID} bytes")
-    if not value.isprintable() and _CONTROL.search(value):
+    if not text.isprintable() and _CONTROL.search(text):
         raise RefusedRecordError(Reason.INVALID_ID, "the id holds control characters")
-    return value
+    return text
 
 
 def _id_text(value: Any) -> str:

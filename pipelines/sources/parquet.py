@@ -97,13 +97,8 @@ def _values(column: pa.Array, is_string: bool) -> tuple[list[Any], bool]:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    types = pa.types
-    return (
-        types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_fixed_size_binary(kind)
-        or kind == pa.binary_view()
-    )
+    variable = any(kind == one for one in (pa.binary(), pa.large_binary(), pa.binary_view()))
+    return variable or isinstance(kind, pa.FixedSizeBinaryType)
 
 
 def _record(

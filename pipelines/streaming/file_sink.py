@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
-from pipelines import sinks
+from pipelines import json_rows, sinks
 from pipelines.runs import RunSettings
 from pipelines.streaming import sink_columns
 from transforms.records import Rejected, Scored
@@ -88,9 +88,9 @@ def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
 def scored_lines(scored: Sequence[Scored], settings: RunSettings) -> list[bytes]:
     """Rows for a topic, see `sink_columns.rows`; with where each record came from, and when."""
     bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
-    last = sinks.json_rows(bare.select([sinks.POSITION, sinks.EVENT_TIME]))
+    last = json_rows.rows(bare.select([sinks.POSITION, sinks.EVENT_TIME]))
     rows = zip(sink_columns.rows(scored, settings), last, strict=True)
-    return [sinks.json_line({**row, **placed}).encode() for row, placed in rows]
+    return [json_rows.line({**row, **placed}).encode() for row, placed in rows]
 
 
 def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[bytes]:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 
-from pipelines import passthrough, sinks, storage
+from pipelines import json_rows, passthrough, sinks, storage
 from pipelines.passthrough import Kind
 from pipelines.runs import RunSettings
 from transforms import columns
@@ -62,7 +62,7 @@ def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Ta
             kind = passthrough.kind_of(passthrough.field(name, values)[0])
             if kind in (None, "null"):
                 continue  # until some value says what it is
-            column = known[name] = _established(folder, Column(name, cast(Kind, kind), said))
+            column = known[name] = _established(folder, Column(name, kind, said))
         fitting = [passthrough.fits(value, column.kind) for value in values]
         own = [value if fits else None for value, fits in zip(values, fitting, strict=True)]
         arrays[name] = passthrough.array_of(own, column.kind)
@@ -93,7 +93,7 @@ def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]
     bare = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
     return [
         {**fixed, **_own(row, settings)}
-        for fixed, row in zip(sinks.json_rows(bare), scored, strict=True)
+        for fixed, row in zip(json_rows.rows(bare), scored, strict=True)
     ]
 
 

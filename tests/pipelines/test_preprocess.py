@@ -658,7 +658,7 @@ def test_a_group_is_in_one_split_however_its_number_is_stored_and_the_kinds_are_
         },
     }
     assert (
-        "group: stored as decimal in 1 files, float in 1 files, int in 1 files, text in 1 files; "
+        "group: stored as decimal (files: 1), float (files: 1), int (files: 1), text (files: 1); "
         "whole numbers are the same value however they are stored, texts are as they stand"
     ) in [record.getMessage() for record in caplog.records]
 
