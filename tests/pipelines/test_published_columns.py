@@ -2,19 +2,23 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars
+import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import publish, sinks
 from tests import scores
 from tests.scores import SETTINGS, Work
 
+ROOT = Path(__file__).resolve().parents[2]
 BIG = 2**53 + 1
 ODD = {"dt": 19991231, "run": "r1", "window": 7, "_hidden": "x", "Id": 1.5, "price": 2}
 WORKS = (
@@ -108,10 +112,19 @@ def _orders(run: publish.RunFolder, manifest: publish.Manifest) -> Iterator[tupl
             yield row["id"], row["order"]
 
 
-def test_scores_join_the_callers_table_by_its_integer_ids(run):
-    scored = f"{run.output}/dt=*/run=*/scores/*.parquet"
-    joined = duckdb.sql(
-        "select t.id, s.price from (values (9), (10), (11)) as t(id) "
-        f"join read_parquet('{scored}') as s on s.id_int = t.id order by t.id"
+def test_the_joins_of_the_documentation_find_each_integer_id(tmp_path, monkeypatch):
+    scores.score(scores.run_folder(tmp_path / "scores"), WORKS)
+    pq.write_table(
+        pa.table({"id": [9, 10, 11], "shelf": ["a", "b", "c"]}), tmp_path / "table.parquet"
     )
-    assert joined.fetchall() == [(9, 2), (10, 2)]
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    with_sql, with_pandas = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(with_sql, found)
+    assert [row[0] for row in found["joined"].fetchall()] == [9, 10]
+    exec(with_pandas, found)
+    assert found["merged"][["id", "shelf", "id_text"]].to_dict("records") == [
+        {"id": 9, "shelf": "a", "id_text": "9"},
+        {"id": 10, "shelf": "b", "id_text": "10"},
+    ]
