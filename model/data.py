@@ -89,10 +89,11 @@ class Batch(NamedTuple):
             `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
         labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
             number of classes on for classes that training does not know. Of a multi-label task
-            float32 `[batch, classes]` of 0 and 1, a whole row of -1 where there is none; classes
-            that training does not know are left out of the set. Of a tagging task int64 `[batch,
-            length]`; see `label_graphs.tags_graph`. Of a generation task int64 `[batch, length of
-            the task]`; see `target_graphs.units_graph`, but numbered as in `decoder.Decoder`.
+            float32 `[batch, classes + 1]` of 0 and 1, a whole row of -1 where there is none; the
+            last column says whether the set has any class that training does not know. Of a tagging
+            task int64 `[batch, length]`; see `label_graphs.tags_graph`. Of a generation task int64
+            `[batch, length of the task]`; see `target_graphs.units_graph`, but numbered as in
+            `decoder.Decoder`.
         ids: string `[batch]`; empty in the rows that only fill a batch up.
         texts: Where some task is generation: by such a task the whole text to be written, string
             `[batch]`, empty where there is none; and `SURFACES` where the spec has texts, string

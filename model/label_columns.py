@@ -49,12 +49,19 @@ def numbered(units: tf.Tensor, task: str, layout: "Layout") -> tf.Tensor:
     return tf.where(units >= copies, units - copies + pieces, units)
 
 
+def known_classes(sets: tf.Tensor) -> tf.Tensor:
+    """The columns of a multi-label task's labels that its logits have too."""
+    return sets[:, :-1]
+
+
 def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
-    known = (ids.flat_values >= 0) & (ids.flat_values < num_classes)
-    places = tf.stack([ids.value_rowids(), ids.flat_values], axis=1)
-    places = tf.boolean_mask(places, known)
-    shape = tf.stack([ids.nrows(), tf.constant(num_classes, tf.int64)])
+    """The classes of each record; in one column more whether it has any that are unseen."""
+    there = ids.flat_values >= 0
+    places = tf.stack([ids.value_rowids(), tf.minimum(ids.flat_values, num_classes)], axis=1)
+    places = tf.boolean_mask(places, there)
+    width = num_classes + 1
+    shape = tf.stack([ids.nrows(), tf.constant(width, tf.int64)])
     ones = tf.ones(tf.shape(places)[:1], tf.float32)
-    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, num_classes])
+    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, width])
     missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
     return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

@@ -79,11 +79,14 @@ def multi_label(
 ) -> dict[str, Any]:
     """Metrics of a task with a set of classes a record.
 
-    Macro-F1 and the mean average precision are means over the classes that occur in the labels
-    given. Intervals are 95% percentile bootstraps over records. What is undefined is None.
+    Macro-F1 and the mean average precision are means over the known classes that occur in the
+    labels given. A set with a class unseen in training counts as wrong, and that class as missed in
+    micro-F1. Intervals are 95% percentile bootstraps over records. What is undefined is None.
 
     Args:
-        labels: `[n, classes]` of 0 and 1; a row of -1 where the label is missing (left out).
+        labels: `[n, classes]` of 0 and 1, or `[n, classes + 1]` where the last column says whether
+            the set has any class that is unseen in training; a row of -1 where the label is missing
+            (left out).
         probabilities: float32 `[n, classes]`.
         classes: Names, in the order of the columns.
         threshold: A class is predicted from this probability on.
@@ -92,31 +95,36 @@ def multi_label(
             exceed four million.
 
     Returns:
-        JSON-able: `n`, `threshold`, `accuracy` (the whole set is right), `micro_f1`, `macro_f1` and
-        `mean_average_precision` (each value, low, high), `majority` (accuracy of always naming the
-        commonest set), `calibration` (over each class of each record), `per_class`.
+        JSON-able: `n`, `unseen` (records with unseen classes), `threshold`, `accuracy` (the whole
+        set is right), `micro_f1`, `macro_f1` and `mean_average_precision` (each value, low, high),
+        `majority` (accuracy of always naming the commonest set), `calibration` (over each class of
+        each record), `per_class`.
 
     Raises:
         ValueError: Where shapes disagree or a probability is not finite.
     """
     truth = np.asarray(labels, np.float64)
     likely = _checked(probabilities, truth.shape[:1], len(classes))
-    if truth.shape != likely.shape:
+    if truth.shape == likely.shape:
+        truth = np.pad(truth, [(0, 0), (0, 1)])
+    if truth.shape != (len(likely), len(classes) + 1):
         raise ValueError(f"labels have shape {truth.shape}, probabilities {likely.shape}")
     there = (truth >= 0).all(axis=1)
     truth, likely = truth[there], likely[there]
-    n = len(truth)
+    n, c = truth.shape[0], len(classes)
+    truth, unseen = truth[:, :c], truth[:, c]
+    commonest = np.unique(truth[unseen < 1], axis=0, return_counts=True)[1]
     predicted = (likely >= threshold).astype(np.float64)
-    statistics = _SetStatistics(truth, predicted, likely)
+    statistics = _SetStatistics(truth, predicted, likely, unseen)
     names = ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
     values = statistics(np.ones((1, n)))[0] if n else np.full(len(names), np.nan)
-    drawn = resampled(statistics, n, len(classes), len(names), seed, resamples)
-    commonest = np.unique(truth, axis=0, return_counts=True)[1] if n else None
+    drawn = resampled(statistics, n, c, len(names), seed, resamples)
     return {
         "n": n,
+        "unseen": int(unseen.sum()),
         "threshold": threshold,
         **{name: spread(values[i], drawn[:, i]) for i, name in enumerate(names)},
-        "majority": float(commonest.max() / n) if commonest is not None else None,
+        "majority": float(commonest.max(initial=0) / n) if n else None,
         "calibration": calibration(likely.ravel(), truth.ravel()),
         "per_class": per_class(
             classes,
@@ -171,10 +179,10 @@ def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[s
 class _SetStatistics:
     """Metrics of sets of classes for records that weigh as often as they were drawn."""
 
-    def __init__(self, truth: Floats, predicted: Floats, likely: Floats) -> None:
-        self._truth, self._predicted = truth, predicted
+    def __init__(self, truth: Floats, predicted: Floats, likely: Floats, unseen: Floats) -> None:
+        self._truth, self._predicted, self._unseen = truth, predicted, unseen
         self._right = truth * predicted
-        self._exact = (truth == predicted).all(axis=1).astype(np.float64)
+        self._exact = ((truth == predicted).all(axis=1) & (unseen < 1)).astype(np.float64)
         self._order = np.argsort(-likely, axis=0, kind="stable")
         ranked = np.take_along_axis(likely, self._order, axis=0)
         # Equal probabilities cannot be ranked: a threshold lies behind the last of them.
@@ -185,7 +193,7 @@ class _SetStatistics:
         """Weights `[resamples, n]` -> accuracy, micro-F1, macro-F1 and mean average precision."""
         right, predicted = weights @ self._right, weights @ self._predicted
         labelled = weights @ self._truth
-        total = (predicted + labelled).sum(axis=1)
+        total = (predicted + labelled).sum(axis=1) + weights @ self._unseen
         micro = np.where(total > 0, 2 * right.sum(axis=1) / np.maximum(total, 1), np.nan)
         accuracy = weights @ self._exact / weights.sum(axis=1)
         macro = mean_f1(right, predicted, labelled)

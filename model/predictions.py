@@ -24,7 +24,7 @@ class Predictions(NamedTuple):
         probabilities: float32 `[records, classes]` by classification task.
         tags: By tagging task.
         written: By generation task.
-        labels: See `data.Batch`; `[records]`, or `[records, classes]` of a multi-label task, or
+        labels: See `data.Batch`; `[records]`, or `[records, classes + 1]` of a multi-label task, or
             `[records, length]` of a tagging task. Of a generation task the whole texts, string
             `[records]`, empty where there is none.
         ids: The records' ids.

@@ -11,6 +11,7 @@ import tensorflow as tf
 from model import augmentation, crf, data, generation, losses, survey, tagging, uncertainty
 from model.data import Layout
 from model.fused import Networks
+from model.label_columns import known_classes
 from transforms.spec import MISSING_LABEL, Task, Training
 
 Tensors = dict[str, tf.Tensor]
@@ -164,6 +165,8 @@ class Steps:
     ) -> tf.Tensor:
         name, _, modality = output.partition("@")
         task, known = self._tasks[name], labels[name]
+        if task.multi_label:
+            known = known_classes(known)
         weight = task.weight
         if task.kind == "generation":
             found = self._text_losses(
@@ -232,8 +235,9 @@ def _sums(
     gamma: float,
 ) -> Sequence[tf.Tensor]:
     if labels.shape.rank == 2:
-        rows, known = losses.binary_crossentropy(labels, logits, weights, gamma=gamma)
-        right = tf.reduce_all(tf.equal(labels > 0.5, logits >= 0), axis=1)
+        own = known_classes(labels)
+        rows, known = losses.binary_crossentropy(own, logits, weights, gamma=gamma)
+        right = tf.reduce_all(tf.equal(own > 0.5, logits >= 0), axis=1) & (labels[:, -1] < 1)
         labelled = known
     else:
         rows, known = losses.sparse_crossentropy(labels, logits, weights, gamma=gamma)

@@ -138,7 +138,7 @@ def survey(
                 elif found.ndim == 2:
                     known = found[found[:, 0] >= 0] if found.size else found
                     labelled[name] += len(known)
-                    counts[name] += known.sum(axis=0).astype(np.int64)
+                    counts[name] += known[:, :-1].sum(axis=0).astype(np.int64)
                 else:
                     labelled[name] += int((found >= 0).sum())
                     known = found[(found >= 0) & (found < len(counts[name]))]

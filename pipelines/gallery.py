@@ -171,7 +171,7 @@ def _test_labels(
     for record in records:
         if isinstance(record, Rejected) or record.id in found:
             continue
-        if splits.split_of(record.id, record.group, record.split, spec.split) != "test":
+        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
             continue
         known = {}
         for name, task in spec.tasks.items():

@@ -40,7 +40,7 @@ from pipelines.score_plan import run_settings
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError
-from transforms.records import CanonicalRecord, Position, RawRecord
+from transforms.records import UNKNOWN_SPLIT, CanonicalRecord, Position, RawRecord
 
 Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -139,7 +139,8 @@ def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[Ra
             if isinstance(record, RawRecord) and record.id not in seen:
                 seen.add(record.id)
                 position = Position(record.position.uri, next(offsets))
-                yield dataclasses.replace(record, position=position)
+                split = None if record.split == UNKNOWN_SPLIT else record.split
+                yield dataclasses.replace(record, position=position, split=split)
 
 
 def _canonical(
@@ -209,7 +210,7 @@ def _preprocessed(
     with beam.Pipeline(options=options.beam_options()) as root:
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
-        read = sources.Read(records, none)
+        read = sources.Read(records, none, none)
         preprocess.define_canonical_pipeline(read, canonicalizer, str(work))
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):

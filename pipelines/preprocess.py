@@ -80,7 +80,8 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
     """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
 
     It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
-    whose id an earlier one has, and of counts. Counts are data: Beam's counters count retries too.
+    whose id an earlier one has, of how files store their columns, and of counts. Counts are data:
+    Beam's counters count retries too.
     """
     what = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
@@ -107,6 +108,7 @@ def define_canonical_pipeline(read: sources.Read, canonicalizer: Canonicalizer, 
         "files": written.files,
         "rejected": rejected,
         "later": later,
+        "kinds": read.kinds,
         "statistics": summary,
     }.items():
         values | f"List{name.title()}" >> json_files.WriteJson(f"{work}/{name}.json")
@@ -204,7 +206,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
             planned = planned | "CheckWorkers" >> cluster.CheckWorkers()
-        read = planned | "Read" >> sources.ReadRecords(what.label_names)
+        read = planned | "Read" >> sources.ReadRecords(what.label_names, splits=True)
         define_canonical_pipeline(read, canonicalizer, work)
 
     files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
@@ -218,6 +220,14 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         raise GateError(
             f"{', '.join(config.inputs)}: no record is in the train split; "
             "add records or change the spec's split"
+        )
+    mixed = preprocess_results.mixed_kinds(work)
+    for column, by_kind in mixed.items():
+        _log.warning(
+            "%s: stored as %s; whole numbers are the same value however they are stored, texts are "
+            "as they stand",
+            column,
+            ", ".join(f"{kind} (files: {one['files']})" for kind, one in by_kind.items()),
         )
     _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
 
@@ -265,6 +275,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         "issues": preprocess_results.issues(counts, rejected),
         "classes": preprocess_results.classes(what, analysis),
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
+        "mixed_kinds": mixed,
         "unnamed": preprocess_results.unnamed(what, files),
         "alignment": alignment,
         "splits": shards,

@@ -43,6 +43,20 @@ def counts(work: str) -> Counter[str]:
     return Counter(dict(json_files.read(f"{work}/counts.json")))
 
 
+def mixed_kinds(work: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The columns that files store in several kinds: by kind how many `files`, and the `first`."""
+    by_column: dict[str, dict[str, set[str]]] = {}
+    for column, kind, uri in json_files.read(f"{work}/kinds.json"):
+        by_column.setdefault(column, {}).setdefault(kind, set()).add(uri)
+    return {
+        column: {
+            kind: {"files": len(uris), "first": min(uris)} for kind, uris in sorted(by_kind.items())
+        }
+        for column, by_kind in sorted(by_column.items())
+        if len(by_kind) > 1
+    }
+
+
 def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]:
     """How often each kind of flaw cost a medium, of kept and of rejected records."""
     of_rejected = Counter(

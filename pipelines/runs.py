@@ -17,7 +17,7 @@ from transforms.records import Provenance, Scored
 RUN_ID = re.compile(r"[0-9a-f]{24}")
 
 Schema = tuple[Mapping[str, str], ...]
-"""Columns in their order: `name`, `type` and, for passthrough columns, `kind`."""
+"""Columns in their order, see `sinks.described`."""
 
 _Content = bytes  # a field of that name hides the type
 

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import datetime
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from pipelines import commits, passthrough, sinks, storage
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
 from transforms.records import Position, Reason, Rejected
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +144,8 @@ def _seal(
         schemas.append(scores.schema)
     later = _later_rows(digests)
     columns = passthrough.unified(schemas)
+    for line in passthrough.notices(columns):
+        _log.warning("%s: %s", run.folder, line)
 
     parts: dict[str, list[PartFile]] = {"scores": [], "rejected": []}
     reasons: collections.Counter[str] = collections.Counter()

@@ -1,16 +1,17 @@
 """Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
 
-import itertools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import passthrough, storage
+from pipelines import json_rows, passthrough, plain_values, storage
+from transforms import columns as names
 from transforms.errors import StorageError
 from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
@@ -23,12 +24,7 @@ POSITION = "triad.position"
 EVENT_TIME = "triad.event_time"
 """When each record was sent or written: a column of a stream's output."""
 
-_DISTRIBUTION = pa.map_(pa.string(), pa.float32())
-_TEXTS = pa.list_(pa.string())
-_PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
-_SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
-_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION, EVENT_TIME)
-_REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def score_table(
@@ -52,17 +48,20 @@ def score_table(
         explained: The modalities whose shares are columns; predictions then have explanations.
 
     Returns:
-        Columns `id`, one struct per task (`label`, `score`: float32, `distribution`: map of class
-        to float32, and on request `explanation`: `label`, `baseline` and one share a modality; of a
-        tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and `score`; of a
-        generation task `text` and `score`), `modalities_used`, `issues`, `content_digest`,
-        `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
-        columns by name. One whose name is taken begins with `extra_`.
+        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task
+        (`label`, `score`: float32, `distribution`: map of class to float32, and on request
+        `explanation`: `label`, `baseline` and one share a modality; of a tagging task `spans`: list
+        of structs `start`, `end`, `label`, `score`, and `score`; of a generation task `text` and
+        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
+        whose name is taken begins with `extra_`, see `columns.is_taken`.
     """
+    ids = [plain_values.clean(row.id) for row in scored]
     columns: dict[str, pa.Array] = {
-        "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
+        "id": pa.array(ids, pa.string()),
+        "id_int": pa.array([_integer(one) for one in ids], pa.int64()),
     }
-    for task, names in classes.items():
+    for task, class_names in classes.items():
         said = [row.predictions[task] for row in scored]
         if task in tagging:
             columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
@@ -70,13 +69,15 @@ def score_table(
             columns[task] = _texts([one for one in said if isinstance(one, Text)])
         else:
             predictions = [one for one in said if isinstance(one, Prediction)]
-            columns[task] = _predictions(predictions, names, task in multi_label, explained)
-    columns["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], _TEXTS)
-    columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
+            columns[task] = _predictions(predictions, class_names, task in multi_label, explained)
+    columns["modalities_used"] = pa.array(
+        [list(row.modalities_used) for row in scored], json_rows.TEXTS
+    )
+    columns["issues"] = pa.array([list(row.issues) for row in scored], json_rows.TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
     columns |= _digest_columns(provenance, len(scored))
     table = pa.table(columns)
-    for field, array in _extra(scored, {*_FIXED, *columns}):
+    for field, array in _extra(scored, classes):
         table = table.append_column(field, array)
     return table
 
@@ -87,22 +88,23 @@ def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.T
         (row.id, str(row.position), row.stage, str(row.reason), row.detail, row.payload_digest)
         for row in rejected
     ]
-    values = list(zip(*rows, strict=True)) or [()] * len(_REJECTED)
+    own = names.REJECTED[: -len(names.DIGESTS) - 1]
+    values = list(zip(*rows, strict=True)) or [()] * len(own)
     columns = {
-        name: pa.array([passthrough.clean(value) for value in column], pa.string())
-        for name, column in zip(_REJECTED, values, strict=True)
+        name: pa.array([plain_values.clean(value) for value in column], pa.string())
+        for name, column in zip(own, values, strict=True)
     }
     version = pa.repeat(provenance.version, len(rows))
     return pa.table({**columns, **_digest_columns(provenance, len(rows)), "code_version": version})
 
 
 def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
-    """Columns in their order, for a manifest: `name`, `type`, `kind` of a passthrough column."""
-    kinds = [passthrough.kind_of(field) for field in schema]
-    return tuple(
-        {"name": field.name, "type": str(field.type), **({"kind": kind} if kind else {})}
-        for field, kind in zip(schema, kinds, strict=True)
-    )
+    """Columns in their order, for a manifest: `name` and `type`.
+
+    Passthrough columns have a `kind`; `kinds` where their values are of several; and `key`, what
+    records call it, where the column has another name.
+    """
+    return tuple(_described(field) for field in schema)
 
 
 def write(table: pa.Table, path: str, format: Format) -> None:
@@ -131,7 +133,9 @@ def read(path: str) -> pa.Table:
 def encode(table: pa.Table, format: Format) -> bytes:
     """The bytes of a file that holds the table; equal tables give equal bytes."""
     if format == "jsonl":
-        return "".join(f"{line}\n" for line in map(_line, _rows(table))).encode("utf-8")
+        return "".join(f"{line}\n" for line in map(json_rows.line, json_rows.rows(table))).encode(
+            "utf-8"
+        )
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.combine_chunks(),
@@ -157,8 +161,29 @@ def decode(content: bytes, format: Format, columns: Sequence[str] | None = None)
     if format == "parquet":
         return pq.read_table(pa.BufferReader(content), columns=columns)
     rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
-    names = columns or list(rows[0] if rows else ())
-    return pa.table({name: _inferred(name, [row[name] for row in rows]) for name in names})
+    found = columns or list(rows[0] if rows else ())
+    return pa.table({name: json_rows.column(name, [row[name] for row in rows]) for name in found})
+
+
+def _described(field: pa.Field) -> dict[str, str]:
+    said = {"name": field.name, "type": str(field.type)}
+    kind, kinds = passthrough.kind_of(field), passthrough.kinds_of(field)
+    key = passthrough.key_of(field)
+    if kind:
+        said["kind"] = kind
+    if len(kinds) > 1:
+        said["kinds"] = ", ".join(kinds)
+    if key is not None:
+        said["key"] = key
+    return said
+
+
+def _integer(record_id: str) -> int | None:
+    """The id as an integer of 64 bits, where its text is exactly that of one."""
+    if not _INTEGER.fullmatch(record_id):
+        return None
+    number = int(record_id)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
@@ -179,7 +204,7 @@ def _predictions(
         np.stack([p.distribution for p in predictions], out=probabilities, casting="same_kind")
     labels = [list(p.label) if multi_label else p.label for p in predictions]
     columns = {
-        "label": pa.array(labels, _TEXTS if multi_label else pa.string()),
+        "label": pa.array(labels, json_rows.TEXTS if multi_label else pa.string()),
         "score": pa.array(np.array([p.score for p in predictions], np.float32)),
         "distribution": _distributions(probabilities, classes),
     }
@@ -206,7 +231,7 @@ def _explanations(predictions: Sequence[Prediction], modalities: tuple[str, ...]
 def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
     spans = [[span._asdict() for span in one.spans] for one in tagged]
     scores = np.array([one.score for one in tagged], np.float32)
-    arrays = [pa.array(spans, _SPANS), pa.array(scores)]
+    arrays = [pa.array(spans, json_rows.SPANS), pa.array(scores)]
     return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
 
 
@@ -221,56 +246,23 @@ def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, .
     count, width = probabilities.shape
     keys = pa.array(classes, pa.string()).take(pa.array(np.tile(np.arange(width), count)))
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
-    return pa.MapArray.from_arrays(offsets, keys, pa.array(probabilities.ravel()), _DISTRIBUTION)
+    return pa.MapArray.from_arrays(
+        offsets, keys, pa.array(probabilities.ravel()), json_rows.DISTRIBUTION
+    )
 
 
-def _extra(scored: Sequence[Scored], reserved: set[str]) -> list[tuple[pa.Field, pa.Array]]:
+def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Field, pa.Array]]:
     keys = {key for row in scored for key in row.extra}
-    named = sorted((passthrough.column_name(passthrough.clean(key), reserved), key) for key in keys)
-    return [passthrough.field(name, [row.extra.get(key) for row in scored]) for name, key in named]
+    named = sorted((*extra_name(key, tasks), key) for key in keys)
+    return [
+        passthrough.field(
+            name, [row.extra.get(key) for row in scored], said if said != name else None
+        )
+        for name, said, key in named
+    ]
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    columns = [_values(column.combine_chunks()) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _values(array: pa.Array) -> list[Any]:
-    """The values of a column as JSON has them."""
-    if pa.types.is_struct(array.type):
-        names = [field.name for field in array.type]
-        fields = [_values(array.field(name)) for name in names]
-        return [dict(zip(names, row, strict=True)) for row in zip(*fields, strict=True)]
-    if pa.types.is_map(array.type):
-        pairs = list(zip(array.keys.to_pylist(), _values(array.items), strict=True))
-        return [dict(pairs[a:b]) for a, b in itertools.pairwise(array.offsets.to_pylist())]
-    if pa.types.is_list(array.type) and pa.types.is_struct(array.type.value_type):
-        structs, edges = _values(array.values), array.offsets.to_pylist()
-        return [structs[a:b] for a, b in itertools.pairwise(edges)]
-    if pa.types.is_float32(array.type):
-        # The shortest digits that give the same float32, not those of the nearest float64.
-        digits = array.to_numpy(zero_copy_only=False).astype(str)
-        return [passthrough.json_value(float(text)) for text in digits]
-    return [passthrough.json_value(value) for value in array.to_pylist()]
-
-
-def _inferred(name: str, values: list[Any]) -> pa.Array:
-    if isinstance(values[0], dict) and "spans" in values[0] if values else False:
-        return pa.array(values, pa.struct([("spans", _SPANS), ("score", pa.float32())]))
-    if isinstance(values[0], dict) and "text" in values[0] if values else False:
-        return pa.array(values, pa.struct([("text", pa.string()), ("score", pa.float32())]))
-    if isinstance(values[0], dict) if values else False:
-        label = _TEXTS if isinstance(values[0]["label"], list) else pa.string()
-        items = [{**v, "distribution": list(v["distribution"].items())} for v in values]
-        fields = [("label", label), ("score", pa.float32()), ("distribution", _DISTRIBUTION)]
-        if "explanation" in values[0]:
-            shares = [(key, pa.float32()) for key in values[0]["explanation"] if key != "label"]
-            fields.append(("explanation", pa.struct([("label", pa.string()), *shares])))
-        return pa.array(items, pa.struct(fields))
-    if name in ("modalities_used", "issues"):
-        return pa.array(values, _TEXTS)
-    return passthrough.field(name, values)[1]
+def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:
+    """The column of a passthrough key, and the key as text."""
+    said = plain_values.clean(key)
+    return passthrough.column_name(said, tasks), said

@@ -81,7 +81,7 @@ def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dic
         if not isinstance(raw, RawRecord) or raw.id in seen:
             continue
         seen.add(raw.id)
-        if splits.split_of(raw.id, raw.group, raw.split, spec.split) != "test":
+        if not splits.is_in("test", raw.id, raw.group, raw.split, spec.split):
             continue
         record = _canonical(raw, spec, media_roots)
         if record is None:

@@ -4,7 +4,7 @@ import dataclasses
 
 from tensorflow.core.example import example_pb2
 
-from transforms import labels, spans
+from transforms import labels, scalars, spans
 from transforms.mixtures import DATASET_FEATURE
 from transforms.records import CanonicalRecord
 from transforms.spec import NO_MARKER, Spec, Task
@@ -54,7 +54,7 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
 def _dataset(record: CanonicalRecord, by: str) -> str:
     """The name of a record's data set; empty where the record says none."""
     value = record.extra.get(by)
-    return str(value) if isinstance(value, str | int) else ""
+    return "" if scalars.is_missing(value) else scalars.text_of(value) or ""
 
 
 def _classes(

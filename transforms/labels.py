@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Any
 
+from transforms import scalars
 from transforms.spec import Task
 
 
@@ -13,13 +14,14 @@ class LabelError(ValueError):
 def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
     """Names the classes of a label, or None where there is no label.
 
-    A string is a class by its text (NFC, stripped), a whole number by its digits, a truth value by
-    `true` or `false`. A multi-label task takes a list of those, possibly empty, and sorts them.
+    A string is a class by its text (NFC, stripped), a whole number by its digits however it is
+    stored, a truth value by `true` or `false`. A multi-label task takes a list of those, possibly
+    empty, and sorts them. NaN is no label.
 
     Raises:
         LabelError: Where the label is of another type, empty, or holds control characters.
     """
-    if value is None:
+    if scalars.is_missing(value):
         return None
     if not task.multi_label:
         return (class_name(value),)
@@ -34,11 +36,12 @@ def class_name(value: Any) -> str:
     Raises:
         LabelError: See there.
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return str(int(value))
     if not isinstance(value, str):
+        if isinstance(value, bool):
+            return str(value).lower()
+        number = scalars.whole_number(value)
+        if number is not None:
+            return str(number)
         raise LabelError(
             f"a class is a string, a whole number or a truth value, not {_kind(value)}"
         )
@@ -56,7 +59,7 @@ def target_text(value: Any) -> str | None:
     Raises:
         LabelError: Where the label is no string, empty, or holds control characters.
     """
-    if value is None:
+    if scalars.is_missing(value):
         return None
     if not isinstance(value, str):
         raise LabelError(f"a text to be written is a string, not {_kind(value)}")

@@ -15,6 +15,9 @@ MODALITIES = ("image", "audio", "text")
 
 SPLITS = ("train", "eval", "test")
 
+UNKNOWN_SPLIT = "?"
+"""What a record's own split is where it is none of `SPLITS` and no other word for one."""
+
 
 class Flaw(enum.StrEnum):
     """Why one medium of a record is not used. A closed list: counters and reports rely on it."""
@@ -98,7 +101,13 @@ class Position:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RawRecord:
-    """One record as a source gives it. A missing medium is None."""
+    """One record as a source gives it. A missing medium is None.
+
+    Attributes:
+        split: One of `SPLITS`, or `UNKNOWN_SPLIT` where the source says something else.
+        kinds: How the source stored the id and, where there is one, the group, in the words of
+            `scalars.kind_of`.
+    """
 
     id: str
     position: Position
@@ -109,6 +118,7 @@ class RawRecord:
     split: str | None = None
     labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kinds: tuple[str, str | None] = ("text", None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transforms import text
+from transforms import scalars, text
 from transforms.labels import LabelError, class_name, class_names, target_text
 from transforms.offsets import Offsets
 from transforms.records import CanonicalRecord, Span
@@ -30,7 +30,7 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
             tokens are not those of the text. It does not repeat the label.
     """
     value = record.labels.get(task.label)
-    if value is None or not record.text:
+    if scalars.is_missing(value) or not record.text:
         return None
     if isinstance(value, str):
         value = [value]  # TFRecords and CSV have no lists of one

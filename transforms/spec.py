@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from transforms import columns
 from transforms.encoder_spec import EncoderSpec
 from transforms.mixtures import Mixture
 from transforms.records import MODALITIES
@@ -15,10 +16,6 @@ from transforms.tasks import Section
 from transforms.tasks import Task as Task
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-RESERVED_TASKS = frozenset(
-    {"id", "issues", "modalities_used", "model_digest", "transform_digest", *MODALITIES}
-)
-"""Column names of the published scores, and the modalities: no task may take them."""
 
 PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
 """Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
@@ -245,7 +242,7 @@ class Spec(Section):
         for name in tasks:
             if not TASK_NAME.fullmatch(name):
                 raise ValueError(f"task {name!r}: use a-z, 0-9 and _, beginning with a letter")
-            if name in RESERVED_TASKS:
+            if columns.is_refused_task(name):
                 raise ValueError(f"task {name!r}: the name is a column of the scores; take another")
         return tasks
 

@@ -1,12 +1,36 @@
 """Which split a record belongs to: its own word, else a digest of its group."""
 
 import hashlib
+from typing import Any
 
+from transforms import scalars
 from transforms.errors import OptionsError
-from transforms.records import SPLITS
+from transforms.records import SPLITS, UNKNOWN_SPLIT
 from transforms.spec import Split
 
+NAMES = {
+    "train": ("train", "training"),
+    "eval": ("eval", "evaluation", "val", "valid", "validation", "dev", "development"),
+    "test": ("test", "testing"),
+}
+"""The words for each split, in any case."""
+
+_SPLIT_OF_NAME = {name: split for split, names in NAMES.items() for name in names}
+
 _SALT = b"triad split\0"  # other digests of the same id must not decide the split as well
+
+
+def named(value: Any) -> str | None:
+    """The split that a record's own `split` names; None where it names none.
+
+    Returns:
+        One of `SPLITS`, or `UNKNOWN_SPLIT` for anything that is not in `NAMES`.
+    """
+    if value == "" or scalars.is_missing(value):
+        return None
+    if not isinstance(value, str):
+        return UNKNOWN_SPLIT
+    return _SPLIT_OF_NAME.get(value.strip().lower(), UNKNOWN_SPLIT)
 
 
 def split_of(record_id: str, group: str | None, split: str | None, settings: Split) -> str:
@@ -25,7 +49,8 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
         One of `SPLITS`. A split whose share is 0 is never drawn.
 
     Raises:
-        OptionsError: Where the record's own split is none of `SPLITS`.
+        OptionsError: Where the record's own split is none of `SPLITS`; preprocessing rejects such
+            a record before.
     """
     if split:
         if split not in SPLITS:
@@ -43,6 +68,11 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
         if place < reached:
             return name
     return shares[-1][0]  # the shares add up to a hair less than 1
+
+
+def is_in(name: str, record_id: str, group: str | None, split: str | None, settings: Split) -> bool:
+    """Whether a record is in the split `name`; one whose own split is unknown is in none."""
+    return split != UNKNOWN_SPLIT and split_of(record_id, group, split, settings) == name
 
 
 def _fraction(key: str) -> float:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -11,9 +11,12 @@ from apache_beam.typehints.decorators import no_annotations
 from pipelines import units
 from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
-from transforms.records import RawRecord, Rejected
+from transforms import scalars
+from transforms.canonicalize import payload_digest
+from transforms.records import SPLITS, UNKNOWN_SPLIT, RawRecord, Reason, Rejected
 
 REJECTED = "rejected"
+KINDS = "kinds"
 
 _READERS = {
     ".jsonl": jsonl.read,
@@ -26,6 +29,7 @@ _READERS = {
 class Read(NamedTuple):
     records: beam.PCollection[RawRecord]
     rejected: beam.PCollection[Rejected]
+    kinds: beam.PCollection[tuple[str, str, str]]
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
@@ -50,11 +54,17 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 class ReadRecords(beam.PTransform):
     """Units -> `.records` and `.rejected`; each line or row is in exactly one of them.
 
+    `.kinds` has, once a unit, how its file stores the ids, groups and labels of its records: the
+    column, the kind in the words of `scalars.kind_of`, and the file.
+
     Args:
         labels: See `read`.
+        splits: Reject records whose own `split` names none; otherwise it is of no use, as in
+            scoring, and is not looked at.
     """
 
     labels: tuple[str, ...] = ()
+    splits: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -62,19 +72,41 @@ class ReadRecords(beam.PTransform):
     @no_annotations  # Beam warns of each that it cannot use
     def expand(self, work: beam.PCollection[Unit]) -> Read:
         read_units = beam.FlatMap(self._read).with_output_types(RawRecord)
-        outputs = work | "ReadUnits" >> read_units.with_outputs(REJECTED, main="records")
-        return Read(outputs["records"], outputs[REJECTED])
+        outputs = work | "ReadUnits" >> read_units.with_outputs(REJECTED, KINDS, main="records")
+        return Read(outputs["records"], outputs[REJECTED], outputs[KINDS])
 
     @no_annotations
     def _read(
         self, unit: Unit
-    ) -> Iterator[RawRecord | beam.pvalue.TaggedOutput[Literal["rejected"], Rejected]]:
+    ) -> Iterator[RawRecord | beam.pvalue.TaggedOutput[Literal["rejected", "kinds"], Any]]:
         records_read = Metrics.counter(ReadRecords, "records_read")
         records_rejected = Metrics.counter(ReadRecords, "records_rejected")
+        kinds: set[tuple[str, str]] = set()
         for outcome in read(unit, self.labels):
+            if isinstance(outcome, RawRecord):
+                kinds.update(_kinds(outcome))
+                if self.splits and outcome.split == UNKNOWN_SPLIT:
+                    outcome = _without_split(outcome)
             if isinstance(outcome, Rejected):
                 records_rejected.inc()
                 yield beam.pvalue.TaggedOutput(REJECTED, outcome)
             else:
                 records_read.inc()
                 yield outcome
+        for column, kind in sorted(kinds):
+            yield beam.pvalue.TaggedOutput(KINDS, (column, kind, unit.uri))
+
+
+def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
+    of_id, of_group = record.kinds
+    yield "id", of_id
+    if of_group is not None:
+        yield "group", of_group
+    for name, value in record.labels.items():
+        yield f"labels.{name}", scalars.kind_of(value)
+
+
+def _without_split(record: RawRecord) -> Rejected:
+    detail = f"split is none of {', '.join(SPLITS)}"
+    digest = payload_digest(record)
+    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, detail, digest)

@@ -3,13 +3,14 @@
 import binascii
 import collections
 import re
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from transforms import scalars, splits
 from transforms.errors import OptionsError
 from transforms.records import (
     MODALITIES,
-    SPLITS,
     BrokenMedium,
     Medium,
     Position,
@@ -71,13 +72,14 @@ def assemble(
     Raises:
         RefusedRecordError: With the record's id, where that is known.
     """
-    record_id = identifier(row.pop("id", None))
+    given_id, given_group = row.pop("id", None), row.pop("group", None)
+    record_id = identifier(given_id)
     image = _medium(row.pop("image", None))
     audio = _medium(row.pop("audio", None))
     text = _text(row.pop("text", None))
     try:
-        group = _group(row.pop("group", None))
-        split = _split(row.pop("split", None))
+        group = _group(given_group)
+        split = splits.named(row.pop("split", None))
         values = _labels(row, labels)
         if doubtful and not is_unicode([group, values, row]):
             raise RefusedRecordError(
@@ -86,7 +88,8 @@ def assemble(
     except RefusedRecordError as error:
         error.record_id = record_id
         raise
-    return RawRecord(record_id, position, image, audio, text, group, split, values, row)
+    kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
+    return RawRecord(record_id, position, image, audio, text, group, split, values, row, kinds)
 
 
 def check_columns(uri: str, columns: Sequence[str]) -> None:
@@ -125,29 +128,37 @@ def is_unicode(value: Any) -> bool:
 
 
 def identifier(value: Any) -> str:
-    """The id of a record: a string as it is, a whole number in decimal.
+    """The id of a record: a string as it is, a whole number in decimal however it is stored.
+
+    A UUID is its text.
 
     Raises:
         RefusedRecordError: Where it is of another type, empty, longer than `LONGEST_ID`, or holds
             control characters or lone surrogates.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if value is None:
-        raise RefusedRecordError(Reason.INVALID_ID, "the id is missing")
-    if not isinstance(value, str):
-        raise RefusedRecordError(
-            Reason.INVALID_ID, f"the id is {_kind(value)}, not a string or a whole number"
-        )
-    if not value:
+    text = value if isinstance(value, str) else _id_text(value)
+    if not text:
         raise RefusedRecordError(Reason.INVALID_ID, "the id is empty")
-    if not is_unicode(value):
+    if not is_unicode(text):
         raise RefusedRecordError(Reason.INVALID_ID, "the id is not UTF-8")
-    if len(value.encode()) > LONGEST_ID:
+    if len(text.encode()) > LONGEST_ID:
         raise RefusedRecordError(Reason.INVALID_ID, f"the id is longer than {LONGEST_ID} bytes")
-    if not value.isprintable() and _CONTROL.search(value):
+    if not text.isprintable() and _CONTROL.search(text):
         raise RefusedRecordError(Reason.INVALID_ID, "the id holds control characters")
-    return value
+    return text
+
+
+def _id_text(value: Any) -> str:
+    if scalars.is_missing(value):
+        raise RefusedRecordError(Reason.INVALID_ID, "the id is missing")
+    number = scalars.whole_number(value)
+    if number is not None:
+        return str(number)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    raise RefusedRecordError(
+        Reason.INVALID_ID, f"the id is {_kind(value)}, not a string or a whole number"
+    )
 
 
 def _medium(value: Any) -> Medium | None:
@@ -190,6 +201,8 @@ def _text_bytes(value: str) -> bytes:
 
 def _described(value: Any) -> Medium | None:
     """A medium as an object: `base64` or `bytes` hold it, `uri` or `path` say where it is."""
+    if scalars.is_missing(value):
+        return None
     if not isinstance(value, Mapping):
         return BrokenMedium(f"{_kind(value)} where a medium should be")
     given = {key: part for key, part in value.items() if part not in (None, "", b"")}
@@ -228,21 +241,13 @@ def _base64(encoded: str) -> Medium | None:
 
 
 def _group(value: Any) -> str | None:
-    if value is None or value == "":
+    """Texts that differ by a fraction of zeros alone are one group: no writer parts a group."""
+    if value == "" or scalars.is_missing(value):
         return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise RefusedRecordError(Reason.UNPARSABLE, f"group is {_kind(value)}, not a single value")
-
-
-def _split(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    if value in SPLITS:
-        return str(value)
-    raise RefusedRecordError(Reason.UNPARSABLE, f"split is none of {', '.join(SPLITS)}")
+    text = scalars.text_of(value)
+    if text is None:
+        raise RefusedRecordError(Reason.UNPARSABLE, f"group is {_kind(value)}, not a single value")
+    return scalars.without_zero_fraction(text)
 
 
 def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:
@@ -260,7 +265,7 @@ def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:
         if name not in found and name in row:
             found[name] = row.pop(name)
     row.pop("labels", None)
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if not scalars.is_missing(value)}
 
 
 def _kind(value: Any) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import files
-from pipelines.sources import changed, fields
+from pipelines.sources import arrow_values, changed, fields
 from pipelines.units import Unit
 from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Rejected
@@ -17,8 +17,6 @@ from transforms.records import Position, RawRecord, Rejected
 BATCH_BYTES = 16 * 2**20
 """About how much of a row group is turned into Python values at a time."""
 BATCH_RECORDS = 1024
-
-_UNREADABLE = "\udcff"  # a string that is refused wherever it stands
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
@@ -89,35 +87,18 @@ def _values(column: pa.Array, is_string: bool) -> tuple[list[Any], bool]:
     """A column as Python values, and whether a string may hold lone surrogates."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        values = column.to_pylist()
-        if not is_string:
-            return values, False
-        return [None if value is None else _decoded(value) for value in values], True
-    column = _without_nanoseconds(column)
     try:
-        return column.to_pylist(maps_as_pydicts="strict"), False
-    except (ValueError, KeyError, OverflowError):  # in one of the rows: find which
-        return [_value(scalar) for scalar in column], True
+        values, doubtful = arrow_values.values(column), False
+    except UnicodeDecodeError:  # in one of the rows: find which
+        values, doubtful = arrow_values.values(column, lenient=True), True
+    if is_string and _is_binary(column.type):
+        return [None if one is None else arrow_values.decoded(one) for one in values], True
+    return values, doubtful
 
 
-def _without_nanoseconds(column: pa.Array) -> pa.Array:
-    """Times as text and durations as numbers where Python's own types are too coarse."""
-    if pa.types.is_temporal(column.type) and getattr(column.type, "unit", None) == "ns":
-        return column.cast(pa.int64() if pa.types.is_duration(column.type) else pa.string())
-    return column
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py(maps_as_pydicts="strict")
-    except (ValueError, KeyError, OverflowError):
-        is_string = pa.types.is_string(scalar.type) or pa.types.is_large_string(scalar.type)
-        return _decoded(scalar.as_buffer().to_pybytes()) if is_string else _UNREADABLE
-
-
-def _decoded(stored: bytes) -> str:
-    return stored.decode(errors="surrogateescape")
+def _is_binary(kind: pa.DataType) -> bool:
+    variable = any(kind == one for one in (pa.binary(), pa.large_binary(), pa.binary_view()))
+    return variable or isinstance(kind, pa.FixedSizeBinaryType)
 
 
 def _record(

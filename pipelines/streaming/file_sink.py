@@ -8,8 +8,9 @@ from typing import Literal, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
-from pipelines import sinks
+from pipelines import json_rows, sinks
 from pipelines.runs import RunSettings
+from pipelines.streaming import sink_columns
 from transforms.records import Rejected, Scored
 
 Kind = Literal["scores", "rejected"]
@@ -35,8 +36,8 @@ class Sink(Protocol):
 class FileSink:
     """`FOLDER/scores/window=START/BATCH-DIGEST.FORMAT`, and `rejected` beside `scores`.
 
-    The same batch gives the same names and, record for record, the same bytes: doing it again
-    replaces its files.
+    The same batch gives the same names and the same rows: doing it again replaces its files. All
+    files have one schema, see `sink_columns.table`.
 
     Attributes:
         folder: Where to write.
@@ -77,7 +78,8 @@ def write_window(
         StorageError: Where it cannot be written.
     """
     if kind == "scores":
-        table = scored_table(cast(Sequence[Scored], rows), settings)
+        scored = cast(Sequence[Scored], rows)
+        table = _placed(sink_columns.table(folder, scored, settings), scored)
     else:
         table = rejected_table(cast(Sequence[Rejected], rows), settings)
     sinks.write(table, f"{folder}/{kind}/window={window}/{name}", settings.format)
@@ -85,9 +87,20 @@ def write_window(
 
 def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
     """See `sinks.score_table`; and where each record came from, and when."""
-    table = settings.score_table(scored)
-    places = pa.array([str(row.position) for row in scored], pa.string())
-    return _timed(table.append_column(sinks.POSITION, places), scored)
+    return _placed(settings.score_table(scored), scored)
+
+
+def scored_lines(scored: Sequence[Scored], settings: RunSettings) -> list[bytes]:
+    """Rows for a topic, see `sink_columns.rows`; with where each record came from, and when."""
+    bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
+    last = json_rows.rows(bare.select([sinks.POSITION, sinks.EVENT_TIME]))
+    rows = zip(sink_columns.rows(scored, settings), last, strict=True)
+    return [json_rows.line({**row, **placed}).encode() for row, placed in rows]
+
+
+def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[bytes]:
+    """Rows for a topic of rejected records."""
+    return sinks.encode(rejected_table(rejected, settings), "jsonl").split(b"\n")[:-1]
 
 
 def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
@@ -98,6 +111,11 @@ def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Ta
 def shortened(row: Rejected) -> Rejected:
     """The row of a rejected record without what may be long: for topics that take no more."""
     return dataclasses.replace(row, detail=row.detail[:_SHORT])
+
+
+def _placed(table: pa.Table, scored: Sequence[Scored]) -> pa.Table:
+    places = pa.array([str(row.position) for row in scored], pa.string())
+    return _timed(table.append_column(sinks.POSITION, places), scored)
 
 
 def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:

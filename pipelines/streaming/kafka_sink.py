@@ -8,14 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from pipelines import sinks
 from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
 from pipelines.streaming import kafka_properties
-from pipelines.streaming.file_sink import rejected_table, scored_table, shortened
+from pipelines.streaming.file_sink import rejected_lines, scored_lines, shortened
 from pipelines.streaming.kafka_client import TIMEOUT, Connection, explained, load
 from transforms.errors import StorageError
 from transforms.records import Reason, Rejected, Scored
@@ -35,10 +33,11 @@ class _Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class KafkaSink:
-    """JSON objects as in JSONL files; a compacted topic keeps one for each key.
+    """JSON objects as in JSONL files, each with its own passthrough values alone.
 
-    A row that is larger than the client's `message.max.bytes`, or than the topic's
-    `max.message.bytes`, is rejected, not sent. A rejected row that is too large loses its detail.
+    A compacted topic keeps one for each key. A row that is larger than the client's
+    `message.max.bytes`, or than the topic's `max.message.bytes`, is rejected, not sent. A rejected
+    row that is too large loses its detail.
 
     Attributes:
         servers: `HOST:PORT`.
@@ -70,7 +69,7 @@ class KafkaSink:
         """
         del number, digest
         order = sorted(scored, key=_order)
-        rows = self._rows(order, scored_table(order, self.settings))
+        rows = self._rows(order, scored_lines(order, self.settings))
         left = _sent(_Topic(self.servers, self.topic, self.config_file), rows)
         too_large = [_too_large(order[place], len(rows[place].line)) for place in left]
         counter = Metrics.counter
@@ -80,11 +79,11 @@ class KafkaSink:
 
     def _write_rejected(self, refused: Sequence[Rejected]) -> None:
         topic = _Topic(self.rejected_servers, self.rejected_topic, self.config_file)
-        left = _sent(topic, self._rows(refused, rejected_table(refused, self.settings)))
+        left = _sent(topic, self._rows(refused, rejected_lines(refused, self.settings)))
         if not left:
             return
         cut = [shortened(refused[place]) for place in left]
-        rows = self._rows(cut, rejected_table(cut, self.settings))
+        rows = self._rows(cut, rejected_lines(cut, self.settings))
         for place in _sent(topic, rows):
             raise StorageError(
                 f"{topic.place}: does not take the rejected row of {cut[place].position}, of "
@@ -92,8 +91,7 @@ class KafkaSink:
                 "message.max.bytes), then run again: nothing is lost"
             )
 
-    def _rows(self, records: Sequence[Scored | Rejected], table: pa.Table) -> list[_Row]:
-        lines = sinks.encode(table, "jsonl").split(b"\n")[:-1]
+    def _rows(self, records: Sequence[Scored | Rejected], lines: Sequence[bytes]) -> list[_Row]:
         model = self.settings.provenance.model
         return [
             _Row(

@@ -51,7 +51,12 @@ def test_a_set_of_classes_becomes_a_multi_hot_row_and_a_missing_one_minus_one(tm
     text = np.ones(6, np.int64)
     made = [features.FeatureRecord(id, text=text, labels={"tags": s}) for id, s in sets.items()]
     (batch,) = data.eval_dataset(features.write(tmp_path, layout, made, 1), layout, 4)
-    assert batch.labels["tags"].numpy().tolist() == [[1, 0, 1], [0, 0, 0], [-1, -1, -1], [0, 1, 0]]
+    assert batch.labels["tags"].numpy().tolist() == [
+        [1, 0, 1, 0],
+        [0, 0, 0, 0],
+        [-1, -1, -1, -1],
+        [0, 1, 0, 1],
+    ]
 
 
 def test_missing_and_unseen_classes_keep_their_ids(tmp_path):
@@ -76,7 +81,7 @@ def test_the_last_batch_is_filled_up_with_rows_that_hold_nothing(tmp_path):
         assert last.features[f"{name}_present"].numpy().tolist() == [True, False, False, False]
         assert not last.features[name].numpy()[1:].any()
     assert last.labels["category"].numpy()[1:].tolist() == [-1, -1, -1]
-    assert last.labels["tags"].numpy()[1:].tolist() == [[-1, -1, -1]] * 3
+    assert last.labels["tags"].numpy()[1:].tolist() == [[-1, -1, -1, -1]] * 3
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "streamed"])

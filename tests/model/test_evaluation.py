@@ -198,6 +198,23 @@ class TestMultiLabel:
         }
         assert_json(result)
 
+    def test_a_set_with_an_unseen_class_is_wrong_and_counted(self) -> None:
+        truth = [[1, 0, 0], [1, 0, 1], [0, 0, 1], [-1, -1, -1]]  # the last column is unseen classes
+        likely = [[0.9, 0.1], [0.9, 0.1], [0.1, 0.2], [0.9, 0.9]]
+        result = evaluation.multi_label(truth, likely, ("cat", "dog"))
+        assert (result["n"], result["unseen"]) == (3, 2)
+        assert result["accuracy"]["value"] == pytest.approx(1 / 3)
+        assert result["micro_f1"]["value"] == pytest.approx(2 * 2 / (2 + 4))
+        assert result["macro_f1"]["value"] == 1
+        assert result["majority"] == pytest.approx(1 / 3)
+        assert_json(result)
+
+    def test_where_no_class_is_unseen_the_further_column_changes_nothing(self) -> None:
+        wide = np.pad(self.TRUTH, [(0, 0), (0, 1)])
+        wide[(self.TRUTH < 0).all(axis=1)] = -1
+        plain = evaluation.multi_label(self.TRUTH, self.LIKELY, CLASSES)
+        assert evaluation.multi_label(wide, self.LIKELY, CLASSES) == plain
+
     def test_the_threshold_is_inclusive(self) -> None:
         result = evaluation.multi_label([[1]], [[0.25]], ("a",), threshold=0.25)
         assert result["accuracy"]["value"] == 1

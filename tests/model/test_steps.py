@@ -68,6 +68,18 @@ def test_without_labels_nothing_is_learned():
         np.testing.assert_array_equal(old, new)
 
 
+def test_a_set_with_a_class_that_training_does_not_know_counts_as_wrong():
+    layout = features.layout(["text"], tasks={"tags": {"multi_label": True}})
+    networks, trained = steps_of(layout)
+    tensors = {name: tf.constant(v) for name, v in features.batch(layout, 4).items()}
+    logits = networks.scoring(tensors, training=False)["tags"].numpy()
+    unseen = np.array([[0], [1], [0], [1]])
+    sets = np.concatenate([logits >= 0, unseen], axis=1).astype(np.float32)
+    batch = data.Batch(tensors, {"tags": tf.constant(sets)}, tf.constant(["r"] * 4))
+    sums = trained.measure([batch])["tags"]
+    assert (sums.correct, sums.labelled) == (2, 4)
+
+
 def test_classes_that_training_does_not_know_count_as_wrong_and_not_in_the_loss():
     layout = features.layout(["text"])
     _, trained = steps_of(layout)

@@ -25,7 +25,7 @@ def labels(layout, without=()):
     length = layout.spec.modalities.text.length
     given = {
         "category": np.arange(ROWS) % 3,
-        "tags": np.eye(3, dtype=np.float32)[np.arange(ROWS) % 3],
+        "tags": np.eye(3, 4, dtype=np.float32)[np.arange(ROWS) % 3],
         "names": np.tile([1, 2, 0, 0, 0, 0][:length], (ROWS, 1)),
         "focus": np.arange(ROWS) % 3,
     }

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import logging
+import math
 import random
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -32,7 +34,7 @@ from transforms import labels, preprocessing, spec_files, splits
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import GateError, OptionsError
-from transforms.records import SPLITS, CanonicalRecord, RawRecord
+from transforms.records import SPLITS, UNKNOWN_SPLIT, CanonicalRecord, RawRecord
 from transforms.spec import FIRST_TOKEN, MISSING_LABEL, PAD, UNKNOWN, Spec, Task
 from transforms.version import VERSION
 
@@ -110,7 +112,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"id": "nothing", "image": None, "text": ""},
         {"id": "broken", "image": {"base64": base64_of(b"no picture")}},
         {"id": "r007", "text": "a second one in another split", "split": "eval"},
-        {"id": "strange-split", "text": "hums", "split": "validation"},
+        {"id": "strange-split", "text": "hums", "split": "holdout"},
         *good[20:],
         {**by_id["r010"], "text": "a second one in the same split, zebra zebra zebra zebra"},
     ]
@@ -180,7 +182,7 @@ def plainly(corpus: Path, what: Spec | None = None) -> Expected:
     what = what or spec_files.load(corpus.parent / "spec.yaml")
     kept: dict[str, CanonicalRecord] = {}
     for raw in records.read(corpus, *what.label_names):
-        if isinstance(raw, RawRecord):
+        if isinstance(raw, RawRecord) and raw.split != UNKNOWN_SPLIT:
             canonical = Canonicalizer(what, check=True).canonical(raw)
             if isinstance(canonical, CanonicalRecord):
                 kept.setdefault(canonical.id, canonical)
@@ -604,6 +606,61 @@ def test_nothing_to_learn_from_leaves_nothing_behind(tmp_path, rows, message):
         run(corpus, tmp_path / "output")
     assert str(refused.value).endswith(message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records.jsonl", "spec.yaml"]
+
+
+def test_a_group_is_in_one_split_however_its_number_is_stored_and_the_kinds_are_said(
+    tmp_path, caplog
+):
+    (tmp_path / "spec.yaml").write_text(
+        f"{TEXT_SPEC}split: {{by: group, train: 0.6, eval: 0.2, test: 0.2}}\n"
+    )
+    numbers = list(range(40))
+    stored = {
+        "ints": pa.array(numbers, pa.int64()),
+        "floats": pa.array([*map(float, numbers[:-1]), None], pa.float64()),
+        "decimals": pa.array(numbers, pa.int64()).cast(pa.decimal128(21, 2)),
+        "texts": pa.array([*(f"{number}.0" for number in numbers[:-1]), ""]),
+    }
+    for name, groups in stored.items():
+        columns = {
+            "id": [f"{name}-{number}" for number in numbers],
+            "text": ["fan hums"] * 40,
+            "category": ["a", "b"] * 20,
+            "group": groups,
+        }
+        records.write_table(tmp_path / f"{name}.parquet", columns)
+    missing = pa.array([math.nan] * 40, from_pandas=False)
+    columns = {"id": numbers, "text": ["fan"] * 40, "category": missing, "group": missing}
+    records.write_table(tmp_path / "nan.parquet", columns)
+    with caplog.at_level(logging.WARNING):
+        run(tmp_path / "*.parquet", tmp_path / "output", spec=tmp_path / "spec.yaml")
+    found = {
+        one["id"].decode(): split for split in SPLITS for one in written(tmp_path / "output", split)
+    }
+    assert len(found) == 5 * 40
+    assert len(set(found.values())) == 3
+    for number in numbers[:-1]:
+        assert len({found[f"{name}-{number}"] for name in stored}) == 1
+    assert len({found[str(number)] for number in numbers}) == 3  # NaN is no group
+    manifest = manifest_of(tmp_path / "output")
+    assert manifest["unnamed"] == {}
+    assert manifest["mixed_kinds"] == {
+        "group": {
+            kind: {"files": 1, "first": str(tmp_path / f"{name}.parquet")}
+            for kind, name in (
+                *(("decimal", "decimals"), ("float", "floats")),
+                *(("int", "ints"), ("text", "texts")),
+            )
+        },
+        "id": {
+            "int": {"files": 1, "first": str(tmp_path / "nan.parquet")},
+            "text": {"files": 4, "first": str(tmp_path / "decimals.parquet")},
+        },
+    }
+    assert (
+        "group: stored as decimal (files: 1), float (files: 1), int (files: 1), text (files: 1); "
+        "whole numbers are the same value however they are stored, texts are as they stand"
+    ) in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(

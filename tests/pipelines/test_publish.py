@@ -215,6 +215,7 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
         "issues": {"image: truncated": 2, "text: not_utf8": 1},
         "schema": [
             {"name": "id", "type": "string"},
+            {"name": "id_int", "type": "int64"},
             {"name": "category", "type": struct.format("string")},
             {"name": "topics", "type": struct.format("list<item: string>")},
             {"name": "modalities_used", "type": "list<item: string>"},
@@ -224,7 +225,7 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
             {"name": "transform_digest", "type": "string"},
             {"name": "spec_digest", "type": "string"},
             {"name": "code_digest", "type": "string"},
-            {"name": "n", "type": "double", "kind": "float"},
+            {"name": "n", "type": "double", "kind": "float", "kinds": "float, int"},
         ],
         "classes": {"category": ["bird", "cat", "dog"], "topics": ["art", "food"]},
         "digests": {"model": "m" * 8, "transform": "t" * 8, "spec": "s" * 8, "code": "c" * 8},

@@ -37,6 +37,7 @@ DATE = "2026-11-24"
 RECORDS = 200
 COLUMNS = {
     "id": "string",
+    "id_int": "int64",
     "category": (
         "struct<label: string, score: float, distribution: map<string, float ('distribution')>>"
     ),
@@ -326,6 +327,7 @@ def row(scored: Scored, model: artefact.Artefact) -> Row:
     shares = predicted.distribution.tolist()
     return {
         "id": scored.id,
+        "id_int": int(scored.id) if scored.id.isdecimal() else None,
         "category": {
             "label": predicted.label,
             "score": predicted.score,

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import itertools
 import json
+import uuid
 
 import hypothesis
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies
 
-from pipelines import passthrough, sinks
+from pipelines import passthrough, plain_values, sinks
 from tests import scores
 from transforms.errors import StorageError
 from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
@@ -50,6 +51,7 @@ def test_a_row_has_the_id_a_struct_per_task_and_the_digests():
     made = table(row())
     assert {field.name: str(field.type) for field in made.schema} == {
         "id": "string",
+        "id_int": "int64",
         "category": "struct<label: string, score: float, distribution: map<string, float>>",
         "topics": "struct<label: list<item: string>, score: float, "
         "distribution: map<string, float>>",
@@ -64,6 +66,7 @@ def test_a_row_has_the_id_a_struct_per_task_and_the_digests():
     assert made.to_pylist() == [
         {
             "id": "r1",
+            "id_int": None,
             "category": {
                 "label": "cat",
                 "score": 0.5,
@@ -104,6 +107,14 @@ def test_a_distribution_of_another_length_than_the_classes_is_an_error():
         ((1, None, -(2**63)), "int64", [1, None, -(2**63)]),
         ((1, 2.5), "double", [1.0, 2.5]),
         ((float("inf"), 1), "double", [float("inf"), 1.0]),
+        ((float("nan"), 1), "int64", [None, 1]),
+        ((2**53, 0.5), "double", [2.0**53, 0.5]),
+        ((2**53 + 1, 0.5), "string", ["9007199254740993", "0.5"]),
+        ((2**53 + 1, 3.0, float("-inf")), "string", ["9007199254740993", "3", "-Infinity"]),
+        ((2**53 + 1, 3), "int64", [2**53 + 1, 3]),
+        ((decimal.Decimal("1.10"), 3, 0.5), "string", ["1.10", "3", "0.5"]),
+        ((decimal.Decimal("1.10"), "a"), "string", ["1.10", '"a"']),
+        ((3.0, "a"), "string", ["3", '"a"']),
         (("a", None), "string", ["a", None]),
         ((None, None), "string", [None, None]),
         ((1, "a", None), "string", ["1", '"a"', None]),
@@ -111,6 +122,7 @@ def test_a_distribution_of_another_length_than_the_classes_is_an_error():
         ((2**63, 1), "string", ["9223372036854775808", "1"]),
         (([1, "ü"], {"a": None}), "string", ['[1, "ü"]', '{"a": null}']),
         (([float("nan"), b"\x00"],), "string", ['[null, "AA=="]']),
+        (([float("inf"), 3.0],), "string", ['["Infinity", 3.0]']),
         ((b"\x00\xff",), "binary", [b"\x00\xff"]),
         ((decimal.Decimal("1.10"),), "string", ["1.10"]),
         ((datetime.date(2026, 1, 2),), "date32[day]", [datetime.date(2026, 1, 2)]),
@@ -125,6 +137,21 @@ def test_a_distribution_of_another_length_than_the_classes_is_an_error():
             [datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)],
         ),
         ((datetime.date(2026, 1, 2), 1), "string", ['"2026-01-02"', "1"]),
+        ((datetime.date(2026, 1, 2), "never"), "string", ["2026-01-02", "never"]),
+        ((b"\x00", "a"), "string", ["AA==", "a"]),
+        (
+            (
+                datetime.datetime(
+                    2026, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=1))
+                ),
+                "a",
+            ),
+            "string",
+            ["2026-01-01T23:00:00+00:00", "a"],
+        ),
+        ((datetime.timedelta(days=1, milliseconds=500),), "string", ["PT86400.5S"]),
+        ((datetime.time(3, 4, 5),), "string", ["03:04:05"]),
+        ((uuid.UUID(int=1), "a"), "string", ["00000000-0000-0000-0000-000000000001", "a"]),
         (("\ud800", "ok"), "string", ["\\ud800", "ok"]),
     ],
 )
@@ -140,9 +167,62 @@ def test_passthrough_columns_come_last_by_name_and_a_missing_value_is_null():
 
 def test_a_passthrough_key_that_is_a_column_of_ours_gets_a_prefix_and_collides_with_no_other():
     made = table(row("r1", id=1, extra_id=2, category=3, extra_other=4))
-    assert made.select(range(10, len(made.column_names))).to_pylist() == [
+    assert made.select(range(11, len(made.column_names))).to_pylist() == [
         {"extra_category": 3, "extra_extra_id": 2, "extra_id": 1, "extra_other": 4}
     ]
+
+
+@pytest.mark.parametrize(
+    "key", ["dt", "DT", "run", "window", "_hidden", "triad.x", "Id", "id_int", ""]
+)
+def test_a_key_that_readers_of_folders_take_for_something_else_gets_a_prefix_and_says_so(key):
+    made = table(row("r1", **{key: 1}))
+    assert made.column_names[-1] == f"extra_{key}"
+    assert sinks.described(made.schema)[-1] == {
+        "name": f"extra_{key}",
+        "type": "int64",
+        "kind": "int",
+        "key": key,
+    }
+    (line,) = passthrough.notices(made.schema)
+    assert line == f"column {key!r} passes through as {f'extra_{key}'!r}: its name is taken"
+
+
+@hypothesis.given(keys=strategies.lists(strategies.text(), min_size=2, max_size=2, unique=True))
+def test_different_keys_stay_different_columns(keys):
+    one, other = (passthrough.column_name(plain_values.clean(key), {"category"}) for key in keys)
+    assert one != other
+
+
+def test_a_column_of_several_kinds_is_said_with_what_it_became():
+    made = table(row("r1", a=2**53 + 1, b=1, c=1), row("r2", a=0.5, b=0.5, c=2))
+    assert passthrough.notices(made.schema) == [
+        "column 'a' has values of several kinds (float, long): it is one of texts, exact decimals"
+    ]
+    assert [said.get("kinds") for said in sinks.described(made.schema)[-3:]] == [
+        "float, long",
+        "float, int",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record_id", "number"),
+    [
+        ("0", 0),
+        ("-12", -12),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(-(2**63)), -(2**63)),
+        (str(2**63), None),
+        ("007", None),
+        ("-0", None),
+        ("3.0", None),
+        ("r1", None),
+    ],
+)
+def test_an_id_that_is_an_integer_of_64_bits_is_one_beside_its_text(record_id, number):
+    made = table(row(record_id))
+    assert made.select(["id", "id_int"]).to_pylist() == [{"id": record_id, "id_int": number}]
 
 
 VALUES = strategies.lists(
@@ -150,7 +230,18 @@ VALUES = strategies.lists(
         strategies.lists(strategies.none(), min_size=1),
         strategies.lists(strategies.integers(-9, 9), min_size=1),
         strategies.lists(strategies.text(max_size=3), min_size=1),
-        strategies.lists(strategies.floats(-9, 9), min_size=1),
+        strategies.lists(strategies.integers(-(2**70), 2**70), min_size=1),
+        strategies.lists(strategies.integers(2**53, 2**53 + 2), min_size=1),
+        strategies.lists(strategies.floats(), min_size=1),
+        strategies.lists(strategies.sampled_from([3.0, 0.5, 2.0**53, 1e300]), min_size=1),
+        strategies.lists(
+            strategies.decimals(allow_nan=False, allow_infinity=False, places=2), min_size=1
+        ),
+        strategies.lists(strategies.dates(), min_size=1),
+        strategies.lists(strategies.datetimes(), min_size=1),
+        strategies.lists(strategies.datetimes(timezones=strategies.just(datetime.UTC)), min_size=1),
+        strategies.lists(strategies.timedeltas(), min_size=1),
+        strategies.lists(strategies.binary(max_size=3), min_size=1),
         strategies.lists(strategies.booleans(), min_size=1),
         strategies.lists(strategies.lists(strategies.integers(0, 3)), min_size=1),
     ),
@@ -160,7 +251,7 @@ VALUES = strategies.lists(
 
 
 @hypothesis.given(parts=VALUES)
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(deadline=None, max_examples=500)
 def test_columns_made_in_parts_and_unified_equal_the_column_made_at_once(parts):
     tables = []
     for values in parts:
@@ -209,7 +300,7 @@ def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
     sinks.write(table(row("ü\n", blob=b"\x00", nan=float("nan"))), path, "jsonl")
     content = (tmp_path / "part.jsonl").read_text(encoding="utf-8")
     assert content == (
-        '{"id":"ü\\n",'
+        '{"id":"ü\\n","id_int":null,'
         '"category":{"label":"cat","score":0.5,'
         '"distribution":{"bird":0.25,"cat":0.5,"dog":0.25}},'
         '"topics":{"label":["art"],"score":0.75,"distribution":{"art":0.75,"food":0.1}},'

@@ -1,6 +1,7 @@
 """What all sources have in common, and the step that reads units."""
 
 import dataclasses
+import decimal
 
 import apache_beam as beam
 import pytest
@@ -9,9 +10,12 @@ from apache_beam.testing import test_pipeline, util
 from pipelines import sources, units
 from tests import records
 from transforms.errors import StorageError
+from transforms.labels import class_names
 from transforms.records import RawRecord, Rejected, Uri
+from transforms.spec import Task
 
 LABELS = ("category", "tags")
+CATEGORY = Task(kind="classification", label="category")
 
 FORMATS = [
     pytest.param("a.jsonl", {}, id="jsonl"),
@@ -98,6 +102,50 @@ def test_lines_added_after_the_plan_are_left_for_the_next_run(tmp_path):
     assert [record.id for unit in planned for record in sources.read(unit, LABELS)] == [
         example.id for example in records.examples(3)
     ]
+
+
+def test_numbers_give_the_same_id_group_and_label_in_every_format(tmp_path):
+    row = {"id": 7, "text": "x", "group": 2**53, "category": 3}
+    stored = {
+        "a.jsonl": [row, {**row, "id": 7.0, "group": 2.0**53, "category": 3.0}],
+        "a.csv": [row],
+        "a.parquet": [row],
+        "b.parquet": [{**row, "id": 7.0, "group": 2.0**53, "category": 3.0}],
+        "c.parquet": [{name: _decimal(value) for name, value in row.items()}],
+    }
+    for name, rows in stored.items():
+        path = tmp_path / name
+        if name.endswith(".jsonl"):
+            records.write_lines(path, rows)
+        elif name.endswith(".csv"):
+            header = ",".join(row)
+            records.store(path, f"{header}\n7,x,{2**53},3\n".encode())
+        else:
+            records.write_table(path, {key: [one[key] for one in rows] for key in row})
+        for record in records.read(path, "category"):
+            assert isinstance(record, RawRecord)
+            named = class_names(record.labels["category"], CATEGORY)
+            assert (record.id, record.group, named) == ("7", str(2**53), ("3",))
+
+
+def _decimal(value: object) -> object:
+    return decimal.Decimal(value) if isinstance(value, int) else value
+
+
+def test_a_split_that_nobody_knows_rejects_where_splits_count_and_nowhere_else(tmp_path):
+    lines = [{"id": "a", "text": "x", "split": "holdout"}, {"id": 7, "text": "x", "split": "val"}]
+    planned = units.plan(units.list_inputs([str(records.write_lines(tmp_path / "a.jsonl", lines))]))
+    with test_pipeline.TestPipeline() as pipeline:
+        work = pipeline | beam.Create(planned)
+        strict = work | "Strict" >> sources.ReadRecords(LABELS, splits=True)
+        lenient = work | "Lenient" >> sources.ReadRecords(LABELS)
+        for name, read, kept in (("strict", strict, ["7"]), ("lenient", lenient, ["a", "7"])):
+            ids = read.records | f"Ids-{name}" >> beam.Map(lambda record: record.id)
+            util.assert_that(ids, util.equal_to(kept), label=name)
+        why = strict.rejected | beam.Map(lambda one: (one.id, one.stage, str(one.reason)))
+        util.assert_that(why, util.equal_to([("a", "read", "unparsable")]), label="why")
+        kinds = lenient.kinds | "Kinds" >> beam.Map(lambda one: one[:2])
+        util.assert_that(kinds, util.equal_to([("id", "int"), ("id", "text")]), label="kinds")
 
 
 def test_every_line_is_in_exactly_one_output_and_counted(tmp_path):

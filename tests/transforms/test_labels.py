@@ -1,7 +1,9 @@
 """Names of classes, from labels as records give them."""
 
+import decimal
 import math
 
+import numpy as np
 import pytest
 
 from transforms.labels import LabelError, class_names
@@ -14,6 +16,7 @@ SETS = Task(kind="classification", label="kind", multi_label=True)
 @pytest.mark.parametrize("task", [SINGLE, SETS])
 def test_no_label_is_none(task):
     assert class_names(None, task) is None
+    assert class_names(math.nan, task) is None
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,10 @@ def test_no_label_is_none(task):
         (3.0, "3"),
         (-0.0, "0"),
         (1e20, "100000000000000000000"),
+        (decimal.Decimal("3.00"), "3"),
+        (np.float32(3), "3"),
+        (np.int8(3), "3"),
+        ("3.0", "3.0"),  # a text is what it says
     ],
 )
 def test_a_label_is_a_class_by_its_text(value, name):
@@ -53,7 +60,6 @@ def test_a_label_is_a_class_by_its_text(value, name):
         "a\x85b",
         "\ud800",
         1.5,
-        math.nan,
         math.inf,
         b"cat",
         {"name": "cat"},

@@ -9,8 +9,9 @@ import jsonschema
 import pydantic
 import pytest
 
-from transforms import spec, spec_files
+from transforms import columns, spec, spec_files
 from transforms.errors import OptionsError
+from transforms.records import MODALITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -193,7 +194,9 @@ def test_text_that_is_no_yaml_is_refused_in_one_line():
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("column", sorted(spec.RESERVED_TASKS))
+@pytest.mark.parametrize(
+    "column", sorted({*columns.SCORES, *columns.FOLDERS, *MODALITIES, "extra_price"})
+)
 def test_no_task_takes_the_name_of_a_column_of_the_scores(column):
     assert f"task {column!r}: the name is a column" in refusal(SMALL.replace("category", column))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies
 
 from tests import records
-from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+from transforms.records import UNKNOWN_SPLIT, BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 
 def outcome(tmp_path: Path, line: bytes | dict[str, Any], *labels: str) -> RawRecord | Rejected:
@@ -32,7 +32,16 @@ def refused(tmp_path: Path, line: bytes | dict[str, Any]) -> Rejected:
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("a", "a"), (7, "7"), (-3, "-3"), (10**30, str(10**30)), ("é" * 256, "é" * 256)],
+    [
+        ("a", "a"),
+        (7, "7"),
+        (7.0, "7"),
+        ("7.0", "7.0"),
+        (-3, "-3"),
+        (2.0**53, "9007199254740992"),
+        (10**30, str(10**30)),
+        ("é" * 256, "é" * 256),
+    ],
 )
 def test_ids_are_strings_or_whole_numbers(tmp_path, given, expected):
     assert record(tmp_path, {"id": given}).id == expected
@@ -148,7 +157,20 @@ def test_other_fields_that_are_no_unicode_text_reject_the_record(tmp_path, line)
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(None, None), ("", None), ("g", "g"), (7, "7"), (1.5, "1.5"), (True, "true")],
+    [
+        (None, None),
+        ("", None),
+        ("g", "g"),
+        (7, "7"),
+        (7.0, "7"),
+        ("7.0", "7"),
+        ("7", "7"),
+        (-0.0, "0"),
+        (2**53, "9007199254740992"),
+        (2.0**53, "9007199254740992"),
+        (1.5, "1.5"),
+        (True, "true"),
+    ],
 )
 def test_a_group_is_any_single_value(tmp_path, given, expected):
     assert record(tmp_path, {"id": "a", "group": given}).group == expected
@@ -158,9 +180,6 @@ def test_a_group_is_any_single_value(tmp_path, given, expected):
     ("field", "given", "detail"),
     [
         ("group", ["g"], "group is a list, not a single value"),
-        ("split", "dev", "split is none of train, eval, test"),
-        ("split", 1, "split is none of train, eval, test"),
-        ("split", ["train"], "split is none of train, eval, test"),
         ("labels", "cat", "labels is a string, not a mapping"),
     ],
 )
@@ -169,9 +188,28 @@ def test_a_field_of_the_wrong_kind_rejects_the_record_by_its_id(tmp_path, field,
     assert (found.id, found.reason, found.detail) == ("a", Reason.UNPARSABLE, detail)
 
 
-@pytest.mark.parametrize("split", [None, "", "train", "eval", "test"])
-def test_a_split_is_kept(tmp_path, split):
-    assert record(tmp_path, {"id": "a", "split": split}).split == (split or None)
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("train", "train"),
+        ("eval", "eval"),
+        ("test", "test"),
+        ("Training", "train"),
+        ("VAL", "eval"),
+        ("valid", "eval"),
+        ("validation", "eval"),
+        ("dev", "eval"),
+        (" testing ", "test"),
+        ("holdout", UNKNOWN_SPLIT),
+        ("\ud800", UNKNOWN_SPLIT),
+        (1, UNKNOWN_SPLIT),
+        (["train"], UNKNOWN_SPLIT),
+    ],
+)
+def test_a_split_is_known_by_its_common_words_and_no_other_rejects(tmp_path, given, expected):
+    assert record(tmp_path, {"id": "a", "split": given}).split == expected
 
 
 def test_a_mapping_of_labels_is_kept_whole_and_other_fields_pass_through(tmp_path):

@@ -1,0 +1,53 @@
+"""Times and durations of any size and fineness as ISO 8601 texts."""
+
+import datetime
+from typing import Literal
+
+import numpy as np
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+_NANOSECONDS = 10**9
+
+
+def date(days: int) -> str:
+    """The text of a date, in days since 1970; a year beyond 9999 has more digits."""
+    return str(np.datetime64(days, "D"))
+
+
+def timestamp(nanoseconds: int, utc: bool) -> str:
+    """The text of a time since 1970, as `datetime.isoformat` writes it; nine digits where needed.
+
+    Args:
+        nanoseconds: Since 1970, of any size.
+        utc: Whether the time is UTC and not of an unknown zone.
+    """
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{np.datetime64(seconds, 's')}{_fraction(rest)}{'+00:00' if utc else ''}"
+
+
+def time_of_day(nanoseconds: int) -> str:
+    """The text of a time of day, as `time.isoformat` writes it; nine digits where needed."""
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{_fraction(rest)}"
+
+
+def duration(nanoseconds: int) -> str:
+    """The text of a duration, in seconds: `PT90S`, `-PT0.5S`."""
+    seconds, rest = divmod(abs(nanoseconds), _NANOSECONDS)
+    digits = f".{rest:09d}".rstrip("0") if rest else ""
+    return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{digits}S"
+
+
+def duration_of(value: datetime.timedelta) -> str:
+    """See `duration`."""
+    return duration(value // datetime.timedelta(microseconds=1) * 1000)
+
+
+def _fraction(nanoseconds: int) -> str:
+    if nanoseconds % 1000:
+        return f".{nanoseconds:09d}"
+    return f".{nanoseconds // 1000:06d}" if nanoseconds else ""
