@@ -3,17 +3,16 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files
+from pipelines import files, parquet_footer
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
@@ -56,8 +55,8 @@ class Unit:
     Attributes:
         index: Place among the units of a run, from 0.
         uri: The records file.
-        start: First byte of a range, or first row group of a Parquet file.
-        stop: The byte or row group behind the last.
+        start: First byte of a range, or first row of a Parquet file.
+        stop: The byte or row behind the last.
     """
 
     index: int
@@ -107,7 +106,8 @@ def plan(
     """Cuts files into units; the same files always give the same units.
 
     JSONL is cut into byte ranges; a line belongs to the range that holds its first byte. Parquet
-    is cut into runs of row groups. Any other file, and any compressed one, is one unit.
+    is cut into runs of row groups, and a row group of too many records into runs of rows. Any other
+    file, and any compressed one, is one unit.
 
     Args:
         inputs: From `list_inputs`.
@@ -210,7 +210,7 @@ def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tup
         for index in range(count):
             yield index * file.size // count, (index + 1) * file.size // count
     elif kind == ".parquet":
-        yield from _row_groups(file.uri, unit_bytes, unit_records)
+        yield from _rows(file.uri, unit_bytes, unit_records)
     else:
         yield 0, file.size
 
@@ -222,24 +222,25 @@ def average_line(uri: str) -> float:
     return len(sample) / max(1, sample.count(b"\n"))
 
 
-def _row_groups(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
+def _rows(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
+    """Runs of whole row groups; one of more than `unit_records` rows is cut into even parts."""
     with files.open_stored(uri) as file:
         try:
-            metadata = pq.ParquetFile(file).metadata
-        except (pa.ArrowException, OSError) as error:
-            why = " ".join(str(error).split())
-            raise OptionsError(f"{uri}: is no Parquet file: {why}; write it again") from error
-    start = total_bytes = total_records = 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        fits = (
-            total_bytes + group.total_byte_size <= unit_bytes
-            and total_records + group.num_rows <= unit_records
-        )
-        if index > start and not fits:
-            yield start, index
-            start, total_bytes, total_records = index, 0, 0
-        total_bytes += group.total_byte_size
-        total_records += group.num_rows
-    if start < metadata.num_row_groups:
-        yield start, metadata.num_row_groups
+            groups = parquet_footer.read(file).groups
+        except parquet_footer.FooterError as error:
+            raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error
+    start = end = total_bytes = 0
+    for group in groups:
+        fits = total_bytes + group.bytes <= unit_bytes and end - start + group.rows <= unit_records
+        if end > start and not fits:
+            yield start, end
+            start, total_bytes = end, 0
+        first, end = end, end + group.rows
+        total_bytes += max(0, group.bytes)
+        if group.rows > unit_records:
+            parts = -(-group.rows // unit_records)
+            edges = [first + part * group.rows // parts for part in range(parts + 1)]
+            yield from itertools.pairwise(edges)
+            start, total_bytes = end, 0
+    if end > start:
+        yield start, end

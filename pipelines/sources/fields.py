@@ -22,6 +22,12 @@ from transforms.records import (
 LONGEST_ID = 512
 """In bytes of UTF-8."""
 
+MOST_FIELDS = 1000
+"""Fields of a record: each of those left over is a column of what is published."""
+
+MOST_VALUES = 1_000_000
+"""Values of a record, those inside lists and objects among them."""
+
 LABEL_PREFIX = "labels."
 
 RESERVED = frozenset({"id", *MODALITIES, "group", "split"})
@@ -71,7 +77,11 @@ def assemble(
     Raises:
         RefusedRecordError: With the record's id, where that is known.
     """
+    count = len(row)
     record_id = identifier(row.pop("id", None))
+    if count > MOST_FIELDS:
+        why = f"the record has {count} fields, over {MOST_FIELDS}"
+        raise RefusedRecordError(Reason.TOO_LARGE, why, record_id)
     image = _medium(row.pop("image", None))
     audio = _medium(row.pop("audio", None))
     text = _text(row.pop("text", None))
@@ -90,11 +100,16 @@ def assemble(
 
 
 def check_columns(uri: str, columns: Sequence[str]) -> None:
-    """Refuses a table without a column `id`, or with two columns of one name.
+    """Refuses a table without a column `id`, with two of one name, or more than `MOST_FIELDS`.
 
     Raises:
         OptionsError: Naming the file and the columns.
     """
+    if len(columns) > MOST_FIELDS:
+        raise OptionsError(
+            f"{uri}: has {len(columns)} columns, over {MOST_FIELDS}; keep those that are "
+            "needed, or put several into one as JSON"
+        )
     twice = [name for name, count in collections.Counter(columns).items() if count > 1]
     if twice:
         raise OptionsError(f"{uri}: column {twice[0]!r} stands twice; rename one of them")

@@ -144,10 +144,10 @@ def test_parquet_is_cut_at_row_groups(tmp_path):
     path = records.write(tmp_path / "a.parquet", records.examples(10), row_group_size=2)
     inputs = units.list_inputs([str(path)])
     by_records = units.plan(inputs, unit_records=5)
-    assert [(unit.start, unit.stop) for unit in by_records] == [(0, 2), (2, 4), (4, 5)]
+    assert [(unit.start, unit.stop) for unit in by_records] == [(0, 4), (4, 8), (8, 10)]
     by_bytes = units.plan(inputs, unit_bytes=1)
-    assert [(unit.start, unit.stop) for unit in by_bytes] == [(n, n + 1) for n in range(5)]
-    assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 5)]
+    assert [(unit.start, unit.stop) for unit in by_bytes] == [(2 * n, 2 * n + 2) for n in range(5)]
+    assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 10)]
 
 
 def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path):
