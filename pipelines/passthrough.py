@@ -27,6 +27,12 @@ TYPES: Mapping[Kind, pa.DataType] = {
 }
 """The type of each kind of column. `null` holds no value, `json` holds JSON texts."""
 
+MOST_COLUMNS = 1000
+"""Passthrough columns of a table; what further keys hold goes into the column `OTHERS`."""
+
+OTHERS = "other_fields"
+"""The column of JSON objects that hold what has no column of its own."""
+
 _KIND = "kind"  # metadata of a field
 _PREFIX = "extra_"
 
@@ -60,18 +66,54 @@ def merged(kinds: Iterable[Kind]) -> Kind:
 
 
 def unified(schemas: Sequence[pa.Schema]) -> list[pa.Field]:
-    """The passthrough columns of a run whose parts have these schemas, sorted by name."""
+    """The passthrough columns of a run whose parts have these schemas, sorted by name.
+
+    Where there are more than `MOST_COLUMNS`, those in the most parts remain, and `OTHERS`.
+    """
     kinds: dict[str, list[Kind]] = {}
     for schema in schemas:
         for column in schema:
             kind = kind_of(column)
             if kind is not None:
                 kinds.setdefault(column.name, []).append(kind)
-    return [_field(name, merged(kinds[name])) for name in sorted(kinds)]
+    named = kept({name: len(found) for name, found in kinds.items() if name != OTHERS})
+    if len(named | {OTHERS}) < len(kinds):
+        kinds[OTHERS] = ["json"]
+    return [_field(name, merged(kinds[name])) for name in sorted(kinds) if name in named | {OTHERS}]
+
+
+def kept(counts: Mapping[str, int]) -> frozenset[str]:
+    """The names that get columns: the most frequent ones, of equal ones the first by name."""
+    if len(counts) <= MOST_COLUMNS:
+        return frozenset(counts)
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    return frozenset(ranked[:MOST_COLUMNS])
+
+
+def _folded(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
+    """The table with what is to have no column in `OTHERS`."""
+    wanted = {column.name for column in columns}
+    given = {column.name: kind_of(column) for column in table.schema}
+    leaving = [name for name, kind in given.items() if kind is not None and name not in wanted]
+    if not leaving:
+        return table
+    rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
+    if OTHERS in given:
+        texts = table.column(OTHERS).to_pylist()
+        rows = [json.loads(text) if text else {} for text in texts]
+        leaving.append(OTHERS)
+    for name in leaving:
+        values = table.column(name).to_pylist() if name != OTHERS else ()
+        for row, value in zip(rows, values, strict=False):
+            if value is not None:
+                row[name] = json.loads(value) if given[name] == "json" else value
+    column, array = field(OTHERS, [row or None for row in rows])
+    return table.drop_columns(leaving).append_column(column, array)
 
 
 def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
     """The table with these passthrough columns in place of its own."""
+    table = _folded(table, columns)
     own = [column.name for column in table.schema if kind_of(column) is not None]
     result = table.drop_columns(own)
     for column in columns:

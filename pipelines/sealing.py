@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import datetime
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from pipelines import commits, passthrough, sinks, storage
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
 from transforms.records import Position, Reason, Rejected
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +144,11 @@ def _seal(
         schemas.append(scores.schema)
     later = _later_rows(digests)
     columns = passthrough.unified(schemas)
+    if any(column.name == passthrough.OTHERS for column in columns):
+        _log.warning(
+            "the records have over %d passthrough keys: further ones are JSON in the column %s",
+            *(passthrough.MOST_COLUMNS, passthrough.OTHERS),
+        )
 
     parts: dict[str, list[PartFile]] = {"scores": [], "rejected": []}
     reasons: collections.Counter[str] = collections.Counter()

@@ -1,5 +1,6 @@
 """Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
 
+import collections
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,15 @@ _DISTRIBUTION = pa.map_(pa.string(), pa.float32())
 _TEXTS = pa.list_(pa.string())
 _PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
 _SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
-_FIXED = ("id", "modalities_used", "issues", "content_digest", POSITION, EVENT_TIME)
+_FIXED = (
+    "id",
+    "modalities_used",
+    "issues",
+    "content_digest",
+    POSITION,
+    EVENT_TIME,
+    passthrough.OTHERS,
+)
 _REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest")
 
 
@@ -57,7 +66,8 @@ def score_table(
         tagging task `spans`: list of structs `start`, `end`, `label`, `score`, and `score`; of a
         generation task `text` and `score`), `modalities_used`, `issues`, `content_digest`,
         `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
-        columns by name. One whose name is taken begins with `extra_`.
+        columns by name. One whose name is taken begins with `extra_`. What is in none of the most
+        frequent `passthrough.MOST_COLUMNS` is in `passthrough.OTHERS`, as JSON.
     """
     columns: dict[str, pa.Array] = {
         "id": pa.array([passthrough.clean(row.id) for row in scored], pa.string())
@@ -75,10 +85,10 @@ def score_table(
     columns["issues"] = pa.array([list(row.issues) for row in scored], _TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
     columns |= _digest_columns(provenance, len(scored))
-    table = pa.table(columns)
-    for field, array in _extra(scored, {*_FIXED, *columns}):
-        table = table.append_column(field, array)
-    return table
+    fields = [pa.field(name, array.type) for name, array in columns.items()]
+    extra = _extra(scored, {*_FIXED, *columns})
+    schema = pa.schema([*fields, *(field for field, _ in extra)])
+    return pa.Table.from_arrays([*columns.values(), *(one for _, one in extra)], schema=schema)
 
 
 def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
@@ -225,9 +235,19 @@ def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, .
 
 
 def _extra(scored: Sequence[Scored], reserved: set[str]) -> list[tuple[pa.Field, pa.Array]]:
-    keys = {key for row in scored for key in row.extra}
-    named = sorted((passthrough.column_name(passthrough.clean(key), reserved), key) for key in keys)
-    return [passthrough.field(name, [row.extra.get(key) for row in scored]) for name, key in named]
+    counts = collections.Counter(key for row in scored for key in row.extra)
+    kept = passthrough.kept(counts)
+    named = sorted((passthrough.column_name(passthrough.clean(key), reserved), key) for key in kept)
+    columns = [
+        passthrough.field(name, [row.extra.get(key) for row in scored]) for name, key in named
+    ]
+    if len(kept) < len(counts):
+        others = [
+            {passthrough.clean(key): value for key, value in row.extra.items() if key not in kept}
+            for row in scored
+        ]
+        columns.append(passthrough.field(passthrough.OTHERS, [other or None for other in others]))
+    return columns
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files, parquet_footer
+from pipelines import files, first_look, input_advice, parquet_footer
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
@@ -26,6 +26,9 @@ SUFFIXES = (
 )
 """The formats that are read, by the end of the file's name in any case."""
 
+_MAY_BE_EMPTY = (".jsonl", ".tfrecord")
+"""The formats that have a file of no bytes: one without records."""
+
 UNIT_BYTES = 64 * 2**20
 UNIT_RECORDS = 4096
 SAMPLE_BYTES = 64 * 2**10
@@ -37,7 +40,8 @@ class InputFile:
     """A records file as it was when it was listed.
 
     Attributes:
-        uri: Local path or `gs://` URI.
+        uri: Local path, or `gs://` URI. A path is absolute and one spelling, see `list_inputs`;
+            one that is not UTF-8 is a `file://` URI.
         size: In bytes, as stored.
         version: Changes with the content. Of a local file a digest of its size, its time of change
             and its ends; of a `gs://` object its generation.
@@ -68,26 +72,36 @@ class Unit:
 def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     """Lists the files that the patterns name, sorted by URI, each file once.
 
+    A local file is named by its resolved path, however the pattern spells it. Only a link to a
+    file in another folder keeps its own name: media are beside it, not beside what it leads to.
+
     Args:
         patterns: Local paths or `gs://` URIs; `*`, `**`, `?` and `[...]` as Beam reads them. A
             local path that exists is taken as it is.
 
     Raises:
-        OptionsError: Where a pattern matches nothing, or a file's format is not known.
+        OptionsError: Where a pattern matches nothing, or a file's format is not known, or its
+            first bytes show that it is of another format, or it is empty and cannot be.
         StorageError: Where a folder or bucket cannot be listed.
     """
     listed: dict[str, InputFile] = {}
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
-            raise OptionsError(
-                f"{pattern}: no file matches; give a path or pattern of records files"
-            )
-        for uri in matched:
-            suffix(uri)
-            identity = uri if files.scheme(uri) else os.path.realpath(uri)
-            if identity not in listed or uri < listed[identity].uri:
+            raise input_advice.nothing(pattern)
+        for found in matched:
+            kind = suffix(found)
+            is_local = not files.scheme(found)
+            identity = os.path.realpath(found) if is_local else found
+            uri = files.local_uri(_resolved(found, identity)) if is_local else found
+            if identity in listed and files.local_path(listed[identity].uri) == identity:
+                continue
+            if identity not in listed or identity == files.local_path(uri):
                 listed[identity] = _describe(uri)
+                if not listed[identity].size:
+                    refuse_empty(uri)
+                elif is_local:
+                    first_look.check(uri, kind.removesuffix(".gz"))
     return tuple(sorted(listed.values(), key=lambda file: file.uri))
 
 
@@ -132,7 +146,7 @@ def plan(
 
 def folder(uri: str) -> str:
     """The folder of a records file, against which relative media URIs are resolved."""
-    return posixpath.dirname(uri) or "."
+    return posixpath.dirname(files.local_path(uri) or uri) or "."
 
 
 def suffix(uri: str) -> str:
@@ -145,7 +159,22 @@ def suffix(uri: str) -> str:
     for known in SUFFIXES:
         if name.endswith(known):
             return known
-    raise OptionsError(f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}")
+    raise OptionsError(
+        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; name others apart"
+    )
+
+
+def refuse_empty(uri: str) -> None:
+    """Refuses a file of zero bytes whose format has none: a copy failed.
+
+    Raises:
+        OptionsError: Naming the file.
+    """
+    kind = suffix(uri)
+    if kind not in _MAY_BE_EMPTY:
+        raise OptionsError(
+            f"{uri}: is empty, and {kind} files never are; copy or write it again, or remove it"
+        )
 
 
 def _match(pattern: str) -> Iterator[str]:
@@ -156,6 +185,8 @@ def _match(pattern: str) -> Iterator[str]:
     if not scheme and os.path.isfile(pattern):
         yield _local(pattern)  # also where the name holds a character of patterns
         return
+    if not scheme and os.path.isdir(pattern):
+        raise input_advice.folder(pattern, SUFFIXES)
     try:
         # Beam finds nothing for a local pattern that names no folder.
         matched = FileSystems.match([pattern if scheme else _local(pattern)])[0].metadata_list
@@ -172,8 +203,14 @@ def _local(path: str) -> str:
     return path if os.path.dirname(path) else os.path.join(".", path)
 
 
+def _resolved(path: str, real: str) -> str:
+    """The one spelling of a local path, given what it leads to."""
+    parent = os.path.realpath(os.path.dirname(path))
+    return real if os.path.dirname(real) == parent else os.path.join(parent, os.path.basename(path))
+
+
 def _describe(uri: str) -> InputFile:
-    if not files.scheme(uri):
+    if files.local_path(uri) is not None:
         return _describe_local(uri)
     bucket, name = gcsio.parse_gcs_path(uri)
     blob = _gcs().client.bucket(bucket).get_blob(name)
@@ -187,8 +224,8 @@ def _gcs() -> gcsio.GcsIO:
     return gcsio.GcsIO()
 
 
-def _describe_local(path: str) -> InputFile:
-    with files.open_stored(path) as file:
+def _describe_local(uri: str) -> InputFile:
+    with files.open_stored(uri) as file:
         status = os.fstat(file.fileno())
         # The clock of a file system may stand still between two writes of one size: look as well.
         head = file.read(SAMPLE_BYTES)
@@ -197,7 +234,7 @@ def _describe_local(path: str) -> InputFile:
     digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}\n".encode())
     digest.update(head)
     digest.update(tail)
-    return InputFile(path, status.st_size, digest.hexdigest())
+    return InputFile(uri, status.st_size, digest.hexdigest())
 
 
 def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:

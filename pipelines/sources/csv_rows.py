@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines import files
+from pipelines import files, first_look
 from pipelines.sources import changed, fields, lines, strict_json
 from pipelines.units import Unit
 from transforms.errors import OptionsError
@@ -109,14 +109,17 @@ def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
 
 
 def _columns(uri: str, rows: Iterator[list[str]], held: _HeldLines) -> list[str]:
-    """The names in the header; none where the file is empty."""
+    """The names in the header."""
     try:
         columns = _next(rows, held)
     except fields.RefusedRecordError as error:
         raise OptionsError(f"{uri}: the header is {error}; write the file again") from error
-    if columns is not None:
-        fields.check_columns(uri, columns)
-    return columns or []
+    if columns is None:
+        raise OptionsError(f"{uri}: has no header; write it again with the names of its columns")
+    if len(columns) == 1:
+        first_look.check_header(uri, columns[0].encode(errors="replace"))
+    fields.check_columns(uri, columns, first_look.known(columns))
+    return columns
 
 
 def _row(

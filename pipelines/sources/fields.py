@@ -1,7 +1,6 @@
 """Fields of a line or row -> a raw record: one set of rules for every format."""
 
 import binascii
-import collections
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -99,8 +98,13 @@ def assemble(
     return RawRecord(record_id, position, image, audio, text, group, split, values, row)
 
 
-def check_columns(uri: str, columns: Sequence[str]) -> None:
+def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
     """Refuses a table without a column `id`, with two of one name, or more than `MOST_FIELDS`.
+
+    Args:
+        uri: The file.
+        columns: Their names.
+        found: The names as the error may tell them.
 
     Raises:
         OptionsError: Naming the file and the columns.
@@ -110,12 +114,17 @@ def check_columns(uri: str, columns: Sequence[str]) -> None:
             f"{uri}: has {len(columns)} columns, over {MOST_FIELDS}; keep those that are "
             "needed, or put several into one as JSON"
         )
-    twice = [name for name, count in collections.Counter(columns).items() if count > 1]
-    if twice:
-        raise OptionsError(f"{uri}: column {twice[0]!r} stands twice; rename one of them")
-    if "id" not in columns:
-        found = ", ".join(columns[:12])
-        raise OptionsError(f"{uri}: no column is named id, found: {found}; name one of them id")
+    first: dict[str, int] = {}
+    for number, name in enumerate(columns, 1):
+        if first.setdefault(name, number) != number:
+            raise OptionsError(
+                f"{uri}: columns {first[name]} and {number} have the same name; rename one of them"
+            )
+    if "id" not in first:
+        raise OptionsError(
+            f"{uri}: none of its {len(columns)} columns is named id, found: {found}; "
+            "name one of them id"
+        )
 
 
 def is_label(name: str, labels: Collection[str]) -> bool:

@@ -71,7 +71,8 @@ class _Scan:
         if self._footer.rows < unit.stop:
             raise changed.changed(unit.uri)
         self._parquet = pq.ParquetFile(self._file, pre_buffer=False, buffer_size=files.BUFFER_BYTES)
-        fields.check_columns(unit.uri, self._parquet.schema_arrow.names)
+        names = self._parquet.schema_arrow.names
+        fields.check_columns(unit.uri, names, ", ".join(names[:12]))
         self._ahead = self._pieces(unit.start)
         self._held: _Rows | None = None
 
@@ -79,15 +80,16 @@ class _Scan:
     def going_on(cls, unit: Unit) -> "_Scan | None":
         """The scan that ended where the unit begins, in a file that is what it was."""
         kept, cls._kept = cls._kept, {}
-        if not kept or files.scheme(unit.uri):
+        path = files.local_path(unit.uri)
+        if not kept or path is None:
             return None
         with contextlib.suppress(OSError):
-            return kept.get(_state(unit.uri, unit.start, os.stat(unit.uri)))
+            return kept.get(_state(unit.uri, unit.start, os.stat(path)))
         return None
 
     def keep(self, row: int) -> None:
         """Keeps the scan for a unit that begins at a row."""
-        if self._held is not None and not files.scheme(self._uri):
+        if self._held is not None and files.local_path(self._uri) is not None:
             state = _state(self._uri, row, os.fstat(self._file.fileno()))
             type(self)._kept = {state: self}
 
