@@ -12,9 +12,11 @@ BYTES = 64 * 2**10
 
 _log = logging.getLogger(__name__)
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_TWO_BYTES = re.compile(rb"\A(?:\0[\t\n -~]|[\t\n -~]\0){2}")
-_LIST = re.compile(rb"\A\s*\[\s*(?:\{|\r?\n)")
+_UTF_16 = {
+    ".jsonl": re.compile(rb'(?:\xff\xfe)?\{\0[\s"]\0|(?:\xfe\xff)?\0\{\0[\s"]'),
+    ".csv": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){2}|(?:\xfe\xff)?(?:\0[ -~]){2}"),
+}
+_LIST = re.compile(rb"\s*\[\s*\{")
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _KNOWN = ("id", "image", "audio", "text", "group", "split", "label", "labels")
 
@@ -32,11 +34,11 @@ def check(uri: str, kind: str) -> None:
         OptionsError: With the file and the remedy, and none of its content.
         StorageError: Where it cannot be opened.
     """
-    if kind not in (".jsonl", ".csv"):
+    if kind not in _UTF_16:
         return
     with files.open_inflated(uri) as file:
         head = file.read(BYTES)
-    if head.startswith(_UTF_16) or _TWO_BYTES.match(head):
+    if _UTF_16[kind].match(head):
         raise OptionsError(
             f"{uri}: is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW"
         )
