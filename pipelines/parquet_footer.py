@@ -5,7 +5,6 @@ of a column contradicts itself and Python asks for it. So what is asked is read 
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from pipelines import files, thrift
@@ -23,6 +22,7 @@ _TAIL = 8
 _SCHEMA, _ALL_ROWS, _GROUPS = 2, 3, 4  # fields of the footer
 _NAME, _CHILDREN = 4, 5  # of an element of the schema
 _COLUMNS, _BYTES, _ROWS = 1, 2, 3  # of a row group
+_CHUNK = 3  # of a column in it
 
 
 class FooterError(ValueError):
@@ -49,14 +49,14 @@ class Footer:
     def rows(self) -> int:
         return sum(group.rows for group in self.groups)
 
-    def chunks(self, group: int) -> list[Mapping[int, Any]]:
-        """Where the columns of a row group are: `ColumnMetaData` of the format, by number.
+    def chunks(self, group: int) -> list[Any]:
+        """Where the columns of a row group are: dicts, `ColumnMetaData` of the format by number.
 
         Raises:
             FooterError: Where a column is elsewhere, or is not described.
         """
         columns = thrift.Reader(self.content, self.groups[group].place).struct()[_COLUMNS]
-        chunks = [column.get(3) if isinstance(column, dict) else None for column in columns]
+        chunks = [column.get(_CHUNK) for column in columns if isinstance(column, dict)]
         if not all(isinstance(chunk, dict) for chunk in chunks):
             raise FooterError("a column of it is not described")
         return chunks

@@ -42,16 +42,16 @@ class _Rows(NamedTuple):
     """So many rows of a file from `first` on; where they are refused there is no batch."""
 
     first: int
-    count: int
+    size: int
     batch: pa.RecordBatch | None = None
     refusal: str = ""
 
     def between(self, start: int, stop: int) -> "_Rows":
         """Those of the rows that are in `[start, stop)`."""
         first = max(start, self.first)
-        count = max(0, min(stop, self.first + self.count) - first)
-        batch = None if self.batch is None else self.batch.slice(first - self.first, count)
-        return _Rows(first, count, batch, self.refusal)
+        size = max(0, min(stop, self.first + self.size) - first)
+        batch = None if self.batch is None else self.batch.slice(first - self.first, size)
+        return _Rows(first, size, batch, self.refusal)
 
 
 class _Scan:
@@ -96,10 +96,10 @@ class _Scan:
     def rows(self, start: int, stop: int) -> Iterator[_Rows]:
         """The rows in `[start, stop)`, few at a time; the next call goes on behind them."""
         while (rows := self._held or next(self._ahead, None)) is not None:
-            end = rows.first + rows.count
+            end = rows.first + rows.size
             self._held = rows if end > stop else None
             wanted = rows.between(start, stop)
-            if wanted.count:
+            if wanted.size:
                 yield wanted
             if end >= stop:
                 return
@@ -124,9 +124,12 @@ class _Scan:
                 self._file, metadata=parquet.metadata, read_dictionary=list(plan.dictionaries)
             )
         batches = parquet.iter_batches(plan.batch_records, row_groups=[group], use_threads=False)
+        end = first + count
         for batch in batches:
             yield _Rows(first, batch.num_rows, batch)
             first += batch.num_rows
+        if first != end:  # Arrow stops where a column ends before the footer says
+            raise parquet_pages.PagesError("a row group has other rows than the footer says")
 
 
 def _state(uri: str, row: int, status: os.stat_result) -> tuple[str, int, int, int, int]:
@@ -145,7 +148,7 @@ def _damage_named(uri: str) -> Iterator[None]:
 def _outcomes(rows: _Rows, unit: Unit, names: frozenset[str]) -> Iterator[RawRecord | Rejected]:
     index = rows.first
     if rows.batch is None:
-        for index in range(rows.first, rows.first + rows.count):
+        for index in range(rows.first, rows.first + rows.size):
             yield _refused(rows.refusal, Position(unit.uri, index, unit.index))
         return
     for batch, refusal in arrow_sizes.pieces(rows.batch):

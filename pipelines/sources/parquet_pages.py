@@ -185,11 +185,11 @@ def plan_group(file: BinaryIO, footer: Footer, schema: Any, group: int) -> Group
 
 
 def _chunk(about: Mapping[int, Any]) -> _Chunk:
-    numbers = [about.get(number) for number in (4, 5, 7, 9)]
-    if not all(isinstance(one, int) and one >= 0 for one in numbers):
+    codec, values, stored, data = (about.get(number, -1) for number in (4, 5, 7, 9))
+    chunk = _Chunk(codec, values, stored, data, about.get(11, 0))
+    if not all(isinstance(one, int) and one >= 0 for one in chunk):
         raise PagesError("the footer lacks the place of a column")
-    dictionary = about.get(11, 0)
-    return _Chunk(*numbers, dictionary if isinstance(dictionary, int) else 0)
+    return chunk
 
 
 def _column(file: BinaryIO, size: int, chunk: _Chunk, schema: Any) -> tuple[_Column, int]:

@@ -244,9 +244,9 @@ def test_runs_of_one_value_are_cut_by_rows(tmp_path):
 
 def test_more_rows_than_bytes_can_mean_are_refused(tmp_path):
     path = records.write_table(
-        tmp_path / "a.parquet", {"id": pa.nulls(2_000_000, pa.int32())}, row_group_size=2**21
+        tmp_path / "a.parquet", {"id": pa.nulls(8_000_000, pa.int8())}, row_group_size=2**23
     )
-    with pytest.raises(OptionsError, match="claims 2000000 rows in"):
+    with pytest.raises(OptionsError, match="claims 8000000 rows in"):
         units.plan(units.list_inputs([str(path)]))
 
 

@@ -157,7 +157,7 @@ def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name
         {"v": [1] * 1_000_001},
         {"v": [0.5] * 1_000_001},
         {"v": [b""] * 1_000_001},
-        {f"a feature of a long name, number {n}": [1] * 2 for n in range(20_000)},
+        {f"a feature of a long name, number {n}": [1] * 2 for n in range(40_000)},
     ],
     ids=["integers", "floats", "texts", "features"],
 )
