@@ -94,14 +94,14 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
             is_local = not files.scheme(found)
             identity = os.path.realpath(found) if is_local else found
             uri = files.local_uri(_resolved(found, identity)) if is_local else found
-            if identity in listed and files.local_path(listed[identity].uri) == identity:
+            known = listed.get(identity)
+            if known is not None and _rank(known.uri, identity) <= _rank(uri, identity):
                 continue
-            if identity not in listed or identity == files.local_path(uri):
-                listed[identity] = _describe(uri)
-                if not listed[identity].size:
-                    refuse_empty(uri)
-                elif is_local:
-                    first_look.check(uri, kind.removesuffix(".gz"))
+            listed[identity] = _describe(uri)
+            if not listed[identity].size:
+                refuse_empty(uri)
+            elif is_local:
+                first_look.check(uri, kind.removesuffix(".gz"))
     return tuple(sorted(listed.values(), key=lambda file: file.uri))
 
 
@@ -160,7 +160,8 @@ def suffix(uri: str) -> str:
         if name.endswith(known):
             return known
     raise OptionsError(
-        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; name others apart"
+        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; "
+        "leave other files out of the pattern"
     )
 
 
@@ -207,6 +208,11 @@ def _resolved(path: str, real: str) -> str:
     """The one spelling of a local path, given what it leads to."""
     parent = os.path.realpath(os.path.dirname(path))
     return real if os.path.dirname(real) == parent else os.path.join(parent, os.path.basename(path))
+
+
+def _rank(uri: str, identity: str) -> tuple[bool, str]:
+    """Of two names of one file the lower one is kept: its own before a link's."""
+    return files.local_path(uri) != identity, uri
 
 
 def _describe(uri: str) -> InputFile:
