@@ -58,13 +58,13 @@ class _HeldLines:
         self.doubtful = False
         self.uri = uri
         self._numbered = numbered
-        self._bytes = 0
+        self._bytes = self._commas = 0
 
     def begin_row(self) -> None:
         self.lines.clear()
         self.first = self.last + 1
         self.doubtful = False
-        self._bytes = 0
+        self._bytes = self._commas = 0
 
     def digest(self) -> str:
         return hashlib.sha256(b"".join(self.lines).rstrip(b"\r\n")).hexdigest()
@@ -85,11 +85,24 @@ class _HeldLines:
         if self.last == 1:
             line = line.removeprefix(lines.BYTE_ORDER_MARK)
         self.lines.append(line)
+        self._refuse_many_cells(line)
         try:
             return line.decode()
         except UnicodeDecodeError:
             self.doubtful = True
             return line.decode(errors="surrogateescape")
+
+    def _refuse_many_cells(self, line: bytes) -> None:
+        """Refuses a row before it is cut into more cells than a record has values."""
+        self._commas += line.count(b",") if len(line) > fields.MOST_FIELDS else 0
+        if self._commas <= fields.MOST_VALUES:
+            return
+        why = f"over {fields.MOST_VALUES} commas"
+        if len(self.lines) == 1 and b'"' not in line:  # so the row ends here
+            raise fields.RefusedRecordError(Reason.TOO_LARGE, f"the row has {why}")
+        raise OptionsError(
+            f"{self.uri}: the row at line {self.first} has {why}; close its quotes, or leave it out"
+        )
 
 
 def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:

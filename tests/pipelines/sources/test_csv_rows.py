@@ -145,3 +145,17 @@ def test_a_file_without_a_header_is_refused(tmp_path, name):
 
 def test_a_header_alone_has_no_records(tmp_path):
     assert outcomes(tmp_path, b"id,text\n") == []
+
+
+def test_a_row_of_a_million_commas_is_rejected_before_it_is_cut(tmp_path):
+    row = b"c" + b"," * 1_000_001 + b"\n"
+    found = outcomes(tmp_path, b"id,text\na,x\n" + row + b"d,y\n")
+    assert details(found) == ["a", "the row has over 1000000 commas", "d"]
+    assert isinstance(found[1], Rejected)
+    assert found[1].reason == Reason.TOO_LARGE
+
+
+def test_a_row_of_a_million_commas_with_quotes_fails_the_run(tmp_path):
+    row = b'c,"' + b"," * 1_000_001 + b'"\n'
+    with pytest.raises(OptionsError, match="the row at line 2 has over 1000000 commas"):
+        outcomes(tmp_path, b"id,text\n" + row)
