@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from pipelines import files, first_look
 from pipelines.sources import changed, fields, lines, strict_json
 from pipelines.units import Unit
@@ -59,11 +61,12 @@ class _HeldLines:
         self.uri = uri
         self._numbered = numbered
         self._bytes = self._commas = 0
+        self._quoted = False
 
     def begin_row(self) -> None:
         self.lines.clear()
         self.first = self.last + 1
-        self.doubtful = False
+        self.doubtful = self._quoted = False
         self._bytes = self._commas = 0
 
     def digest(self) -> str:
@@ -94,15 +97,26 @@ class _HeldLines:
 
     def _refuse_many_cells(self, line: bytes) -> None:
         """Refuses a row before it is cut into more cells than a record has values."""
-        self._commas += line.count(b",") if len(line) > fields.MOST_FIELDS else 0
+        commas = line.count(b",") if len(line) > fields.MOST_FIELDS else 0
+        if self._commas + commas > fields.MOST_VALUES:
+            commas = _outside_quotes(line, self._quoted)
+        self._commas += commas
+        self._quoted ^= line.count(b'"') % 2 == 1
         if self._commas <= fields.MOST_VALUES:
             return
-        why = f"over {fields.MOST_VALUES} commas"
-        if len(self.lines) == 1 and b'"' not in line:  # so the row ends here
+        why = f"over {fields.MOST_VALUES} cells"
+        if len(self.lines) == 1 and not self._quoted:  # so the row ends here
             raise fields.RefusedRecordError(Reason.TOO_LARGE, f"the row has {why}")
         raise OptionsError(
             f"{self.uri}: the row at line {self.first} has {why}; close its quotes, or leave it out"
         )
+
+
+def _outside_quotes(line: bytes, quoted: bool) -> int:
+    """How many commas of a line, which may begin within quotes, part cells."""
+    characters = np.frombuffer(line, np.uint8)
+    inside = np.logical_xor.accumulate(characters == ord('"')) ^ quoted
+    return int(np.count_nonzero((characters == ord(",")) & ~inside))
 
 
 def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
