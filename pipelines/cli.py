@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None, runs: Mapping[type, Run] | None = No
         Exception: Any bug, with its traceback; Python then exits with 1.
     """
     ours, beam_args = _parted(sys.argv[1:] if argv is None else argv)
+    ours = _each_named(ours, "--input")
     call = Call(RUNS if runs is None else runs, beam_args)
     try:
         code = typer.main.get_command(app).main(
@@ -65,6 +66,19 @@ def _parted(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         return arguments, ()
     place = arguments.index("--")
     return arguments[:place], tuple(arguments[place + 1 :])
+
+
+def _each_named(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments with the option before each value: a shell makes several of one pattern."""
+    named: list[str] = []
+    in_values = False
+    for argument in arguments:
+        if in_values and not argument.startswith("-") and named[-1] != option:
+            named.append(option)
+        elif argument.startswith("-"):
+            in_values = argument == option
+        named.append(argument)
+    return named
 
 
 def _say(failure: failures.Failure) -> int:

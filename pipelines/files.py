@@ -3,12 +3,14 @@
 import io
 import os
 import re
+import stat
+import urllib.parse
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import StorageError
+from transforms.errors import OptionsError, StorageError
 from transforms.inflate import inflated
 
 BUFFER_BYTES = 2**20
@@ -22,19 +24,63 @@ def scheme(uri: str) -> str:
     return match.group(1).lower() if match else ""
 
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def local_path(uri: str) -> str | None:
+    """The path of a local file, None where it is in a bucket; see `local_uri`."""
+    found = scheme(uri)
+    if found == "file":
+        return os.fsdecode(urllib.parse.unquote_to_bytes(uri[len("file://") :]))
+    return None if found else uri
+
+
+def local_uri(path: str) -> str:
+    """What names a local file in tables and manifests: its path.
+
+    A path that is not UTF-8 is a `file://` URI (RFC 8089), whose `%FF` are its bytes.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return f"file://{urllib.parse.quote_from_bytes(os.fsencode(path))}"
+    return path
+
+
 def open_stored(uri: str) -> BinaryIO:
     """Opens a file for reading; nothing is inflated, whatever its name is.
 
     Raises:
+        OptionsError: Where it is a pipe, a folder or whatever else is no file; nothing waits.
         StorageError: Where it cannot be opened.
     """
+    path = local_path(uri)
     try:
-        if not scheme(uri):
-            return open(uri, "rb", buffering=BUFFER_BYTES)
+        if path is not None:
+            _refuse_other(uri, os.stat(path))
+            file = open(path, "rb", buffering=BUFFER_BYTES, opener=_open_at_once)
+            _refuse_other(uri, os.fstat(file.fileno()))
+            return file
         raw = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         raise unreadable(uri, error) from error
     return io.BufferedReader(raw, BUFFER_BYTES)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe that was put there just now would wait
+
+
+def _refuse_other(uri: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OptionsError(f"{uri}: is {kind}, no file; name a records file")
 
 
 def open_inflated(uri: str) -> BinaryIO:

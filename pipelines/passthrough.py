@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -52,6 +53,9 @@ _TEXTS = frozenset({"string", "bytes", "date", "time", "utc"})
 _KIND = b"kind"  # metadata of a field
 _KINDS = b"kinds"
 _KEY = b"key"
+
+MOST_COLUMNS = 1000
+"""Passthrough columns of a table; what further keys hold goes into the column `names.OTHERS`."""
 
 
 def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.Field, pa.Array]:
@@ -109,17 +113,54 @@ def merged(kinds: Iterable[Kind]) -> Kind:
 
 
 def unified(schemas: Sequence[pa.Schema]) -> list[pa.Field]:
-    """The passthrough columns of a run whose parts have these schemas, sorted by name."""
+    """The passthrough columns of a run whose parts have these schemas, sorted by name.
+
+    Where there are more than `MOST_COLUMNS`, those in the most parts remain, and `names.OTHERS`.
+    """
     found: dict[str, list[pa.Field]] = {}
     for schema in schemas:
         for column in schema:
             if kind_of(column) is not None:
                 found.setdefault(column.name, []).append(column)
-    return [_unified(found[name]) for name in sorted(found)]
+    named = kept({name: len(each) for name, each in found.items() if name != names.OTHERS})
+    columns = {name: _unified(found[name]) for name in found if name in named | {names.OTHERS}}
+    if len(columns) < len(found):
+        columns[names.OTHERS] = _field(names.OTHERS, "json", ["json"], None)
+    return [columns[name] for name in sorted(columns)]
+
+
+def kept(counts: Mapping[str, int]) -> frozenset[str]:
+    """The names that get columns: the most frequent ones, of equal ones the first by name."""
+    if len(counts) <= MOST_COLUMNS:
+        return frozenset(counts)
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    return frozenset(ranked[:MOST_COLUMNS])
+
+
+def _folded(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
+    """The table with what is to have no column in `names.OTHERS`."""
+    wanted = {column.name for column in columns}
+    given = {column.name: kind_of(column) for column in table.schema}
+    leaving = [name for name, kind in given.items() if kind is not None and name not in wanted]
+    if not leaving:
+        return table
+    rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
+    if names.OTHERS in given:
+        texts = table.column(names.OTHERS).to_pylist()
+        rows = [json.loads(text) if text else {} for text in texts]
+        leaving.append(names.OTHERS)
+    for name in leaving:
+        values = table.column(name).to_pylist() if name != names.OTHERS else ()
+        for row, value in zip(rows, values, strict=False):
+            if value is not None:
+                row[name] = json.loads(value) if given[name] == "json" else value
+    column, array = field(names.OTHERS, [row or None for row in rows])
+    return table.drop_columns(leaving).append_column(column, array)
 
 
 def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
     """The table with these passthrough columns in place of its own."""
+    table = _folded(table, columns)
     own = {column.name: column for column in table.schema if kind_of(column) is not None}
     result = table.drop_columns(list(own))
     for column in columns:
@@ -141,6 +182,12 @@ def notices(columns: Iterable[pa.Field]) -> list[str]:
     """What a person must know of a run's passthrough columns, one line each."""
     said = []
     for column in columns:
+        if column.name == names.OTHERS:
+            said.append(
+                f"the records have over {MOST_COLUMNS} passthrough keys: further ones are JSON in "
+                f"the column {names.OTHERS!r}"
+            )
+            continue
         key, kinds = key_of(column), kinds_of(column)
         if key is not None:
             said.append(f"column {key!r} passes through as {column.name!r}: its name is taken")

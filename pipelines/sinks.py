@@ -1,5 +1,6 @@
 """Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
 
+import collections
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -54,7 +55,8 @@ def score_table(
         of structs `start`, `end`, `label`, `score`, and `score`; of a generation task `text` and
         `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
         `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
-        whose name is taken begins with `extra_`, see `columns.is_taken`.
+        whose name is taken begins with `extra_`, see `columns.is_taken`. What is in none of the
+        most frequent `passthrough.MOST_COLUMNS` is in `columns.OTHERS`, as JSON.
     """
     ids = [plain_values.clean(row.id) for row in scored]
     columns: dict[str, pa.Array] = {
@@ -76,10 +78,10 @@ def score_table(
     columns["issues"] = pa.array([list(row.issues) for row in scored], json_rows.TEXTS)
     columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
     columns |= _digest_columns(provenance, len(scored))
-    table = pa.table(columns)
-    for field, array in _extra(scored, classes):
-        table = table.append_column(field, array)
-    return table
+    fields = [pa.field(name, array.type) for name, array in columns.items()]
+    extra = _extra(scored, classes)
+    schema = pa.schema([*fields, *(field for field, _ in extra)])
+    return pa.Table.from_arrays([*columns.values(), *(one for _, one in extra)], schema=schema)
 
 
 def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
@@ -252,14 +254,22 @@ def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, .
 
 
 def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Field, pa.Array]]:
-    keys = {key for row in scored for key in row.extra}
-    named = sorted((*extra_name(key, tasks), key) for key in keys)
-    return [
+    counts = collections.Counter(key for row in scored for key in row.extra)
+    kept = passthrough.kept(counts)
+    named = sorted((*extra_name(key, tasks), key) for key in kept)
+    columns = [
         passthrough.field(
             name, [row.extra.get(key) for row in scored], said if said != name else None
         )
         for name, said, key in named
     ]
+    if len(kept) < len(counts):
+        others = [
+            {plain_values.clean(key): value for key, value in row.extra.items() if key not in kept}
+            for row in scored
+        ]
+        columns.append(passthrough.field(names.OTHERS, [other or None for other in others]))
+    return columns
 
 
 def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:

@@ -3,17 +3,16 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files
+from pipelines import files, first_look, input_advice, parquet_footer
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
@@ -27,6 +26,9 @@ SUFFIXES = (
 )
 """The formats that are read, by the end of the file's name in any case."""
 
+_MAY_BE_EMPTY = (".jsonl", ".tfrecord")
+"""The formats that have a file of no bytes: one without records."""
+
 UNIT_BYTES = 64 * 2**20
 UNIT_RECORDS = 4096
 SAMPLE_BYTES = 64 * 2**10
@@ -38,7 +40,8 @@ class InputFile:
     """A records file as it was when it was listed.
 
     Attributes:
-        uri: Local path or `gs://` URI.
+        uri: Local path, or `gs://` URI. A path is absolute and one spelling, see `list_inputs`;
+            one that is not UTF-8 is a `file://` URI.
         size: In bytes, as stored.
         version: Changes with the content. Of a local file a digest of its size, its time of change
             and its ends; of a `gs://` object its generation.
@@ -56,8 +59,8 @@ class Unit:
     Attributes:
         index: Place among the units of a run, from 0.
         uri: The records file.
-        start: First byte of a range, or first row group of a Parquet file.
-        stop: The byte or row group behind the last.
+        start: First byte of a range, or first row of a Parquet file.
+        stop: The byte or row behind the last.
     """
 
     index: int
@@ -69,26 +72,36 @@ class Unit:
 def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     """Lists the files that the patterns name, sorted by URI, each file once.
 
+    A local file is named by its resolved path, however the pattern spells it. Only a link to a
+    file in another folder keeps its own name: media are beside it, not beside what it leads to.
+
     Args:
         patterns: Local paths or `gs://` URIs; `*`, `**`, `?` and `[...]` as Beam reads them. A
             local path that exists is taken as it is.
 
     Raises:
-        OptionsError: Where a pattern matches nothing, or a file's format is not known.
+        OptionsError: Where a pattern matches nothing, or a file's format is not known, or its
+            first bytes show that it is of another format, or it is empty and cannot be.
         StorageError: Where a folder or bucket cannot be listed.
     """
     listed: dict[str, InputFile] = {}
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
-            raise OptionsError(
-                f"{pattern}: no file matches; give a path or pattern of records files"
-            )
-        for uri in matched:
-            suffix(uri)
-            identity = uri if files.scheme(uri) else os.path.realpath(uri)
-            if identity not in listed or uri < listed[identity].uri:
-                listed[identity] = _describe(uri)
+            raise input_advice.nothing(pattern)
+        for found in matched:
+            kind = suffix(found)
+            is_local = not files.scheme(found)
+            identity = os.path.realpath(found) if is_local else found
+            uri = files.local_uri(_resolved(found, identity)) if is_local else found
+            known = listed.get(identity)
+            if known is not None and _rank(known.uri, identity) <= _rank(uri, identity):
+                continue
+            listed[identity] = _describe(uri)
+            if not listed[identity].size:
+                refuse_empty(uri)
+            elif is_local:
+                first_look.check(uri, kind.removesuffix(".gz"))
     return tuple(sorted(listed.values(), key=lambda file: file.uri))
 
 
@@ -107,7 +120,8 @@ def plan(
     """Cuts files into units; the same files always give the same units.
 
     JSONL is cut into byte ranges; a line belongs to the range that holds its first byte. Parquet
-    is cut into runs of row groups. Any other file, and any compressed one, is one unit.
+    is cut into runs of row groups, and a row group of too many records into runs of rows. Any other
+    file, and any compressed one, is one unit.
 
     Args:
         inputs: From `list_inputs`.
@@ -132,7 +146,7 @@ def plan(
 
 def folder(uri: str) -> str:
     """The folder of a records file, against which relative media URIs are resolved."""
-    return posixpath.dirname(uri) or "."
+    return posixpath.dirname(files.local_path(uri) or uri) or "."
 
 
 def suffix(uri: str) -> str:
@@ -145,7 +159,23 @@ def suffix(uri: str) -> str:
     for known in SUFFIXES:
         if name.endswith(known):
             return known
-    raise OptionsError(f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}")
+    raise OptionsError(
+        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; "
+        "leave other files out of the pattern"
+    )
+
+
+def refuse_empty(uri: str) -> None:
+    """Refuses a file of zero bytes whose format has none: a copy failed.
+
+    Raises:
+        OptionsError: Naming the file.
+    """
+    kind = suffix(uri)
+    if kind not in _MAY_BE_EMPTY:
+        raise OptionsError(
+            f"{uri}: is empty, and {kind} files never are; copy or write it again, or remove it"
+        )
 
 
 def _match(pattern: str) -> Iterator[str]:
@@ -156,6 +186,8 @@ def _match(pattern: str) -> Iterator[str]:
     if not scheme and os.path.isfile(pattern):
         yield _local(pattern)  # also where the name holds a character of patterns
         return
+    if not scheme and os.path.isdir(pattern):
+        raise input_advice.folder(pattern, SUFFIXES)
     try:
         # Beam finds nothing for a local pattern that names no folder.
         matched = FileSystems.match([pattern if scheme else _local(pattern)])[0].metadata_list
@@ -172,8 +204,19 @@ def _local(path: str) -> str:
     return path if os.path.dirname(path) else os.path.join(".", path)
 
 
+def _resolved(path: str, real: str) -> str:
+    """The one spelling of a local path, given what it leads to."""
+    parent = os.path.realpath(os.path.dirname(path))
+    return real if os.path.dirname(real) == parent else os.path.join(parent, os.path.basename(path))
+
+
+def _rank(uri: str, identity: str) -> tuple[bool, str]:
+    """Of two names of one file the lower one is kept: its own before a link's."""
+    return files.local_path(uri) != identity, uri
+
+
 def _describe(uri: str) -> InputFile:
-    if not files.scheme(uri):
+    if files.local_path(uri) is not None:
         return _describe_local(uri)
     bucket, name = gcsio.parse_gcs_path(uri)
     blob = _gcs().client.bucket(bucket).get_blob(name)
@@ -187,8 +230,8 @@ def _gcs() -> gcsio.GcsIO:
     return gcsio.GcsIO()
 
 
-def _describe_local(path: str) -> InputFile:
-    with files.open_stored(path) as file:
+def _describe_local(uri: str) -> InputFile:
+    with files.open_stored(uri) as file:
         status = os.fstat(file.fileno())
         # The clock of a file system may stand still between two writes of one size: look as well.
         head = file.read(SAMPLE_BYTES)
@@ -197,7 +240,7 @@ def _describe_local(path: str) -> InputFile:
     digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}\n".encode())
     digest.update(head)
     digest.update(tail)
-    return InputFile(path, status.st_size, digest.hexdigest())
+    return InputFile(uri, status.st_size, digest.hexdigest())
 
 
 def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
@@ -210,7 +253,7 @@ def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tup
         for index in range(count):
             yield index * file.size // count, (index + 1) * file.size // count
     elif kind == ".parquet":
-        yield from _row_groups(file.uri, unit_bytes, unit_records)
+        yield from _rows(file.uri, unit_bytes, unit_records)
     else:
         yield 0, file.size
 
@@ -222,24 +265,25 @@ def average_line(uri: str) -> float:
     return len(sample) / max(1, sample.count(b"\n"))
 
 
-def _row_groups(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
+def _rows(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
+    """Runs of whole row groups; one of more than `unit_records` rows is cut into even parts."""
     with files.open_stored(uri) as file:
         try:
-            metadata = pq.ParquetFile(file).metadata
-        except (pa.ArrowException, OSError) as error:
-            why = " ".join(str(error).split())
-            raise OptionsError(f"{uri}: is no Parquet file: {why}; write it again") from error
-    start = total_bytes = total_records = 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        fits = (
-            total_bytes + group.total_byte_size <= unit_bytes
-            and total_records + group.num_rows <= unit_records
-        )
-        if index > start and not fits:
-            yield start, index
-            start, total_bytes, total_records = index, 0, 0
-        total_bytes += group.total_byte_size
-        total_records += group.num_rows
-    if start < metadata.num_row_groups:
-        yield start, metadata.num_row_groups
+            groups = parquet_footer.read(file).groups
+        except parquet_footer.FooterError as error:
+            raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error
+    start = end = total_bytes = 0
+    for group in groups:
+        fits = total_bytes + group.bytes <= unit_bytes and end - start + group.rows <= unit_records
+        if end > start and not fits:
+            yield start, end
+            start, total_bytes = end, 0
+        first, end = end, end + group.rows
+        total_bytes += max(0, group.bytes)
+        if group.rows > unit_records:
+            parts = -(-group.rows // unit_records)
+            edges = [first + part * group.rows // parts for part in range(parts + 1)]
+            yield from itertools.pairwise(edges)
+            start, total_bytes = end, 0
+    if end > start:
+        yield start, end

@@ -24,7 +24,10 @@ TRIAD_PREFIX = "triad."
 EXTRA_PREFIX = "extra_"
 """What a passthrough column begins with whose own name is taken."""
 
-_TAKEN = frozenset({*SCORES, *FOLDERS})
+OTHERS = "other_fields"
+"""The column of JSON objects that hold passthrough values that have no column of their own."""
+
+_TAKEN = frozenset({*SCORES, *FOLDERS, OTHERS})
 
 
 def is_taken(name: str) -> bool:

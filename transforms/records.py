@@ -43,7 +43,7 @@ class Reason(enum.StrEnum):
     EMPTY = "empty"  # none of the spec's modalities is there
     UNREADABLE = "unreadable"  # each medium that was there is flawed
     MODEL_FAILED = "model_failed"  # the model fails on this record alone
-    TOO_LARGE = "too_large"  # its row is larger than a topic takes
+    TOO_LARGE = "too_large"  # over a cap on bytes, fields or values, or larger than a topic takes
 
 
 class MediumError(ValueError):

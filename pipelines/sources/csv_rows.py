@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines import files
+import numpy as np
+
+from pipelines import files, first_look
 from pipelines.sources import changed, fields, lines, strict_json
 from pipelines.units import Unit
 from transforms.errors import OptionsError
@@ -58,13 +60,14 @@ class _HeldLines:
         self.doubtful = False
         self.uri = uri
         self._numbered = numbered
-        self._bytes = 0
+        self._bytes = self._commas = 0
+        self._quoted = False
 
     def begin_row(self) -> None:
         self.lines.clear()
         self.first = self.last + 1
-        self.doubtful = False
-        self._bytes = 0
+        self.doubtful = self._quoted = False
+        self._bytes = self._commas = 0
 
     def digest(self) -> str:
         return hashlib.sha256(b"".join(self.lines).rstrip(b"\r\n")).hexdigest()
@@ -85,11 +88,35 @@ class _HeldLines:
         if self.last == 1:
             line = line.removeprefix(lines.BYTE_ORDER_MARK)
         self.lines.append(line)
+        self._refuse_many_cells(line)
         try:
             return line.decode()
         except UnicodeDecodeError:
             self.doubtful = True
             return line.decode(errors="surrogateescape")
+
+    def _refuse_many_cells(self, line: bytes) -> None:
+        """Refuses a row before it is cut into more cells than a record has values."""
+        commas = line.count(b",") if len(line) > fields.MOST_FIELDS else 0
+        if self._commas + commas > fields.MOST_VALUES:
+            commas = _outside_quotes(line, self._quoted)
+        self._commas += commas
+        self._quoted ^= line.count(b'"') % 2 == 1
+        if self._commas <= fields.MOST_VALUES:
+            return
+        why = f"over {fields.MOST_VALUES} cells"
+        if len(self.lines) == 1 and not self._quoted:  # so the row ends here
+            raise fields.RefusedRecordError(Reason.TOO_LARGE, f"the row has {why}")
+        raise OptionsError(
+            f"{self.uri}: the row at line {self.first} has {why}; close its quotes, or leave it out"
+        )
+
+
+def _outside_quotes(line: bytes, quoted: bool) -> int:
+    """How many commas of a line, which may begin within quotes, part cells."""
+    characters = np.frombuffer(line, np.uint8)
+    inside = np.logical_xor.accumulate(characters == ord('"')) ^ quoted
+    return int(np.count_nonzero((characters == ord(",")) & ~inside))
 
 
 def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
@@ -109,14 +136,17 @@ def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
 
 
 def _columns(uri: str, rows: Iterator[list[str]], held: _HeldLines) -> list[str]:
-    """The names in the header; none where the file is empty."""
+    """The names in the header."""
     try:
         columns = _next(rows, held)
     except fields.RefusedRecordError as error:
         raise OptionsError(f"{uri}: the header is {error}; write the file again") from error
-    if columns is not None:
-        fields.check_columns(uri, columns)
-    return columns or []
+    if columns is None:
+        raise OptionsError(f"{uri}: has no header; write it again with the names of its columns")
+    if len(columns) == 1:
+        first_look.check_header(uri, columns[0].encode(errors="replace"))
+    fields.check_columns(uri, columns, first_look.known(columns))
+    return columns
 
 
 def _row(

@@ -1,7 +1,6 @@
 """Fields of a line or row -> a raw record: one set of rules for every format."""
 
 import binascii
-import collections
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +21,12 @@ from transforms.records import (
 
 LONGEST_ID = 512
 """In bytes of UTF-8."""
+
+MOST_FIELDS = 1000
+"""Fields of a record: each of those left over is a column of what is published."""
+
+MOST_VALUES = 1_000_000
+"""Values of a record, those inside lists and objects among them."""
 
 LABEL_PREFIX = "labels."
 
@@ -72,8 +77,12 @@ def assemble(
     Raises:
         RefusedRecordError: With the record's id, where that is known.
     """
+    count = len(row)
     given_id, given_group = row.pop("id", None), row.pop("group", None)
     record_id = identifier(given_id)
+    if count > MOST_FIELDS:
+        why = f"the record has {count} fields, over {MOST_FIELDS}"
+        raise RefusedRecordError(Reason.TOO_LARGE, why, record_id)
     image = _medium(row.pop("image", None))
     audio = _medium(row.pop("audio", None))
     text = _text(row.pop("text", None))
@@ -92,18 +101,33 @@ def assemble(
     return RawRecord(record_id, position, image, audio, text, group, split, values, row, kinds)
 
 
-def check_columns(uri: str, columns: Sequence[str]) -> None:
-    """Refuses a table without a column `id`, or with two columns of one name.
+def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
+    """Refuses a table without a column `id`, with two of one name, or more than `MOST_FIELDS`.
+
+    Args:
+        uri: The file.
+        columns: Their names.
+        found: The names as the error may tell them.
 
     Raises:
         OptionsError: Naming the file and the columns.
     """
-    twice = [name for name, count in collections.Counter(columns).items() if count > 1]
-    if twice:
-        raise OptionsError(f"{uri}: column {twice[0]!r} stands twice; rename one of them")
-    if "id" not in columns:
-        found = ", ".join(columns[:12])
-        raise OptionsError(f"{uri}: no column is named id, found: {found}; name one of them id")
+    if len(columns) > MOST_FIELDS:
+        raise OptionsError(
+            f"{uri}: has {len(columns)} columns, over {MOST_FIELDS}; keep those that are "
+            "needed, or put several into one as JSON"
+        )
+    first: dict[str, int] = {}
+    for number, name in enumerate(columns, 1):
+        if first.setdefault(name, number) != number:
+            raise OptionsError(
+                f"{uri}: columns {first[name]} and {number} have the same name; rename one of them"
+            )
+    if "id" not in first:
+        raise OptionsError(
+            f"{uri}: none of its {len(columns)} columns is named id, found: {found}; "
+            "name one of them id"
+        )
 
 
 def is_label(name: str, labels: Collection[str]) -> bool:

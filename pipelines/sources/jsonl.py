@@ -44,7 +44,7 @@ def _record(
 ) -> RawRecord | Rejected:
     if isinstance(line, lines.LongLine):
         too_long = fields.RefusedRecordError(
-            Reason.UNPARSABLE, f"the line is longer than {lines.LONGEST} bytes"
+            Reason.TOO_LARGE, f"the line is longer than {lines.LONGEST} bytes"
         )
         return fields.rejected(too_long, position, line.digest)
     line = line.rstrip(b"\r\n")  # messages and digests do not depend on the kind of line end
@@ -61,8 +61,11 @@ def parse(line: bytes) -> tuple[dict[str, Any], bool]:
     """The fields of a line, and whether a string may hold lone surrogates.
 
     Raises:
-        RefusedRecordError: Where the line is no strict JSON, or no object.
+        RefusedRecordError: Where the line is no strict JSON, or no object, or is over a cap.
     """
+    if lines.is_long_as_text(line):
+        why = f"the line takes more than {lines.LONGEST} bytes as text"
+        raise fields.RefusedRecordError(Reason.TOO_LARGE, why)
     try:
         text = line.decode()
         doubtful = b"\\u" in line and _SURROGATE.search(line) is not None
@@ -71,6 +74,8 @@ def parse(line: bytes) -> tuple[dict[str, Any], bool]:
         doubtful = True
     try:
         row = strict_json.parse(text)
+    except strict_json.TooManyValuesError as error:
+        raise fields.RefusedRecordError(Reason.TOO_LARGE, str(error)) from error
     except strict_json.StrictJsonError as error:
         raise fields.RefusedRecordError(Reason.UNPARSABLE, str(error)) from error
     if not isinstance(row, dict):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -11,6 +12,9 @@ LONGEST = 128 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CHUNK = 2**20
+
+_CONTINUED = bytes(range(0x80, 0xC0))
+_WIDE, _WIDER = re.compile(rb"[\xc4-\xff]"), re.compile(rb"[\xf0-\xff]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +46,14 @@ def read(
             size, digest = _pass_over(file, line)
             yield offset, LongLine(digest)
             offset += size
+
+
+def is_long_as_text(line: bytes) -> bool:
+    """Whether a line takes more than `LONGEST` bytes as text; a wide character widens all of it."""
+    if len(line) <= LONGEST // 4 or line.isascii():
+        return False
+    width = 4 if _WIDER.search(line) else 2 if _WIDE.search(line) else 1
+    return len(line.translate(None, _CONTINUED)) * width > LONGEST
 
 
 def _first(file: BinaryIO, start: int) -> int:

@@ -2,29 +2,26 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import files
-from pipelines.sources import arrow_values, changed, fields
+from pipelines import files, parquet_footer
+from pipelines.sources import arrow_sizes, arrow_values, changed, fields, parquet_pages
 from pipelines.units import Unit
 from transforms.errors import OptionsError
-from transforms.records import Position, RawRecord, Rejected
-
-BATCH_BYTES = 16 * 2**20
-"""About how much of a row group is turned into Python values at a time."""
-BATCH_RECORDS = 1024
+from transforms.records import Position, RawRecord, Reason, Rejected
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
-    """Reads the row groups from `unit.start` to `unit.stop`; positions are rows of the file.
+    """Reads the rows from `unit.start` to `unit.stop`; positions are rows of the file.
 
-    Binary pictures and sounds are the media themselves, strings are where they are. Memory is
-    bounded by `BATCH_BYTES` and the file's largest page: whoever writes media into Parquet keeps
-    pages small.
+    Binary pictures and sounds are the media themselves, strings are where they are. What a row
+    group takes is known before it is unpacked; one that takes too much is refused row by row, and
+    so is a row that is larger than a record may be.
 
     Raises:
         OptionsError: Where the file is no Parquet file, is damaged, has no column `id`, or has two
@@ -32,43 +29,138 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         StorageError: Where the file changed since the plan.
     """
     names = frozenset(labels)
-    with files.open_stored(unit.uri) as file, _damage_named(unit.uri):
-        parquet = _open(unit, file)
-        metadata = parquet.metadata
-        groups = [metadata.row_group(index) for index in range(unit.start, unit.stop)]
-        index = sum(metadata.row_group(before).num_rows for before in range(unit.start))
-        for batch in parquet.iter_batches(
-            _batch_records(groups), row_groups=list(range(unit.start, unit.stop)), use_threads=False
-        ):
-            for row, doubtful in _rows(batch, names):
-                position = Position(unit.uri, index, unit.index)
-                index += 1
-                yield _record(row, position, names, doubtful)
+    with _damage_named(unit.uri):
+        scan = _Scan.going_on(unit) or _Scan(unit)
+        for rows in scan.rows(unit.start, unit.stop):
+            yield from _outcomes(rows, unit, names)
+        scan.keep(unit.stop)
+
+
+class _Rows(NamedTuple):
+    """So many rows of a file from `first` on; where they are refused there is no batch."""
+
+    first: int
+    size: int
+    batch: pa.RecordBatch | None = None
+    refusal: str = ""
+
+    def between(self, start: int, stop: int) -> "_Rows":
+        """Those of the rows that are in `[start, stop)`."""
+        first = max(start, self.first)
+        size = max(0, min(stop, self.first + self.size) - first)
+        batch = None if self.batch is None else self.batch.slice(first - self.first, size)
+        return _Rows(first, size, batch, self.refusal)
+
+
+class _Scan:
+    """Reads a file from a row group on.
+
+    Parquet can be entered only where a row group begins. The units of one process come one after
+    the other, so a scan that ended within a row group is kept, and the next unit goes on with it.
+    """
+
+    _kept: dict[tuple[str, int, int, int, int], "_Scan"] = {}
+    """At most one, by its file, the row it is at and the state of the file."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._uri = unit.uri
+        self._file = files.open_stored(unit.uri)
+        self._footer = parquet_footer.read(self._file)
+        if self._footer.rows < unit.stop:
+            raise changed.changed(unit.uri)
+        self._parquet = pq.ParquetFile(self._file, pre_buffer=False, buffer_size=files.BUFFER_BYTES)
+        names = self._parquet.schema_arrow.names
+        fields.check_columns(unit.uri, names, ", ".join(names[:12]))
+        self._ahead = self._pieces(unit.start)
+        self._held: _Rows | None = None
+
+    @classmethod
+    def going_on(cls, unit: Unit) -> "_Scan | None":
+        """The scan that ended where the unit begins, in a file that is what it was."""
+        kept, cls._kept = cls._kept, {}
+        path = files.local_path(unit.uri)
+        if not kept or path is None:
+            return None
+        with contextlib.suppress(OSError):
+            return kept.get(_state(unit.uri, unit.start, os.stat(path)))
+        return None
+
+    def keep(self, row: int) -> None:
+        """Keeps the scan for a unit that begins at a row."""
+        if self._held is not None and files.local_path(self._uri) is not None:
+            state = _state(self._uri, row, os.fstat(self._file.fileno()))
+            type(self)._kept = {state: self}
+
+    def rows(self, start: int, stop: int) -> Iterator[_Rows]:
+        """The rows in `[start, stop)`, few at a time; the next call goes on behind them."""
+        while (rows := self._held or next(self._ahead, None)) is not None:
+            end = rows.first + rows.size
+            self._held = rows if end > stop else None
+            wanted = rows.between(start, stop)
+            if wanted.size:
+                yield wanted
+            if end >= stop:
+                return
+
+    def _pieces(self, start: int) -> Iterator[_Rows]:
+        """The rows of the row groups from that of the row `start` on."""
+        first = 0
+        for index, group in enumerate(self._footer.groups):
+            if first + group.rows > start:
+                yield from self._group(index, first, group.rows)
+            first += group.rows
+
+    def _group(self, group: int, first: int, count: int) -> Iterator[_Rows]:
+        schema = self._parquet.schema
+        plan = parquet_pages.plan_group(self._file, self._footer, schema, group)
+        if plan.refusal:
+            yield _Rows(first, count, refusal=plan.refusal)
+            return
+        parquet = self._parquet
+        if plan.dictionaries:
+            parquet = pq.ParquetFile(
+                self._file, metadata=parquet.metadata, read_dictionary=list(plan.dictionaries)
+            )
+        batches = parquet.iter_batches(plan.batch_records, row_groups=[group], use_threads=False)
+        end = first + count
+        for batch in batches:
+            yield _Rows(first, batch.num_rows, batch)
+            first += batch.num_rows
+        if first != end:  # Arrow stops where a column ends before the footer says
+            raise parquet_pages.PagesError("a row group has other rows than the footer says")
+
+
+def _state(uri: str, row: int, status: os.stat_result) -> tuple[str, int, int, int, int]:
+    return uri, row, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextlib.contextmanager
 def _damage_named(uri: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        why = " ".join(str(error).split())
-        raise OptionsError(
-            f"{uri}: is damaged or no Parquet file: {why}; write it again"
-        ) from error
+    except (pa.ArrowException, OSError, parquet_footer.FooterError, parquet_pages.PagesError) as e:
+        why = " ".join(str(e).split())
+        raise OptionsError(f"{uri}: is damaged or no Parquet file: {why}; write it again") from e
 
 
-def _open(unit: Unit, file: BinaryIO) -> pq.ParquetFile:
-    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=files.BUFFER_BYTES)
-    if parquet.metadata.num_row_groups < unit.stop:
-        raise changed.changed(unit.uri)
-    fields.check_columns(unit.uri, parquet.schema_arrow.names)
-    return parquet
+def _outcomes(rows: _Rows, unit: Unit, names: frozenset[str]) -> Iterator[RawRecord | Rejected]:
+    index = rows.first
+    if rows.batch is None:
+        for index in range(rows.first, rows.first + rows.size):
+            yield _refused(rows.refusal, Position(unit.uri, index, unit.index))
+        return
+    for batch, refusal in arrow_sizes.pieces(rows.batch):
+        if refusal:
+            yield _refused(refusal, Position(unit.uri, index, unit.index))
+            index += len(batch)
+            continue
+        for row, doubtful in _rows(batch, names):
+            yield _record(row, Position(unit.uri, index, unit.index), names, doubtful)
+            index += 1
 
 
-def _batch_records(groups: Sequence[Any]) -> int:
-    records = sum(group.num_rows for group in groups)
-    size = sum(group.total_byte_size for group in groups)
-    return max(1, min(BATCH_RECORDS, int(BATCH_BYTES * records / max(1, size))))
+def _refused(why: str, position: Position) -> Rejected:
+    return fields.rejected(fields.RefusedRecordError(Reason.TOO_LARGE, why), position, "")
 
 
 def _rows(batch: pa.RecordBatch, names: frozenset[str]) -> Iterator[tuple[dict[str, Any], bool]]:

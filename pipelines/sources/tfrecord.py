@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from pipelines import files
-from pipelines.sources import changed, fields
+from pipelines.sources import changed, example_sizes, fields
 from pipelines.units import Unit
 from transforms import tfrecords
 from transforms.records import MODALITIES, Position, RawRecord, Reason, Rejected
@@ -41,10 +41,11 @@ def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
     """The fields of a tf.Example, and whether a string may hold lone surrogates.
 
     Raises:
-        RefusedRecordError: Where the content is no tf.Example.
+        RefusedRecordError: Where the content is no tf.Example, or one of too many values.
     """
     from tensorflow.core.example import example_pb2  # 5 CPU-seconds that other formats do not need
 
+    example_sizes.check(content)
     try:
         example = example_pb2.Example.FromString(content)
     except DecodeError as error:

@@ -7,10 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipelines import sources, units
+from pipelines import files, parquet_footer, sources, units
 from pipelines.sources import fields
 from pipelines.streaming.batches import Part
 from transforms.errors import OptionsError
@@ -56,13 +53,14 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
     except OptionsError:
         return Cut((whole,), 1)  # to be told, as a rejected record, when it is read
     ranges = [dataclasses.replace(whole, start=unit.start, stop=unit.stop) for unit in planned]
-    return Cut(tuple(ranges) or (whole,), records)
+    return Cut(tuple(ranges) or (dataclasses.replace(whole, stop=0),), records)
 
 
 def _rows(path: str) -> int:
     try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError):
+        with files.open_stored(path) as file:
+            return parquet_footer.read(file).rows
+    except parquet_footer.FooterError:
         return 1
 
 
@@ -96,6 +94,11 @@ class RecordsItem:
     part: Part
     labels: tuple[str, ...]
 
+    @property
+    def _size(self) -> int:
+        """Of the file, in bytes."""
+        return int(self.part.version.partition("-")[0])  # see `folder`
+
     def read(self) -> Iterator[RawRecord | Rejected]:
         """Reads the records; a file that cannot be read on is one rejected record at that place."""
         if not self.part.counted:
@@ -105,8 +108,7 @@ class RecordsItem:
         place, outcomes = _reading.pop(key, (0, None))
         _reading.clear()
         if outcomes is None or place > self.part.start:
-            size = int(self.part.version.partition("-")[0])  # see `folder`
-            place, outcomes = 0, self._read(0, size)
+            place, outcomes = 0, self._read(0, self._size)
         for _ in itertools.islice(outcomes, self.part.start - place):
             pass
         yield from itertools.islice(outcomes, self.part.stop - self.part.start)
@@ -114,11 +116,13 @@ class RecordsItem:
 
     def _read(self, start: int, stop: int) -> Iterator[RawRecord | Rejected]:
         path = os.path.join(self.folder, self.part.source)
-        if start == stop == 0:
-            return
         unit = units.Unit(0, path, start, stop)
         after = start
         try:
+            if start == stop == 0:
+                if self._size == 0:
+                    units.refuse_empty(path)
+                return
             for outcome in sources.read(unit, self.labels):
                 after = outcome.position.offset + 1
                 yield dataclasses.replace(outcome, position=self._timed(outcome.position))

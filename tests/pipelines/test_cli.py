@@ -77,6 +77,10 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
                 beam_args=("--direct_num_workers=2", "--", "x"),
             ),
         ),
+        (
+            ["preprocess", "--spec", "s", "--input", "a.csv", "b.csv", "c.csv", "--output", "o"],
+            config.PreprocessConfig("s", ("a.csv", "b.csv", "c.csv"), "o"),
+        ),
         (TRAIN, config.TrainConfig("d", "m")),
         (
             [*TRAIN, "--epochs", "3", "--seed", "0", "--batch-size", "8", "--fresh"],

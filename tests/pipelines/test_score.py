@@ -651,3 +651,20 @@ class TestCounters:
     def test_run_inference_counts_what_it_is_given(self, counted: dict[str, int]) -> None:
         assert counted["Score.num_inferences"] == 44
         assert "Score.failed_batches_counter" not in counted
+
+
+def test_records_of_a_name_that_is_not_utf8_are_scored_and_named(
+    trained: Path, clean: Path, tmp_path: Path
+) -> None:
+    folder_ = tmp_path / os.fsdecode(b"caf\xe9")
+    folder_.mkdir()
+    path = folder_ / os.fsdecode(b"na\xefve.jsonl")
+    lines = [{"id": "a", "text": "a fan", "image": "a.png"}, {"id": "", "text": "a fan"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder_ / "a.png").write_bytes(media.png())
+    score.run(config(trained, path, tmp_path / "out", rejected_limit=1.0))
+    (scored,) = rows(tmp_path / "out")
+    assert (scored["id"], scored["issues"]) == ("a", [])
+    (refused,) = rejected_rows(tmp_path / "out")
+    assert refused["source"].startswith(f"file://{tmp_path}/caf%E9/na%EFve.jsonl#")
+    Path(folder(tmp_path / "out").manifest).read_bytes().decode()

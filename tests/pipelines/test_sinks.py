@@ -354,3 +354,33 @@ def test_a_nan_score_is_null_in_jsonl():
         "score": None,
         "distribution": {"bird": None, "cat": None, "dog": None},
     }
+
+
+def test_keys_beyond_the_cap_are_json_in_one_column_and_the_most_frequent_stay():
+    everywhere, count = {"often": 1}, 3 * passthrough.MOST_COLUMNS
+    rows = [row(f"r{n}", **everywhere, **{f"k{n:05d}": n}) for n in range(count)]
+    made = table(*rows)
+    own = [field.name for field in made.schema if passthrough.kind_of(field)]
+    assert len(own) == passthrough.MOST_COLUMNS + 1
+    assert own[0] == "k00000"
+    assert {"often", passthrough.OTHERS} < set(own)
+    assert made.column("often").to_pylist() == [1] * count
+    assert made.column(passthrough.OTHERS).to_pylist()[-1] == f'{{"k{count - 1:05d}": {count - 1}}}'
+
+
+def test_parts_of_a_run_have_no_more_columns_together_than_one_may():
+    half = passthrough.MOST_COLUMNS - 1
+    parts = [
+        table(row("r1", b=[1], **{f"x{n:04d}": n for n in range(half)})),
+        table(row("r2", b=[2], **{f"y{n:04d}": n for n in range(half)})),
+    ]
+    columns = passthrough.unified([part.schema for part in parts])
+    both = pa.concat_tables([passthrough.conformed(part, columns) for part in parts])
+    assert len(columns) == passthrough.MOST_COLUMNS + 1
+    first, second = both.to_pylist()
+    assert (first["b"], second["b"], first[passthrough.OTHERS]) == ("[1]", "[2]", None)
+    assert json.loads(second[passthrough.OTHERS]) == {f"y{n:04d}": n for n in range(half)}
+
+
+def test_a_key_with_the_name_of_that_column_has_one_of_its_own():
+    assert "extra_other_fields" in table(row("r1", other_fields=1)).column_names

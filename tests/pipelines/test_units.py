@@ -2,16 +2,18 @@
 
 import os
 import re
+import socket
 from pathlib import Path
 
 import hypothesis
+import pyarrow as pa
 import pytest
 from hypothesis import strategies
 
 from pipelines import sources, units
 from pipelines.units import Unit
 from tests import records
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import OptionsError, StorageError, TriadError
 from transforms.records import RawRecord
 
 
@@ -43,12 +45,6 @@ def test_inputs_are_sorted_and_each_file_is_listed_once(tmp_path):
     assert {file.size for file in listed} == {len(b'{"id": "r0"}\n') * 3}
 
 
-def test_two_names_of_one_file_are_one_input(tmp_path):
-    real = jsonl(tmp_path / "b.jsonl")
-    (tmp_path / "a.jsonl").symlink_to(real)
-    assert [f.uri for f in units.list_inputs([f"{tmp_path}/*"])] == [f"{tmp_path}/a.jsonl"]
-
-
 def test_a_double_star_reaches_folders_below(tmp_path):
     jsonl(tmp_path / "x" / "y" / "a.jsonl")
     assert [f.uri for f in units.list_inputs([f"{tmp_path}/**.jsonl"])] == [
@@ -62,12 +58,66 @@ def test_a_file_that_exists_is_taken_by_its_name(tmp_path, name):
     assert [file.uri for file in units.list_inputs([str(path)])] == [str(path)]
 
 
-def test_a_file_in_the_working_folder_has_a_folder(tmp_path, monkeypatch):
-    jsonl(tmp_path / "a.jsonl")
+def test_every_spelling_of_a_path_is_one_input(tmp_path, monkeypatch):
+    path = jsonl(tmp_path / "records" / "a.jsonl")
+    (tmp_path / "records" / "same.jsonl").symlink_to("a.jsonl")
+    (tmp_path / "linked").symlink_to("records")
     monkeypatch.chdir(tmp_path)
-    (by_name,) = units.list_inputs(["a.jsonl"])
-    assert units.list_inputs(["*.jsonl"]) == (by_name,)
-    assert units.folder(by_name.uri) == "."
+    (expected,) = units.list_inputs([str(path)])
+    assert (expected.uri, units.folder(expected.uri)) == (str(path), str(path.parent))
+    spellings = (
+        "records/a.jsonl",
+        "./records/../records//a.jsonl",
+        "records/*.jsonl",
+        "records/same.jsonl",
+        "linked/a.jsonl",
+        f"{tmp_path}/linked/s*.jsonl",
+    )
+    for spelling in spellings:
+        assert units.list_inputs([spelling]) == (expected,), spelling
+    assert units.list_inputs(spellings) == (expected,)
+
+
+def test_a_link_to_another_folder_is_a_file_of_its_own_folder(tmp_path):
+    path = jsonl(tmp_path / "archive" / "a.jsonl")
+    (tmp_path / "today.jsonl").symlink_to(path)
+    (linked,) = units.list_inputs([f"{tmp_path}/today.jsonl"])
+    assert (linked.uri, units.folder(linked.uri)) == (f"{tmp_path}/today.jsonl", str(tmp_path))
+    both = units.list_inputs([f"{tmp_path}/today.jsonl", str(path)])
+    assert [file.uri for file in both] == [str(path)]
+
+
+def test_a_name_that_is_not_utf8_is_a_file_uri_and_is_read(tmp_path):
+    name = os.fsdecode(b"caf\xe9 %.jsonl")
+    path = jsonl(tmp_path / name, count=2)
+    (listed,) = units.list_inputs([f"{tmp_path}/*"])
+    assert listed.uri == f"file://{tmp_path}/caf%E9%20%25.jsonl"
+    assert units.folder(listed.uri) == str(tmp_path)
+    assert units.list_inputs([str(path)]) == (listed,)
+    assert not units.changed([listed])
+    found = [one for unit in units.plan([listed]) for one in sources.read(unit, ())]
+    assert [(one.id, str(one.position)) for one in found] == [
+        ("r0", f"{listed.uri}#0"),
+        ("r1", f"{listed.uri}#13"),
+    ]
+
+
+def test_a_pipe_a_socket_and_a_device_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "b.jsonl"))
+    (tmp_path / "c.jsonl").symlink_to("/dev/null")
+    for name, kind in (("a", "a pipe"), ("b", "a socket"), ("c", "a device")):
+        path = f"{tmp_path}/{name}.jsonl"
+        with pytest.raises(OptionsError, match=f"{path}: is {kind}, no file"):
+            units.list_inputs([path])
+
+
+@pytest.mark.parametrize("target", ["nowhere.jsonl", "a.jsonl"])
+def test_a_link_that_leads_nowhere_is_an_error_that_names_it(tmp_path, target):
+    (tmp_path / "a.jsonl").symlink_to(target)
+    with pytest.raises(TriadError, match=r"a\.jsonl"):
+        units.list_inputs([f"{tmp_path}/a.jsonl"])
 
 
 @pytest.mark.parametrize(
@@ -144,10 +194,10 @@ def test_parquet_is_cut_at_row_groups(tmp_path):
     path = records.write(tmp_path / "a.parquet", records.examples(10), row_group_size=2)
     inputs = units.list_inputs([str(path)])
     by_records = units.plan(inputs, unit_records=5)
-    assert [(unit.start, unit.stop) for unit in by_records] == [(0, 2), (2, 4), (4, 5)]
+    assert [(unit.start, unit.stop) for unit in by_records] == [(0, 4), (4, 8), (8, 10)]
     by_bytes = units.plan(inputs, unit_bytes=1)
-    assert [(unit.start, unit.stop) for unit in by_bytes] == [(n, n + 1) for n in range(5)]
-    assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 5)]
+    assert [(unit.start, unit.stop) for unit in by_bytes] == [(2 * n, 2 * n + 2) for n in range(5)]
+    assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 10)]
 
 
 def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path):
@@ -156,10 +206,48 @@ def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path):
         units.plan(inputs)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tfrecord", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.tfrecord"])
 def test_an_empty_file_has_no_unit(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     assert units.plan(units.list_inputs([f"{tmp_path}/*"])) == ()
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.jsonl.gz", "a.csv.gz", "a.tfrecord.gz"])
+def test_an_empty_file_of_a_format_that_has_none_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(OptionsError, match=f"{name}: is empty.*copy or write it again"):
+        units.list_inputs([f"{tmp_path}/*"])
+
+
+def test_a_table_without_rows_has_no_unit(tmp_path):
+    path = records.write_table(tmp_path / "a.parquet", {"id": pa.array([], pa.string())})
+    assert units.plan(units.list_inputs([str(path)])) == ()
+
+
+def test_a_row_group_of_many_rows_is_cut_by_rows(tmp_path):
+    ids = {"id": pa.array([f"r{n}" for n in range(10)])}
+    path = records.write_table(tmp_path / "a.parquet", ids)
+    planned = units.plan(units.list_inputs([str(path)]), unit_records=4)
+    assert [(unit.start, unit.stop) for unit in planned] == [(0, 3), (3, 6), (6, 10)]
+    expected = [[(f"r{n}", n) for n in range(unit.start, unit.stop)] for unit in planned]
+    assert [ids_and_offsets(unit) for unit in planned] == expected
+    assert [ids_and_offsets(unit) for unit in reversed(planned)] == expected[::-1]
+
+
+def test_runs_of_one_value_are_cut_by_rows(tmp_path):
+    path = records.write_table(tmp_path / "a.parquet", {"id": pa.array(["a"] * 300_000)})
+    assert path.stat().st_size < 2000
+    planned = units.plan(units.list_inputs([str(path)]))
+    assert max(unit.stop - unit.start for unit in planned) <= units.UNIT_RECORDS
+    assert sum(unit.stop - unit.start for unit in planned) == 300_000
+
+
+def test_more_rows_than_bytes_can_mean_are_refused(tmp_path):
+    path = records.write_table(
+        tmp_path / "a.parquet", {"id": pa.nulls(8_000_000, pa.int8())}, row_group_size=2**23
+    )
+    with pytest.raises(OptionsError, match="claims 8000000 rows in"):
+        units.plan(units.list_inputs([str(path)]))
 
 
 @pytest.mark.parametrize("limit", ["unit_bytes", "unit_records"])

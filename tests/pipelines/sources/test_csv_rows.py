@@ -119,16 +119,52 @@ def test_a_row_without_an_id_is_rejected_by_its_position(tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (b"name,text\n", "no column is named id, found: name, text"),
-        (b"id;text\n", "no column is named id, found: id;text"),
-        (b"id,text,text\n", "column 'text' stands twice"),
+        (b"name,text\n", "none of its 2 columns is named id, found: text; name one of them id"),
+        (b"root:$6$secret:1:0\n", "none of its 1 columns is named id, found: none that is known"),
+        (b"id;text\n", "no column is named id, and semicolons part its header"),
+        (b"id,text,text\n", "columns 2 and 3 have the same name"),
         (b'id,"te"xt\n', "the header is not CSV"),
+        (
+            b"id," + b",".join(b"c%d" % n for n in range(1000)) + b"\n",
+            "has 1001 columns, over 1000",
+        ),
     ],
 )
 def test_a_header_that_cannot_be_used_fails_the_run(tmp_path, header, message):
-    with pytest.raises(OptionsError, match=rf"a\.csv: {message}"):
+    with pytest.raises(OptionsError, match=rf"a\.csv: {message}") as error:
         outcomes(tmp_path, header + b"a,x\n")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_file_without_a_header_is_refused(tmp_path, name):
+    path = records.store(tmp_path / name, b"\xef\xbb\xbf" if name == "a.csv" else b"")
+    with pytest.raises(OptionsError, match="has no header|found: none that is known"):
+        records.read(path)
 
 
 def test_a_header_alone_has_no_records(tmp_path):
     assert outcomes(tmp_path, b"id,text\n") == []
+
+
+def test_a_row_of_a_million_cells_is_rejected_before_it_is_cut(tmp_path):
+    row = b'"c,",' + b"," * 1_000_001 + b"\n"
+    found = outcomes(tmp_path, b"id,text\na,x\n" + row + b"d,y\n")
+    assert details(found) == ["a", "the row has over 1000000 cells", "d"]
+    assert isinstance(found[1], Rejected)
+    assert found[1].reason == Reason.TOO_LARGE
+
+
+def test_a_row_of_a_million_cells_whose_quotes_do_not_close_fails_the_run(tmp_path):
+    row = b"c" + b"," * 1_000_001 + b'"x\ny"\n'
+    with pytest.raises(OptionsError, match="the row at line 2 has over 1000000 cells"):
+        outcomes(tmp_path, b"id,text\n" + row)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"], ids=["one-line", "many-lines"])
+def test_commas_inside_quotes_part_no_cells(tmp_path, end):
+    text = (b"," * 400_000 + end) * 3
+    found = outcomes(tmp_path, b'id,text,n\na,"' + text + b'",1\nb,x,2\n')
+    assert details(found) == ["a", "b"]
+    assert isinstance(found[0], RawRecord)
+    assert found[0].text == text

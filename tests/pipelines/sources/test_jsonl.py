@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
+from pipelines.sources import fields, jsonl, lines
 from tests import records
 from transforms.errors import OptionsError
 from transforms.records import RawRecord, Reason, Rejected
@@ -40,7 +41,10 @@ def refused(tmp_path: Path, line: bytes | dict[str, Any]) -> Rejected:
         (b"null", "the line is not an object"),
         (b'"id"', "the line is not an object"),
         (b'{"id": "a"', "not JSON: Expecting ',' delimiter at character 10"),
-        (b'{"id": "a"} {"id": "b"}', "not JSON: Extra data at character 12"),
+        (
+            b'{"id": "a"} {"id": "b"}',
+            "more than one JSON value stands here, the second from character 12 on",
+        ),
         (
             b"{'id': 'a'}",
             "not JSON: Expecting property name enclosed in double quotes at character 1",
@@ -70,8 +74,8 @@ def test_sixty_four_levels_are_read(tmp_path):
 
 
 def test_a_bad_line_does_not_touch_its_neighbours(tmp_path):
-    lines: list[Any] = [{"id": "a"}, b"\x00\xff{", {"id": "b"}]
-    found = records.read(records.write_lines(tmp_path / "a.jsonl", lines))
+    mixed: list[Any] = [{"id": "a"}, b"\x00\xff{", {"id": "b"}]
+    found = records.read(records.write_lines(tmp_path / "a.jsonl", mixed))
     assert [type(one) for one in found] == [RawRecord, Rejected, RawRecord]
     assert [one.position.offset for one in found] == [0, 12, 16]
 
@@ -103,7 +107,7 @@ def test_a_line_over_the_cap_is_rejected_without_being_held(tmp_path):
     assert [one.id for one in found] == [f"{path}#0", "b"]
     assert isinstance(found[0], Rejected)
     assert (found[0].reason, found[0].detail) == (
-        Reason.UNPARSABLE,
+        Reason.TOO_LARGE,
         "the line is longer than 134217728 bytes",
     )
     assert found[1].position.offset == 300 * 2**20 + 4
@@ -148,5 +152,42 @@ def test_a_compressed_bomb_fails_the_run(tmp_path):
 def test_every_line_of_arbitrary_bytes_is_a_record_or_rejected(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
     path.write_bytes(content)
-    lines = [line for line in content.split(b"\n") if line.strip()]
-    assert len(records.read(path)) == len(lines)
+    given = [line for line in content.split(b"\n") if line.strip()]
+    assert len(records.read(path)) == len(given)
+
+
+@pytest.mark.parametrize(
+    "values", [b"[],", b"{},", b"1,", b'"",', b'{"":[]},'], ids=["[]", "{}", "1", "text", "nested"]
+)
+def test_a_line_of_too_many_values_is_rejected_before_they_are_made(tmp_path, values):
+    line = b'{"id":"a","x":[' + values * 1_000_001 + b"0]}\n"
+    found = records.read(records.store(tmp_path / "a.jsonl", line + b'{"id":"b"}\n'))
+    assert isinstance(found[0], Rejected)
+    assert (found[0].reason, found[0].detail) == (
+        Reason.TOO_LARGE,
+        "it has more than 1000000 values",
+    )
+    assert found[1].id == "b"
+
+
+def test_marks_inside_a_text_are_no_values(tmp_path):
+    line = json.dumps({"id": "a", "note": ',[{\\"' * 400_000}).encode()
+    (found,) = records.read(records.write_lines(tmp_path / "a.jsonl", [line]))
+    assert found.id == "a"
+
+
+def test_a_record_of_too_many_fields_is_rejected_with_its_id(tmp_path):
+    wide = {"id": "a", **{f"k{n}": n for n in range(1000)}}
+    first, second = records.read(records.write_lines(tmp_path / "a.jsonl", [wide, {"id": "b"}]))
+    assert isinstance(first, Rejected)
+    assert (first.id, first.reason) == ("a", Reason.TOO_LARGE)
+    assert first.detail == "the record has 1001 fields, over 1000"
+    assert second.id == "b"
+
+
+def test_a_line_that_one_wide_character_widens_too_far_is_rejected():
+    line = b'{"id":"a","x":"' + b"a" * (lines.LONGEST // 4) + "\U0001f600".encode() + b'"}'
+    with pytest.raises(fields.RefusedRecordError, match="bytes as text") as error:
+        jsonl.parse(line)
+    assert error.value.reason == Reason.TOO_LARGE
+    assert not lines.is_long_as_text(line.replace(b"\xf0\x9f\x98\x80", b""))

@@ -1,15 +1,19 @@
 """Records from Parquet: column types, and values that Python cannot hold."""
 
 import datetime
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import sources, units
+from pipelines.sources import parquet_pages
 from tests import records
-from transforms.errors import OptionsError
+from transforms.errors import OptionsError, TriadError
 from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 BAD = pa.Array.from_buffers(  # strings of which the second is not UTF-8
@@ -168,7 +172,7 @@ def test_a_damaged_file_fails_the_run(tmp_path, damage):
 
 
 def test_a_table_without_ids_fails_the_run(tmp_path):
-    with pytest.raises(OptionsError, match="no column is named id, found: key, text"):
+    with pytest.raises(OptionsError, match="none of its 2 columns is named id, found: key, text"):
         table(tmp_path, key=["a"], text=["x"])
 
 
@@ -176,5 +180,117 @@ def test_two_columns_of_one_name_fail_the_run(tmp_path):
     path = tmp_path / "a.parquet"
     doubled = pa.Table.from_arrays([pa.array(["a"])] * 3, ["id", "text", "text"])
     pa.parquet.write_table(doubled, path)
-    with pytest.raises(OptionsError, match="column 'text' stands twice"):
+    with pytest.raises(OptionsError, match="columns 2 and 3 have the same name"):
         records.read(path)
+
+
+def lists_of_nulls(count: int) -> pa.ListArray:
+    """Two rows, of which the first has so many values in a run of a few bytes."""
+    edges = pa.array([0, count, count], pa.int32())
+    return pa.ListArray.from_arrays(edges, pa.nulls(count, pa.int8()))
+
+
+def compressed(tmp_path: Path, columns: dict[str, Any], **options: Any) -> Path:
+    path = tmp_path / "a.parquet"
+    return records.write_table(path, columns, compression="zstd", **options)
+
+
+def test_pages_that_unpack_to_too_much_refuse_the_rows_of_their_group_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_pages, "PAGES_BYTES", 50_000_000)
+    big = pa.array([bytes(12_000_000)])
+    schema = pa.schema([("id", pa.string()), *((f"c{n}", pa.binary()) for n in range(5))])
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
+        for name, column in (("a", big), ("b", pa.array([b"x"])), ("c", big)):
+            writer.write_table(pa.table([pa.array([name]), *[column] * 5], schema=schema))
+    assert path.stat().st_size < 100_000
+    before = pa.total_allocated_bytes()
+    first, second, third = records.read(path)
+    assert pa.total_allocated_bytes() - before < 2**20
+    assert isinstance(second, RawRecord)
+    for refused in (first, third):
+        assert isinstance(refused, Rejected)
+        assert refused.reason == Reason.TOO_LARGE
+        assert "the largest pages of its row group take 600000" in refused.detail
+
+
+def test_a_text_to_which_many_rows_refer_is_unpacked_a_few_at_a_time(tmp_path):
+    index = pa.array(np.zeros(2000, np.int32))
+    note = pa.DictionaryArray.from_arrays(index, ["x" * 900_000])
+    path = compressed(tmp_path, {"id": list(map(str, range(2000))), "note": note})
+    assert path.stat().st_size < 20_000
+    before = pa.total_allocated_bytes()
+    (unit,) = units.plan(units.list_inputs([str(path)]))
+    held = [pa.total_allocated_bytes() - before for _ in sources.read(unit, ())]
+    assert len(held) == 2000
+    assert max(held) < 64 * 2**20
+
+
+def test_a_row_of_too_many_values_is_refused_alone(tmp_path):
+    path = compressed(tmp_path, {"id": ["a", "b"], "v": lists_of_nulls(2_000_000)})
+    assert path.stat().st_size < 2000
+    first, second = records.read(path)
+    assert isinstance(first, Rejected)
+    assert first.detail == "the row has 2000000 values, over 1000000"
+    assert isinstance(second, RawRecord)
+
+
+def test_lists_that_unpack_to_too_much_refuse_the_rows_of_their_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_pages, "LIST_BYTES", 10_000_000)
+    found = records.read(compressed(tmp_path, {"id": ["a", "b"], "v": lists_of_nulls(2_000_000)}))
+    assert [type(one) for one in found] == [Rejected, Rejected]
+    assert "the lists of its row group take 16000008 bytes, over 10000000" in found[0].detail
+
+
+def test_a_column_that_ends_before_the_footer_says_loses_no_row_silently(tmp_path):
+    path = records.write_table(
+        tmp_path / "a.parquet", {"id": list(map(str, range(60)))}, use_dictionary=False
+    )
+    stored = path.read_bytes()
+    footer = stored[-int.from_bytes(stored[-8:-4], "little") - 8 :]
+    assert footer.count(b"\x16\x78") == 4  # 60, as the zigzag of a field: rows and values
+    path.write_bytes(stored[: -len(footer)] + footer.replace(b"\x16\x78", b"\x16\x50", 1))
+    with pytest.raises(OptionsError, match=r"a\.parquet: is (damaged or )?no Parquet file"):
+        records.read(path)
+
+
+def test_a_row_of_texts_that_unpack_to_too_much_is_refused(tmp_path):
+    count = 500_000
+    refers = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), ["x" * 100_000])
+    values = pa.ListArray.from_arrays(pa.array([0, count, count], pa.int32()), refers)
+    first, second = table(tmp_path, id=["a", "b"], v=values)
+    assert isinstance(first, Rejected)
+    assert first.detail.startswith("the row takes 50000000")
+    assert isinstance(second, RawRecord)
+
+
+def test_a_table_of_too_many_columns_is_refused(tmp_path):
+    with pytest.raises(OptionsError, match="has 1001 columns, over 1000"):
+        table(tmp_path, id=["a"], **{f"c{n}": [n] for n in range(1000)})
+
+
+def test_columns_nested_too_deep_are_refused_before_arrow_follows_them(tmp_path):
+    root, column = b"\x48\x01r\x15\x02\0", b"\x35\x02\x18\x01a\x15\x02\0"
+    levels = 100_000
+    count = bytes([0xFC, 0x80 | (levels + 1) & 127, 0x80 | (levels + 1) >> 7 & 127, levels >> 14])
+    footer = b"\x15\x02\x19" + count + root + column * levels + b"\x16\0\x19\x0c\0"
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(OptionsError, match="is no Parquet file: it has 100001 columns"):
+        records.read(path)
+
+
+def test_flipped_bytes_end_in_records_or_an_error_that_names_the_file(tmp_path):
+    rng = random.Random(0)
+    examples = records.examples(30)
+    good = records.write(tmp_path / "a.parquet", examples, row_group_size=20).read_bytes()
+    path = tmp_path / "b.parquet"
+    for _ in range(150):
+        stored = bytearray(good)
+        for _ in range(rng.choice((1, 2, 4))):
+            stored[rng.randrange(len(stored))] = rng.randrange(256)
+        path.write_bytes(stored)
+        try:
+            assert len(records.read(path, unit_records=7)) == len(examples)
+        except TriadError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017

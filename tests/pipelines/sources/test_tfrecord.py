@@ -148,3 +148,29 @@ def test_a_hostile_length_fails_the_run_before_memory_is_reserved(tmp_path, name
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**26
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"v": [1] * 1_000_001},
+        {"v": [0.5] * 1_000_001},
+        {"v": [b""] * 1_000_001},
+        {f"a feature of a long name, number {n}": [1] * 2 for n in range(40_000)},
+    ],
+    ids=["integers", "floats", "texts", "features"],
+)
+def test_an_example_that_holds_too_much_is_rejected_before_it_is_parsed(tmp_path, features):
+    frames = [records.tf_example(id="a", **features), records.tf_example(id="b")]
+    first, second = records.read(records.write_frames(tmp_path / "a.tfrecord", frames))
+    assert isinstance(first, Rejected)
+    assert first.reason == Reason.TOO_LARGE
+    assert re.fullmatch("the record has over (1000 fields|1000000 values)", first.detail)
+    assert second.id == "b"
+
+
+def test_a_large_example_of_few_values_is_read(tmp_path):
+    frame = records.tf_example(id="a", image=bytes(2_000_000), v=[1, 300, -1])
+    (found,) = records.read(records.write_frames(tmp_path / "a.tfrecord", [frame]))
+    assert isinstance(found, RawRecord)
+    assert found.extra == {"v": [1, 300, -1]}

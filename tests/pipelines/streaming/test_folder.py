@@ -245,3 +245,25 @@ def test_a_folder_that_is_told_what_it_gave_gives_all_else_again(tmp_path):
     assert folder.poll() == ()
     folder.remember([first])
     assert folder.poll() == (second,)
+
+
+def test_an_empty_file_of_a_format_that_has_none_is_one_rejected_record(tmp_path):
+    for name in ("a.parquet", "b.csv", "c.jsonl.gz", "d.jsonl"):
+        put(tmp_path / name, "")
+    put(tmp_path / "e.jsonl", '{"id": "r1"}\n')
+    folder = Folder(str(tmp_path), clock=Clock())
+    parts = folder.poll()
+    outcomes = [one for item in folder.items(parts, ()) for one in item.read()]
+    assert [one.detail for one in outcomes if isinstance(one, Rejected)] == [
+        f"unreadable from here on: is empty, and {kind} files never are; copy or write it again, "
+        "or remove it"
+        for kind in (".parquet", ".csv", ".jsonl.gz")
+    ]
+    assert outcomes[-1].id == "r1"
+
+
+def test_a_table_without_rows_gives_no_record(tmp_path):
+    pq.write_table(pa.table({"id": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    os.utime(tmp_path / "a.parquet", (NOW - 100, NOW - 100))
+    folder = Folder(str(tmp_path), clock=Clock())
+    assert ids(folder, folder.poll()) == []

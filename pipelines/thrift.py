@@ -1,0 +1,114 @@
+"""Structs of Thrift's compact protocol, as the headers of Parquet are, read as dicts by number."""
+
+from typing import Any
+
+_DEEPEST = 16
+
+STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
+_INTEGERS = (4, 5, 6)
+
+
+class ThriftError(ValueError):
+    """Bytes that are no struct, or one that is nested deeper than the headers of Parquet are."""
+
+
+class CutError(ThriftError):
+    """Bytes that end within a struct."""
+
+
+class Reader:
+    """Reads values one after the other.
+
+    Attributes:
+        place: Of the next byte.
+
+    Raises:
+        CutError: Where the bytes end.
+        ThriftError: Where they are no such value.
+    """
+
+    def __init__(self, content: bytes, place: int = 0) -> None:
+        self._content = content
+        self.place = place
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """A struct's fields by number: ints, bytes, booleans, lists and dicts.
+
+        Numbers with a point are left as their eight bytes.
+        """
+        fields: dict[int, Any] = {}
+        number = 0
+        while True:
+            number, kind = self.field(number)
+            if kind == STOP:
+                return fields
+            fields[number] = self.value(kind, depth)
+
+    def field(self, before: int) -> tuple[int, int]:
+        """The number and kind of the next field behind one of the number `before`."""
+        head = self._byte()
+        if head == STOP:
+            return before, STOP
+        step = head >> 4
+        return (before + step if step else self._signed()), head & 15
+
+    def value(self, kind: int, depth: int = 0) -> Any:
+        """The value of a field of a kind."""
+        if kind in _INTEGERS:
+            return self._signed()
+        if kind == BINARY:
+            return self._take(self._unsigned())
+        if kind in (TRUE, FALSE):
+            return kind == TRUE
+        if depth > _DEEPEST:
+            raise ThriftError("a header is nested too deep")
+        if kind in (LIST, SET):
+            inner, count = self.sequence()
+            if inner in (TRUE, FALSE, BYTE):
+                return list(self._take(count))
+            return [self.value(inner, depth + 1) for _ in range(count)]
+        if kind == STRUCT:
+            return self.struct(depth + 1)
+        if kind == BYTE:
+            return self._byte()
+        if kind == DOUBLE:
+            return self._take(8)
+        raise ThriftError("a header holds what the format does not have")
+
+    def sequence(self) -> tuple[int, int]:
+        """The kind and number of a list's values."""
+        head = self._byte()
+        count = head >> 4
+        if count == 15:
+            count = self._unsigned()
+        if count > len(self._content) - self.place:  # each takes a byte at least
+            raise CutError("a list of a header is cut off")
+        return head & 15, count
+
+    def _signed(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)
+
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while shift < 70:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+        raise ThriftError("a number of a header is too long")
+
+    def _byte(self) -> int:
+        place = self.place
+        if place >= len(self._content):
+            raise CutError("a header is cut off")
+        self.place = place + 1
+        return self._content[place]
+
+    def _take(self, count: int) -> bytes:
+        start = self.place
+        if count > len(self._content) - start:
+            raise CutError("a header is cut off")
+        self.place = start + count
+        return self._content[start : start + count]

@@ -1,0 +1,22 @@
+"""What a preprocessing is called: the same, however its inputs are spelled."""
+
+from pipelines import preprocess_plan
+from pipelines.config import PreprocessConfig
+from tests import conftest, records
+
+
+def test_the_spelling_of_an_input_does_not_change_the_key(tmp_path, monkeypatch):
+    path = records.write(tmp_path / "records" / "a.jsonl", records.examples(3))
+    (tmp_path / "linked").symlink_to("records")
+    (tmp_path / "spec.yaml").write_text(conftest.SPEC)
+    monkeypatch.chdir(tmp_path)
+
+    def key(*inputs: str) -> str:
+        return preprocess_plan.plan(PreprocessConfig("spec.yaml", inputs, "output")).key
+
+    whole = key(str(path))
+    spellings = ("records/a.jsonl", "./linked/*.jsonl", "records/../records/a.jsonl")
+    assert {key(one) for one in spellings} == {whole}
+    assert key(*spellings) == whole
+    records.write(path, records.examples(4))
+    assert key(str(path)) != whole
