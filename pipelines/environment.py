@@ -16,6 +16,7 @@ _LIBRARIES = (
     "keras",
     "numpy",
     "pillow",
+    "simplejpeg",
     "soundfile",
     "soxr",
     "tensorflow",

@@ -6,6 +6,9 @@ import simplejpeg
 
 from transforms.records import Flaw, MediumError
 
+_NOT_JUDGED = "tjDecompress"
+"""How TurboJPEG begins where a file is not of its kind, as for sampling that others can read."""
+
 _CUT = re.compile("premature end", re.IGNORECASE)
 
 
@@ -14,6 +17,8 @@ def check(content: bytes) -> None:
 
     A scan has no length: only who decodes it knows that half of it is missing in front of an end
     marker, or zeroed. At an eighth no more than one number a block is transformed.
+
+    A picture whose colours are sampled in a way that TurboJPEG does not know is not judged.
 
     Raises:
         MediumError: TRUNCATED where blocks are missing, CORRUPT.
@@ -24,5 +29,7 @@ def check(content: bytes) -> None:
         )
     except ValueError as error:
         message = str(error)
+        if message.startswith(_NOT_JUDGED):
+            return
         flaw = Flaw.TRUNCATED if _CUT.search(message) else Flaw.CORRUPT
         raise MediumError(flaw, "JPEG: its scans are damaged") from error

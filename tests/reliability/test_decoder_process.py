@@ -79,25 +79,38 @@ def error_of(content: bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("medium", [SOUND, PICTURE], ids=["sound", "picture"])
+ERRORS = {
+    "crash": "corrupt: the decoder crashed on it",
+    "spin": "timeout: the decoder used up its CPU time",
+    "sleep": "timeout: the decoder did not end in time",
+    "swell": "too_large: the decoder ran out of memory",
+    "babble": "corrupt: the decoder crashed on it",
+}
+
+
 @pytest.mark.parametrize(
-    ("fault", "error"),
-    [
-        ("crash", "corrupt: the decoder crashed on it"),
-        ("spin", "timeout: the decoder used up its CPU time"),
-        ("sleep", "timeout: the decoder did not end in time"),
-        ("swell", "too_large: the decoder ran out of memory"),
-        ("babble", "corrupt: the decoder crashed on it"),
-    ],
+    ("medium", "fault"),
+    [(SOUND, fault) for fault in ERRORS]
+    + [(PICTURE, fault) for fault in ERRORS if fault != "swell"],
+    ids=lambda value: value if isinstance(value, str) else value[:2].decode(),
 )
-def test_a_fault_costs_its_medium_alone(fault: str, error: str, medium: bytes) -> None:
+def test_a_fault_costs_its_medium_alone(medium: bytes, fault: str) -> None:
     expected = [canonical(content) for content in [SOUND, PICTURE, *OTHERS]]
     (before,) = decoders()
-    assert error_of(faulty_decoder.marked(medium, fault)) == error
+    assert error_of(faulty_decoder.marked(medium, fault)) == ERRORS[fault]
     assert decoders() == []  # both that tried are gone
     assert [canonical(content) for content in [SOUND, PICTURE, *OTHERS]] == expected
     (after,) = decoders()
     assert after != before
+
+
+def test_a_picture_that_swells_is_too_large_and_leaves_its_child_as_it_was() -> None:
+    expected = canonical(PICTURE)
+    before = decoders()
+    error = error_of(faulty_decoder.marked(PICTURE, "swell"))
+    assert error == "too_large: BMP: cannot be decoded"
+    assert canonical(PICTURE) == expected
+    assert decoders() == before
 
 
 def test_a_child_that_is_stopped_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

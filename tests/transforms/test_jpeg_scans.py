@@ -98,6 +98,15 @@ def test_a_whole_picture_passes_byte_for_byte(behind: bytes) -> None:
         assert images.canonical(content, Limits()) == content
 
 
+def test_rare_sampling_is_no_damage() -> None:
+    content = bytearray(media.jpeg(56, 8, keep_rgb=True))  # 21 blocks of one table
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = bytes((0, 16, 0, 48))
+    content[frame + 11 : frame + 20 : 3] = bytes((0x22, 0x12, 0x11))
+    assert media.decoded(bytes(content)).shape == (16, 48, 3)
+    assert images.canonical(bytes(content), Limits()) == content
+
+
 @pytest.mark.parametrize("colour", [0, 2, 4, 6])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_png_that_lacks_rows_is_told(colour: int, depth: int) -> None:
