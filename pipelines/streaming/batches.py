@@ -15,7 +15,7 @@ class Part:
 
     Attributes:
         source: A file, the name shared by a record's media files, or `kafka://HOST:PORT/TOPIC/N`.
-        start: First byte, row group or offset.
+        start: First byte, row or offset.
         stop: The one behind the last.
         version: Of the files, changes with them; of a topic its id, so that one which is made again
             under the same name is another; "" where nobody knows.
