@@ -13,6 +13,8 @@ _LONGEST = 308
 
 _WHOLE_TEXT = re.compile(rf"(-?(?:0|[1-9]\d{{0,{_LONGEST}}}))\.0+", re.ASCII)
 
+_MAY_BE_NAN = (float, np.generic, decimal.Decimal)
+
 _KINDS = {
     str: "text",
     bool: "bool",
@@ -31,9 +33,9 @@ def is_missing(value: Any) -> bool:
     """Whether a value says that there is none: null, NaN or NaT."""
     if value is None:
         return True
-    if isinstance(value, float | np.generic):
-        return bool(value != value)
-    return isinstance(value, decimal.Decimal) and value.is_nan()
+    if not isinstance(value, _MAY_BE_NAN):
+        return False
+    return value.is_nan() if isinstance(value, decimal.Decimal) else bool(value != value)
 
 
 def whole_number(value: Any) -> int | None:
@@ -65,10 +67,10 @@ def text_of(value: Any) -> str | None:
     Whole numbers are their digits, other numbers the shortest that give them, truth values `true`
     and `false`; dates and times are ISO 8601. A text is itself.
     """
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, str):
         return value
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool):
         return str(value).lower()
     number = whole_number(value)
@@ -86,7 +88,7 @@ def text_of(value: Any) -> str | None:
 
 def without_zero_fraction(text: str) -> str:
     """A text that spells a whole number with a fraction of zeros, such as `3.0`, without that."""
-    found = _WHOLE_TEXT.fullmatch(text)
+    found = _WHOLE_TEXT.fullmatch(text) if text.endswith("0") else None
     return str(int(found[1])) if found else text
 
 

@@ -26,7 +26,7 @@ def named(value: Any) -> str | None:
     Returns:
         One of `SPLITS`, or `UNKNOWN_SPLIT` for anything that is not in `NAMES`.
     """
-    if value == "" or scalars.is_missing(value):
+    if value is None or value == "" or scalars.is_missing(value):
         return None
     if not isinstance(value, str):
         return UNKNOWN_SPLIT
