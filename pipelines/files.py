@@ -8,6 +8,7 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms import beneath
 from transforms.errors import StorageError
 from transforms.inflate import inflated
 
@@ -16,10 +17,23 @@ BUFFER_BYTES = 2**20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
+_confined: dict[str, beneath.Root] = {}
+
+
 def scheme(uri: str) -> str:
     """The scheme in lower case, or "" for a local path."""
     match = _SCHEME.match(uri)
     return match.group(1).lower() if match else ""
+
+
+def confine(folder: str) -> None:
+    """From now on this process opens no file below a folder that a link leads out of it.
+
+    It is for folders that others put files into while we read: whoever opens one of them does it
+    by `open_stored`, and need not know.
+    """
+    absolute = os.path.abspath(folder)
+    _confined[absolute] = beneath.root(absolute, absolute)
 
 
 def open_stored(uri: str) -> BinaryIO:
@@ -30,11 +44,21 @@ def open_stored(uri: str) -> BinaryIO:
     """
     try:
         if not scheme(uri):
-            return open(uri, "rb", buffering=BUFFER_BYTES)
+            return _open_local(uri)
         raw = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         raise unreadable(uri, error) from error
     return io.BufferedReader(raw, BUFFER_BYTES)
+
+
+def _open_local(path: str) -> BinaryIO:
+    absolute = os.path.abspath(path) if _confined else path
+    for folder, root in _confined.items():
+        if absolute.startswith(f"{folder.rstrip('/')}/"):
+            inside = os.path.join(root.path, absolute[len(folder) :].lstrip("/"))
+            descriptor, _ = beneath.open_file(inside, [root])
+            return open(descriptor, "rb", buffering=BUFFER_BYTES)
+    return open(path, "rb", buffering=BUFFER_BYTES)
 
 
 def open_inflated(uri: str) -> BinaryIO:

@@ -183,6 +183,11 @@ class StreamConfig:
             return f"{self.source} by {self.replay_from}"
         return self.source if is_topic(self.source) else os.path.realpath(self.source)
 
+    @property
+    def watched(self) -> str:
+        """The folder that is watched; "" where the source is a topic."""
+        return "" if is_topic(self.source) else self.source
+
     def _check_replay(self, rows: str) -> None:
         if not is_kafka(self.source):
             raise OptionsError("--source: must be the topic whose messages were rejected")

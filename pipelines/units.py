@@ -19,6 +19,8 @@ from transforms.errors import OptionsError, StorageError
 SUFFIXES = (
     ".jsonl",
     ".jsonl.gz",
+    ".ndjson",
+    ".ndjson.gz",
     ".csv",
     ".csv.gz",
     ".parquet",
@@ -136,7 +138,7 @@ def folder(uri: str) -> str:
 
 
 def suffix(uri: str) -> str:
-    """The one of `SUFFIXES` with which the name ends.
+    """The one of `SUFFIXES` with which the name ends; `.ndjson` is another name of `.jsonl`.
 
     Raises:
         OptionsError: Where there is none.
@@ -144,7 +146,7 @@ def suffix(uri: str) -> str:
     name = uri.lower()
     for known in SUFFIXES:
         if name.endswith(known):
-            return known
+            return known.replace(".ndjson", ".jsonl")
     raise OptionsError(f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}")
 
 

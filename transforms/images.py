@@ -108,6 +108,11 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     return encoded
 
 
+def begins_as_picture(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a format on the list."""
+    return any(magic.match(content) for _, magic in _MAGIC)
+
+
 def _check_length(content: bytes, limits: Limits) -> None:
     if len(content) > limits.media_bytes:
         raise MediumError(

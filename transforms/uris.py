@@ -83,7 +83,7 @@ def fetch(uri: str, roots: Roots, max_bytes: int) -> bytes:
         try:
             if _is_remote(place):
                 return _fetch_remote(object_uri(place, roots), max_bytes)
-            return _fetch_local(place, _known(roots).local, max_bytes)
+            return _fetch_local(place, local_roots(roots), max_bytes)
         except MediumError as error:
             if error.flaw is Flaw.FORBIDDEN:
                 failed = error
@@ -147,6 +147,11 @@ def object_uri(uri: str, roots: Roots) -> str:
         if _is_remote(root) and uri.startswith(root.rstrip("/") + "/") and ".." not in parts:
             return uri
     raise _outside()
+
+
+def local_roots(roots: Roots) -> tuple[beneath.Root, ...]:
+    """Those of the roots that are local, in their order."""
+    return _known(roots).local
 
 
 def spelled(path: str) -> str:

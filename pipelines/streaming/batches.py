@@ -67,6 +67,7 @@ class Load(NamedTuple):
         held_bytes: What they take.
         queued: Messages that were fetched ahead and not yet given out.
         queued_bytes: What they take.
+        passed_over: Files and folders that are not read, each of which the log names.
     """
 
     behind: int = 0
@@ -74,6 +75,7 @@ class Load(NamedTuple):
     held_bytes: int = 0
     queued: int = 0
     queued_bytes: int = 0
+    passed_over: int = 0
 
 
 class Item(Protocol):

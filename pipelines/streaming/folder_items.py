@@ -10,15 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import sources, units
+from pipelines import files, sources, units
 from pipelines.sources import fields
 from pipelines.streaming.batches import Part
-from transforms.errors import OptionsError
+from transforms import beneath, uris
+from transforms.errors import OptionsError, StorageError
 from transforms.records import Position, RawRecord, Reason, Rejected, Uri
 
 _reading: dict["RecordsItem", tuple[int, Iterator[RawRecord | Rejected]]] = {}
 """The file that is being read from its beginning, part by part, and how many records were read:
 the next part goes on there. Pipelines run in this process."""
+
+
+_MAY_BE_EMPTY = (".jsonl", ".tfrecord")
+"""A file of any other format has a header: one of no bytes is a copy that failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +49,10 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
         StorageError: Where the file cannot be read.
     """
     path = os.path.join(folder, whole.source)
+    files.confine(folder)
     kind = units.suffix(path)
     if whole.stop == 0:
-        return Cut((whole,), 0)
+        return Cut((whole,), int(kind not in _MAY_BE_EMPTY))
     if kind not in (".jsonl", ".parquet"):
         return _counted(folder, whole, unit_records, unit_bytes)
     try:
@@ -61,7 +67,8 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
 
 def _rows(path: str) -> int:
     try:
-        return int(pq.read_metadata(path).num_rows)
+        with files.open_stored(path) as file:
+            return int(pq.read_metadata(file).num_rows)
     except (pa.ArrowException, OSError):
         return 1
 
@@ -114,22 +121,39 @@ class RecordsItem:
 
     def _read(self, start: int, stop: int) -> Iterator[RawRecord | Rejected]:
         path = os.path.join(self.folder, self.part.source)
-        if start == stop == 0:
-            return
+        files.confine(self.folder)
         unit = units.Unit(0, path, start, stop)
         after = start
         try:
+            if start == stop == 0:
+                if units.suffix(path) in _MAY_BE_EMPTY:
+                    return
+                raise OptionsError("the file is empty: a copy that failed? write it again")
             for outcome in sources.read(unit, self.labels):
                 after = outcome.position.offset + 1
-                yield dataclasses.replace(outcome, position=self._timed(outcome.position))
-        except OptionsError as error:
-            position = self._timed(Position(path, after))
+                yield self._placed(outcome)
+        except (OptionsError, StorageError) as error:
+            if isinstance(error, StorageError) and not is_refused(error):
+                raise
+            position = self._position(after)
             detail = f"unreadable from here on: {str(error).removeprefix(f'{path}: ')}"
             digest = hashlib.sha256(self.part.version.encode()).hexdigest()
             yield Rejected(str(position), position, "read", Reason.UNPARSABLE, detail, digest)
 
-    def _timed(self, position: Position) -> Position:
-        return dataclasses.replace(position, event_time=self.part.event_time)
+    def _position(self, offset: int) -> Position:
+        place = uris.spelled(os.path.join(self.folder, self.part.source))
+        return Position(place, offset, event_time=self.part.event_time)
+
+    def _placed(self, outcome: RawRecord | Rejected) -> RawRecord | Rejected:
+        position = self._position(outcome.position.offset)
+        if isinstance(outcome, Rejected) and outcome.id == str(outcome.position):
+            return dataclasses.replace(outcome, id=str(position), position=position)
+        return dataclasses.replace(outcome, position=position)
+
+
+def is_refused(error: StorageError) -> bool:
+    """Whether a file cannot be read because of what it is, and not because the disk fails."""
+    return isinstance(error.__cause__, PermissionError | beneath.RefusedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +165,7 @@ class MediaItem:
 
     def read(self) -> Iterator[RawRecord | Rejected]:
         """Gives the record whose id is the files' common name."""
-        place = os.path.join(self.folder, self.part.source)
+        place = uris.spelled(os.path.join(self.folder, self.part.source))
         position = Position(place, 0, event_time=self.part.event_time)
         media: dict[str, Any] = {
             name: Uri(os.path.basename(path)) for name, path in self.part.media.items()

@@ -36,6 +36,11 @@ _oldest = Gauge(
 _behind = Gauge(
     "triad_stream_behind", "Messages or files that were not yet begun.", registry=REGISTRY
 )
+_passed_over = Gauge(
+    "triad_stream_passed_over",
+    "Files and folders of a watched folder that are not read; the log names each.",
+    registry=REGISTRY,
+)
 _queue = Gauge(
     "triad_stream_queue_messages", "Fetched, and in no batch that is done.", registry=REGISTRY
 )
@@ -97,6 +102,7 @@ def began(load: Load) -> None:
 def waiting(load: Load) -> None:
     """Notes what is fetched and what is behind."""
     _behind.set(load.behind)
+    _passed_over.set(load.passed_over)
     _queue.set(load.held + load.queued)
     _queue_bytes.set(load.held_bytes + load.queued_bytes)
 

@@ -182,7 +182,9 @@ class Models:
     def _version(self, folder: str, local: str) -> Version:
         model = artefact.load(local)
         settings = score_plan.run_settings(model, self._config.format)
-        canonicalizer = Canonicalizer(model.spec, self._config.media_roots, check=False)
+        canonicalizer = Canonicalizer(
+            model.spec, self._config.media_roots, check=False, watched=self._config.watched
+        )
         score = Score(canonicalizer, ScorerHandler(local), model.model_digest)
         name = folder.rpartition("/")[2] if folder != self._config.model else folder
         return Version(name, local, model, settings, score)
