@@ -149,8 +149,6 @@ class Folder:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        except PermissionError as error:
-            return why(error)
         if stat.S_ISREG(status.st_mode):
             return File(name, status.st_size, status.st_mtime_ns)
         if not stat.S_ISLNK(status.st_mode):
