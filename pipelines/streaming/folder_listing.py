@@ -93,12 +93,14 @@ class Folder:
                             folders.append(name)
                         else:
                             refused[name] = found
-                except OSError as error:
-                    if not folder or error.errno not in _WHY:
+                except PermissionError as error:
+                    if not folder:
                         raise
-                    if isinstance(error, PermissionError):
-                        refused[folder] = _WHY[error.errno]
-                    # Else it was removed, or swapped for something else, just now.
+                    refused[folder] = why(error)
+                except (FileNotFoundError, NotADirectoryError, beneath.RefusedError):
+                    if not folder:
+                        raise
+                    # It was removed, or swapped for something else, just now.
         return Listing(sorted(files), refused)
 
     def head(self, name: str) -> bytes:
