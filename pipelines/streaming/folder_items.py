@@ -122,6 +122,7 @@ class RecordsItem:
     def _read(self, start: int, stop: int) -> Iterator[RawRecord | Rejected]:
         path = os.path.join(self.folder, self.part.source)
         files.confine(self.folder)
+        place = uris.spelled(path)
         unit = units.Unit(0, path, start, stop)
         after = start
         try:
@@ -131,21 +132,17 @@ class RecordsItem:
                 raise OptionsError("the file is empty: a copy that failed? write it again")
             for outcome in sources.read(unit, self.labels):
                 after = outcome.position.offset + 1
-                yield self._placed(outcome)
+                yield self._placed(outcome, place)
         except (OptionsError, StorageError) as error:
             if isinstance(error, StorageError) and not is_refused(error):
                 raise
-            position = self._position(after)
+            position = Position(place, after, event_time=self.part.event_time)
             detail = f"unreadable from here on: {str(error).removeprefix(f'{path}: ')}"
             digest = hashlib.sha256(self.part.version.encode()).hexdigest()
             yield Rejected(str(position), position, "read", Reason.UNPARSABLE, detail, digest)
 
-    def _position(self, offset: int) -> Position:
-        place = uris.spelled(os.path.join(self.folder, self.part.source))
-        return Position(place, offset, event_time=self.part.event_time)
-
-    def _placed(self, outcome: RawRecord | Rejected) -> RawRecord | Rejected:
-        position = self._position(outcome.position.offset)
+    def _placed(self, outcome: RawRecord | Rejected, place: str) -> RawRecord | Rejected:
+        position = Position(place, outcome.position.offset, event_time=self.part.event_time)
         if isinstance(outcome, Rejected) and outcome.id == str(outcome.position):
             return dataclasses.replace(outcome, id=str(position), position=position)
         return dataclasses.replace(outcome, position=position)
