@@ -1,5 +1,6 @@
 """Listing of inputs, and their cutting into units."""
 
+import gzip
 import os
 import re
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_two_names_of_one_file_are_one_input(tmp_path):
     real = jsonl(tmp_path / "b.jsonl")
     (tmp_path / "a.jsonl").symlink_to(real)
     assert [f.uri for f in units.list_inputs([f"{tmp_path}/*"])] == [f"{tmp_path}/a.jsonl"]
+
+
+@pytest.mark.parametrize("suffix", [".ndjson", ".NDJSON", ".ndjson.gz"])
+def test_ndjson_is_another_name_of_json_lines(tmp_path, suffix):
+    content = lines_of("a", "b", "c")
+    compressed = suffix.endswith(".gz")
+    (tmp_path / f"x{suffix}").write_bytes(gzip.compress(content) if compressed else content)
+    planned = units.plan(units.list_inputs([f"{tmp_path}/*"]), unit_records=2)
+    assert len(planned) == (1 if compressed else 2)
+    read = [record.id for unit in planned for record in sources.read(unit, ())]
+    assert read == ["a", "b", "c"]
 
 
 def test_a_double_star_reaches_folders_below(tmp_path):
