@@ -20,7 +20,7 @@ class PreprocessConfig:
         output: Folder for features, transform graph, statistics and manifest.
         runner: A key of `options.RUNNERS`.
         shards: Files that each split is written to.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
         rejected_limit: Largest share of rejected records that passes.
         keep_canonical: Whether the canonical records stay beside the features.
         beam_args: What goes to Beam as it is.
@@ -144,7 +144,7 @@ class ScoreConfig:
         format: Of the scores' files.
         rejected_limit: Largest share of rejected records that is published.
         runner: A key of `options.RUNNERS`.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
         unit_records: Records in a unit of work.
         carry_over: Take scores of unchanged content from the last published run.
         beam_args: What goes to Beam as it is.
@@ -205,7 +205,7 @@ class ParityConfig:
         inputs: Patterns of records files.
         limit: Records that are compared; None compares all.
         tolerance: Largest difference of floats that passes; ids and bytes must be equal.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
         verify_key: PEM file of the public key that the model must be signed with.
     """
 
@@ -237,7 +237,7 @@ class ReportConfig:
         scores: Folder that scoring published into; None leaves scores out.
         date: The date whose scores are shown; None takes the latest.
         inputs: Patterns of records files, for labels and the gallery; without any there is none.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
         saliency: Records of each task in the gallery of which the page says what the prediction
             rests on.
         verify_key: PEM file of the public key that the model must be signed with.

@@ -4,18 +4,21 @@ import io
 import os
 import re
 import stat
-import urllib.parse
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms import beneath, uris
 from transforms.errors import OptionsError, StorageError
 from transforms.inflate import inflated
 
 BUFFER_BYTES = 2**20
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+_confined: dict[str, beneath.Root] = {}
 
 
 def scheme(uri: str) -> str:
@@ -34,23 +37,18 @@ _KINDS = {
 
 
 def local_path(uri: str) -> str | None:
-    """The path of a local file, None where it is in a bucket; see `local_uri`."""
-    found = scheme(uri)
-    if found == "file":
-        return os.fsdecode(urllib.parse.unquote_to_bytes(uri[len("file://") :]))
-    return None if found else uri
+    """The path of a local file, None where it is in a bucket; see `uris.spelled`."""
+    return uris.local_path(uri) if scheme(uri) in ("", "file") else None
 
 
-def local_uri(path: str) -> str:
-    """What names a local file in tables and manifests: its path.
+def confine(folder: str) -> None:
+    """From now on this process opens no file below a folder that a link leads out of it.
 
-    A path that is not UTF-8 is a `file://` URI (RFC 8089), whose `%FF` are its bytes.
+    It is for folders that others put files into while we read: whoever opens one of them does it
+    by `open_stored`, and need not know.
     """
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return f"file://{urllib.parse.quote_from_bytes(os.fsencode(path))}"
-    return path
+    absolute = os.path.abspath(folder)
+    _confined[absolute] = beneath.root(absolute, absolute)
 
 
 def open_stored(uri: str) -> BinaryIO:
@@ -63,14 +61,24 @@ def open_stored(uri: str) -> BinaryIO:
     path = local_path(uri)
     try:
         if path is not None:
-            _refuse_other(uri, os.stat(path))
-            file = open(path, "rb", buffering=BUFFER_BYTES, opener=_open_at_once)
+            file = _open_local(uri, path)
             _refuse_other(uri, os.fstat(file.fileno()))
             return file
         raw = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         raise unreadable(uri, error) from error
     return io.BufferedReader(raw, BUFFER_BYTES)
+
+
+def _open_local(uri: str, path: str) -> BinaryIO:
+    absolute = os.path.abspath(path) if _confined else path
+    for folder, root in _confined.items():
+        if absolute.startswith(f"{folder.rstrip('/')}/"):
+            inside = os.path.join(root.path, absolute[len(folder) :].lstrip("/"))
+            descriptor, _ = beneath.open_file(inside, [root])
+            return open(descriptor, "rb", buffering=BUFFER_BYTES)
+    _refuse_other(uri, os.stat(path))
+    return open(path, "rb", buffering=BUFFER_BYTES, opener=_open_at_once)
 
 
 def _open_at_once(path: str, flags: int) -> int:

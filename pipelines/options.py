@@ -82,7 +82,8 @@ MediaRoots = Annotated[
     typer.Option(
         "--media-root",
         metavar="DIR",
-        help="Media may lie here too, not only beside the records file. Repeatable.",
+        help="Look for media here too: for relative paths beside the records file first, then in "
+        "each of these folders in order; absolute ones must lie below one of them. Repeatable.",
     ),
 ]
 RejectedLimit = Annotated[

@@ -59,7 +59,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
         {
             "format": config.format,
             "unit_records": str(config.unit_records),
-            "media_roots": json.dumps(sorted(config.media_roots)),
+            "media_roots": json.dumps(config.media_roots),
             **({"explain": "true"} if config.explain else {}),
         },
     )

@@ -228,6 +228,7 @@ def _source(config: StreamConfig, model: artefact.Artefact, journal: journals.Jo
             config.batch_records,
             config.poll_seconds,
             given,
+            media_roots=config.media_roots,
         )
     from pipelines.streaming.kafka_source import KafkaSource
 

@@ -29,7 +29,7 @@ class ReleaseConfig:
         model: Folder that training wrote; the pointer lies beside it.
         golden: Pattern of records that the model must score, as they are labelled.
         verify_key: PEM file of the public key that the model must be signed with.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
     """
 
     model: str
@@ -70,7 +70,7 @@ class StreamConfig:
         batch_seconds: How long a batch of messages waits, from the first one on, to be filled; the
             time counts that the batch before took.
         poll_seconds: How often a folder is looked at, and how long a file must not have changed.
-        media_roots: Folders beside that of the records file in which media may lie.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
         until_empty: Whether to end once all that is there is scored.
         verify_key: PEM file of the public key that the model must be signed with.
         message_schema: File with the messages' Avro schema, or a JSON Schema for them.
@@ -182,6 +182,11 @@ class StreamConfig:
         if self.replay_from is not None:
             return f"{self.source} by {self.replay_from}"
         return self.source if is_topic(self.source) else os.path.realpath(self.source)
+
+    @property
+    def watched(self) -> str:
+        """The folder that is watched; "" where the source is a topic."""
+        return "" if is_topic(self.source) else self.source
 
     def _check_replay(self, rows: str) -> None:
         if not is_kafka(self.source):

@@ -48,6 +48,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
             config.batch_records,
             config.poll_seconds,
             tuple(journal.done),
+            media_roots=config.media_roots,
         )
         endpoint = stack.enter_context(prism.running(binary))
         root = beam.Pipeline(options=prism.beam_options(endpoint))
@@ -77,7 +78,9 @@ def define_pipeline(
         model: Scores.
         settings: What all rows have in common.
     """
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
+    canonicalizer = Canonicalizer(
+        model.spec, config.media_roots, check=False, watched=config.watched
+    )
     digest = settings.provenance.model
     score = Score(canonicalizer, ScorerHandler(config.model, model_digest=digest), digest)
     read = root | "Watch" >> ReadFolder(

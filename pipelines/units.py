@@ -13,11 +13,14 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
 from pipelines import files, first_look, input_advice, parquet_footer
+from transforms import uris
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
     ".jsonl",
     ".jsonl.gz",
+    ".ndjson",
+    ".ndjson.gz",
     ".csv",
     ".csv.gz",
     ".parquet",
@@ -26,7 +29,7 @@ SUFFIXES = (
 )
 """The formats that are read, by the end of the file's name in any case."""
 
-_MAY_BE_EMPTY = (".jsonl", ".tfrecord")
+MAY_BE_EMPTY = (".jsonl", ".tfrecord")
 """The formats that have a file of no bytes: one without records."""
 
 UNIT_BYTES = 64 * 2**20
@@ -93,7 +96,7 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
             kind = suffix(found)
             is_local = not files.scheme(found)
             identity = os.path.realpath(found) if is_local else found
-            uri = files.local_uri(_resolved(found, identity)) if is_local else found
+            uri = uris.spelled(_resolved(found, identity)) if is_local else found
             known = listed.get(identity)
             if known is not None and _rank(known.uri, identity) <= _rank(uri, identity):
                 continue
@@ -150,7 +153,7 @@ def folder(uri: str) -> str:
 
 
 def suffix(uri: str) -> str:
-    """The one of `SUFFIXES` with which the name ends.
+    """The one of `SUFFIXES` with which the name ends; `.ndjson` is another name of `.jsonl`.
 
     Raises:
         OptionsError: Where there is none.
@@ -158,7 +161,7 @@ def suffix(uri: str) -> str:
     name = uri.lower()
     for known in SUFFIXES:
         if name.endswith(known):
-            return known
+            return known.replace(".ndjson", ".jsonl")
     raise OptionsError(
         f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; "
         "leave other files out of the pattern"
@@ -172,7 +175,7 @@ def refuse_empty(uri: str) -> None:
         OptionsError: Naming the file.
     """
     kind = suffix(uri)
-    if kind not in _MAY_BE_EMPTY:
+    if kind not in MAY_BE_EMPTY:
         raise OptionsError(
             f"{uri}: is empty, and {kind} files never are; copy or write it again, or remove it"
         )

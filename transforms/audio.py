@@ -28,6 +28,8 @@ _OTHERS = re.compile(
 )
 """What libsndfile is given: Ogg (Vorbis, Opus), FLAC, AIFF, AU, MP3. All else is never opened."""
 
+_TAG = re.compile(b"ID3")
+
 _Floats = npt.NDArray[np.float32]
 
 
@@ -91,6 +93,11 @@ def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
     scaled = np.clip(np.rint(kept * np.float32(32768)), -32768, 32767).astype("<i2")
     encoded: bytes = header(spec.sample_rate, len(scaled)) + scaled.tobytes()
     return encoded
+
+
+def begins_as_sound(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a format on the list, or a tag's before it."""
+    return any(magic.match(content) for magic in (_WAV, _OTHERS, _TAG))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

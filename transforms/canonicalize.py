@@ -54,11 +54,13 @@ class Canonicalizer:
             may be read.
         check: Decode each picture with the op of the feature graph as well. Without it a picture
             that passes byte for byte is trusted until a batch fails.
+        watched: The folder that the records files arrive in, "" where none is watched.
     """
 
     spec: Spec
     media_roots: tuple[str, ...] = ()
     check: bool = True
+    watched: str = ""
 
     def canonical(self, record: RawRecord) -> CanonicalRecord | Rejected:
         """A broken medium costs that medium; a record without any medium left is rejected."""
@@ -126,8 +128,11 @@ class Canonicalizer:
             raise MediumError(Flaw.CORRUPT, medium.detail)
         if isinstance(medium, Uri):
             cap = limits.text_bytes if name == "text" else limits.media_bytes
-            return uris.fetch(medium.value, _roots(records_uri, self.media_roots), cap)
+            return uris.fetch(medium.value, self._roots(records_uri), cap)
         return medium
+
+    def _roots(self, records_uri: str) -> uris.Roots:
+        return _roots(posixpath.dirname(records_uri), self.media_roots, self.watched)
 
     def _canonical(self, name: str, content: bytes) -> bytes:
         limits = self.spec.limits
@@ -313,6 +318,5 @@ def _counter(name: str) -> Metrics.DelegatingCounter:
     return Metrics.counter(Canonicalize, name)
 
 
-@functools.lru_cache(maxsize=256)
-def _roots(records_uri: str, allowed: tuple[str, ...]) -> uris.Roots:
-    return uris.Roots(base=posixpath.dirname(records_uri), allowed=allowed)
+_roots = functools.lru_cache(maxsize=256)(uris.Roots)
+"""Records files are few beside their records."""

@@ -81,6 +81,11 @@ def _scale(kind: str, pixels: int, limits: Limits) -> int:
     return next((scale for scale in scales if pixels >= scale**2 * limits.keep_pixels), 1)
 
 
+def begins_as_picture(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a format on the list."""
+    return any(magic.match(content) for _, magic in _MAGIC)
+
+
 def _check_length(content: bytes, limits: Limits) -> None:
     if len(content) > limits.media_bytes:
         raise MediumError(

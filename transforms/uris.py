@@ -5,15 +5,26 @@ import errno
 import functools
 import os
 import re
-import stat
-from typing import Protocol
+import urllib.parse
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
+from transforms import beneath
 from transforms.records import Flaw, MediumError
 
+LONGEST = 16_384
+"""Characters of a URI. The longest path of Linux has 4,095 bytes, each of which may be three."""
+
 _REMOTE = "gs://"
+_SCHEME = re.compile(r"[^:/]*://")
+_FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
+_NO_NAME = re.compile("%00|%2f", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
-_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})  # link, socket, device
+_NOTHING_THERE = frozenset(
+    # The last two are of file systems on which no file can have such a name.
+    {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+)
+_NOT_FOR_US = frozenset({errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV})
 _BLOCK = 2**20
 
 
@@ -22,106 +33,108 @@ class Roots:
     """The folders that media may come from, with everything below them.
 
     Attributes:
-        base: Folder of the records file, local or `gs://bucket/folder`: relative URIs start there.
-        allowed: Further folders, local or `gs://`.
+        base: Folder of the records file, local or `gs://bucket/folder`: relative names are looked
+            for there first.
+        allowed: Further folders, local or `gs://`: relative names are looked for there next, in
+            this order.
+        watched: A folder that files are put into while we read, at or above `base`: a link on the
+            way from it to `base` is not followed. "" where there is none.
     """
 
     base: str
     allowed: tuple[str, ...] = ()
+    watched: str = ""
+
+    @functools.cached_property
+    def _is_absolute(self) -> bool:
+        folders = map(local_path, (self.base, *self.allowed, self.watched or "/"))
+        return all(_SCHEME.match(one) or one.startswith("/") for one in folders)
+
+
+class _Known(NamedTuple):
+    """The roots as they are: local ones, and where relative names are looked for."""
+
+    local: tuple[beneath.Root, ...]
+    searched: tuple[str, ...]
 
 
 class _Stream(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-def resolve(uri: str, roots: Roots) -> str:
-    """Says what a URI opens, without opening it.
-
-    Names are taken literally: nothing is percent-decoded. Symbolic links are followed, and what
-    they lead to has to be under a root too.
-
-    Args:
-        uri: A name relative to `roots.base`, a local path, or a `file://` or `gs://` URI.
-        roots: The folders that may be read.
-
-    Returns:
-        A local path without links, or a `gs://` URI. Nothing need be there.
-
-    Raises:
-        MediumError: FORBIDDEN for any other scheme and for what is outside the roots.
-    """
-    if not uri or _UNPRINTABLE.search(uri):
-        raise MediumError(Flaw.FORBIDDEN, "a name that is empty or has control characters")
-    scheme, separator, rest = uri.partition("://")
-    if separator:
-        if scheme.lower() == "gs":
-            return _remote(_REMOTE + rest, roots)
-        if scheme.lower() == "file" and rest.removeprefix("localhost").startswith("/"):
-            return _local(rest.removeprefix("localhost"), roots)
-        raise MediumError(Flaw.FORBIDDEN, "only relative names, file:// and gs:// can be opened")
-    if uri.startswith("/"):
-        return _local(uri, roots)
-    if _is_remote(roots.base):
-        return _remote(f"{roots.base.rstrip('/')}/{uri}", roots)
-    base = _root(roots.base)
-    return _plain_path(base, uri) or _local(f"{base}/{uri}", roots)
-
-
 def fetch(uri: str, roots: Roots, max_bytes: int) -> bytes:
-    """Reads what a URI names.
+    """Reads what a URI names: the first of its `places` at which something may be read.
+
+    Symbolic links are followed, and what they lead to has to be below a root too. What was found to
+    be below a root is what is read, whoever renames folders meanwhile.
 
     Args:
-        uri: See `resolve`.
-        roots: See `resolve`.
+        uri: See `places`.
+        roots: See `places`.
         max_bytes: What is larger is not read.
 
     Raises:
-        MediumError: FORBIDDEN (see `resolve`, and for folders, pipes, sockets and devices),
-            NOT_FOUND or TOO_LARGE.
-        OSError: Missing permission or a failing disk or network: not the record's fault.
+        MediumError: FORBIDDEN for what is outside the roots, for what this user may not read, and
+            for folders, pipes, sockets and devices; NOT_FOUND; TOO_LARGE.
+        OSError: A failing disk or network: not the record's fault.
     """
-    path = resolve(uri, roots)
-    return _fetch_remote(path, max_bytes) if _is_remote(path) else _fetch_local(path, max_bytes)
+    failed = MediumError(Flaw.NOT_FOUND)
+    for place in places(uri, roots):
+        try:
+            if _is_remote(place):
+                return _fetch_remote(object_uri(place, roots), max_bytes)
+            return _fetch_local(place, local_roots(roots), max_bytes)
+        except MediumError as error:
+            if error.flaw is Flaw.FORBIDDEN:
+                failed = error
+            elif error.flaw is not Flaw.NOT_FOUND:
+                raise
+    raise failed
 
 
-def _is_remote(path: str) -> bool:
-    return path.startswith(_REMOTE)
+def places(uri: str, roots: Roots) -> Iterator[str]:
+    """What a URI may mean: local paths and `gs://` URIs, in the order in which they are tried.
 
+    Names are taken literally; a relative one is looked for in each root. Of a `file:` URI (RFC
+    8089: `file:///a`, `file://localhost/a` or `file:/a`) percent-encoded bytes are decoded first;
+    the literal name comes next, as writers that do not encode would mean it.
 
-def _root(root: str) -> str:
-    path = root.removeprefix("file://")
-    return _real(path) if path.startswith("/") else os.path.realpath(path)
+    Args:
+        uri: A name relative to a root, a local path, or a `file:` or `gs://` URI.
+        roots: The folders that may be read; nothing is checked against them yet.
 
-
-_real = functools.lru_cache(maxsize=64)(os.path.realpath)
-"""Roots are few and stay where they are while a process runs."""
-
-
-def _plain_path(base: str, name: str) -> str | None:
-    """The path of `name` under `base`, or None where `..` or a link needs the long way.
-
-    Costs one system call for each part of `name`, not one for each part of the whole path.
+    Raises:
+        MediumError: FORBIDDEN for what cannot be a name and for any other scheme; NOT_FOUND for
+            what is longer than `LONGEST`.
     """
-    path = base.rstrip("/")
-    for part in name.split("/"):
-        if part == "..":
-            return None
-        if part not in ("", "."):
-            path = f"{path}/{part}"
-            if os.path.islink(path):
-                return None
-    return path
+    if len(uri) > LONGEST:
+        raise MediumError(Flaw.NOT_FOUND, f"a name of over {LONGEST} characters")
+    if not uri or _UNPRINTABLE.search(uri):
+        raise MediumError(Flaw.FORBIDDEN, "a name that is empty or has control characters")
+    if found := _FILE.match(uri):
+        path = uri[found.end() :]
+        if _NO_NAME.search(path):
+            raise MediumError(Flaw.FORBIDDEN, "a name with an encoded slash or NUL")
+        if "%" in path:
+            yield _decoded(path)
+        yield path
+    elif found := _SCHEME.match(uri):
+        if found[0].lower() != _REMOTE:
+            raise MediumError(Flaw.FORBIDDEN, "only relative names, file: and gs:// can be opened")
+        yield _REMOTE + uri[found.end() :]
+    elif uri.startswith("/"):
+        yield uri
+    else:
+        for root in _known(roots).searched:
+            yield f"{root}/{uri}"
 
 
-def _local(path: str, roots: Roots) -> str:
-    real = os.path.realpath(path)
-    for root in (roots.base, *roots.allowed):
-        if not _is_remote(root) and _is_under(real, _root(root)):
-            return real
-    raise MediumError(Flaw.FORBIDDEN, "outside the allowed folders")
+def object_uri(uri: str, roots: Roots) -> str:
+    """The `gs://` URI without `.` and `..`, if it is below one of the roots.
 
-
-def _remote(uri: str, roots: Roots) -> str:
+    Raises:
+        MediumError: FORBIDDEN.
+    """
     bucket, _, name = uri.removeprefix(_REMOTE).partition("/")
     parts: list[str] = []
     for part in name.split("/"):
@@ -131,35 +144,81 @@ def _remote(uri: str, roots: Roots) -> str:
             parts.append(part)  # object names may have empty parts; a `..` left over fails below
     uri = f"{_REMOTE}{bucket}/{'/'.join(parts)}"
     for root in (roots.base, *roots.allowed):
-        if _is_remote(root) and _is_under(uri, root) and ".." not in parts:
+        if _is_remote(root) and uri.startswith(root.rstrip("/") + "/") and ".." not in parts:
             return uri
-    raise MediumError(Flaw.FORBIDDEN, "outside the allowed folders")
+    raise _outside()
 
 
-def _is_under(path: str, root: str) -> bool:
-    return path.startswith(root.rstrip("/") + "/")
+def local_roots(roots: Roots) -> tuple[beneath.Root, ...]:
+    """Those of the roots that are local, in their order."""
+    return _known(roots).local
 
 
-def _fetch_local(path: str, max_bytes: int) -> bytes:
+def spelled(path: str) -> str:
+    """A local path as printable text: as it is, or as a `file:` URI where it is no such text.
+
+    Names on a disk are bytes. `local_path` gives the path again, to the byte.
+    """
+    if not _UNPRINTABLE.search(path):
+        return path
+    return "file://" + urllib.parse.quote(os.fsencode(os.path.abspath(path)))
+
+
+def local_path(uri: str) -> str:
+    """The path that a `file:` URI names; anything else comes back as it is."""
+    found = _FILE.match(uri)
+    return _decoded(uri[found.end() :]) if found else uri
+
+
+def _decoded(path: str) -> str:
+    return os.fsdecode(urllib.parse.unquote_to_bytes(path))
+
+
+def _is_remote(path: str) -> bool:
+    return path.startswith(_REMOTE)
+
+
+def _known(roots: Roots) -> _Known:
+    return _known_from(roots, "/" if roots._is_absolute else os.getcwd())
+
+
+@functools.lru_cache(maxsize=256)
+def _known_from(roots: Roots, working_folder: str) -> _Known:
+    local, searched = [], []
+    for uri in (roots.base, *roots.allowed):
+        if _is_remote(uri):
+            searched.append(uri.rstrip("/"))
+        elif not _SCHEME.match(folder := local_path(uri)):  # a topic is no folder
+            folder = os.path.join(working_folder, folder)
+            trusted = roots.watched if uri == roots.base and roots.watched else folder
+            one = beneath.root(folder, os.path.join(working_folder, trusted))
+            local.append(one)
+            searched.append(one.path)
+    return _Known(tuple(local), tuple(searched))
+
+
+def _outside() -> MediumError:
+    where = "outside the records file's folder and each --media-root"
+    return MediumError(Flaw.FORBIDDEN, f"{where}; name its folder with --media-root")
+
+
+def _fetch_local(path: str, roots: tuple[beneath.Root, ...], max_bytes: int) -> bytes:
     try:
-        with open(path, "rb", buffering=0, opener=_open_file) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise MediumError(Flaw.FORBIDDEN, "not a file")
-            if status.st_size > max_bytes:
-                raise MediumError(Flaw.TOO_LARGE, f"{status.st_size} bytes, {max_bytes} allowed")
-            return _read(file, status.st_size)
+        descriptor, status = beneath.open_file(path, roots)
+    except beneath.RefusedError as error:
+        if error.errno == errno.EXDEV:
+            raise _outside() from error
+        raise MediumError(Flaw.FORBIDDEN, str(error.strerror)) from error
     except OSError as error:
         if error.errno in _NOTHING_THERE:
             raise MediumError(Flaw.NOT_FOUND) from error
-        if error.errno in _NO_FILE:
-            raise MediumError(Flaw.FORBIDDEN, "not a file") from error
+        if error.errno in _NOT_FOR_US:
+            raise MediumError(Flaw.FORBIDDEN, "this user may not read it") from error
         raise
-
-
-def _open_file(path: str, flags: int) -> int:
-    # A pipe would block for ever without O_NONBLOCK; a link at the end was put there just now.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with open(descriptor, "rb", buffering=0) as file:
+        if status.st_size > max_bytes:
+            raise MediumError(Flaw.TOO_LARGE, f"{status.st_size} bytes, {max_bytes} allowed")
+        return _read(file, status.st_size)
 
 
 def _fetch_remote(uri: str, max_bytes: int) -> bytes:

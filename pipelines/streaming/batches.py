@@ -69,6 +69,7 @@ class Load(NamedTuple):
         queued: Messages that were fetched ahead and not yet given out.
         queued_bytes: What they take.
         held_back: Offsets behind transactions that are open: they cannot be read yet.
+        passed_over: Files and folders that are not read, each of which the log names.
     """
 
     behind: int = 0
@@ -77,6 +78,7 @@ class Load(NamedTuple):
     queued: int = 0
     queued_bytes: int = 0
     held_back: int = 0
+    passed_over: int = 0
 
 
 class Item(Protocol):

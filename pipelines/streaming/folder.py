@@ -8,17 +8,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from pipelines import storage, units
-from pipelines.streaming import folder_items
+from pipelines import storage
+from pipelines.streaming import folder_items, folder_kinds, folder_listing
 from pipelines.streaming.batches import Item, Load, Part
+from pipelines.streaming.folder_listing import File
+from transforms import beneath
 from transforms.errors import OptionsError, StorageError
-
-MEDIA_SUFFIXES: Mapping[str, str] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "image"),
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".au"), "audio"),
-    ".txt": "text",
-}
-"""The modality of a media file, by the end of its name in any case."""
 
 BATCH_BYTES = 8 * 2**20
 BATCH_PARTS = 256
@@ -26,19 +21,16 @@ BATCH_PARTS = 256
 REMEMBERED = 100_000
 """Parts of files that are gone: so many of the last ones are remembered, should they come back."""
 
-_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", "~")
+_YEAR_10000 = 253_402_300_800_000  # in milliseconds
+_NO_TIME = "its time is none of the years 1970 to 9999: it is read, and its rows have no time"
 
 
-class _File(NamedTuple):
-    """A file as it was listed; `name` is relative to the folder."""
+class _Found(NamedTuple):
+    """A file that is given out, what it is, and whether it has settled."""
 
-    name: str
-    size: int
-    changed: int
-
-    @property
-    def version(self) -> str:
-        return f"{self.size}-{self.changed}"
+    file: File
+    kind: str
+    settled: bool
 
 
 @dataclasses.dataclass
@@ -47,17 +39,20 @@ class Folder:
 
     A file is ready when it has not changed for `settle` seconds. One that changes later is read
     again, whole. Names that begin with a dot or an underscore, or end as unfinished files do, are
-    passed over: writers should write under such a name and rename.
+    passed over: writers should write under such a name and rename. Whatever else is not read is
+    told in the log, once.
 
     Attributes:
         path: Of the folder.
         media_files: Whether the files are media, those of one record having one name up to the
             suffix, which is its id. A second picture of one name, or sound, or text, is a record
-            of its own, by its whole name. Else they are records files, see `units.SUFFIXES`.
+            of its own, by its whole name. What a file is, its content says, see `folder_kinds`.
+            Else they are records files, see `units.SUFFIXES`.
         unit_records: About how many records of one file go into one batch.
         settle: In seconds.
         given: Parts given out in the past.
         clock: Seconds since 1970.
+        media_roots: Further folders that links to media may lead to.
     """
 
     path: str
@@ -66,10 +61,15 @@ class Folder:
     settle: float = 2.0
     given: Sequence[Part] = ()
     clock: Callable[[], float] = time.time
+    media_roots: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not os.path.isdir(self.path):
             raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
+        roots = self.media_roots if self.media_files else ()
+        self._disk = folder_listing.Folder(self.path, roots)
+        self._kinds = folder_kinds.Kinds(self._disk, self.path, self.media_files)
+        self._passed_over = 0
         self._seen: dict[str, tuple[str, float]] = {}
         self._cuts: dict[str, folder_items.Cut] = {}
         self.remember(self.given)
@@ -110,7 +110,7 @@ class Folder:
             if self._more:
                 break
         behind = len(self._listed) - len(self._finished) - len({part.source for part in parts})
-        self._load = Load(max(0, behind), len(parts), size)
+        self._load = Load(max(0, behind), len(parts), size, passed_over=self._passed_over)
         return tuple(parts)
 
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
@@ -123,7 +123,7 @@ class Folder:
         ]
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
-        return tuple(part for part in parts if self._version(part) == part.version)
+        return tuple(part for part in parts if self._is_unchanged(part))
 
     def done(self, parts: Sequence[Part]) -> None:
         self._given.update(map(_identity, parts))
@@ -147,108 +147,111 @@ class Folder:
 
     def _ready(self) -> Iterator[tuple[folder_items.Cut, int]]:
         """Each file or record that has settled, and its bytes."""
-        self._unsettled = False
         groups = self._groups()
         self._listed = groups.keys()
-        self._seen = {name: seen for name, seen in self._seen.items() if name in groups}
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
         self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}
-        for name, files in groups.items():
+        for name, group in groups.items():
+            files = [found.file for found in group]
             if self._finished.get(name) == _version(files):
                 continue
-            if not self._settled(name, files):
-                self._unsettled = True
+            if not all(found.settled for found in group):
                 continue
-            cut = self._media(name, files) if self.media_files else self._cut(files[0])
+            cut = self._media(name, group) if self.media_files else self._cut(files[0])
             if cut is not None:
                 yield cut, sum(file.size for file in files)
 
-    def _groups(self) -> dict[str, list[_File]]:
+    def _groups(self) -> dict[str, list[_Found]]:
         """Files by the name of what they give, in order: themselves, or records of media."""
-        groups: dict[str, list[_File]] = collections.defaultdict(list)
-        for file in self._list():
-            stem, suffix = os.path.splitext(file.name)
-            if not self.media_files:
-                if file.name.lower().endswith(units.SUFFIXES):
-                    groups[file.name] = [file]
-            elif suffix.lower() in MEDIA_SUFFIXES:
-                taken = any(_modality(other) == _modality(file) for other in groups.get(stem, ()))
-                groups[file.name if taken else stem].append(file)
+        groups: dict[str, list[_Found]] = collections.defaultdict(list)
+        files, refused = self._disk.listing()
+        names = {file.name for file in files}
+        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        self._unsettled = False
+        for file in files:
+            found = self._found(file)
+            if found is not None:
+                groups[self._name(found, groups)].append(found)
+        self._kinds.keep(names)
+        self._passed_over = self._kinds.tell(refused)
         return dict(groups)
 
-    def _list(self) -> list[_File]:
-        found = []
-        with storage.explained(self.path):
-            for parent, folders, names in os.walk(self.path, onerror=_raise):
-                folders[:] = sorted(name for name in folders if name[0] not in "._")
-                for name in names:
-                    if name[0] in "._" or name.lower().endswith(_UNFINISHED):
-                        continue
-                    file = self._stat(os.path.relpath(os.path.join(parent, name), self.path))
-                    if file is not None:
-                        found.append(file)
-        return sorted(found)
+    def _found(self, file: File) -> _Found | None:
+        kind = self._kinds.likely(file.name)
+        settled = self._settled(file)
+        # Among records files no other is waited for: only its name can make it one.
+        if settled or (kind is None and not self.media_files):
+            with storage.explained(self.path):
+                kind = self._kinds.of(file)
+        else:
+            self._unsettled = True
+        if kind is not None and _event_time(file.changed) is None:
+            self._kinds.noted[file.name] = _NO_TIME
+        return None if kind is None else _Found(file, kind, settled)
 
-    def _stat(self, name: str) -> _File | None:
-        path = os.path.join(self.path, name)
-        try:
-            status = os.stat(path)
-        except FileNotFoundError:
-            return None
-        return _File(name, status.st_size, status.st_mtime_ns) if os.path.isfile(path) else None
+    def _name(self, found: _Found, groups: Mapping[str, Sequence[_Found]]) -> str:
+        if not self.media_files:
+            return found.file.name
+        stem = folder_kinds.stem(found.file.name)
+        taken = any(other.kind == found.kind for other in groups.get(stem, ()))
+        return found.file.name if taken else stem
 
-    def _settled(self, name: str, files: Sequence[_File]) -> bool:
-        version = _version(files)
+    def _settled(self, file: File) -> bool:
         now = self.clock()
-        if max(file.changed for file in files) / 1e9 <= now - self.settle:
+        if file.changed / 1e9 <= now - self.settle:
             return True
-        before, since = self._seen.get(name, ("", now))
-        if before != version:  # a clock elsewhere may be ahead of ours: look for ourselves
-            self._seen[name] = (version, now)
+        before, since = self._seen.get(file.name, ("", now))
+        if before != file.version:  # a clock elsewhere may be ahead of ours: look for ourselves
+            self._seen[file.name] = (file.version, now)
             return self.settle <= 0
         return now - since >= self.settle
 
-    def _cut(self, file: _File) -> folder_items.Cut | None:
-        """A records file in parts; None where it is gone or changed meanwhile."""
+    def _cut(self, file: File) -> folder_items.Cut | None:
+        """A records file in parts; None where it is gone, changed or closed to us meanwhile."""
         known = self._cuts.get(file.name)
         if known is None or known.parts[0].version != file.version:
-            whole = Part(file.name, 0, file.size, file.version, file.changed // 1_000_000)
+            whole = Part(file.name, 0, file.size, file.version, _event_time(file.changed))
             try:
                 known = folder_items.cut(self.path, whole, self.unit_records)
-            except StorageError:
-                if self._stat(file.name) == file:
+            except StorageError as error:
+                if self._is_unchanged(whole) and not folder_items.is_refused(error):
                     raise
+                self._kinds.forget(file.name)
                 self._unsettled = True
                 return None
             self._cuts[file.name] = known
         return known
 
-    def _media(self, name: str, files: Sequence[_File]) -> folder_items.Cut:
-        media = {_modality(file): file.name for file in files}
-        time_ = max(file.changed for file in files) // 1_000_000
+    def _media(self, name: str, group: Sequence[_Found]) -> folder_items.Cut:
+        media = {found.kind: found.file.name for found in group}
+        files = [found.file for found in group]
+        time_ = _event_time(max(file.changed for file in files))
         return folder_items.Cut((Part(name, 0, len(files), _version(files), time_, media),), 1)
 
-    def _version(self, part: Part) -> str | None:
+    def _is_unchanged(self, part: Part) -> bool:
         names = list(part.media.values()) if part.media else [part.source]
-        files = [self._stat(name) for name in names]
-        return _version([file for file in files if file is not None])
+        try:
+            return _version([self._disk.status(name) for name in names]) == part.version
+        except PermissionError:
+            return True  # as far as anybody can see: whoever reads it is told
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | beneath.RefusedError):
+                return False
+            raise
 
 
 def _identity(part: Part) -> tuple[str, str, int, int]:
     return part.source, part.version, part.start, part.stop
 
 
-def _modality(file: _File) -> str:
-    return MEDIA_SUFFIXES[os.path.splitext(file.name)[1].lower()]
-
-
-def _version(files: Sequence[_File]) -> str:
+def _version(files: Sequence[File]) -> str:
     if len(files) == 1:
         return files[0].version
     said = "\n".join(f"{file.name} {file.version}" for file in files)
     return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def _raise(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a folder that was removed just now
-        raise error
+def _event_time(changed: int) -> int | None:
+    """The time of a file in milliseconds, or None for one that no calendar of ours holds."""
+    milliseconds = changed // 1_000_000
+    return milliseconds if 0 <= milliseconds < _YEAR_10000 else None

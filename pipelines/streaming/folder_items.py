@@ -10,12 +10,16 @@ from typing import Any
 from pipelines import files, parquet_footer, sources, units
 from pipelines.sources import fields
 from pipelines.streaming.batches import Part
-from transforms.errors import OptionsError
+from transforms import beneath, uris
+from transforms.errors import OptionsError, StorageError
 from transforms.records import Position, RawRecord, Reason, Rejected, Uri
 
 _reading: dict["RecordsItem", tuple[int, Iterator[RawRecord | Rejected]]] = {}
 """The file that is being read from its beginning, part by part, and how many records were read:
 the next part goes on there. Pipelines run in this process."""
+
+
+"""A file of any other format has a header: one of no bytes is a copy that failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +45,10 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
         StorageError: Where the file cannot be read.
     """
     path = os.path.join(folder, whole.source)
+    files.confine(folder)
     kind = units.suffix(path)
     if whole.stop == 0:
-        return Cut((whole,), 0)
+        return Cut((whole,), int(kind not in units.MAY_BE_EMPTY))
     if kind not in (".jsonl", ".parquet"):
         return _counted(folder, whole, unit_records, unit_bytes)
     try:
@@ -60,7 +65,7 @@ def _rows(path: str) -> int:
     try:
         with files.open_stored(path) as file:
             return parquet_footer.read(file).rows
-    except parquet_footer.FooterError:
+    except (parquet_footer.FooterError, OSError):
         return 1
 
 
@@ -116,6 +121,8 @@ class RecordsItem:
 
     def _read(self, start: int, stop: int) -> Iterator[RawRecord | Rejected]:
         path = os.path.join(self.folder, self.part.source)
+        files.confine(self.folder)
+        place = uris.spelled(path)
         unit = units.Unit(0, path, start, stop)
         after = start
         try:
@@ -125,15 +132,25 @@ class RecordsItem:
                 return
             for outcome in sources.read(unit, self.labels):
                 after = outcome.position.offset + 1
-                yield dataclasses.replace(outcome, position=self._timed(outcome.position))
-        except OptionsError as error:
-            position = self._timed(Position(path, after))
+                yield self._placed(outcome, place)
+        except (OptionsError, StorageError) as error:
+            if isinstance(error, StorageError) and not is_refused(error):
+                raise
+            position = Position(place, after, event_time=self.part.event_time)
             detail = f"unreadable from here on: {str(error).removeprefix(f'{path}: ')}"
             digest = hashlib.sha256(self.part.version.encode()).hexdigest()
             yield Rejected(str(position), position, "read", Reason.UNPARSABLE, detail, digest)
 
-    def _timed(self, position: Position) -> Position:
-        return dataclasses.replace(position, event_time=self.part.event_time)
+    def _placed(self, outcome: RawRecord | Rejected, place: str) -> RawRecord | Rejected:
+        position = Position(place, outcome.position.offset, event_time=self.part.event_time)
+        if isinstance(outcome, Rejected) and outcome.id == str(outcome.position):
+            return dataclasses.replace(outcome, id=str(position), position=position)
+        return dataclasses.replace(outcome, position=position)
+
+
+def is_refused(error: StorageError) -> bool:
+    """Whether a file cannot be read because of what it is, and not because the disk fails."""
+    return isinstance(error.__cause__, PermissionError | beneath.RefusedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +162,7 @@ class MediaItem:
 
     def read(self) -> Iterator[RawRecord | Rejected]:
         """Gives the record whose id is the files' common name."""
-        place = os.path.join(self.folder, self.part.source)
+        place = uris.spelled(os.path.join(self.folder, self.part.source))
         position = Position(place, 0, event_time=self.part.event_time)
         media: dict[str, Any] = {
             name: Uri(os.path.basename(path)) for name, path in self.part.media.items()

@@ -41,6 +41,11 @@ _held_back = Gauge(
     "Offsets behind open transactions, which cannot be read yet.",
     registry=REGISTRY,
 )
+_passed_over = Gauge(
+    "triad_stream_passed_over",
+    "Files and folders of a watched folder that are not read; the log names each.",
+    registry=REGISTRY,
+)
 _queue = Gauge(
     "triad_stream_queue_messages", "Fetched, and in no batch that is done.", registry=REGISTRY
 )
@@ -108,6 +113,7 @@ def waiting(load: Load) -> None:
     """Notes what is fetched and what is behind."""
     _behind.set(load.behind)
     _held_back.set(load.held_back)
+    _passed_over.set(load.passed_over)
     _queue.set(load.held + load.queued)
     _queue_bytes.set(load.held_bytes + load.queued_bytes)
 

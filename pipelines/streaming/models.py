@@ -183,7 +183,9 @@ class Models:
         local = model_folder.local(folder)
         model = model_folder.load(folder, self._config.verify_key)
         settings = score_plan.run_settings(model, self._config.format)
-        canonicalizer = Canonicalizer(model.spec, self._config.media_roots, check=False)
+        canonicalizer = Canonicalizer(
+            model.spec, self._config.media_roots, check=False, watched=self._config.watched
+        )
         handler = ScorerHandler(local, model_digest=model.model_digest)
         score = Score(canonicalizer, handler, model.model_digest)
         name = folder.rpartition("/")[2] if folder != self._config.model else folder

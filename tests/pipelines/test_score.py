@@ -552,6 +552,15 @@ class TestRunId:
         score.run(config(trained, few, output, media_roots=(str(clean.parent),)))
         assert {i for row in rows(output) for i in row["issues"]} == set()
 
+    def test_the_order_of_media_folders_is_part_of_the_runs_id(
+        self, trained: Path, few: Path, tmp_path: Path
+    ) -> None:
+        plans = [
+            score_plan.plan(config(trained, few, tmp_path / "out", media_roots=roots))
+            for roots in (("a", "b"), ("b", "a"), ("a", "b"))
+        ]
+        assert plans[0].run.run_id == plans[2].run.run_id != plans[1].run.run_id
+
     @pytest.mark.parametrize(
         "change",
         [

@@ -1,5 +1,6 @@
 """Listing of inputs, and their cutting into units."""
 
+import gzip
 import os
 import re
 import socket
@@ -43,6 +44,17 @@ def test_inputs_are_sorted_and_each_file_is_listed_once(tmp_path):
         f"{tmp_path}/{n}" for n in ("a.jsonl", "b.jsonl", "c.csv")
     ]
     assert {file.size for file in listed} == {len(b'{"id": "r0"}\n') * 3}
+
+
+@pytest.mark.parametrize("suffix", [".ndjson", ".NDJSON", ".ndjson.gz"])
+def test_ndjson_is_another_name_of_json_lines(tmp_path, suffix):
+    content = lines_of("a", "b", "c")
+    compressed = suffix.endswith(".gz")
+    (tmp_path / f"x{suffix}").write_bytes(gzip.compress(content) if compressed else content)
+    planned = units.plan(units.list_inputs([f"{tmp_path}/*"]), unit_records=2)
+    assert len(planned) == (1 if compressed else 2)
+    read = [record.id for unit in planned for record in sources.read(unit, ())]
+    assert read == ["a", "b", "c"]
 
 
 def test_a_double_star_reaches_folders_below(tmp_path):

@@ -10,7 +10,7 @@ from apache_beam import window
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import beam_metrics, options
-from tests import media
+from tests import capabilities, media
 from transforms import audio, spec_files
 from transforms.canonicalize import HELD_BYTES, Canonicalize, Canonicalizer, payload_digest
 from transforms.records import (
@@ -209,8 +209,38 @@ def test_uris_that_give_nothing_are_issues(folder):
 def test_uris_may_lead_to_a_further_root(folder):
     place = Position(str(folder / "records" / "records.jsonl"), 0)
     canonicalizer = Canonicalizer(SPEC, media_roots=(str(folder / "elsewhere"),))
-    record = RawRecord("r", place, image=Uri(str(folder / "elsewhere" / "a.png")))
-    assert canonicalizer.canonical(record) == CanonicalRecord("r", place, image=PICTURE)
+    for uri in (str(folder / "elsewhere" / "a.png"), (folder / "elsewhere" / "a.png").as_uri()):
+        record = RawRecord("r", place, image=Uri(uri))
+        assert canonicalizer.canonical(record) == CanonicalRecord("r", place, image=PICTURE)
+
+
+def test_relative_uris_are_looked_for_in_further_roots(folder):
+    place = Position(str(folder / "records" / "records.jsonl"), 0)
+    record = RawRecord("r", place, image=Uri("sub/only.png"))
+    (folder / "empty").mkdir()
+    (folder / "elsewhere" / "sub").mkdir()
+    (folder / "elsewhere" / "sub" / "only.png").write_bytes(PICTURE)
+    roots = (str(folder / "empty"), str(folder / "elsewhere"))
+    found = Canonicalizer(SPEC, media_roots=roots).canonical(record)
+    assert found == CanonicalRecord("r", place, image=PICTURE)
+
+
+def test_a_medium_that_this_user_may_not_read_costs_that_medium(folder):
+    place = Position(str(folder / "records" / "records.jsonl"), 0)
+    (folder / "records" / "shut.png").write_bytes(PICTURE)
+    (folder / "records" / "shut.png").chmod(0)
+    with capabilities.permissions_hold():
+        record = RawRecord("r", place, audio=SOUND, image=Uri("shut.png"))
+        assert CANONICALIZER.canonical(record).issues == ("image: forbidden",)
+
+
+def test_records_of_a_watched_folder_have_their_media_below_it(folder):
+    (folder / "records" / "sub").symlink_to(folder / "elsewhere")
+    place = Position(str(folder / "records" / "sub" / "records.jsonl"), 0)
+    record = RawRecord("r", place, audio=SOUND, image=Uri("a.png"))
+    watched = str(folder / "records")
+    assert CANONICALIZER.canonical(record).issues == ()
+    assert Canonicalizer(SPEC, watched=watched).canonical(record).issues == ("image: forbidden",)
 
 
 def test_the_payload_digest_covers_each_medium_as_the_source_gave_it():

@@ -163,9 +163,9 @@ def test_a_batch_of_many_small_files_closes_by_records(tmp_path, kind):
 def test_a_file_that_changes_while_it_is_counted_waits(tmp_path, monkeypatch):
     path = put(tmp_path / "a.csv", "id\na\n")
     folder = Folder(str(tmp_path), clock=Clock())
-    listed = folder._list()
+    listed = folder._disk.listing()
     put(path, "id\na\nb\n")
-    monkeypatch.setattr(folder, "_list", lambda: listed)
+    monkeypatch.setattr(folder._disk, "listing", lambda: listed)
     assert folder.poll() == ()
     assert not folder.is_drained()
     monkeypatch.undo()
@@ -228,7 +228,7 @@ def test_a_name_that_cannot_be_an_id_is_rejected(tmp_path):
     (outcome,) = MediaItem(str(tmp_path), part).read()
     assert isinstance(outcome, Rejected)
     assert outcome.reason == Reason.INVALID_ID
-    assert outcome.position == Position(f"{tmp_path}/a\nb", 0, event_time=5)
+    assert outcome.position == Position(f"file://{tmp_path}/a%0Ab", 0, event_time=5)
 
 
 def test_a_source_that_is_no_folder_is_refused(tmp_path):
