@@ -70,8 +70,7 @@ def _score(settings: config.ScoreConfig) -> object:
     template = dataflow.makes_template(settings.beam_args)  # must be written in any case
     # Told at once: a night's second start costs no import of TensorFlow.
     if plan.published and not template:
-        _log.info("%s: already published, nothing to do", plan.run.folder)
-        return score_plan.Published(plan.run.manifest)
+        return plan.told_published()
     environment.load_tensorflow()
     from pipelines import score as pipeline
 

@@ -586,7 +586,8 @@ def test_too_many_rejected_leave_nothing_behind(corpus):
     [
         (
             {"split": "eval", "labels": {"category": "a"}},
-            "no record is in the train split; add records or change the spec's split",
+            "no record is in the train split; raise its share of split in the spec, add records, "
+            "or give some a split of their own",
         ),
         (
             {"split": "train", "labels": {}},
