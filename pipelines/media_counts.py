@@ -140,11 +140,12 @@ class IssuesLimits:
         found = self.over(media)
         if not found:
             return None
-        said = ", ".join(self._said(name, media[name]) for name in found)
+        said = ", ".join(self.said(name, media[name]) for name in found)
         does = ", and ".join(_remedies(media[name] for name in found))
         return f"{said}; nothing is kept: {does}, or raise --issues-limit"
 
-    def _said(self, name: str, count: MediaCount) -> str:
+    def said(self, name: str, count: MediaCount) -> str:
+        """What a modality loses, why most often, and what it may lose."""
         most = count.commonest
         return (
             f"{name}: {count.lost} of {count.had} media are not used ({count.share:.1%}; most "

@@ -42,14 +42,14 @@ def records(read: int, kept: int, verb: str, reasons: Mapping[str, int]) -> list
     """
     rejected = sum(reasons.values())
     said = f"{_many(read, 'record')} read, {kept} {verb}, {rejected} rejected"
-    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [Sentence(said), *rejections(read, reasons)]
+
+
+def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:
+    """For each reason how many records were rejected, and what to do, the commonest first."""
     return [
-        Sentence(said),
-        *(
-            Sentence(f"rejected as {reason}: {count} of {read}; {_remedy(reason)}", warns=True)
-            for reason, count in ranked
-            if count
-        ),
+        Sentence(f"rejected as {reason}: {count} of {read}; {_remedy(reason)}", warns=True)
+        for reason, count in _ranked(reasons)
     ]
 
 
@@ -62,8 +62,7 @@ def media(counts: Media) -> list[Sentence]:
         elif not count.lost:
             said.append(Sentence(f"{name}: all {count.had} used"))
         else:
-            ranked = sorted(count.flaws.items(), key=lambda pair: (-pair[1], pair[0]))
-            flaws = ", ".join(f"{flaw} {number}" for flaw, number in ranked)
+            flaws = ", ".join(f"{flaw} {number}" for flaw, number in _ranked(count.flaws))
             does = remedies.OF_FLAW[count.commonest]
             text = (
                 f"{name}: {count.lost} of {count.had} not used ({count.share:.1%}): {flaws}; {does}"
@@ -175,6 +174,10 @@ def scored(manifest: Manifest, folder: str) -> list[Sentence]:
         *where,
         *media(media_counts.from_json(manifest.media)),
     ]
+
+
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _remedy(name: str) -> str:

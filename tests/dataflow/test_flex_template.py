@@ -20,6 +20,7 @@ PARAMETERS = {
     "date": "2026-11-24",
     "format": "jsonl",
     "rejected_limit": "0.25",
+    "issues_limit": "0.75",
     "media_root": "gs://bucket/media",
     "unit_records": "64",
     "verify_key": "/keys/public.pem",

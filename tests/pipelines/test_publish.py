@@ -230,6 +230,11 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
         "digests": {"model": "m" * 8, "transform": "t" * 8, "spec": "s" * 8, "code": "c" * 8},
         "code_version": "1.2.3",
         "about": {"by": "a test"},
+        "media": {
+            "image": {"had": 6, "flaws": {"truncated": 2}},
+            "audio": {"had": 0, "flaws": {}},
+            "text": {"had": 5, "flaws": {"not_utf8": 1}},
+        },
     }
 
 
