@@ -4,10 +4,13 @@ import dataclasses
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines import cluster_config, config, environment, stream_config, stream_runners
 from transforms.errors import OptionsError
+
+if TYPE_CHECKING:
+    from transforms.spec import Spec
 
 _log = logging.getLogger(__name__)
 
@@ -16,9 +19,11 @@ Run = Callable[[Any], Any]
 
 
 def _preprocess(settings: config.PreprocessConfig) -> object:
+    from pipelines import first_look
     from transforms import spec_files
 
-    spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    what = spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    first_look.tell(_log, settings.inputs, what)
     from pipelines import cluster, preprocess_plan
 
     settings = cluster.with_full_paths(settings)
@@ -56,9 +61,9 @@ def _search(settings: config.SearchConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_folder, model_pointer, score_plan
+    from model import artefact
+    from pipelines import dataflow, first_look, model_folder, model_pointer
 
-    settings = cluster.with_full_paths(settings)
     model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
     settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is not None:
@@ -66,6 +71,11 @@ def _score(settings: config.ScoreConfig) -> object:
 
         folder = model_folder.local(settings.model)
         signing.verify(folder, settings.verify_key)  # before any of the model is read
+    what = artefact.described(model_folder.local(settings.model))
+    first_look.tell(_log, settings.inputs, what, with_labels=False)
+    from pipelines import cluster, score_plan
+
+    settings = cluster.with_full_paths(settings)
     plan = score_plan.plan(settings)
     template = dataflow.makes_template(settings.beam_args)  # must be written in any case
     # Told at once: a night's second start costs no import of TensorFlow.
@@ -79,8 +89,10 @@ def _score(settings: config.ScoreConfig) -> object:
 
 def _parity(settings: config.ParityConfig) -> object:
     from model import artefact
+    from pipelines import first_look
 
-    artefact.load(settings.model)
+    what = artefact.load(settings.model).spec
+    first_look.tell(_log, settings.inputs, what, with_labels=False)
     environment.load_tensorflow()
     from pipelines import parity as gate
 
@@ -213,7 +225,8 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
-    artefact.load(model)
+    what = artefact.load(model).spec
+    _look_into_folder(settings, what)
     if runner != "local":  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
@@ -234,6 +247,16 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 
         stream_on_dataflow.run(settings)
     return None
+
+
+def _look_into_folder(settings: stream_config.StreamConfig, what: "Spec") -> None:
+    """Warns of records files that do not fit the model; no file ends a stream."""
+    if settings.media_files or "://" in settings.source:
+        return
+    from pipelines import first_look
+
+    inputs = [f"{settings.source}/*.{suffix}" for suffix in ("jsonl", "csv", "parquet")]
+    first_look.tell(_log, inputs, what, with_labels=False, refuse=False)
 
 
 def _release(settings: stream_config.ReleaseConfig) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from transforms import remedies
-from transforms.records import MODALITIES, Flaw
+from transforms.records import MODALITIES, CanonicalRecord, Flaw, Reason, Rejected
 from transforms.spec import ISSUES_LIMIT, Spec
 
 FEWEST_LOST = 2
@@ -39,6 +39,15 @@ class MediaCount:
     def commonest(self) -> Flaw:
         """The flaw that costs most media; of equals the first in the order of `Flaw`."""
         return max(Flaw, key=lambda flaw: self.flaws.get(flaw, 0))
+
+    def __str__(self) -> str:
+        if not self.had:
+            return "no record has one"
+        if not self.lost:
+            return f"all {self.had} used"
+        ranked = sorted(self.flaws.items(), key=lambda pair: (-pair[1], pair[0]))
+        flaws = ", ".join(f"{flaw} {number}" for flaw, number in ranked)
+        return f"{self.lost} of {self.had} not used ({self.share:.1%}): {flaws}"
 
     def plus(self, other: "MediaCount") -> "MediaCount":
         """Both together."""
@@ -90,6 +99,21 @@ def from_json(said: Mapping[str, Mapping[str, Any]]) -> dict[str, MediaCount]:
 def flaws_of(details: Iterable[str]) -> Counter[str]:
     """The issues in the details of records that are rejected as unreadable."""
     return Counter(issue for detail in details for issue in detail.split("; ") if issue)
+
+
+def of_outcomes(
+    names: Iterable[str], outcomes: Iterable[CanonicalRecord | Rejected]
+) -> dict[str, MediaCount]:
+    """Counts the media of records that were made canonical, rejected ones among them."""
+    used: Counter[str] = Counter()
+    issues: Counter[str] = Counter()
+    for one in outcomes:
+        if isinstance(one, CanonicalRecord):
+            used.update(one.present)
+            issues.update(one.issues)
+        elif one.reason == Reason.UNREADABLE:
+            issues.update(flaws_of([one.detail]))
+    return counted(names, used, issues)
 
 
 @dataclasses.dataclass(frozen=True)

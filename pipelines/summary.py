@@ -2,14 +2,16 @@
 
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from model import evaluation
 from pipelines import media_counts
 from pipelines.media_counts import Media
 from pipelines.runs import Manifest
 from transforms import remedies
-from transforms.records import SPLITS, Reason
+from transforms.records import SPLITS, CanonicalRecord, Reason, Rejected
 
 FEW_RECORDS = 10
 """A split with fewer records measures nothing; one without records is said on its own."""
@@ -55,20 +57,12 @@ def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:
 
 def media(counts: Media) -> list[Sentence]:
     """By modality how many media there were, and how many are not used, why, and what to do."""
-    said = []
-    for name, count in counts.items():
-        if not count.had:
-            said.append(Sentence(f"{name}: no record has one"))
-        elif not count.lost:
-            said.append(Sentence(f"{name}: all {count.had} used"))
-        else:
-            flaws = ", ".join(f"{flaw} {number}" for flaw, number in _ranked(count.flaws))
-            does = remedies.OF_FLAW[count.commonest]
-            text = (
-                f"{name}: {count.lost} of {count.had} not used ({count.share:.1%}): {flaws}; {does}"
-            )
-            said.append(Sentence(text, warns=True))
-    return said
+    return [
+        Sentence(f"{name}: {count}; {remedies.OF_FLAW[count.commonest]}", warns=True)
+        if count.lost
+        else Sentence(f"{name}: {count}")
+        for name, count in counts.items()
+    ]
 
 
 def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
@@ -174,6 +168,65 @@ def scored(manifest: Manifest, folder: str) -> list[Sentence]:
         *where,
         *media(media_counts.from_json(manifest.media)),
     ]
+
+
+def looked_at(
+    names: Sequence[str], outcomes: Sequence[CanonicalRecord | Rejected], verb: str
+) -> list[Sentence]:
+    """Records that were read and made canonical here.
+
+    Args:
+        names: The modalities that are looked at.
+        outcomes: What became of each.
+        verb: What else became of those that are not rejected.
+    """
+    kept = sum(isinstance(one, CanonicalRecord) for one in outcomes)
+    reasons = Counter(str(one.reason) for one in outcomes if isinstance(one, Rejected))
+    return [
+        *records(len(outcomes), kept, verb, reasons),
+        *media(media_counts.of_outcomes(names, outcomes)),
+    ]
+
+
+def trained(document: Mapping[str, Any], model: str) -> list[Sentence]:
+    """A training: the figures of its test split, and the next commands.
+
+    Args:
+        document: See `model.evaluation.document`.
+        model: The model folder.
+    """
+    measured = document["splits"]
+    split = next((name for name in ("test", "eval") if name in measured), None)
+    said = []
+    if split is None:
+        text = "nothing measures the model: no record is in the test or the eval split"
+        said.append(Sentence(f"{text}; {split_remedy(None)}, and preprocess again", warns=True))
+    elif split == "eval":
+        text = "no record is in the test split: the figures are of eval, which chose the epoch"
+        said.append(Sentence(text, warns=True))
+    tasks = measured[split]["tasks"] if split else {}
+    said += [_figures(name, task, str(split)) for name, task in tasks.items()]
+    return [*said, *after_training(model)]
+
+
+def after_training(model: str) -> list[Sentence]:
+    """What is done with a model next."""
+    given = f"--model {shlex.quote(model)} --input RECORDS"
+    return [
+        Sentence(f"next: triad parity {given}"),
+        Sentence(f"next: triad score {given} --output SCORES --date YYYY-MM-DD"),
+    ]
+
+
+def _figures(name: str, task: Mapping[str, Any], split: str) -> Sentence:
+    found = task[evaluation.AS_RECORDED]
+    if not found["n"]:
+        return Sentence(f"{name}: no record of the {split} split has its label", warns=True)
+    own = evaluation.FIGURES[task["kind"]].items()
+    figures = [f"{said} {evaluation.interval_text(found[key])}" for key, said in own]
+    unseen = f", of which {found['unseen']} are unseen in training" if found.get("unseen") else ""
+    labelled = f"{found['n']} records of the {split} split{unseen}"
+    return Sentence(f"{name}: {', '.join(figures)}; 95% intervals, {labelled}")
 
 
 def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

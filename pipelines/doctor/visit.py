@@ -131,7 +131,12 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
     if model is None and spec is None:
         return
     environment.load_tensorflow()
-    from pipelines.doctor import defined, functions
+    from pipelines.doctor import defined, functions, samples
+
+    what = spec if spec is not None else model.spec
+    if config.inputs:
+        yield from samples.heads(what, config.inputs, with_labels=spec is not None)
+        yield from samples.check(what, config.inputs, config.media_roots)
 
     pipelines = defined.scoring(model) if model is not None else {}
     yield from functions.check(pipelines | (defined.preprocessing(spec) if spec else {}))

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pipelines.columns import LABEL_PREFIX
+from pipelines.columns import is_label as is_label
 from transforms.errors import OptionsError
 from transforms.records import (
-    MODALITIES,
     SPLITS,
     BrokenMedium,
     Medium,
@@ -21,11 +22,6 @@ from transforms.records import (
 
 LONGEST_ID = 512
 """In bytes of UTF-8."""
-
-LABEL_PREFIX = "labels."
-
-RESERVED = frozenset({"id", *MODALITIES, "group", "split"})
-"""Fields that are never labels, whatever the labels are called."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -101,11 +97,6 @@ def check_columns(uri: str, columns: Sequence[str]) -> None:
     if "id" not in columns:
         found = ", ".join(columns[:12])
         raise OptionsError(f"{uri}: no column is named id, found: {found}; name one of them id")
-
-
-def is_label(name: str, labels: Collection[str]) -> bool:
-    """Whether a column is a label of its own."""
-    return name.startswith(LABEL_PREFIX) or (name in labels and name not in RESERVED)
 
 
 def is_unicode(value: Any) -> bool:

@@ -1,0 +1,194 @@
+"""What the heads of the records files say against a spec, before anything heavy is imported."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pipelines import columns, heads, summary
+from pipelines.heads import Head, Heads
+from transforms.errors import OptionsError
+from transforms.records import SPLITS
+from transforms.spec import Spec
+
+FEW_ROWS = 20
+"""From fewer records nothing is guessed about the others."""
+
+SHOWN = 12
+
+
+class Noticed(NamedTuple):
+    """One thing that does not fit; `proven` where no record could change it."""
+
+    text: str
+    proven: bool = False
+
+
+def tell(
+    log: logging.Logger,
+    inputs: Sequence[str],
+    what: Spec,
+    with_labels: bool = True,
+    refuse: bool = True,
+) -> None:
+    """Looks, and logs a warning for each thing that does not fit.
+
+    Args:
+        log: Where to.
+        inputs: Patterns of records files.
+        what: What reads them.
+        with_labels: Whether labels are read.
+        refuse: Whether what is proven is an error.
+
+    Raises:
+        OptionsError: For what is proven.
+    """
+    for noticed in look(inputs, what, with_labels):
+        if noticed.proven and refuse:
+            raise OptionsError(noticed.text)
+        log.warning("%s", noticed.text)
+
+
+def look(inputs: Sequence[str], what: Spec, with_labels: bool = True) -> list[Noticed]:
+    """Compares the heads of the records files with a spec; see `heads.read` and `compare`."""
+    return compare(", ".join(inputs), heads.read(inputs), what, with_labels)
+
+
+def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> list[Noticed]:
+    """What does not fit between a spec and the heads of records files.
+
+    A table's columns prove what no record of it can have. Of lines only all of them do.
+
+    Args:
+        name: Of the inputs.
+        found: Their heads.
+        what: The spec.
+        with_labels: Whether labels are read.
+    """
+    noticed = [Noticed(text) for text in _unread(found)]
+    seen = [head for head in found.heads if head.columns is not None or head.rows]
+    if not seen:
+        return noticed
+    proven = found.complete and all(head.whole or head.columns is not None for head in seen)
+    there = _fields(seen)
+    if "id" not in there:
+        noticed.append(Noticed(_no_id(name, seen, there), proven))
+    noticed += _modalities(name, seen, there, what, proven)
+    if with_labels:
+        noticed += _labels(name, seen, what, found.complete)
+        noticed += _groups(seen, what)
+    return noticed
+
+
+def _unread(found: Heads) -> Iterable[str]:
+    if found.remote:
+        yield f"{', '.join(found.remote)}: is not looked at before the run; only local files are"
+    for head in found.heads:
+        if head.broken and not head.rows:
+            lines = f"none of the first {head.broken} lines" if head.broken > 1 else "no line"
+            yield f"{head.path}: {lines} is a JSON object; write one object on each line"
+
+
+def _fields(seen: Sequence[Head]) -> list[str]:
+    """All names, in their order."""
+    names = (name for head in seen for part in (head.columns or (), *head.rows) for name in part)
+    return list(dict.fromkeys(names))
+
+
+def _no_id(name: str, seen: Sequence[Head], there: Sequence[str]) -> str:
+    (first, *others) = there or [""]
+    delimiter = next((mark for mark in (";", "\t", "|") if mark in first), None)
+    if delimiter and not others and seen[0].columns is not None:
+        return (
+            f"{name}: its header is one column, {first!r}: cells are separated by {delimiter!r}; "
+            "write it again with commas"
+        )
+    return f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+
+
+def _modalities(
+    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, proven: bool
+) -> Iterable[Noticed]:
+    wanted = what.modalities.names
+    unread = [field for field in there if not _is_read(field, what)]
+    others = f"found beside them: {_some(unread)}" if unread else "nothing else is there"
+    absent = [modality for modality in wanted if modality not in there]
+    if len(absent) == len(wanted):
+        yield Noticed(
+            f"{name}: no field is named {' or '.join(wanted)}, which the model is to see; "
+            f"{others}; rename fields, or change modalities in the spec",
+            proven,
+        )
+        return
+    number = sum(len(head.rows) for head in seen)
+    for modality in wanted:
+        if modality in absent:
+            text = f"{name}: no field is named {modality}, which the model is to see; {others}"
+            yield Noticed(f"{text}; the {modality} of each record counts as missing")
+        elif number >= FEW_ROWS and not any(_has(row, modality) for h in seen for row in h.rows):
+            if all(head.rows for head in seen):
+                yield Noticed(f"{name}: none of the first {number} records has {modality}")
+
+
+def _labels(name: str, seen: Sequence[Head], what: Spec, complete: bool) -> Iterable[Noticed]:
+    found = {label for head in seen for label in _labels_of(head, what)}
+    proven = complete and all(_names_all_labels(head) for head in seen)
+    for task, settings in what.tasks.items():
+        if settings.label in found:
+            continue
+        others = f"labels there: {_some(sorted(found))}" if found else "no labels are there"
+        number = sum(len(head.rows) for head in seen)
+        who = f"none of the first {number} records" if number and not proven else "no record"
+        yield Noticed(
+            f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; correct "
+            f"tasks.{task}.label in the spec, or the records",
+            proven,
+        )
+
+
+def _labels_of(head: Head, what: Spec) -> Iterable[str]:
+    """The names of labels that a head has."""
+    yield from head.label_columns or ()
+    for row in (dict.fromkeys(head.columns or (), True), *head.rows):
+        given = row.get("labels")
+        if isinstance(given, Mapping):
+            yield from (key for key, value in given.items() if value is not None)
+            continue
+        for field, value in row.items():
+            if value is not None and columns.is_label(field, what.label_names):
+                yield field.removeprefix(columns.LABEL_PREFIX)
+
+
+def _names_all_labels(head: Head) -> bool:
+    """Whether no record of the file can have other labels than its head."""
+    if head.whole:
+        return True
+    is_open = head.columns is None or "labels" in head.columns
+    return head.label_columns is not None or not is_open
+
+
+def _groups(seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
+    rows = [row for head in seen for row in head.rows if not _has(row, "split")]
+    wanted = sum(getattr(what.split, split) > 0 for split in SPLITS)
+    groups = {str(row["group"]) for row in rows if _has(row, "group")}
+    grouped = all(_has(row, "group") for row in rows)
+    if what.split.by == "group" and grouped and len(rows) >= FEW_ROWS and len(groups) < wanted:
+        number = f"{len(groups)} group{'' if len(groups) == 1 else 's'}"
+        yield Noticed(
+            f"the first {len(rows)} records are in {number}, and there are {wanted} splits: all "
+            f"records of a group are in one; {summary.split_remedy(len(groups))}"
+        )
+
+
+def _has(row: Mapping[str, Any], field: str) -> bool:
+    return row.get(field) not in (None, "")
+
+
+def _is_read(field: str, what: Spec) -> bool:
+    return (
+        field in columns.RESERVED or field == "labels" or columns.is_label(field, what.label_names)
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"
