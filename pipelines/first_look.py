@@ -14,6 +14,8 @@ FEW_ROWS = 20
 """From fewer records nothing is guessed about the others."""
 
 SHOWN = 12
+LONGEST = 60
+"""Names of fields are shown up to here, in characters."""
 
 
 class Noticed(NamedTuple):
@@ -64,7 +66,7 @@ def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> li
         what: The spec.
         with_labels: Whether labels are read.
     """
-    noticed = [Noticed(text) for text in _unread(found)]
+    noticed = [Noticed(text) for text in _not_looked_at(found)]
     seen = [head for head in found.heads if head.columns is not None or head.rows]
     if not seen:
         return noticed
@@ -74,12 +76,12 @@ def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> li
         noticed.append(Noticed(_no_id(name, seen, there), proven))
     noticed += _modalities(name, seen, there, what, proven)
     if with_labels:
-        noticed += _labels(name, seen, what, found.complete)
+        noticed += _labels(name, seen, there, what, found.complete)
         noticed += _groups(seen, what)
     return noticed
 
 
-def _unread(found: Heads) -> Iterable[str]:
+def _not_looked_at(found: Heads) -> Iterable[str]:
     if found.remote:
         yield f"{', '.join(found.remote)}: is not looked at before the run; only local files are"
     for head in found.heads:
@@ -109,33 +111,33 @@ def _modalities(
     name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, proven: bool
 ) -> Iterable[Noticed]:
     wanted = what.modalities.names
-    unread = [field for field in there if not _is_read(field, what)]
+    unread = _unread(there, what)
     others = f"found beside them: {_some(unread)}" if unread else "nothing else is there"
     absent = [modality for modality in wanted if modality not in there]
+    named = f"{name}: no field is named {' or '.join(absent)}, which the model is to see; {others}"
     if len(absent) == len(wanted):
-        yield Noticed(
-            f"{name}: no field is named {' or '.join(wanted)}, which the model is to see; "
-            f"{others}; rename fields, or change modalities in the spec",
-            proven,
-        )
+        yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
+    if absent:
+        yield Noticed(f"{named}; {' and '.join(absent)} of each record count as missing")
     number = sum(len(head.rows) for head in seen)
     for modality in wanted:
-        if modality in absent:
-            text = f"{name}: no field is named {modality}, which the model is to see; {others}"
-            yield Noticed(f"{text}; the {modality} of each record counts as missing")
-        elif number >= FEW_ROWS and not any(_has(row, modality) for h in seen for row in h.rows):
-            if all(head.rows for head in seen):
-                yield Noticed(f"{name}: none of the first {number} records has {modality}")
+        unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)
+        if not unsure and not any(_has(row, modality) for head in seen for row in head.rows):
+            yield Noticed(f"{name}: none of the first {number} records has {modality}")
 
 
-def _labels(name: str, seen: Sequence[Head], what: Spec, complete: bool) -> Iterable[Noticed]:
+def _labels(
+    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, complete: bool
+) -> Iterable[Noticed]:
     found = {label for head in seen for label in _labels_of(head, what)}
     proven = complete and all(_names_all_labels(head) for head in seen)
     for task, settings in what.tasks.items():
         if settings.label in found:
             continue
-        others = f"labels there: {_some(sorted(found))}" if found else "no labels are there"
+        others = f"labels there: {_some(sorted(found))}"
+        if not found:
+            others = f"no labels are there, but other fields: {_some(_unread(there, what))}"
         number = sum(len(head.rows) for head in seen)
         who = f"none of the first {number} records" if number and not proven else "no record"
         yield Noticed(
@@ -183,12 +185,13 @@ def _has(row: Mapping[str, Any], field: str) -> bool:
     return row.get(field) not in (None, "")
 
 
-def _is_read(field: str, what: Spec) -> bool:
-    return (
-        field in columns.RESERVED or field == "labels" or columns.is_label(field, what.label_names)
-    )
+def _unread(there: Sequence[str], what: Spec) -> list[str]:
+    """The fields that are neither media nor labels."""
+    known = (*columns.RESERVED, "labels")
+    return [f for f in there if f not in known and not columns.is_label(f, what.label_names)]
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
+    plain = [name if name.isprintable() else repr(name) for name in names[:SHOWN]]
+    shown = ", ".join(name[:LONGEST] for name in plain)
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"

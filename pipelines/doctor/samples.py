@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipelines import first_look, media_counts, sources, units
-from pipelines.doctor.findings import Finding, of_error
+from pipelines.doctor.findings import Finding, Level, of_error
 from pipelines.media_counts import IssuesLimits, MediaCount
 from transforms import remedies
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError, StorageError
-from transforms.records import CanonicalRecord, Reason, Rejected
+from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected
 from transforms.spec import Spec
 
 RECORDS_OF_FILE = 50
@@ -21,7 +21,7 @@ def heads(what: Spec, inputs: Sequence[str], with_labels: bool) -> Iterator[Find
     """What the heads of the records files say against the spec."""
     for noticed in first_look.look(inputs, what, with_labels):
         said, _, remedy = noticed.text.rpartition("; ")
-        level = "error" if noticed.proven else "warning"
+        level: Level = "error" if noticed.proven else "warning"
         why = "records that do not fit the spec are rejected, or go without what is missing"
         yield Finding("records", level, said, why, remedy)
 
@@ -35,8 +35,10 @@ def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> It
         for unit in sorted(firsts.values(), key=lambda one: one.index):
             number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
             for record in itertools.islice(sources.read(unit, what.label_names), number):
-                is_refused = isinstance(record, Rejected)
-                outcomes.append(record if is_refused else canonicalizer.canonical(record))
+                if isinstance(record, RawRecord):
+                    outcomes.append(canonicalizer.canonical(record))
+                else:
+                    outcomes.append(record)
     except (OptionsError, StorageError) as error:
         yield of_error("records", error, "a run would end here")
     if outcomes:

@@ -128,12 +128,12 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
             yield of_error("spec", error, "nothing would be preprocessed with it")
         else:
             yield Finding("spec", "ok", f"{config.spec}: good")
-    if model is None and spec is None:
+    what = spec if spec is not None or model is None else model.spec
+    if what is None:
         return
     environment.load_tensorflow()
     from pipelines.doctor import defined, functions, samples
 
-    what = spec if spec is not None else model.spec
     if config.inputs:
         yield from samples.heads(what, config.inputs, with_labels=spec is not None)
         yield from samples.check(what, config.inputs, config.media_roots)
