@@ -133,6 +133,8 @@ def _seal(
         "rejected": sum(file.rows for file in parts["rejected"]),
     }
     media = media_counts.counted(settings.modalities, used, issues + unreadable)
+    if gates.issues.over(media):
+        storage.delete_tree(run.units)  # they hold no medium that is mended before the next attempt
     gates.check(run, counts, reasons, media)
     manifest = Manifest(
         run_id=run.run_id,

@@ -76,9 +76,9 @@ def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
         split = ", ".join(f"{name} {found['records'][name]}" for name in SPLITS)
         number = sum(found["records"].values())
         classes = "" if found["classes"] is None else f", {_many(found['classes'], 'class', 'es')}"
-        said.append(
-            Sentence(f"{task}: {number} with the label {found['label']} ({split}){classes}")
-        )
+        name = found["label"]
+        text = f"{task}: {_many(number, 'record')} with the label {name!r} ({split}){classes}"
+        said.append(Sentence(text))
         said += [
             Sentence(f"{task}: {_many(count, 'label')} cannot be used: {flaw}", warns=True)
             for flaw, count in found["unusable"].items()

@@ -7,8 +7,8 @@ from transforms.records import Flaw, Reason
 _BROKEN = "ask the source to send the files again"
 
 OF_FLAW: Mapping[Flaw, str] = {
-    Flaw.NOT_FOUND: "deliver the files: relative paths are tried against the records file's "
-    "folder, then each --media-root",
+    Flaw.NOT_FOUND: "deliver the files (relative paths are tried against the records file's "
+    "folder, then each --media-root)",
     Flaw.FORBIDDEN: "name their folder with --media-root",
     Flaw.TOO_LARGE: "make them smaller, or raise limits in the spec",
     Flaw.UNSUPPORTED: "deliver a format that is read",

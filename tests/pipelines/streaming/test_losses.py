@@ -41,8 +41,8 @@ def test_a_window_of_batches_over_the_limit_is_told_once_until_it_is_under_it():
     assert window.add(BAD, IssuesLimits()) == []  # 4 of 8
     assert window.add(BAD, IssuesLimits()) == [
         "of the last 2 batches: image: 8 of 8 media are not used (100.0%; most often: not_found, "
-        "8), over the limit of 50.0%; deliver the files: relative paths are tried against the "
-        "records file's folder, then each --media-root"
+        "8), over the limit of 50.0%; deliver the files (relative paths are tried against the "
+        "records file's folder, then each --media-root)"
     ]
     assert window.add(BAD, IssuesLimits()) == []
     assert window.add(GOOD, IssuesLimits()) == []

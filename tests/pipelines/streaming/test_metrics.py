@@ -72,16 +72,16 @@ def test_a_stream_writes_what_it_did_and_what_waits_and_says_what_it_lost(
     (model,) = [name for name in after if name.startswith("triad_stream_model_info")]
     assert model == f"triad_stream_model_info/{artefact.load(trained).model_digest}/{trained}"
     does = (
-        "deliver the files: relative paths are tried against the records file's folder, then each"
+        "deliver the files (relative paths are tried against the records file's folder, then each"
     )
     most = "2 of 2 media are not used (100.0%; most often: not_found, 2), over the limit of 50.0%"
     said = [record.message for record in caplog.records if record.name == "pipelines.stream"]
-    assert f"of the last 1 batches: image: {most}; {does} --media-root" in said
+    assert f"of the last 1 batches: image: {most}; {does} --media-root)" in said
     assert said[-5:] == [
         "ended: 4 read, 3 scored, 1 rejected",
         "rejected as unparsable: 1 of 4; mend what writes the records: the detail says what is "
         "wrong",
-        f"image: 2 of 2 not used (100.0%): not_found 2; {does} --media-root",
+        f"image: 2 of 2 not used (100.0%): not_found 2; {does} --media-root)",
         "audio: no record has one",
         "text: all 3 used",
     ]
