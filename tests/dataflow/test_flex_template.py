@@ -82,6 +82,7 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
             date="2026-11-24",
             format="jsonl",
             rejected_limit=0.25,
+            issues_limit=0.75,
             runner="dataflow",
             media_roots=("gs://bucket/media",),
             unit_records=64,
