@@ -4,13 +4,10 @@ import dataclasses
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import cluster_config, config, environment, stream_config, stream_runners
 from transforms.errors import OptionsError
-
-if TYPE_CHECKING:
-    from transforms.spec import Spec
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +211,7 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 def _stream(settings: stream_config.StreamConfig) -> object:
     from model import artefact
-    from pipelines import model_folder, model_pointer
+    from pipelines import first_look, model_folder, model_pointer
     from pipelines.streaming import prism
 
     model = model_folder.local(model_pointer.resolved(settings.model))
@@ -226,7 +223,8 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
     what = artefact.load(model).spec
-    _look_into_folder(settings, what)
+    if not settings.media_files:
+        first_look.tell_of_folder(_log, settings.source, what)
     if runner != "local":  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()
@@ -247,16 +245,6 @@ def _stream(settings: stream_config.StreamConfig) -> object:
 
         stream_on_dataflow.run(settings)
     return None
-
-
-def _look_into_folder(settings: stream_config.StreamConfig, what: "Spec") -> None:
-    """Warns of records files that do not fit the model; no file ends a stream."""
-    if settings.media_files or "://" in settings.source:
-        return
-    from pipelines import first_look
-
-    inputs = [f"{settings.source}/*.{suffix}" for suffix in ("jsonl", "csv", "parquet")]
-    first_look.tell(_log, inputs, what, with_labels=False, refuse=False)
 
 
 def _release(settings: stream_config.ReleaseConfig) -> object:

@@ -25,13 +25,7 @@ class Noticed(NamedTuple):
     proven: bool = False
 
 
-def tell(
-    log: logging.Logger,
-    inputs: Sequence[str],
-    what: Spec,
-    with_labels: bool = True,
-    refuse: bool = True,
-) -> None:
+def tell(log: logging.Logger, inputs: Sequence[str], what: Spec, with_labels: bool = True) -> None:
     """Looks, and logs a warning for each thing that does not fit.
 
     Args:
@@ -39,15 +33,25 @@ def tell(
         inputs: Patterns of records files.
         what: What reads them.
         with_labels: Whether labels are read.
-        refuse: Whether what is proven is an error.
 
     Raises:
         OptionsError: For what is proven.
     """
     for noticed in look(inputs, what, with_labels):
-        if noticed.proven and refuse:
+        if noticed.proven:
             raise OptionsError(noticed.text)
         log.warning("%s", noticed.text)
+
+
+def tell_of_folder(log: logging.Logger, folder: str, what: Spec) -> None:
+    """Logs what does not fit between a model and the records files in a folder that is streamed.
+
+    No file ends a stream, and what is no folder, such as a topic, is not looked at.
+    """
+    if "://" not in folder:
+        found = heads.read([f"{folder}/*{suffix}" for suffix in heads.SUFFIXES])
+        for noticed in compare(folder, found, what, with_labels=False):
+            log.warning("%s", noticed.text)
 
 
 def look(inputs: Sequence[str], what: Spec, with_labels: bool = True) -> list[Noticed]:

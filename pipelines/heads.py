@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
+"""The formats whose heads are read: TFRecord needs TensorFlow."""
 MOST_FILES = 8
 HEAD_BYTES = 64 * 2**10
 """So much of a file's beginning is looked at, inflated."""
@@ -86,20 +88,19 @@ def _matching(pattern: str) -> Iterator[str]:
 def _head(path: str) -> Head | None:
     """The head of a file; None where it shows nothing."""
     name = path.lower()
-    readers = {".jsonl": _of_lines, ".csv": _of_csv}
-    reader = next((readers[s] for s in readers if name.removesuffix(".gz").endswith(s)), None)
-    if reader is None and not name.endswith(".parquet"):
+    suffix = next((one for one in SUFFIXES if name.endswith(one)), None)
+    if suffix is None:
         return None
     try:
         with open(path, "rb", opener=_open) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return None
-            if reader is None:
+            if suffix == ".parquet":
                 return _of_parquet(path, file)
-            content, whole = _beginning(file, name.endswith(".gz"))
+            content, whole = _beginning(file, suffix.endswith(".gz"))
     except (OSError, zlib.error):
         return None
-    return reader(path, content, whole)
+    return (_of_csv if ".csv" in suffix else _of_lines)(path, content, whole)
 
 
 def _open(path: str, flags: int) -> int:

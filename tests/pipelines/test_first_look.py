@@ -1,5 +1,6 @@
 """What does not fit between records and spec is told from the heads of files, proven or not."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -176,6 +177,19 @@ def test_what_is_proven_ends_the_command_before_beam_is_imported(tmp_path, capsy
             "beside them: img; rename fields, or change modalities in the spec"
         ],
     )
+
+
+def test_no_file_ends_a_stream_of_a_folder(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("id,img\n1,a\n")
+    log = logging.getLogger("tests")
+    first_look.tell_of_folder(log, str(tmp_path), WHAT)
+    ((level, text),) = [(record.levelname, record.message) for record in caplog.records]
+    assert level == "WARNING"
+    assert text.startswith(
+        f"{tmp_path}: no field is named image or text, which the model is to see"
+    )
+    first_look.tell_of_folder(log, "kafka://host:1/topic", WHAT)
+    assert len(caplog.records) == 1
 
 
 def test_a_model_that_expects_other_modalities_is_told_when_scoring(trained, tmp_path, capsys):
