@@ -542,7 +542,7 @@ class TestRunId:
         self, trained: Path, few: Path, clean: Path, tmp_path: Path
     ) -> None:
         output = tmp_path / "out"
-        score.run(config(trained, few, output))
+        score.run(config(trained, few, output, issues_limit=1.0))
         assert {i for row in rows(output) for i in row["issues"]} == {
             "image: forbidden",
             "audio: forbidden",
@@ -563,7 +563,7 @@ class TestRunId:
     def test_another_run_has_another_id(
         self, trained: Path, few: Path, tmp_path: Path, change: Callable[[ScoreConfig], ScoreConfig]
     ) -> None:
-        first = config(trained, few, tmp_path / "out")
+        first = config(trained, few, tmp_path / "out", issues_limit=1.0)
         before = score.run(first).manifest_uri
         after = score.run(change(first)).manifest_uri
         assert Path(after).parent.name != Path(before).parent.name
