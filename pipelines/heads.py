@@ -73,7 +73,7 @@ def read(patterns: Sequence[str]) -> Heads:
     local = [pattern for pattern in patterns if "://" not in pattern]
     paths = list(dict.fromkeys(path for pattern in local for path in _matching(pattern)))
     heads = [head for path in paths[:MOST_FILES] if (head := _head(path)) is not None]
-    # Beam's ** crosses folders within a name as well.
+    # Beam's ** crosses folders.
     complete = len(heads) == len(paths) and not remote and not any("**" in one for one in local)
     return Heads(tuple(heads), complete, remote)
 
@@ -81,7 +81,7 @@ def read(patterns: Sequence[str]) -> Heads:
 def _matching(pattern: str) -> Iterator[str]:
     if os.path.exists(pattern):
         return iter((pattern,))
-    found = glob.iglob(pattern, recursive=True, include_hidden=True)
+    found = glob.iglob(pattern, include_hidden=True)  # ** is as *: no tree is walked
     return itertools.islice(found, MOST_FILES + 1)
 
 

@@ -100,7 +100,7 @@ def labels(
 
     Args:
         what: Names the tasks.
-        statistics: Of the records that are kept, see `transforms.statistics`.
+        statistics: See `transforms.statistics`; later records of one id are among them.
         classes: See `classes`; none before they are known.
 
     Returns:

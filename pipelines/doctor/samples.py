@@ -31,10 +31,11 @@ def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> It
     canonicalizer = Canonicalizer(what, media_roots, check=True)
     outcomes: list[CanonicalRecord | Rejected] = []
     try:
-        firsts = {unit.uri: unit for unit in reversed(units.plan(units.list_inputs(inputs)))}
-        for unit in sorted(firsts.values(), key=lambda one: one.index):
+        for file in units.list_inputs(inputs):
             number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
-            for record in itertools.islice(sources.read(unit, what.label_names), number):
+            if not number:
+                break
+            for record in itertools.islice(_read(file, what), number):
                 if isinstance(record, RawRecord):
                     outcomes.append(canonicalizer.canonical(record))
                 else:
@@ -46,6 +47,11 @@ def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> It
         limits = IssuesLimits.of(what, None)
         for name, count in media_counts.of_outcomes(what.modalities.names, outcomes).items():
             yield _media(name, count, limits)
+
+
+def _read(file: units.InputFile, what: Spec) -> Iterator[RawRecord | Rejected]:
+    for unit in units.plan((file,)):
+        yield from sources.read(unit, what.label_names)
 
 
 def _records(outcomes: Sequence[CanonicalRecord | Rejected]) -> Finding:
