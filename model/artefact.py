@@ -134,6 +134,16 @@ def load(folder: str | Path) -> Artefact:
     return model
 
 
+def described(folder: str | Path) -> Spec:
+    """The spec of a model folder whose files nobody has checked: for a look ahead, and no more.
+
+    Raises:
+        OptionsError: Where there is no complete model.
+    """
+    folder = Path(folder)
+    return Artefact(folder, _read(folder)).spec
+
+
 def parts(
     spec_digest: str, classes: Mapping[str, Sequence[str]], transform_digest: str
 ) -> dict[str, Any]:

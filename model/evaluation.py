@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 AS_RECORDED = "as recorded"
 """Key of the metrics on every labelled record, with the modalities that it has."""
 
+FIGURES: Mapping[str, Mapping[str, str]] = {
+    "tagging": {"entity_f1": "entity F1"},
+    "classification": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
+    "generation": {"chrf": "chrF", "bleu": "BLEU"},
+}
+"""By kind of task its own figures with their names, in the order of tables."""
+
 SUBSETS = tuple(
     "+".join(names)
     for size in range(1, len(MODALITIES) + 1)
@@ -143,11 +150,10 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     for name in ("task", "modalities"):
         result.add_column(name, no_wrap=True)
     tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
-    figures = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-    if any(task["kind"] == "tagging" for task in tasks.values()):
-        figures = {"entity_f1": "entity F1", **figures}
-    if any(task["kind"] == "generation" for task in tasks.values()):
-        figures |= {"chrf": "chrF", "bleu": "BLEU"}
+    kinds = {"classification", *(task["kind"] for task in tasks.values())}
+    figures = {
+        key: said for kind in FIGURES if kind in kinds for key, said in FIGURES[kind].items()
+    }
     for name in ("n", *figures.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():

@@ -17,8 +17,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.record_files import RecordFile
 from transforms import examples, splits
-from transforms.records import CanonicalRecord, Position
+from transforms.records import SPLITS, CanonicalRecord, Position
 from transforms.spec import Spec
+
+MOST_GROUPS = len(SPLITS)
+"""So many groups fill all splits; how many more there are, nobody asks."""
 
 _ROWS = "rows"
 
@@ -32,12 +35,15 @@ class CanonicalFile:
         split: Of its records.
         rows: Their number.
         unnamed: By task, the records whose label cannot be used.
+        groups: The first `MOST_GROUPS` groups of its records; a record that is in none, or names
+            its split itself, is one of its own.
     """
 
     path: str
     split: str
     rows: int
     unnamed: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    groups: tuple[str, ...] = ()
 
 
 class Written(NamedTuple):
@@ -77,6 +83,7 @@ class _WriteDoFn(beam.DoFn):
         self._files: dict[str, RecordFile] = {}
         self._rows: dict[str, int] = {}
         self._unnamed: dict[str, Counter[str]] = {}
+        self._groups: dict[str, set[str]] = {}
 
     def process(
         self, record: CanonicalRecord
@@ -88,16 +95,26 @@ class _WriteDoFn(beam.DoFn):
             self._files[split] = RecordFile(path)
             self._rows[split] = 0
             self._unnamed[split] = Counter()
+            self._groups[split] = set()
         self._files[split].write(example.serialized)
         self._rows[split] += 1
         self._unnamed[split].update(example.unnamed)
+        if len(self._groups[split]) < MOST_GROUPS:
+            self._groups[split].add(_group(record))
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for split, writer in self._files.items():
             writer.close()
-            file = CanonicalFile(writer.path, split, self._rows[split], dict(self._unnamed[split]))
+            unnamed, groups = dict(self._unnamed[split]), tuple(sorted(self._groups[split]))
+            file = CanonicalFile(writer.path, split, self._rows[split], unnamed, groups)
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+
+def _group(record: CanonicalRecord) -> str:
+    if record.split or not record.group:
+        return f"record {record.id}"
+    return f"group {record.group}"
 
 
 @dataclasses.dataclass

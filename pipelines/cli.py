@@ -115,6 +115,7 @@ def preprocess(
     shards: options.Shards = 4,
     media_roots: options.MediaRoots = None,
     rejected_limit: options.RejectedLimit = 0.05,
+    issues_limit: options.IssuesLimit = None,
     keep_canonical: options.KeepCanonical = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -128,6 +129,7 @@ def preprocess(
         shards=shards,
         media_roots=tuple(media_roots or ()),
         rejected_limit=rejected_limit,
+        issues_limit=issues_limit,
         keep_canonical=keep_canonical,
         beam_args=call.beam_args,
     )
@@ -166,6 +168,7 @@ def score(
     date: options.Date,
     scores_format: options.Format = "parquet",
     rejected_limit: options.RejectedLimit = 0.05,
+    issues_limit: options.IssuesLimit = None,
     runner: options.Runner = "local",
     media_roots: options.MediaRoots = None,
     unit_records: options.UnitRecords = 4096,
@@ -184,6 +187,7 @@ def score(
         date=date,
         format=scores_format,
         rejected_limit=rejected_limit,
+        issues_limit=issues_limit,
         runner=runner,
         media_roots=tuple(media_roots or ()),
         unit_records=unit_records,

@@ -22,6 +22,8 @@ class PreprocessConfig:
         shards: Files that each split is written to.
         media_roots: Folders in which media are looked for after that of the records file, in order.
         rejected_limit: Largest share of rejected records that passes.
+        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
+            spec.
         keep_canonical: Whether the canonical records stay beside the features.
         beam_args: What goes to Beam as it is.
     """
@@ -35,6 +37,7 @@ class PreprocessConfig:
     rejected_limit: float = 0.05
     keep_canonical: bool = False
     beam_args: tuple[str, ...] = ()
+    issues_limit: float | None = None
 
     def __post_init__(self) -> None:
         need("--spec", self.spec)
@@ -44,6 +47,7 @@ class PreprocessConfig:
         _at_least("--shards", self.shards, 1)
         _each("--media-root", self.media_roots)
         _share("--rejected-limit", self.rejected_limit)
+        _share("--issues-limit", self.issues_limit)
         options.check_beam_args(self.beam_args)
         if self.output.startswith("gs://") and self.keep_canonical:
             raise OptionsError("--keep-canonical: needs a local --output; remove it")
@@ -152,6 +156,8 @@ class ScoreConfig:
             signature.
         no_wait: Submit the job and return: its last step publishes. Dataflow only.
         explain: Say what each modality is worth to each classification.
+        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
+            model's spec.
     """
 
     model: str
@@ -168,6 +174,7 @@ class ScoreConfig:
     verify_key: str | None = None
     no_wait: bool = False
     explain: bool = False
+    issues_limit: float | None = None
 
     def __post_init__(self) -> None:
         need("--model", self.model)
@@ -178,6 +185,7 @@ class ScoreConfig:
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
         _share("--rejected-limit", self.rejected_limit)
+        _share("--issues-limit", self.issues_limit)
         options.check_runner(self.runner)
         _each("--media-root", self.media_roots)
         _at_least("--unit-records", self.unit_records, 1)
@@ -364,6 +372,7 @@ class DoctorConfig:
         model: The model whose scoring would be submitted.
         inputs: Patterns of records files.
         output: Folder for the results.
+        media_roots: Folders beside that of the records file in which media may lie.
         as_json: Print JSON instead of a table.
         beam_args: What would go to Beam.
     """
@@ -375,6 +384,7 @@ class DoctorConfig:
     output: str | None = None
     as_json: bool = False
     beam_args: tuple[str, ...] = ()
+    media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.runner not in options.DOCTORS_RUNNERS:
@@ -385,6 +395,7 @@ class DoctorConfig:
             if value is not None:
                 need(flag, value)
         _each("--input", self.inputs)
+        _each("--media-root", self.media_roots)
         options.check_beam_args(self.beam_args)
 
 
@@ -414,8 +425,8 @@ def _at_least(flag: str, value: int | None, least: int) -> None:
         raise OptionsError(f"{flag}: must be at least {least}, got {value}")
 
 
-def _share(flag: str, value: float) -> None:
-    if not 0 <= value <= 1:
+def _share(flag: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
         raise OptionsError(f"{flag}: must be a share from 0 to 1, got {value:g}")
 
 

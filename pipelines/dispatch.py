@@ -16,9 +16,11 @@ Run = Callable[[Any], Any]
 
 
 def _preprocess(settings: config.PreprocessConfig) -> object:
+    from pipelines import first_look
     from transforms import spec_files
 
-    spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    what = spec_files.load(settings.spec)  # a mistake is told before Beam is imported
+    first_look.tell(_log, settings.inputs, what)
     from pipelines import cluster, preprocess_plan
 
     settings = cluster.with_full_paths(settings)
@@ -56,17 +58,24 @@ def _search(settings: config.SearchConfig) -> object:
 
 
 def _score(settings: config.ScoreConfig) -> object:
-    from pipelines import cluster, dataflow, model_pointer, score_plan
+    from model import artefact
+    from pipelines import dataflow, first_look, model_folder, model_pointer
 
-    settings = cluster.with_full_paths(settings)
     model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
     settings = dataclasses.replace(settings, model=model)
+    if settings.verify_key is None:
+        what = artefact.described(model_folder.local(settings.model))
+    else:  # nothing of a model is read before it is verified
+        what = model_folder.load(settings.model, settings.verify_key).spec
+    first_look.tell(_log, settings.inputs, what, with_labels=False)
+    from pipelines import cluster, score_plan
+
+    settings = cluster.with_full_paths(settings)
     plan = score_plan.plan(settings)
     template = dataflow.makes_template(settings.beam_args)  # must be written in any case
     # Told at once: a night's second start costs no import of TensorFlow.
     if plan.published and not template:
-        _log.info("%s: already published, nothing to do", plan.run.folder)
-        return score_plan.Published(plan.run.manifest)
+        return plan.told_published()
     environment.load_tensorflow()
     from pipelines import score as pipeline
 
@@ -74,9 +83,10 @@ def _score(settings: config.ScoreConfig) -> object:
 
 
 def _parity(settings: config.ParityConfig) -> object:
-    from pipelines import model_folder
+    from pipelines import first_look, model_folder
 
-    model_folder.load(settings.model, settings.verify_key)
+    what = model_folder.load(settings.model, settings.verify_key).spec
+    first_look.tell(_log, settings.inputs, what, with_labels=False)
     environment.load_tensorflow()
     from pipelines import parity as gate
 
@@ -198,14 +208,16 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: stream_config.StreamConfig) -> object:
-    from pipelines import model_folder, model_pointer
+    from pipelines import first_look, model_folder, model_pointer
     from pipelines.streaming import prism
 
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
-    model_folder.load(model_pointer.resolved(settings.model), settings.verify_key)
+    model = model_folder.load(model_pointer.resolved(settings.model), settings.verify_key)
     stream_config.check_topics(settings)
+    if not settings.media_files:
+        first_look.tell_of_folder(_log, settings.source, model.spec)
     if runner != "local":  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
     environment.load_tensorflow()

@@ -1,99 +1,201 @@
-"""What the first bytes of a records file show to be wrong with all of it, told before any work."""
+"""What the heads of the records files say against a spec, before anything heavy is imported."""
 
-import codecs
-import json
 import logging
-import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from pipelines import files
+from pipelines import columns, heads, summary
+from pipelines.heads import Head, Heads
 from transforms.errors import OptionsError
+from transforms.records import SPLITS
+from transforms.spec import Spec
 
-BYTES = 64 * 2**10
+FEW_ROWS = 20
+"""From fewer records nothing is guessed about the others."""
 
-_log = logging.getLogger(__name__)
-
-_UTF_16 = {
-    ".jsonl": re.compile(rb'(?:\xff\xfe)?\{\0[\s"]\0|(?:\xfe\xff)?\0\{\0[\s"]'),
-    ".csv": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){2}|(?:\xfe\xff)?(?:\0[ -~]){2}"),
-}
-_LIST = re.compile(rb"\s*\[\s*\{")
-_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-_KNOWN = ("id", "image", "audio", "text", "group", "split", "label", "labels")
+SHOWN = 12
+LONGEST = 60
+"""Names of fields are shown up to here, in characters."""
 
 
-def check(uri: str, kind: str) -> None:
-    """Refuses a file of text that is UTF-16, a JSON list, or CSV with another delimiter.
+class Noticed(NamedTuple):
+    """One thing that does not fit; `proven` where no record could change it."""
 
-    Bytes that are not UTF-8 are told in the log: only the records that hold them are concerned.
+    text: str
+    proven: bool = False
+
+
+def tell(log: logging.Logger, inputs: Sequence[str], what: Spec, with_labels: bool = True) -> None:
+    """Looks, and logs a warning for each thing that does not fit.
 
     Args:
-        uri: The file.
-        kind: The end of its name that says its format, without `.gz`.
+        log: Where to.
+        inputs: Patterns of records files.
+        what: What reads them.
+        with_labels: Whether labels are read.
 
     Raises:
-        OptionsError: With the file and the remedy, and none of its content.
-        StorageError: Where it cannot be opened.
+        OptionsError: For what is proven.
     """
-    if kind not in _UTF_16:
-        return
-    with files.open_inflated(uri) as file:
-        head = file.read(BYTES)
-    if _UTF_16[kind].match(head):
-        raise OptionsError(
-            f"{uri}: is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW"
-        )
-    if kind == ".jsonl":
-        _check_json(uri, head)
-    else:
-        check_header(uri, head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0])
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError as error:
-        _log.warning(
-            "%s: is not UTF-8 at byte %d, perhaps Latin-1; if so: iconv -f LATIN1 -t UTF-8 OLD > "
-            "NEW; else the texts and records with such bytes are not used",
-            *(uri, error.start),
-        )
+    for noticed in look(inputs, what, with_labels):
+        if noticed.proven:
+            raise OptionsError(noticed.text)
+        log.warning("%s", noticed.text)
 
 
-def _check_json(uri: str, head: bytes) -> None:
-    """Refuses a list of records; one line that is a list among other records is only rejected."""
-    if not _LIST.match(head):
-        return
-    try:
-        if isinstance(json.loads(head.splitlines()[1]), dict):
-            return
-    except (IndexError, ValueError, RecursionError):
-        pass
-    raise OptionsError(
-        f"{uri}: is one JSON list, and JSON Lines have one object on each line; "
-        "write it again: jq -c '.[]' OLD > NEW"
-    )
+def tell_of_folder(log: logging.Logger, folder: str, what: Spec) -> None:
+    """Logs what does not fit between a model and the records files in a folder that is streamed.
 
-
-def check_header(uri: str, header: bytes) -> None:
-    """Refuses a header of CSV whose cells are not parted by commas.
-
-    Raises:
-        OptionsError: With the delimiter that was seen.
+    No file ends a stream, and what is no folder, such as a topic, is not looked at.
     """
-    text = header.decode(errors="replace")
-    if "id" in _names(text, ","):
+    if "://" not in folder:
+        found = heads.read([f"{folder}/*{suffix}" for suffix in heads.SUFFIXES], folder)
+        for noticed in compare(folder, found, what, with_labels=False):
+            log.warning("%s", noticed.text)
+
+
+def look(inputs: Sequence[str], what: Spec, with_labels: bool = True) -> list[Noticed]:
+    """Compares the heads of the records files with a spec; see `heads.read` and `compare`."""
+    return compare(", ".join(inputs), heads.read(inputs), what, with_labels)
+
+
+def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> list[Noticed]:
+    """What does not fit between a spec and the heads of records files.
+
+    A table's columns prove what no record of it can have. Of lines only all of them do.
+
+    Args:
+        name: Of the inputs.
+        found: Their heads.
+        what: The spec.
+        with_labels: Whether labels are read.
+    """
+    noticed = [Noticed(text) for text in _not_looked_at(found)]
+    seen = [head for head in found.heads if head.columns is not None or head.rows]
+    if not seen:
+        return noticed
+    proven = found.complete and all(head.whole or head.columns is not None for head in seen)
+    there = _fields(seen)
+    if "id" not in there:
+        noticed.append(Noticed(_no_id(name, seen, there), proven))
+    noticed += _modalities(name, seen, there, what, proven)
+    if with_labels:
+        noticed += _labels(name, seen, there, what, found.complete)
+        noticed += _groups(seen, what)
+    return noticed
+
+
+def _not_looked_at(found: Heads) -> Iterable[str]:
+    if found.remote:
+        yield f"{', '.join(found.remote)}: is not looked at before the run; only local files are"
+    for head in found.heads:
+        if head.broken and not head.rows:
+            lines = f"none of the first {head.broken} lines" if head.broken > 1 else "no line"
+            yield f"{head.path}: {lines} is a JSON object; write one object on each line"
+
+
+def _fields(seen: Sequence[Head]) -> list[str]:
+    """All names, in their order."""
+    names = (name for head in seen for part in (head.columns or (), *head.rows) for name in part)
+    return list(dict.fromkeys(names))
+
+
+def _no_id(name: str, seen: Sequence[Head], there: Sequence[str]) -> str:
+    (first, *others) = there or [""]
+    delimiter = next((mark for mark in (";", "\t", "|") if mark in first), None)
+    if delimiter and not others and seen[0].columns is not None:
+        return (
+            f"{name}: its header is one column, {first!r}: cells are separated by {delimiter!r}; "
+            "write it again with commas"
+        )
+    return f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+
+
+def _modalities(
+    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, proven: bool
+) -> Iterable[Noticed]:
+    wanted = what.modalities.names
+    unread = _unread(there, what)
+    others = f"found beside them: {_some(unread)}" if unread else "nothing else is there"
+    absent = [modality for modality in wanted if modality not in there]
+    named = f"{name}: no field is named {' or '.join(absent)}, which the model is to see; {others}"
+    if len(absent) == len(wanted):
+        yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
-    for delimiter, name in _DELIMITERS.items():
-        if text.count(delimiter) > text.count(","):
-            raise OptionsError(
-                f"{uri}: no column is named id, and {name} part its header, not commas; "
-                f"write it again with commas, such as pandas.read_csv(OLD, sep={delimiter!r})"
-                ".to_csv(NEW, index=False)"
-            )
+    if absent:
+        yield Noticed(f"{named}; {' and '.join(absent)} of each record count as missing")
+    number = sum(len(head.rows) for head in seen)
+    for modality in wanted:
+        unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)
+        if not unsure and not any(_has(row, modality) for head in seen for row in head.rows):
+            yield Noticed(f"{name}: none of the first {number} records has {modality}")
 
 
-def known(columns: list[str]) -> str:
-    """Those of the names that we know, for a message: a header may be no header, but a secret."""
-    found = [name for name in _KNOWN if name in {column.strip().lower() for column in columns}]
-    return ", ".join(found) or "none that is known"
+def _labels(
+    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, complete: bool
+) -> Iterable[Noticed]:
+    found = {label for head in seen for label in _labels_of(head, what)}
+    proven = complete and all(_names_all_labels(head) for head in seen)
+    for task, settings in what.tasks.items():
+        if settings.label in found:
+            continue
+        others = f"labels there: {_some(sorted(found))}"
+        if not found:
+            others = f"no labels are there, but other fields: {_some(_unread(there, what))}"
+        number = sum(len(head.rows) for head in seen)
+        who = f"none of the first {number} records" if number and not proven else "no record"
+        yield Noticed(
+            f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; correct "
+            f"tasks.{task}.label in the spec, or the records",
+            proven,
+        )
 
 
-def _names(header: str, delimiter: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in header.split(delimiter)]
+def _labels_of(head: Head, what: Spec) -> Iterable[str]:
+    """The names of labels that a head has."""
+    yield from head.label_columns or ()
+    for row in (dict.fromkeys(head.columns or (), True), *head.rows):
+        given = row.get("labels")
+        if isinstance(given, Mapping):
+            yield from (key for key, value in given.items() if value is not None)
+            continue
+        for field, value in row.items():
+            if value is not None and columns.is_label(field, what.label_names):
+                yield field.removeprefix(columns.LABEL_PREFIX)
+
+
+def _names_all_labels(head: Head) -> bool:
+    """Whether no record of the file can have other labels than its head."""
+    if head.whole:
+        return True
+    is_open = head.columns is None or "labels" in head.columns
+    return head.label_columns is not None or not is_open
+
+
+def _groups(seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
+    rows = [row for head in seen for row in head.rows if not _has(row, "split")]
+    wanted = sum(getattr(what.split, split) > 0 for split in SPLITS)
+    groups = {str(row["group"]) for row in rows if _has(row, "group")}
+    grouped = all(_has(row, "group") for row in rows)
+    if what.split.by == "group" and grouped and len(rows) >= FEW_ROWS and len(groups) < wanted:
+        number = f"{len(groups)} group{'' if len(groups) == 1 else 's'}"
+        yield Noticed(
+            f"the first {len(rows)} records are in {number}, and there are {wanted} splits: all "
+            f"records of a group are in one; {summary.split_remedy(len(groups))}"
+        )
+
+
+def _has(row: Mapping[str, Any], field: str) -> bool:
+    return row.get(field) not in (None, "")
+
+
+def _unread(there: Sequence[str], what: Spec) -> list[str]:
+    """The fields that are neither media nor labels."""
+    known = (*columns.RESERVED, "labels")
+    return [f for f in there if f not in known and not columns.is_label(f, what.label_names)]
+
+
+def _some(names: Sequence[str]) -> str:
+    plain = [name if name.isprintable() else repr(name) for name in names[:SHOWN]]
+    shown = ", ".join(name[:LONGEST] for name in plain)
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"

@@ -94,6 +94,15 @@ RejectedLimit = Annotated[
         help="Refuse where a larger share is rejected, 0 to 1.",
     ),
 ]
+IssuesLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--issues-limit",
+        metavar="SHARE",
+        help="Refuse where a larger share of a modality's media cannot be used, 0 to 1; by default "
+        "the spec's, else 0.5.",
+    ),
+]
 Runner = Annotated[
     str,
     typer.Option(

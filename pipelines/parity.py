@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from pipelines import (
     score,
     sinks,
     sources,
+    summary,
     units,
 )
 from pipelines.canonical_files import CanonicalFile
@@ -40,7 +42,16 @@ from pipelines.score_plan import run_settings
 from transforms.analyzers import Analysis, KnownAnalyzers
 from transforms.canonicalize import Canonicalizer
 from transforms.errors import OptionsError
-from transforms.records import UNKNOWN_SPLIT, CanonicalRecord, Position, RawRecord
+from transforms.records import (
+    UNKNOWN_SPLIT,
+    CanonicalRecord,
+    Position,
+    RawRecord,
+    Reason,
+    Rejected,
+)
+
+_log = logging.getLogger(__name__)
 
 Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -70,9 +81,12 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
         OptionsError: Where no record can be compared.
     """
     model = model_folder.load(config.model, config.verify_key)
-    raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
+    raw, refused = _raw_records(model, config.inputs, config.limit)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
-    canonical = _canonical(canonicalizer, raw)
+    outcomes = [*refused, *(canonicalizer.canonical(record) for record in raw)]
+    names = model.spec.modalities.names
+    summary.say(_log, summary.looked_at(names, outcomes, "to be compared"))
+    canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
     scorer = load_scorer(str(model.folder), model.model_digest, False)
@@ -130,24 +144,26 @@ def compare(
     return [ids, *(differences[name] for name in sorted(differences))]
 
 
-def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[RawRecord]:
-    """Each record once, as one unit of work."""
-    seen = set()
-    offsets = itertools.count()
-    for unit in units.plan(units.list_inputs(inputs)):
-        for record in sources.read(unit, model.spec.label_names):
-            if isinstance(record, RawRecord) and record.id not in seen:
-                seen.add(record.id)
-                position = Position(record.position.uri, next(offsets))
-                split = None if record.split == UNKNOWN_SPLIT else record.split
-                yield dataclasses.replace(record, position=position, split=split)
-
-
-def _canonical(
-    canonicalizer: Canonicalizer, raw: Sequence[RawRecord]
-) -> dict[str, CanonicalRecord]:
-    outcomes = (canonicalizer.canonical(record) for record in raw)
-    return {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
+def _raw_records(
+    model: artefact.Artefact, inputs: Sequence[str], limit: int | None
+) -> tuple[list[RawRecord], list[Rejected]]:
+    """Each record once, as one unit of work, to the limit; and those that were refused before."""
+    records: dict[str, RawRecord] = {}
+    refused: list[Rejected] = []
+    listed = units.plan(units.list_inputs(inputs))
+    read = (one for unit in listed for one in sources.read(unit, model.spec.label_names))
+    for one in read:
+        if isinstance(one, Rejected):
+            refused.append(one)
+        elif one.id in records:
+            refused.append(Rejected(one.id, one.position, "read", Reason.DUPLICATE_ID))
+        else:
+            position = Position(one.position.uri, len(records))
+            split = None if one.split == UNKNOWN_SPLIT else one.split
+            records[one.id] = dataclasses.replace(one, position=position, split=split)
+            if len(records) == limit:
+                break
+    return list(records.values()), refused
 
 
 def _rows(

@@ -21,6 +21,7 @@ from pipelines import (
     environment,
     feature_files,
     json_files,
+    media_counts,
     options,
     preprocess_plan,
     preprocess_results,
@@ -28,17 +29,18 @@ from pipelines import (
     sinks,
     sources,
     staging,
+    summary,
     units,
 )
 from pipelines.canonical_files import CanonicalFile, ReadCanonical, WriteCanonical
 from pipelines.config import PreprocessConfig
 from pipelines.feature_files import FeatureFile, WriteFeatures
+from pipelines.media_counts import IssuesLimits
 from pipelines.preprocess_plan import PreprocessPlan
 from pipelines.staging import Staging
 from transforms import code, digests, preprocessing, splits, statistics
 from transforms.analyzers import Analysis, Analyzers
 from transforms.canonicalize import Canonicalize, Canonicalizer
-from transforms.errors import GateError
 from transforms.records import (
     SPLITS,
     CanonicalRecord,
@@ -71,8 +73,7 @@ def run(config: PreprocessConfig) -> str:
         manifest = _preprocess(plan, config, made)
         manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
         made.publish(manifest, config.keep_canonical)
-    counts = manifest["counts"]
-    _log.info("%s: %s", plan.output, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    summary.say(_log, summary.preprocessed(manifest, config.output))
     return plan.manifest
 
 
@@ -216,11 +217,13 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     preprocess_results.check_rejected(
         counts[preprocess_results.READ], kept, rejected, config.rejected_limit
     )
-    if "train" not in _splits_of(files):
-        raise GateError(
-            f"{', '.join(config.inputs)}: no record is in the train split; "
-            "add records or change the spec's split"
-        )
+    (measured,) = json_files.read(f"{work}/statistics.json")
+    issues = preprocess_results.issues(counts, rejected)
+    media = preprocess_results.media(what, measured, issues)
+    preprocess_results.check_media(media, IssuesLimits.of(what, config.issues_limit))
+    few_groups = preprocess_results.few_groups(what, files)
+    preprocess_results.check_splits(config.inputs, files, few_groups)
+    preprocess_results.check_labels(preprocess_results.labels(what, measured, {}))
     mixed = preprocess_results.mixed_kinds(work)
     for column, by_kind in mixed.items():
         _log.warning(
@@ -242,8 +245,6 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         define_feature_pipeline(root, files, without, what, config.shards, made.workers)
     alignment = preprocess_results.alignment(what, preprocess_results.spans(work))
-    for task, of_task in alignment.items():
-        _log.info("%s: %s", task, ", ".join(f"{n} {name}" for name, n in of_task.items()))
     shards = preprocess_results.place_shards(made)
     made.fetch(preprocessed.TRANSFORM)
     local = made.local
@@ -251,12 +252,13 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         local / preprocessed.TRANSFORM, ("audio",) if what.modalities.audio else ()
     )
     (local / preprocessed.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
-    json_files.write(local / preprocessed.STATISTICS, json_files.read(f"{work}/statistics.json"))
+    json_files.write(local / preprocessed.STATISTICS, [measured])
     rejected_path = local / preprocessed.REJECTED
     rejected_path.parent.mkdir()
     provenance = Provenance("", "", what.digest(), code.code_digest(), VERSION)
     sinks.write(sinks.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     parts = digests.transform_parts(what, analysis)
+    classes = preprocess_results.classes(what, analysis)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -272,8 +274,11 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
             "rejected": len(rejected),
         },
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
-        "issues": preprocess_results.issues(counts, rejected),
-        "classes": preprocess_results.classes(what, analysis),
+        "issues": issues,
+        "media": media_counts.to_json(media),
+        "labels": preprocess_results.labels(what, measured, classes),
+        "few_groups": few_groups,
+        "classes": classes,
         "vocabulary_size": preprocess_results.vocabulary_size(what, analysis),
         "mixed_kinds": mixed,
         "unnamed": preprocess_results.unnamed(what, files),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import json_files, preprocessed, staging, storage, units
+from pipelines import json_files, preprocessed, staging, storage, summary, units
 from pipelines.config import PreprocessConfig
 from transforms import spec_files
 from transforms.errors import OptionsError
@@ -61,6 +61,7 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
             )
         _log.info("%s: already preprocessed from these records, nothing to do", output)
         _take_over(what, manifest, manifest_path)
+        summary.say(_log, summary.preprocessed(manifest, config.output))
     else:
         staging.check_free(output)
     return PreprocessPlan(what, inputs, output, key, done)

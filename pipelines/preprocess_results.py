@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines import json_files
+from pipelines import json_files, media_counts, summary
 from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
+from pipelines.media_counts import IssuesLimits, Media, MediaCount
 from pipelines.staging import Staging
 from transforms import label_graphs, preprocessing, target_graphs
 from transforms.analyzers import Analysis
@@ -16,6 +17,9 @@ from transforms.spec import FIRST_TOKEN, Spec
 
 READ = "read"
 """Name of the count of all records that were read, those among them that are rejected."""
+
+UNSEEN_NAMES = 20
+"""So many names of classes that training never sees are kept."""
 
 
 def place_shards(staging: Staging) -> dict[str, list[dict[str, Any]]]:
@@ -59,11 +63,8 @@ def mixed_kinds(work: str) -> dict[str, dict[str, dict[str, Any]]]:
 
 def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]:
     """How often each kind of flaw cost a medium, of kept and of rejected records."""
-    of_rejected = Counter(
-        issue
-        for record in rejected
-        if record.stage == "canonicalize" and record.reason == Reason.UNREADABLE
-        for issue in record.detail.split("; ")
+    of_rejected = media_counts.flaws_of(
+        record.detail for record in rejected if record.reason == Reason.UNREADABLE
     )
     known = [f"{modality}: {flaw}" for modality in MODALITIES for flaw in Flaw]
     found = {issue: counts[issue] + of_rejected[issue] for issue in known}
@@ -87,6 +88,110 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
                 f"{what.tasks[task].label!r}; mend the records or the spec"
             )
     return found
+
+
+def media(
+    what: Spec, statistics: Mapping[str, Any], issues: Mapping[str, int]
+) -> dict[str, MediaCount]:
+    """By modality, the records that came with a medium and those that lost it.
+
+    Args:
+        what: Names the modalities.
+        statistics: Of the records that are kept, see `transforms.statistics`.
+        issues: See `issues`.
+    """
+    used = {
+        name: _tally(statistics, f"{name}.state", SPLITS)["present"]
+        for name in what.modalities.names
+    }
+    return media_counts.counted(what.modalities.names, used, issues)
+
+
+def labels(
+    what: Spec, statistics: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """By task, what became of its label.
+
+    Args:
+        what: Names the tasks.
+        statistics: See `transforms.statistics`; later records of one id are among them.
+        classes: See `classes`; none before they are known.
+
+    Returns:
+        `label`: its name. `records`: by split, those with a label that can be used. `unusable`:
+        the others that have one, by what is wrong. `classes`: their number, None where the task
+        writes texts or nobody knows. `unseen`: by split, the `classes` that no record of the train
+        split has, in how many `records`, and some `names`.
+    """
+    found = {}
+    for name, task in what.tasks.items():
+        flaws = _tally(statistics, f"label.{name}.flaw", SPLITS)
+        known = None if task.kind == "generation" else classes.get(name)
+        found[name] = {
+            "label": task.label,
+            "records": {
+                split: _tally(statistics, f"label.{name}.state", (split,))["present"]
+                for split in SPLITS
+            },
+            "unusable": dict(sorted(flaws.items())),
+            "classes": None if known is None else len(known),
+            "unseen": {} if known is None else _unseen(statistics, f"label.{name}", known),
+        }
+    return found
+
+
+def _unseen(
+    statistics: Mapping[str, Any], feature: str, known: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    found = {}
+    for split in SPLITS[1:]:
+        counts = _tally(statistics, feature, (split,))
+        names = sorted(counts.keys() - set(known))
+        if names:
+            records = sum(counts[name] for name in names)
+            some = names[:UNSEEN_NAMES]
+            found[split] = {"classes": len(names), "records": records, "names": some}
+    return found
+
+
+def _tally(statistics: Mapping[str, Any], feature: str, splits: Sequence[str]) -> Counter[str]:
+    """How often each value of a categorical feature is in some splits."""
+    measured = (statistics["splits"].get(split, {"categorical": {}}) for split in splits)
+    return _added(one["categorical"].get(feature, {"counts": {}})["counts"] for one in measured)
+
+
+def few_groups(what: Spec, files: Sequence[CanonicalFile]) -> int | None:
+    """How many groups all records are in, where they are fewer than the splits; else None."""
+    wanted = sum(getattr(what.split, split) > 0 for split in SPLITS)
+    number = len({group for file in files for group in file.groups})
+    return number if what.split.by == "group" and number < wanted else None
+
+
+def check_splits(inputs: Sequence[str], files: Sequence[CanonicalFile], groups: int | None) -> None:
+    """Raises GateError where no record is in the train split; for `groups` see `few_groups`."""
+    if not any(file.split == "train" for file in files):
+        raise GateError(
+            f"{', '.join(inputs)}: no record is in the train split; {summary.split_remedy(groups)}"
+        )
+
+
+def check_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises GateError where no record of the train split has the label of a task; see `labels`."""
+    for task, found in labels.items():
+        if found["records"]["train"]:
+            continue
+        label = f"task {task}: no record of the train split has the label {found['label']!r}"
+        elsewhere = ", ".join(f"{n} in {name}" for name, n in found["records"].items() if n)
+        flaws = ", ".join(f"{n} cannot be used: {flaw}" for flaw, n in found["unusable"].items())
+        why = " and ".join(part for part in (elsewhere, flaws) if part)
+        raise GateError(f"{label}{f' ({why})' if why else ''}; mend the records or the spec")
+
+
+def check_media(media: Media, limits: IssuesLimits) -> None:
+    """Raises GateError where a modality loses more of its media than it may."""
+    refused = limits.refusal(media)
+    if refused:
+        raise GateError(refused)
 
 
 def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:

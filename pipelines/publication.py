@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines import publish, sources, storage
+from pipelines import publish, sources, storage, summary
 from pipelines.runs import RunFolder, RunSettings
 from pipelines.units import InputFile, changed
 
@@ -51,7 +51,8 @@ class Publication:
             raise sources.changed.changed(uri)
         sealed = publish.seal(self.run, self.units, self.gates, self.settings, self.about)
         publish.publish(self.run, self.current)
-        _log.info("%s: published %s", self.run.folder, sealed.counts)
+        summary.say(_log, summary.scored(sealed, self.run.folder))
+        _log.info("%s: published", self.run.folder)
 
 
 class Publish(beam.PTransform):

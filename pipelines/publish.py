@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pipelines import storage
 from pipelines.commits import commit_unit, complete_units
+from pipelines.gates import Gates
 from pipelines.runs import (
     RUN_ID,
     Manifest,
@@ -15,7 +16,7 @@ from pipelines.runs import (
     date_folder,
     run_id,
 )
-from pipelines.sealing import Gates, read_manifest, seal
+from pipelines.sealing import read_manifest, seal
 from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "publish",
     "published",
     "published_dates",
+    "read_manifest",
     "run_id",
     "seal",
 ]

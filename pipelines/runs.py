@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines import sinks
 from transforms.errors import OptionsError
-from transforms.records import Provenance, Scored
+from transforms.records import MODALITIES, Provenance, Scored
 
 RUN_ID = re.compile(r"[0-9a-f]{24}")
 
@@ -108,6 +108,7 @@ class RunSettings:
         tagging: The tasks that give spans.
         generation: The tasks that give texts.
         explained: The modalities whose shares stand beside each classification; none if empty.
+        modalities: Those that the model knows.
         provenance: Stands in each row.
         format: Of the published files.
     """
@@ -119,6 +120,7 @@ class RunSettings:
     tagging: frozenset[str] = frozenset()
     generation: frozenset[str] = frozenset()
     explained: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = MODALITIES
 
     def score_table(self, scored: Sequence[Scored]) -> pa.Table:
         """See `sinks.score_table`."""
@@ -196,13 +198,16 @@ class Manifest:
         units: Number of units of work, each with one part of scores and one of rejected records.
         counts: `read`, `scored` and `rejected` records.
         reasons: Rejected records by reason.
-        issues: Media not used, by modality and flaw.
+        issues: Media not used, by modality and flaw; of scored records.
         files: Parts of scores in order, then parts of rejected records.
         schema: Columns of the scores.
         classes: By task.
         digests: `model`, `transform`, `spec` and `code`.
         code_version: Of this software.
         about: What the caller adds.
+        media: By modality of the model, the records that came with a medium (`had`), and those that
+            lost it by flaw (`flaws`); of scored and of unreadable records. Empty in manifests of
+            earlier versions.
     """
 
     run_id: str
@@ -219,6 +224,7 @@ class Manifest:
     digests: Mapping[str, str]
     code_version: str
     about: Mapping[str, Any]
+    media: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def scores(self) -> tuple[PartFile, ...]:

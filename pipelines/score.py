@@ -28,6 +28,7 @@ from pipelines import (
 )
 from pipelines.config import ScoreConfig
 from pipelines.keyed import Key, KeyRejected, keyed
+from pipelines.media_counts import IssuesLimits
 from pipelines.publication import Publication, Publish
 from pipelines.runs import RunFolder, RunSettings
 from pipelines.score_plan import Published, ScorePlan
@@ -190,8 +191,7 @@ def run(config: ScoreConfig) -> Published:
     config = cluster.with_full_paths(config)
     plan = score_plan.plan(config)
     if plan.published and not dataflow.makes_template(config.beam_args):
-        _log.info("%s: already published, nothing to do", plan.run.folder)
-        return Published(plan.run.manifest)
+        return plan.told_published()
     with storage.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
         _score_and_publish(config, plan)
     return Published(plan.run.manifest)
@@ -211,7 +211,8 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         about["explained"] = list(plan.settings.explained)
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
-    gates = publish.Gates(config.rejected_limit)
+    limits = IssuesLimits.of(plan.model.spec, config.issues_limit)
+    gates = publish.Gates(config.rejected_limit, limits)
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )

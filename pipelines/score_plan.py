@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
+import logging
 from typing import NamedTuple
 
 from model.artefact import Artefact
-from pipelines import model_folder, publish, sinks, units
+from pipelines import model_folder, publish, sinks, summary, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
 from transforms.errors import OptionsError
 from transforms.records import Provenance
 from transforms.version import VERSION
+
+_log = logging.getLogger(__name__)
 
 
 class Published(NamedTuple):
@@ -40,6 +43,14 @@ class ScorePlan:
     def published(self) -> bool:
         """Whether there is nothing left to do."""
         return publish.published(self.run)
+
+    def told_published(self) -> Published:
+        """Says what a run that is published already holds."""
+        manifest = publish.read_manifest(self.run)
+        if manifest is not None:
+            summary.say(_log, summary.scored(manifest, self.run.folder))
+        _log.info("%s: already published, nothing to do", self.run.folder)
+        return Published(self.run.manifest)
 
 
 def plan(config: ScoreConfig) -> ScorePlan:
@@ -91,4 +102,5 @@ def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -
         tagging=frozenset(model.spec.tagging),
         generation=frozenset(model.spec.generation),
         explained=model.spec.modalities.names if explain else (),
+        modalities=model.spec.modalities.names,
     )

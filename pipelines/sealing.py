@@ -1,7 +1,6 @@
 """Sealing: from a run's complete units to its final files, its gates and its manifest."""
 
 import collections
-import dataclasses
 import datetime
 import hashlib
 import logging
@@ -11,56 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines import commits, passthrough, sinks, storage
+from pipelines import commits, media_counts, passthrough, sinks, storage
+from pipelines.gates import Gates
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
 from transforms.records import Position, Reason, Rejected
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Gates:
-    """What a run must hold to be published.
-
-    Attributes:
-        rejected_limit: Largest share of rejected records, duplicates among them.
-    """
-
-    rejected_limit: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rejected_limit <= 1:
-            raise ValueError(f"rejected_limit must be between 0 and 1, got {self.rejected_limit}")
-
-    def check(self, run: RunFolder, counts: Mapping[str, int], reasons: Mapping[str, int]) -> None:
-        """Refuses a run that lost records, scored none, or rejected too many.
-
-        Raises:
-            GateError: Naming the numbers, the commonest reason and what to do.
-        """
-        read, scored, rejected = counts["read"], counts["scored"], counts["rejected"]
-        if read != scored + rejected:
-            raise GateError(
-                f"{run.folder}: {read} records were read, but {scored} scored and {rejected} "
-                "rejected; nothing is published: remove the folder and run again"
-            )
-        if not read:
-            return
-        most = max(reasons, key=lambda reason: (reasons[reason], reason), default="")
-        where = f"see {run.folder}/rejected"
-        if not scored:
-            raise GateError(
-                f"none of {read} records is scored (most often: {most}, {reasons[most]}); "
-                f"nothing is published: {where}"
-            )
-        if rejected / read > self.rejected_limit:
-            raise GateError(
-                f"{rejected} of {read} records are rejected ({rejected / read:.2%}; most often: "
-                f"{most}, {reasons[most]}), over the limit of {self.rejected_limit:.2%}; nothing "
-                f"is published: {where}, or raise --rejected-limit"
-            )
 
 
 def seal(
@@ -126,7 +84,8 @@ def _sealed(run: RunFolder, gates: Gates) -> Manifest | None:
     manifest = read_manifest(run)
     if manifest is not None:
         _check_files(run, manifest)
-        gates.check(run, manifest.counts, manifest.reasons)
+        media = media_counts.from_json(manifest.media)
+        gates.check(run, manifest.counts, manifest.reasons, media)
     return manifest
 
 
@@ -150,6 +109,8 @@ def _seal(
     parts: dict[str, list[PartFile]] = {"scores": [], "rejected": []}
     reasons: collections.Counter[str] = collections.Counter()
     issues: collections.Counter[str] = collections.Counter()
+    used: collections.Counter[str] = collections.Counter()
+    unreadable: collections.Counter[str] = collections.Counter()
     for unit in range(units):
         _, scores, rejected = _unit_tables(run, unit)
         rows = later.get(unit, np.zeros(0, np.int64))
@@ -164,8 +125,10 @@ def _seal(
             parts[kind].append(PartFile.of(path, len(found), content))
             if kind == "rejected" and len(found):
                 reasons.update(found.column("reason").to_pylist())
+                unreadable.update(_flaws(found))
             elif len(found):
-                issues.update(i for row in found.column("issues").to_pylist() for i in row)
+                issues.update(_values(found, "issues"))
+                used.update(_values(found, "modalities_used"))
     files = (*parts["scores"], *parts["rejected"])
     _remove_others(run, files)
 
@@ -174,7 +137,10 @@ def _seal(
         "scored": sum(file.rows for file in parts["scores"]),
         "rejected": sum(file.rows for file in parts["rejected"]),
     }
-    gates.check(run, counts, reasons)
+    media = media_counts.counted(settings.modalities, used, issues + unreadable)
+    if gates.issues.over(media):
+        storage.delete_tree(run.units)  # they hold no medium that is mended before the next attempt
+    gates.check(run, counts, reasons, media)
     manifest = Manifest(
         run_id=run.run_id,
         date=run.date,
@@ -190,10 +156,23 @@ def _seal(
         digests=settings.provenance.digests,
         code_version=settings.provenance.version,
         about=dict(about),
+        media=media_counts.to_json(media),
     )
     if not storage.write_new(run.manifest, manifest.to_json()):
         raise StorageError(f"{run.manifest}: another process sealed the run; run again")
     return manifest
+
+
+def _values(table: pa.Table, column: str) -> dict[str, int]:
+    """How often each value is in a column of lists."""
+    counted = pc.value_counts(pc.list_flatten(table.column(column)))
+    return {one["values"]: one["counts"] for one in counted.to_pylist()}
+
+
+def _flaws(rejected: pa.Table) -> collections.Counter[str]:
+    """How often each flaw cost a rejected record one of its media."""
+    unreadable = pc.equal(rejected.column("reason"), str(Reason.UNREADABLE))
+    return media_counts.flaws_of(rejected.filter(unreadable).column("detail").to_pylist())
 
 
 def _check_units(run: RunFolder, units: int) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 
 from model import artefact
-from pipelines import beam_metrics, options, stream_config
+from pipelines import beam_metrics, options, stream_config, summary
+from pipelines.media_counts import IssuesLimits
 from pipelines.runs import RunSettings
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
@@ -21,6 +22,7 @@ from pipelines.streaming import messages, metrics, micro_batch
 from pipelines.streaming.batches import Batch, Part, Source
 from pipelines.streaming.file_sink import FileSink, Sink
 from pipelines.streaming.folder import Folder
+from pipelines.streaming.losses import Losses, Window
 from pipelines.streaming.models import Models, Version, check_golden
 from transforms.errors import TriadError
 
@@ -141,6 +143,8 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
                 stop.wait(source.pause)
         told.say(source, models.version, at_once=True)
     _log.info("ended: %d read, %d scored, %d rejected", total.read, total.scored, total.rejected)
+    summary.say(_log, summary.rejections(total.read, batches.losses.reasons))
+    summary.say(_log, summary.media(batches.losses.media(models.version.settings.modalities)))
     return total
 
 
@@ -168,13 +172,15 @@ class _Told:
         metrics.write(self._path)
 
 
-@dataclasses.dataclass(frozen=True)
 class _Batches:
     """Does batches, one after the other."""
 
-    config: StreamConfig
-    source: Source
-    journal: journals.Journal
+    def __init__(self, config: StreamConfig, source: Source, journal: journals.Journal) -> None:
+        self.config = config
+        self.source = source
+        self.journal = journal
+        self.losses = Losses()
+        self._window = Window()
 
     def do(self, batch: Batch, version: Version) -> Counts:
         """Scores a batch, writes it, and only then notes that it is done."""
@@ -208,7 +214,14 @@ class _Batches:
             micro_batch.define_pipeline(root, items, batch, version.score, sink, version.settings)
         found = beam_metrics.counters(root.result)
         scored, rejected = found.get("Stream.scored", 0), found.get("Stream.rejected", 0)
+        self._tell(Losses.of_counters(found), version)
         return Counts(scored + rejected, scored, rejected)
+
+    def _tell(self, lost: Losses, version: Version) -> None:
+        self.losses = self.losses.plus(lost)
+        limits = IssuesLimits.of(version.model.spec, None)
+        for line in self._window.add(lost.media(version.settings.modalities), limits):
+            _log.warning("%s", line)
 
     def _still_there(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         left = self.source.unchanged(parts)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from model import artefact, data, evaluation, export, predictions, survey, training
-from pipelines import environment, json_files, preprocessed, train_plan
+from pipelines import environment, json_files, preprocessed, summary, train_plan
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
 from pipelines.train_plan import TrainPlan
@@ -58,6 +58,7 @@ def run(config: TrainConfig) -> Path:
     json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / _TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
+    summary.say(_log, summary.trained(evaluated, config.output))
     return plan.about
 
 

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from model import artefact
-from pipelines import model_folder, preprocessed
+from pipelines import model_folder, preprocessed, summary
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import Preprocessed
 from transforms import spec_files
@@ -59,6 +59,7 @@ def plan(config: TrainConfig) -> TrainPlan:
             f"{output}: holds another model; choose another --output, or give --fresh to replace it"
         )
     if done:
+        summary.say(_log, summary.after_training(config.output))
         _log.info("%s: already trained on this preprocessing, nothing to do", output)
     return TrainPlan(prepared, what, output, key, done)
 

@@ -12,7 +12,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files, first_look, input_advice, parquet_footer
+from pipelines import files, format_checks, input_advice, parquet_footer
 from transforms import uris
 from transforms.errors import OptionsError, StorageError
 
@@ -104,7 +104,7 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
             if not listed[identity].size:
                 refuse_empty(uri)
             elif is_local:
-                first_look.check(uri, kind.removesuffix(".gz"))
+                format_checks.check(uri, kind.removesuffix(".gz"))
     return tuple(sorted(listed.values(), key=lambda file: file.uri))
 
 

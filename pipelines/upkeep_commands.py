@@ -154,13 +154,21 @@ def doctor(
     model: upkeep_options.MaybeModel = None,
     inputs: options.MaybeInputs = None,
     output: upkeep_options.MaybeOutput = None,
+    media_roots: options.MediaRoots = None,
     as_json: upkeep_options.AsJson = False,
     verbose: options.Verbose = False,
 ) -> int:
     """Say what would make a run fail, before it is started."""
     call: Call = context.obj
     settings = config.DoctorConfig(
-        runner, spec, model, tuple(inputs or ()), output, as_json, call.beam_args
+        runner,
+        spec,
+        model,
+        tuple(inputs or ()),
+        output,
+        as_json,
+        call.beam_args,
+        tuple(media_roots or ()),
     )
     return 0 if call.run(settings, verbose) else OptionsError.exit_code
 

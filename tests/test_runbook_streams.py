@@ -168,6 +168,7 @@ def test_alerts_name_metrics_that_there_are():
         "StreamRejects",
         "StreamLosesMessages",
         "ATransactionHoldsBack",
+        "StreamLosesMedia",
         "StreamRefusesTheModel",
     ]
     named = {name for rule in group["rules"] for name in re.findall(r"triad_\w+", rule["expr"])}

@@ -6,6 +6,9 @@ from typing import Any
 from transforms import scalars
 from transforms.spec import Task
 
+LIST = "a list where one class is expected; set multi_label: true where a record has several"
+"""What is wrong with a list of classes where the task is not `multi_label`."""
+
 
 class LabelError(ValueError):
     """A label that names no class; the text does not repeat it."""
@@ -24,6 +27,8 @@ def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
     if scalars.is_missing(value):
         return None
     if not task.multi_label:
+        if isinstance(value, list | tuple | set | frozenset):
+            raise LabelError(LIST)
         return (class_name(value),)
     if not isinstance(value, list | tuple | set | frozenset):
         raise LabelError("a multi-label task needs a list")

@@ -88,7 +88,8 @@ class Measured:
     Attributes:
         numbers: Pairs of a key of `SCALES` and a value in its unit.
         categories: Pairs of a feature (`image.state`, `image.format`, `label.<task>`,
-            `label.<task>.state`) and a value.
+            `label.<task>.state`, and where a label cannot be used `label.<task>.flaw`) and a
+            value.
         digests: Pairs of a modality and the first 8 bytes of its SHA-256, as a whole number.
     """
 
@@ -209,8 +210,9 @@ def _label_categories(record: CanonicalRecord, spec: Spec) -> Iterator[tuple[str
     for name, task in spec.tasks.items():
         try:
             classes = named(record, task)
-        except LabelError:
+        except LabelError as error:
             yield f"label.{name}.state", "unusable"
+            yield f"label.{name}.flaw", str(error)
             continue
         yield f"label.{name}.state", "missing" if classes is None else "present"
         for one in classes or ():

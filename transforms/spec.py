@@ -26,12 +26,26 @@ MISSING_LABEL = -1
 NO_MARKER = (-1, -1)
 """The marked characters where nothing is marked."""
 
+ISSUES_LIMIT = 0.5
+"""The largest share of a modality's media that may be lost, where nothing else is said."""
+
 _FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker", "vocabulary", "length")
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
-class ImageSpec(Section):
+class ModalitySpec(Section):
+    """What each modality has.
+
+    Attributes:
+        issues_limit: Largest share of its media that may be lost: over it nothing is written. None
+            is `ISSUES_LIMIT`. It decides no feature.
+    """
+
+    issues_limit: float | None = pydantic.Field(default=None, ge=0, le=1)
+
+
+class ImageSpec(ModalitySpec):
     """Pictures become uint8 `[size, size, 3]`.
 
     Attributes:
@@ -43,7 +57,7 @@ class ImageSpec(Section):
     fit: Literal["pad", "stretch"] = "pad"
 
 
-class AudioSpec(Section):
+class AudioSpec(ModalitySpec):
     """Sounds become log-mel float32 `[frames, mel_bins]`.
 
     Attributes:
@@ -77,7 +91,7 @@ class AudioSpec(Section):
         return 1 + (self.samples - self.frame_length) // self.frame_step
 
 
-class TextSpec(Section):
+class TextSpec(ModalitySpec):
     """Texts become token ids int64 `[length]`: `PAD`, `UNKNOWN`, or from `FIRST_TOKEN` on.
 
     Attributes:
@@ -326,7 +340,11 @@ class Spec(Section):
             name: {key: task[key] for key in _FEATURE_KEYS if key in task}
             for name, task in whole["tasks"].items()
         }
-        part = {"modalities": whole["modalities"], "limits": whole["limits"], "tasks": tasks}
+        modalities = {
+            name: {key: value for key, value in section.items() if key != "issues_limit"}
+            for name, section in whole["modalities"].items()
+        }
+        part = {"modalities": modalities, "limits": whole["limits"], "tasks": tasks}
         if self.mixture is not None:
             part["dataset"] = self.mixture.by
         if self.model.encodes_first:

@@ -127,10 +127,15 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
             yield of_error("spec", error, "nothing would be preprocessed with it")
         else:
             yield Finding("spec", "ok", f"{config.spec}: good")
-    if model is None and spec is None:
+    what = spec if spec is not None or model is None else model.spec
+    if what is None:
         return
     environment.load_tensorflow()
-    from pipelines.doctor import defined, functions
+    from pipelines.doctor import defined, functions, samples
+
+    if config.inputs:
+        yield from samples.heads(what, config.inputs, with_labels=spec is not None)
+        yield from samples.check(what, config.inputs, config.media_roots)
 
     pipelines = defined.scoring(model) if model is not None else {}
     yield from functions.check(pipelines | (defined.preprocessing(spec) if spec else {}))

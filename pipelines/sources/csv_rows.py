@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, first_look
+from pipelines import files, format_checks
 from pipelines.sources import changed, fields, lines, strict_json
 from pipelines.units import Unit
 from transforms.errors import OptionsError
@@ -144,8 +144,8 @@ def _columns(uri: str, rows: Iterator[list[str]], held: _HeldLines) -> list[str]
     if columns is None:
         raise OptionsError(f"{uri}: has no header; write it again with the names of its columns")
     if len(columns) == 1:
-        first_look.check_header(uri, columns[0].encode(errors="replace"))
-    fields.check_columns(uri, columns, first_look.known(columns))
+        format_checks.check_header(uri, columns[0].encode(errors="replace"))
+    fields.check_columns(uri, columns, format_checks.known(columns))
     return columns
 
 

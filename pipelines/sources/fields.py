@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pipelines.columns import LABEL_PREFIX
+from pipelines.columns import is_label as is_label
 from transforms import scalars, splits
 from transforms.errors import OptionsError
 from transforms.records import (
-    MODALITIES,
     BrokenMedium,
     Medium,
     Position,
@@ -27,11 +28,6 @@ MOST_FIELDS = 1000
 
 MOST_VALUES = 1_000_000
 """Values of a record, those inside lists and objects among them."""
-
-LABEL_PREFIX = "labels."
-
-RESERVED = frozenset({"id", *MODALITIES, "group", "split"})
-"""Fields that are never labels, whatever the labels are called."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -128,11 +124,6 @@ def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
             f"{uri}: none of its {len(columns)} columns is named id, found: {found}; "
             "name one of them id"
         )
-
-
-def is_label(name: str, labels: Collection[str]) -> bool:
-    """Whether a column is a label of its own."""
-    return name.startswith(LABEL_PREFIX) or (name in labels and name not in RESERVED)
 
 
 def is_unicode(value: Any) -> bool:

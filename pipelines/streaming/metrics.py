@@ -11,6 +11,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pipelines import storage
+from pipelines.media_counts import Media
 from pipelines.streaming.batches import Load
 
 REGISTRY = CollectorRegistry()
@@ -21,6 +22,12 @@ _BYTES = tuple(4.0**power for power in range(5, 15))
 
 _records = Counter(
     "triad_stream_records", "Records whose outcome is durable.", ["outcome"], registry=REGISTRY
+)
+_media = Counter(
+    "triad_stream_media",
+    "Media of records whose outcome is durable: used, or not used for a flaw.",
+    ["modality", "state"],
+    registry=REGISTRY,
 )
 _latency = Histogram(
     "triad_stream_latency_seconds",
@@ -101,6 +108,14 @@ def durable(scored: int, rejected: int, event_times: Iterable[int | None]) -> No
     _records.labels("scored").inc(scored)
     _records.labels("rejected").inc(rejected)
     _batch_records.observe(scored + rejected)
+
+
+def media(counts: Media) -> None:
+    """Counts the media of a batch: those that are used, and the others by flaw."""
+    for modality, count in counts.items():
+        _media.labels(modality, "used").inc(count.had - count.lost)
+        for flaw, number in count.flaws.items():
+            _media.labels(modality, flaw).inc(number)
 
 
 def began(load: Load) -> None:

@@ -13,7 +13,8 @@ from pipelines.score import REJECTED, Score
 from pipelines.streaming import metrics
 from pipelines.streaming.batches import Batch, Item
 from pipelines.streaming.file_sink import Sink
-from transforms.records import Rejected, Scored
+from pipelines.streaming.losses import Losses
+from transforms.records import MODALITIES, Rejected, Scored
 
 COUNTS = "counts"
 
@@ -91,10 +92,14 @@ class _Write:
         counter = beam.metrics.Metrics.counter
         counter("Stream", "scored").inc(len(scored))
         counter("Stream", "rejected").inc(len(rejected))
+        lost = Losses.of(scored, rejected)
+        for name, count in lost.counters().items():
+            counter("Stream", name).inc(count)
         self.sink.write(self.number, self.digest, scored, rejected)
         rows: list[Scored | Rejected] = [*scored, *rejected]
         times = [row.position.event_time for row in rows]
         metrics.durable(len(scored), len(rejected), times)
+        metrics.media(lost.media(MODALITIES))
         latency = beam.metrics.Metrics.distribution("Stream", "latency_ms")
         now = time.time()
         for event_time in times:

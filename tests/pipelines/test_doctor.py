@@ -21,11 +21,15 @@ from pipelines.doctor import (
     images,
     machine,
     places,
+    samples,
     versions,
     visit,
 )
 from pipelines.doctor.findings import Finding
+from tests import media, records
+from transforms import remedies, spec_files
 from transforms.errors import OptionsError
+from transforms.records import Flaw
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
 GIB = 2**30
@@ -315,6 +319,57 @@ def test_local_folders_are_a_warning_where_the_cluster_is_another_machine():
 )
 def test_which_cluster_is_this_machine(address, here):
     assert endpoints.is_here(address) is here
+
+
+SAMPLED = spec_files.parse(
+    "modalities: {image: {size: 16}, audio: {issues_limit: 1.0}, text: }\n"
+    "tasks: {category: {kind: classification, label: kind}}\n"
+)
+
+
+def test_a_sample_of_the_records_tells_which_media_would_be_lost(tmp_path):
+    made = [{"id": n, "image": f"{n}.png", "audio": f"{n}.wav", "text": "a"} for n in range(60)]
+    records.write_lines(tmp_path / "a.jsonl", [{"id": "b", "text": "c"}, b"{no json", *made])
+    (tmp_path / "media").mkdir()
+    records.write_lines(tmp_path / "b.jsonl", [{"id": "x", "image": "media/x.png"}])
+    (tmp_path / "media" / "x.png").write_bytes(media.png())
+    found = list(samples.check(SAMPLED, (f"{tmp_path}/*.jsonl",), ()))
+    assert said(found) == [
+        ("warning", "1 of the first 51 would be rejected: unparsable 1"),
+        ("error", "of the first records, image: 48 of 49 not used (98.0%): not_found 48"),
+        ("warning", "of the first records, audio: 48 of 48 not used (100.0%): not_found 48"),
+        ("ok", "of the first records, text: all 49 used"),
+    ]
+    assert found[1].remedy == remedies.OF_FLAW[Flaw.NOT_FOUND]
+
+
+def test_a_media_root_is_looked_into(tmp_path):
+    (tmp_path / "in").mkdir()
+    picture = records.store(tmp_path / "media" / "x.png", media.png())
+    made = [{"id": n, "image": str(picture)} for n in range(2)]
+    path = records.write_lines(tmp_path / "in" / "a.jsonl", made)
+    found = samples.check(SAMPLED, (str(path),), (str(tmp_path / "media"),))
+    assert said(list(found))[1] == ("ok", "of the first records, image: all 2 used")
+    refused = list(samples.check(SAMPLED, (str(path),), ()))
+    assert said(refused)[:2] == [
+        ("error", "2 of the first 2 would be rejected: unreadable 2"),
+        ("error", "of the first records, image: 2 of 2 not used (100.0%): forbidden 2"),
+    ]
+
+
+def test_what_the_heads_of_files_tell_is_a_finding(tmp_path):
+    (tmp_path / "a.csv").write_text("id,img\n1,a\n")
+    (found, label) = samples.heads(SAMPLED, (f"{tmp_path}/a.csv",), with_labels=True)
+    assert (found.check, found.level) == ("records", "error")
+    assert found.what.startswith(f"{tmp_path}/a.csv: no field is named image or audio or text")
+    assert found.remedy == "rename fields, or change modalities in the spec"
+    assert label.remedy == "correct tasks.category.label in the spec, or the records"
+
+
+def test_a_records_file_that_ends_a_run_is_a_finding(tmp_path):
+    (tmp_path / "a.csv").write_text("name,text\n1,a\n")
+    (found,) = samples.check(SAMPLED, (f"{tmp_path}/a.csv",), ())
+    assert (found.level, found.remedy) == ("error", "name one of them id")
 
 
 def test_a_look_at_the_output_leaves_nothing(tmp_path):

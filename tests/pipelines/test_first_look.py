@@ -1,73 +1,205 @@
-"""Messages about inputs that cannot be used say what is there and what to do."""
+"""What does not fit between records and spec is told from the heads of files, proven or not."""
 
-import re
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipelines import units
+from pipelines import cli, first_look
 from tests import records
-from transforms.errors import OptionsError
+from transforms import spec_files
 
-LINE = b'{"id": "a", "text": "x"}\n'
-
-
-def refusal(path) -> str:
-    with pytest.raises(OptionsError) as error:
-        units.list_inputs([str(path)])
-    return str(error.value)
+SPEC = """
+modalities: {image: {size: 32}, text: }
+tasks: {category: {kind: classification, label: kind}}
+"""
+WHAT = spec_files.parse(SPEC)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.csv.gz"])
-@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf16_is_called_so(tmp_path, name, codec):
-    text = "id,text\na,x\n" if "csv" in name else LINE.decode()
-    path = records.store(tmp_path / name, text.encode(codec))
-    assert f"{name}: is UTF-16; convert it to UTF-8" in refusal(path)
+def row(index: int, **more: Any) -> dict[str, Any]:
+    fields = {"image": None, "text": "a red bird", "labels": {"kind": "bird"}}
+    return {"id": f"r{index}", **fields, **more}
 
 
-@pytest.mark.parametrize("content", [b'[{"id": "a"},\n{"id": "b"}]', b'[\n  {\n "id": 1}\n]\n'])
-def test_one_json_list_is_told_from_lines(tmp_path, content):
-    assert "a.jsonl: is one JSON list" in refusal(records.store(tmp_path / "a.jsonl", content))
+def lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    return records.write_lines(path, rows)
 
 
-def test_one_line_that_is_a_list_costs_no_other_record(tmp_path):
-    path = records.store(tmp_path / "a.jsonl", b'[{"id": "b"}]\n' + LINE)
-    found = records.read(path)
-    assert [one.id for one in found] == [f"{path}#0", "a"]
+def noticed(path: Path, with_labels: bool = True) -> list[tuple[str, bool]]:
+    """What is told of a file, without its name, and whether it is proven."""
+    found = first_look.look((str(path),), WHAT, with_labels)
+    return [(one.text.replace(f"{path}: ", ""), one.proven) for one in found]
 
 
-@pytest.mark.parametrize(
-    ("header", "name"), [(b"id;text", "semicolons"), (b"id\ttext", "tabs"), (b"x|y|z", "bars")]
-)
-def test_the_delimiter_that_was_seen_is_named(tmp_path, header, name):
-    path = records.store(tmp_path / "a.csv", header + b"\r\n1;2\n")
-    assert f"{name} part its header, not commas" in refusal(path)
+def test_records_that_fit_say_nothing(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [row(0), row(1, image="a.png")])
+    assert noticed(path) == []
 
 
-def test_latin1_is_told_once_and_only_its_records_are_concerned(tmp_path, caplog):
-    path = records.store(tmp_path / "a.csv", "id,text,n\na,caf\xe9,1\nb,tea,2\n".encode("latin-1"))
-    assert [one.id for one in records.read(path)] == ["a", "b"]
-    assert re.findall("a.csv: is not UTF-8 at byte 15, perhaps Latin-1", caplog.text) != []
+@pytest.mark.parametrize(("number", "proven"), [(3, True), (5000, False)])
+def test_no_field_of_any_modality_is_proven_where_all_records_are_seen(tmp_path, number, proven):
+    made = [{"id": index, "caption": "x", "labels": {"kind": "y"}} for index in range(number)]
+    assert noticed(lines(tmp_path / "a.jsonl", made)) == [
+        (
+            "no field is named image or text, which the model is to see; found beside them: "
+            "caption; rename fields, or change modalities in the spec",
+            proven,
+        )
+    ]
 
 
-def test_a_folder_is_answered_with_the_pattern_of_what_is_in_it(tmp_path):
-    for name in ("a.csv", "b.jsonl", "c.jsonl"):
-        records.store(tmp_path / name, LINE)
-    said = refusal(tmp_path)
-    assert said == (
-        f"{tmp_path}: is a folder; name its files by a pattern: --input '{tmp_path}/*.jsonl'"
+def test_one_absent_modality_is_told_and_proves_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("id,img,text,kind\n1,a.png,b,c\n")
+    assert noticed(tmp_path / "a.csv") == [
+        (
+            "no field is named image, which the model is to see; found beside them: img; image of "
+            "each record count as missing",
+            False,
+        )
+    ]
+
+
+def test_a_modality_that_no_record_of_the_head_has_is_told(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [row(index) for index in range(30)])
+    assert noticed(path) == [("none of the first 30 records has image", False)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_label_that_no_column_holds_is_proven(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    table = {"id": ["1"], "image": ["a"], "text": ["b"], "labels.size": ["c"], "species": ["d"]}
+    if kind == "parquet":
+        pq.write_table(pa.table(table), path)
+    else:
+        path.write_text(f"{','.join(table)}\n1,a,b,c,d\n")
+    assert noticed(path) == [
+        (
+            "no record has the label 'kind' of the task category; labels there: size; correct "
+            "tasks.category.label in the spec, or the records",
+            True,
+        )
+    ]
+    assert noticed(path, with_labels=False) == []
+
+
+def test_a_column_of_labels_that_is_empty_at_first_is_there(tmp_path):
+    (tmp_path / "a.csv").write_text("id,image,text,kind\n1,a,b,\n")
+    assert noticed(tmp_path / "a.csv") == []
+
+
+def test_a_label_that_no_line_of_the_head_has_is_told_without_proof(tmp_path):
+    path = lines(
+        tmp_path / "a.jsonl", [row(n, image="a", labels={"sort": "x"}) for n in range(999)]
+    )
+    ((text, proven),) = noticed(path)
+    assert text.endswith(
+        "records has the label 'kind' of the task category; labels there: sort; correct "
+        "tasks.category.label in the spec, or the records"
+    )
+    assert not proven
+
+
+def test_another_delimiter_is_told_by_the_header(tmp_path):
+    (tmp_path / "a.csv").write_text("id;image;text;kind\n1;a;b;c\n")
+    assert noticed(tmp_path / "a.csv")[0] == (
+        "its header is one column, 'id;image;text;kind': cells are separated by ';'; write it "
+        "again with commas",
+        True,
     )
 
 
-def test_a_folder_without_records_is_refused(tmp_path):
-    assert "is a folder without records files" in refusal(tmp_path)
+def test_records_without_ids_are_told(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{**row(0), "id": None}, {"text": "b", "image": "c"}])
+    assert noticed(path) == []  # named, though it is null
+    path = lines(tmp_path / "a.jsonl", [{"text": "b", "image": "c", "labels": {"kind": "d"}}])
+    assert noticed(path) == [
+        ("no field is named id, found: text, image, labels; name one of them id", True)
+    ]
 
 
-def test_a_name_that_is_not_there_is_answered_with_those_like_it(tmp_path):
-    records.store(tmp_path / "records.jsonl", LINE)
-    said = refusal(tmp_path / "record.jsonl")
-    assert said.endswith(f"such as {tmp_path}/records.jsonl")
+def test_lines_that_are_no_objects_are_told(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [b"[", b'{"id": 1}, ', b"]"])
+    assert noticed(path) == [
+        ("none of the first 3 lines is a JSON object; write one object on each line", False)
+    ]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    assert f"there is no folder {tmp_path}/nowhere" in refusal(tmp_path / "nowhere" / "a.jsonl")
+def test_fewer_groups_than_splits_are_told(tmp_path):
+    made = [row(index, image="a", group=f"g{index % 2}") for index in range(40)]
+    assert noticed(lines(tmp_path / "a.jsonl", made)) == [
+        (
+            "the first 40 records are in 2 groups, and there are 3 splits: all records of a group "
+            "are in one; set split.by: id in the spec, or give records more groups or a split of "
+            "their own",
+            False,
+        )
+    ]
+    made.append(row(40, image="a", group=None))
+    assert noticed(lines(tmp_path / "a.jsonl", made)) == []
+
+
+def test_files_in_a_bucket_are_not_looked_at_and_that_is_said():
+    (one,) = first_look.look(("gs://bucket/a.jsonl",), WHAT)
+    assert one.text == "gs://bucket/a.jsonl: is not looked at before the run; only local files are"
+
+
+def test_names_of_fields_cannot_break_the_line(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{"id": "1", "x\ntriad: forged": "y"}])
+    assert all("\n" not in text for text, _ in noticed(path))
+
+
+def test_what_is_proven_ends_the_command_before_beam_is_imported(tmp_path, capsys):
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "a.csv").write_text("id,img\n1,a\n")
+    program = (
+        "import sys\nfrom pipelines import cli\ncode = cli.main(sys.argv[1:])\n"
+        "assert not {'apache_beam', 'tensorflow'} & set(sys.modules)\nsys.exit(code)\n"
+    )
+    arguments = ("preprocess", "--spec", "spec.yaml", "--input", "a.csv", "--output", "out")
+    finished = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr.splitlines()) == (
+        12,
+        [
+            "triad: a.csv: no field is named image or text, which the model is to see; found "
+            "beside them: img; rename fields, or change modalities in the spec"
+        ],
+    )
+
+
+def test_no_file_ends_a_stream_of_a_folder(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("id,img\n1,a\n")
+    log = logging.getLogger("tests")
+    first_look.tell_of_folder(log, str(tmp_path), WHAT)
+    ((level, text),) = [(record.levelname, record.message) for record in caplog.records]
+    assert level == "WARNING"
+    assert text.startswith(
+        f"{tmp_path}: no field is named image or text, which the model is to see"
+    )
+    first_look.tell_of_folder(log, "kafka://host:1/topic", WHAT)
+    assert len(caplog.records) == 1
+
+
+def test_a_model_that_expects_other_modalities_is_told_when_scoring(trained, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("id,picture\n1,a\n")
+    arguments = ["--model", str(trained), "--input", str(tmp_path / "a.csv")]
+    output = ["--output", str(tmp_path / "out"), "--date", "2026-11-24"]
+    assert cli.main(["score", *arguments, *output]) == 12
+    assert cli.main(["parity", *arguments]) == 12
+    told = capsys.readouterr().err.splitlines()
+    assert told == 2 * [
+        f"triad: {tmp_path}/a.csv: no field is named image or audio or text, which the model is to "
+        "see; found beside them: picture; rename fields, or change modalities in the spec"
+    ]

@@ -588,7 +588,8 @@ def test_too_many_rejected_leave_nothing_behind(corpus):
     [
         (
             {"split": "eval", "labels": {"category": "a"}},
-            "no record is in the train split; add records or change the spec's split",
+            "no record is in the train split; raise its share of split in the spec, add records, "
+            "or give some a split of their own",
         ),
         (
             {"split": "train", "labels": {}},
@@ -661,6 +662,106 @@ def test_a_group_is_in_one_split_however_its_number_is_stored_and_the_kinds_are_
         "group: stored as decimal (files: 1), float (files: 1), int (files: 1), text (files: 1); "
         "whole numbers are the same value however they are stored, texts are as they stand"
     ) in [record.getMessage() for record in caplog.records]
+
+
+def without_media(folder: Path, section: str = "image: {size: 16}") -> Path:
+    """Records whose pictures were not delivered."""
+    (folder / "spec.yaml").write_text(
+        f"modalities: {{{section}, text: {{vocabulary: 12, length: 4}}}}\n"
+        "tasks: {category: {kind: classification, label: category}}\n"
+        "split: {train: 1, eval: 0, test: 0}\n"
+    )
+    labels = {"category": "a"}
+    made = [{"id": n, "image": f"{n}.jpg", "text": "fan", "labels": labels} for n in range(3)]
+    return records.write_lines(folder / "records.jsonl", made)
+
+
+def test_media_that_were_not_delivered_leave_nothing_behind(tmp_path):
+    with pytest.raises(GateError) as refused:
+        run(without_media(tmp_path), tmp_path / "output")
+    assert str(refused.value) == (
+        "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit of "
+        "50.0%; nothing is kept: deliver the files (relative paths are tried against the records "
+        "file's folder, then each --media-root), or raise --issues-limit"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["records.jsonl", "spec.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [("image: {size: 16, issues_limit: 1.0}", {}), ("image: {size: 16}", {"issues_limit": 1.0})],
+    ids=["spec", "flag"],
+)
+def test_media_may_be_lost_up_to_a_limit_and_the_last_lines_say_so(
+    tmp_path, section, settings, caplog
+):
+    with caplog.at_level(logging.INFO):
+        run(without_media(tmp_path, section), tmp_path / "output", **settings)
+    said = [one.message for one in caplog.records if one.name == "pipelines.preprocess"]
+    assert said[-6:-3] == [
+        "3 records read, 3 kept (train 3, eval 0, test 0), 0 rejected",
+        "image: 3 of 3 not used (100.0%): not_found 3; deliver the files (relative paths are tried "
+        "against the records file's folder, then each --media-root)",
+        "text: all 3 used",
+    ]
+    assert (
+        said[-3]
+        == "category: 3 records with the label 'category' (train 3, eval 0, test 0), 1 class"
+    )
+    assert said[-2].startswith("the train split has 3 records: ")
+    assert said[-1] == f"next: triad train --data {tmp_path}/output --output MODEL"
+
+
+def test_what_labels_are_is_known_before_the_second_pass(tmp_path):
+    (tmp_path / "spec.yaml").write_text(TEXT_SPEC)
+    made = [{"id": n, "text": "fan", "labels": {"category": ["a"]}} for n in range(9)]
+    with pytest.raises(GateError) as refused:
+        run(records.write_lines(tmp_path / "records.jsonl", made), tmp_path / "output")
+    assert str(refused.value) == (
+        "task category: no record of the train split has the label 'category' (9 cannot be used: a "
+        "list where one class is expected; set multi_label: true where a record has several); "
+        "mend the records or the spec"
+    )
+
+
+def test_a_group_for_each_split_is_missing_and_that_is_said(tmp_path, caplog):
+    (tmp_path / "spec.yaml").write_text(TEXT_SPEC + "split: {train: 0.5, eval: 0.25, test: 0.25}")
+    shares = spec_files.load(tmp_path / "spec.yaml").split
+    halls = [f"hall {n}" for n in range(9)]
+    group = next(one for one in halls if splits.split_of("", one, None, shares) == "train")
+    one = {"text": "fan", "group": group, "labels": {"category": "a"}}
+    corpus = records.write_lines(tmp_path / "records.jsonl", [{"id": n, **one} for n in range(12)])
+    with caplog.at_level(logging.INFO):
+        run(corpus, tmp_path / "output")
+    assert manifest_of(tmp_path / "output")["few_groups"] == 1
+    for name in ("eval", "test"):
+        assert f"the {name} split has no record (all records are in 1 group): " in caplog.text
+    assert "set split.by: id in the spec, or give records more groups" in caplog.text
+
+
+def test_the_manifest_counts_media_and_labels(done):
+    manifest = manifest_of(done)
+    media_of = manifest["media"]
+    assert {name: count["flaws"] for name, count in media_of.items()} == {
+        "image": {"forbidden": 1, "not_found": 1, "truncated": 1, "unsupported": 1},
+        "audio": {"corrupt": 1, "unsupported": 1},
+        "text": {},
+    }
+    whole = json.loads((done / "statistics.json").read_text())[0]["splits"]
+    for name, count in media_of.items():
+        states = collections.Counter()
+        for split in whole.values():
+            states.update(split["categorical"][f"{name}.state"]["counts"])
+        lost_by_rejected = sum(count["flaws"].values()) - sum(
+            number for state, number in states.items() if state not in ("present", "missing")
+        )
+        assert count["had"] == sum(states.values()) - states["missing"] + lost_by_rejected
+    labels_of = manifest["labels"]["category"]
+    assert labels_of["unusable"] == {
+        "a class is a string, a whole number or a truth value, not dict": 1
+    }
+    assert labels_of["unseen"]["test"]["names"] == ["unseen"]
+    assert labels_of["classes"] == len(manifest["classes"]["category"])
 
 
 @pytest.mark.parametrize(

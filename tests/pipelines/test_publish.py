@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -12,11 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import publish, sinks
+from pipelines import publication, publish, sinks
+from pipelines.media_counts import IssuesLimits
 from tests import scores
 from tests.scores import SETTINGS, Work
 from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
@@ -231,6 +234,11 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
         "digests": {"model": "m" * 8, "transform": "t" * 8, "spec": "s" * 8, "code": "c" * 8},
         "code_version": "1.2.3",
         "about": {"by": "a test"},
+        "media": {
+            "image": {"had": 6, "flaws": {"truncated": 2}},
+            "audio": {"had": 0, "flaws": {}},
+            "text": {"had": 5, "flaws": {"not_utf8": 1}},
+        },
     }
 
 
@@ -626,3 +634,60 @@ def test_readers_get_the_parts_of_a_date_or_of_the_latest_one(tmp_path):
         publish.open_current(str(tmp_path), "2026-11-26")
     with pytest.raises(OptionsError, match="no scores are published here; run triad score"):
         publish.open_current(str(tmp_path / "absent"))
+
+
+LOST = ("audio: not_found",)
+SILENT = (Work([scores.scored(name, issues=LOST) for name in ("a", "b")], [scores.rejected("c")]),)
+
+
+def test_the_last_step_of_a_job_refuses_what_lost_too_many_media_and_says_what_it_publishes(
+    tmp_path, caplog
+):
+    run = scores.run_folder(tmp_path)
+    unread = dataclasses.replace(SETTINGS, modalities=("image", "audio"))
+
+    def publish_last(limits: IssuesLimits) -> None:
+        scores.commit(run, SILENT)
+        gates = publish.Gates(1.0, limits)
+        last = publication.Publication(run, 1, (), gates, unread, {}, None)
+        with beam.Pipeline() as root:
+            root | beam.Create([None]) | publication.Publish(last)
+
+    with pytest.raises(
+        GateError, match=r"audio: 2 of 2 media are not used \(100\.0%; most often: not"
+    ):
+        publish_last(IssuesLimits())
+    assert publish.current_id(str(tmp_path), scores.DATE) is None
+    assert publish.complete_units(run) == set()  # media that are mended meanwhile count
+
+    with caplog.at_level(logging.INFO):
+        publish_last(IssuesLimits(own={"audio": 1.0}))
+    assert publish.current_id(str(tmp_path), scores.DATE) == run.run_id
+    assert [one.message for one in caplog.records if one.name == "pipelines.publication"] == [
+        "3 records read, 2 scored, 1 rejected",
+        "rejected as empty: 1 of 3; name the columns of pictures, sounds and texts image, audio "
+        "and text",
+        f"rejected records: {run.folder}/rejected",
+        "image: all 2 used",
+        "audio: 2 of 2 not used (100.0%): not_found 2; deliver the files (relative paths are tried "
+        "against the records file's folder, then each --media-root)",
+        f"{run.folder}: published",
+    ]
+
+
+def test_media_of_unreadable_records_count_as_lost(tmp_path):
+    broken = [
+        dataclasses.replace(
+            scores.rejected(name, reason=Reason.UNREADABLE), detail="image: corrupt; audio: empty"
+        )
+        for name in ("x", "y")
+    ]
+    run = scores.run_folder(tmp_path)
+    scores.commit(run, (Work([scores.scored("a")], broken),))
+    with pytest.raises(GateError) as refused:
+        publish.seal(run, 1, publish.Gates(1.0), SETTINGS, {})
+    assert str(refused.value).startswith(
+        "audio: 2 of 2 media are not used (100.0%; most often: empty, 2), over the limit of 50.0%, "
+        "image: 2 of 3 media are not used (66.7%; most often: corrupt, 2), over the limit of "
+        "50.0%; nothing is kept: ask the source to send the files again, or raise --issues-limit"
+    )

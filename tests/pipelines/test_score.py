@@ -544,7 +544,7 @@ class TestRunId:
         self, trained: Path, few: Path, clean: Path, tmp_path: Path
     ) -> None:
         output = tmp_path / "out"
-        score.run(config(trained, few, output))
+        score.run(config(trained, few, output, issues_limit=1.0))
         assert {i for row in rows(output) for i in row["issues"]} == {
             "image: forbidden",
             "audio: forbidden",
@@ -574,7 +574,7 @@ class TestRunId:
     def test_another_run_has_another_id(
         self, trained: Path, few: Path, tmp_path: Path, change: Callable[[ScoreConfig], ScoreConfig]
     ) -> None:
-        first = config(trained, few, tmp_path / "out")
+        first = config(trained, few, tmp_path / "out", issues_limit=1.0)
         before = score.run(first).manifest_uri
         after = score.run(change(first)).manifest_uri
         assert Path(after).parent.name != Path(before).parent.name
@@ -606,6 +606,35 @@ class TestGates:
         score.run(config(trained, faulty.path, tmp_path, rejected_limit=0.01))
         assert models_loaded() == loaded
         assert rows(tmp_path) == rows(faulty_run)
+
+    def test_lost_media_are_not_published_and_the_same_command_scores_them_once_they_are_there(
+        self, trained: Path, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "records.jsonl"
+        made = [{"id": str(n), "image": f"{n}.png", "text": "a red bird"} for n in range(3)]
+        path.write_text("".join(f"{json.dumps(one)}\n" for one in made))
+        with pytest.raises(GateError) as refused:
+            score.run(config(trained, path, tmp_path / "out"))
+        (run,) = (tmp_path / "out").glob("dt=*/run=*")
+        assert str(refused.value) == (
+            "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit "
+            "of 50.0%; nothing is kept: deliver the files (relative paths are tried against the "
+            "records file's folder, then each --media-root), or raise --issues-limit (see the "
+            f"issues in {run}/scores)"
+        )
+        assert refused.value.exit_code == 10
+        assert publish.current_id(str(tmp_path / "out"), DATE) is None
+
+        score.run(config(trained, path, tmp_path / "taken", issues_limit=1.0))
+        assert published(tmp_path / "taken").media["image"] == {"had": 3, "flaws": {"not_found": 3}}
+        for n in range(3):
+            (tmp_path / f"{n}.png").write_bytes(media.png(seed=n))
+        score.run(config(trained, path, tmp_path / "out"))
+        assert published(tmp_path / "out").media == {
+            "image": {"had": 3, "flaws": {}},
+            "audio": {"had": 0, "flaws": {}},
+            "text": {"had": 3, "flaws": {}},
+        }
 
     def test_a_run_that_scores_nothing_is_not_published(
         self, trained: Path, tmp_path: Path

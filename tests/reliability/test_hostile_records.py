@@ -198,7 +198,11 @@ class Run(NamedTuple):
 
 
 def scores_of(model: Path, records: Path, output: Path) -> Run:
-    score.run(ScoreConfig(str(model), (str(records),), str(output), DATE, rejected_limit=1.0))
+    score.run(
+        ScoreConfig(
+            str(model), (str(records),), str(output), DATE, rejected_limit=1.0, issues_limit=1.0
+        )
+    )
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
     run = publish.RunFolder(str(output), DATE, manifest.run_id)

@@ -107,7 +107,12 @@ def _canonicalized(corpus: Corpus) -> dict[str, str]:
 
 def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
     config = PreprocessConfig(
-        str(corpus.spec), (str(corpus.records),), str(output), shards=1, rejected_limit=1.0
+        str(corpus.spec),
+        (str(corpus.records),),
+        str(output),
+        shards=1,
+        rejected_limit=1.0,
+        issues_limit=1.0,
     )
     preprocess.run(config)
     refused = sinks.read(str(output / preprocessed.REJECTED)).to_pylist()
@@ -121,7 +126,14 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
 
 def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
     score.run(
-        ScoreConfig(str(model), (str(corpus.records),), str(output), DATE, rejected_limit=1.0)
+        ScoreConfig(
+            str(model),
+            (str(corpus.records),),
+            str(output),
+            DATE,
+            rejected_limit=1.0,
+            issues_limit=1.0,
+        )
     )
     manifest = publish.current(str(output), DATE)
     assert manifest is not None

@@ -1,6 +1,7 @@
 """What a stream says of itself is so; what waits is bounded; batches close in three ways."""
 
 import json
+import logging
 import threading
 import time
 from pathlib import Path
@@ -29,10 +30,13 @@ def read(path: Path) -> dict[str, float]:
     }
 
 
-def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
+def test_a_stream_writes_what_it_did_and_what_waits_and_says_what_it_lost(
+    trained, tmp_path, caplog
+):
     source, path = tmp_path / "in", tmp_path / "triad.prom"
     source.mkdir()
-    lines = [json.dumps({"id": f"r{n}", "text": "a red bird"}) for n in range(3)]
+    lost = [{"image": f"{n}.png"} if n else {} for n in range(3)]
+    lines = [json.dumps({"id": f"r{n}", "text": "a red bird", **lost[n]}) for n in range(3)]
     (source / "a.jsonl").write_text("\n".join([*lines, "no json"]) + "\n")
     metrics.write(str(path))
     before = read(path)
@@ -45,7 +49,8 @@ def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
         until_empty=True,
         metrics=str(path),
     )
-    stream.run(config, stream.Stop())
+    with caplog.at_level(logging.INFO):
+        stream.run(config, stream.Stop())
     after = read(path)
 
     def grew(name: str) -> float:
@@ -53,6 +58,9 @@ def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
 
     assert grew("triad_stream_records_total/scored") == 3
     assert grew("triad_stream_records_total/rejected") == 1
+    assert grew("triad_stream_media_total/image/not_found") == 2
+    assert grew("triad_stream_media_total/image/used") == 0
+    assert grew("triad_stream_media_total/text/used") == 3
     assert grew("triad_stream_latency_seconds_count") == 4
     assert grew("triad_stream_batch_records_sum") == 4
     assert grew("triad_stream_batch_bytes_sum") == (source / "a.jsonl").stat().st_size
@@ -63,6 +71,20 @@ def test_a_stream_writes_what_it_did_and_what_waits(trained, tmp_path):
     assert after["triad_stream_alive_timestamp_seconds"] >= began
     (model,) = [name for name in after if name.startswith("triad_stream_model_info")]
     assert model == f"triad_stream_model_info/{artefact.load(trained).model_digest}/{trained}"
+    does = (
+        "deliver the files (relative paths are tried against the records file's folder, then each"
+    )
+    most = "2 of 2 media are not used (100.0%; most often: not_found, 2), over the limit of 50.0%"
+    said = [record.message for record in caplog.records if record.name == "pipelines.stream"]
+    assert f"of the last 1 batches: image: {most}; {does} --media-root)" in said
+    assert said[-5:] == [
+        "ended: 4 read, 3 scored, 1 rejected",
+        "rejected as unparsable: 1 of 4; mend what writes the records: the detail says what is "
+        "wrong",
+        f"image: 2 of 2 not used (100.0%): not_found 2; {does} --media-root)",
+        "audio: no record has one",
+        "text: all 3 used",
+    ]
 
 
 def test_metrics_that_cannot_be_written_are_one_line(tmp_path):

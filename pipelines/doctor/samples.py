@@ -1,0 +1,84 @@
+"""A sample of the records and their media: what a run would lose."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pipelines import first_look, media_counts, sources, units
+from pipelines.doctor.findings import Finding, Level, of_error
+from pipelines.media_counts import IssuesLimits, MediaCount
+from transforms import remedies
+from transforms.canonicalize import Canonicalizer
+from transforms.errors import OptionsError, StorageError
+from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected
+from transforms.spec import Spec
+
+RECORDS_OF_FILE = 50
+MOST_RECORDS = 200
+
+
+def heads(what: Spec, inputs: Sequence[str], with_labels: bool) -> Iterator[Finding]:
+    """What the heads of the records files say against the spec."""
+    for noticed in first_look.look(inputs, what, with_labels):
+        said, _, remedy = noticed.text.rpartition("; ")
+        level: Level = "error" if noticed.proven else "warning"
+        why = "records that do not fit the spec are rejected, or go without what is missing"
+        yield Finding("records", level, said, why, remedy)
+
+
+def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> Iterator[Finding]:
+    """Reads the first records of each file, opens their media, and says what would be lost."""
+    canonicalizer = Canonicalizer(what, media_roots, check=True)
+    outcomes: list[CanonicalRecord | Rejected] = []
+    try:
+        for file in units.list_inputs(inputs):
+            number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
+            if not number:
+                break
+            for record in itertools.islice(_read(file, what), number):
+                if isinstance(record, RawRecord):
+                    outcomes.append(canonicalizer.canonical(record))
+                else:
+                    outcomes.append(record)
+    except (OptionsError, StorageError) as error:
+        yield of_error("records", error, "a run would end here")
+    if outcomes:
+        yield _records(outcomes)
+        limits = IssuesLimits.of(what, None)
+        for name, count in media_counts.of_outcomes(what.modalities.names, outcomes).items():
+            yield _media(name, count, limits)
+
+
+def _read(file: units.InputFile, what: Spec) -> Iterator[RawRecord | Rejected]:
+    for unit in units.plan((file,)):
+        yield from sources.read(unit, what.label_names)
+
+
+def _records(outcomes: Sequence[CanonicalRecord | Rejected]) -> Finding:
+    reasons = Counter(str(one.reason) for one in outcomes if isinstance(one, Rejected))
+    rejected, number = sum(reasons.values()), len(outcomes)
+    if not rejected:
+        return Finding("records", "ok", f"none of the first {number} is rejected")
+    ranked = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    most = reasons.most_common(1)[0][0]
+    return Finding(
+        "records",
+        "error" if rejected == number else "warning",
+        f"{rejected} of the first {number} would be rejected: {ranked}",
+        "a run refuses where more are rejected than --rejected-limit",
+        remedies.OF_REASON[Reason(most)],
+    )
+
+
+def _media(name: str, count: MediaCount, limits: IssuesLimits) -> Finding:
+    if not count.lost:
+        return Finding("media", "ok", f"of the first records, {name}: {count}")
+    is_over = bool(limits.over({name: count}))
+    why = "a run refuses where more are lost than --issues-limit" if is_over else ""
+    return Finding(
+        "media",
+        "error" if is_over else "warning",
+        f"of the first records, {name}: {count}",
+        why or "their records would go on without them",
+        remedies.OF_FLAW[count.commonest],
+    )
