@@ -90,6 +90,11 @@ class TrainConfig:
                 "(gcloud storage cp -r): its manifest proves the copy"
             )
         need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(
+                f"--output: {self.output}: training writes to a local folder; name one, and copy "
+                "the model when it is done"
+            )
         _at_least("--epochs", self.epochs, 1)
         _at_least("--seed", self.seed, 0)
         if self.seed is not None and self.seed >= 2**31:

@@ -22,7 +22,7 @@ _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: one of its parts is a file",
     errno.EISDIR: "name a file, not a folder",
-    errno.EEXIST: "remove it or choose another path",
+    errno.EEXIST: "choose another path",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EIO: "check the disk",
 }

@@ -118,7 +118,10 @@ BatchSize = Annotated[
     typer.Option("--batch-size", metavar="N", help="Instead of the spec's training.batch_size."),
 ]
 Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
+    bool,
+    typer.Option(
+        "--fresh", help="Train anew: throw away the checkpoints and the model in --output."
+    ),
 ]
 TrainSpec = Annotated[
     str | None,

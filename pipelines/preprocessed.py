@@ -10,6 +10,7 @@ DATA/rejected/part-00000.parquet
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ ANALYSIS = "analysis.json"
 STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
-_INCOMPLETE = "{folder}: holds no complete preprocessing; run `triad preprocess --output {folder}`"
+_ANEW = "run triad preprocess with a new --output"
 _SAID = {
     "classes",
     "digests",
@@ -100,8 +101,7 @@ class Preprocessed:
             if pinned.get(path) != found.get(path):
                 state = "is missing" if path not in found else "is not what preprocessing wrote"
                 raise GateError(
-                    f"{self.folder / path}: {state}; its parts do not belong together: "
-                    "run triad preprocess again"
+                    f"{self.folder / path}: {state}; its parts do not belong together: {_ANEW}"
                 )
 
 
@@ -121,8 +121,17 @@ def read(folder: str | Path) -> Preprocessed:
     try:
         content = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
+        raise OptionsError(_no_preprocessing(folder)) from error
     return Preprocessed(folder, parse(content, str(folder)))
+
+
+def _no_preprocessing(folder: Path) -> str:
+    if folder.is_file():
+        return (
+            f"{folder}: is a file, and training reads a folder of features; make one with triad "
+            f"preprocess --spec SPEC --input {shlex.quote(str(folder))} --output NEW, and name it"
+        )
+    return f"{folder}: holds no complete preprocessing; name a folder that triad preprocess wrote"
 
 
 def parse(content: bytes, folder: str) -> dict[str, Any]:
@@ -134,11 +143,13 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(content)
     except ValueError as error:
-        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
-    if not manifest.keys() >= _SAID:
-        missing = ", ".join(sorted(_SAID - manifest.keys()))
         raise OptionsError(
-            f"{folder}/{MANIFEST}: lacks {missing}, as that of an older version; "
-            "remove the folder and run triad preprocess again"
+            f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
+        ) from error
+    if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
+        missing = ", ".join(sorted(_SAID.difference(manifest)))
+        raise OptionsError(
+            f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
+            f"preprocessing; {_ANEW}"
         )
     return manifest

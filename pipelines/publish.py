@@ -124,7 +124,7 @@ def current(output: str, date: str) -> Manifest | None:
     if manifest is None:
         raise StorageError(
             f"{_pointer(output, date)}: names run {named}, but {run.manifest} is missing; restore "
-            "the run, or remove the pointer and score again"
+            "the run, or score the date again"
         )
     return manifest
 
@@ -173,5 +173,8 @@ def _run_named(pointer: str, content: bytes | None) -> str | None:
         return None
     named = content.decode("ascii", "replace").strip()
     if not RUN_ID.fullmatch(named):
-        raise StorageError(f"{pointer}: names no run; remove it and score again")
+        raise StorageError(
+            f"{pointer}: names no run; write the id of the run that counts into it: it stands in the "
+            "name run=ID of a folder beside it"
+        )
     return named

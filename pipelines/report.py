@@ -17,6 +17,7 @@ from pipelines import (
     environment,
     gallery,
     histories,
+    outputs,
     publish,
     report_sections,
     sinks,
@@ -35,6 +36,7 @@ SPLIT = "test"
 """The split whose figures and records the page shows."""
 
 _FILES = 200
+_MARK = b'<meta name="generator" content="triad report">'
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ def write(
         GateError: The model's files are not the ones that were exported.
         StorageError: The page cannot be written, or the published run is damaged.
     """
+    outputs.check_file(str(output), _MARK, "page of triad report")
     model = artefact.load(model_dir)
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)

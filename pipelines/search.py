@@ -21,7 +21,7 @@ import sqlalchemy
 import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from pipelines import search_space, search_table, storage
+from pipelines import outputs, search_space, search_table, storage
 from pipelines.config import SearchConfig
 from pipelines.search_judge import ATTEMPTS, Judge, OutOfTimeError, losses_of
 from pipelines.search_plan import SearchPlan
@@ -92,7 +92,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Keeps other searches out of a folder."""
     with contextlib.ExitStack() as stack:
         with storage.explained(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
+            outputs.mark(str(folder), "search")
             lock = stack.enter_context((folder / _LOCK).open("ab"))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

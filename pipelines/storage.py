@@ -27,8 +27,8 @@ _REMEDIES = {
     errno.EROFS: "choose a place that can be written to",
     errno.ENOTDIR: "a part of the path is a file; choose another place",
     errno.EEXIST: "a part of the path is a file; choose another place",
-    errno.EISDIR: "a folder is where a file belongs; remove it or choose another place",
-    errno.ENOENT: "restore it, or remove its folder and run again",
+    errno.EISDIR: "a folder is where a file belongs; choose another place",
+    errno.ENOENT: "restore it, or run again with a new --output",
 }
 
 

@@ -180,10 +180,12 @@ def check(context: typer.Context, file: upkeep_options.SpecFile) -> None:
 def schema(context: typer.Context, output: upkeep_options.SchemaFile = None) -> None:
     """Print the JSON Schema of a spec file, for editors."""
     context.obj.refuse_beam_args("spec schema")
+    from pipelines import outputs
     from transforms import spec_files
 
     text = json.dumps(spec_files.schema(), indent=2) + "\n"
     if output is None:
         print(text, end="")
     else:
+        outputs.check_file(output, spec_files.TITLE.encode(), "schema of a spec")
         Path(output).write_text(text, encoding="utf-8")

@@ -390,7 +390,9 @@ def test_a_damaged_part_of_a_sealed_run_is_an_error_of_one_line(tmp_path):
     seal(run, WORKS, 1.0)
     path = run.path("scores/part-00001.parquet")
     Path(path).write_bytes(b"x")
-    with pytest.raises(StorageError, match=rf"^{path}: missing, or not what [^\n]+ run again$"):
+    with pytest.raises(
+        StorageError, match=rf"^{path}: missing, or not what [^\n]+ score the date again$"
+    ):
         seal(run, WORKS, 1.0)
 
 
