@@ -16,7 +16,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.record_files import RecordFile
-from transforms import examples, splits
+from transforms import examples, live, splits
 from transforms.records import CanonicalRecord, Position
 from transforms.spec import Spec
 
@@ -77,6 +77,7 @@ class _WriteDoFn(beam.DoFn):
         self._files: dict[str, RecordFile] = {}
         self._rows: dict[str, int] = {}
         self._unnamed: dict[str, Counter[str]] = {}
+        self._done = live.Batched()
 
     def process(
         self, record: CanonicalRecord
@@ -91,9 +92,11 @@ class _WriteDoFn(beam.DoFn):
         self._files[split].write(example.serialized)
         self._rows[split] += 1
         self._unnamed[split].update(example.unnamed)
+        self._done.one()
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        self._done.tell()
         for split, writer in self._files.items():
             writer.close()
             file = CanonicalFile(writer.path, split, self._rows[split], dict(self._unnamed[split]))

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from typing import TextIO
 
 from pipelines import failures
 
@@ -50,13 +51,25 @@ class _NotBeamsHabits(logging.Filter):
         return self._HABITS.match(str(record.msg)) is None
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is by then: a line that moves there takes it over."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error."""
+        return sys.stderr
+
+
 def configure(verbose: bool = False) -> None:
     """Sends all logging of this process to stderr.
 
     Args:
         verbose: Ours from DEBUG and the libraries' from INFO.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_NotExplainedLater())
     handler.addFilter(_NotBeamsHabits())

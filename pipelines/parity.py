@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import numpy as np
@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 
-from model import artefact
+from model import artefact, stages
 from model.export import output_name
 from model.scorer import ScorerHandler, load_scorer, tagged
 from pipelines import json_files, options, preprocess, preprocessed, score, sinks, sources, units
@@ -33,6 +33,7 @@ from transforms.errors import OptionsError
 from transforms.records import CanonicalRecord, Position, RawRecord
 
 Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
+Value = TypeVar("Value")
 
 
 def run(config: ParityConfig) -> bool:
@@ -60,22 +61,27 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
         OptionsError: Where no record can be compared.
     """
     model = artefact.load(config.model)
-    raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
+    with stages.showing(stages.Stage("reading", config.limit)):
+        raw = list(itertools.islice(_raw_records(model, config.inputs), config.limit))
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
     canonical = _canonical(canonicalizer, raw)
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
-    scorer = load_scorer(config.model, model.model_digest, False)
+    number = len(canonical)
+    with stages.showing(stages.Stage("loading of the model")):
+        scorer = load_scorer(config.model, model.model_digest, False)
     with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
         features = compare(
             canonical,
-            _preprocessed(model, canonicalizer, raw, Path(folder)),
+            _shown(
+                _preprocessed(model, canonicalizer, raw, Path(folder)), "features compared", number
+            ),
             lambda records: _rows(records, scorer.features(records)),
             config.tolerance,
         )
         scores = compare(
             canonical,
-            _scored(model, canonicalizer, raw, Path(folder)),
+            _shown(_scored(model, canonicalizer, raw, Path(folder)), "scores compared", number),
             lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
             tolerance=0.0,
         )
@@ -120,6 +126,17 @@ def compare(
     return [ids, *(differences[name] for name in sorted(differences))]
 
 
+def _shown(values: Iterable[Value], what: str, total: int) -> Iterator[Value]:
+    """The values, with the progress of whoever takes them; the first one is waited for before."""
+    iterator = iter(values)
+    done = 0
+    first = list(itertools.islice(iterator, 1))
+    with stages.showing(stages.Stage(what, total, lambda: done)):
+        for value in itertools.chain(first, iterator):
+            yield value
+            done += 1
+
+
 def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[RawRecord]:
     """Each record once, as one unit of work."""
     seen = set()
@@ -135,7 +152,7 @@ def _raw_records(model: artefact.Artefact, inputs: Sequence[str]) -> Iterator[Ra
 def _canonical(
     canonicalizer: Canonicalizer, raw: Sequence[RawRecord]
 ) -> dict[str, CanonicalRecord]:
-    outcomes = (canonicalizer.canonical(record) for record in raw)
+    outcomes = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
     return {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
 
 
@@ -196,13 +213,21 @@ def _preprocessed(
     analysis = Analysis.from_json((model.folder / artefact.ANALYSIS).read_text(encoding="utf-8"))
     work = folder / "work"
     work.mkdir()
-    with beam.Pipeline(options=options.beam_options()) as root:
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, records", len(raw))),
+        beam.Pipeline(options=options.beam_options()) as root,
+    ):
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
         read = sources.Read(records, none)
         preprocess.define_canonical_pipeline(read, canonicalizer, str(work))
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
-    with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):
+    rows = sum(file.rows for file in files)
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, features", rows)),
+        beam.Pipeline(options=options.beam_options()) as root,
+        tft_beam.Context(str(work / "tft")),
+    ):
         preprocess.define_feature_pipeline(
             root, files, frozenset(), what, 1, str(folder), KnownAnalyzers(analysis)
         )
@@ -230,7 +255,10 @@ def _scored(
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
     settings = run_settings(model, "parquet")
     handler = ScorerHandler(str(model.folder))
-    with beam.Pipeline(options=options.beam_options()) as root:
+    with (
+        stages.showing(stages.counting("scoring pipeline", len(raw))),
+        beam.Pipeline(options=options.beam_options()) as root,
+    ):
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
         trusting = dataclasses.replace(canonicalizer, check=False)

@@ -174,7 +174,7 @@ def _run_named(pointer: str, content: bytes | None) -> str | None:
     named = content.decode("ascii", "replace").strip()
     if not RUN_ID.fullmatch(named):
         raise StorageError(
-            f"{pointer}: names no run; write the id of the run that counts into it: it stands in the "
-            "name run=ID of a folder beside it"
+            f"{pointer}: names no run; write the id of the run that counts into it: it stands in "
+            "the name run=ID of a folder beside it"
         )
     return named

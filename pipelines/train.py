@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from model import artefact, data, evaluation, export, predictions, survey, training
+from model import artefact, data, evaluation, export, predictions, stages, survey, training
 from pipelines import environment, json_files, outputs, preprocessed, train_plan
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
@@ -46,13 +46,16 @@ def run(config: TrainConfig) -> Path:
         _remove(output)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
     known = {path: survey.Shard(*shard) for path, shard in prepared.shards.items()}
-    survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
+    with stages.showing(stages.Stage("check of the test split")):
+        survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
     result = training.train(
         files, layout, output / TRAINING, prepared.manifest["key"], shards=known
     )
     surveys = {split: survey.survey(files[split], layout, known) for split in _EVALUATED}
-    evaluated = _evaluate(result.model, surveys, layout)
-    _export(result, layout, prepared, output)
+    with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, what))):
+        evaluated = _evaluate(result.model, surveys, layout)
+    with stages.showing(stages.Stage("export of the model")):
+        _export(result, layout, prepared, output)
     json_files.write(output / artefact.EVALUATION, evaluated)
     json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / TRAINING)
@@ -66,6 +69,12 @@ def _remove(output: Path) -> None:
     for folder in (output / artefact.SAVED_MODEL, output / TRAINING / training.CHECKPOINTS):
         shutil.rmtree(folder, ignore_errors=True)
     (output / TRAINING / training.HISTORY).unlink(missing_ok=True)
+
+
+def _to_evaluate(surveys: Mapping[str, survey.Survey], what: Spec) -> int:
+    """How many records are predicted: each as recorded, and in each subset of modalities."""
+    passes = 1 + len(evaluation.masks(what.modalities.names))
+    return passes * sum(found.num_records for found in surveys.values() if found.files)
 
 
 def _evaluate(

@@ -11,6 +11,7 @@ from apache_beam.typehints.decorators import no_annotations
 from pipelines import units
 from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
+from transforms import live
 from transforms.records import RawRecord, Rejected
 
 REJECTED = "rejected"
@@ -73,6 +74,7 @@ class ReadRecords(beam.PTransform):
         records_rejected = Metrics.counter(ReadRecords, "records_rejected")
         for outcome in read(unit, self.labels):
             if isinstance(outcome, Rejected):
+                live.add(1)
                 records_rejected.inc()
                 yield beam.pvalue.TaggedOutput(REJECTED, outcome)
             else:

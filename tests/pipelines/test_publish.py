@@ -391,7 +391,7 @@ def test_a_damaged_part_of_a_sealed_run_is_an_error_of_one_line(tmp_path):
     path = run.path("scores/part-00001.parquet")
     Path(path).write_bytes(b"x")
     with pytest.raises(
-        StorageError, match=rf"^{path}: missing, or not what [^\n]+ score the date again$"
+        StorageError, match=rf"^{path}: missing, or not what [^\n]+ the date again$"
     ):
         seal(run, WORKS, 1.0)
 
@@ -609,7 +609,7 @@ def test_a_pointer_to_nothing_is_an_error_of_one_line(tmp_path):
         publish.current(str(tmp_path), run.date)
     assert not publish.published(run)
     Path(run.date_folder, "CURRENT").write_text("../elsewhere\n")
-    with pytest.raises(StorageError, match=r"CURRENT: names no run; remove it [^\n]+$"):
+    with pytest.raises(StorageError, match=r"CURRENT: names no run; write the id [^\n]+$"):
         publish.current(str(tmp_path), run.date)
 
 

@@ -178,7 +178,8 @@ def test_a_record_of_something_else_names_the_file(damaged: Path, content: bytes
     with pytest.raises(OptionsError) as refused:
         read(damaged)
     assert str(refused.value) == (
-        f"{damaged}: a record has not the labels of the spec; run triad preprocess with a new --output"
+        f"{damaged}: a record has not the labels of the spec; "
+        "run triad preprocess with a new --output"
     )
 
 
