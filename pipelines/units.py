@@ -13,7 +13,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files
+from pipelines import cloud_storage, files
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
@@ -156,6 +156,8 @@ def _match(pattern: str) -> Iterator[str]:
     if not scheme and os.path.isfile(pattern):
         yield _local(pattern)  # also where the name holds a character of patterns
         return
+    if scheme:
+        cloud_storage.check_credentials()  # Beam would ask for minutes, and then go on without
     try:
         # Beam finds nothing for a local pattern that names no folder.
         matched = FileSystems.match([pattern if scheme else _local(pattern)])[0].metadata_list
