@@ -41,6 +41,12 @@ _OURS = {
     "--save_main_session": "triad has no main session to save",
 }
 
+REJECTED_LIMIT = 0.05
+"""Largest share of rejected records that passes."""
+
+UNIT_RECORDS = 4096
+"""Records in a unit of work."""
+
 ScoresFormat = Literal["parquet", "jsonl"]
 MessageFormat = Literal["json", "example", "avro"]
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pipelines import storage
 from pipelines.commits import commit_unit, complete_units
+from pipelines.names import POINTER
 from pipelines.runs import (
     RUN_ID,
     Manifest,
@@ -153,7 +154,7 @@ def published_dates(output: str) -> list[str]:
     """The dates for which a run is published, ascending."""
     names = [path.rpartition("/")[2] for path in storage.list_folders(output)]
     dates = sorted(name.removeprefix("dt=") for name in names if name.startswith("dt="))
-    return [date for date in dates if storage.exists(f"{date_folder(output, date)}/CURRENT")]
+    return [date for date in dates if storage.exists(_pointer(output, date))]
 
 
 def _latest(output: str) -> str:
@@ -165,7 +166,7 @@ def _latest(output: str) -> str:
 
 def _pointer(output: str, date: str) -> str:
     check_date(date)
-    return f"{date_folder(output, date)}/CURRENT"
+    return f"{date_folder(output, date)}/{POINTER}"
 
 
 def _run_named(pointer: str, content: bytes | None) -> str | None:

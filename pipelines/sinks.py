@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import passthrough, storage
+from pipelines.options import ScoresFormat
 from transforms.errors import StorageError
 from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
-Format = Literal["parquet", "jsonl"]
-FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
+Format: TypeAlias = ScoresFormat
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 POSITION = "triad.position"
 """Where each record came from: a column of a run's units, never published."""

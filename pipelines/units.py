@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
 from pipelines import cloud_storage, files
+from pipelines.options import UNIT_RECORDS as UNIT_RECORDS
 from transforms.errors import OptionsError, StorageError
 
 SUFFIXES = (
@@ -28,7 +29,6 @@ SUFFIXES = (
 """The formats that are read, by the end of the file's name in any case."""
 
 UNIT_BYTES = 64 * 2**20
-UNIT_RECORDS = 4096
 SAMPLE_BYTES = 64 * 2**10
 """How much of a file's beginning its average line is estimated from."""
 

@@ -42,10 +42,10 @@ def search(
     context: typer.Context,
     data: options.PreparedFolder,
     output: options.Output,
-    trials: upkeep_options.Trials = 30,
+    trials: upkeep_options.Trials = config.SearchConfig.trials,
     minutes: upkeep_options.Minutes = None,
     space: upkeep_options.SpaceFile = None,
-    seed: upkeep_options.SearchSeed = 0,
+    seed: upkeep_options.SearchSeed = config.SearchConfig.seed,
     verbose: options.Verbose = False,
 ) -> None:
     """Try settings of model and training, and keep the best as a spec."""
@@ -114,7 +114,7 @@ def explain_digest(
 def gc(
     context: typer.Context,
     output: options.Output,
-    keep_days: upkeep_options.KeepDays = 1,
+    keep_days: upkeep_options.KeepDays = config.GcConfig.keep_days,
     dry_run: upkeep_options.DryRun = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -149,7 +149,7 @@ def rollback(
 )
 def doctor(
     context: typer.Context,
-    runner: upkeep_options.DoctorsRunner = "local",
+    runner: upkeep_options.DoctorsRunner = config.DoctorConfig.runner,
     spec: upkeep_options.MaybeSpec = None,
     model: upkeep_options.MaybeModel = None,
     inputs: options.MaybeInputs = None,
