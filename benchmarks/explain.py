@@ -23,6 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from pipelines import environment
 
+    environment.prepare()
     environment.load_tensorflow()
     _measure(arguments.model, arguments.input, arguments.records, arguments.rounds)
 

@@ -99,13 +99,13 @@ def latest(folder: Path, digest: str) -> Checkpoint | None:
         if checkpoint.digest != digest:
             raise OptionsError(
                 f"{folder}: holds a training of another spec or other data; "
-                "name another output folder, or throw this training away with --fresh"
+                "choose another --output (--fresh would throw that training away)"
             )
         return checkpoint
     if finished:
         raise StorageError(
             f"{folder}: none of {len(finished)} checkpoints can be read; "
-            "throw this training away with --fresh"
+            "restore one, or choose another --output (--fresh would throw them away)"
         )
     return None
 

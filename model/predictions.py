@@ -13,6 +13,7 @@ from model import crf, generation, heads, tagging
 from model.data import SURFACES, Batch
 from model.tag_metrics import Tags
 from model.written import Written
+from transforms import live
 
 Tensors = dict[str, tf.Tensor]
 
@@ -66,6 +67,7 @@ def predict(
         blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
         found = call({**features, **blank}, texts)
         real = ids.numpy() != b""
+        live.add(int(real.sum()))
         found_ids.extend(one.decode() for one in ids.numpy()[real])
         for name, values in labels.items():
             truth[name].append(texts.get(name, values).numpy()[real])

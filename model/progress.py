@@ -1,14 +1,17 @@
 """How a training shows its progress: a line that moves on a terminal, a log line an epoch else."""
 
 import logging
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-import rich.console
 import rich.progress
+
+from model import stages
+
+BUILDING = "the first step builds the graph"
+"""What takes so long before the first step is done."""
 
 Row = Mapping[str, float | None]
 
@@ -38,10 +41,14 @@ class Progress(Protocol):
 
 
 class LogProgress:
-    """Writes one log line an epoch."""
+    """Writes one log line an epoch, and one every ten seconds of a long one."""
 
-    def __init__(self) -> None:
-        self._epochs = self._num_records = 0
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._epoch = self._epochs = self._steps = self._num_records = 0
+        self._steps_before = self._step = 0
+        self._begun = self._last = clock()
+        self._first = True
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +62,32 @@ class LogProgress:
         return None
 
     def begin(self, epoch: int, epochs: int, steps: int, num_records: int) -> None:
-        self._epochs, self._num_records = epochs, num_records
+        self._epoch, self._epochs, self._steps = epoch, epochs, steps
+        self._num_records, self._step = num_records, 0
+        if self._first:
+            self._first = False
+            self._begun = self._last = self._clock()
+            _log.info("epoch %d/%d begins: %d steps; %s", epoch, epochs, steps, BUILDING)
 
     def step(self, loss: float) -> None:
-        return None
+        self._step += 1
+        self._steps_before += 1
+        now = self._clock()
+        if now - self._last >= stages.INTERVAL:
+            self._last = now
+            _log.info(
+                "epoch %d/%d  step %d/%d  loss %.3f  at most %s left",
+                *(self._epoch, self._epochs, self._step, self._steps, loss),
+                stages.duration(self._left(now)),
+            )
+
+    def _left(self, now: float) -> float:
+        """Seconds until the end of the last epoch, at the speed so far."""
+        steps = (self._epochs - self._epoch + 1) * self._steps - self._step
+        return steps * (now - self._begun) / self._steps_before
 
     def end(self, row: Row, best_epoch: int) -> None:
+        self._last = self._clock()
         _log.info("%s", describe(row, self._epochs, self._num_records, best_epoch))
 
 
@@ -68,15 +95,9 @@ class TerminalProgress:
     """Shows a moving line, and leaves one line an epoch above it."""
 
     def __init__(self) -> None:
-        self._console = rich.console.Console(stderr=True)
-        self._progress = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.TextColumn("{task.fields[state]}"),
+        self._progress = stages.bar(
             rich.progress.TextColumn("ETA"),
             rich.progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=self._console,
-            transient=True,
         )
         self._line: rich.progress.TaskID | None = None
         self._epoch = self._epochs = self._steps = self._num_records = self._step = 0
@@ -101,7 +122,8 @@ class TerminalProgress:
         if self._line is None:
             total = (epochs - epoch + 1) * steps
             self._line = self._progress.add_task(description, total=total, state="")
-        self._progress.update(self._line, description=description, state="")
+            self._progress.update(self._line, description=description, state=BUILDING)
+        self._progress.update(self._line, description=description)
 
     def step(self, loss: float) -> None:
         self._step += 1
@@ -119,7 +141,7 @@ class TerminalProgress:
 
 def choose() -> Progress:
     """The progress that fits standard error."""
-    return TerminalProgress() if sys.stderr.isatty() else LogProgress()
+    return TerminalProgress() if stages.moving() else LogProgress()
 
 
 def describe(row: Row, epochs: int, num_records: int, best_epoch: int) -> str:

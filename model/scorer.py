@@ -15,7 +15,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from model import artefact, contract, explained, safety
 from model.export import FEATURES, output_name
-from transforms import batches, readable
+from transforms import batches, live, readable
 from transforms.canonicalize import content_digest, media_bytes, payload_digest
 from transforms.errors import GateError
 from transforms.records import (
@@ -261,6 +261,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     ) -> Iterable[Outcome]:
         outcomes = model.score(batch)
         assert len(outcomes) == len(batch)
+        live.add(len(batch))
         return outcomes
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:

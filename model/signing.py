@@ -58,7 +58,9 @@ def sign(folder: str | Path, key: str | Path) -> Path:
             f"{path}: cannot be written: {error.strerror or error}; make room or permit writing"
         ) from error
     except ValueError as error:  # a link, or what is neither file nor folder
-        raise GateError(f"{folder}: cannot be signed: {error}; remove that") from error
+        raise GateError(
+            f"{folder}: cannot be signed: {error}; sign a copy of the folder without it"
+        ) from error
     return path
 
 

@@ -26,7 +26,7 @@ RESIDENT_BYTES = 2**30
 """A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""
 
 _CHUNK, _CHUNK_BYTES = 256, 64 * 2**20  # at most what is counted at a time
-_REMEDY = "run triad preprocess again"
+_REMEDY = "run triad preprocess with a new --output"
 
 _Version = tuple[int, int, int]
 """Inode, size and time of change of a file."""

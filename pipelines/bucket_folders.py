@@ -30,5 +30,7 @@ def inside(name: str, root: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise GateError(f"{root}/{name}: leads out of {root}; remove the object")
+        raise GateError(
+            f"{root}/{name}: leads out of {root}; take the folder from its source again"
+        )
     return path

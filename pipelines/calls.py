@@ -25,7 +25,7 @@ class Call:
 
     def run(self, settings: Any, verbose: bool) -> Any:
         """Does what a config asks for, and returns what that gives."""
-        environment.prepare()
+        environment.prepare(verbose)
         logs.configure(verbose)
         return self.runs[type(settings)](settings)
 

@@ -16,7 +16,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.record_files import RecordFile
-from transforms import examples, splits
+from transforms import examples, live, splits
 from transforms.records import SPLITS, CanonicalRecord, Position
 from transforms.spec import Spec
 
@@ -84,6 +84,7 @@ class _WriteDoFn(beam.DoFn):
         self._rows: dict[str, int] = {}
         self._unnamed: dict[str, Counter[str]] = {}
         self._groups: dict[str, set[str]] = {}
+        self._done = live.Batched()
 
     def process(
         self, record: CanonicalRecord
@@ -101,9 +102,11 @@ class _WriteDoFn(beam.DoFn):
         self._unnamed[split].update(example.unnamed)
         if len(self._groups[split]) < MOST_GROUPS:
             self._groups[split].add(_group(record))
+        self._done.one()
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        self._done.tell()
         for split, writer in self._files.items():
             writer.close()
             unnamed, groups = dict(self._unnamed[split]), tuple(sorted(self._groups[split]))

@@ -15,6 +15,7 @@ from apache_beam.metrics import Metrics
 from pipelines import environment, publish, sinks, storage
 from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
+from transforms import live
 from transforms.canonicalize import content_digest
 from transforms.errors import StorageError
 from transforms.records import (
@@ -234,4 +235,5 @@ class _CarryOverDoFn(beam.DoFn):
         else:
             self._carried.inc()
             said = (*known, record.extra, digest, self._earlier.model_digest)
+            live.add(1)
             yield Scored(record.id, record.position, *said)

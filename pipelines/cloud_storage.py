@@ -184,8 +184,40 @@ def _seconds(variable: str, default: float) -> float:
     return seconds
 
 
+def check_credentials() -> None:
+    """Refuses to go on without credentials, before a library asks for them for minutes.
+
+    With STORAGE_EMULATOR_HOST none are needed.
+
+    Raises:
+        StorageError: Where there are none, or none that can be read.
+    """
+    why = None if os.environ.get("STORAGE_EMULATOR_HOST") else _without_credentials()
+    if why is not None:
+        raise StorageError(
+            f"{SCHEME}: {why}; run gcloud auth application-default login, or name a key file in "
+            "GOOGLE_APPLICATION_CREDENTIALS"
+        )
+
+
+@functools.cache
+def _without_credentials() -> str | None:
+    """Why there are no credentials; None where there are some. Looks once."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        google.auth.default()
+    except GoogleAuthError as error:
+        said = " ".join(str(error).split())
+        none = "credentials were not found" in said
+        return "no credentials of Google Cloud were found" if none else said.rstrip(".")
+    return None
+
+
 @functools.cache
 def _client() -> Any:
+    check_credentials()
     from google.cloud import storage  # a second to import: only where a path needs it
 
     return storage.Client()

@@ -113,7 +113,7 @@ def kafka_topic(
     context: typer.Context,
     topic: cluster_options.Topic,
     folder: cluster_options.KafkaFolder = None,
-    partitions: cluster_options.Partitions = 1,
+    partitions: cluster_options.Partitions = cluster_config.KafkaConfig.partitions,
     compacted: cluster_options.Compacted = False,
 ) -> None:
     """Make a topic, and print its address."""

@@ -1,12 +1,10 @@
 """Frozen, checked settings: one class a command. Errors name the flag."""
 
 import dataclasses
-import datetime
 import math
-import re
 import typing
 
-from pipelines import dataflow, options
+from pipelines import dataflow, names, options
 from transforms.errors import OptionsError
 
 
@@ -34,7 +32,7 @@ class PreprocessConfig:
     runner: str = "local"
     shards: int = 4
     media_roots: tuple[str, ...] = ()
-    rejected_limit: float = 0.05
+    rejected_limit: float = options.REJECTED_LIMIT
     keep_canonical: bool = False
     beam_args: tuple[str, ...] = ()
     issues_limit: float | None = None
@@ -94,6 +92,11 @@ class TrainConfig:
                 "(gcloud storage cp -r): its manifest proves the copy"
             )
         need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(
+                f"--output: {self.output}: training writes to a local folder; name one, and copy "
+                "the model when it is done"
+            )
         _at_least("--epochs", self.epochs, 1)
         _at_least("--seed", self.seed, 0)
         if self.seed is not None and self.seed >= 2**31:
@@ -165,10 +168,10 @@ class ScoreConfig:
     output: str
     date: str
     format: options.ScoresFormat = "parquet"
-    rejected_limit: float = 0.05
+    rejected_limit: float = options.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
-    unit_records: int = 4096
+    unit_records: int = options.UNIT_RECORDS
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
@@ -180,7 +183,7 @@ class ScoreConfig:
         need("--model", self.model)
         _need_each("--input", self.inputs)
         need("--output", self.output)
-        _date("--date", self.date)
+        names.check_date(self.date)
         known = typing.get_args(options.ScoresFormat)
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
@@ -271,7 +274,7 @@ class ReportConfig:
         if self.scores is not None:
             need("--scores", self.scores)
         if self.date is not None:
-            _date("--date", self.date)
+            names.check_date(self.date)
             if self.scores is None:
                 raise OptionsError("--date: is a date of scores; give --scores too")
         _each("--input", self.inputs)
@@ -354,8 +357,8 @@ class RollbackConfig:
 
     def __post_init__(self) -> None:
         need("--output", self.output)
-        _date("--date", self.date)
-        if self.to is not None and not re.fullmatch(r"[0-9a-f]{24}", self.to):
+        names.check_date(self.date)
+        if self.to is not None and not names.RUN_ID.fullmatch(self.to):
             raise OptionsError(
                 f"--to: must be a run id of 24 hexadecimal digits, got {self.to!r}; it stands in "
                 "the name of the run's folder, behind run="
@@ -428,15 +431,6 @@ def _at_least(flag: str, value: int | None, least: int) -> None:
 def _share(flag: str, value: float | None) -> None:
     if value is not None and not 0 <= value <= 1:
         raise OptionsError(f"{flag}: must be a share from 0 to 1, got {value:g}")
-
-
-def _date(flag: str, value: str) -> None:
-    try:
-        date = datetime.date.fromisoformat(value)
-    except ValueError:
-        date = None
-    if date is None or date.isoformat() != value:  # fromisoformat reads 20261124 too
-        raise OptionsError(f"{flag}: must be a date as YYYY-MM-DD, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,7 +112,9 @@ def submit(root: Any, wait: bool, taken: str | None = None) -> None:
         return
     _log.info("Dataflow job %s", result.job_id())
     if wait:
-        with _explained():
+        from model import stages  # not for who only reads a command line
+
+        with stages.showing(stages.Stage(f"Dataflow job {result.job_id()}")), _explained():
             result.wait_until_finish()
 
 

@@ -109,6 +109,9 @@ def _report(settings: config.ReportConfig) -> object:
 
 
 def _encoder(settings: config.EncoderConfig) -> object:
+    from pipelines import outputs
+
+    outputs.check_file(settings.output, b"\x89HDF\r\n", "file of weights")
     environment.load_tensorflow()
     from pipelines import encoder_import
 

@@ -30,7 +30,7 @@ def run(config: EncoderConfig) -> str:
     """Writes `config.output`, and gives its SHA-256.
 
     Raises:
-        OptionsError: No package, or weights of another network.
+        OptionsError: No package, weights of another network, or an output that holds others.
         GateError: A package whose weights are not the known ones.
         StorageError: An output that cannot be written.
     """
@@ -41,6 +41,9 @@ def run(config: EncoderConfig) -> str:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         model.save_weights(temporary)
+        if output.exists() and file_digest(output) != file_digest(temporary):
+            temporary.unlink()
+            raise OptionsError(f"{output}: holds something else; choose another --output")
         os.replace(temporary, output)
     except OSError as error:
         raise StorageError(

@@ -6,26 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 
+from pipelines import remedies
 from transforms.errors import OptionsError, StorageError, TriadError
 
 INTERRUPTED = 130
 
-_AGAIN = "then run the same command again"
-_ELSE = f"correct that, {_AGAIN}"
-_REMEDIES = {
-    errno.ENOSPC: f"free some space, {_AGAIN}",
-    errno.EDQUOT: f"free some of your quota, {_AGAIN}",
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f) or use more shards",
-    errno.EACCES: "check its permissions and its owner",
-    errno.EPERM: "check its permissions and its owner",
-    errno.EROFS: "choose a folder on a disk that can be written",
-    errno.ENOENT: "check the path",
-    errno.ENOTDIR: "check the path: one of its parts is a file",
-    errno.EISDIR: "name a file, not a folder",
-    errno.EEXIST: "remove it or choose another path",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.EIO: "check the disk",
-}
 _SUFFIX = re.compile(r"(?: \[while running '[^\n]*?'\])+$")
 _TENSORFLOW_CODES = (
     errno.ENOSPC,
@@ -109,7 +94,7 @@ def _tensorflow_line(error: BaseException) -> str | None:
 
 def _line(path: object, reason: str, code: int) -> str:
     where = os.fsdecode(path) if isinstance(path, str | bytes) else "a file"
-    return f"{where}: {_one_line(reason).lower()}; {_REMEDIES.get(code, _ELSE)}"
+    return f"{where}: {_one_line(reason).lower()}; {remedies.remedy(code)}"
 
 
 def _one_line(text: str) -> str:

@@ -18,7 +18,7 @@ from tfx_bsl.coders.example_coder import (
 )
 
 from pipelines.record_files import RecordFile
-from transforms import batches, target_graphs
+from transforms import batches, live, target_graphs
 
 _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
@@ -106,6 +106,7 @@ class _DecodeDoFn(beam.DoFn):
         self._decoder = ExamplesToRecordBatchDecoder(self._schema)
 
     def process(self, serialized: list[bytes]) -> Iterator[pa.RecordBatch]:
+        live.add(len(serialized))
         yield self._decoder.DecodeBatch(serialized)
 
 

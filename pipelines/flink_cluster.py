@@ -179,7 +179,12 @@ def _commands(cluster: Cluster, java: str, jars: Path) -> dict[str, list[str]]:
 
 
 def _start(part: str, command: list[str], folder: Path) -> processes.Started:
-    variables = {**environment.DEFAULTS, **os.environ, "FLINK_CONF_DIR": str(folder / "conf")}
+    variables = {
+        **environment.DEFAULTS,
+        **environment.QUIET,
+        **os.environ,
+        "FLINK_CONF_DIR": str(folder / "conf"),
+    }
     # The pool starts `python`, whichever is first there.
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
     return processes.start(command, folder / f"{part}.log", variables)

@@ -41,7 +41,7 @@ class Gates:
         if read != scored + rejected:
             raise GateError(
                 f"{run.folder}: {read} records were read, but {scored} scored and {rejected} "
-                "rejected; nothing is published: remove the folder and run again"
+                "rejected; nothing is published: move the folder aside and run again"
             )
         if not read:
             return

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 
 from pipelines import publish, storage
 from pipelines.config import GcConfig
+from pipelines.names import POINTER
 from pipelines.runs import RUN_ID, RunFolder, check_date, date_folder
 from pipelines.stored import StoredFile
 from transforms.errors import OptionsError, StorageError
@@ -112,7 +113,7 @@ class _Collector:
             top, _, inner = file.path.removeprefix(f"{folder}/").partition("/")
             if storage.delete_stale(file.path, self._config.dry_run):
                 self._say(self.removed.temporary, file.path, file.bytes)
-            elif file.path == f"{folder}/CURRENT":
+            elif file.path == f"{folder}/{POINTER}":
                 flipped = file.changed
             elif inner and RUN_ID.fullmatch(top.removeprefix("run=")) and top.startswith("run="):
                 runs.setdefault(top.removeprefix("run="), []).append(file)

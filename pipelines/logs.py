@@ -1,14 +1,13 @@
-"""Logging to stderr: ours from INFO, the libraries' from WARNING, without secrets."""
+"""Logging to stderr: ours from INFO, the libraries' errors alone, without secrets."""
 
 import logging
 import re
 import sys
+from typing import TextIO
 
 from pipelines import failures
 
 OWN = ("pipelines", "model", "transforms")
-LIBRARIES = ("apache_beam", "tensorflow", "absl")
-QUIET = ("tensorflow", "absl")  # their warnings are for who writes graphs
 
 SECRET_NAME = re.compile(r"secret|token(?!s\b|iz)|passw(?:or)?d|api[_-]?key", re.IGNORECASE)
 """Finds the names of options and settings whose values are nobody's business."""
@@ -41,13 +40,30 @@ class _NotExplainedLater(logging.Filter):
         return error is None or failures.explain(error) is None
 
 
-class _NotBeamsHabits(logging.Filter):
-    """Beam warns of each composite with named outputs, and that it does not measure memory."""
+class _NotTheLibraries(logging.Filter):
+    """Lets libraries speak from a level on, whatever level they give their own loggers.
 
-    _HABITS = re.compile(r"This (in|out)put type hint will be ignored|Resource module is not avail")
+    Their warnings, those of Python's `warnings` too, are for who writes the code that calls them.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._level = level
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return self._HABITS.match(str(record.msg)) is None
+        return record.levelno >= self._level or record.name.partition(".")[0] in OWN
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is by then: a line that moves there takes it over."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error."""
+        return sys.stderr
 
 
 def configure(verbose: bool = False) -> None:
@@ -56,14 +72,12 @@ def configure(verbose: bool = False) -> None:
     Args:
         verbose: Ours from DEBUG and the libraries' from INFO.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_NotExplainedLater())
-    handler.addFilter(_NotBeamsHabits())
-    others = logging.INFO if verbose else logging.WARNING
-    quiet = logging.INFO if verbose else logging.ERROR
+    others = logging.INFO if verbose else logging.ERROR
+    handler.addFilter(_NotTheLibraries(others))
     logging.basicConfig(level=others, handlers=[handler], force=True)
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(quiet if name in QUIET else others)
+    logging.captureWarnings(True)
     for name in OWN:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -3,9 +3,8 @@
 import os
 
 from pipelines import storage
+from pipelines.names import POINTER as POINTER
 from transforms.errors import LostRaceError, OptionsError
-
-POINTER = "CURRENT"
 
 
 def read(models: str) -> str | None:

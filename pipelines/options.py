@@ -41,6 +41,12 @@ _OURS = {
     "--save_main_session": "triad has no main session to save",
 }
 
+REJECTED_LIMIT = 0.05
+"""Largest share of rejected records that passes."""
+
+UNIT_RECORDS = 4096
+"""Records in a unit of work."""
+
 ScoresFormat = Literal["parquet", "jsonl"]
 MessageFormat = Literal["json", "example", "avro"]
 
@@ -128,7 +134,10 @@ BatchSize = Annotated[
     typer.Option("--batch-size", metavar="N", help="Instead of the spec's training.batch_size."),
 ]
 Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Throw away the checkpoints of a training cut short.")
+    bool,
+    typer.Option(
+        "--fresh", help="Train anew: throw away the checkpoints and the model in --output."
+    ),
 ]
 TrainSpec = Annotated[
     str | None,

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import numpy as np
@@ -18,7 +18,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 
-from model import artefact
+from model import artefact, stages
 from model.export import output_name
 from model.scorer import ScorerHandler, load_scorer, tagged
 from pipelines import (
@@ -54,6 +54,7 @@ from transforms.records import (
 _log = logging.getLogger(__name__)
 
 Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
+Value = TypeVar("Value")
 
 
 def run(config: ParityConfig) -> bool:
@@ -81,25 +82,31 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
         OptionsError: Where no record can be compared.
     """
     model = model_folder.load(config.model, config.verify_key)
-    raw, refused = _raw_records(model, config.inputs, config.limit)
+    with stages.showing(stages.Stage("reading", config.limit)):
+        raw, refused = _raw_records(model, config.inputs, config.limit)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
-    outcomes = [*refused, *(canonicalizer.canonical(record) for record in raw)]
+    made = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
+    outcomes = [*refused, *made]
     names = model.spec.modalities.names
     summary.say(_log, summary.looked_at(names, outcomes, "to be compared"))
     canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
-    scorer = load_scorer(str(model.folder), model.model_digest, False)
+    number = len(canonical)
+    with stages.showing(stages.Stage("loading of the model")):
+        scorer = load_scorer(str(model.folder), model.model_digest, False)
     with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
         features = compare(
             canonical,
-            _preprocessed(model, canonicalizer, raw, Path(folder)),
+            _shown(
+                _preprocessed(model, canonicalizer, raw, Path(folder)), "features compared", number
+            ),
             lambda records: _rows(records, scorer.features(records)),
             config.tolerance,
         )
         scores = compare(
             canonical,
-            _scored(model, canonicalizer, raw, Path(folder)),
+            _shown(_scored(model, canonicalizer, raw, Path(folder)), "scores compared", number),
             lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
             tolerance=0.0,
         )
@@ -142,6 +149,17 @@ def compare(
     for record_id in left:
         ids.add(record_id, 0, 1)
     return [ids, *(differences[name] for name in sorted(differences))]
+
+
+def _shown(values: Iterable[Value], what: str, total: int) -> Iterator[Value]:
+    """The values, with the progress of whoever takes them; the first one is waited for before."""
+    iterator = iter(values)
+    done = 0
+    first = list(itertools.islice(iterator, 1))
+    with stages.showing(stages.Stage(what, total, lambda: done)):
+        for value in itertools.chain(first, iterator):
+            yield value
+            done += 1
 
 
 def _raw_records(
@@ -223,13 +241,21 @@ def _preprocessed(
     analysis = Analysis.from_json(model.read(artefact.ANALYSIS).decode())
     work = folder / "work"
     work.mkdir()
-    with beam.Pipeline(options=options.beam_options()) as root:
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, records", len(raw))),
+        beam.Pipeline(options=options.beam_options()) as root,
+    ):
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
         read = sources.Read(records, none, none)
         preprocess.define_canonical_pipeline(read, canonicalizer, str(work))
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
-    with beam.Pipeline(options=options.beam_options()) as root, tft_beam.Context(str(work / "tft")):
+    rows = sum(file.rows for file in files)
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, features", rows)),
+        beam.Pipeline(options=options.beam_options()) as root,
+        tft_beam.Context(str(work / "tft")),
+    ):
         preprocess.define_feature_pipeline(
             root, files, frozenset(), what, 1, str(folder), KnownAnalyzers(analysis)
         )
@@ -257,7 +283,10 @@ def _scored(
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
     settings = run_settings(model, "parquet")
     handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
-    with beam.Pipeline(options=options.beam_options()) as root:
+    with (
+        stages.showing(stages.counting("scoring pipeline", len(raw))),
+        beam.Pipeline(options=options.beam_options()) as root,
+    ):
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
         trusting = dataclasses.replace(canonicalizer, check=False)

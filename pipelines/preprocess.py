@@ -23,6 +23,7 @@ from pipelines import (
     json_files,
     media_counts,
     options,
+    pipeline_stages,
     preprocess_plan,
     preprocess_results,
     preprocessed,
@@ -203,7 +204,11 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     work = made.work
     spread = options.is_cluster(config.runner)
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    with _pipeline(config, plan, "preprocess-records") as root:
+    about = pipeline_stages.estimated_records(plan.inputs)
+    with (
+        pipeline_stages.showing("records", about, config.runner, config.beam_args, estimated=True),
+        _pipeline(config, plan, "preprocess-records") as root,
+    ):
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
             planned = planned | "CheckWorkers" >> cluster.CheckWorkers()
@@ -239,7 +244,10 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         for r in rejected
         if r.reason == Reason.DUPLICATE_ID
     )
+    rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
+    passes = rows.total() + rows["train"]  # the training split is analyzed as well
     with (
+        pipeline_stages.showing("features", passes, config.runner, config.beam_args),
         _pipeline(config, plan, "preprocess-features") as root,
         tft_beam.Context(temp_dir=f"{work}/tft"),
     ):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import json_files, preprocessed, staging, storage, summary, units
+from pipelines import json_files, outputs, preprocessed, staging, storage, summary, units
 from pipelines.config import PreprocessConfig
 from transforms import spec_files
 from transforms.errors import OptionsError
@@ -56,14 +56,12 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
     if done:
         manifest = preprocessed.parse(storage.read_bytes(manifest_path), output)
         if manifest["key"] != key:
-            raise OptionsError(
-                f"{output}: holds another preprocessing; remove it or choose another --output"
-            )
+            raise OptionsError(f"{output}: holds another preprocessing; choose another --output")
         _log.info("%s: already preprocessed from these records, nothing to do", output)
         _take_over(what, manifest, manifest_path)
         summary.say(_log, summary.preprocessed(manifest, config.output))
     else:
-        staging.check_free(output)
+        outputs.check_folder(output, "preprocess", lambda: False, bare=True)
     return PreprocessPlan(what, inputs, output, key, done)
 
 

@@ -11,6 +11,7 @@ DATA/rejected/part-00000.parquet
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ ANALYSIS = "analysis.json"
 STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
-_INCOMPLETE = "{folder}: holds no complete preprocessing; run `triad preprocess --output {folder}`"
+_ANEW = "run triad preprocess with a new --output"
 _SAID = {
     "classes",
     "digests",
@@ -126,8 +127,7 @@ class Preprocessed:
 
     def _torn(self, path: str, state: str) -> GateError:
         return GateError(
-            f"{self.folder / path}: {state}; its parts do not belong together: "
-            "run triad preprocess again"
+            f"{self.folder / path}: {state}; its parts do not belong together: {_ANEW}"
         )
 
 
@@ -149,8 +149,17 @@ def read(folder: str | Path) -> Preprocessed:
     try:
         content = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
+        raise OptionsError(_no_preprocessing(folder)) from error
     return Preprocessed(folder, parse(content, str(folder)))
+
+
+def _no_preprocessing(folder: Path) -> str:
+    if folder.is_file():
+        return (
+            f"{folder}: is a file, and training reads a folder of features; make one with triad "
+            f"preprocess --spec SPEC --input {shlex.quote(str(folder))} --output NEW, and name it"
+        )
+    return f"{folder}: holds no complete preprocessing; name a folder that triad preprocess wrote"
 
 
 def parse(content: bytes, folder: str) -> dict[str, Any]:
@@ -162,11 +171,13 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(content)
     except ValueError as error:
-        raise OptionsError(_INCOMPLETE.format(folder=folder)) from error
-    if not manifest.keys() >= _SAID:
-        missing = ", ".join(sorted(_SAID - manifest.keys()))
         raise OptionsError(
-            f"{folder}/{MANIFEST}: lacks {missing}, as that of an older version; "
-            "remove the folder and run triad preprocess again"
+            f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
+        ) from error
+    if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
+        missing = ", ".join(sorted(_SAID.difference(manifest)))
+        raise OptionsError(
+            f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
+            f"preprocessing; {_ANEW}"
         )
     return manifest

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from pipelines import storage
 from pipelines.commits import commit_unit, complete_units
 from pipelines.gates import Gates
+from pipelines.names import POINTER
 from pipelines.runs import (
     RUN_ID,
     Manifest,
@@ -126,7 +127,7 @@ def current(output: str, date: str) -> Manifest | None:
     if manifest is None:
         raise StorageError(
             f"{_pointer(output, date)}: names run {named}, but {run.manifest} is missing; restore "
-            "the run, or remove the pointer and score again"
+            "the run, or score the date again"
         )
     return manifest
 
@@ -155,7 +156,7 @@ def published_dates(output: str) -> list[str]:
     """The dates for which a run is published, ascending."""
     names = [path.rpartition("/")[2] for path in storage.list_folders(output)]
     dates = sorted(name.removeprefix("dt=") for name in names if name.startswith("dt="))
-    return [date for date in dates if storage.exists(f"{date_folder(output, date)}/CURRENT")]
+    return [date for date in dates if storage.exists(_pointer(output, date))]
 
 
 def _latest(output: str) -> str:
@@ -167,7 +168,7 @@ def _latest(output: str) -> str:
 
 def _pointer(output: str, date: str) -> str:
     check_date(date)
-    return f"{date_folder(output, date)}/CURRENT"
+    return f"{date_folder(output, date)}/{POINTER}"
 
 
 def _run_named(pointer: str, content: bytes | None) -> str | None:
@@ -175,5 +176,8 @@ def _run_named(pointer: str, content: bytes | None) -> str | None:
         return None
     named = content.decode("ascii", "replace").strip()
     if not RUN_ID.fullmatch(named):
-        raise StorageError(f"{pointer}: names no run; remove it and score again")
+        raise StorageError(
+            f"{pointer}: names no run; write the id of the run that counts into it: it stands in "
+            "the name run=ID of a folder beside it"
+        )
     return named

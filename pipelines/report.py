@@ -18,6 +18,7 @@ from pipelines import (
     gallery,
     histories,
     model_folder,
+    outputs,
     publish,
     report_sections,
     sinks,
@@ -36,6 +37,7 @@ SPLIT = "test"
 """The split whose figures and records the page shows."""
 
 _FILES = 200
+_MARK = b'<meta name="generator" content="triad report">'
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ def write(
         GateError: The model's files are not the ones that were exported, or signed.
         StorageError: The page cannot be written, or the published run is damaged.
     """
+    outputs.check_file(str(output), _MARK, "page of triad report")
     model = model_folder.load(str(model_dir), verify_key)
     published = _published(scores, date)
     about_records = Records(records, model.spec.label_names)

@@ -1,20 +1,18 @@
 """Run folders: where a scoring run keeps what, and the manifests that say what is there."""
 
 import dataclasses
-import datetime
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
 
 from pipelines import sinks
+from pipelines.names import RUN_ID as RUN_ID
+from pipelines.names import check_date as check_date
 from transforms.errors import OptionsError
 from transforms.records import MODALITIES, Provenance, Scored
-
-RUN_ID = re.compile(r"[0-9a-f]{24}")
 
 Schema = tuple[Mapping[str, str], ...]
 """Columns in their order, see `sinks.described`."""
@@ -253,20 +251,6 @@ class Manifest:
 def date_folder(output: str, date: str) -> str:
     """The folder of all runs of a date."""
     return f"{output.rstrip('/')}/dt={date}"
-
-
-def check_date(date: str) -> None:
-    """Refuses whatever is no ISO date: it becomes the name of a folder.
-
-    Raises:
-        OptionsError: Naming the value.
-    """
-    try:
-        valid = datetime.date.fromisoformat(date).isoformat() == date
-    except ValueError:
-        valid = False
-    if not valid:
-        raise OptionsError(f"--date: {date!r} is no date; write it as 2026-11-24")
 
 
 def _json(manifest: UnitManifest | Manifest) -> bytes:

@@ -20,6 +20,7 @@ from pipelines import (
     environment,
     model_folder,
     options,
+    pipeline_stages,
     publish,
     score_plan,
     sources,
@@ -228,7 +229,7 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
             if alone:
                 return
     else:
-        _run(config, plan, missing, score, earlier)
+        _run(config, plan, missing, len(planned), score, earlier)
     publication.publish()
 
 
@@ -236,6 +237,7 @@ def _run(
     config: ScoreConfig,
     plan: ScorePlan,
     missing: list[units.Unit],
+    units_in_all: int,
     score: Score,
     earlier: carry_over.Earlier | None,
 ) -> None:
@@ -243,16 +245,22 @@ def _run(
     spread = options.is_cluster(config.runner)
     jobs = [missing] if spread and missing else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
-    for job in jobs:
-        beam_options = options.beam_options(config.runner, config.beam_args)
-        with (
-            cluster.errors_of_workers(config.runner),
-            beam.Pipeline(options=beam_options) as root,
-        ):
-            labels = plan.model.spec.label_names
-            define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
-        if earlier is not None:
-            carried.update(beam_metrics.counters(root.result))
+    records = pipeline_stages.estimated_records(plan.inputs)
+    about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
+    with pipeline_stages.showing(
+        "scores", about, config.runner, config.beam_args, estimated=True
+    ) as stage:
+        for number, job in enumerate(jobs, 1):
+            stage.note = f"unit {number} of {len(jobs)}" if not spread else f"{len(job)} units"
+            beam_options = options.beam_options(config.runner, config.beam_args)
+            with (
+                cluster.errors_of_workers(config.runner),
+                beam.Pipeline(options=beam_options) as root,
+            ):
+                labels = plan.model.spec.label_names
+                define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
+            if earlier is not None:
+                carried.update(beam_metrics.counters(root.result))
     if earlier is not None:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
         _log.info("%d records carried over from run %s", count, earlier.run.run_id)

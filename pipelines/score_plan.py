@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from model.artefact import Artefact
-from pipelines import model_folder, publish, sinks, summary, units
+from pipelines import model_folder, outputs, publish, sinks, storage, summary, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
@@ -74,7 +74,28 @@ def plan(config: ScoreConfig) -> ScorePlan:
             **({"explain": "true"} if config.explain else {}),
         },
     )
-    return ScorePlan(model, inputs, settings, RunFolder(config.output, config.date, run_id))
+    run = RunFolder(config.output, config.date, run_id)
+    _check_output(run)
+    return ScorePlan(model, inputs, settings, run)
+
+
+def _check_output(run: RunFolder) -> None:
+    """Refuses a folder in which no scores lie, but something else.
+
+    Raises:
+        OptionsError: Naming something that is there.
+    """
+    outputs.check_folder(run.output, "score", lambda: _holds_dates(run.output))
+    outputs.check_folder(run.date_folder, "score", lambda: _holds_runs(run.date_folder))
+
+
+def _holds_dates(output: str) -> bool:
+    names = ((folder, folder.rpartition("/")[2]) for folder in storage.list_folders(output))
+    return any(name.startswith("dt=") and _holds_runs(folder) for folder, name in names)
+
+
+def _holds_runs(date_folder: str) -> bool:
+    return any("/run=" in folder for folder in storage.list_folders(date_folder))
 
 
 def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -> RunSettings:

@@ -75,7 +75,8 @@ def read_manifest(run: RunFolder) -> Manifest | None:
     manifest = Manifest.from_json(content)
     if manifest is None or manifest.run_id != run.run_id:
         raise StorageError(
-            f"{run.manifest}: not the manifest of this run; remove {run.folder} and run again"
+            f"{run.manifest}: not the manifest of this run; restore it, or move "
+            f"{run.folder} aside and score the date again"
         )
     return manifest
 
@@ -271,6 +272,6 @@ def _check_files(run: RunFolder, manifest: Manifest) -> None:
     for file in manifest.files:
         if not file.holds(storage.read_if_there(run.path(file.path))):
             raise StorageError(
-                f"{run.path(file.path)}: missing, or not what the run wrote; remove {run.folder} "
-                "and run again"
+                f"{run.path(file.path)}: missing, or not what the run wrote; restore it, or "
+                f"move {run.folder} aside and score the date again"
             )

@@ -21,7 +21,8 @@ import sqlalchemy
 import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from pipelines import search_space, search_table, storage
+from model import stages
+from pipelines import outputs, search_space, search_table, storage
 from pipelines.config import SearchConfig
 from pipelines.search_judge import ATTEMPTS, Judge, OutOfTimeError, losses_of
 from pipelines.search_plan import SearchPlan
@@ -92,7 +93,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Keeps other searches out of a folder."""
     with contextlib.ExitStack() as stack:
         with storage.explained(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
+            outputs.mark(str(folder), "search")
             lock = stack.enter_context((folder / _LOCK).open("ab"))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,6 +107,7 @@ def _alone(folder: Path) -> Iterator[None]:
 class _Search:
     def __init__(self, plan: SearchPlan, trials: int, deadline: float | None) -> None:
         self._plan, self._wanted, self._deadline = plan, trials, deadline
+        self._seconds: list[float] = []
         url = sqlalchemy.URL.create("sqlite", database=str(plan.output / STORAGE))
         self._study = optuna.create_study(
             storage=url.render_as_string(),
@@ -149,11 +151,14 @@ class _Search:
 
     def _run(self, trial: Trial) -> None:
         folder = self._folder(trial.number)
+        begun = time.monotonic()
         try:
             self._begin(trial)
             values = self._values(trial)
             spec = self._spec(values, trial.number)
-            _log.info("trial %d of %d: %s", trial.number, self._wanted, json.dumps(values))
+            _log.info(
+                "trial %d of %d: %s%s", trial.number, self._wanted, json.dumps(values), self._left()
+            )
             train(self._plan.prepared, spec, folder, Judge(trial, spec.training, self._deadline))
         except optuna.TrialPruned:
             self._study.tell(trial, state=TrialState.PRUNED)
@@ -163,6 +168,15 @@ class _Search:
             self._study.tell(trial, state=TrialState.FAIL)
         else:
             self._study.tell(trial, min(losses_of(trial).values()))
+        self._seconds.append(time.monotonic() - begun)
+
+    def _left(self) -> str:
+        """How long the trials that are left take, if they take as long as those of this call."""
+        if not self._seconds:
+            return ""
+        left = self._wanted - sum(t.state.is_finished() for t in self._study.get_trials())
+        seconds = left * sum(self._seconds) / len(self._seconds)
+        return f"; about {stages.duration(seconds)} left"
 
     def _begin(self, trial: Trial) -> None:
         attempts = trial.user_attrs.get(ATTEMPTS, 0)

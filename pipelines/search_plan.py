@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from pipelines import preprocessed, search_space
+from pipelines import outputs, preprocessed, search_space
 from pipelines.config import SearchConfig
 from pipelines.preprocessed import Preprocessed
 from pipelines.search_space import Space
@@ -59,5 +59,8 @@ def plan(config: SearchConfig) -> SearchPlan:
         config.seed,
         VERSION,
     ]
+    outputs.check_folder(
+        config.output, "search", lambda: outputs.is_marked(config.output, "search")
+    )
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return SearchPlan(prepared, spec, space, Path(config.output), key, config.seed)

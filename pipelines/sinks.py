@@ -4,7 +4,7 @@ import collections
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from typing import TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import json_rows, passthrough, plain_values, storage
+from pipelines.options import ScoresFormat
 from transforms import columns as names
 from transforms.errors import StorageError
 from transforms.records import Prediction, Provenance, Rejected, Scored, Tagged, Text
 
-Format = Literal["parquet", "jsonl"]
-FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
+Format: TypeAlias = ScoresFormat
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 POSITION = "triad.position"
 """Where each record came from: a column of a run's units, never published."""

@@ -107,9 +107,10 @@ def begin(output: str) -> Iterator[Staging]:
                 with contextlib.suppress(StorageError):
                     storage.delete_tree(made.workers)
         return
-    local = Path(f"{output}.tmp-{os.getpid()}")
+    local = Path(f"{output}.tmp-{uuid.uuid4().hex}")
+    local.mkdir(parents=True)  # a name that was never there: what is removed at the end is ours
     try:
-        (local / preprocessed.WORK).mkdir(parents=True)
+        (local / preprocessed.WORK).mkdir()
         yield Staging(output, str(local), local)
     finally:
         shutil.rmtree(local, ignore_errors=True)
@@ -135,21 +136,3 @@ def named(output: str) -> str:
     if name in ("", ".", ".."):
         raise OptionsError(f"{output}: is no name of a new folder; choose another --output")
     return plain
-
-
-def check_free(output: str) -> None:
-    """Refuses an output that holds something.
-
-    Raises:
-        OptionsError: Where it does.
-    """
-    if in_cloud(output):
-        if storage.list_files(output) or storage.list_folders(output):
-            raise OptionsError(
-                f"{output}: holds objects and no manifest; remove them if a killed run left them, "
-                "or choose another --output"
-            )
-        return
-    folder = Path(output)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionsError(f"{output}: exists and is no empty folder; choose another --output")

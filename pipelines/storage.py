@@ -11,25 +11,12 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
-from pipelines import cloud_storage, local_storage
+from pipelines import cloud_storage, local_storage, remedies
 from pipelines.stored import StoredFile
 from transforms.errors import StorageError
 
 LOCK = local_storage.LOCK
 """Name of the file that is locked in a folder, or, on Cloud Storage, shows that it is in use."""
-
-_REMEDIES = {
-    errno.ENOSPC: "free some space or choose another place, then run again",
-    errno.EDQUOT: "free some space or choose another place, then run again",
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f), then run again",
-    errno.EACCES: "give this user the right to it or choose another place",
-    errno.EPERM: "give this user the right to it or choose another place",
-    errno.EROFS: "choose a place that can be written to",
-    errno.ENOTDIR: "a part of the path is a file; choose another place",
-    errno.EEXIST: "a part of the path is a file; choose another place",
-    errno.EISDIR: "a folder is where a file belongs; remove it or choose another place",
-    errno.ENOENT: "restore it, or remove its folder and run again",
-}
 
 
 class _Storage(Protocol):
@@ -55,7 +42,7 @@ def read_bytes(path: str) -> bytes:
     """The content of a file that must be there."""
     content = read_if_there(path)
     if content is None:
-        raise StorageError(f"{path}: no such file; {_REMEDIES[errno.ENOENT]}")
+        raise StorageError(f"{path}: no such file; {remedies.remedy(errno.ENOENT)}")
     return content
 
 
@@ -228,8 +215,9 @@ def explained(path: str) -> Iterator[None]:
     except failures as error:
         code = getattr(error, "errno", None)
         reason = os.strerror(code) if isinstance(code, int) else " ".join(str(error).split())
-        remedy = _REMEDIES.get(code or 0, "see to the cause, then run again")
         place = str(getattr(error, "filename", None) or path)
         same = place == path or local_storage.TEMPORARY.search(place)
         where = path if same else f"{path} ({place})"
-        raise StorageError(f"{where}: {reason[:1].lower()}{reason[1:]}; {remedy}") from error
+        raise StorageError(
+            f"{where}: {reason[:1].lower()}{reason[1:]}; {remedies.remedy(code)}"
+        ) from error

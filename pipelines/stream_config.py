@@ -13,6 +13,9 @@ from transforms.errors import OptionsError
 KAFKA = "kafka://"
 PUBSUB = "pubsub://"
 
+REPLAY_GROUP = "triad-replay"
+"""The consumer group of `triad replay`, unless another one is named."""
+
 _KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
 _TOPIC_FORM = "pubsub://PROJECT/TOPIC"
 # Of what the service allows: no name may begin with "goog".

@@ -11,18 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from model import artefact, data, evaluation, export, predictions, survey, training
-from pipelines import environment, json_files, preprocessed, summary, train_plan
+from model import artefact, data, evaluation, export, predictions, stages, survey, training
+from pipelines import environment, json_files, outputs, preprocessed, summary, train_plan
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import BATCH_SIZE, Preprocessed
-from pipelines.train_plan import TrainPlan
+from pipelines.train_plan import TRAINING, TrainPlan
 from transforms import code
 from transforms.mixtures import DATASET_FEATURE
 from transforms.spec import Spec
 from transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
-_TRAINING = "training"
 _log = logging.getLogger(__name__)
 
 
@@ -42,21 +41,24 @@ def run(config: TrainConfig) -> Path:
     prepared, what, output = plan.prepared, plan.what, plan.output
     prepared.check_files()
     layout = data.Layout(what, prepared.classes, prepared.vocabulary_size)
+    outputs.mark(str(output / TRAINING), "train")  # first: at no moment the folder looks foreign
     if config.fresh:
         _remove(output)
-    output.mkdir(parents=True, exist_ok=True)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
     known = {path: survey.Shard(*shard) for path, shard in prepared.shards.items()}
-    survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
+    with stages.showing(stages.Stage("check of the test split")):
+        survey.survey(files["test"], layout, known, budget=0)  # before training, not hours later
     result = training.train(
-        files, layout, output / _TRAINING, prepared.manifest["key"], shards=known
+        files, layout, output / TRAINING, prepared.manifest["key"], shards=known
     )
     surveys = {split: survey.survey(files[split], layout, known) for split in _EVALUATED}
-    evaluated = _evaluate(result.model, surveys, layout)
-    _export(result, layout, prepared, output)
+    with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, what))):
+        evaluated = _evaluate(result.model, surveys, layout)
+    with stages.showing(stages.Stage("export of the model")):
+        _export(result, layout, prepared, output)
     json_files.write(output / artefact.EVALUATION, evaluated)
     json_files.write(plan.about, _about(plan, result, evaluated))
-    shutil.rmtree(output / _TRAINING)
+    shutil.rmtree(output / TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
     summary.say(_log, summary.trained(evaluated, config.output))
     return plan.about
@@ -65,8 +67,15 @@ def run(config: TrainConfig) -> Path:
 def _remove(output: Path) -> None:
     """Removes what a training wrote, and nothing else."""
     (output / artefact.ABOUT).unlink(missing_ok=True)
-    for folder in (artefact.SAVED_MODEL, _TRAINING):
-        shutil.rmtree(output / folder, ignore_errors=True)
+    for folder in (output / artefact.SAVED_MODEL, output / TRAINING / training.CHECKPOINTS):
+        shutil.rmtree(folder, ignore_errors=True)
+    (output / TRAINING / training.HISTORY).unlink(missing_ok=True)
+
+
+def _to_evaluate(surveys: Mapping[str, survey.Survey], what: Spec) -> int:
+    """How many records are predicted: each as recorded, and in each subset of modalities."""
+    passes = 1 + len(evaluation.masks(what.modalities.names))
+    return passes * sum(found.num_records for found in surveys.values() if found.files)
 
 
 def _evaluate(
@@ -130,7 +139,7 @@ def _export(
     staging.rename(saved_model)
     (output / artefact.ANALYSIS).write_bytes(prepared.analysis())
     shutil.copy(prepared.folder / preprocessed.MANIFEST, output / artefact.DATA_MANIFEST)
-    shutil.copy(output / _TRAINING / training.HISTORY, output / artefact.HISTORY)
+    shutil.copy(output / TRAINING / training.HISTORY, output / artefact.HISTORY)
 
 
 def _encoder_digest(what: Spec) -> dict[str, str]:

@@ -7,13 +7,16 @@ import logging
 from pathlib import Path
 
 from model import artefact
-from pipelines import model_folder, preprocessed, summary
+from pipelines import model_folder, outputs, preprocessed, summary
 from pipelines.config import TrainConfig
 from pipelines.preprocessed import Preprocessed
 from transforms import spec_files
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 from transforms.version import VERSION
+
+TRAINING = "training"
+"""The folder in a model folder of what only its training needs."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +56,14 @@ def plan(config: TrainConfig) -> TrainPlan:
     what = _spec(prepared.spec, config)
     output = Path(config.output)
     key = _key(what, prepared)
-    done = (output / artefact.ABOUT).is_file() and not config.fresh
+    there = (output / artefact.ABOUT).is_file()
+    outputs.check_folder(
+        str(output), "train", lambda: there or outputs.is_marked(f"{output}/{TRAINING}", "train")
+    )
+    done = there and not config.fresh
     if done and model_folder.load(str(output), None).about["key"] != key:
         raise OptionsError(
-            f"{output}: holds another model; choose another --output, or give --fresh to replace it"
+            f"{output}: holds another model; choose another --output (--fresh would replace it)"
         )
     if done:
         summary.say(_log, summary.after_training(config.output))

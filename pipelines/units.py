@@ -12,7 +12,8 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from pipelines import files, format_checks, input_advice, parquet_footer
+from pipelines import cloud_storage, files, format_checks, input_advice, parquet_footer
+from pipelines.options import UNIT_RECORDS as UNIT_RECORDS
 from transforms import uris
 from transforms.errors import OptionsError, StorageError
 
@@ -33,7 +34,6 @@ MAY_BE_EMPTY = (".jsonl", ".tfrecord")
 """The formats that have a file of no bytes: one without records."""
 
 UNIT_BYTES = 64 * 2**20
-UNIT_RECORDS = 4096
 SAMPLE_BYTES = 64 * 2**10
 """How much of a file's beginning its average line is estimated from."""
 
@@ -191,6 +191,8 @@ def _match(pattern: str) -> Iterator[str]:
         return
     if not scheme and os.path.isdir(pattern):
         raise input_advice.folder(pattern, SUFFIXES)
+    if scheme:
+        cloud_storage.check_credentials()  # Beam would ask for minutes, and then go on without
     try:
         # Beam finds nothing for a local pattern that names no folder.
         matched = FileSystems.match([pattern if scheme else _local(pattern)])[0].metadata_list

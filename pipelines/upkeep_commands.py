@@ -42,10 +42,10 @@ def search(
     context: typer.Context,
     data: options.PreparedFolder,
     output: options.Output,
-    trials: upkeep_options.Trials = 30,
+    trials: upkeep_options.Trials = config.SearchConfig.trials,
     minutes: upkeep_options.Minutes = None,
     space: upkeep_options.SpaceFile = None,
-    seed: upkeep_options.SearchSeed = 0,
+    seed: upkeep_options.SearchSeed = config.SearchConfig.seed,
     verbose: options.Verbose = False,
 ) -> None:
     """Try settings of model and training, and keep the best as a spec."""
@@ -114,7 +114,7 @@ def explain_digest(
 def gc(
     context: typer.Context,
     output: options.Output,
-    keep_days: upkeep_options.KeepDays = 1,
+    keep_days: upkeep_options.KeepDays = config.GcConfig.keep_days,
     dry_run: upkeep_options.DryRun = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -149,7 +149,7 @@ def rollback(
 )
 def doctor(
     context: typer.Context,
-    runner: upkeep_options.DoctorsRunner = "local",
+    runner: upkeep_options.DoctorsRunner = config.DoctorConfig.runner,
     spec: upkeep_options.MaybeSpec = None,
     model: upkeep_options.MaybeModel = None,
     inputs: options.MaybeInputs = None,
@@ -188,10 +188,12 @@ def check(context: typer.Context, file: upkeep_options.SpecFile) -> None:
 def schema(context: typer.Context, output: upkeep_options.SchemaFile = None) -> None:
     """Print the JSON Schema of a spec file, for editors."""
     context.obj.refuse_beam_args("spec schema")
+    from pipelines import outputs
     from transforms import spec_files
 
     text = json.dumps(spec_files.schema(), indent=2) + "\n"
     if output is None:
         print(text, end="")
     else:
+        outputs.check_file(output, spec_files.TITLE.encode(), "schema of a spec")
         Path(output).write_text(text, encoding="utf-8")

@@ -1,4 +1,15 @@
-"""What the tables of `triad parity` say."""
+"""What commands print: the tables of `triad parity`, and who speaks on standard error."""
+
+import re
+
+_OURS = re.compile(
+    r"triad: \S|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ (?:pipelines|model|transforms)[.\w]*: "
+)
+
+
+def foreign(stderr: str) -> list[str]:
+    """The lines that no line of ours begins: a library's words, or half a traceback."""
+    return [line for line in stderr.splitlines() if not _OURS.match(line)]
 
 
 def shown(text: str) -> dict[str, list[str]]:

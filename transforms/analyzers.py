@@ -110,7 +110,9 @@ class Analysis:
         """
         folder = Path(folder) / "transform_fn"
         if not (folder / "saved_model.pb").is_file():
-            raise OptionsError(f"{folder}: no transform graph; run `triad preprocess` again")
+            raise OptionsError(
+                f"{folder}: no transform graph; run triad preprocess with a new --output"
+            )
         vocabularies = {file.name: _entries(file) for file in sorted((folder / "assets").glob("*"))}
         names = [f"{_moment(name, part)}:0" for name in moments for part in ("mean", "deviation")]
         values = iter(_constants(folder, names))

@@ -15,7 +15,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms import audio, images, readable, spans, text, uris
+from transforms import audio, images, live, readable, spans, text, uris
 from transforms.labels import LabelError
 from transforms.offsets import Offsets
 from transforms.records import (
@@ -298,6 +298,7 @@ def content_digest(record: CanonicalRecord) -> str:
 def _count(outcome: CanonicalRecord | Rejected) -> None:
     _counter("records_in").inc()
     if isinstance(outcome, Rejected):
+        live.add(1)
         _counter("records_rejected").inc()
         _counter(f"rejected_{outcome.reason}").inc()
         flaws: Sequence[str] = outcome.detail.split("; ") if outcome.detail else ()

@@ -13,6 +13,9 @@ from transforms import image_weights
 from transforms.errors import OptionsError
 from transforms.spec import Spec, Task
 
+TITLE = "Triad spec"
+"""Of the JSON Schema."""
+
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 
 
@@ -92,7 +95,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of a spec file, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Triad spec",
+        "title": TITLE,
         **Spec.model_json_schema(),
     }
 

@@ -11,7 +11,7 @@ from apache_beam.typehints.decorators import no_annotations
 from pipelines import units
 from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
-from transforms import scalars
+from transforms import live, scalars
 from transforms.canonicalize import payload_digest
 from transforms.records import SPLITS, UNKNOWN_SPLIT, RawRecord, Reason, Rejected
 
@@ -88,6 +88,7 @@ class ReadRecords(beam.PTransform):
                 if self.splits and outcome.split == UNKNOWN_SPLIT:
                     outcome = _without_split(outcome)
             if isinstance(outcome, Rejected):
+                live.add(1)
                 records_rejected.inc()
                 yield beam.pvalue.TaggedOutput(REJECTED, outcome)
             else:

@@ -3,16 +3,17 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, TypeAlias, get_args
 
 from pipelines import storage
+from pipelines.options import MessageFormat
 from pipelines.sources import fields, jsonl, tfrecord
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import avro, json_schema
 from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Reason, Rejected
 
-Format = Literal["json", "example", "avro"]
+Format: TypeAlias = MessageFormat
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 HEADERS = "message_headers"

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pipelines import staging, storage
+from pipelines import outputs, staging, storage
 from transforms.errors import LostRaceError, OptionsError, StorageError
 
 
@@ -87,13 +87,16 @@ def test_a_manifest_that_arrived_keeps_its_folder_though_no_answer_came(bucket, 
 
 
 def test_an_output_in_a_bucket_that_holds_something_is_refused(bucket):
-    staging.check_free(f"{bucket.uri}/out")
+    def check() -> None:
+        outputs.check_folder(f"{bucket.uri}/out", "preprocess", lambda: False, bare=True)
+
+    check()
     bucket.write("out.tmp-1/x", b"")
     bucket.write("outer", b"")
-    staging.check_free(f"{bucket.uri}/out")
+    check()
     bucket.write("out/train/part", b"")
-    with pytest.raises(OptionsError, match=r"gs://.*/out: holds objects and no manifest"):
-        staging.check_free(f"{bucket.uri}/out")
+    with pytest.raises(OptionsError, match=r"gs://.*/out: holds 'train', which triad preprocess"):
+        check()
 
 
 @pytest.mark.parametrize("output", ["gs://bucket", "gs://bucket/", "gs://", ".", "..", "/"])

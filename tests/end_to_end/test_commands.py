@@ -12,6 +12,7 @@ import pytest
 
 from pipelines import publish, score, sinks
 from pipelines.config import ScoreConfig
+from tests import printed
 
 ROOT = Path(__file__).resolve().parents[2]
 DATE = "2026-11-24"
@@ -45,6 +46,7 @@ def refusal(finished: subprocess.CompletedProcess[str], code: int) -> str:
     assert "Traceback" not in finished.stderr
     said = [line for line in finished.stderr.splitlines() if line.startswith("triad: ")]
     assert said == finished.stderr.splitlines()[-1:], finished.stderr
+    assert printed.foreign(finished.stderr) == []
     return said[0].removeprefix("triad: ")
 
 
@@ -189,8 +191,32 @@ class TestFullDisk:
             *("--date", DATE, "--format", "jsonl"),
         )
         assert whole.returncode == 0, whole.stderr
+        assert printed.foreign(whole.stderr) == []
         manifest = publish.current(str(output), DATE)
         assert manifest is not None
         assert manifest.counts == {"read": 120, "scored": 120, "rejected": 0}
         assert whole.stdout.splitlines()[-1].endswith(f"run={manifest.run_id}/manifest.json")
         assert not [path for path in tree(output) if ".tmp-" in path]
+
+
+class TestOthersSilence:
+    """Who did not ask for more hears this project, and none of the libraries that it calls."""
+
+    def test_what_works_says_nothing_or_speaks_for_itself(
+        self, generated: Path, spec: Path, trained: Path, tmp_path: Path
+    ) -> None:
+        output, page = tmp_path / "scores", tmp_path / "report.html"
+        model, records = ("--model", trained), ("--input", generated)
+        score.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
+        commands = [
+            ("--help",),
+            ("spec", "check", spec),
+            ("parity", *model, *records, "--limit", 5),
+            ("report", *model, *records, "--scores", output, "--output", page),
+            ("doctor", *model, *records, "--output", output),
+            ("rollback", "--output", output, "--date", DATE),
+            ("gc", "--output", output),
+            ("explain-digest", trained, trained),
+        ]
+        foreign = {command[0]: printed.foreign(triad(*command).stderr) for command in commands}
+        assert foreign == {command[0]: [] for command in commands}

@@ -87,7 +87,7 @@ def test_where_the_newest_is_damaged_the_one_before_serves(tmp_path, file, damag
 def test_where_none_can_be_read_the_remedy_is_named(tmp_path):
     checkpoints.save(tmp_path, checkpoint(1))
     (tmp_path / "epoch-00001" / "state.json").unlink()
-    with pytest.raises(StorageError, match=f"^{tmp_path}: none of 1 checkpoints.*--fresh$"):
+    with pytest.raises(StorageError, match=f"^{tmp_path}: none of 1 checkpoints.*; restore one"):
         checkpoints.latest(tmp_path, "a")
 
 

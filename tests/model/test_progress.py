@@ -37,7 +37,23 @@ def test_without_a_terminal_there_is_one_log_line_an_epoch(caplog, monkeypatch):
         shown.step(1.5)
         shown.end(ROW, best_epoch=1)
     assert [record.getMessage() for record in caplog.records] == [
-        "epoch 3/40  loss 1.234  eval loss 1.500  category 62.5%  350 records/s"
+        "epoch 3/40 begins: 2 steps; the first step builds the graph",
+        "epoch 3/40  loss 1.234  eval loss 1.500  category 62.5%  350 records/s",
+    ]
+
+
+def test_a_long_epoch_logs_a_line_every_ten_seconds_with_the_time_left(caplog):
+    caplog.set_level(logging.INFO)
+    now = 0.0
+    with progress.LogProgress(lambda: now) as shown:
+        shown.begin(1, 2, 100, 700)
+        caplog.clear()
+        for _ in range(25):
+            now += 1.0
+            shown.step(2.5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "epoch 1/2  step 10/100  loss 2.500  at most 3 min 10 s left",
+        "epoch 1/2  step 20/100  loss 2.500  at most 3 min 0 s left",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +13,14 @@ from pipelines import environment, logs
 @pytest.fixture(autouse=True)
 def restored_process() -> Iterator[None]:
     """Gives back logging, and the variables that the environment gets by default."""
-    variables = {name: os.environ.get(name) for name in environment.DEFAULTS}
+    variables = {name: os.environ.get(name) for name in environment.DEFAULTS | environment.QUIET}
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs.OWN, *logs.LIBRARIES)}
+    levels = {name: logging.getLogger(name).level for name in logs.OWN}
+    shown = warnings.showwarning
     yield
+    logging.captureWarnings(False)
+    warnings.showwarning = shown
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():

@@ -430,27 +430,28 @@ def test_an_unknown_option_is_refused_without_its_value(capsys):
         (errors.StorageError("o: full"), "o: full", 20),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/mnt/o"),
-            "/mnt/o: no space left on device; free some space, then run the same command again",
+            "/mnt/o: no space left on device; free some space or choose another place, "
+            "then run the same command again",
             20,
         ),
         (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"/mnt/o"),
-            "/mnt/o: permission denied; check its permissions and its owner",
+            "/mnt/o: permission denied; give this user the right to it or choose another place",
             20,
         ),
         (
             OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/o"),
-            "/mnt/o: read-only file system; choose a folder on a disk that can be written",
+            "/mnt/o: read-only file system; choose a place that can be written to",
             20,
         ),
         (
             FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/mnt/o"),
-            "/mnt/o: no such file or directory; check the path",
+            "/mnt/o: no such file or directory; check the path; if it was there before, restore it",
             20,
         ),
         (
             OSError(errno.EPROTO, "Protocol error"),
-            "a file: protocol error; correct that, then run the same command again",
+            "a file: protocol error; see to the cause, then run the same command again",
             20,
         ),
         (
@@ -512,7 +513,12 @@ def run_in_beam(kind: str) -> None:
     [
         ("ours", "m: no model; train one", 12),
         ("caused", "m: unreadable; check it", 20),
-        ("disk", "/nowhere/at/all: no such file or directory; check the path", 20),
+        (
+            "disk",
+            "/nowhere/at/all: no such file or directory; check the path; "
+            "if it was there before, restore it",
+            20,
+        ),
     ],
 )
 def test_a_failure_inside_beam_is_one_line_too(kind, line, code, capsys):
@@ -576,7 +582,8 @@ def test_spec_schema_prints_or_writes_the_schema(tmp_path, capsys):
     assert cli.main(["spec", "schema", "--output", str(path / "below")]) == 20
     (said,) = lines_of(capsys)
     assert (
-        said == f"triad: {path}/below: not a directory; check the path: one of its parts is a file"
+        said == f"triad: {path}/below: not a directory; "
+        "a part of the path is a file; choose another place"
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 
 import pytest
 from apache_beam.options import pipeline_options
@@ -78,8 +79,19 @@ def test_values_of_secrets_are_masked_and_nothing_else(said, logged):
     assert logs.masked(said) == logged
 
 
-def test_ours_is_logged_from_info_libraries_from_warning_and_tensorflow_from_error(capsys):
+def test_what_cpp_libraries_say_is_for_who_asks(monkeypatch):
+    for name in environment.QUIET:
+        monkeypatch.delenv(name, raising=False)
+    environment.prepare(verbose=True)
+    assert environment.QUIET.keys().isdisjoint(os.environ)
+    environment.prepare()
+    assert {name: os.environ[name] for name in environment.QUIET} == environment.QUIET
+
+
+def test_ours_is_logged_from_info_and_libraries_from_error(capsys):
     logs.configure()
+    logging.getLogger("absl").setLevel(logging.DEBUG)  # as absl itself does
+    warnings.warn("of Python", stacklevel=1)
     for name in ("pipelines.score", "apache_beam.io", "tensorflow", "absl", "elsewhere"):
         logging.getLogger(name).info("hint of %s", name)
         logging.getLogger(name).warning("warning of %s", name)
@@ -90,11 +102,9 @@ def test_ours_is_logged_from_info_libraries_from_warning_and_tensorflow_from_err
         "hint of pipelines.score",
         "warning of pipelines.score",
         "error of pipelines.score",
-        "warning of apache_beam.io",
         "error of apache_beam.io",
         "error of tensorflow",
         "error of absl",
-        "warning of elsewhere",
         "error of elsewhere",
     ]
 
@@ -123,3 +133,15 @@ def test_a_failure_that_a_line_explains_has_no_traceback_in_the_log(capsys):
     said = capsys.readouterr().err
     assert "OptionsError" not in said
     assert "ValueError: a bug" in said
+
+
+def test_who_asks_hears_libraries_and_warnings(capsys):
+    logs.configure(verbose=True)
+    logging.getLogger("apache_beam.io").info("hint of Beam")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("of Python", stacklevel=1)
+    said = capsys.readouterr().err
+    assert "INFO apache_beam.io: hint of Beam" in said
+    assert "UserWarning: of Python" in said

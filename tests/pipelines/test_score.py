@@ -480,8 +480,7 @@ class TestUnits:
         assert failure is not None
         assert failure.exit_code == 20
         assert failure.lines == (
-            f"{in_the_way}: is a directory; a folder is where a file belongs; "
-            "remove it or choose another place",
+            f"{in_the_way}: is a directory; a folder is where a file belongs; choose another place",
         )
         assert published(output) == before
         assert publish.complete_units(run) == {0, 1}

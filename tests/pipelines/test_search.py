@@ -16,7 +16,7 @@ import optuna
 import pytest
 
 from model import artefact
-from pipelines import cli, preprocess, search, search_judge, search_plan, train
+from pipelines import cli, outputs, preprocess, search, search_judge, search_plan, train
 from pipelines.config import PreprocessConfig, SearchConfig, TrainConfig
 from tests import records
 from transforms import spec_files
@@ -195,6 +195,7 @@ def test_a_trial_that_ends_the_process_again_and_again_is_given_up(
     folder = tmp_path / "s"
     folder.mkdir()
     storage = f"sqlite:///{folder / search.STORAGE}"
+    outputs.mark(str(folder), "search")
     trial = optuna.create_study(storage=storage, study_name="search").ask()
     trial.set_user_attr(search_judge.ATTEMPTS, search.MOST_ATTEMPTS)
     with pytest.raises(OptionsError) as caught:

@@ -176,7 +176,8 @@ def test_a_full_disk_is_an_error_of_one_line_and_leaves_the_old_file(tmp_path):
     storage.put(path, b"old")
     child = subprocess.run([sys.executable, "-c", FULL, path], cwd=ROOT, capture_output=True)
     assert child.stderr.decode() == (
-        f"20 {path}: file too large; raise the limit on file sizes (ulimit -f), then run again\n"
+        f"20 {path}: file too large; raise the limit on file sizes (ulimit -f), "
+        "then run the same command again\n"
     )
     assert tree(tmp_path) == {"file": b"old"}
 

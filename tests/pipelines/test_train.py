@@ -188,7 +188,7 @@ def test_a_folder_with_another_model_is_refused(prepared, trained, tmp_path, oth
     with pytest.raises(OptionsError) as refused:
         train.run(TrainConfig(str(data), str(trained), epochs=epochs))
     assert str(refused.value) == (
-        f"{trained}: holds another model; choose another --output, or give --fresh to replace it"
+        f"{trained}: holds another model; choose another --output (--fresh would replace it)"
     )
     assert state(trained) == before
 
@@ -197,7 +197,7 @@ def test_data_that_is_none_is_refused(tmp_path):
     with pytest.raises(OptionsError) as refused:
         train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
     assert str(refused.value) == (
-        f"{tmp_path}: holds no complete preprocessing; run `triad preprocess --output {tmp_path}`"
+        f"{tmp_path}: holds no complete preprocessing; name a folder that triad preprocess wrote"
     )
     assert not (tmp_path / "model").exists()
 

@@ -155,7 +155,8 @@ def test_training_refuses_the_transform_of_another_preprocessing(
     with pytest.raises(GateError) as refused:
         train.run(TrainConfig(str(folder), str(tmp_path / "model")))
     assert str(refused.value) == (
-        f"{folder}/{said}; its parts do not belong together: run triad preprocess again"
+        f"{folder}/{said}; its parts do not belong together: "
+        "run triad preprocess with a new --output"
     )
     assert not (tmp_path / "model").exists()
 

@@ -187,7 +187,7 @@ def test_a_limit_on_file_sizes_ends_the_run_and_the_next_one_completes_it(
 ):
     line = refused(fork_server.run(second.argv, faults=[("limit_file_size", 2000)]), 20)
     assert line.endswith(
-        "file too large; raise the limit on file sizes (ulimit -f), then run again"
+        "file too large; raise the limit on file sizes (ulimit -f), then run the same command again"
     )
     assert seen(second.output) == seen(first.output)
     assert temporary(second.output) == []
@@ -219,7 +219,8 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(
     filler.write_bytes(b"x" * ((disk.f_bavail - free) * disk.f_bsize))
     line = refused(fork_server.run(night.argv), 20)
     assert line.endswith(
-        "no space left on device; free some space or choose another place, then run again"
+        "no space left on device; free some space or choose another place, "
+        "then run the same command again"
     )
     assert seen(night.output) == seen(first.output)
     filler.unlink()

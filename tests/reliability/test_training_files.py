@@ -79,7 +79,9 @@ def test_each_flipped_byte_is_found_with_its_frame(shard: Path, damaged: Path) -
             read(damaged)
         where = f"at byte {places[record]} (record {record})"
         assert str(refused.value).startswith(f"{damaged}: the TFRecord frame {where} is broken: it")
-        assert str(refused.value).endswith("cannot be trusted, run triad preprocess again")
+        assert str(refused.value).endswith(
+            "cannot be trusted, run triad preprocess with a new --output"
+        )
 
 
 def test_each_cut_of_the_records_is_found(shard: Path, damaged: Path) -> None:
@@ -149,7 +151,7 @@ def test_a_lying_length_is_refused_before_memory_is_reserved(
     assert str(refused.value) == (
         f"{damaged}: the TFRecord frame at byte {begin} (record {after}) is broken: it claims "
         f"{length} bytes, over {LAYOUT.longest_record}; the rest of the file cannot be trusted, "
-        "run triad preprocess again"
+        "run triad preprocess with a new --output"
     )
     assert peak < 16 * 2**20
 
@@ -166,7 +168,7 @@ def test_a_small_file_that_inflates_without_end_is_refused_early(damaged: Path) 
         read(damaged, shards={str(damaged): survey.Shard(3, "0" * 64)})
     assert str(refused.value) == (
         f"{damaged}: holds more than the 3 records that preprocessing wrote; "
-        "run triad preprocess again"
+        "run triad preprocess with a new --output"
     )
 
 
@@ -176,7 +178,8 @@ def test_a_record_of_something_else_names_the_file(damaged: Path, content: bytes
     with pytest.raises(OptionsError) as refused:
         read(damaged)
     assert str(refused.value) == (
-        f"{damaged}: a record has not the labels of the spec; run triad preprocess again"
+        f"{damaged}: a record has not the labels of the spec; "
+        "run triad preprocess with a new --output"
     )
 
 

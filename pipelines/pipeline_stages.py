@@ -1,0 +1,60 @@
+"""The progress of pipelines: counted where they run in this process, else told by time alone."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import pyarrow.parquet as pq
+
+from model import stages
+from pipelines import files, options, units
+
+_OTHER_PROCESSES = "multi_processing"
+"""Beam's running mode in which the local runner's workers count elsewhere."""
+
+
+@contextlib.contextmanager
+def showing(
+    what: str,
+    total: int | None,
+    runner: str = "local",
+    beam_args: Sequence[str] = (),
+    estimated: bool = False,
+) -> Iterator[stages.Stage]:
+    """Shows the records that pipelines are done with while the block runs.
+
+    Args:
+        what: Names the step.
+        total: How many records there are; None where nobody knows.
+        runner: A key of `options.RUNNERS`.
+        beam_args: What went to Beam.
+        estimated: Whether `total` is an estimate.
+    """
+    if options.is_cluster(runner):
+        stage = stages.Stage(f"{what}, on {runner.lower()}")
+    elif any(_OTHER_PROCESSES in argument for argument in beam_args):
+        stage = stages.Stage(f"{what}, in other processes")
+    else:
+        stage = stages.counting(what, total, estimated)
+    with stages.showing(stage):
+        yield stage
+
+
+def estimated_records(inputs: Sequence[units.InputFile]) -> int | None:
+    """About how many records files hold, by their average line; None where one is compressed.
+
+    Raises:
+        StorageError: Where a file cannot be read.
+    """
+    total = 0.0
+    for file in inputs:
+        kind = units.suffix(file.uri)
+        if not file.size:
+            continue
+        if kind == ".parquet":
+            with files.open_stored(file.uri) as stored:
+                total += pq.ParquetFile(stored).metadata.num_rows
+        elif kind in (".jsonl", ".csv"):
+            total += file.size / max(units.average_line(file.uri), 1.0)
+        else:
+            return None
+    return round(total)

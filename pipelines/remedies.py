@@ -1,0 +1,28 @@
+"""What to do about an error of the system: one remedy a number, wherever the error is told."""
+
+import errno
+
+_AGAIN = "then run the same command again"
+_REMEDIES = {
+    errno.ENOSPC: f"free some space or choose another place, {_AGAIN}",
+    errno.EDQUOT: f"free some of your quota or choose another place, {_AGAIN}",
+    errno.EFBIG: f"raise the limit on file sizes (ulimit -f), {_AGAIN}",
+    errno.EACCES: "give this user the right to it or choose another place",
+    errno.EPERM: "give this user the right to it or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOENT: "check the path; if it was there before, restore it",
+    errno.ENOTDIR: "a part of the path is a file; choose another place",
+    errno.EEXIST: "a part of the path is a file; choose another place",
+    errno.EISDIR: "a folder is where a file belongs; choose another place",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.EIO: "check the disk",
+}
+
+
+def remedy(code: int | None) -> str:
+    """What a person can do.
+
+    Args:
+        code: An errno; None where the system gave none.
+    """
+    return _REMEDIES.get(code or 0, f"see to the cause, {_AGAIN}")
