@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from model import artefact
 from model.artefact import Artefact
-from pipelines import model_folder, publish, sinks, units
+from pipelines import model_folder, publish, run_index, sinks, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
@@ -64,7 +64,8 @@ def plan(config: ScoreConfig) -> ScorePlan:
             **({"explain": "true"} if config.explain else {}),
         },
     )
-    return ScorePlan(model, inputs, settings, RunFolder(config.output, config.date, run_id))
+    run = run_index.find(config.output, config.date, run_id)
+    return ScorePlan(model, inputs, settings, run)
 
 
 def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -> RunSettings:

@@ -28,7 +28,7 @@ _REMEDIES = {
     errno.ENOTDIR: "a part of the path is a file; choose another place",
     errno.EEXIST: "a part of the path is a file; choose another place",
     errno.EISDIR: "a folder is where a file belongs; remove it or choose another place",
-    errno.ENOENT: "restore it, or remove its folder and run again",
+    errno.ENOENT: "restore it, or run again",
 }
 
 

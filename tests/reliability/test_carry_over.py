@@ -19,6 +19,7 @@ from pipelines import (
     carry_over,
     environment,
     options,
+    parts,
     publish,
     score,
     score_plan,
@@ -195,7 +196,7 @@ def test_another_model_code_or_library_carries_nothing_over(
     part: str,
     words: str,
 ) -> None:
-    (path,) = output.glob(f"dt={FIRST}/run=*/manifest.json")
+    (path,) = output.glob(f"dt={FIRST}/_runs/run=*/manifest.json")
     manifest = json.loads(path.read_text())
     if part == "versions":
         manifest["about"]["versions"] = {**environment.versions(), "tensorflow": "2.0.0"}
@@ -234,8 +235,8 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
     with pytest.raises(StorageError) as caught:
         carry_over.Index(earlier)
     assert str(caught.value) == (
-        f"{part}: missing, or not what the run wrote; "
-        "restore it, or score once without --carry-over"
+        f"{part}: is not what the run wrote (SHA-256); score once without --carry-over; "
+        f"{parts.REMEDY}"
     )
 
 
