@@ -24,7 +24,7 @@ from pipelines import parts, publish, storage
 from pipelines.config import GcConfig
 from pipelines.runs import HIDDEN, RUN_ID, RunFolder, check_date, date_folder
 from pipelines.stored import StoredFile
-from transforms.errors import DamagedError, OptionsError, StorageError
+from transforms.errors import OptionsError, StorageError
 
 _DAY = 24 * 3600
 _OURS = re.compile(
@@ -170,11 +170,7 @@ def _whole(output: str, date: str) -> RunFolder | None:
     if found is None:
         return None
     run, manifest = found
-    for file in parts.found_broken(run, manifest):
-        raise DamagedError(
-            f"{run.path(file.path)}: is missing or is not what the run wrote, so nothing of "
-            f"{date} is removed; {parts.REMEDY}"
-        )
+    parts.refuse_broken(run, manifest)
     return run
 
 

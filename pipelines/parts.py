@@ -1,6 +1,6 @@
 """The parts of sealed runs: who reads one learns first that it is still what the run wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -63,10 +63,18 @@ def found_broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
     """
     if not files.scheme(run.output) and sum(file.bytes for file in manifest.files) <= HASHED_BYTES:
         return broken(run, manifest)
-    sizes = dict(_sizes(run))
+    return of_other_size(run, manifest)
+
+
+def refuse_broken(run: RunFolder, manifest: Manifest) -> None:
+    """Raises DamagedError where `found_broken` finds a part, naming the first."""
+    for file in found_broken(run, manifest):
+        raise DamagedError(
+            f"{run.path(file.path)}: is missing or is not what the run wrote; {REMEDY}"
+        )
+
+
+def of_other_size(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
+    """The parts that are missing or have another size than the manifest says; reads none."""
+    sizes = {file.path: file.bytes for file in storage.tree(run.folder)}
     return tuple(f for f in manifest.files if sizes.get(run.path(f.path)) != f.bytes)
-
-
-def _sizes(run: RunFolder) -> Iterator[tuple[str, int]]:
-    for file in storage.tree(run.folder):
-        yield file.path, file.bytes

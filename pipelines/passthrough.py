@@ -40,7 +40,7 @@ def field(name: str, values: Sequence[Any]) -> tuple[pa.Field, pa.Array]:
     """
     plain = [_plain(value) for value in values]
     kind = merged(_kind(value) for value in plain)
-    return _field(name, kind), _array(plain, kind)
+    return field_of(name, kind), _array(plain, kind)
 
 
 def kind_of(column: pa.Field) -> Kind | None:
@@ -67,7 +67,7 @@ def unified(schemas: Sequence[pa.Schema]) -> list[pa.Field]:
             kind = kind_of(column)
             if kind is not None:
                 kinds.setdefault(column.name, []).append(kind)
-    return [_field(name, merged(kinds[name])) for name in sorted(kinds)]
+    return [field_of(name, merged(kinds[name])) for name in sorted(kinds)]
 
 
 def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
@@ -107,7 +107,8 @@ def clean(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _field(name: str, kind: Kind) -> pa.Field:
+def field_of(name: str, kind: Kind) -> pa.Field:
+    """A passthrough column of a kind."""
     return pa.field(name, TYPES[kind], metadata={_KIND: kind})
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "begin",
     "commit_unit",
     "complete_units",
+    "counting",
     "current",
     "current_id",
     "current_run",
@@ -186,7 +187,7 @@ def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
         OptionsError: Nothing is published.
         DamagedError: The pointer or the manifest is damaged.
     """
-    run, manifest = _named_or_latest(output, date)
+    run, manifest = counting(output, date)
     return tuple(run.path(file.path) for file in manifest.scores if file.rows)
 
 
@@ -204,7 +205,7 @@ def read_current(
         OptionsError: Nothing is published.
         DamagedError: A file is missing or is not what the run wrote.
     """
-    run, manifest = _named_or_latest(output, date)
+    run, manifest = counting(output, date)
     for file in manifest.scores:
         if file.rows:
             yield parts.table(run, file, columns)
@@ -217,7 +218,13 @@ def published_dates(output: str) -> list[str]:
     return [date for date in dates if storage.exists(f"{date_folder(output, date)}/CURRENT")]
 
 
-def _named_or_latest(output: str, date: str | None) -> tuple[RunFolder, Manifest]:
+def counting(output: str, date: str | None) -> tuple[RunFolder, Manifest]:
+    """The run that counts for a date, by default the latest, and its manifest.
+
+    Raises:
+        OptionsError: Nothing is published.
+        DamagedError: The pointer or the manifest is damaged.
+    """
     if date is None:
         dates = published_dates(output)
         if not dates:

@@ -81,7 +81,7 @@ def _before(config: RollbackConfig, counted: str | None) -> str:
         run_id: _time(manifest)
         for run_id, manifest in runs.items()
         if _time(manifest) < _time(runs[counted])
-        and _once_published(run_index.find(config.output, config.date, run_id))
+        and once_published(run_index.find(config.output, config.date, run_id))
     }
     latest = [one for one, made in earlier.items() if made == max(earlier.values())]
     if len(latest) != 1:
@@ -92,7 +92,7 @@ def _before(config: RollbackConfig, counted: str | None) -> str:
     return latest[0]
 
 
-def _once_published(run: RunFolder) -> bool:
+def once_published(run: RunFolder) -> bool:
     """Publishing removes the tables of the units, and nothing else does."""
     tables = any(path.endswith(".parquet") for path in storage.list_files(run.units))
     return not tables and bool(commits.listed_units(run))

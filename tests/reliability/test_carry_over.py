@@ -71,7 +71,9 @@ def contents(output: Path, date: str) -> dict[str, bytes]:
     """Every published file but the manifest, which says when it was made."""
     folder = output / f"dt={date}"
     return {
-        p.name: p.read_bytes() for kind in ("scores", "rejected") for p in folder.rglob(f"{kind}/*")
+        p.name: p.read_bytes()
+        for kind in ("scores", "_rejected")
+        for p in folder.rglob(f"{kind}/*")
     }
 
 
