@@ -73,21 +73,26 @@ def _tables(run: RunFolder, manifest: Manifest) -> tuple[pa.Schema, Iterator[pa.
         return first.schema, _chained(first, tables)
     columns = [_of_json(one) for one in manifest.schema if one.get("kind")]
     found = (parts.table(run, file) for file in manifest.scores if file.rows)
-    conformed = (
-        passthrough.conformed(table, columns).select([one["name"] for one in manifest.schema])
-        for table in found
-    )
-    first = next(conformed, None)
+    typed = (_typed(table, columns) for table in found)
+    first = next(typed, None)
     if first is None:
         names = [one["name"] for one in manifest.schema]
         return pa.schema([(name, pa.string()) for name in names]), iter(())
-    return first.schema, _chained(first, conformed)
+    return first.schema, _chained(first, typed)
 
 
 def _chained(first: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
     yield first
     for table in others:
         yield table if table.schema == first.schema else table.cast(first.schema)
+
+
+def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
+    """The table with these types of its passthrough columns: each part infers its own."""
+    for field in columns:
+        values = pa.array(table.column(field.name).to_pylist(), field.type)
+        table = table.set_column(table.schema.get_field_index(field.name), field, values)
+    return table
 
 
 def _of_json(column: Mapping[str, str]) -> pa.Field:
