@@ -17,7 +17,7 @@ from pipelines.reading_config import ExportConfig
 from pipelines.runs import Manifest, RunFolder
 from transforms.errors import OptionsError
 
-_KEPT_IN_JSON = ("null", "bool", "int", "float", "string", "json")
+_KEPT_IN_JSON: tuple[passthrough.Kind, ...] = ("null", "bool", "int", "float", "string", "json")
 _log = logging.getLogger(__name__)
 
 _Write = Callable[[pa.Table], object]
@@ -97,8 +97,8 @@ def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
 
 def _of_json(column: Mapping[str, str]) -> pa.Field:
     """A passthrough column of JSON Lines; bytes and times are texts there, and stay texts."""
-    kind = column["kind"] if column["kind"] in _KEPT_IN_JSON else "string"
-    return passthrough.field_of(column["name"], kind)
+    kinds = (kind for kind in _KEPT_IN_JSON if kind == column["kind"])
+    return passthrough.field_of(column["name"], next(kinds, "string"))
 
 
 @contextlib.contextmanager

@@ -3,8 +3,8 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Hashable, Mapping
+from typing import Any, Literal, TypeVar
 
 import pydantic
 
@@ -30,17 +30,17 @@ def parsed(content: bytes, kind: type[_M]) -> _M | None:
     try:
         fields = json.loads(content)
         digest = fields.pop(_DIGEST, None)
-        if digest is None:
-            return _adapter(kind).validate_json(content, strict=True, extra="forbid")
-        if digest != _digest(fields):
+        if digest not in (None, _digest(fields)):
             return None
-        return _adapter(kind).validate_json(content, strict=True)
+        extra: Literal["forbid", "ignore"] = "forbid" if digest is None else "ignore"
+        found: _M = _adapter(kind).validate_json(content, strict=True, extra=extra)
+        return found
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
 @functools.cache
-def _adapter(kind: type[_M]) -> "pydantic.TypeAdapter[_M]":
+def _adapter(kind: Hashable) -> "pydantic.TypeAdapter[Any]":
     return pydantic.TypeAdapter(kind)
 
 

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,10 +132,10 @@ class _Found:
         )
 
 
-def _labels(labels: pa.Array) -> Iterable[str]:
+def _labels(labels: pa.Array) -> Iterator[str]:
     """The label of each row, sets as one text."""
     if pa.types.is_string(labels.type):
-        return labels.to_pylist()
+        return iter(labels.to_pylist())
     return (", ".join(sorted(classes)) or "none" for classes in labels.to_pylist())
 
 
