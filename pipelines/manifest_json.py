@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import pydantic
@@ -40,7 +40,7 @@ def parsed(content: bytes, kind: type[_M]) -> _M | None:
 
 
 @functools.cache
-def _adapter(kind: Hashable) -> "pydantic.TypeAdapter[Any]":
+def _adapter(kind: Any) -> "pydantic.TypeAdapter[Any]":
     return pydantic.TypeAdapter(kind)
 
 
