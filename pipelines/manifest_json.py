@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal, TypeVar
 
 import pydantic
@@ -33,15 +33,17 @@ def parsed(content: bytes, kind: type[_M]) -> _M | None:
         if digest not in (None, _digest(fields)):
             return None
         extra: Literal["forbid", "ignore"] = "forbid" if digest is None else "ignore"
-        found: _M = _adapter(kind).validate_json(content, strict=True, extra=extra)
+        named: Any = kind  # a class is hashable, which mypy does not see
+        found: _M = _adapter(named).validate_json(content, strict=True, extra=extra)
         return found
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
 @functools.cache
-def _adapter(kind: Any) -> "pydantic.TypeAdapter[Any]":
-    return pydantic.TypeAdapter(kind)
+def _adapter(kind: Hashable) -> "pydantic.TypeAdapter[Any]":
+    dataclass: Any = kind
+    return pydantic.TypeAdapter(dataclass)
 
 
 def _digest(fields: Mapping[str, Any]) -> str:
