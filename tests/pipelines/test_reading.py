@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -247,3 +248,14 @@ def test_the_lines_of_the_page_read_what_counts(output, tmp_path, place):
         [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (ran.stdout, ran.stderr) == ("['a', 'c']\n", "")
+
+
+def test_the_commands_of_the_page_are_taken(output, tmp_path, monkeypatch, capsys):
+    (tmp_path / "scores").symlink_to(output)
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        program, *argv = shlex.split(line, comments=True)
+        assert (program, cli.main(argv)) == ("triad", 0), line
+    assert capsys.readouterr().out.splitlines()[-1] == f"scores-of-{DATE}.parquet"
+    assert pq.read_table(f"scores-of-{DATE}.parquet")["id"].to_pylist() == ["a", "c"]
