@@ -200,6 +200,7 @@ def test_another_model_code_or_library_carries_nothing_over(
 ) -> None:
     (path,) = output.glob(f"dt={FIRST}/_runs/run=*/manifest.json")
     manifest = json.loads(path.read_text())
+    del manifest["digest"]  # as earlier versions wrote it
     if part == "versions":
         manifest["about"]["versions"] = {**environment.versions(), "tensorflow": "2.0.0"}
     else:
