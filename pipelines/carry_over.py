@@ -12,12 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from pipelines import environment, publish, sinks, storage
+from pipelines import environment, parts, publish
 from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
 from transforms import live
 from transforms.canonicalize import content_digest
-from transforms.errors import StorageError
 from transforms.records import (
     CanonicalRecord,
     Explanation,
@@ -29,6 +28,7 @@ from transforms.records import (
 )
 
 OTHERS = "others"
+_REMEDY = f"score once without --carry-over; {parts.REMEDY}"
 _log = logging.getLogger(__name__)
 
 
@@ -57,9 +57,13 @@ def find(plan: ScorePlan) -> Earlier | None:
     """
     output, date = plan.run.output, plan.run.date
     dates = [known for known in publish.published_dates(output) if known <= date]
-    manifest = publish.current(output, max(dates)) if dates else None
-    if manifest is None:
+    found = publish.current_run(output, max(dates)) if dates else None
+    if found is None:
         _log.info("%s: nothing is published yet, so nothing is carried over", output)
+        return None
+    run, manifest = found
+    if run == plan.run:
+        _log.info("%s: is being mended, so nothing is carried over from it", run.folder)
         return None
     differing = _differing(manifest, plan)
     if differing:
@@ -68,7 +72,6 @@ def find(plan: ScorePlan) -> Earlier | None:
             *(manifest.run_id, manifest.date, differing),
         )
         return None
-    run = RunFolder(output, manifest.date, manifest.run_id)
     classes = tuple(manifest.classes.items())
     return Earlier(run, manifest.scores, classes, plan.settings.provenance.model)
 
@@ -100,7 +103,7 @@ class Index:
     It takes about 200 bytes a record, and 4 more for each class.
 
     Raises:
-        StorageError: Where a file is missing or is not what the run wrote.
+        DamagedError: Where a file is missing or is not what the run wrote.
     """
 
     def __init__(self, earlier: Earlier) -> None:
@@ -177,17 +180,9 @@ def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingT
 
 
 def _table(earlier: Earlier, file: PartFile) -> pa.Table:
-    path = earlier.run.path(file.path)
-    content = storage.read_if_there(path)
-    if content is None or not file.holds(content):
-        raise StorageError(
-            f"{path}: missing, or not what the run wrote; restore it, or score once without "
-            "--carry-over"
-        )
-    format: sinks.Format = "jsonl" if path.endswith(".jsonl") else "parquet"
     tasks = [task for task, _ in earlier.classes]
     names = ["content_digest", "modalities_used", "issues", *tasks]
-    return sinks.decode(content, format).select(names)
+    return parts.table(earlier.run, file, names, _REMEDY)
 
 
 _index = functools.lru_cache(maxsize=1)(Index)

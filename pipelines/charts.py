@@ -147,6 +147,29 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
     return _svg(_WIDTH, height, parts, title, class_="chart")
 
 
+def histogram(title: str, counts: Sequence[int], x_name: str) -> Markup:
+    """How many of something fall into each of equal bins from 0 to 1."""
+    if not any(counts):
+        return Markup("")
+    top = _ceiling(max(counts))
+    base, wide = _HEIGHT - _BOTTOM, (_WIDTH - _LEFT - _RIGHT) / len(counts)
+
+    def up(count: float) -> float:
+        return base - count / top * (base - _TOP)
+
+    parts = [_grid(up(top * i / 4), f"{top * i / 4:,.4g}") for i in range(5)]
+    for place, n in enumerate(counts):
+        if n:
+            tall = max(1.5, base - up(n))
+            left = _LEFT + place * wide
+            parts.append(
+                _element("rect", x=left + 1, y=base - tall, width=wide - 2, height=tall, class_="n")
+            )
+    parts += [_below(_LEFT + i / 4 * (_WIDTH - _LEFT - _RIGHT), _share(i / 4)) for i in range(5)]
+    parts.append(_axis_name(x_name))
+    return _svg(_WIDTH, _HEIGHT, parts, title, class_="chart")
+
+
 def _runs(x: Sequence[int], values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     """The stretches without a gap."""
     runs: list[list[tuple[int, float]]] = [[]]

@@ -11,6 +11,7 @@ from pipelines import (
     failures,
     logs,
     options,
+    reading_commands,
     stream_commands,
     upkeep_commands,
 )
@@ -258,6 +259,7 @@ def report(
 
 app.add_typer(stream_commands.app)
 app.add_typer(cluster_commands.app)
+app.add_typer(reading_commands.app)
 app.add_typer(upkeep_commands.app)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipelines import sinks, storage
-from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings, UnitManifest
+from pipelines import parts, run_index, sinks, storage
+from pipelines.runs import PartFile, RunFolder, RunSettings, UnitManifest
 from transforms.errors import GateError
 from transforms.records import Reason, Rejected, Scored
 
@@ -88,13 +88,35 @@ def read_unit(run: RunFolder, unit: int) -> tuple[UnitManifest, bytes, bytes] | 
     return manifest, scores, rejected
 
 
+def unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
+    """The number of records read, the scores with positions, and the rejected records of a unit.
+
+    Raises:
+        GateError: The unit is not complete.
+    """
+    complete = read_unit(run, unit)
+    if complete is None:
+        raise GateError(
+            f"{run.unit_manifest(unit)}: the unit is not complete; nothing is published: run again"
+        )
+    manifest, scores, rejected = complete
+    return manifest.read, sinks.decode(scores, "parquet"), sinks.decode(rejected, "parquet")
+
+
 def complete_units(run: RunFolder) -> set[int]:
-    """Indices of the units that need not be done again; all of them once the run is sealed."""
-    content = storage.read_if_there(run.manifest)
-    sealed = None if content is None else Manifest.from_json(content)
-    if sealed is not None:
-        return set(range(sealed.units))
-    return {unit for unit in listed_units(run) if read_unit(run, unit) is not None}
+    """Indices of the units that need not be done again.
+
+    Of a sealed run these are the units whose parts are whole: the others are done again, and
+    sealing mends their parts. JSON Lines hold no types, so there all are done again.
+    """
+    done = {unit for unit in listed_units(run) if read_unit(run, unit) is not None}
+    sealed = run_index.whole_manifest(run)
+    if sealed is None:
+        return done
+    again = {file.unit for file in parts.broken(run, sealed)}
+    if again and sealed.format == "jsonl":
+        return done
+    return done | (set(range(sealed.units)) - again)
 
 
 def listed_units(run: RunFolder) -> list[int]:

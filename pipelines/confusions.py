@@ -1,6 +1,7 @@
 """Confusion matrices as they are shown: few enough classes, and the commonest confusions."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
     recorded = task["as recorded"]
     if "confusion" not in recorded or not recorded["n"]:
         return None
-    names = list(task["classes"])
-    counts = np.asarray(recorded["confusion"], np.int64)
+    order = natural_order(task["classes"])
+    names = [task["classes"][place] for place in order]
+    counts = np.asarray(recorded["confusion"], np.int64)[np.ix_(order, order)]
     pairs = _pairs(names, counts)
     notes = []
     gathered = len(names) > MOST_CLASSES
@@ -61,6 +63,21 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
         "pairs": pairs,
         "note": " ".join(notes),
     }
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Places of the names in the order in which people count, where all of them are numbers.
+
+    `1`, `2`, `10` and not `1`, `10`, `2`; other names stay as they are.
+    """
+    places = list(range(len(names)))
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return places
+    if not all(map(math.isfinite, numbers)):
+        return places
+    return sorted(places, key=lambda place: numbers[place])
 
 
 def _pairs(names: list[str], counts: _Counts) -> list[dict[str, Any]]:

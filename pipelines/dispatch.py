@@ -6,7 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines import cluster_config, config, environment, stream_config, stream_runners
+from pipelines import (
+    cluster_config,
+    config,
+    environment,
+    reading_config,
+    stream_config,
+    stream_runners,
+)
 from transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
@@ -142,6 +149,26 @@ def _gc(settings: config.GcConfig) -> object:
     return gc.run(settings)
 
 
+def _runs(settings: reading_config.RunsConfig) -> object:
+    from pipelines import run_list
+
+    return run_list.run(settings)
+
+
+def _current(settings: reading_config.CurrentConfig) -> tuple[str, ...]:
+    from pipelines import parts, publish
+
+    run, manifest = publish.counting(settings.output, settings.date)
+    parts.refuse_broken(run, manifest)
+    return publish.open_current(settings.output, manifest.date)
+
+
+def _export(settings: reading_config.ExportConfig) -> object:
+    from pipelines import export_scores
+
+    return export_scores.run(settings)
+
+
 def _rollback(settings: config.RollbackConfig) -> object:
     from pipelines import rollback, runs
 
@@ -266,6 +293,9 @@ RUNS: Mapping[type, Run] = {
     config.ExplainDigestConfig: _explain_digest,
     config.GcConfig: _gc,
     config.RollbackConfig: _rollback,
+    reading_config.RunsConfig: _runs,
+    reading_config.CurrentConfig: _current,
+    reading_config.ExportConfig: _export,
     config.DoctorConfig: _doctor,
     cluster_config.FlinkConfig: _flink,
     cluster_config.KafkaConfig: _kafka,

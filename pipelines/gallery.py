@@ -57,6 +57,7 @@ class Card:
     """One record with what it is and what the model takes it for.
 
     Attributes:
+        right: Whether it is the truth; None where the record has no label.
         truth: The classes of the label, or the text.
         predicted: The classes of the prediction, or the text.
         score: As published.
@@ -69,7 +70,7 @@ class Card:
     """
 
     id: str
-    right: bool
+    right: bool | None
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
     score: float
@@ -115,10 +116,7 @@ def build(
     each = max(3, most // max(1, len(tasks)))
     picked = {name: _pick(name, found, truths, each, seed) for name in tasks}
     ids = {card.id for one in picked.values() for card in (*one.wrong, *one.right)}
-    media = {}
-    for record in records() if ids else ():
-        if isinstance(record, RawRecord) and record.id in ids and record.id not in media:
-            media[record.id] = _media(record, spec, media_roots)
+    media = _media_of(ids, records, spec, media_roots)
     return tuple(
         dataclasses.replace(
             one,
@@ -127,6 +125,45 @@ def build(
         )
         for one in picked.values()
     )
+
+
+def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[str]:
+    """Ids of the test split that a gallery may show: twice `MOST_RECORDS` at most."""
+    firsts: dict[str, dict[str, tuple[str, ...]]] = {}
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for record in records:
+        if isinstance(record, Rejected) or record.id in found or record.id in firsts:
+            continue
+        if splits.split_of(record.id, record.group, record.split, spec.split) != "test":
+            continue
+        found[record.id] = {}
+        if len(firsts) < MOST_RECORDS:
+            firsts[record.id] = {}
+        if len(found) >= 2 * MOST_RECORDS:
+            found = _smallest(found)
+    return frozenset(firsts) | frozenset(_smallest(found))
+
+
+def shown(
+    spec: Spec,
+    records: Records,
+    rows: Iterable[Mapping[str, Any]],
+    task: str,
+    *,
+    media_roots: tuple[str, ...] = (),
+) -> tuple[Card, ...]:
+    """A card for each published row, whether or not its record has a label.
+
+    Args:
+        spec: Of the model.
+        records: Gives the records, from which the media come.
+        rows: Published ones.
+        task: Which prediction the cards are about; one that gives no spans.
+        media_roots: Folders, besides those of the records files, that media may come from.
+    """
+    cards = [_card(row, row[task], None) for row in rows if row.get(task) is not None]
+    media = _media_of({card.id for card in cards}, records, spec, media_roots)
+    return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
 
 
 def thumbnail(canonical: bytes) -> str:
@@ -220,7 +257,9 @@ def _pick(
     return galleries.pick(task, cards, most, seed)
 
 
-def _card(row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...]) -> Card:
+def _card(
+    row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...] | None
+) -> Card:
     label = prediction["text"] if "text" in prediction else prediction["label"]
     predicted = (label,) if isinstance(label, str) else tuple(sorted(label))
     pairs = prediction.get("distribution", {})  # a map column gives pairs, a JSON column an object
@@ -228,15 +267,26 @@ def _card(row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[st
     likeliest = sorted(shares.items(), key=lambda pair: -pair[1])[:_TOP]
     return Card(
         id=row["id"],
-        right=set(predicted) == set(truth),
-        truth=truth,
+        right=None if truth is None else set(predicted) == set(truth),
+        truth=truth or (),
         predicted=predicted,
         score=float(prediction["score"]),
-        unseen=bool(shares) and not shares.keys() >= set(truth),
-        chances=tuple(Chance(name, float(p), name in truth) for name, p in likeliest),
+        unseen=bool(shares) and not shares.keys() >= set(truth or ()),
+        chances=tuple(Chance(name, float(p), name in (truth or ())) for name, p in likeliest),
         modalities_used=tuple(row["modalities_used"]),
         issues=tuple(row["issues"] or ()),
     )
+
+
+def _media_of(
+    ids: set[str], records: Records, spec: Spec, media_roots: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """By id, what of the first record with that id can be shown."""
+    media: dict[str, dict[str, Any]] = {}
+    for record in records() if ids else ():
+        if isinstance(record, RawRecord) and record.id in ids and record.id not in media:
+            media[record.id] = _media(record, spec, media_roots)
+    return media
 
 
 def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[str, Any]:

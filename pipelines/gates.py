@@ -46,7 +46,7 @@ class Gates:
         if not read:
             return
         most = max(reasons, key=lambda reason: (reasons[reason], reason), default="")
-        where = f"see {run.folder}/rejected"
+        where = f"see {run.rejected}"
         lost = self.issues.refusal(media)
         if not scored:
             raise GateError(

@@ -20,20 +20,21 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 
-from pipelines import publish, storage
+from pipelines import parts, publish, storage
 from pipelines.config import GcConfig
 from pipelines.names import POINTER
-from pipelines.runs import RUN_ID, RunFolder, check_date, date_folder
+from pipelines.runs import HIDDEN, RUN_ID, RunFolder, check_date, date_folder
 from pipelines.stored import StoredFile
 from transforms.errors import OptionsError, StorageError
 
 _DAY = 24 * 3600
 _OURS = re.compile(
     r"manifest\.json|\.lock"
-    r"|units/\d{5,}(\.json|\.scores\.parquet|\.rejected\.parquet)"
-    r"|(scores|rejected)/part-\d{5,}\.(parquet|jsonl)"
+    r"|_?units/\d{5,}(\.json|\.scores\.parquet|\.rejected\.parquet)"
+    r"|(scores|_?rejected)/part-\d{5,}\.(parquet|jsonl)"
 )
-_UNIT_TABLE = re.compile(r"units/\d{5,}\.(scores|rejected)\.parquet")
+_RUN = re.compile(rf"(?P<hidden>{HIDDEN}/)?run=(?P<run_id>{RUN_ID.pattern})/.")
+_UNIT_TABLE = re.compile(r"_?units/\d{5,}\.(scores|rejected)\.parquet")
 
 
 @dataclasses.dataclass
@@ -106,20 +107,21 @@ class _Collector:
             self._collect(date, folder)
 
     def _collect(self, date: str, folder: str) -> None:
-        published = publish.current(self._config.output, date)
+        published = _whole(self._config.output, date)
         flipped = 0.0
-        runs: dict[str, list[StoredFile]] = {}
+        runs: dict[RunFolder, list[StoredFile]] = {}
         for file in storage.tree(folder):
-            top, _, inner = file.path.removeprefix(f"{folder}/").partition("/")
+            place = _RUN.match(file.path.removeprefix(f"{folder}/"))
             if storage.delete_stale(file.path, self._config.dry_run):
                 self._say(self.removed.temporary, file.path, file.bytes)
             elif file.path == f"{folder}/{POINTER}":
                 flipped = file.changed
-            elif inner and RUN_ID.fullmatch(top.removeprefix("run=")) and top.startswith("run="):
-                runs.setdefault(top.removeprefix("run="), []).append(file)
-        for run_id, files in sorted(runs.items()):
-            one = RunFolder(self._config.output, date, run_id)
-            if published is None or run_id != published.run_id:
+            elif place:
+                visible = not place["hidden"]
+                one = RunFolder(self._config.output, date, place["run_id"], visible)
+                runs.setdefault(one, []).append(file)
+        for one, files in sorted(runs.items(), key=lambda pair: pair[0].folder):
+            if one != published:
                 self._collect_run(one, files, flipped)
                 continue
             for file in files:
@@ -157,6 +159,20 @@ class _Collector:
         removed.append(path)
         self.removed.bytes += size
         print(f"{'would remove' if self._config.dry_run else 'removed'} {path} ({size} bytes)")
+
+
+def _whole(output: str, date: str) -> RunFolder | None:
+    """The run that counts; what it replaced may be wanted where it is damaged.
+
+    Raises:
+        DamagedError: The pointer cannot be trusted, or a part of the run is missing or damaged.
+    """
+    found = publish.current_run(output, date)
+    if found is None:
+        return None
+    run, manifest = found
+    parts.refuse_broken(run, manifest)
+    return run
 
 
 def _inner(one: RunFolder, file: StoredFile) -> str:

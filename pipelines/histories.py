@@ -5,19 +5,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines import charts
+from transforms.spec import Training
 
 
-def view(history: Sequence[Mapping[str, str]]) -> dict[str, Any] | None:
-    """Charts and table of the training history, or None where there is none."""
+def view(
+    history: Sequence[Mapping[str, str]], training: Training | None = None
+) -> dict[str, Any] | None:
+    """Charts and table of the training history, or None where there is none.
+
+    The losses of training and of the eval split have a chart each: they are not of the same terms.
+
+    Args:
+        history: One row an epoch.
+        training: Settings of the model's spec, which say what makes the training loss another.
+    """
     if not history:
         return None
     columns = list(history[0])
     epochs = [int(float(row["epoch"])) for row in history]
-    losses = [
-        _series(history, column, name)
-        for column, name in (("loss", "train"), ("eval_loss", "eval"))
-        if column in columns
-    ]
     accuracies = [
         _series(history, column, column.removeprefix("eval_").removesuffix("_accuracy"))
         for column in columns
@@ -26,7 +31,8 @@ def view(history: Sequence[Mapping[str, str]]) -> dict[str, Any] | None:
     best = _best(history, epochs)
     found = []
     for name, series, shares in (
-        ("Loss", losses, False),
+        ("Loss in training", _loss(history, "loss", "train"), False),
+        ("Loss on the eval split", _loss(history, "eval_loss", "eval"), False),
         ("Accuracy on the eval split", accuracies, True),
     ):
         if series:
@@ -42,10 +48,41 @@ def view(history: Sequence[Mapping[str, str]]) -> dict[str, Any] | None:
     num = len(history)
     return {
         "sentence": f"{num:,} {'epoch' if num == 1 else 'epochs'}{spent}.{lowest}",
+        "terms": _terms(training),
         "charts": found,
         "columns": columns,
         "rows": [[_short(column, row[column]) for column in columns] for row in history],
     }
+
+
+def _loss(
+    history: Sequence[Mapping[str, str]], column: str, name: str
+) -> tuple[charts.Series, ...]:
+    series = _series(history, column, name) if column in history[0] else None
+    return () if series is None or not any(v is not None for v in series.values) else (series,)
+
+
+def _terms(training: Training | None) -> str:
+    """Why the two losses must not be compared with each other."""
+    also = []
+    if training is not None:
+        also = [
+            name
+            for name, there in (
+                ("augmentation", training.augment),
+                ("label smoothing", training.label_smoothing),
+                ("the losses of the modalities' own heads", training.auxiliary_weight),
+                ("learned weights of the tasks", training.task_weights != "fixed"),
+            )
+            if there
+        ]
+    more = f", with {', '.join(also)}" if also else ""
+    return (
+        "Compare each loss with itself only. That of training is the mean over an epoch in which "
+        f"the weights change, under dropout{more}, and with weights of the classes and focal loss "
+        "where the spec has them. That of the eval split is measured when the epoch is over, "
+        "without any of these."
+    )
 
 
 def _series(history: Sequence[Mapping[str, str]], column: str, name: str) -> charts.Series:

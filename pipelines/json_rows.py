@@ -23,7 +23,7 @@ def line(row: Mapping[str, Any]) -> str:
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of a table, with values as JSON has them."""
-    columns = [_values(column.combine_chunks()) for column in table.columns]
+    columns = [json_values(column.combine_chunks()) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -48,17 +48,17 @@ def column(name: str, values: list[Any]) -> pa.Array:
     return passthrough.field(name, values)[1]
 
 
-def _values(array: pa.Array) -> list[Any]:
+def json_values(array: pa.Array) -> list[Any]:
     """The values of a column as JSON has them."""
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
-        fields = [_values(array.field(name)) for name in names]
+        fields = [json_values(array.field(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*fields, strict=True)]
     if pa.types.is_map(array.type):
-        pairs = list(zip(array.keys.to_pylist(), _values(array.items), strict=True))
+        pairs = list(zip(array.keys.to_pylist(), json_values(array.items), strict=True))
         return [dict(pairs[a:b]) for a, b in itertools.pairwise(array.offsets.to_pylist())]
     if pa.types.is_list(array.type) and pa.types.is_struct(array.type.value_type):
-        structs, edges = _values(array.values), array.offsets.to_pylist()
+        structs, edges = json_values(array.values), array.offsets.to_pylist()
         return [structs[a:b] for a, b in itertools.pairwise(edges)]
     if pa.types.is_float32(array.type):
         # The shortest digits that give the same float32, not those of the nearest float64.

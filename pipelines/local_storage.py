@@ -91,6 +91,23 @@ class LocalStorage:
         return found
 
 
+@contextlib.contextmanager
+def writing(path: str, overwrite: bool) -> Iterator[BinaryIO]:
+    """A file that appears under `path` whole, when the block ends without an error.
+
+    Raises:
+        FileExistsError: There is one, and it must not be overwritten.
+    """
+    with _temporary(path) as file:
+        yield file
+        _to_disk(file)
+        if overwrite:
+            os.replace(file.name, path)
+        else:
+            os.link(file.name, path)
+    _sync_folder(os.path.dirname(path))
+
+
 def remove_stale(folder: str) -> None:
     """Removes the temporary files below a folder that no living process has locked."""
     for parent, _, names in os.walk(folder):

@@ -257,6 +257,11 @@ def array_of(values: Sequence[Any], kind: Kind) -> pa.Array:
     return _array([plain_values.plain(value) for value in values], kind)
 
 
+def field_of(name: str, kind: Kind) -> pa.Field:
+    """A passthrough column of a kind."""
+    return _field(name, kind, (kind,), None)
+
+
 def _field(name: str, kind: Kind, kinds: Iterable[str], key: str | None) -> pa.Field:
     said = ",".join(sorted(set(kinds) - {"null"}))
     metadata = {_KIND: kind, _KINDS: said, **({_KEY: key} if key is not None else {})}

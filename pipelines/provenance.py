@@ -13,6 +13,7 @@ import rich.text
 
 from model import artefact
 from pipelines import preprocessed
+from pipelines.runs import Manifest
 from transforms.errors import OptionsError
 
 Part = Mapping[str, str]
@@ -112,9 +113,9 @@ def read(path: str | Path) -> Provenance:
         if path.name == artefact.ABOUT:
             return Provenance("model", _of_model(said, path.parent))
         if "run_id" in said:
-            return Provenance("run", _of_run(said))
+            return Provenance("run", _of_run(path))
         return Provenance("preprocessing", _of_preprocessing(said, path.parent))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise OptionsError(
             f"{path}: is no model, preprocessing or run, or its manifest is damaged; name what "
             "triad preprocess, train or score wrote"
@@ -157,14 +158,17 @@ def _of_preprocessing(said: Mapping[str, Any], folder: Path) -> dict[str, Part]:
     }
 
 
-def _of_run(said: Mapping[str, Any]) -> dict[str, Part]:
-    digests: Mapping[str, str] = {**said["about"].get("model", {}), **said["digests"]}
+def _of_run(path: Path) -> dict[str, Part]:
+    said = Manifest.from_json(path.read_bytes())
+    if said is None:
+        raise ValueError("not as it was written")
+    digests: Mapping[str, str] = {**said.about.get("model", {}), **said.digests}
     named = {name: {"": digests[name]} for name in ("model", "transform", "code")}
     return {
         **named,
-        "classes": _flat(said["classes"]),
-        "versions": _flat({"triad": said["code_version"], **said["about"]["versions"]}),
-        "scores": {file["path"]: file["sha256"] for file in said["files"]},
+        "classes": _flat(said.classes),
+        "versions": _flat({"triad": said.code_version, **said.about.get("versions", {})}),
+        "scores": {file.path: file.sha256 for file in said.files},
     }
 
 

@@ -1,8 +1,12 @@
 """Publishing a scoring run: the CURRENT pointer of a date, from the first look to the flip."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipelines import storage
+import pyarrow as pa
+
+from pipelines import parts, run_index, storage
 from pipelines.commits import commit_unit, complete_units
 from pipelines.gates import Gates
 from pipelines.names import POINTER
@@ -17,8 +21,8 @@ from pipelines.runs import (
     date_folder,
     run_id,
 )
-from pipelines.sealing import read_manifest, seal
-from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
+from pipelines.sealing import seal
+from transforms.errors import DamagedError, GateError, LostRaceError, OptionsError
 
 __all__ = [
     "Gates",
@@ -31,20 +35,25 @@ __all__ = [
     "begin",
     "commit_unit",
     "complete_units",
+    "counting",
     "current",
     "current_id",
+    "current_run",
     "open_current",
+    "pointed",
     "publish",
     "published",
     "published_dates",
-    "read_manifest",
+    "read_current",
     "run_id",
     "seal",
 ]
 
+_log = logging.getLogger(__name__)
+
 
 class Start(NamedTuple):
-    """What an attempt finds: the units that are complete, and the run that is published."""
+    """What an attempt finds: the units that are complete, and what `CURRENT` says."""
 
     complete: set[int]
     current: str | None
@@ -58,7 +67,10 @@ def begin(run: RunFolder) -> Start:
     """
     with storage.locked(run.date_folder):
         storage.remove_stale(run.date_folder)
-    return Start(complete_units(run), current_id(run.output, run.date))
+    current = pointed(run.output, run.date)
+    if current is not None and not RUN_ID.fullmatch(current):
+        _log.warning("%s: is damaged; this run is written to it", _pointer(run.output, run.date))
+    return Start(complete_units(run), current)
 
 
 def publish(run: RunFolder, expected_current: str | None) -> None:
@@ -66,13 +78,13 @@ def publish(run: RunFolder, expected_current: str | None) -> None:
 
     Args:
         run: Sealed.
-        expected_current: The run that was published when this one began, see `begin`.
+        expected_current: What `CURRENT` said when this one began, see `begin`.
 
     Raises:
         LostRaceError: Another run was published since.
         GateError: The run is not sealed.
     """
-    if read_manifest(run) is None:
+    if run_index.read_manifest(run) is None:
         raise GateError(f"{run.folder}: the run has no manifest; run again to complete it")
     _flip(run, expected_current)
     for path in storage.list_files(run.units):
@@ -83,13 +95,13 @@ def publish(run: RunFolder, expected_current: str | None) -> None:
 def _flip(run: RunFolder, expected_current: str | None) -> None:
     pointer = _pointer(run.output, run.date)
     before = storage.read_if_there(pointer)
-    named = _run_named(pointer, before)
+    named = _said(before)
     if named == run.run_id:
         return
     if named == expected_current:
         if storage.replace(pointer, f"{run.run_id}\n".encode(), expected=before):
             return
-        named = current_id(run.output, run.date)
+        named = _said(storage.read_if_there(pointer))
         if named == run.run_id:
             return  # by another process with the same run
     raise LostRaceError(
@@ -99,37 +111,71 @@ def _flip(run: RunFolder, expected_current: str | None) -> None:
 
 
 def published(run: RunFolder) -> bool:
-    """Whether this very run is the published one, so that there is nothing to do."""
-    return current_id(run.output, run.date) == run.run_id and read_manifest(run) is not None
+    """Whether this very run is the published one and whole, so that there is nothing to do.
+
+    Whether it is whole is only looked at, see `parts.found_broken`: a damaged run is not
+    published, and scoring it again mends it.
+    """
+    if pointed(run.output, run.date) != run.run_id:
+        return False
+    manifest = run_index.whole_manifest(run)
+    if manifest is None:
+        _log.warning("%s: is missing or damaged, and is made anew", run.manifest)
+        return False
+    broken = parts.found_broken(run, manifest)
+    for file in broken:
+        _log.warning("%s: is missing or damaged, and is made anew", run.path(file.path))
+    return not broken
+
+
+def pointed(output: str, date: str) -> str | None:
+    """What `CURRENT` says: a run id, None, or whatever became of it on a bad disk."""
+    return _said(storage.read_if_there(_pointer(output, date)))
 
 
 def current_id(output: str, date: str) -> str | None:
     """The run that is published for a date, or None.
 
     Raises:
-        StorageError: The pointer cannot be read or names no run.
+        DamagedError: The pointer names no run.
     """
     pointer = _pointer(output, date)
-    return _run_named(pointer, storage.read_if_there(pointer))
+    named = pointed(output, date)
+    if named is not None and not RUN_ID.fullmatch(named):
+        raise DamagedError(
+            f"{pointer}: names no run; write it anew with triad rollback --to "
+            "RUN_ID (triad runs lists them), or with triad score of the date"
+        )
+    return named
 
 
 def current(output: str, date: str) -> Manifest | None:
     """The manifest of the run that is published for a date, or None.
 
     Raises:
-        StorageError: The pointer names a run that is not there.
+        DamagedError: The pointer names a run that is not there.
+    """
+    found = current_run(output, date)
+    return None if found is None else found[1]
+
+
+def current_run(output: str, date: str) -> tuple[RunFolder, Manifest] | None:
+    """The folder and the manifest of the run that is published for a date, or None.
+
+    Raises:
+        DamagedError: The pointer names a run that is not there, or its manifest is damaged.
     """
     named = current_id(output, date)
     if named is None:
         return None
-    run = RunFolder(output, date, named)
-    manifest = read_manifest(run)
+    run = run_index.find(output, date, named)
+    manifest = run_index.read_manifest(run)
     if manifest is None:
-        raise StorageError(
-            f"{_pointer(output, date)}: names run {named}, but {run.manifest} is missing; restore "
-            "the run, or score the date again"
+        raise DamagedError(
+            f"{_pointer(output, date)}: names run {named}, but {run.manifest} is missing; the same "
+            "triad score makes it anew, and triad rollback --to lets another run of the date count"
         )
-    return manifest
+    return run, manifest
 
 
 def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
@@ -141,15 +187,30 @@ def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
 
     Raises:
         OptionsError: Nothing is published.
-        StorageError: The pointer or the manifest is damaged.
+        DamagedError: The pointer or the manifest is damaged.
     """
-    if date is None:
-        date = _latest(output)
-    manifest = current(output, date)
-    if manifest is None:
-        raise OptionsError(f"{output}: nothing is published for {date}; run triad score first")
-    run = RunFolder(output, date, manifest.run_id)
+    run, manifest = counting(output, date)
     return tuple(run.path(file.path) for file in manifest.scores if file.rows)
+
+
+def read_current(
+    output: str, date: str | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """The published scores as one table after another, each checked against the manifest.
+
+    Args:
+        output: Folder that holds all dates.
+        date: Without one the latest that is published.
+        columns: Only these.
+
+    Raises:
+        OptionsError: Nothing is published.
+        DamagedError: A file is missing or is not what the run wrote.
+    """
+    run, manifest = counting(output, date)
+    for file in manifest.scores:
+        if file.rows:
+            yield parts.table(run, file, columns)
 
 
 def published_dates(output: str) -> list[str]:
@@ -159,11 +220,22 @@ def published_dates(output: str) -> list[str]:
     return [date for date in dates if storage.exists(_pointer(output, date))]
 
 
-def _latest(output: str) -> str:
-    dates = published_dates(output)
-    if not dates:
-        raise OptionsError(f"{output}: no scores are published here; run triad score first")
-    return dates[-1]
+def counting(output: str, date: str | None) -> tuple[RunFolder, Manifest]:
+    """The run that counts for a date, by default the latest, and its manifest.
+
+    Raises:
+        OptionsError: Nothing is published.
+        DamagedError: The pointer or the manifest is damaged.
+    """
+    if date is None:
+        dates = published_dates(output)
+        if not dates:
+            raise OptionsError(f"{output}: no scores are published here; run triad score first")
+        date = dates[-1]
+    found = current_run(output, date)
+    if found is None:
+        raise OptionsError(f"{output}: nothing is published for {date}; run triad score first")
+    return found
 
 
 def _pointer(output: str, date: str) -> str:
@@ -171,13 +243,6 @@ def _pointer(output: str, date: str) -> str:
     return f"{date_folder(output, date)}/{POINTER}"
 
 
-def _run_named(pointer: str, content: bytes | None) -> str | None:
-    if content is None:
-        return None
-    named = content.decode("ascii", "replace").strip()
-    if not RUN_ID.fullmatch(named):
-        raise StorageError(
-            f"{pointer}: names no run; write the id of the run that counts into it: it stands in "
-            "the name run=ID of a folder beside it"
-        )
-    return named
+def _said(content: bytes | None) -> str | None:
+    """What a pointer says: a run id, or whatever became of it."""
+    return None if content is None else content.decode("ascii", "backslashreplace").strip()

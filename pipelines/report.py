@@ -4,7 +4,7 @@ import csv
 import datetime
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ from pipelines import (
     model_folder,
     outputs,
     publish,
+    report_scores,
     report_sections,
-    sinks,
+    score_survey,
     sources,
     storage,
     tag_gallery,
     units,
 )
 from pipelines.galleries import Gallery
-from pipelines.runs import Manifest
+from pipelines.runs import Manifest, RunFolder
 from transforms.errors import OptionsError
 from transforms.records import RawRecord, Rejected
 from transforms.version import VERSION
@@ -80,15 +81,20 @@ def write(
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[Gallery[gallery.Card], ...] = ()
     tagged: tuple[Gallery[tag_gallery.Card], ...] = ()
-    if published is not None and scores is not None:
-        paths = publish.open_current(scores, published.date)
-        galleries = gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
+    said: tuple[report_scores.Said, ...] = ()
+    manifest = None
+    if published is not None:
+        run, manifest = published
+        ids = gallery.test_ids(model.spec, about_records())
+        found = score_survey.survey(run, manifest, ids)  # the only look at the published files
+        galleries = gallery.build(model.spec, about_records, found.of, media_roots=media_roots)
         if saliency:
             galleries = _with_saliency(
-                galleries, model, published, about_records, media_roots, saliency
+                galleries, model, manifest, about_records, media_roots, saliency
             )
-        tagged = tag_gallery.build(model.spec, about_records, Rows(paths), media_roots=media_roots)
-    page = render(model, published, about_records.source(), galleries, tagged)
+        tagged = tag_gallery.build(model.spec, about_records, found.of, media_roots=media_roots)
+        said = report_scores.view(found, model.spec, about_records, media_roots)
+    page = render(model, manifest, about_records, galleries, tagged, said)
     storage.put(str(output), page.encode())
     _log.info("%s: written", output)
     return str(output)
@@ -110,45 +116,32 @@ class Records:
         for unit in self._planned:
             yield from sources.read(unit, self._labels)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The records files, each once."""
+        return tuple(dict.fromkeys(unit.uri for unit in self._planned))
+
     def source(self) -> str:
         """What the first record says about where it comes from, in its column `source`; or ""."""
         first = next((record for record in self() if isinstance(record, RawRecord)), None)
         return str(first.extra.get("source") or "") if first else ""
 
 
-class Rows:
-    """Published rows of chosen ids.
-
-    Args:
-        paths: Of the published scores.
-    """
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = tuple(paths)
-
-    def __call__(self, ids: frozenset[str]) -> Iterator[Mapping[str, Any]]:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        wanted = pa.array(sorted(ids), pa.string())
-        for path in self._paths:
-            table = sinks.read(path)
-            yield from table.filter(pc.is_in(table["id"], wanted)).to_pylist()
-
-
 def render(
     model: artefact.Artefact,
     published: Manifest | None,
-    source: str,
+    records: Records,
     galleries: Sequence[Gallery[gallery.Card]],
     tagged: Sequence[Gallery[tag_gallery.Card]] = (),
+    said: Sequence[report_scores.Said] = (),
 ) -> str:
     """The page as text."""
     about = model.about
     evaluated = _json(model, artefact.EVALUATION).get("splits", {})
     evaluation = evaluated.get(SPLIT, {}).get("tasks", {})
     preprocessed = _json(model, artefact.DATA_MANIFEST)
-    source = str(about.get("data_source") or source)
+    source = str(about.get("data_source") or records.source())
+    files = records.files or tuple(str(one["uri"]) for one in preprocessed.get("inputs", ()))
     generated = bool(about.get("generated")) or source.lower().startswith("generated")
     tasks = [report_sections.task(name, one, model.spec) for name, one in evaluation.items()]
     for view, one in zip(tasks, evaluation.values(), strict=True):
@@ -156,14 +149,18 @@ def render(
         view["facts"] += report_sections.alignment(view["name"], preprocessed)
     shown = [one for one in galleries if one.right or one.wrong]
     context = {
-        "title": "Generated records" if source.lower() == "generated" else source or "Records",
+        "title": "Generated records"
+        if source.lower() == "generated"
+        else source or report_sections.title(files),
         "generated": generated,
         "lede": report_sections.lede(model, preprocessed, published),
         "tiles": report_sections.tiles(tasks, preprocessed, published),
         "split": SPLIT,
         "modalities": model.spec.modalities.names,
         "tasks": tasks,
-        "learning": histories.view(_history(model)),
+        "learning": histories.view(_history(model), model.spec.training),
+        "said": said,
+        "drawn": not shown,
         "passes": report_sections.passes(preprocessed, published),
         "galleries": shown,
         "tag_galleries": [one for one in tagged if one.right or one.wrong],
@@ -210,25 +207,23 @@ def _template() -> jinja2.Template:
     )
     environment.filters["percent"] = report_sections.percent
     environment.filters["count"] = report_sections.count
+    environment.filters["brief"] = report_sections.brief
     environment.globals["interval"] = charts.interval
     return environment.get_template("report.html.j2")
 
 
-def _published(scores: str | None, date: str | None) -> Manifest | None:
+def _published(scores: str | None, date: str | None) -> tuple[RunFolder, Manifest] | None:
     if scores is None:
         return None
     if date is not None:
-        manifest = publish.current(scores, date)
-        if manifest is None:
+        found = publish.current_run(scores, date)
+        if found is None:
             raise OptionsError(
                 f"{scores}: nothing is published for {date}; run triad score, or leave --date out"
             )
-        return manifest
-    names = [folder.rstrip("/").rpartition("/")[2] for folder in storage.list_folders(scores)]
-    for name in sorted(names, reverse=True):
-        if name.startswith("dt=") and (found := publish.current(scores, name[3:])) is not None:
-            return found
-    return None
+        return found
+    dates = publish.published_dates(scores)
+    return publish.current_run(scores, dates[-1]) if dates else None
 
 
 def _json(model: artefact.Artefact, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from model import artefact
 from model.evaluation import AS_RECORDED
-from pipelines import charts
+from pipelines import charts, confusions
 from pipelines.runs import Manifest
 from transforms.records import Flaw, Reason
 from transforms.spec import Spec
@@ -57,6 +57,15 @@ def percent(share: float | None) -> str:
 def count(number: int) -> str:
     """`12345` -> `12,345`."""
     return f"{number:,}"
+
+
+def brief(number: int) -> str:
+    """`12345` -> `12k`: four characters at most, for the cells of a matrix."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if number >= unit:
+            tenths = number * 10 // unit / 10
+            return f"{tenths:.1f}{name}" if tenths < 10 else f"{int(tenths)}{name}"
+    return str(number)
 
 
 def lede(
@@ -141,13 +150,28 @@ def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
         ],
         "finding": _finding(evaluated["subsets"], spec.modalities.names),
         "facts": _facts(recorded),
-        "per_class": recorded["per_class"],
+        "per_class": _counted(recorded["per_class"]),
         "ece": recorded["calibration"]["ece"],
         "bins": recorded["calibration"]["bins"],
         "reliability": charts.reliability(
             f"{name}: accuracy against confidence", recorded["calibration"]["bins"]
         ),
     }
+
+
+def title(files: Sequence[str]) -> str:
+    """What the page is called where the data has no name: its records file, or their folder."""
+    if not files:
+        return "Records"
+    folder, _, name = files[0].rpartition("/")
+    if len(files) == 1:
+        return name
+    return f"{folder.rpartition('/')[2] or folder or name} ({len(files):,} files)"
+
+
+def _counted(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    order = confusions.natural_order([str(one["class"]) for one in per_class])
+    return [per_class[place] for place in order]
 
 
 def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -193,7 +217,10 @@ def no_gallery(published: Manifest | None, split: str) -> str:
     """Why there is no gallery."""
     if published is None:
         return "No scores are published, so there are no predictions to show."
-    return f"No record of the {split} split has both a label and a published score."
+    return (
+        f"No record of the {split} split has both a label and a published score, so nothing is "
+        "right or wrong."
+    )
 
 
 def provenance(

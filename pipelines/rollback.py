@@ -7,11 +7,15 @@ publishing: who publishes at the same moment is not overwritten.
 import datetime
 from collections.abc import Mapping
 
-from pipelines import commits, publish, storage
+from pipelines import commits, parts, publish, run_index, storage
 from pipelines.config import RollbackConfig
-from pipelines.runs import RUN_ID, Manifest, RunFolder, date_folder
-from pipelines.sealing import read_manifest
-from transforms.errors import GateError, OptionsError, StorageError
+from pipelines.runs import Manifest, RunFolder
+from transforms.errors import DamagedError, GateError, OptionsError
+
+_REMEDY = (
+    "the pointer is unchanged: roll back to another run with --to, or start the triad score that "
+    "made this one, which makes the file anew"
+)
 
 
 def run(config: RollbackConfig) -> Manifest:
@@ -27,13 +31,15 @@ def run(config: RollbackConfig) -> Manifest:
         OptionsError: The run is not there, or none can be chosen; the line lists those that are.
         GateError: A file of the run is missing or is not what the run wrote.
         LostRaceError: Another run was published meanwhile.
-        StorageError: The pointer or a manifest cannot be read or trusted.
+        StorageError: The pointer or a manifest cannot be read or trusted; a damaged pointer is
+            written anew where `config.to` says what it shall name.
     """
-    counted = publish.current_id(config.output, config.date)
-    chosen = RunFolder(config.output, config.date, config.to or _before(config, counted))
+    counted = publish.pointed(config.output, config.date)
+    run_id = config.to or _before(config, publish.current_id(config.output, config.date))
+    chosen = run_index.find(config.output, config.date, run_id)
     _refuse_missing(config, chosen)
     with storage.in_use(chosen.folder):  # `triad gc` keeps away from it meanwhile
-        manifest = read_manifest(chosen)
+        manifest = run_index.read_manifest(chosen)
         if manifest is None:
             raise OptionsError(f"{chosen.manifest}: was removed just now; {_listed(config)}")
         check(chosen, manifest)
@@ -49,26 +55,19 @@ def check(run: RunFolder, manifest: Manifest) -> None:
         GateError: Naming the first that differs.
     """
     for file in manifest.files:
-        if not file.holds(storage.read_if_there(run.path(file.path))):
-            raise GateError(
-                f"{run.path(file.path)}: missing, or not what the run wrote; the pointer is "
-                "unchanged: roll back to another run with --to, or score the date again"
-            )
+        try:
+            parts.read(run, file, _REMEDY)
+        except DamagedError as error:
+            raise GateError(str(error)) from error
 
 
 def sealed(output: str, date: str) -> dict[str, Manifest]:
     """The manifests of the sealed runs of a date by run id; damaged ones are left out."""
     found = {}
-    for folder in storage.list_folders(date_folder(output, date)):
-        run_id = folder.rpartition("/run=")[2]
-        if not RUN_ID.fullmatch(run_id):
-            continue
-        try:
-            manifest = read_manifest(RunFolder(output, date, run_id))
-        except StorageError:
-            manifest = None  # said where the run is asked for by its id
+    for one in run_index.folders(output, date):
+        manifest = run_index.whole_manifest(one)  # damage is said where the run is asked for
         if manifest is not None:
-            found[run_id] = manifest
+            found[one.run_id] = manifest
     return found
 
 
@@ -82,7 +81,7 @@ def _before(config: RollbackConfig, counted: str | None) -> str:
         run_id: _time(manifest)
         for run_id, manifest in runs.items()
         if _time(manifest) < _time(runs[counted])
-        and _once_published(RunFolder(config.output, config.date, run_id))
+        and once_published(run_index.find(config.output, config.date, run_id))
     }
     latest = [one for one, made in earlier.items() if made == max(earlier.values())]
     if len(latest) != 1:
@@ -93,14 +92,14 @@ def _before(config: RollbackConfig, counted: str | None) -> str:
     return latest[0]
 
 
-def _once_published(run: RunFolder) -> bool:
+def once_published(run: RunFolder) -> bool:
     """Publishing removes the tables of the units, and nothing else does."""
     tables = any(path.endswith(".parquet") for path in storage.list_files(run.units))
     return not tables and bool(commits.listed_units(run))
 
 
 def _refuse_missing(config: RollbackConfig, chosen: RunFolder) -> None:
-    if read_manifest(chosen) is None:
+    if run_index.read_manifest(chosen) is None:
         raise OptionsError(
             f"--to: {chosen.run_id} is no whole run of {config.date} in {config.output}; "
             f"{_listed(config)}"
@@ -110,7 +109,7 @@ def _refuse_missing(config: RollbackConfig, chosen: RunFolder) -> None:
 def _listed(config: RollbackConfig, runs: Mapping[str, Manifest] | None = None) -> str:
     """What may stand after `--to`, latest first."""
     known = sealed(config.output, config.date) if runs is None else runs
-    counted = publish.current_id(config.output, config.date)
+    counted = publish.pointed(config.output, config.date)
     others = sorted(known.items(), key=lambda one: (_time(one[1]), one[0]), reverse=True)
     listed = [f"{run_id} of {one.created}" for run_id, one in others if run_id != counted]
     if not listed:

@@ -1,14 +1,16 @@
 """Run folders: where a scoring run keeps what, and the manifests that say what is there."""
 
 import dataclasses
+import datetime
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
 
-from pipelines import sinks
+from pipelines import manifest_json, sinks
 from pipelines.names import RUN_ID as RUN_ID
 from pipelines.names import check_date as check_date
 from transforms.errors import OptionsError
@@ -17,6 +19,10 @@ from transforms.records import MODALITIES, Provenance, Scored
 Schema = tuple[Mapping[str, str], ...]
 """Columns in their order, see `sinks.described`."""
 
+HIDDEN = "_runs"
+"""Folder of a date's runs: readers of whole folders pass over names that begin with `_`."""
+
+_PART = re.compile(r"(scores|_?rejected)/part-(\d{5,})\.(parquet|jsonl)")
 _Content = bytes  # a field of that name hides the type
 
 
@@ -52,11 +58,13 @@ class RunFolder:
         output: Local folder or `gs://` prefix that holds all dates.
         date: As `2026-11-24`.
         run_id: See `run_id`.
+        visible: Whether it is a run of Triad before 0.2, which lies beside `CURRENT`.
     """
 
     output: str
     date: str
     run_id: str
+    visible: bool = False
 
     def __post_init__(self) -> None:
         if not self.output:
@@ -71,7 +79,8 @@ class RunFolder:
 
     @property
     def folder(self) -> str:
-        return f"{self.date_folder}/run={self.run_id}"
+        parent = self.date_folder if self.visible else f"{self.date_folder}/{HIDDEN}"
+        return f"{parent}/run={self.run_id}"
 
     @property
     def manifest(self) -> str:
@@ -80,7 +89,12 @@ class RunFolder:
     @property
     def units(self) -> str:
         """Folder of the units' manifests and, until the run is published, of their tables."""
-        return f"{self.folder}/units"
+        return f"{self.folder}/{'units' if self.visible else '_units'}"
+
+    @property
+    def rejected(self) -> str:
+        """Folder of the parts of rejected records."""
+        return f"{self.folder}/{'rejected' if self.visible else '_rejected'}"
 
     def unit_manifest(self, unit: int) -> str:
         return f"{self.units}/{unit:05d}.json"
@@ -90,6 +104,11 @@ class RunFolder:
 
     def unit_rejected(self, unit: int) -> str:
         return f"{self.units}/{unit:05d}.rejected.parquet"
+
+    def part(self, kind: str, unit: int, format: sinks.Format) -> str:
+        """The path, relative to the run folder, of a part of `scores` or of `rejected` records."""
+        folder = "scores" if kind == "scores" else self.rejected.rpartition("/")[2]
+        return f"{folder}/part-{unit:05d}.{format}"
 
     def path(self, relative: str) -> str:
         """The full path of a file that a manifest lists."""
@@ -146,6 +165,11 @@ class PartFile:
     def of(cls, path: str, rows: int, content: _Content) -> Self:
         return cls(path, rows, len(content), hashlib.sha256(content).hexdigest())
 
+    @property
+    def unit(self) -> int:
+        """Index of the unit of work that a part of a sealed run was made from."""
+        return int(self.path.rpartition("-")[2].partition(".")[0])
+
     def holds(self, content: _Content | None) -> bool:
         """Whether this is the content of the file."""
         return (
@@ -169,19 +193,12 @@ class UnitManifest:
     schema: Schema
 
     def to_json(self) -> bytes:
-        return _json(self)
+        return manifest_json.encoded(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
         """None where the content is no unit manifest: the unit is not complete then."""
-        try:
-            fields = json.loads(content)
-            fields["scores_file"] = PartFile(**fields["scores_file"])
-            fields["rejected_file"] = PartFile(**fields["rejected_file"])
-            fields["schema"] = tuple(fields["schema"])
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError):
-            return None
+        return manifest_json.parsed(content, cls)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,22 +247,33 @@ class Manifest:
 
     @property
     def rejected(self) -> tuple[PartFile, ...]:
-        return tuple(file for file in self.files if file.path.startswith("rejected/"))
+        return tuple(file for file in self.files if not file.path.startswith("scores/"))
 
     def to_json(self) -> bytes:
-        return _json(self)
+        return manifest_json.encoded(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
-        """None where the content is no manifest."""
-        try:
-            fields = json.loads(content)
-            fields["files"] = tuple(PartFile(**file) for file in fields["files"])
-            fields["schema"] = tuple(fields["schema"])
-            fields["classes"] = {t: tuple(names) for t, names in fields["classes"].items()}
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+        """None where the content is no manifest, or is not as it was written."""
+        manifest = manifest_json.parsed(content, cls)
+        return manifest if manifest is not None and manifest._agrees() else None
+
+    def _agrees(self) -> bool:
+        """Whether what the manifest says in several places is the same in all of them."""
+        rows = {
+            "scored": sum(file.rows for file in self.scores),
+            "rejected": sum(file.rows for file in self.rejected),
+        }
+        paths = [_PART.fullmatch(file.path) for file in self.files]
+        return (
+            {"read": rows["scored"] + rows["rejected"], **rows} == self.counts
+            and all(path is not None and path[3] == self.format for path in paths)
+            and _in_order(self.scores, self.units)
+            and _in_order(self.rejected, self.units)
+            and sum(self.reasons.values()) == rows["rejected"]
+            and _is_time(self.created)
+            and bool(RUN_ID.fullmatch(self.run_id))
+        )
 
 
 def date_folder(output: str, date: str) -> str:
@@ -253,6 +281,12 @@ def date_folder(output: str, date: str) -> str:
     return f"{output.rstrip('/')}/dt={date}"
 
 
-def _json(manifest: UnitManifest | Manifest) -> bytes:
-    text = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False)
-    return f"{text}\n".encode()
+def _in_order(parts: Sequence[PartFile], units: int) -> bool:
+    return len(parts) == units and [part.unit for part in parts] == list(range(units))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from model.artefact import Artefact
-from pipelines import model_folder, outputs, publish, sinks, storage, summary, units
+from pipelines import model_folder, outputs, publish, run_index, sinks, storage, summary, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code
@@ -46,7 +46,7 @@ class ScorePlan:
 
     def told_published(self) -> Published:
         """Says what a run that is published already holds."""
-        manifest = publish.read_manifest(self.run)
+        manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
             summary.say(_log, summary.scored(manifest, self.run.folder))
         _log.info("%s: already published, nothing to do", self.run.folder)
@@ -74,7 +74,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
             **({"explain": "true"} if config.explain else {}),
         },
     )
-    run = RunFolder(config.output, config.date, run_id)
+    run = run_index.find(config.output, config.date, run_id)
     _check_output(run)
     return ScorePlan(model, inputs, settings, run)
 
@@ -86,16 +86,15 @@ def _check_output(run: RunFolder) -> None:
         OptionsError: Naming something that is there.
     """
     outputs.check_folder(run.output, "score", lambda: _holds_dates(run.output))
-    outputs.check_folder(run.date_folder, "score", lambda: _holds_runs(run.date_folder))
+    outputs.check_folder(
+        run.date_folder, "score", lambda: bool(run_index.folders(run.output, run.date))
+    )
 
 
 def _holds_dates(output: str) -> bool:
-    names = ((folder, folder.rpartition("/")[2]) for folder in storage.list_folders(output))
-    return any(name.startswith("dt=") and _holds_runs(folder) for folder, name in names)
-
-
-def _holds_runs(date_folder: str) -> bool:
-    return any("/run=" in folder for folder in storage.list_folders(date_folder))
+    folders = (folder.rpartition("/")[2] for folder in storage.list_folders(output))
+    dates = (name.removeprefix("dt=") for name in folders if name.startswith("dt="))
+    return any(run_index.folders(output, date) for date in dates)
 
 
 def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -> RunSettings:

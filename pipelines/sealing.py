@@ -2,21 +2,28 @@
 
 import collections
 import datetime
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import commits, media_counts, passthrough, sinks, storage
+from pipelines import (
+    commits,
+    duplicates,
+    media_counts,
+    mending,
+    passthrough,
+    run_index,
+    sinks,
+    storage,
+)
 from pipelines.gates import Gates
 from pipelines.runs import Manifest, PartFile, RunFolder, RunSettings
 from transforms.errors import GateError, StorageError
-from transforms.records import Position, Reason, Rejected
+from transforms.records import Reason
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +38,8 @@ def seal(
     """Makes the final files of a run whose units are complete, checks them, writes the manifest.
 
     An id that is scored in several units stays in the first; the later rows are rejected. The
-    passthrough columns become alike in all parts. A run that is sealed already is checked only.
+    passthrough columns become alike in all parts. A run that is sealed already is checked, and what
+    is damaged in it is made anew, see `mending`.
 
     Final files are made from the units' files, which nobody changes: a unit that is complete is
     never written again. So whatever moment a process is killed at, each row still stands in its
@@ -51,40 +59,22 @@ def seal(
         StorageError: A file cannot be read or written, or is not what was written.
     """
     with storage.locked(run.date_folder):
-        sealed = _sealed(run, gates)
+        sealed = _sealed(run, gates, settings)
         if sealed is not None:
             return sealed
         try:
             return _seal(run, units, gates, settings, about)
         except (GateError, StorageError):
-            sealed = _sealed(run, gates)  # by a process that was faster and cleared the units
+            sealed = _sealed(run, gates, settings)  # by a faster process that cleared the units
             if sealed is None:
                 raise
             return sealed
 
 
-def read_manifest(run: RunFolder) -> Manifest | None:
-    """The manifest of a sealed run, or None.
-
-    Raises:
-        StorageError: It is damaged or belongs to another run.
-    """
-    content = storage.read_if_there(run.manifest)
-    if content is None:
-        return None
-    manifest = Manifest.from_json(content)
-    if manifest is None or manifest.run_id != run.run_id:
-        raise StorageError(
-            f"{run.manifest}: not the manifest of this run; restore it, or move "
-            f"{run.folder} aside and score the date again"
-        )
-    return manifest
-
-
-def _sealed(run: RunFolder, gates: Gates) -> Manifest | None:
-    manifest = read_manifest(run)
+def _sealed(run: RunFolder, gates: Gates, settings: RunSettings) -> Manifest | None:
+    manifest = run_index.whole_manifest(run)
     if manifest is not None:
-        _check_files(run, manifest)
+        mending.mend(run, manifest, settings)
         media = media_counts.from_json(manifest.media)
         gates.check(run, manifest.counts, manifest.reasons, media)
     return manifest
@@ -93,16 +83,17 @@ def _sealed(run: RunFolder, gates: Gates) -> Manifest | None:
 def _seal(
     run: RunFolder, units: int, gates: Gates, settings: RunSettings, about: Mapping[str, Any]
 ) -> Manifest:
+    damaged = storage.read_if_there(run.manifest)  # a whole one would have been found
     _check_units(run, units)
     read = 0
     digests = []
     schemas = []
     for unit in range(units):
-        count, scores, _ = _unit_tables(run, unit)
+        count, scores, _ = commits.unit_tables(run, unit)
         read += count
-        digests.append(_digests(scores.column("id").to_pylist()))
+        digests.append(duplicates.digests(scores.column("id").to_pylist()))
         schemas.append(scores.schema)
-    later = _later_rows(digests)
+    later = duplicates.later_rows(digests)
     columns = passthrough.unified(schemas)
     for line in passthrough.notices(columns):
         _log.warning("%s: %s", run.folder, line)
@@ -113,12 +104,11 @@ def _seal(
     used: collections.Counter[str] = collections.Counter()
     unreadable: collections.Counter[str] = collections.Counter()
     for unit in range(units):
-        _, scores, rejected = _unit_tables(run, unit)
+        _, scores, rejected = commits.unit_tables(run, unit)
         rows = later.get(unit, np.zeros(0, np.int64))
-        rejected = _with_duplicates(rejected, scores.take(pa.array(rows)), settings)
-        scores = _without(scores, rows, columns)
+        scores, rejected = duplicates.parted(scores, rejected, rows, columns, settings)
         for kind, table in (("scores", scores), ("rejected", rejected)):
-            path = f"{kind}/part-{unit:05d}.{settings.format}"
+            path = run.part(kind, unit, settings.format)
             storage.put(run.path(path), sinks.encode(table, settings.format))
             # What counts is what is there, not what was meant to be written.
             content = storage.read_bytes(run.path(path))
@@ -159,6 +149,8 @@ def _seal(
         about=dict(about),
         media=media_counts.to_json(media),
     )
+    if damaged is not None and storage.read_if_there(run.manifest) == damaged:
+        storage.delete(run.manifest)  # nobody can read it
     if not storage.write_new(run.manifest, manifest.to_json()):
         raise StorageError(f"{run.manifest}: another process sealed the run; run again")
     return manifest
@@ -188,72 +180,6 @@ def _check_units(run: RunFolder, units: int) -> None:
         raise GateError(f"{run.folder}: {said}; nothing is published: run again")
 
 
-def _unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
-    complete = commits.read_unit(run, unit)
-    if complete is None:
-        raise GateError(
-            f"{run.unit_manifest(unit)}: the unit is not complete; nothing is published: run again"
-        )
-    manifest, scores, rejected = complete
-    return manifest.read, sinks.decode(scores, "parquet"), sinks.decode(rejected, "parquet")
-
-
-def _digests(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """16 bytes for each id, `[ids, 2]`: all ids of a run fit into memory."""
-    joined = b"".join(hashlib.blake2b(one.encode(), digest_size=16).digest() for one in ids)
-    return np.frombuffer(joined, np.uint64).reshape(-1, 2)
-
-
-def _later_rows(digests: Sequence[npt.NDArray[np.uint64]]) -> dict[int, npt.NDArray[np.int64]]:
-    """By unit, the rows whose id an earlier unit has; `digests` by unit, each without repeats."""
-    if not digests:
-        return {}
-    sizes = [len(part) for part in digests]
-    unit = np.repeat(np.arange(len(digests)), sizes)
-    row = np.concatenate([np.arange(size) for size in sizes])
-    ids = np.concatenate(digests)
-    order = np.lexsort((unit, ids[:, 1], ids[:, 0]))  # equal ids side by side, first unit first
-    same = (ids[order[1:]] == ids[order[:-1]]).all(axis=1)
-    later = order[1:][same]
-    return {int(u): np.sort(row[later[unit[later] == u]]) for u in np.unique(unit[later])}
-
-
-def _without(
-    scores: pa.Table, rows: npt.NDArray[np.int64], columns: Sequence[pa.Field]
-) -> pa.Table:
-    keep = np.ones(len(scores), bool)
-    keep[rows] = False
-    kept = scores.filter(pa.array(keep)).drop_columns([sinks.POSITION])
-    return passthrough.conformed(kept, columns)
-
-
-def _with_duplicates(rejected: pa.Table, moved: pa.Table, settings: RunSettings) -> pa.Table:
-    if not len(moved):
-        return rejected
-    duplicates = [
-        Rejected(
-            row["id"],
-            Position(*_place(row[sinks.POSITION])),
-            "publish",
-            Reason.DUPLICATE_ID,
-            commits.DUPLICATE,
-        )
-        for row in moved.select(["id", sinks.POSITION]).to_pylist()
-    ]
-    both = pa.concat_tables([rejected, sinks.rejected_table(duplicates, settings.provenance)])
-    rows = both.select(["id", "source", "stage"]).to_pylist()
-    order = sorted(
-        range(len(rows)),
-        key=lambda i: (rows[i]["id"], _place(rows[i]["source"])[1], rows[i]["stage"]),
-    )
-    return both.take(pa.array(order))
-
-
-def _place(source: str) -> tuple[str, int]:
-    uri, _, offset = source.rpartition("#")
-    return uri, int(offset)
-
-
 def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
     empty = settings.score_table(())
     return passthrough.conformed(empty, columns).schema
@@ -262,16 +188,7 @@ def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
 def _remove_others(run: RunFolder, files: Sequence[PartFile]) -> None:
     """Nobody reads by listing, but whoever does shall find no part of an older attempt."""
     known = {run.path(file.path) for file in files}
-    for folder in ("scores", "rejected"):
-        for path in storage.list_files(run.path(folder)):
+    for folder in (run.path("scores"), run.rejected):
+        for path in storage.list_files(folder):
             if path not in known:
                 storage.delete(path)
-
-
-def _check_files(run: RunFolder, manifest: Manifest) -> None:
-    for file in manifest.files:
-        if not file.holds(storage.read_if_there(run.path(file.path))):
-            raise StorageError(
-                f"{run.path(file.path)}: missing, or not what the run wrote; restore it, or "
-                f"move {run.folder} aside and score the date again"
-            )

@@ -121,16 +121,26 @@ def read(path: str) -> pa.Table:
     JSON Lines hold no types: from them, bytes and times come back as texts, and a table without
     rows has no columns.
     """
-    suffix = path.rpartition(".")[2]
-    if suffix not in FORMATS:
-        raise StorageError(f"{path}: neither .parquet nor .jsonl; name a part that a run wrote")
+    format = format_of(path)
     content = storage.read_bytes(path)
     try:
-        return decode(content, "jsonl" if suffix == "jsonl" else "parquet")
+        return decode(content, format)
     except (pa.ArrowException, ValueError) as error:
         raise StorageError(
-            f"{path}: not a whole .{suffix} file; restore it or run again with a new output"
+            f"{path}: not a whole .{format} file; restore it or run again with a new output"
         ) from error
+
+
+def format_of(path: str) -> Format:
+    """The format of a part, by the suffix of its path.
+
+    Raises:
+        StorageError: It has another one.
+    """
+    for format in FORMATS:
+        if path.endswith(f".{format}"):
+            return format
+    raise StorageError(f"{path}: neither .parquet nor .jsonl; name a part that a run wrote")
 
 
 def encode(table: pa.Table, format: Format) -> bytes:

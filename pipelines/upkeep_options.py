@@ -81,3 +81,14 @@ RollbackTo = Annotated[
     str | None,
     typer.Option("--to", metavar="RUN_ID", help="The run; else the one that was replaced last."),
 ]
+Published = Annotated[
+    str, typer.Argument(metavar="OUT", help="What `triad score` wrote (its --output).")
+]
+VerifyFiles = Annotated[
+    bool, typer.Option("--verify", help="Read every file; else only their sizes are compared.")
+]
+ExportFile = Annotated[
+    str,
+    typer.Option("--output", metavar="FILE", help="The file; it ends in .parquet, .csv or .jsonl."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")]

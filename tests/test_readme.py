@@ -88,7 +88,7 @@ def test_its_commands_run_as_printed_on_generated_records(tmp_path):
         assert run.returncode == 0, f"{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
         assert printed.foreign(run.stderr) == []
     current = (tmp_path / "scores/dt=2026-11-24/CURRENT").read_text(encoding="utf-8").strip()
-    manifest = tmp_path / f"scores/dt=2026-11-24/run={current}/manifest.json"
+    manifest = tmp_path / f"scores/dt=2026-11-24/_runs/run={current}/manifest.json"
     assert json.loads(manifest.read_text(encoding="utf-8"))["run_id"] == current
     for made in ("triad.json", "evaluation.json", "history.csv"):
         assert (tmp_path / "trained" / made).is_file()

@@ -116,7 +116,9 @@ def test_its_commands_do_what_it_says(run):
     rejected = step("collections.Counter").splitlines()
     assert sorted(rejected[:3]) == ["1 duplicate_id", "1 empty", "1 unparsable"]
     assert len(rejected) == 6
-    assert step("units complete") == f"scores/dt={DATE}/run={first}: 1 units complete, sealed\n"
+    assert (
+        step("units complete") == f"scores/dt={DATE}/_runs/run={first}: 1 units complete, sealed\n"
+    )
     assert "functions" in step("triad doctor")
 
     # The night of a delivery that lost its end: published, and bad.
@@ -126,8 +128,8 @@ def test_its_commands_do_what_it_says(run):
     run(accepting + scoring)
     bad = publish.current_id(output, DATE)
     assert bad != first
-    listed = step('glob("run=*/manifest.json")').splitlines()
-    assert [line.split()[:2] for line in listed] == [["*", bad], [first, listed[1].split()[1]]]
+    listed = step('triad runs "$OUT"').splitlines()
+    assert [line.split()[1:3] for line in listed[1:]] == [["published", bad], ["replaced", first]]
 
     said = step('triad rollback --output "$OUT" --date "$DATE"\n').splitlines()
     assert said[0].endswith(f"instead of {bad}")
@@ -142,7 +144,7 @@ def test_its_commands_do_what_it_says(run):
 
     summary = json.loads(step("triad gc").splitlines()[-1])
     assert summary["runs"] == []
-    assert list(summary["kept"]) == [f"scores/dt={DATE}/run={bad}"]
+    assert list(summary["kept"]) == [f"scores/dt={DATE}/_runs/run={bad}"]
     assert sorted(done) == sorted(BLOCKS[1:])
 
 

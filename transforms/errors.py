@@ -33,3 +33,7 @@ class StorageError(TriadError):
     """A file that cannot be read or written: full disk, missing permission, lost connection."""
 
     exit_code = 20
+
+
+class DamagedError(StorageError):
+    """A file of a result that is not what was written, or is gone: no figure is taken from it."""

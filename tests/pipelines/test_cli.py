@@ -12,7 +12,15 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipelines import cli, cluster_config, config, dispatch, failures, stream_config
+from pipelines import (
+    cli,
+    cluster_config,
+    config,
+    dispatch,
+    failures,
+    reading_config,
+    stream_config,
+)
 from transforms import errors, spec_files
 from transforms.version import VERSION
 
@@ -303,8 +311,26 @@ def test_explain_digest_exits_by_its_verdict(equal, code):
     assert runs.seen == [config.ExplainDigestConfig("a", "b")]
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["export-scores", "o", "--output", "f.csv"], reading_config.ExportConfig("o", "f.csv")),
+        (
+            ["export-scores", "o", "--date", "2026-11-24", "--output", "f.csv", "--overwrite"],
+            reading_config.ExportConfig("o", "f.csv", "2026-11-24", overwrite=True),
+        ),
+    ],
+)
+def test_export_scores_hands_over_what_was_asked_for_and_prints_the_file(argv, expected, capsys):
+    runs = Runs("f.csv")
+    assert cli.main(argv, runs) == 0
+    assert runs.seen == [expected]
+    assert capsys.readouterr().out == "f.csv\n"
+
+
 def test_every_config_has_a_run():
-    named = {**vars(config), **vars(cluster_config), **vars(stream_config)}
+    modules = (config, cluster_config, reading_config, stream_config)
+    named = {name: one for module in modules for name, one in vars(module).items()}
     kinds = {one for one in named.values() if dataclasses.is_dataclass(one)}
     assert set(dispatch.RUNS) == kinds
 

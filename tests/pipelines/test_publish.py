@@ -57,7 +57,7 @@ def files(folder: str | Path) -> dict[str, bytes]:
         if path.is_file():
             content = path.read_bytes()
             if path.name == "manifest.json":
-                content = json.dumps({**json.loads(content), "created": ""}).encode()
+                content = json.dumps({**json.loads(content), "created": "", "digest": ""}).encode()
             found[str(path.relative_to(folder))] = content
     return found
 
@@ -69,7 +69,7 @@ def rows(run: publish.RunFolder, kind: str) -> list[dict[str, Any]]:
     return [
         row
         for file in manifest.files
-        if file.path.startswith(f"{kind}/")
+        if file.path.startswith((f"{kind}/", f"_{kind}/"))
         for row in sinks.read(run.path(file.path)).to_pylist()
     ]
 
@@ -111,9 +111,9 @@ def test_a_unit_holds_its_rows_sorted_with_the_first_of_each_id(tmp_path):
     run = scores.run_folder(tmp_path)
     manifest = publish.commit_unit(run, 3, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS)
     assert set(files(run.folder)) == {
-        "units/00003.json",
-        "units/00003.scores.parquet",
-        "units/00003.rejected.parquet",
+        "_units/00003.json",
+        "_units/00003.scores.parquet",
+        "_units/00003.rejected.parquet",
     }
     scored = pq.read_table(run.unit_scores(3)).select(["id", "n", sinks.POSITION]).to_pylist()
     assert scored == [
@@ -127,7 +127,7 @@ def test_a_unit_holds_its_rows_sorted_with_the_first_of_each_id(tmp_path):
     ]
     content = Path(run.unit_scores(3)).read_bytes()
     assert manifest.scores_file == publish.PartFile(
-        "units/00003.scores.parquet", 2, len(content), hashlib.sha256(content).hexdigest()
+        "_units/00003.scores.parquet", 2, len(content), hashlib.sha256(content).hexdigest()
     )
     assert (manifest.read, manifest.scored, manifest.rejected) == (4, 2, 2)
     assert manifest.reasons == {"duplicate_id": 1, "empty": 1}
@@ -182,14 +182,14 @@ def test_a_unit_counts_as_complete_only_with_all_files_as_written(tmp_path, name
 def test_a_published_run_has_this_layout_and_manifest(tmp_path):
     run = scores.run_folder(tmp_path)
     scores.score(run, WORKS)
-    folder = f"dt=2026-11-24/run={run.run_id}"
+    folder = f"dt=2026-11-24/_runs/run={run.run_id}"
     assert set(files(tmp_path)) == {
         "dt=2026-11-24/.lock",
         "dt=2026-11-24/CURRENT",
         f"{folder}/manifest.json",
         *(f"{folder}/scores/part-{unit:05d}.parquet" for unit in range(3)),
-        *(f"{folder}/rejected/part-{unit:05d}.parquet" for unit in range(3)),
-        *(f"{folder}/units/{unit:05d}.json" for unit in range(3)),
+        *(f"{folder}/_rejected/part-{unit:05d}.parquet" for unit in range(3)),
+        *(f"{folder}/_units/{unit:05d}.json" for unit in range(3)),
     }
     assert (tmp_path / "dt=2026-11-24" / "CURRENT").read_text() == f"{run.run_id}\n"
     manifest = json.loads(Path(run.manifest).read_bytes())
@@ -202,11 +202,12 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
         ("scores/part-00000.parquet", 2),
         ("scores/part-00001.parquet", 2),
         ("scores/part-00002.parquet", 0),
-        ("rejected/part-00000.parquet", 2),
-        ("rejected/part-00001.parquet", 1),
-        ("rejected/part-00002.parquet", 1),
+        ("_rejected/part-00000.parquet", 2),
+        ("_rejected/part-00001.parquet", 1),
+        ("_rejected/part-00002.parquet", 1),
     ]
     assert manifest.pop("created").startswith("20")
+    assert len(manifest.pop("digest")) == 64
     struct = "struct<label: {}, score: float, distribution: map<string, float>>"
     assert manifest == {
         "run_id": run.run_id,
@@ -316,7 +317,7 @@ def test_too_many_rejected_records_are_refused_until_the_limit_is_raised(tmp_pat
         seal(run, WORKS, 0.4999)
     assert str(refused.value) == (
         "4 of 8 records are rejected (50.00%; most often: duplicate_id, 2), over the limit of "
-        f"49.99%; nothing is published: see {run.folder}/rejected, or raise --rejected-limit"
+        f"49.99%; nothing is published: see {run.folder}/_rejected, or raise --rejected-limit"
     )
     assert refused.value.exit_code == 10
     assert not Path(run.manifest).exists()
@@ -394,15 +395,16 @@ def test_parts_that_the_manifest_does_not_list_are_removed(tmp_path):
     assert len(list(Path(run.folder, "scores").iterdir())) == 3
 
 
-def test_a_damaged_part_of_a_sealed_run_is_an_error_of_one_line(tmp_path):
+def test_a_damaged_part_of_a_sealed_run_is_an_error_until_its_unit_is_scored_again(tmp_path):
     run = scores.run_folder(tmp_path)
     seal(run, WORKS, 1.0)
     path = run.path("scores/part-00001.parquet")
     Path(path).write_bytes(b"x")
-    with pytest.raises(
-        StorageError, match=rf"^{path}: missing, or not what [^\n]+ the date again$"
-    ):
-        seal(run, WORKS, 1.0)
+    for unit in range(len(WORKS)):
+        Path(run.unit_scores(unit)).unlink()  # as publishing removes them
+    with pytest.raises(GateError, match=rf"^{run.unit_manifest(1)}: the unit is not complete; "):
+        publish.seal(run, len(WORKS), publish.Gates(1.0), SETTINGS, {})
+    assert Path(path).read_bytes() == b"x"
 
 
 class Killed(BaseException):
@@ -618,7 +620,7 @@ def test_a_pointer_to_nothing_is_an_error_of_one_line(tmp_path):
         publish.current(str(tmp_path), run.date)
     assert not publish.published(run)
     Path(run.date_folder, "CURRENT").write_text("../elsewhere\n")
-    with pytest.raises(StorageError, match=r"CURRENT: names no run; write the id [^\n]+$"):
+    with pytest.raises(StorageError, match=r"CURRENT: names no run; write it anew [^\n]+$"):
         publish.current(str(tmp_path), run.date)
 
 

@@ -17,11 +17,29 @@ import pytest
 from PIL import Image
 
 from model import artefact
-from pipelines import charts, confusions, gallery, histories, publish, report, report_sections
+from pipelines import (
+    charts,
+    confusions,
+    gallery,
+    histories,
+    publish,
+    report,
+    report_sections,
+    score_survey,
+)
 from tests import reports
 from transforms import spec_files
 from transforms.errors import OptionsError, StorageError
-from transforms.records import Flaw, Position, RawRecord, Reason, Uri
+from transforms.records import (
+    Flaw,
+    Position,
+    Prediction,
+    Provenance,
+    RawRecord,
+    Reason,
+    Scored,
+    Uri,
+)
 from transforms.spec import AudioSpec, Limits, Spec
 
 HOSTILE = "<script>alert(1)</script>"
@@ -286,7 +304,7 @@ class TestContent:
     ) -> None:
         _, page = whole
         cards = page.all("article", "card")
-        assert len(cards) == 3 + 6 + 6
+        assert len(cards) == (3 + 6 + 6) + (6 + 6)  # the gallery, and the least certain of each
         assert len(page.all("img")) == len(cards) - page.text.count("no picture")
         assert "no picture" in page.text
 
@@ -344,8 +362,9 @@ class TestWhatMayBeMissing:
         built = Built(tmp_path)
         built.publish()
         page = built.page(with_records=False)
-        assert not page.all("article")
-        assert "No record of the test split has both a label and a published score." in page.text
+        assert not page.all("article", "right")
+        assert "No record of the test split has both a label and a published score, so" in page.text
+        assert "category: 10 records at random" in page.text
 
     def test_without_evaluation_history_and_manifest_the_page_says_so(self, tmp_path: Path) -> None:
         page = Built(tmp_path, document=None, history=(), data_manifest=None).page(scores=False)
@@ -359,7 +378,7 @@ class TestWhatMayBeMissing:
         page = built.page()
         assert len(page.all("span", "dot")) == 3 * 2
         assert not page.all("audio")
-        assert len(page.all("img")) == 10
+        assert len(page.all("img")) == 10 + 6
 
     def test_an_evaluation_without_labels_shows_dashes(self, tmp_path: Path) -> None:
         empty = reports.document(ONE_TASK, {"category": CLASSES}, n=0)
@@ -582,8 +601,199 @@ class TestSections:
         assert view["sentence"] == (
             "3 epochs in 1 min 20 s. The eval loss is lowest, 0.750, at epoch 2 (dotted)."
         )
-        assert [chart["series"] for chart in view["charts"]] == [["train", "eval"], ["mood"]]
+        assert [chart["series"] for chart in view["charts"]] == [["train"], ["eval"], ["mood"]]
         assert view["rows"][2] == ["3", "–", "0.9", "–", "–"]
+
+
+def unlabelled(folder: Path, n: int = 40) -> Built:
+    """Records of no split and no label whose scores fall from record to record."""
+    rows = [
+        {name: value for name, value in row.items() if name not in ("labels", "split")}
+        for row in records(n)
+    ]
+    built = Built(folder, rows=rows[:0], document=None, data_manifest=None)
+    built.records = reports.write_records(folder / "records", rows)
+    built.scored = [
+        reports.scored(
+            row["id"],
+            {"category": reports.prediction([p, (1 - p) * 0.6, (1 - p) * 0.4], CLASSES)},
+            offset=i,
+        )
+        for i, (row, p) in enumerate(zip(rows, np.linspace(0.99, 0.51, n), strict=True))
+    ]
+    built.publish()
+    return built
+
+
+class TestWithoutLabels:
+    def test_scores_are_counted_and_the_least_certain_records_shown(self, tmp_path: Path) -> None:
+        built = unlabelled(tmp_path)
+        page = built.page()
+        assert "What the scores say" in page.text
+        assert "bird 40 100.0%" in page.text
+        assert re.search(r"95\.0%–100\.0% 4\b", page.text)
+        shown = re.findall(r"Least certain</h4>(.*?)</section>", page.source, re.DOTALL)
+        ids = re.findall(r'<p class="id"><code><bdi>(\w+)</bdi>', shown[0])
+        assert ids == ["r39", "r38", "r37", "r36", "r35", "r34"]
+        assert "12 records at random" in page.text
+        assert len(page.all("article", "open")) == 18
+        assert len(page.all("audio")) == 18
+        assert not page.all("article", "right")
+
+    def test_without_records_files_the_cards_have_no_media(self, tmp_path: Path) -> None:
+        page = unlabelled(tmp_path).page(with_records=False)
+        assert len(page.all("article", "open")) == 18
+        assert page.text.count("no picture") == 18
+
+    def test_least_certain_records_of_many_parts_are_those_of_all(self, tmp_path: Path) -> None:
+        scores_of = [[0.9, 0.2, 0.9], [0.5, 0.1], [], [0.3] * 20]
+        run = run_of(tmp_path / "out", scores_of)
+        manifest = publish.current(run.output, run.date)
+        assert manifest is not None
+        found = score_survey.survey(run, manifest, frozenset({"p1-1", "none"}))
+        (one,) = found.tasks
+        assert sum(one.counts) == 25
+        lowest = [round(row["category"]["score"], 4) for row in one.uncertain]
+        assert lowest == [0.1, 0.2, *[0.3] * 10]
+        assert len({row["id"] for row in one.drawn}) == score_survey.MOST
+        assert [row["id"] for row in found.rows] == ["p1-1"]
+
+
+def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publish.RunFolder:
+    """A published run with one part for each list of scores."""
+    settings = publish.RunSettings(
+        {"category": ("a", "b")}, frozenset(), Provenance("m", "t", "s", "c", "0")
+    )
+    run = publish.RunFolder(str(output), reports.DATE, "ab" * 12)
+    for part, numbers in enumerate(scores_of):
+        rows = [
+            Scored(
+                f"p{part}-{i}",
+                Position("in", i, part),
+                {"category": Prediction("a", one, np.asarray([one, 1 - one], np.float32))},
+                (),
+                (),
+            )
+            for i, one in enumerate(numbers)
+        ]
+        publish.commit_unit(run, part, rows, [], len(rows), settings)
+    publish.seal(run, len(scores_of), publish.Gates(1.0), settings, {})
+    publish.publish(run, None)
+    return run
+
+
+class TestTitles:
+    @pytest.mark.parametrize(
+        ("files", "title"),
+        [
+            ((), "Records"),
+            (("in/calls.jsonl",), "calls.jsonl"),
+            (("gs://b/in/a.csv", "gs://b/in/b.csv"), "in (2 files)"),
+        ],
+    )
+    def test_data_without_a_name_is_called_by_its_files(
+        self, files: tuple[str, ...], title: str
+    ) -> None:
+        assert report_sections.title(files) == title
+
+    def test_the_page_is_titled_by_the_records_files_it_reads(self, tmp_path: Path) -> None:
+        assert "<h1><bdi>records.jsonl</bdi></h1>" in unlabelled(tmp_path).page().source
+
+
+class TestNaturalOrder:
+    def test_classes_that_are_numbers_stand_as_people_count(self) -> None:
+        names = ["1", "10", "2", "-3", "0.5"]
+        order = confusions.natural_order(names)
+        assert [names[place] for place in order] == ["-3", "0.5", "1", "2", "10"]
+        assert confusions.natural_order(["10", "2", "x"]) == [0, 1, 2]
+        assert confusions.natural_order(["10", "nan"]) == [0, 1]
+
+    def test_the_matrix_moves_rows_and_columns_together(self) -> None:
+        recorded = {"confusion": [[1, 2, 3], [4, 5, 6], [7, 8, 9]], "n": 45, "unseen": 0}
+        view = confusions.view({"classes": ["1", "10", "2"], "as recorded": recorded})
+        assert view is not None
+        assert view["names"] == ["1", "2", "10"]
+        cells = [[cell["n"] for cell in row["cells"]] for row in view["rows"]]
+        assert cells == [[1, 3, 2], [7, 9, 8], [4, 6, 5]]
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.0k"), (9999, "9.9k"), (12345, "12k"), (7_000_000, "7.0M")],
+)
+def test_counts_in_a_matrix_take_four_characters_at_most(n: int, text: str) -> None:
+    assert report_sections.brief(n) == text
+
+
+Colour = tuple[float, float, float]
+HEX = re.compile(r"--([\w-]+): (#[0-9a-f]{3,6})\b")
+
+
+def colours() -> dict[str, dict[str, Colour]]:
+    """The page's colours by name, of its light and of its dark scheme."""
+    source = Path(report.__file__).parent.joinpath("templates", "report.html.j2").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", source, re.DOTALL)
+    first = {name: rgb(value) for name, value in HEX.findall(light)}
+    return {"light": first, "dark": first | {n: rgb(value) for n, value in HEX.findall(dark)}}
+
+
+def rgb(text: str) -> Colour:
+    digits = text[1:] if len(text) == 7 else "".join(2 * digit for digit in text[1:])
+    red, green, blue = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    return red, green, blue
+
+
+def mixed(colour: Colour, share: float, ground: Colour) -> Colour:
+    red, green, blue = (share * a + (1 - share) * b for a, b in zip(colour, ground, strict=True))
+    return red, green, blue
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """As WCAG 2 defines it."""
+
+    def luminance(colour: Colour) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+class TestContrast:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_all_text_and_all_that_charts_draw_stands_out(self, scheme: str) -> None:
+        of = colours()[scheme]
+        grounds = [of[name] for name in ("paper", "surface")]
+        washes = [of["blue-wash"], of["orange-wash"]]
+        pairs = {
+            (name, ground): contrast(of[name], ground)
+            for name in ("ink", "soft", "faint", "blue", "orange")
+            for ground in grounds
+        }
+        pairs |= {
+            (name, wash): contrast(of[name], wash) for name in ("ink", "soft") for wash in washes
+        }
+        assert {pair: value for pair, value in pairs.items() if value < 4.5} == {}
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_words_and_counts_stand_out_on_whatever_colour_is_under_them(self, scheme: str) -> None:
+        of = colours()[scheme]
+        source = Path(report.__file__).parent.joinpath("templates", "report.html.j2").read_text()
+        assert "[50 * cell.share, 12]" in source  # the heat of a cell of the matrix
+        assert "calc(.5 * var(--strength))" in source  # of a word that speaks for or against
+        marks = [rgb(value) for value in re.findall(r"--colour: (#[0-9a-f]{6})", source)]
+        assert len(marks) == 2
+        found = [
+            contrast(of["ink"], mixed(colour, share / 100, of[ground]))
+            for colour in (of["blue"], of["orange"], *marks)
+            for ground in ("paper", "surface")
+            for share in range(51)
+        ]
+        assert min(found) >= 4.5
+
+    def test_nothing_that_is_read_is_made_paler_by_opacity(self) -> None:
+        source = Path(report.__file__).parent.joinpath("templates", "report.html.j2").read_text()
+        assert "opacity" not in source
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -598,18 +808,35 @@ f.onload = () => {{
   const out = [...page.querySelectorAll("body *")].filter(e => !e.closest(".box, nav, svg, pre"))
     .filter(e => e.getBoundingClientRect().right > f.contentWindow.innerWidth + 1)
     .map(e => e.tagName + "." + e.className);
-  document.title = JSON.stringify([f.contentWindow.innerWidth, root.scrollWidth, out.slice(0, 5)]);
+  const cut = [...page.querySelectorAll("#errors .box, #scores .box")]
+    .filter(e => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight)
+    .map(e => e.getAttribute("aria-label"));
+  document.title = JSON.stringify(
+    [f.contentWindow.innerWidth, root.scrollWidth, [...out.slice(0, 5), ...cut]]);
 }};
 f.srcdoc = {page};
 </script></body>"""
 
 
+def of_many_classes(folder: Path, number: int) -> Page:
+    """A page about a model of so many classes with long names."""
+    names = {"category": [f"a_class_with_quite_a_long_name_{i}" for i in range(number)]}
+    model = reports.model_folder(
+        folder / "model", ONE_TASK, names, reports.document(ONE_TASK, names, n=20_000)
+    )
+    row = reports.prediction(list(np.full(number, 1 / number)), names["category"])
+    reports.publish_scores(folder / "scores", model, [reports.scored("r", {"category": row})])
+    report.write(str(model), str(folder / "scores"), None, [], folder / "report.html")
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [1280, 400])
-def test_the_page_does_not_scroll_sideways(
-    whole: tuple[Built, Page], tmp_path: Path, width: int
+@pytest.mark.parametrize("classes", [3, 12, 60])
+def test_the_page_does_not_scroll_sideways_and_cuts_no_table_of_classes(
+    whole: tuple[Built, Page], tmp_path: Path, width: int, classes: int
 ) -> None:
-    _, page = whole
+    page = whole[1] if classes == 3 else of_many_classes(tmp_path, classes)
     source = json.dumps(page.source).replace("</", "<\\/")
     wrapper = tmp_path / "wrapper.html"
     wrapper.write_text(WRAPPER.format(width=width, page=source), encoding="utf-8")

@@ -284,8 +284,8 @@ def test_the_command_exits_with_20_where_a_pointer_is_damaged(output, capsys):
     pointer.write_text("nowhere\n")
     assert cli.main(["gc", "--output", str(output)]) == 20
     assert capsys.readouterr().err == (
-        f"triad: {pointer}: names no run; write the id of the run that counts into it: it stands "
-        "in the name run=ID of a folder beside it\n"
+        f"triad: {pointer}: names no run; write it anew with triad rollback --to RUN_ID (triad "
+        "runs lists them), or with triad score of the date\n"
     )
 
 

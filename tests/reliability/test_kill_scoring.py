@@ -120,8 +120,8 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     gc.run(GcConfig(night.output, keep_days=0))
     assert seen(night.output) == whole.new
     left = {path.relative_to(run.date_folder) for path in Path(night.output).rglob("*.*")}
-    folder = Path(f"run={run.run_id}")
-    units = {folder / "units" / f"{unit:05d}.json" for unit in range(whole.units)}
+    folder = Path(f"_runs/run={run.run_id}")
+    units = {folder / "_units" / f"{unit:05d}.json" for unit in range(whole.units)}
     locks = {Path(".lock"), folder / ".lock"}
     assert left == {folder / name for name in whole.new[1]} | units | locks
 

@@ -41,7 +41,7 @@ def scored(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFact
     few = generated.with_name("few.jsonl")  # beside the media
     few.write_text("".join(generated.read_text().splitlines(keepends=True)[:5]))
     score.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
-    (run,) = (output / "dt=2026-11-24").glob("run=*")
+    (run,) = (output / "dt=2026-11-24").glob("_runs/run=*")
     return run
 
 

@@ -13,6 +13,7 @@ from tests.scores import DATE, Work
 from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
 
 WORKS = (Work([scores.scored("a", 1)], [scores.rejected("z", 2)]), Work([scores.scored("b", 3)]))
+CHANGED = "is not what the run wrote (SHA-256)"
 HOURS = {"first": 1, "second": 2, "third": 3}
 
 
@@ -139,7 +140,7 @@ def test_of_runs_of_one_second_none_is_guessed(output):
 
 @pytest.mark.parametrize("damage", ["flipped", "missing", "longer"])
 def test_a_run_with_a_damaged_file_is_refused_and_the_pointer_stays(output, damage, capsys):
-    path = Path(of(output, "second").path("rejected/part-00000.parquet"))
+    path = Path(of(output, "second").path("_rejected/part-00000.parquet"))
     content = path.read_bytes()
     if damage == "missing":
         path.unlink()
@@ -149,8 +150,9 @@ def test_a_run_with_a_damaged_file_is_refused_and_the_pointer_stays(output, dama
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        f"triad: {path}: missing, or not what the run wrote; the pointer is unchanged: roll back "
-        "to another run with --to, or score the date again\n"
+        f"triad: {path}: {'is missing' if damage == 'missing' else CHANGED}; the pointer is "
+        "unchanged: roll back to another run with --to, or start the triad score that made this "
+        "one, which makes the file anew\n"
     )
     assert publish.published(of(output, "third"))
 
@@ -190,12 +192,15 @@ def test_a_pointer_to_a_run_that_is_gone_is_mended_by_name(output):
     assert publish.published(of(output, "second"))
 
 
-def test_a_damaged_pointer_is_not_written_over(output):
+def test_a_damaged_pointer_is_written_over_only_with_the_run_that_is_asked_for(output):
     pointer = output / f"dt={DATE}" / "CURRENT"
     pointer.write_text("what is this\n")
-    with pytest.raises(StorageError, match="names no run"):
-        rollback.run(RollbackConfig(str(output), DATE, of(output, "second").run_id))
+    with pytest.raises(StorageError, match="names no run; write it anew with triad rollback --to"):
+        rollback.run(RollbackConfig(str(output), DATE))
     assert pointer.read_text() == "what is this\n"
+    second = of(output, "second").run_id
+    rollback.run(RollbackConfig(str(output), DATE, second))
+    assert pointer.read_text() == f"{second}\n"
 
 
 def test_who_publishes_meanwhile_is_not_overwritten(flaky):

@@ -1,0 +1,56 @@
+"""Which runs lie in the folder of a date, and where."""
+
+from pipelines import storage
+from pipelines.runs import HIDDEN, RUN_ID, Manifest, RunFolder, date_folder
+from transforms.errors import DamagedError
+
+
+def find(output: str, date: str, run_id: str) -> RunFolder:
+    """The folder of a run, or the one that it would have.
+
+    Runs that Triad wrote before 0.2 lie beside `CURRENT` and count as they did.
+    """
+    run = RunFolder(output, date, run_id)
+    if not storage.exists(run.manifest):
+        before = RunFolder(output, date, run_id, visible=True)
+        if storage.exists(before.manifest):
+            return before
+    return run
+
+
+def folders(output: str, date: str) -> list[RunFolder]:
+    """The folders of all runs of a date, complete or not, sorted by id."""
+    found: dict[str, RunFolder] = {}
+    beside = date_folder(output, date)
+    for parent, visible in ((beside, True), (f"{beside}/{HIDDEN}", False)):
+        for folder in storage.list_folders(parent):
+            run_id = folder.rpartition("/run=")[2]
+            if RUN_ID.fullmatch(run_id):
+                found[run_id] = RunFolder(output, date, run_id, visible)
+    return [found[run_id] for run_id in sorted(found)]
+
+
+def read_manifest(run: RunFolder) -> Manifest | None:
+    """The manifest of a sealed run, or None where there is none.
+
+    Raises:
+        DamagedError: It is not what was written, or belongs to another run.
+    """
+    content = storage.read_if_there(run.manifest)
+    if content is None:
+        return None
+    manifest = Manifest.from_json(content)
+    if manifest is None or (manifest.run_id, manifest.date) != (run.run_id, run.date):
+        raise DamagedError(
+            f"{run.manifest}: is damaged, or the manifest of another run; the same triad score "
+            "makes it anew, and triad rollback --to goes back to another run of the date"
+        )
+    return manifest
+
+
+def whole_manifest(run: RunFolder) -> Manifest | None:
+    """The manifest of a sealed run; None where there is none, or where it is damaged."""
+    try:
+        return read_manifest(run)
+    except DamagedError:
+        return None
