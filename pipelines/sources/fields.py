@@ -28,6 +28,7 @@ LABEL_PREFIX = "labels."
 RESERVED = frozenset({"id", *MODALITIES, "group", "split"})
 """Fields that are never labels, whatever the labels are called."""
 
+_KINDS_OF_TEXTS = ("text", None)  # of an id that is a text, without a group
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -88,7 +89,9 @@ def assemble(
     except RefusedRecordError as error:
         error.record_id = record_id
         raise
-    kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
+    kinds = _KINDS_OF_TEXTS
+    if not isinstance(given_id, str) or group is not None:
+        kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
     return RawRecord(record_id, position, image, audio, text, group, split, values, row, kinds)
 
 
@@ -242,7 +245,7 @@ def _base64(encoded: str) -> Medium | None:
 
 def _group(value: Any) -> str | None:
     """Texts that differ by a fraction of zeros alone are one group: no writer parts a group."""
-    if value == "" or scalars.is_missing(value):
+    if value is None or value == "" or scalars.is_missing(value):
         return None
     text = scalars.text_of(value)
     if text is None:
