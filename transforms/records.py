@@ -118,7 +118,7 @@ class RawRecord:
     split: str | None = None
     labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    kinds: tuple[str, str | None] = ("text", None)
+    kinds: tuple[str, str | None] = dataclasses.field(default=("text", None), compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ MOST_FIELDS = 1000
 MOST_VALUES = 1_000_000
 """Values of a record, those inside lists and objects among them."""
 
+_KINDS_OF_TEXTS = ("text", None)  # of an id that is a text, without a group
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -93,7 +94,9 @@ def assemble(
     except RefusedRecordError as error:
         error.record_id = record_id
         raise
-    kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
+    kinds = _KINDS_OF_TEXTS
+    if not isinstance(given_id, str) or group is not None:
+        kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
     return RawRecord(record_id, position, image, audio, text, group, split, values, row, kinds)
 
 
@@ -257,7 +260,7 @@ def _base64(encoded: str) -> Medium | None:
 
 def _group(value: Any) -> str | None:
     """Texts that differ by a fraction of zeros alone are one group: no writer parts a group."""
-    if value == "" or scalars.is_missing(value):
+    if value is None or value == "" or scalars.is_missing(value):
         return None
     text = scalars.text_of(value)
     if text is None:

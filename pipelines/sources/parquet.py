@@ -190,7 +190,7 @@ def _values(column: pa.Array, is_string: bool) -> tuple[list[Any], bool]:
 
 def _is_binary(kind: pa.DataType) -> bool:
     variable = any(kind == one for one in (pa.binary(), pa.large_binary(), pa.binary_view()))
-    return variable or isinstance(kind, pa.FixedSizeBinaryType)
+    return variable or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def _record(
