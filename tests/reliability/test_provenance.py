@@ -165,7 +165,7 @@ def test_a_manifest_of_an_older_version_says_what_it_lacks(prepared: Path, tmp_p
     manifest = json_files.read(prepared / preprocessed.MANIFEST)
     del manifest["files"]
     json_files.write(tmp_path / preprocessed.MANIFEST, manifest)
-    with pytest.raises(OptionsError, match="manifest.json: lacks files, as that of an older"):
+    with pytest.raises(OptionsError, match="manifest.json: lacks files: it is of an older version"):
         preprocessed.read(tmp_path)
 
 
