@@ -29,7 +29,7 @@ MOST_FIELDS = 1000
 MOST_VALUES = 1_000_000
 """Values of a record, those inside lists and objects among them."""
 
-_KINDS_OF_TEXTS = ("text", None)  # of an id that is a text, without a group
+_KINDS_OF_TEXTS: tuple[str, str | None] = ("text", None)  # of an id that is a text, without a group
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
