@@ -6,7 +6,6 @@ import functools
 import os
 import re
 import stat
-import urllib.parse
 from typing import Protocol
 
 from transforms.records import Flaw, MediumError
@@ -90,9 +89,7 @@ def _is_remote(path: str) -> bool:
 
 
 def _root(root: str) -> str:
-    path = root
-    if root.startswith("file://"):  # a records file whose name is not UTF-8, see `pipelines.files`
-        path = os.fsdecode(urllib.parse.unquote_to_bytes(root.removeprefix("file://")))
+    path = root.removeprefix("file://")
     return _real(path) if path.startswith("/") else os.path.realpath(path)
 
 
