@@ -16,8 +16,8 @@ from apache_beam.ml.inference.base import ModelHandler
 from model import artefact, contract, explained, safety
 from model.export import FEATURES, output_name
 from transforms import batches, live, readable
-from transforms.canonicalize import content_digest, media_bytes, payload_digest
 from transforms.errors import GateError
+from transforms.record_digests import content_digest, media_bytes, payload_digest
 from transforms.records import (
     CanonicalRecord,
     MediumError,

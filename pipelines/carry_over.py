@@ -16,7 +16,7 @@ from pipelines import environment, parts, publish
 from pipelines.runs import Manifest, PartFile, RunFolder
 from pipelines.score_plan import ScorePlan
 from transforms import live
-from transforms.canonicalize import content_digest
+from transforms.record_digests import content_digest
 from transforms.records import (
     CanonicalRecord,
     Explanation,

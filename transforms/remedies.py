@@ -9,7 +9,7 @@ _BROKEN = "ask the source to send the files again"
 OF_FLAW: Mapping[Flaw, str] = {
     Flaw.NOT_FOUND: "deliver the files (relative paths are tried against the records file's "
     "folder, then each --media-root)",
-    Flaw.FORBIDDEN: "name their folder with --media-root",
+    Flaw.FORBIDDEN: "name their folder with --media-root, or give this user the right to read them",
     Flaw.TOO_LARGE: "make them smaller, or raise limits in the spec",
     Flaw.UNSUPPORTED: "deliver a format that is read",
     Flaw.TRUNCATED: _BROKEN,

@@ -12,7 +12,7 @@ from pipelines import units
 from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
 from transforms import live, scalars
-from transforms.canonicalize import payload_digest
+from transforms.record_digests import payload_digest
 from transforms.records import SPLITS, UNKNOWN_SPLIT, RawRecord, Reason, Rejected
 
 REJECTED = "rejected"

@@ -21,8 +21,9 @@ from pipelines import sources, units
 from tests import canonical, media
 from tests.media import corrupt_png
 from transforms import images
-from transforms.canonicalize import Canonicalizer, payload_digest
+from transforms.canonicalize import Canonicalizer
 from transforms.errors import GateError, OptionsError
+from transforms.record_digests import payload_digest
 from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected, Scored
 from transforms.spec import Limits
 

@@ -14,6 +14,7 @@ from hypothesis import strategies
 
 from pipelines import passthrough, plain_values, sinks
 from tests import scores
+from transforms import columns as names
 from transforms.errors import StorageError
 from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
 
@@ -363,9 +364,9 @@ def test_keys_beyond_the_cap_are_json_in_one_column_and_the_most_frequent_stay()
     own = [field.name for field in made.schema if passthrough.kind_of(field)]
     assert len(own) == passthrough.MOST_COLUMNS + 1
     assert own[0] == "k00000"
-    assert {"often", passthrough.OTHERS} < set(own)
+    assert {"often", names.OTHERS} < set(own)
     assert made.column("often").to_pylist() == [1] * count
-    assert made.column(passthrough.OTHERS).to_pylist()[-1] == f'{{"k{count - 1:05d}": {count - 1}}}'
+    assert made.column(names.OTHERS).to_pylist()[-1] == f'{{"k{count - 1:05d}": {count - 1}}}'
 
 
 def test_parts_of_a_run_have_no_more_columns_together_than_one_may():
@@ -378,8 +379,8 @@ def test_parts_of_a_run_have_no_more_columns_together_than_one_may():
     both = pa.concat_tables([passthrough.conformed(part, columns) for part in parts])
     assert len(columns) == passthrough.MOST_COLUMNS + 1
     first, second = both.to_pylist()
-    assert (first["b"], second["b"], first[passthrough.OTHERS]) == ("[1]", "[2]", None)
-    assert json.loads(second[passthrough.OTHERS]) == {f"y{n:04d}": n for n in range(half)}
+    assert (first["b"], second["b"], first[names.OTHERS]) == ("[1]", "[2]", None)
+    assert json.loads(second[names.OTHERS]) == {f"y{n:04d}": n for n in range(half)}
 
 
 def test_a_key_with_the_name_of_that_column_has_one_of_its_own():

@@ -12,7 +12,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipelines import beam_metrics, options
 from tests import capabilities, media
 from transforms import audio, spec_files
-from transforms.canonicalize import HELD_BYTES, Canonicalize, Canonicalizer, payload_digest
+from transforms.canonicalize import HELD_BYTES, Canonicalize, Canonicalizer
+from transforms.record_digests import payload_digest
 from transforms.records import (
     BrokenMedium,
     CanonicalRecord,
