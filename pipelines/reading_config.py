@@ -3,7 +3,7 @@
 import dataclasses
 
 from pipelines.config import need
-from pipelines.runs import check_date
+from pipelines.names import check_date
 from transforms.errors import OptionsError
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")

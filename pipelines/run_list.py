@@ -10,6 +10,7 @@ import rich.console
 import rich.table
 
 from pipelines import commits, parts, publish, rollback, run_index, storage
+from pipelines.names import POINTER
 from pipelines.reading_config import RunsConfig
 from pipelines.runs import RUN_ID, Manifest, RunFolder, check_date, date_folder
 from transforms.errors import DamagedError, OptionsError
@@ -115,7 +116,7 @@ def _of_date(output: str, date: str, verify: bool) -> Iterator[Listed]:
     listed = [_listed(one, named, verify) for one in run_index.folders(output, date)]
     yield from sorted(listed, key=lambda one: (one.created or "", one.run_id), reverse=True)
     if named is not None and not any(one.counts for one in listed):
-        place = f"{date_folder(output, date)}/CURRENT"
+        place = f"{date_folder(output, date)}/{POINTER}"
         if RUN_ID.fullmatch(named):
             place = RunFolder(output, date, named).folder
         yield Listed(date, named[:24], "damaged", True, *_NOTHING, 0, place)

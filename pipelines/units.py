@@ -177,7 +177,7 @@ def refuse_empty(uri: str) -> None:
     kind = suffix(uri)
     if kind not in MAY_BE_EMPTY:
         raise OptionsError(
-            f"{uri}: is empty, and {kind} files never are; copy or write it again, or remove it"
+            f"{uri}: is empty, and {kind} files never are; copy or write it again, or leave it out"
         )
 
 

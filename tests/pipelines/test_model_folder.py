@@ -56,11 +56,11 @@ def test_a_folder_without_a_model_is_no_model(bucket):
 def test_an_object_whose_name_leads_out_of_the_folder_is_refused(bucket, trained):
     upload(trained, f"{bucket.uri}/model")
     bucket.write("model//escaped", b"x")  # below the root, if it were joined
-    with pytest.raises(GateError, match="leads out of gs://.*/model; remove"):
+    with pytest.raises(GateError, match="leads out of gs://.*/model; take"):
         model_folder.local(f"{bucket.uri}/model")
 
 
 @pytest.mark.parametrize("name", ["../escaped", "saved_model/../../escaped", "/etc/escaped"])
 def test_a_name_that_leads_out_of_its_folder_is_refused(name):
-    with pytest.raises(GateError, match="leads out of gs://bucket/model; remove"):
+    with pytest.raises(GateError, match="leads out of gs://bucket/model; take"):
         bucket_folders.inside(name, "gs://bucket/model")

@@ -256,7 +256,7 @@ def test_an_empty_file_of_a_format_that_has_none_is_one_rejected_record(tmp_path
     outcomes = [one for item in folder.items(parts, ()) for one in item.read()]
     assert [one.detail for one in outcomes if isinstance(one, Rejected)] == [
         f"unreadable from here on: is empty, and {kind} files never are; copy or write it again, "
-        "or remove it"
+        "or leave it out"
         for kind in (".parquet", ".csv", ".jsonl.gz")
     ]
     assert outcomes[-1].id == "r1"

@@ -333,6 +333,8 @@ def test_an_empty_file_is_rejected_where_its_format_has_a_header(tmp_path, suffi
         (outcome,) = found
         assert isinstance(outcome, Rejected)
         assert outcome.id == f"{tmp_path}/a{suffix}#0"
+        kind = suffix.replace(".ndjson", ".jsonl")
         assert outcome.detail == (
-            "unreadable from here on: the file is empty: a copy that failed? write it again"
+            f"unreadable from here on: is empty, and {kind} files never are; copy or write it "
+            "again, or leave it out"
         )
