@@ -43,8 +43,8 @@ def private_copy(source: Path) -> Iterator[Path]:
         except OSError as error:
             raise StorageError(
                 f"{error.filename or source}: cannot be copied to check it: "
-                f"{str(error.strerror or error).lower()}; permit reading, or make room for the copy "
-                "(TMPDIR, ulimit -f)"
+                f"{str(error.strerror or error).lower()}; permit reading, or make room for the "
+                "copy (TMPDIR, ulimit -f)"
             ) from error
         yield copy
 

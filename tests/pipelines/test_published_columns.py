@@ -45,14 +45,14 @@ def with_polars(pattern: str) -> list[dict[str, Any]]:
 
 def with_pyarrow(pattern: str) -> list[dict[str, Any]]:
     folder = pattern.partition("/dt=")[0]
-    files = sorted(str(path) for path in Path(folder).glob("dt=*/run=*/scores/*.parquet"))
+    files = sorted(str(path) for path in Path(folder).glob("dt=*/_runs/run=*/scores/*.parquet"))
     found = pyarrow.dataset.dataset(files, partitioning="hive", partition_base_dir=folder)
     return found.to_table().to_pylist()
 
 
 @pytest.mark.parametrize("reader", [with_duckdb, with_polars, with_pyarrow])
 def test_folders_and_columns_never_disagree(run, reader):
-    rows = {row["id"]: row for row in reader(f"{run.output}/dt=*/run=*/scores/*.parquet")}
+    rows = {row["id"]: row for row in reader(f"{run.output}/dt=*/_runs/run=*/scores/*.parquet")}
     assert {(str(row["dt"]), row["run"]) for row in rows.values()} == {(run.date, run.run_id)}
     renamed = {f"extra_{name}": value for name, value in ODD.items() if name != "price"}
     for record_id, order in (("10", str(BIG)), ("9", "0.5")):

@@ -143,7 +143,7 @@ def test_csv_has_a_column_for_each_field_and_json_where_their_number_varies(outp
     file = export(output, tmp_path / "all.csv")
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
     assert list(rows[0]) == [
-        *("id", "category.label", "category.score", "category.distribution"),
+        *("id", "id_int", "category.label", "category.score", "category.distribution"),
         *("topics.label", "topics.score", "topics.distribution", "modalities_used", "issues"),
         *(f"{name}_digest" for name in ("content", "model", "transform", "spec", "code")),
         *("n", "t"),

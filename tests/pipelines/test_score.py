@@ -595,7 +595,7 @@ class TestGates:
         run = publish.RunFolder(str(tmp_path), DATE, published(faulty_run).run_id)
         assert str(refused.value) == (
             "2 of 200 records are rejected (1.00%; most often: empty, 1), over the limit of 0.50%; "
-            f"nothing is published: see {run.folder}/rejected, or raise --rejected-limit"
+            f"nothing is published: see {run.folder}/_rejected, or raise --rejected-limit"
         )
         assert refused.value.exit_code == 10
         assert publish.current_id(str(tmp_path), DATE) is None
@@ -614,7 +614,7 @@ class TestGates:
         path.write_text("".join(f"{json.dumps(one)}\n" for one in made))
         with pytest.raises(GateError) as refused:
             score.run(config(trained, path, tmp_path / "out"))
-        (run,) = (tmp_path / "out").glob("dt=*/run=*")
+        (run,) = (tmp_path / "out").glob("dt=*/_runs/run=*")
         assert str(refused.value) == (
             "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit "
             "of 50.0%; nothing is kept: deliver the files (relative paths are tried against the "
