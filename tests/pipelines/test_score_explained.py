@@ -145,7 +145,8 @@ def test_a_model_that_cannot_explain_is_refused_before_a_record_is_read(
     about["files"] = files
     about["digests"]["model"] = artefact.model_digest(files, about["batch_size"])
     (own_model / artefact.ABOUT).write_text(json.dumps(about))
-    argv = ["score", "--model", str(own_model), "--input", str(few), "--output", str(tmp_path)]
+    argv = ["score", "--model", str(own_model), "--input", str(few), "--output"]
+    argv.append(str(tmp_path / "scores"))
     assert cli.main([*argv, "--date", DATE, "--explain"]) == OptionsError.exit_code
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"triad: {own_model}: has no signature 'explain'; train it with this version, or leave "

@@ -137,7 +137,9 @@ def test_files_that_cannot_be_read_are_rejected_and_stop_nothing(trained, tmp_pa
         (f"{source}/b.csv#0", "read", "unparsable"),
         (f"{source}/c.jsonl#34", "read", "unparsable"),
     ]
-    assert refused[1]["detail"].startswith("unreadable from here on: no column is named id")
+    assert refused[1]["detail"].startswith(
+        "unreadable from here on: none of its 2 columns is named id"
+    )
 
 
 def test_media_files_of_one_name_are_one_record(trained, tmp_path, stop):
