@@ -14,6 +14,9 @@ FEW_ROWS = 20
 """From fewer records nothing is guessed about the others."""
 
 SHOWN = 12
+_SINGULAR = "label"
+"""A field that people write where a field named as the label, or `labels`, is read."""
+
 LONGEST = 60
 """Names of fields are shown up to here, in characters."""
 
@@ -144,9 +147,15 @@ def _labels(
             others = f"no labels are there, but other fields: {_some(_unread(there, what))}"
         number = sum(len(head.rows) for head in seen)
         who = f"none of the first {number} records" if number and not proven else "no record"
+        remedy = f"correct tasks.{task}.label in the spec, or the records"
+        if _SINGULAR in there:
+            remedy = (
+                f"the field {_SINGULAR} is one by that name alone: set tasks.{task}.label to "
+                f"{_SINGULAR} in the spec, or name the field {columns.LABEL_PREFIX}{settings.label}"
+            )
         yield Noticed(
-            f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; correct "
-            f"tasks.{task}.label in the spec, or the records",
+            f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; "
+            f"{remedy}",
             proven,
         )
 

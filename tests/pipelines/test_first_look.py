@@ -88,6 +88,16 @@ def test_a_label_that_no_column_holds_is_proven(tmp_path, kind):
     assert noticed(path, with_labels=False) == []
 
 
+@pytest.mark.parametrize("labels", [{}, {"labels": {"size": "x"}}], ids=["alone", "beside"])
+def test_a_field_called_label_is_told_with_both_ways_to_make_it_one(tmp_path, labels):
+    made = [{**row(n, image="a"), "labels": None, "label": "x", **labels} for n in range(30)]
+    ((text, _),) = noticed(lines(tmp_path / "a.jsonl", made))
+    assert text.endswith(
+        "; the field label is one by that name alone: set tasks.category.label to label in the "
+        "spec, or name the field labels.kind"
+    )
+
+
 def test_a_column_of_labels_that_is_empty_at_first_is_there(tmp_path):
     (tmp_path / "a.csv").write_text("id,image,text,kind\n1,a,b,\n")
     assert noticed(tmp_path / "a.csv") == []
