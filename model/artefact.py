@@ -123,7 +123,10 @@ def load(folder: str | Path) -> Artefact:
         if path.is_symlink():
             raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
     pinned = model.about["files"]
-    found = file_digests(folder)
+    try:
+        found = file_digests(folder)
+    except FileNotFoundError as error:  # it was taken away while we looked
+        raise GateError(f"{error.filename}: is missing; {_TAKE_AGAIN}") from error
     for path in sorted(pinned.keys() | found.keys()):
         if pinned.get(path) != found.get(path):
             state = "is missing" if path not in found else "is not the file that was exported"

@@ -190,7 +190,7 @@ def save(
 
     Raises:
         GateError: Where the transform graph is another, or could do more than compute.
-        StorageError: Where it cannot be copied.
+        OSError: Where it cannot be copied.
     """
     with safety.checked_copy(Path(transform_folder), transform_files) as copy:
         module = ServingModule(model, copy, layout, transform_folder)

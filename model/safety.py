@@ -58,7 +58,7 @@ def load(folder: Path, digests: Mapping[str, str]) -> Loaded:
 
     Raises:
         GateError: Another file, an op that does more than compute, or a graph that is malformed.
-        StorageError: The folder cannot be copied.
+        OSError: The folder cannot be copied.
     """
     import tensorflow as tf
 
@@ -84,7 +84,7 @@ def checked_copy(folder: Path, digests: Mapping[str, str]) -> Iterator[Path]:
 
     Raises:
         GateError: Naming the first file that is missing, changed, or one too many.
-        StorageError: The folder cannot be copied.
+        OSError: The folder cannot be copied.
     """
     with contextlib.ExitStack() as stack:
         try:

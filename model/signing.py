@@ -78,22 +78,25 @@ def verify(folder: str | Path, key: str | Path) -> str:
     Raises:
         OptionsError: Where there is no such folder or key, or the folder holds no model.
         GateError: Where there is no signature, or it is another's, or a file changed since.
-        StorageError: Where the folder cannot be copied.
+        OSError: Where the folder cannot be copied.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise OptionsError(f"{folder}: is no folder of a model; check the path")
     _check_public(key)
-    with private_copy(folder) as copy:
-        _verify(copy, folder, key)
-        return artefact.described_digest(copy, folder)
+    try:
+        with private_copy(folder) as copy:
+            _verify(copy, folder, key)
+            return artefact.described_digest(copy, folder)
+    except FileNotFoundError as error:  # it was taken away meanwhile
+        raise OptionsError(f"{error.filename}: is not there any more; check the path") from error
 
 
 def verified(folder: str | Path, key: str | Path) -> artefact.Artefact:
     """The model of a folder, which the holder of the key signed.
 
     Raises:
-        OptionsError, GateError, StorageError: See `verify`, and `artefact.load`.
+        OptionsError, GateError, OSError: See `verify`, and `artefact.load`.
     """
     signed = verify(folder, key)
     model = artefact.load(folder)

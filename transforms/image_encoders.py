@@ -61,7 +61,7 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
     Raises:
         OptionsError: No such encoder, pictures too small for it, or other weights than the spec's.
         GateError: A folder of weights that holds a link.
-        StorageError: Weights that cannot be read or copied.
+        OSError: Weights that cannot be copied.
     """
     if model.image_encoder == HUB:
         return _preset(model, size)
@@ -100,7 +100,7 @@ def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Ten
         float32 `[batch, width]`; zeros where there is no picture.
 
     Raises:
-        OptionsError, StorageError: See `load`.
+        OptionsError, GateError, OSError: See `load`.
     """
     assert spec.modalities.image is not None
     size = spec.modalities.image.size

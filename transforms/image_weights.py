@@ -50,7 +50,7 @@ def checked_copy(model: EncoderSpec) -> Iterator[Path]:
     Raises:
         OptionsError: Where they are missing, or not those that the spec wants.
         GateError: Where a folder of weights holds a link.
-        StorageError: Where they cannot be read or copied.
+        OSError: Where they cannot be copied.
     """
     assert model.image_weights is not None
     place = Path(model.image_weights)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from transforms.errors import GateError, StorageError
+from transforms.errors import GateError
 
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})  # a link, a socket, a device
 _REMEDY = "take the whole folder from its source again"
@@ -32,20 +32,16 @@ def private_copy(source: Path) -> Iterator[Path]:
     Raises:
         GateError: A link, a pipe, a socket or a device within the source.
         FileNotFoundError: There is no such source.
-        StorageError: The source cannot be read, or there is no room for the copy.
+        OSError: The source cannot be read, or there is no room for the copy.
     """
     with tempfile.TemporaryDirectory(prefix="triad-private-") as scratch:
         copy = Path(scratch, source.name or "copy")
         try:
             _copy(source.resolve(strict=True), copy)
-        except FileNotFoundError:
-            raise
         except OSError as error:
-            raise StorageError(
-                f"{error.filename or source}: cannot be copied to check it: "
-                f"{str(error.strerror or error).lower()}; permit reading, or make room for the "
-                "copy (TMPDIR, ulimit -f)"
-            ) from error
+            if error.filename is None:  # writing gives none
+                raise OSError(error.errno, error.strerror, str(copy)) from error
+            raise
         yield copy
 
 

@@ -181,7 +181,7 @@ class TestFullDisk:
             *("--date", DATE, "--format", "jsonl"),
             before=full_disk,
         )
-        assert "cannot be copied to check it: file too large; " in refusal(finished, 20)
+        assert "file too large; raise the limit on file sizes" in refusal(finished, 20)
         after = tree(output)
         assert {path: after[path] for path in before} == before
         (part,) = publish.open_current(str(output), DATE)

@@ -76,7 +76,7 @@ def test_what_inflates_a_thousandfold_fails_the_run_in_little_memory(
 @pytest.mark.parametrize(
     ("suffix", "reason", "error"),
     [
-        (".jsonl.gz", Reason.UNPARSABLE, ""),
+        (".jsonl.gz", Reason.TOO_LARGE, ""),
         (".csv.gz", None, "the row at line 2 is longer than 134217728 bytes"),
     ],
 )

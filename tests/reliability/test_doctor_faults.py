@@ -91,6 +91,8 @@ def test_without_a_fault_all_is_well_and_nothing_is_written(
         "output",
         "model",
         "spec",
+        "records",
+        *("media", "media", "media"),
         "functions",
     ]
     assert errors(found) == []

@@ -61,7 +61,7 @@ def verdicts(corpus: Corpus, trained: Path, tmp_path_factory: pytest.TempPathFac
     return Verdicts(
         _canonicalized(corpus),
         _preprocessed(corpus, output / "data"),
-        _scored(corpus, trained, output),
+        _scored(corpus, trained, output / "scores"),
     )
 
 
