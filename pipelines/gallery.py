@@ -134,7 +134,7 @@ def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[s
     for record in records:
         if isinstance(record, Rejected) or record.id in found or record.id in firsts:
             continue
-        if splits.split_of(record.id, record.group, record.split, spec.split) != "test":
+        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
             continue
         found[record.id] = {}
         if len(firsts) < MOST_RECORDS:

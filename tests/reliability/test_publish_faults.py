@@ -22,6 +22,7 @@ from tests import scores
 from tests.reliability.forkserver import Ended
 from tests.reliability.nights import DATE, RECORDS, Night, seen, statuses, write_corpus
 from tests.scores import Work
+from transforms import uris
 from transforms.errors import GateError
 from transforms.records import CanonicalRecord
 
@@ -367,7 +368,7 @@ def test_files_of_odd_names_are_scored_and_named(first, second, name):
         for part in manifest.rejected
         for row in sinks.read(run.path(part.path)).to_pylist()
     }
-    assert sources == {str(path)}
+    assert sources == {uris.spelled(str(path))}
 
 
 def test_an_output_of_an_odd_name_is_written_and_collected(first, second, tmp_path):
