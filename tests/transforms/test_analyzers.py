@@ -322,4 +322,6 @@ def test_a_folder_without_a_transform_graph_is_refused(tmp_path):
     with pytest.raises(OptionsError) as caught:
         Analysis.of_transform_output(tmp_path, ("audio",))
     folder = tmp_path / "transform_fn"
-    assert str(caught.value) == f"{folder}: no transform graph; run triad preprocess with a new --output"
+    assert str(caught.value) == (
+        f"{folder}: no transform graph; run triad preprocess with a new --output"
+    )
