@@ -74,8 +74,8 @@ def whole(
     refused = night.moved(shutil.copytree(night.output, folder / "all-units"))
     ended = fork_server.run([*refused.argv, "--rejected-limit", "0"])
     assert ended.exit_code == 10, ended.said
-    for kind in ("scores", "rejected"):
-        shutil.rmtree(run.path(kind).replace(after.output, refused.output))
+    for made in (run.path("scores"), run.rejected):
+        shutil.rmtree(made.replace(after.output, refused.output))
     again = night.moved(shutil.copytree(refused.output, folder / "sealed"))
     resumed = fork_server.run(again.argv, faults=[("count_calls", again.output)])
     assert resumed.exit_code == 0, resumed.said
