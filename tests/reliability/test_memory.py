@@ -60,4 +60,4 @@ def test_preprocessing_the_largest_records_stays_under_its_ceiling(
     argv = ["preprocess", "--spec", str(spec), "--input", str(corpus), "--output", str(output)]
     ended = fork_server.run(argv, faults=limited("preprocess"))
     check_peak(ended, "preprocess")
-    assert "50 read, 45 train, 5 eval, 0 test, 0 rejected" in ended.said
+    assert "50 records read, 50 kept (train 45, eval 5, test 0), 0 rejected" in ended.said

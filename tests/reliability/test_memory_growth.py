@@ -73,7 +73,7 @@ def test_preprocessing_does_not_grow_with_the_records(
         argv = ["preprocess", "--spec", str(spec), "--input", str(corpus), "--output", str(output)]
         ended = fork_server.run(argv, faults=[("tell_peak",)])
         assert ended.exit_code == 0, ended.said
-        assert f"{count} read" in ended.said
+        assert f"{count} records read" in ended.said
         ((peaks[count], children),) = ended.notes
         assert children == 0
     (few, less), (many, more) = sorted(peaks.items())
