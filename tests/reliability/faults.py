@@ -65,16 +65,16 @@ def kill_at_step(epoch: int, step: int) -> None:
     from model import progress
 
     class Counting(progress.LogProgress):
-        _epoch = _steps = 0
+        _in_epoch = _done = 0
 
         def begin(self, epoch: int, epochs: int, steps: int, num_records: int) -> None:
-            self._epoch, self._steps = epoch, 0
+            self._in_epoch, self._done = epoch, 0
             super().begin(epoch, epochs, steps, num_records)
 
         def step(self, loss: float) -> None:
             super().step(loss)
-            self._steps += 1
-            if (self._epoch, self._steps) == (epoch, step):
+            self._done += 1
+            if (self._in_epoch, self._done) == (epoch, step):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     progress.choose = Counting
