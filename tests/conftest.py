@@ -1,15 +1,21 @@
 """One small model, made by the real commands from generated records, shared by all tests.
 
+What a command changes in its process is given back after each test.
+
 `generated` -> `prepared` -> `trained`; tests that change a folder copy it first.
 """
 
+import logging
+import os
 import shutil
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from examples import generated as examples
-from pipelines import environment
+from pipelines import environment, logs
 
 environment.prepare()
 
@@ -31,6 +37,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests go first: no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def restored_process() -> Iterator[None]:
+    """Gives back logging, and the variables that the environment gets by default."""
+    variables = {name: os.environ.get(name) for name in environment.DEFAULTS | environment.QUIET}
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.OWN}
+    shown = warnings.showwarning
+    yield
+    logging.captureWarnings(False)
+    warnings.showwarning = shown
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from transforms.errors import OptionsError, StorageError
 
 
 @pytest.fixture(scope="session")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running cluster; skips where Java or the jars are not to be had."""
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a cluster; skips where Java or the jars are not to be had."""
     try:
         programs.java()
         programs.assemble("flink")
@@ -20,6 +20,13 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(str(missing))
     folder: Path = tmp_path_factory.mktemp("flink")
     try:
-        yield flink_cluster.up(folder, free_ports=True)
+        flink_cluster.up(folder, free_ports=True)
+        yield folder
     finally:
         flink_cluster.down(folder)
+
+
+@pytest.fixture
+def flink(started: Path) -> Cluster:
+    """The cluster with all its parts running: a test may have killed one."""
+    return flink_cluster.up(started)

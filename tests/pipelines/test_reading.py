@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -244,8 +245,14 @@ def test_the_lines_of_the_page_read_what_counts(output, tmp_path, place):
         text += "scores = scores.df()\n"
     text += "print(sorted(scores['id'].to_list() if hasattr(scores['id'], 'to_list') else "
     text += "scores['id'].to_pylist()))\n"
+    installed = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the page runs `triad`
     ran = subprocess.run(
-        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", text],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": installed},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ran.stdout, ran.stderr) == ("['a', 'c']\n", "")
 

@@ -61,7 +61,7 @@ def test_a_preprocessing_says_what_was_kept_lost_and_is_missing_and_what_comes_n
         ),
         Sentence(
             "image: 4 of 40 not used (10.0%): forbidden 3, corrupt 1; name their folder with "
-            "--media-root",
+            "--media-root, or give this user the right to read them",
             warns=True,
         ),
         Sentence("audio: no record has one"),
