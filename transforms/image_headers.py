@@ -22,7 +22,7 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_OPAQUE = (0, 2, 3)  # gray, RGB and palette: TensorFlow's op expands the three exactly
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_PNG_TEXT_BYTES = 2**18  # of one that may hold an orientation, inflated
+_PNG_TEXT_BYTES = 2**18  # of the one that may hold an orientation, as stored and inflated
 
 
 class Header(NamedTuple):
@@ -140,13 +140,13 @@ def png(content: bytes) -> Header:
     if length != 13 or kind != b"IHDR" or not known:
         raise MediumError(Flaw.CORRUPT, "PNG: impossible header")
     plain = depth <= 8 and colour in _PNG_OPAQUE
-    seen, block, packet = set(), b"", b""
+    seen, block, packet, profile = set(), b"", b"", b""
     for kind, start, end in png_chunks(content):
         seen.add(kind)
         if kind == b"eXIf":
             block = content[start:end]
         elif kind in (b"tEXt", b"zTXt") and content.startswith(b"Raw profile type exif\0", start):
-            block = block or _raw_profile(content[start:end])
+            profile = profile or content[start : min(end, start + _PNG_TEXT_BYTES)]
         elif kind == b"iTXt":
             if content.startswith(b"XML:com.adobe.xmp\0", start):
                 packet = content[start:end]
@@ -157,7 +157,7 @@ def png(content: bytes) -> Header:
     # Transparency, animation, and compressed text, which readers inflate without being asked.
     plain &= seen.isdisjoint({b"tRNS", b"acTL", b"zTXt"})
     plain &= all(kind in _PNG_CRITICAL or kind[:1].islower() for kind in seen)
-    turn = exif.orientation(block, packet)
+    turn = exif.orientation(block or _raw_profile(profile), packet)
     return Header(width, height, plain and turn == exif.UPRIGHT, turn)
 
 
@@ -167,6 +167,7 @@ def _raw_profile(chunk: bytes) -> bytes:
     try:
         if body.startswith(b"\0"):  # a zTXt: its method
             body = zlib.decompressobj().decompress(body[1:], _PNG_TEXT_BYTES)
-        return bytes.fromhex(b"".join(body.split(b"\n")[3:]).decode("ascii", "replace"))
+        digits = b"".join(body.split(b"\n", 3)[3:]).replace(b"\n", b"")
+        return bytes.fromhex(digits.decode("ascii", "replace"))
     except (zlib.error, ValueError):
         return b""
