@@ -271,6 +271,8 @@ def test_folders_pipes_sockets_and_loops_are_forbidden_and_do_not_block(
             os.close(directory)
         for name in ("media", "pipe", "loop", "socket"):
             assert _flaw(name, roots) is Flaw.FORBIDDEN
+        for name in ("pipe/a.jpg", "socket/a.jpg", "inside.jpg/a.jpg"):
+            assert _flaw(name, roots) is Flaw.NOT_FOUND
 
 
 def test_what_is_over_the_cap_is_too_large(folders: Path, roots: Roots) -> None:
