@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from model.allowed_ops import ALLOWED_OPS
-from transforms.code import tree_digests
+from transforms.code import tree, tree_digests
 from transforms.errors import GateError
 from transforms.private_copies import private_copy
 
@@ -115,7 +115,7 @@ def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
     from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
 
     source = source or folder
-    for path in (folder, *sorted(folder.rglob("*"))):
+    for path in (folder, *tree(folder)):
         place = path.relative_to(folder)
         if path.is_symlink():
             raise GateError(f"{source / place}: is a link; {_REMEDY}")
