@@ -4,10 +4,12 @@ import re
 import struct
 from fractions import Fraction
 
+MARK = b"Exif\0\0"
+"""What stands in front of a block of EXIF, in a JPEG always."""
+
 UPRIGHT = 1
 """The orientation of a picture that is stored as it is to be seen."""
 
-_MARK = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _HEADS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
 _NUMBERS = {3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I"}
@@ -25,8 +27,8 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
         xmp: The packet as stored.
     """
     start = 0
-    while exif.startswith(_MARK, start):
-        start += len(_MARK)
+    while exif.startswith(MARK, start):
+        start += len(MARK)
     value = _value(exif[start:])
     if value is None and (match := _XMP.search(xmp)):
         value = int(match[1])

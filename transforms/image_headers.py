@@ -18,7 +18,7 @@ _MAX_SEGMENTS = 65_536  # of a JPEG, or chunks of a PNG: more take seconds to wa
 _MAX_SCANS = 100  # of a JPEG: each costs a pass over all coefficients; real files have about ten
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_OPAQUE = (0, 2, 3)  # gray, RGB and palette: TensorFlow's op expands the three exactly
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
@@ -86,7 +86,7 @@ def jpeg(content: bytes) -> Header:
             plain &= marker in (0xC0, 0xC1, 0xC2) and depth == 8 and components in (1, 3)
         elif marker == 0xE0 and content.startswith(b"JFIF\0", start):
             plain &= content[start + 5 : start + 6] == b"\1"  # decoders warn of other versions
-        elif marker == 0xE1 and content.startswith(_EXIF, start) and not block:
+        elif marker == 0xE1 and content.startswith(exif.MARK, start) and not block:
             block = content[start:end]
         elif marker == 0xE1 and content.startswith(_XMP, start):
             packet = content[start:end]
