@@ -74,4 +74,4 @@ def _is_other_width(model: artefact.Artefact, key: str, spec: tf.TensorSpec) -> 
     task, _, part = key.partition("/")
     if part != "distribution":
         return False
-    return spec.shape.rank != 2 or spec.shape[1] != len(model.classes[task])
+    return bool(spec.shape.rank != 2 or spec.shape[1] != len(model.classes[task]))
