@@ -191,7 +191,7 @@ def _without_tag(content: bytes) -> bytes:
 def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
     """Joins streams that follow one another, as far as they are wanted.
 
-    Together they have as much time by the clock as one sound has.
+    None is begun once they took as much time by the clock as one sound has.
     """
     parts: list[_Sound] = []
     end = time.monotonic() + decoder_process.CLOCK_FACTOR * wanted.limits.decode_seconds

@@ -75,7 +75,7 @@ def decode_sound(
         content: The file, of a format that libsndfile is to be trusted with.
         frames: Says, from the rate, the channels and the frames declared, how many frames to
             decode. What it raises comes out.
-        cpu_seconds: What decoding may take; `CLOCK_FACTOR` times as much by the clock.
+        cpu_seconds: What each try may take; `CLOCK_FACTOR` times as much by the clock.
 
     Raises:
         MediumError: CORRUPT where libsndfile refuses the sound or crashes on it, TIMEOUT,
