@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from transforms import spec_files
-from transforms.code import file_digest, tree_digests
+from transforms.code import file_digest, tree, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec, digest_of
 
@@ -119,7 +119,7 @@ def load(folder: str | Path) -> Artefact:
     folder = Path(folder)
     model = Artefact(folder, _read(folder))
     saved = folder / SAVED_MODEL
-    for path in (folder / ABOUT, folder / ANALYSIS, saved, *saved.rglob("*")):
+    for path in (folder / ABOUT, folder / ANALYSIS, saved, *tree(saved)):
         if path.is_symlink():
             raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
     pinned = model.about["files"]

@@ -70,6 +70,8 @@ def _outputs(model: artefact.Artefact, name: str) -> Iterator[tuple[str, tf.DTyp
 
 
 def _is_other_width(model: artefact.Artefact, key: str, spec: tf.TensorSpec) -> bool:
-    """Whether it is a distribution over another number of classes than the model has."""
+    """Whether it is no distribution over as many classes as the model has for each record."""
     task, _, part = key.partition("/")
-    return part == "distribution" and spec.shape[-1] != len(model.classes[task])
+    if part != "distribution":
+        return False
+    return bool(spec.shape.rank != 2 or spec.shape[1] != len(model.classes[task]))

@@ -1,12 +1,9 @@
-"""How a training shows its progress: a line that moves on a terminal, a log line an epoch else."""
+"""How a training shows its progress: one step that is shown from its first epoch to its last."""
 
-import logging
-import time
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, Self
-
-import rich.progress
+from typing import Self
 
 from model import stages
 
@@ -15,133 +12,61 @@ BUILDING = "the first step builds the graph"
 
 Row = Mapping[str, float | None]
 
-_log = logging.getLogger(__name__)
 
+class Progress:
+    """What a training tells while it runs: how far it is, and a line an epoch.
 
-class Progress(Protocol):
-    """What a training tells while it runs."""
+    Attributes:
+        stage: What is shown; None before the first epoch.
+    """
 
-    def __enter__(self) -> Self: ...
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self.stage: stages.Stage | None = None
+        self._say: stages.Say | None = None
+        self._place, self._epochs, self._num_records, self._done = "", 0, 0, 0
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self._open.close()
 
     def begin(self, epoch: int, epochs: int, steps: int, num_records: int) -> None:
-        """An epoch, from 1 on, begins."""
+        """An epoch begins; the first one says how much there is to do.
+
+        Args:
+            epoch: From 1 on; a training that goes on begins later.
+            epochs: At most: patience may end the training sooner.
+            steps: Of each epoch.
+            num_records: Of each epoch.
+        """
+        self._place, self._epochs, self._num_records = (
+            f"epoch {epoch}/{epochs}",
+            epochs,
+            num_records,
+        )
+        if self.stage is None:
+            total = (epochs - epoch + 1) * steps
+            self.stage = stages.Stage("training", total, lambda: self._done, "steps", True)
+            self.stage.note = f"{self._place}, {BUILDING}"
+            self._say = self._open.enter_context(stages.showing(self.stage))
 
     def step(self, loss: float) -> None:
         """An optimizer step is done; `loss` is the epoch's mean so far."""
+        assert self.stage is not None  # an epoch began
+        self._done += 1
+        self.stage.note = f"{self._place}, loss {loss:.3f}"
 
     def end(self, row: Row, best_epoch: int) -> None:
         """An epoch is done; `row` is its history."""
-
-
-class LogProgress:
-    """Writes one log line an epoch, and one every ten seconds of a long one."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._epoch = self._epochs = self._steps = self._num_records = 0
-        self._steps_before = self._step = 0
-        self._begun = self._last = clock()
-        self._first = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
-
-    def begin(self, epoch: int, epochs: int, steps: int, num_records: int) -> None:
-        self._epoch, self._epochs, self._steps = epoch, epochs, steps
-        self._num_records, self._step = num_records, 0
-        if self._first:
-            self._first = False
-            self._begun = self._last = self._clock()
-            _log.info("epoch %d/%d begins: %d steps; %s", epoch, epochs, steps, BUILDING)
-
-    def step(self, loss: float) -> None:
-        self._step += 1
-        self._steps_before += 1
-        now = self._clock()
-        if now - self._last >= stages.INTERVAL:
-            self._last = now
-            _log.info(
-                "epoch %d/%d  step %d/%d  loss %.3f  at most %s left",
-                *(self._epoch, self._epochs, self._step, self._steps, loss),
-                stages.duration(self._left(now)),
-            )
-
-    def _left(self, now: float) -> float:
-        """Seconds until the end of the last epoch, at the speed so far."""
-        steps = (self._epochs - self._epoch + 1) * self._steps - self._step
-        return steps * (now - self._begun) / self._steps_before
-
-    def end(self, row: Row, best_epoch: int) -> None:
-        self._last = self._clock()
-        _log.info("%s", describe(row, self._epochs, self._num_records, best_epoch))
-
-
-class TerminalProgress:
-    """Shows a moving line, and leaves one line an epoch above it."""
-
-    def __init__(self) -> None:
-        self._progress = stages.bar(
-            rich.progress.TextColumn("ETA"),
-            rich.progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        )
-        self._line: rich.progress.TaskID | None = None
-        self._epoch = self._epochs = self._steps = self._num_records = self._step = 0
-        self._begun = 0.0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def begin(self, epoch: int, epochs: int, steps: int, num_records: int) -> None:
-        self._epoch, self._epochs, self._steps = epoch, epochs, steps
-        self._num_records, self._step, self._begun = num_records, 0, time.monotonic()
-        description = f"epoch {epoch}/{epochs}"
-        if self._line is None:
-            total = (epochs - epoch + 1) * steps
-            self._line = self._progress.add_task(description, total=total, state="")
-            self._progress.update(self._line, description=description, state=BUILDING)
-        self._progress.update(self._line, description=description)
-
-    def step(self, loss: float) -> None:
-        self._step += 1
-        if self._line is None:
-            return
-        seconds = max(time.monotonic() - self._begun, 1e-6)
-        speed = self._num_records * self._step / max(self._steps, 1) / seconds
-        state = f"step {self._step}/{self._steps}  loss {loss:.3f}  {speed:.0f} records/s"
-        self._progress.update(self._line, advance=1, state=state)
-
-    def end(self, row: Row, best_epoch: int) -> None:
-        line = describe(row, self._epochs, self._num_records, best_epoch)
-        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def choose() -> Progress:
-    """The progress that fits standard error."""
-    return TerminalProgress() if stages.moving() else LogProgress()
+        assert self._say is not None  # an epoch began
+        self._say(describe(row, self._epochs, self._num_records, best_epoch))
 
 
 def describe(row: Row, epochs: int, num_records: int, best_epoch: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from model.allowed_ops import ALLOWED_OPS
-from transforms.code import tree_digests
+from transforms.code import tree, tree_digests
 from transforms.errors import GateError
 from transforms.private_copies import private_copy
 
@@ -115,7 +115,7 @@ def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
     from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
 
     source = source or folder
-    for path in (folder, *sorted(folder.rglob("*"))):
+    for path in (folder, *tree(folder)):
         place = path.relative_to(folder)
         if path.is_symlink():
             raise GateError(f"{source / place}: is a link; {_REMEDY}")
@@ -151,10 +151,24 @@ def problems(saved_model: Any) -> Iterator[str]:
     if not graph.HasField("object_graph_def"):
         yield "holds no objects, as those of TensorFlow 1"
         return
+    for what, names in _names(graph.graph_def):
+        if len(set(names)) < len(names):  # one would be looked at, and the other one might run
+            yield f"holds two {what} of one name"
+            return
     for asset in graph.asset_file_def:
         if asset.filename in ("", ".", "..") or set(asset.filename) & set("/\\\0"):
             yield f"asset {asset.filename!r} leads out of the folder of assets"
     yield from _Program(graph).problems()
+
+
+def _names(graph: Any) -> Iterator[tuple[str, list[str]]]:
+    """The names that must differ from one another, with what bears them."""
+    library = graph.library.function
+    yield "functions", [function.signature.name for function in library]
+    yield f"nodes in {_GRAPH}", [node.name for node in graph.node]
+    for function in library:
+        where = f"nodes in function {function.signature.name}"
+        yield where, [node.name for node in function.node_def]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +193,12 @@ class _Program:
             },
         }
         self._calls = {name: list(self._calling(nodes)) for name, nodes in self._nodes.items()}
+        self._callers: dict[str, list[tuple[str, Any]]] = {name: [] for name in self._functions}
+        for caller in self._functions:
+            for node, called in self._calls[caller]:
+                for name in called:
+                    self._callers[name].append((caller, node))
+        self._assets: dict[_Place, bool] = {}
         self._saved = graph.object_graph_def
         saver = graph.saver_def
         self._savers = {
@@ -193,7 +213,7 @@ class _Program:
             for node in nodes.values():
                 if node.op not in allowed and node.op not in self._functions:
                     yield f"op {node.op} in {where} is none that a model may hold"
-                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1]), ()):
+                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1])):
                     yield f"op {node.op} in {where} reads a file that is none of its assets"
 
     def _calling(self, nodes: Mapping[str, Any]) -> Iterator[tuple[Any, frozenset[str]]]:
@@ -227,34 +247,33 @@ class _Program:
                 left.extend(one for _, called in self._calls[name] for one in called)
         return reached
 
-    def _is_asset(self, place: _Place, seen: tuple[_Place, ...]) -> bool:
+    def _is_asset(self, place: _Place) -> bool:
         """Whether a value can be nothing but the path of an asset, by whatever way it comes.
 
-        Loading runs functions only: what the graph itself calls does not count.
+        Loading runs functions only: what the graph itself calls does not count. Each value is
+        followed once: the ways to it may be more than anyone can count.
         """
-        name = place.value.partition(":")[0]
-        if place in seen:
-            return False
-        node = self._nodes[place.function].get(name)
-        if node is not None:
-            passes = node.op == "Identity"
-            return passes and self._is_asset(_Place(place.function, node.input[0]), (*seen, place))
-        return self._is_asset_argument(place.function, name, (*seen, place))
+        if place not in self._assets:
+            self._assets[place] = False  # what comes back here goes in a circle
+            self._assets[place] = self._comes_from_asset(place)
+        return self._assets[place]
 
-    def _is_asset_argument(self, function: str, name: str, seen: tuple[_Place, ...]) -> bool:
+    def _comes_from_asset(self, place: _Place) -> bool:
+        name = place.value.partition(":")[0]
+        node = self._nodes[place.function].get(name)
+        if node is None:
+            return self._is_asset_argument(place.function, name)
+        return node.op == "Identity" and self._is_asset(_Place(place.function, node.input[0]))
+
+    def _is_asset_argument(self, function: str, name: str) -> bool:
         arguments = [one.name for one in self._functions[function].signature.input_arg]
         index = arguments.index(name)
         found = False
-        for caller in self._functions:
-            for node, called in self._calls[caller]:
-                if function not in called:
-                    continue
-                # Only a plain call gives its inputs to the arguments as they stand.
-                if node.op not in _CALLS or not self._is_asset(
-                    _Place(caller, node.input[index]), seen
-                ):
-                    return False
-                found = True
+        for caller, node in self._callers[function]:
+            # Only a plain call gives its inputs to the arguments as they stand.
+            if node.op not in _CALLS or not self._is_asset(_Place(caller, node.input[index])):
+                return False
+            found = True
         if function in self._saved.concrete_functions:
             bound = self._saved.concrete_functions[function].bound_inputs
             place = index - (len(arguments) - len(bound))

@@ -95,8 +95,12 @@ def counting(what: str, total: int | None, estimated: bool = False) -> Stage:
     return Stage(what, total, lambda: live.done() - before, estimated=estimated)
 
 
+Say = Callable[[str], None]
+"""Leaves a line: above the line that moves, else in the log."""
+
+
 class Shown(Protocol):
-    """Shows a step; `tick` is called twice a second."""
+    """Shows a step; `tick` is called twice a second, `say` by whoever does the step."""
 
     def __enter__(self) -> Self: ...
 
@@ -109,6 +113,9 @@ class Shown(Protocol):
 
     def tick(self) -> None:
         """Looks at the step."""
+
+    def say(self, line: str) -> None:
+        """See `Say`."""
 
 
 class Lines:
@@ -137,13 +144,23 @@ class Lines:
             self._last = now
             _log.info("%s: %s", self._stage.title, self._stage.state(seconds))
 
+    def say(self, line: str) -> None:
+        """Logs a line that is no state."""
+        _logged(line)
+
 
 class Bar:
     """A line that moves on a terminal, and is gone when the step is done."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
         self._stage, self._clock, self._begun = stage, clock, clock()
-        self._progress = bar()
+        self._progress = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}", markup=False),
+            rich.progress.BarColumn(bar_width=20),
+            rich.progress.TextColumn("{task.fields[state]}", markup=False),
+            console=rich.console.Console(stderr=True),
+            transient=True,
+        )
         self._line = self._progress.add_task(stage.title, total=stage.total, state="")
 
     def __enter__(self) -> Self:
@@ -168,17 +185,9 @@ class Bar:
             state=self._stage.state(self._clock() - self._begun),
         )
 
-
-def bar(*more: rich.progress.ProgressColumn) -> rich.progress.Progress:
-    """A line of its description, a bar, its field `state` and more, on standard error."""
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}", markup=False),
-        rich.progress.BarColumn(bar_width=20),
-        rich.progress.TextColumn("{task.fields[state]}", markup=False),
-        *more,
-        console=rich.console.Console(stderr=True),
-        transient=True,
-    )
+    def say(self, line: str) -> None:
+        """Leaves a line above the one that moves."""
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def moving() -> bool:
@@ -188,16 +197,24 @@ def moving() -> bool:
 
 
 @contextlib.contextmanager
-def showing(stage: Stage) -> Iterator[Stage]:
-    """Shows a step while the block runs; within another step that is shown, nothing."""
+def showing(stage: Stage) -> Iterator[Say]:
+    """Shows a step while the block runs; within another step that is shown, nothing.
+
+    Yields:
+        Leaves a line of the step itself, which within another step is one of the log.
+    """
     if not _free.acquire(blocking=False):
-        yield stage
+        yield _logged
         return
     try:
         with Bar(stage) if moving() else Lines(stage) as shown, _ticking(shown):
-            yield stage
+            yield shown.say
     finally:
         _free.release()
+
+
+def _logged(line: str) -> None:
+    _log.info("%s", line)
 
 
 @contextlib.contextmanager

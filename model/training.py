@@ -56,7 +56,6 @@ def train(
     layout: Layout,
     output: str | Path,
     data_digest: str,
-    shown: progress.Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     shards: Mapping[str, survey.Shard] | None = None,
 ) -> TrainResult:
@@ -71,7 +70,6 @@ def train(
         layout: What they hold, and how to train.
         output: Folder of the checkpoints and of `history.csv`.
         data_digest: Names the files' content; a training goes on only with the same.
-        shown: Told of the progress; chosen by standard error if None.
         on_epoch: Called with each new row of the history, after its checkpoint is written.
         shards: By file, what it must be, as `survey.survey` takes it.
 
@@ -88,7 +86,7 @@ def train(
     networks = fused.build_networks(layout)
     resumed_from = found.epoch if found is not None else 0
     if found is None or not found.done:
-        with shown or progress.choose() as told:
+        with progress.Progress() as told:
             run = _Run(files, layout, folder, digest, networks, found, shards)
             found = run.finish(told, on_epoch)
     _assign(networks.training.weights, found.best)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 import struct
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -188,9 +189,15 @@ def _without_tag(content: bytes) -> bytes:
 
 
 def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
-    """Joins streams that follow one another, as far as they are wanted."""
+    """Joins streams that follow one another, as far as they are wanted.
+
+    None is begun once they took as much time by the clock as one sound has.
+    """
     parts: list[_Sound] = []
+    end = time.monotonic() + decoder_process.CLOCK_FACTOR * wanted.limits.decode_seconds
     for link in sound_containers.links(content):
+        if time.monotonic() > end:
+            raise MediumError(Flaw.TIMEOUT, "Ogg: its streams were not decoded in time")
         parts.append(_libsndfile(link, wanted))
         if parts[-1].rate != parts[0].rate:
             raise MediumError(Flaw.UNSUPPORTED, "Ogg: streams of several rates")

@@ -24,9 +24,9 @@ def jpeg(content: bytes, header: Header) -> bytes:
 
     Marks of versions and of scans that decoders only warn of say what decoders take them for.
     """
-    block = exif.block(header.orientation)
+    block = exif.MARK + exif.block(header.orientation)
     head = b"\xff\xd8"
-    turn = b"\xff\xe1" + struct.pack(">H6s", 8 + len(block), b"Exif\0\0") + block
+    turn = b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block
     kept, tail = [], b""
     for marker, start, end in image_headers.jpeg_segments(content):
         body = content[start:end]

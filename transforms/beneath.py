@@ -152,9 +152,10 @@ def _entered(part: str, folder: int) -> int:
     try:
         return os.open(part, _ENTERED, dir_fd=folder)
     except NotADirectoryError:
-        if stat.S_ISREG(os.lstat(part, dir_fd=folder).st_mode):
-            raise
-        raise _LinkError from None  # also where it is a folder again
+        mode = os.lstat(part, dir_fd=folder).st_mode
+        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):  # or it is a folder again
+            raise _LinkError from None
+        raise
 
 
 def _open(name: str, folder: int) -> Opened:

@@ -1,6 +1,7 @@
 """Digests of files, and of the code that decides features and scores; without TensorFlow."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,24 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tree(folder: Path) -> list[Path]:
+    """All files, folders and links below a folder, sorted; links are not followed.
+
+    Folders may lie in one another as deep as a path is long: `Path.rglob` calls itself for each.
+    """
+    found, left = list[Path](), [folder] if folder.is_dir() else []
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                found.append(Path(entry.path))
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(found[-1])
+    return sorted(found)
+
+
 def tree_digests(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of each file below a folder; links to files count as these."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in tree(folder) if path.is_file())
     return {str(path.relative_to(folder)): file_digest(path) for path in files}
 
 

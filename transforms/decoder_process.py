@@ -75,7 +75,7 @@ def decode_sound(
         content: The file, of a format that libsndfile is to be trusted with.
         frames: Says, from the rate, the channels and the frames declared, how many frames to
             decode. What it raises comes out.
-        cpu_seconds: What decoding may take; `CLOCK_FACTOR` times as much by the clock.
+        cpu_seconds: What each try may take; `CLOCK_FACTOR` times as much by the clock.
 
     Raises:
         MediumError: CORRUPT where libsndfile refuses the sound or crashes on it, TIMEOUT,
@@ -101,11 +101,12 @@ def decode_picture(
         MediumError: TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT, EMPTY or TIMEOUT.
         TriadError: Where no child can be started.
     """
-    sizes = protocol.PICTURE.pack(pixels, keep_pixels)
-    return _by_some(lambda child: child.decode_picture(content, kind.encode(), sizes, cpu_seconds))
+    return _by_some(
+        lambda child: child.decode_picture(content, kind, pixels, keep_pixels, cpu_seconds)
+    )
 
 
-def _by_some(work: "Callable[[_Child], _Result]") -> "_Result":
+def _by_some(work: "Callable[[_Child], _Result]") -> _Result:
     if (used := _take()) is not None:
         with contextlib.suppress(_DiedError):
             return _by(used, work)
@@ -157,15 +158,16 @@ class _Child:
         except _DiedError as error:
             raise _no_start(f"it ended with {self.end()}") from error
 
-    def decode_picture(self, content: bytes, kind: bytes, sizes: bytes, cpu: float) -> bytes:
+    def decode_picture(
+        self, content: bytes, kind: str, pixels: int, keep_pixels: int, cpu_seconds: float
+    ) -> bytes:
         """See the function of this name.
 
         Raises:
             _DiedError: The child is no more.
         """
-        pixels, keep_pixels = protocol.PICTURE.unpack(sizes)
-        self._request(kind, content, ROOM_BYTES + PIXEL_BYTES * pixels, cpu)
-        self._send(sizes)
+        self._request(kind.encode(), content, ROOM_BYTES + PIXEL_BYTES * pixels, cpu_seconds)
+        self._send(protocol.PICTURE.pack(pixels, keep_pixels))
         reply = self._receive(4 * keep_pixels + _LONGEST_REPLY)
         return _checked(reply, protocol.PIXELS)
 

@@ -4,6 +4,9 @@ import re
 import struct
 from fractions import Fraction
 
+MARK = b"Exif\0\0"
+"""What stands in front of a block of EXIF, in a JPEG always."""
+
 UPRIGHT = 1
 """The orientation of a picture that is stored as it is to be seen."""
 
@@ -20,12 +23,13 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
     What is malformed says nothing: the picture is upright.
 
     Args:
-        exif: A TIFF header and its directory, with or without `Exif` in front.
+        exif: A TIFF header and its directory, with or without marks of EXIF in front.
         xmp: The packet as stored.
     """
-    while exif.startswith(b"Exif\0\0"):
-        exif = exif[6:]
-    value = _value(exif)
+    start = 0
+    while exif.startswith(MARK, start):
+        start += len(MARK)
+    value = _value(exif[start:])
     if value is None and (match := _XMP.search(xmp)):
         value = int(match[1])
     return next((turn for turn in range(1, 9) if turn == value), UPRIGHT)

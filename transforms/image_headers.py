@@ -18,11 +18,11 @@ _MAX_SEGMENTS = 65_536  # of a JPEG, or chunks of a PNG: more take seconds to wa
 _MAX_SCANS = 100  # of a JPEG: each costs a pass over all coefficients; real files have about ten
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_OPAQUE = (0, 2, 3)  # gray, RGB and palette: TensorFlow's op expands the three exactly
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_PNG_TEXT_BYTES = 2**18  # of one that may hold an orientation, inflated
+_PNG_TEXT_BYTES = 2**18  # of the one that may hold an orientation, as stored and inflated
 
 
 class Header(NamedTuple):
@@ -86,7 +86,7 @@ def jpeg(content: bytes) -> Header:
             plain &= marker in (0xC0, 0xC1, 0xC2) and depth == 8 and components in (1, 3)
         elif marker == 0xE0 and content.startswith(b"JFIF\0", start):
             plain &= content[start + 5 : start + 6] == b"\1"  # decoders warn of other versions
-        elif marker == 0xE1 and content.startswith(_EXIF, start) and not block:
+        elif marker == 0xE1 and content.startswith(exif.MARK, start) and not block:
             block = content[start:end]
         elif marker == 0xE1 and content.startswith(_XMP, start):
             packet = content[start:end]
@@ -140,13 +140,13 @@ def png(content: bytes) -> Header:
     if length != 13 or kind != b"IHDR" or not known:
         raise MediumError(Flaw.CORRUPT, "PNG: impossible header")
     plain = depth <= 8 and colour in _PNG_OPAQUE
-    seen, block, packet = set(), b"", b""
+    seen, block, packet, profile = set(), b"", b"", b""
     for kind, start, end in png_chunks(content):
         seen.add(kind)
         if kind == b"eXIf":
             block = content[start:end]
         elif kind in (b"tEXt", b"zTXt") and content.startswith(b"Raw profile type exif\0", start):
-            block = block or _raw_profile(content[start:end])
+            profile = profile or content[start : min(end, start + _PNG_TEXT_BYTES)]
         elif kind == b"iTXt":
             if content.startswith(b"XML:com.adobe.xmp\0", start):
                 packet = content[start:end]
@@ -157,7 +157,7 @@ def png(content: bytes) -> Header:
     # Transparency, animation, and compressed text, which readers inflate without being asked.
     plain &= seen.isdisjoint({b"tRNS", b"acTL", b"zTXt"})
     plain &= all(kind in _PNG_CRITICAL or kind[:1].islower() for kind in seen)
-    turn = exif.orientation(block, packet)
+    turn = exif.orientation(block or _raw_profile(profile), packet)
     return Header(width, height, plain and turn == exif.UPRIGHT, turn)
 
 
@@ -167,6 +167,7 @@ def _raw_profile(chunk: bytes) -> bytes:
     try:
         if body.startswith(b"\0"):  # a zTXt: its method
             body = zlib.decompressobj().decompress(body[1:], _PNG_TEXT_BYTES)
-        return bytes.fromhex(b"".join(body.split(b"\n")[3:]).decode("ascii", "replace"))
+        digits = b"".join(body.split(b"\n", 3)[3:]).replace(b"\n", b"")
+        return bytes.fromhex(digits.decode("ascii", "replace"))
     except (zlib.error, ValueError):
         return b""

@@ -8,9 +8,11 @@ from transforms import image_headers
 from transforms.image_headers import Header
 from transforms.records import Flaw, MediumError
 
-_MAX_BLOCKS = 65_536  # of a GIF's extensions; real files have a few hundred
+_MAX_BLOCKS = 65_536  # of a GIF's extensions, and these; real files have a few hundred
 _MAX_TAGS = 4096  # of a TIFF; real files have about twenty
 _MAX_TILES = 65_536  # or strips, of a TIFF, which Pillow makes lists of
+_MAX_ITEMS = 65_536  # of an AVIF that declare a size; real files have a handful
+_PPM_HEADER_BYTES = 65_536  # with its comments; real files have a line or two
 
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_KINDS |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
@@ -28,18 +30,16 @@ def gif_extensions(content: bytes) -> Iterator[tuple[int, int]]:
 
     Raises:
         IndexError: The file stops among them.
-        MediumError: TOO_LARGE for too many blocks, each of which is a step of decoders.
+        MediumError: TOO_LARGE for too many extensions and blocks, each a step of decoders.
     """
     flags, blocks = content[10], 0
     position = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)
     while content[position] == 0x21:  # then a label, then blocks up to an empty one
-        start = position
-        position += 2
-        while content[position]:
-            position += 1 + content[position]
-            blocks += 1
-            if blocks > _MAX_BLOCKS:
-                raise MediumError(Flaw.TOO_LARGE, f"GIF: over {_MAX_BLOCKS} blocks of extensions")
+        start, position, blocks = position, position + 2, blocks + 1
+        while (size := content[position]) and blocks <= _MAX_BLOCKS:
+            position, blocks = position + 1 + size, blocks + 1
+        if blocks > _MAX_BLOCKS:
+            raise MediumError(Flaw.TOO_LARGE, f"GIF: over {_MAX_BLOCKS} extensions and blocks")
         position += 1
         yield start, position
     yield position, position  # of the frame
@@ -126,20 +126,38 @@ def bmp(content: bytes) -> Header:
 
 
 def ppm(content: bytes) -> Header:
-    """Two numbers in decimal, between blanks and comments."""
-    match = _PPM.match(content)
+    """Two numbers in decimal, between blanks and comments.
+
+    For each blank and comment the pattern keeps hundreds of bytes while it matches.
+    """
+    match = _PPM.match(content[:_PPM_HEADER_BYTES])
     if match is None:
         raise MediumError(Flaw.CORRUPT, "PPM: no size")
     return Header(int(match[1]), int(match[2]))
 
 
 def avif(content: bytes) -> Header:
-    """The largest of the items, or of a sequence without items its track."""
-    extents = _AVIF_EXTENT.findall(content) or _AVIF_TRACK.findall(content)
-    if not extents:
+    """The largest of the items, or of a sequence without items its track.
+
+    Raises:
+        MediumError: TOO_LARGE for too many of them, or CORRUPT.
+    """
+    found = _largest(_AVIF_EXTENT, content) or _largest(_AVIF_TRACK, content)
+    if found is None:
         raise MediumError(Flaw.CORRUPT, "AVIF: no size")
-    sides = [(int.from_bytes(width), int.from_bytes(height)) for width, height in extents]
-    return Header(*max(sides, key=lambda pair: pair[0] * pair[1]))
+    return found
+
+
+def _largest(pattern: re.Pattern[bytes], content: bytes) -> Header | None:
+    """Of the sizes that it finds that of the most pixels; None where it finds none."""
+    largest: Header | None = None
+    for index, found in enumerate(pattern.finditer(content)):
+        if index >= _MAX_ITEMS:
+            raise MediumError(Flaw.TOO_LARGE, f"AVIF: over {_MAX_ITEMS} items")
+        one = Header(int.from_bytes(found[1]), int.from_bytes(found[2]))
+        if largest is None or one.width * one.height > largest.width * largest.height:
+            largest = one
+    return largest
 
 
 READERS: dict[str, Callable[[bytes], Header]] = {

@@ -162,7 +162,8 @@ def _eight_bit(image: Image.Image, kind: str) -> Image.Image:
     if image.mode in _MODES_16 or (image.mode == "I" and kind == "PPM"):
         # The high byte, as Pillow takes it of 16-bit RGB; its own conversion of gray clips.
         values = np.asarray(image)
-        gray = Image.fromarray((values >> (_depth(image) - 8)).astype(np.uint8))
+        high = (values >> (_depth(image) - 8)).astype(np.uint8)
+        gray = Image.fromarray(~high if _is_white_zero(image) else high)
         if (clear := image.info.get("transparency")) is not None:
             gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
         return gray
@@ -176,6 +177,13 @@ def _depth(image: Image.Image) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0])
     return 16
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    """Whether a TIFF of 16 bits counts from white to black, which Pillow minds up to 8 bits."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return bool(image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def _opaque(image: Image.Image, target: tuple[int, int]) -> Image.Image:

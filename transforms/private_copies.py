@@ -16,6 +16,7 @@ from pathlib import Path
 from transforms.errors import GateError
 
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})  # a link, a socket, a device
+_MAX_DEPTH = 64  # of folders within one another: Python calls itself for each, also to remove them
 _REMEDY = "take the whole folder from its source again"
 
 
@@ -30,7 +31,7 @@ def private_copy(source: Path) -> Iterator[Path]:
         The copy, which has the name of the source.
 
     Raises:
-        GateError: A link, a pipe, a socket or a device within the source.
+        GateError: A link, a pipe, a socket or a device within the source, or too deep folders.
         FileNotFoundError: There is no such source.
         OSError: The source cannot be read, or there is no room for the copy.
     """
@@ -45,11 +46,15 @@ def private_copy(source: Path) -> Iterator[Path]:
         yield copy
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, depth: int = 0) -> None:
     if not source.is_symlink() and source.is_dir():
+        if depth > _MAX_DEPTH:
+            raise GateError(
+                f"{source}: lies in over {_MAX_DEPTH} folders of what is checked; {_REMEDY}"
+            )
         target.mkdir(mode=0o700)
         for entry in sorted(os.listdir(source)):
-            _copy(source / entry, target / entry)
+            _copy(source / entry, target / entry, depth + 1)
         return
     try:
         # A pipe would block for ever without O_NONBLOCK.

@@ -9,7 +9,7 @@ from transforms.records import Flaw, MediumError
 _OPEN_SIZES = (0x7F00_0000, 2**31, 2**32)
 _HEADERS_BYTES = 2**16
 
-_MAX_LINKS = 1000
+_MAX_STREAMS = 1000  # of an Ogg file
 _FIRST_PAGE = re.compile(rb"OggS\0[\2\3\6\7]")
 
 _BEHIND = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3|\0*\Z")
@@ -55,14 +55,15 @@ def links(content: bytes) -> list[bytes]:
     libsndfile reads the first alone. Streams that run beside one another stay together.
 
     Raises:
-        MediumError: TOO_LARGE, for too many of them.
+        MediumError: TOO_LARGE, for too many streams.
     """
-    starts, end = [0], 0
-    for page in _FIRST_PAGE.finditer(content):
+    starts, end, count = [0], 0, 0
+    while page := _FIRST_PAGE.search(content, end):
         if page.start() > end:
             starts.append(page.start())
-        if len(starts) > _MAX_LINKS:
-            raise MediumError(Flaw.TOO_LARGE, f"Ogg: over {_MAX_LINKS} streams in a row")
+        count += 1
+        if count > _MAX_STREAMS:
+            raise MediumError(Flaw.TOO_LARGE, f"Ogg: over {_MAX_STREAMS} streams")
         end = _page_end(content, page.start())
     return [content[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
 

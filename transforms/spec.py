@@ -122,8 +122,8 @@ class Limits(Section):
         image_pixels: Width times height; larger pictures are refused.
         keep_pixels: Width times height; larger pictures are reduced to it.
         audio_seconds: Declared duration; longer sounds are refused.
-        decode_seconds: CPU time of decoding one medium in a child process; three times as much by
-            the clock.
+        decode_seconds: CPU time of decoding one medium in a child process, and of a second try
+            where a used child fails on it; three times as much by the clock.
     """
 
     media_bytes: int = pydantic.Field(default=64 * 2**20, ge=1)

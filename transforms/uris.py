@@ -155,9 +155,9 @@ def local_roots(roots: Roots) -> tuple[beneath.Root, ...]:
 
 
 def spelled(path: str) -> str:
-    """A local path as printable text: as it is, or as a `file:` URI where it is no such text.
+    """A local path as printable text: as it is, else as a `file:` URI of the absolute path.
 
-    Names on a disk are bytes. `local_path` gives the path again, to the byte.
+    Names on a disk are bytes, and `local_path` gives each of them again.
     """
     if not _UNPRINTABLE.search(path):
         return path

@@ -112,7 +112,7 @@ def _size_there(content: bytes, order: str, start: int, declared: int) -> int:
     return declared
 
 
-def numbers(content: bytes, tag: int, width: int, order: str) -> _Floats:
+def numbers(content: bytes | memoryview, tag: int, width: int, order: str) -> _Floats:
     """Samples of `width` bytes as float32 `[samples]`; narrower ones fill the high bits.
 
     Raises:
@@ -123,14 +123,14 @@ def numbers(content: bytes, tag: int, width: int, order: str) -> _Floats:
             return np.frombuffer(content, np.dtype(f"{order}f{width}")).astype(np.float32)
     if tag == PCM and width == 1:
         return (np.frombuffer(content, np.uint8).astype(np.float32) - 128) / np.float32(128)
+    if tag == PCM and width == 3:
+        wide = np.zeros((len(content) // 3, 4), np.uint8)
+        high = slice(1, 4) if order == "<" else slice(0, 3)
+        wide[:, high] = np.frombuffer(content, np.uint8).reshape(-1, 3)
+        content, width = wide.data, 4
     if tag == PCM and width in (2, 4):
         whole = np.frombuffer(content, np.dtype(f"{order}i{width}"))
         return whole.astype(np.float32) / np.float32(2 ** (8 * width - 1))
-    if tag == PCM and width == 3:
-        parts = np.frombuffer(content, np.uint8).reshape(-1, 3).astype(np.int32)
-        shifts = np.array((8, 16, 24) if order == "<" else (24, 16, 8), np.int32)
-        joined: npt.NDArray[np.int32] = (parts << shifts).sum(axis=1, dtype=np.int32)
-        return joined.astype(np.float32) / np.float32(2**31)
     if tag in (A_LAW, MU_LAW) and width == 1:
         return _COMPANDED[tag][np.frombuffer(content, np.uint8)]
     raise MediumError(Flaw.UNSUPPORTED, f"WAV: samples of {8 * width} bits")

@@ -3,7 +3,7 @@
 import io
 import logging
 
-from model import progress
+from model import progress, stages
 
 ROW = {
     "epoch": 3,
@@ -31,39 +31,54 @@ def test_what_was_not_measured_is_left_out():
 def test_without_a_terminal_there_is_one_log_line_an_epoch(caplog, monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
     caplog.set_level(logging.INFO)
-    with progress.choose() as shown:
+    with progress.Progress() as shown:
         shown.begin(3, 40, 2, 700)
         shown.step(2.0)
         shown.step(1.5)
         shown.end(ROW, best_epoch=1)
     assert [record.getMessage() for record in caplog.records] == [
-        "epoch 3/40 begins: 2 steps; the first step builds the graph",
         "epoch 3/40  loss 1.234  eval loss 1.500  category 62.5%  350 records/s",
     ]
 
 
-def test_a_long_epoch_logs_a_line_every_ten_seconds_with_the_time_left(caplog):
-    caplog.set_level(logging.INFO)
-    now = 0.0
-    with progress.LogProgress(lambda: now) as shown:
-        shown.begin(1, 2, 100, 700)
-        caplog.clear()
-        for _ in range(25):
-            now += 1.0
+def test_a_training_that_goes_on_counts_the_steps_that_are_left(monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with progress.Progress() as shown:
+        shown.begin(39, 40, 100, 700)
+        stage = shown.stage
+        assert stage.title == "training (epoch 39/40, the first step builds the graph)"
+        assert stage.state(30.0) == "0 of about 200 steps (0%), for 30 s"
+        for _ in range(100):
             shown.step(2.5)
-    assert [record.getMessage() for record in caplog.records] == [
-        "epoch 1/2  step 10/100  loss 2.500  at most 3 min 10 s left",
-        "epoch 1/2  step 20/100  loss 2.500  at most 3 min 0 s left",
-    ]
+        shown.end({**ROW, "epoch": 39}, best_epoch=39)
+        shown.begin(40, 40, 100, 700)
+        shown.step(2.0)
+        assert stage.title == "training (epoch 40/40, loss 2.000)"
+        assert stage.state(202.0) == "101 of about 200 steps (50%), 0.5/s, about 3 min 18 s left"
+        assert shown.stage is stage
 
 
 def test_on_a_terminal_each_epoch_leaves_a_line(monkeypatch):
     screen = io.StringIO()
     screen.isatty = lambda: True
     monkeypatch.setattr("sys.stderr", screen)
-    with progress.choose() as shown:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with progress.Progress() as shown:
         shown.begin(3, 40, 2, 700)
         shown.step(2.0)
         shown.end(ROW, best_epoch=3)
-    assert "epoch 3/40" in screen.getvalue()
-    assert "best so far" in screen.getvalue()
+    assert "training (epoch 3/40, the first step builds the graph)" in screen.getvalue()
+    assert f"{progress.describe(ROW, 40, 700, 3)}\n" in screen.getvalue()
+
+
+def test_within_another_step_an_epoch_leaves_a_line_in_the_log(caplog, monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    caplog.set_level(logging.INFO)
+    with stages.showing(stages.Stage("outer")), progress.Progress() as shown:
+        shown.begin(3, 40, 2, 700)
+        shown.end(ROW, best_epoch=3)
+    assert [record.getMessage() for record in caplog.records] == [
+        progress.describe(ROW, 40, 700, 3)
+    ]

@@ -102,9 +102,10 @@ def test_a_terminal_has_a_line_with_a_bar(monkeypatch, clock):
     with shown:
         clock.now += 5
         shown.tick()
-        shown._progress.refresh()
+        shown.say("a line that stays")
     assert "10 of 40 records (25%), 2/s, 15 s left" in screen.getvalue()
     assert "━" in screen.getvalue()
+    assert "a line that stays\n" in screen.getvalue()
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
@@ -124,8 +125,8 @@ def test_lines_move_on_nothing_but_a_terminal(monkeypatch):
 def test_a_step_within_a_step_shows_nothing_of_its_own(monkeypatch):
     screen = terminal(monkeypatch)
     with stages.showing(stages.Stage("outer")):
-        with stages.showing(stages.Stage("inner")) as inner:
-            assert inner.title == "inner"
+        with stages.showing(stages.Stage("inner")):
+            pass
     assert "inner" not in screen.getvalue()
     with stages.showing(stages.Stage("after")):
         pass

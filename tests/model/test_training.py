@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import data, predictions, progress, training
+from model import data, predictions, training
 from tests import features
 from transforms.errors import OptionsError
 
@@ -55,22 +55,6 @@ class Stopped(Exception):
     pass
 
 
-class KillAt(progress.LogProgress):
-    """Ends this process, as kill -9 does, in the middle of an epoch."""
-
-    def __init__(self, epoch, step):
-        super().__init__()
-        self._at, self._now = (epoch, step), (0, 0)
-
-    def begin(self, epoch, epochs, steps, num_records):
-        self._now = (epoch, 0)
-
-    def step(self, loss):
-        self._now = (self._now[0], self._now[1] + 1)
-        if self._now == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_a_training_that_stopped_after_an_epoch_ends_with_the_same_weights(
     files, uninterrupted, tmp_path
 ):
@@ -93,8 +77,10 @@ def test_a_training_that_was_killed_in_an_epoch_ends_with_the_same_weights(
         "import sys\n"
         "from model import training\n"
         "from tests.model import test_training as t\n"
+        "from tests.reliability import faults\n"
+        "faults.kill_at_step(epoch=3, step=2)\n"
         "files = {'train': sys.argv[2:4], 'eval': sys.argv[4:6]}\n"
-        "training.train(files, t.layout_of(), sys.argv[1], 'digest', t.KillAt(epoch=3, step=2))\n"
+        "training.train(files, t.layout_of(), sys.argv[1], 'digest')\n"
     )
     root = Path(__file__).resolve().parents[2]
     killed = subprocess.run(

@@ -92,6 +92,32 @@ def small() -> dict[str, tuple[str, bytes, str]]:
         ),
         "gif comment": ("image", _commented_gif(3_200_000, 1), "too_large"),
         "gif comment of the usual blocks": ("image", _commented_gif(4_000, 255), "accept"),
+        "gif of empty extensions": ("image", _extended_gif(1_000_000), "too_large"),
+        "ppm of blanks": ("image", b"P6" + b"\n" * 3_000_000 + b"1 1 255 abc", "corrupt"),
+        "avif of items": (
+            "image",
+            b"\0\0\0\x1cftypavif" + (b"ispe" + bytes(7) + b"\1" + bytes(3) + b"\1") * 250_000,
+            "too_large",
+        ),
+        "avif of tracks": (
+            "image",
+            b"\0\0\0\x1cftypavif" + (b"av01" + bytes(25) + b"\1\0\1") * 250_000,
+            "too_large",
+        ),
+        "png orientation as stored": (
+            "image",
+            media.with_chunk(
+                media.png(),
+                media.png_chunk(b"tEXt", b"Raw profile type exif\0" + b"\n" * 4_000_000),
+            ),
+            "accept",
+        ),
+        "png orientation behind marks": (
+            "image",
+            media.with_chunk(media.png(), media.png_chunk(b"eXIf", b"Exif\0\0" * 1_000_000)),
+            "accept",
+        ),
+        "ogg streams": ("audio", (b"OggS\0\2" + bytes(21)) * 100_000, "too_large"),
         "jpeg tags": ("image", _with_exif(media.jpeg(), _tags(5_000, 60_000)), "accept"),
         "turned jpeg's tags": (
             "image",
@@ -174,10 +200,18 @@ def _with_exif(jpeg: bytes, *blocks: bytes) -> bytes:
 
 def _commented_gif(blocks: int, size: int) -> bytes:
     """A GIF with a comment in so many blocks of that size."""
+    return _with_extensions(b"\x21\xfe" + (bytes([size]) + b"x" * size) * blocks + b"\0")
+
+
+def _extended_gif(extensions: int) -> bytes:
+    """A GIF with so many extensions without any block."""
+    return _with_extensions(b"\x21\xfe\0" * extensions)
+
+
+def _with_extensions(extensions: bytes) -> bytes:
     content = media.gif()
     start = 13 + 3 * 2 ** ((content[10] & 7) + 1)
-    comment = b"\x21\xfe" + (bytes([size]) + b"x" * size) * blocks + b"\0"
-    return content[:start] + comment + content[start:]
+    return content[:start] + extensions + content[start:]
 
 
 def canonical(modality: str, content: bytes) -> bytes:

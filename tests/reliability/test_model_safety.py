@@ -180,6 +180,47 @@ def test_a_table_may_be_read_from_an_asset_and_from_nothing_else(tmp_path: Path)
     assert any("none of its assets" in one for one in safety.problems(changed))
 
 
+def test_a_path_is_followed_once_by_however_many_ways_it_comes() -> None:
+    model = saved_model_pb2.SavedModel()
+    graph = model.meta_graphs.add()
+    graph.object_graph_def.nodes.add().asset.asset_file_def_index = 0
+    for level in range(60):  # each calls the one before twice
+        function = graph.graph_def.library.function.add()
+        function.signature.name = f"level {level}"
+        function.signature.input_arg.add(name="path")
+        for side in "ab" if level else "":
+            call = function.node_def.add(name=side, op="PartitionedCall", input=["path"])
+            call.attr["f"].func.name = f"level {level - 1}"
+    read = graph.graph_def.library.function[0].node_def.add(
+        name="read", op="InitializeTableFromTextFileV2"
+    )
+    read.input[:] = ["table", "path"]
+    last = graph.object_graph_def.concrete_functions["level 59"]
+    last.bound_inputs[:] = [0]
+    assert list(safety.problems(model)) == []
+    last.bound_inputs[:] = []
+    (problem,) = safety.problems(model)
+    assert "reads a file that is none of its assets" in problem
+
+
+def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", tf.identity)
+    model = parsed(folder)
+    graph = model.meta_graphs[0].graph_def
+    graph.node.add().CopyFrom(graph.node[0])
+    assert list(safety.problems(model)) == ["holds two nodes in the graph of one name"]
+    model = parsed(folder)
+    function = next(one for one in model.meta_graphs[0].graph_def.library.function if one.node_def)
+    function.node_def.insert(0, type(function.node_def[0])(name=function.node_def[0].name))
+    function.node_def[0].op = "WriteFile"
+    expected = f"holds two nodes in function {function.signature.name} of one name"
+    assert list(safety.problems(model)) == [expected]
+    model = parsed(folder)
+    library = model.meta_graphs[0].graph_def.library
+    library.function.add().CopyFrom(library.function[0])
+    assert list(safety.problems(model)) == ["holds two functions of one name"]
+
+
 @pytest.mark.parametrize("name", ["../../triad.json", "/etc/passwd", "..", "", "a/../../b"])
 def test_assets_stay_in_their_folder(trained: Path, name: str) -> None:
     model = parsed(trained / "saved_model")

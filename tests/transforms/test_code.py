@@ -1,11 +1,15 @@
 """Tests of the digests of files and code."""
 
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from transforms import code
+from transforms.errors import GateError
+from transforms.private_copies import private_copy
 
 
 def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
@@ -13,6 +17,30 @@ def test_a_file_digest_is_sha_256_of_the_content(tmp_path):
     expected = hashlib.sha256(b"content" * 50_000).hexdigest()
     assert code.file_digest(tmp_path / "file") == expected
     assert code.file_digest(str(tmp_path / "file")) == expected
+
+
+def test_a_tree_is_seen_however_deep_it_is_and_links_are_not_followed(tmp_path):
+    depth = 1500  # deeper than Python may call itself
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path)
+    folder = os.open(tmp_path / "tree", os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("a", dir_fd=folder)
+        inner = os.open("a", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    bottom = "/".join(["a"] * depth) + "/file"
+    assert code.tree_digests(tmp_path / "tree") == {bottom: hashlib.sha256().hexdigest()}
+    assert len(code.tree(tmp_path / "tree")) == depth + 2
+    with (
+        pytest.raises(GateError, match="a: lies in over 64 folders of what is checked; take"),
+        private_copy(tmp_path / "tree" / "a"),
+    ):
+        pass
+    assert code.tree(tmp_path / "missing") == []
+    subprocess.run(["rm", "-r", str(tmp_path / "tree")], check=True)  # pytest would fail to
 
 
 COUNTED = ("transforms/code.py", "transforms/a.py", "model/b.py", "model/deep/er/d.py")

@@ -2,13 +2,14 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from tests import media
-from transforms import exif, images
+from transforms import exif, image_headers, images
 from transforms.spec import Limits
 
 TYPES = {
@@ -128,3 +129,19 @@ def test_without_exif_xmp_turns_a_picture_as_pillow_does() -> None:
         assert found.shape == (32, 24, 3)
     both = jpeg(in_jpeg, segment(0xE1, b"Exif\0\0" + exif.block(1)))
     assert images.canonical(both, Limits()) == both
+
+
+def test_of_several_profiles_in_the_texts_of_a_png_the_first_counts() -> None:
+    """Each would be inflated: thousands of them would take minutes."""
+    broken, turning = (
+        media.png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+        for text in (b"\nexif\n2\nno", b"\nexif\n38\n" + media.exif(6).hex().encode())
+    )
+    content = media.with_chunk(media.png(), turning)
+    assert image_headers.png(content).orientation == 6
+    assert image_headers.png(media.with_chunk(content, broken, b"zTXt")).orientation == 1
+
+
+def test_marks_of_exif_in_front_are_passed_over() -> None:
+    block = media.exif(6)
+    assert exif.orientation(block) == exif.orientation(block[:6] * 3 + block[6:]) == 6

@@ -85,12 +85,27 @@ def test_tensorflow_reads_what_comes_back_as_pillow_does() -> None:
         np.testing.assert_array_equal(pixels, media.decoded(content), name)
 
 
+def _gray_tiff(width: int, bits: int, row: bytes, white_is_zero: bool) -> bytes:
+    """A TIFF of one row."""
+    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: int(not white_is_zero), 273: 8}
+    tags |= {277: 1, 278: 1, 279: len(row)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    row += bytes(-len(row) % 4)
+    return b"II*\0" + struct.pack("<I", 8 + len(row)) + row + directory
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_that_counts_from_white_is_no_negative(bits: int, white_is_zero: bool) -> None:
+    row = b"".join(bytes(bits // 8 - 1) + bytes([high]) for high in (0, 0x20, 0xFF))
+    found = _encoded_pixels(_gray_tiff(3, bits, row, white_is_zero))[0, :, 0].tolist()
+    assert found == ([255, 0xDF, 0] if white_is_zero else [0, 0x20, 255])
+
+
 def test_twelve_bit_gray_of_a_tiff_keeps_its_high_byte() -> None:
     """Two samples in three bytes; what a 16-bit PNG or TIFF holds is taken for 16 bits."""
-    short = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 3}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, short[tag]) for tag in sorted(short))
-    directory = struct.pack("<H", len(short)) + entries + bytes(4)
-    content = b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x0a\0" + directory
+    content = _gray_tiff(2, 12, b"\xff\xf8\x0a", white_is_zero=False)
     assert _encoded_pixels(content)[0, :, 0].tolist() == [0xFF, 0x80]
     marked = media.png_chunk(b"sBIT", b"\x0c")  # samples stand in the high bits all the same
     row = b"\0" + struct.pack(">2H", 0xFFFF, 0x80A8)

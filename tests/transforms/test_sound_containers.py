@@ -122,6 +122,13 @@ def test_ogg_streams_of_several_rates_are_unsupported() -> None:
     assert flaw(media.ogg(16_000) + media.ogg(22_050)) is Flaw.UNSUPPORTED
 
 
+def test_ogg_streams_together_have_the_time_of_one_sound() -> None:
+    content = media.ogg(seconds=0.01) * 1000
+    with pytest.raises(MediumError) as caught:
+        audio.canonical(content, AudioSpec(seconds=60.0), Limits(decode_seconds=0.05))
+    assert caught.value.flaw is Flaw.TIMEOUT
+
+
 def test_too_many_ogg_streams_are_too_large() -> None:
     assert flaw(media.ogg(seconds=0.01) * 1001) is Flaw.TOO_LARGE
 
