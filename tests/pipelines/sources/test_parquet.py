@@ -1,5 +1,6 @@
 """Records from Parquet: column types, and values that Python cannot hold."""
 
+import base64
 import datetime
 import random
 from pathlib import Path
@@ -282,3 +283,14 @@ def test_flipped_bytes_end_in_records_or_an_error_that_names_the_file(tmp_path):
             assert len(records.read(path, unit_records=7)) == len(examples)
         except TriadError as error:
             assert str(error).startswith(f"{path}: ")  # noqa: PT017
+
+
+def test_a_time_zone_whose_name_is_not_utf8_is_damage_that_names_the_file(tmp_path):
+    path = tmp_path / "a.parquet"
+    column = pa.array([0], pa.timestamp("us", "Europe/Berlin"))
+    pq.write_table(pa.table({"id": ["a"], "taken": column}), path)
+    schema = pq.read_metadata(path).metadata[b"ARROW:schema"]
+    named = base64.b64decode(schema).replace(b"Europe/Berlin", b"Europe/\xff\xfe\xfd\xfc\xfb\xfa")
+    path.write_bytes(path.read_bytes().replace(schema, base64.b64encode(named)))
+    with pytest.raises(OptionsError, match=f"{path}: is damaged or no Parquet file: .*; write it"):
+        list(sources.read(units.Unit(0, str(path), 0, 1), ()))
