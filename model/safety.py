@@ -171,29 +171,46 @@ class _Program:
     def __init__(self, graph: Any) -> None:
         library = graph.graph_def.library.function
         self._functions = {function.signature.name: function for function in library}
-        self._nodes: Mapping[str, Mapping[str, Any]] = {
-            _GRAPH: {node.name: node for node in graph.graph_def.node},
-            **{
-                name: {node.name: node for node in f.node_def}
-                for name, f in self._functions.items()
-            },
-        }
+        self._twice = len(self._functions) < len(library)
+        self._nodes: dict[str, Mapping[str, Any]] = {}
+        self._arguments: dict[str, Mapping[str, int]] = {}
+        for name, function in self._functions.items():
+            self._add(name, function.node_def)
+            inputs = function.signature.input_arg
+            self._arguments[name] = {one.name: index for index, one in enumerate(inputs)}
+        self._add(_GRAPH, graph.graph_def.node)
         self._calls = {name: list(self._calling(nodes)) for name, nodes in self._nodes.items()}
+        self._callers: dict[str, list[tuple[str, Any]]] = {}
+        for caller in self._functions:
+            for node, called in self._calls[caller]:
+                for name in called:
+                    self._callers.setdefault(name, []).append((caller, node))
+        self._assets: dict[_Place, bool] = {}
         self._saved = graph.object_graph_def
         saver = graph.saver_def
         self._savers = {
             name.partition(":")[0] for name in (saver.save_tensor_name, saver.restore_op_name)
         }
 
+    def _add(self, name: str, nodes: Any) -> None:
+        self._nodes[name] = {node.name: node for node in nodes}
+        self._twice = self._twice or len(self._nodes[name]) < len(nodes)
+
     def problems(self) -> Iterator[str]:
+        if self._twice:
+            yield "two functions or two nodes have one name"
+            return
         saving = self._saver_functions()
         for name, nodes in self._nodes.items():
             where = name if name == _GRAPH else f"function {name}"
+            if name in ALLOWED_OPS | _SAVER_OPS | {_GRAPH} and name in self._functions:
+                yield f"{where} has a name that is taken"
+                return
             allowed = ALLOWED_OPS | _SAVER_OPS if name in saving else ALLOWED_OPS
             for node in nodes.values():
                 if node.op not in allowed and node.op not in self._functions:
                     yield f"op {node.op} in {where} is none that a model may hold"
-                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1]), ()):
+                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1])):
                     yield f"op {node.op} in {where} reads a file that is none of its assets"
 
     def _calling(self, nodes: Mapping[str, Any]) -> Iterator[tuple[Any, frozenset[str]]]:
@@ -201,11 +218,7 @@ class _Program:
         for node in nodes.values():
             names = {node.op}
             for value in node.attr.values():
-                kind = value.WhichOneof("value")
-                if kind == "func":
-                    names.add(value.func.name)
-                elif kind == "list":
-                    names.update(function.name for function in value.list.func)
+                names.update(_named(value))
             called = names & self._functions.keys()
             if called:
                 yield node, frozenset(called)
@@ -227,34 +240,32 @@ class _Program:
                 left.extend(one for _, called in self._calls[name] for one in called)
         return reached
 
-    def _is_asset(self, place: _Place, seen: tuple[_Place, ...]) -> bool:
+    def _is_asset(self, place: _Place) -> bool:
         """Whether a value can be nothing but the path of an asset, by whatever way it comes.
 
         Loading runs functions only: what the graph itself calls does not count.
         """
+        if place not in self._assets:
+            self._assets[place] = False  # where a way leads back to it
+            self._assets[place] = self._comes_from_asset(place)
+        return self._assets[place]
+
+    def _comes_from_asset(self, place: _Place) -> bool:
         name = place.value.partition(":")[0]
-        if place in seen:
-            return False
         node = self._nodes[place.function].get(name)
         if node is not None:
-            passes = node.op == "Identity"
-            return passes and self._is_asset(_Place(place.function, node.input[0]), (*seen, place))
-        return self._is_asset_argument(place.function, name, (*seen, place))
+            return node.op == "Identity" and self._is_asset(_Place(place.function, node.input[0]))
+        return self._is_asset_argument(place.function, name)
 
-    def _is_asset_argument(self, function: str, name: str, seen: tuple[_Place, ...]) -> bool:
-        arguments = [one.name for one in self._functions[function].signature.input_arg]
-        index = arguments.index(name)
+    def _is_asset_argument(self, function: str, name: str) -> bool:
+        arguments = self._arguments[function]
+        index = arguments[name]
         found = False
-        for caller in self._functions:
-            for node, called in self._calls[caller]:
-                if function not in called:
-                    continue
-                # Only a plain call gives its inputs to the arguments as they stand.
-                if node.op not in _CALLS or not self._is_asset(
-                    _Place(caller, node.input[index]), seen
-                ):
-                    return False
-                found = True
+        for caller, node in self._callers.get(function, ()):
+            # Only a plain call gives its inputs to the arguments as they stand.
+            if node.op not in _CALLS or not self._is_asset(_Place(caller, node.input[index])):
+                return False
+            found = True
         if function in self._saved.concrete_functions:
             bound = self._saved.concrete_functions[function].bound_inputs
             place = index - (len(arguments) - len(bound))
@@ -262,3 +273,12 @@ class _Program:
                 return False
             found = True
         return found
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The functions that an attribute names, those among it that they take as attributes too."""
+    for function in (value.func, *value.list.func):
+        if function.name:
+            yield function.name
+        for part in function.attr.values():
+            yield from _named(part)
