@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from transforms import image_weights
+from transforms import image_weights, regular_files
 from transforms.errors import OptionsError
 from transforms.spec import Spec, Task
 
@@ -103,7 +103,7 @@ def load(path: str | Path) -> Spec:
         OptionsError: Naming the file, the key, the rule, and the nearest known key.
     """
     try:
-        content = Path(path).read_text(encoding="utf-8")
+        content = regular_files.content(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
     return image_weights.pinned(parse(content, str(path)), Path(path))

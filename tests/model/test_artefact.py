@@ -1,6 +1,7 @@
 """Model folders: what is opened, and what is refused with which words."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,14 @@ def test_a_description_that_lacks_a_part_is_no_model(folder: Path, change: Chang
     (folder / artefact.ABOUT).write_text(json.dumps(about))
     with pytest.raises(OptionsError, match="is no model folder"):
         artefact.load(folder)
+
+
+@pytest.mark.parametrize("name", [artefact.ABOUT, artefact.ANALYSIS, artefact.EVALUATION])
+def test_nothing_waits_for_a_pipe_in_a_model_folder(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises((OptionsError, GateError)):
+        artefact.load(folder).read(name)
 
 
 @pytest.mark.parametrize("content", ["[]", "7", "null", "{", "[" * 100_000])
