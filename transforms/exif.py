@@ -7,6 +7,7 @@ from fractions import Fraction
 UPRIGHT = 1
 """The orientation of a picture that is stored as it is to be seen."""
 
+_PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _HEADS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
 _NUMBERS = {3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I"}
@@ -23,9 +24,10 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
         exif: A TIFF header and its directory, with or without `Exif` in front.
         xmp: The packet as stored.
     """
-    while exif.startswith(b"Exif\0\0"):
-        exif = exif[6:]
-    value = _value(exif)
+    start = 0
+    while exif.startswith(_PREFIX, start):
+        start += len(_PREFIX)
+    value = _value(exif[start:])
     if value is None and (match := _XMP.search(xmp)):
         value = int(match[1])
     return next((turn for turn in range(1, 9) if turn == value), UPRIGHT)

@@ -22,7 +22,7 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_OPAQUE = (0, 2, 3)  # gray, RGB and palette: TensorFlow's op expands the three exactly
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_PNG_TEXT_BYTES = 2**18  # of one that may hold an orientation, inflated
+_PNG_TEXT_BYTES = 2**18  # of one that may hold an orientation, inflated or not
 
 
 class Header(NamedTuple):
@@ -167,6 +167,7 @@ def _raw_profile(chunk: bytes) -> bytes:
     try:
         if body.startswith(b"\0"):  # a zTXt: its method
             body = zlib.decompressobj().decompress(body[1:], _PNG_TEXT_BYTES)
-        return bytes.fromhex(b"".join(body.split(b"\n")[3:]).decode("ascii", "replace"))
+        lines = body[:_PNG_TEXT_BYTES].split(b"\n", 3)
+        return bytes.fromhex(b"".join(lines[3:]).replace(b"\n", b"").decode("ascii", "replace"))
     except (zlib.error, ValueError):
         return b""

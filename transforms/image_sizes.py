@@ -9,6 +9,8 @@ from transforms.image_headers import Header
 from transforms.records import Flaw, MediumError
 
 _MAX_BLOCKS = 65_536  # of a GIF's extensions; real files have a few hundred
+_MAX_ITEMS = 65_536  # of an AVIF; a picture in tiles has some hundreds
+_PPM_HEADER = 65_536  # bytes; real ones have a line or two of comment
 _MAX_TAGS = 4096  # of a TIFF; real files have about twenty
 _MAX_TILES = 65_536  # or strips, of a TIFF, which Pillow makes lists of
 
@@ -35,12 +37,13 @@ def gif_extensions(content: bytes) -> Iterator[tuple[int, int]]:
     while content[position] == 0x21:  # then a label, then blocks up to an empty one
         start = position
         position += 2
-        while content[position]:
-            position += 1 + content[position]
+        length = -1
+        while length:  # an empty block is one too
+            length = content[position]
+            position += 1 + length
             blocks += 1
             if blocks > _MAX_BLOCKS:
                 raise MediumError(Flaw.TOO_LARGE, f"GIF: over {_MAX_BLOCKS} blocks of extensions")
-        position += 1
         yield start, position
     yield position, position  # of the frame
 
@@ -127,7 +130,7 @@ def bmp(content: bytes) -> Header:
 
 def ppm(content: bytes) -> Header:
     """Two numbers in decimal, between blanks and comments."""
-    match = _PPM.match(content)
+    match = _PPM.match(content[:_PPM_HEADER])
     if match is None:
         raise MediumError(Flaw.CORRUPT, "PPM: no size")
     return Header(int(match[1]), int(match[2]))
@@ -135,11 +138,19 @@ def ppm(content: bytes) -> Header:
 
 def avif(content: bytes) -> Header:
     """The largest of the items, or of a sequence without items its track."""
-    extents = _AVIF_EXTENT.findall(content) or _AVIF_TRACK.findall(content)
-    if not extents:
+    sides = _avif_sides(_AVIF_EXTENT, content) or _avif_sides(_AVIF_TRACK, content)
+    if not sides:
         raise MediumError(Flaw.CORRUPT, "AVIF: no size")
-    sides = [(int.from_bytes(width), int.from_bytes(height)) for width, height in extents]
     return Header(*max(sides, key=lambda pair: pair[0] * pair[1]))
+
+
+def _avif_sides(pattern: re.Pattern[bytes], content: bytes) -> list[tuple[int, int]]:
+    sides: list[tuple[int, int]] = []
+    for match in pattern.finditer(content):
+        sides.append((int.from_bytes(match[1]), int.from_bytes(match[2])))
+        if len(sides) > _MAX_ITEMS:
+            raise MediumError(Flaw.TOO_LARGE, f"AVIF: over {_MAX_ITEMS} items")
+    return sides
 
 
 READERS: dict[str, Callable[[bytes], Header]] = {

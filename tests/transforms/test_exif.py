@@ -128,3 +128,9 @@ def test_without_exif_xmp_turns_a_picture_as_pillow_does() -> None:
         assert found.shape == (32, 24, 3)
     both = jpeg(in_jpeg, segment(0xE1, b"Exif\0\0" + exif.block(1)))
     assert images.canonical(both, Limits()) == both
+
+
+def test_a_name_that_stands_in_front_very_often_takes_time_that_grows_with_its_length() -> None:
+    named = b"Exif\0\0" * 200_000  # the square takes minutes
+    assert exif.orientation(named + block("<", 3, "H", 6)) == 6
+    assert exif.orientation(named) == 1
