@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _ORDERED = "collections OrderedDict"
 _TENSOR = "torch._utils _rebuild_tensor_v2"
-_DTYPES = {
+_DTYPES: Mapping[str, np.dtype[Any]] = {
     "torch HalfStorage": np.dtype("<f2"),
     "torch FloatStorage": np.dtype("<f4"),
     "torch DoubleStorage": np.dtype("<f8"),

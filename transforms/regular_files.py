@@ -5,15 +5,15 @@ ever and without a word.
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 _NO_FILE = "Is a pipe, a socket or a device, and no file"
 
 
-def opened(path: str | Path) -> BinaryIO:
+def opened(path: str | Path) -> io.BufferedReader:
     """A file for reading; links are followed.
 
     Raises:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import sources, units
+from pipelines import sources, thrift, units
 from pipelines.sources import parquet_pages
 from tests import records
 from transforms.errors import OptionsError, TriadError
@@ -266,6 +266,26 @@ def test_columns_nested_too_deep_are_refused_before_arrow_follows_them(tmp_path)
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(OptionsError, match="is no Parquet file: it has 100001 columns"):
+        records.read(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (b"\x99\xfc\x88\x27" + bytes(5000), "a header has over 1000 structs and lists"),
+        (b"\x99\xf9\x88\x27" + b"\x05" * 5000, "a header has over 1000 structs and lists"),
+        (b"\x15\0" * 40_000, "a header has more fields than the format knows"),
+        (b"\x05\xff\xff\x7f\0" * 2, "a header has more fields than the format knows"),
+    ],
+    ids=["structs", "lists", "fields", "far fields"],
+)
+def test_a_footer_of_a_byte_for_each_of_very_many_things_is_refused(
+    tmp_path, monkeypatch, fields, why
+):
+    monkeypatch.setattr(thrift, "MOST_CONTAINERS", 1000)
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + fields + b"\0" + (len(fields) + 1).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(OptionsError, match=f"is no Parquet file: {why}"):
         records.read(path)
 
 
