@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self._depth == DEEPEST:
             raise yaml.composer.ComposerError(None, None, f"over {DEEPEST} levels", mark)
         self._depth += 1
