@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 import struct
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -188,9 +189,16 @@ def _without_tag(content: bytes) -> bytes:
 
 
 def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
-    """Joins streams that follow one another, as far as they are wanted."""
+    """Joins streams that follow one another, as far as they are wanted.
+
+    Each may take as long as a sound; all together may take as long by the clock as one may.
+    """
+    seconds = decoder_process.CLOCK_FACTOR * wanted.limits.decode_seconds
+    until = time.monotonic() + seconds
     parts: list[_Sound] = []
     for link in sound_containers.links(content):
+        if time.monotonic() > until:
+            raise MediumError(Flaw.TIMEOUT, f"Ogg: its streams take over {seconds:g} s")
         parts.append(_libsndfile(link, wanted))
         if parts[-1].rate != parts[0].rate:
             raise MediumError(Flaw.UNSUPPORTED, "Ogg: streams of several rates")

@@ -1,6 +1,8 @@
 """Sounds of no declared length, or of a wrong one, are read to their end."""
 
+import itertools
 import struct
+import types
 
 import numpy as np
 import pytest
@@ -120,6 +122,15 @@ def test_ogg_streams_that_follow_one_another_are_all_read(subtype: str) -> None:
 
 def test_ogg_streams_of_several_rates_are_unsupported() -> None:
     assert flaw(media.ogg(16_000) + media.ogg(22_050)) is Flaw.UNSUPPORTED
+
+
+def test_ogg_streams_together_take_no_longer_than_a_sound_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = itertools.count(0, 25)  # each look is 25 s later, and a sound may take 60
+    monkeypatch.setattr("transforms.audio.time", types.SimpleNamespace(monotonic=clock.__next__))
+    assert flaw(media.ogg(seconds=0.01) * 4) is Flaw.TIMEOUT
+    assert len(samples(media.ogg(seconds=0.01) * 2)) > 0
 
 
 def test_too_many_ogg_streams_are_too_large() -> None:
