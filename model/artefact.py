@@ -12,9 +12,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from transforms import spec_files
+import pydantic
+
+from transforms import regular_files, spec_files
 from transforms.code import file_digest, tree, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec, digest_of
@@ -31,7 +33,27 @@ PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
 TOLD = (EVALUATION, HISTORY, DATA_MANIFEST)
 """Files that tell about the training: they decide no score, and `triad.json` pins them too."""
 
-_SAID = {"spec", "classes", "batch_size", "digests", "files", "told", "versions"}
+LARGEST_BATCH = 4096
+"""Records for which memory is taken at once; ours are 48."""
+
+
+class _Digests(pydantic.BaseModel):
+    model: str
+    transform: str
+
+
+class _Described(pydantic.BaseModel):
+    """What `triad.json` says at least; later versions may say more."""
+
+    spec: dict[str, Any]
+    classes: dict[str, list[str]]
+    batch_size: int = pydantic.Field(ge=1, le=LARGEST_BATCH)
+    digests: _Digests
+    files: dict[str, str]
+    told: dict[str, str]
+    versions: dict[str, str]
+
+
 _TAKE_AGAIN = "take the whole folder from its source again"
 
 
@@ -99,7 +121,7 @@ class Artefact:
         """
         pinned = {**self.about["files"], **self.about["told"]}
         try:
-            content = (self.folder / name).read_bytes()
+            content = regular_files.content(self.folder / name)
         except OSError as error:
             raise GateError(f"{self.folder / name}: is missing; {_TAKE_AGAIN}") from error
         if hashlib.sha256(content).hexdigest() != pinned.get(name):
@@ -161,8 +183,8 @@ def parts(
 def _check_parts(model: Artefact) -> None:
     """Refuses a `triad.json` that speaks of another training than the SavedModel beside it."""
     try:
-        recorded = json.loads(model.read(PARTS))
-    except ValueError as error:
+        recorded = dict(json.loads(model.read(PARTS)))
+    except (ValueError, TypeError, RecursionError) as error:
         raise GateError(f"{model.folder / PARTS}: is broken; {_TAKE_AGAIN}") from error
     _ = model.spec  # what is none is told as that
     said = parts(model.spec_digest, model.classes, model.transform_digest)
@@ -189,15 +211,11 @@ def described_digest(folder: Path, source: Path) -> str:
 
 def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
-        whole = whole and isinstance(about["files"], dict) and isinstance(about["told"], dict)
-        whole = whole and isinstance(about["batch_size"], int)
-    except (OSError, ValueError, AttributeError) as error:
+        about: dict[str, Any] = json.loads(regular_files.content(folder / ABOUT).decode())
+        _Described.model_validate(about, strict=True)
+    except (OSError, ValueError, RecursionError) as error:
         raise _no_model(source or folder) from error
-    if not whole:
-        raise _no_model(source or folder)
-    return cast(Mapping[str, Any], about)
+    return about
 
 
 def _no_model(folder: Path) -> OptionsError:

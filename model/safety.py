@@ -185,19 +185,19 @@ class _Program:
     def __init__(self, graph: Any) -> None:
         library = graph.graph_def.library.function
         self._functions = {function.signature.name: function for function in library}
-        self._nodes: Mapping[str, Mapping[str, Any]] = {
-            _GRAPH: {node.name: node for node in graph.graph_def.node},
-            **{
-                name: {node.name: node for node in f.node_def}
-                for name, f in self._functions.items()
-            },
-        }
+        self._nodes: dict[str, Mapping[str, Any]] = {}
+        self._arguments: dict[str, Mapping[str, int]] = {}
+        for name, function in self._functions.items():
+            self._nodes[name] = {node.name: node for node in function.node_def}
+            inputs = function.signature.input_arg
+            self._arguments[name] = {one.name: index for index, one in enumerate(inputs)}
+        self._nodes[_GRAPH] = {node.name: node for node in graph.graph_def.node}
         self._calls = {name: list(self._calling(nodes)) for name, nodes in self._nodes.items()}
-        self._callers: dict[str, list[tuple[str, Any]]] = {name: [] for name in self._functions}
+        self._callers: dict[str, list[tuple[str, Any]]] = {}
         for caller in self._functions:
             for node, called in self._calls[caller]:
                 for name in called:
-                    self._callers[name].append((caller, node))
+                    self._callers.setdefault(name, []).append((caller, node))
         self._assets: dict[_Place, bool] = {}
         self._saved = graph.object_graph_def
         saver = graph.saver_def
@@ -209,6 +209,9 @@ class _Program:
         saving = self._saver_functions()
         for name, nodes in self._nodes.items():
             where = name if name == _GRAPH else f"function {name}"
+            if name in ALLOWED_OPS | _SAVER_OPS | {_GRAPH} and name in self._functions:
+                yield f"{where} has a name that is taken"
+                return
             allowed = ALLOWED_OPS | _SAVER_OPS if name in saving else ALLOWED_OPS
             for node in nodes.values():
                 if node.op not in allowed and node.op not in self._functions:
@@ -221,11 +224,7 @@ class _Program:
         for node in nodes.values():
             names = {node.op}
             for value in node.attr.values():
-                kind = value.WhichOneof("value")
-                if kind == "func":
-                    names.add(value.func.name)
-                elif kind == "list":
-                    names.update(function.name for function in value.list.func)
+                names.update(_named(value))
             called = names & self._functions.keys()
             if called:
                 yield node, frozenset(called)
@@ -254,22 +253,22 @@ class _Program:
         followed once: the ways to it may be more than anyone can count.
         """
         if place not in self._assets:
-            self._assets[place] = False  # what comes back here goes in a circle
+            self._assets[place] = False  # where a way leads back to it
             self._assets[place] = self._comes_from_asset(place)
         return self._assets[place]
 
     def _comes_from_asset(self, place: _Place) -> bool:
         name = place.value.partition(":")[0]
         node = self._nodes[place.function].get(name)
-        if node is None:
-            return self._is_asset_argument(place.function, name)
-        return node.op == "Identity" and self._is_asset(_Place(place.function, node.input[0]))
+        if node is not None:
+            return node.op == "Identity" and self._is_asset(_Place(place.function, node.input[0]))
+        return self._is_asset_argument(place.function, name)
 
     def _is_asset_argument(self, function: str, name: str) -> bool:
-        arguments = [one.name for one in self._functions[function].signature.input_arg]
-        index = arguments.index(name)
+        arguments = self._arguments[function]
+        index = arguments[name]
         found = False
-        for caller, node in self._callers[function]:
+        for caller, node in self._callers.get(function, ()):
             # Only a plain call gives its inputs to the arguments as they stand.
             if node.op not in _CALLS or not self._is_asset(_Place(caller, node.input[index])):
                 return False
@@ -281,3 +280,12 @@ class _Program:
                 return False
             found = True
         return found
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The functions that an attribute names, those among it that they take as attributes too."""
+    for function in (value.func, *value.list.func):
+        if function.name:
+            yield function.name
+        for part in function.attr.values():
+            yield from _named(part)

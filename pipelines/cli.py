@@ -84,7 +84,7 @@ def _each_named(arguments: Sequence[str], option: str) -> list[str]:
 
 def _say(failure: failures.Failure) -> int:
     for line in failure.lines:
-        print(f"triad: {logs.masked(line)}", file=sys.stderr)
+        print(f"triad: {logs.printable(logs.masked(line))}", file=sys.stderr)
     return failure.exit_code
 
 

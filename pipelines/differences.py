@@ -9,6 +9,8 @@ import numpy.typing as npt
 import rich.table
 import rich.text
 
+from pipelines import logs
+
 
 @dataclasses.dataclass
 class Difference:
@@ -59,7 +61,7 @@ def table(differences: Iterable[Difference], title: str) -> rich.table.Table:
             f"{one.unequal:,}",
             f"{one.largest:.3g}",
             f"{one.tolerance:g}",
-            rich.text.Text(verdict + where),  # an id may look like rich's markup
+            rich.text.Text(logs.printable(verdict + where)),  # an id may look like rich's markup
         )
     return shown
 

@@ -20,7 +20,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 
-from pipelines import parts, publish, storage
+from pipelines import logs, parts, publish, storage
 from pipelines.config import GcConfig
 from pipelines.names import POINTER
 from pipelines.runs import HIDDEN, RUN_ID, RunFolder, check_date, date_folder
@@ -59,7 +59,7 @@ class Removed:
 
     def to_json(self) -> str:
         """On one line."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self))  # a name may be no UTF-8
 
 
 def run(config: GcConfig) -> Removed:
@@ -158,7 +158,8 @@ class _Collector:
     def _say(self, removed: list[str], path: str, size: int) -> None:
         removed.append(path)
         self.removed.bytes += size
-        print(f"{'would remove' if self._config.dry_run else 'removed'} {path} ({size} bytes)")
+        done = "would remove" if self._config.dry_run else "removed"
+        print(f"{done} {logs.printable(path)} ({size} bytes)")
 
 
 def _whole(output: str, date: str) -> RunFolder | None:

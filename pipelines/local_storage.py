@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.stored import StoredFile
+from transforms import regular_files
 
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}$")
 
@@ -26,7 +27,7 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes | None:
         try:
-            return Path(path).read_bytes()
+            return regular_files.content(path)
         except FileNotFoundError:
             return None
 
@@ -136,7 +137,9 @@ def remove_unlocked(path: str, dry_run: bool = False) -> bool:
     """Removes a temporary file that no living process has locked; whether it did or would."""
     if not TEMPORARY.search(path):
         return False
-    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+    if not os.path.isfile(path):
+        return False
+    with contextlib.suppress(FileNotFoundError), regular_files.opened(path) as file:
         if _locked_at_once(file):  # else its process is alive
             if not dry_run:
                 os.unlink(path)
@@ -184,7 +187,7 @@ def unshared(folder: str, dry_run: bool = False) -> Iterator[bool]:
     if dry_run and not os.path.exists(path):
         yield True
         return
-    with open(path, "rb" if dry_run else "ab") as file:
+    with open(path, "rb" if dry_run else "ab", opener=_lock_opener) as file:
         yield _locked_at_once(file)
 
 
@@ -193,7 +196,7 @@ def _lock_file(folder: str, kind: int) -> Iterator[None]:
     while True:
         _make_folder(folder)
         try:
-            file = open(os.path.join(folder, LOCK), "ab")
+            file = open(os.path.join(folder, LOCK), "ab", opener=_lock_opener)
         except FileNotFoundError:
             continue  # the folder was removed at this very moment
         with file:
@@ -201,6 +204,10 @@ def _lock_file(folder: str, kind: int) -> Iterator[None]:
             if _is_there(file):  # else the folder was removed while this process waited
                 yield
                 return
+
+
+def _lock_opener(path: str, flags: int) -> int:
+    return regular_files.at_once(path, flags | os.O_NOFOLLOW)  # a link would make a file elsewhere
 
 
 def _locked_at_once(file: BinaryIO) -> bool:

@@ -1,4 +1,4 @@
-"""Logging to stderr: ours from INFO, the libraries' errors alone, without secrets."""
+"""What a terminal is told: no secrets, no control characters, of libraries the errors alone."""
 
 import logging
 import re
@@ -20,16 +20,28 @@ _SECRET_VALUE = re.compile(
 )
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, changes the order of what stands there, or cannot be written."""
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters but tab and line end as `\x1b` or `\u202e`.
+
+    Names in files of others may hold what a terminal takes for commands.
+    """
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def masked(text: str) -> str:
     """The text with `***` for each value that a secret-looking name introduces."""
     return _SECRET_VALUE.sub(r"\1***", text)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Masks the whole entry: its message, its arguments and its traceback."""
+    """Masks the whole entry, and makes it printable: message, arguments and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))
+        return printable(masked(super().format(record)))
 
 
 class _NotExplainedLater(logging.Filter):

@@ -1,12 +1,11 @@
 """Where every model is opened: verified, if a key is given; from a bucket copied to disk, once."""
 
 import functools
-import tempfile
-from pathlib import Path
 
 from model import artefact
 from pipelines import bucket_folders, cloud_storage, storage
 from transforms.errors import OptionsError
+from transforms.scratch import ScratchFolder
 
 
 def local(folder: str) -> str:
@@ -44,7 +43,7 @@ def load(folder: str, verify_key: str | None) -> artefact.Artefact:
 
 @functools.cache
 def _copy(folder: str) -> str:
-    place = Path(_scratch().name) / str(_copy.cache_info().misses)
+    place = _scratch().path / str(_copy.cache_info().misses)
     if not storage.exists(f"{folder.rstrip('/')}/{artefact.ABOUT}"):
         raise OptionsError(
             f"{folder}: is no model folder ({artefact.ABOUT} is missing); "
@@ -55,6 +54,6 @@ def _copy(folder: str) -> str:
 
 
 @functools.cache
-def _scratch() -> "tempfile.TemporaryDirectory[str]":
+def _scratch() -> ScratchFolder:
     """Removed when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="triad-model-")
+    return ScratchFolder()

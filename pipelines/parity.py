@@ -5,7 +5,6 @@ import itertools
 import json
 import logging
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +49,7 @@ from transforms.records import (
     Reason,
     Rejected,
 )
+from transforms.scratch import ScratchFolder
 
 _log = logging.getLogger(__name__)
 
@@ -95,18 +95,16 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
     number = len(canonical)
     with stages.showing(stages.Stage("loading of the model")):
         scorer = load_scorer(str(model.folder), model.model_digest, False)
-    with tempfile.TemporaryDirectory(prefix="triad-parity-") as folder:
+    with ScratchFolder() as folder:
         features = compare(
             canonical,
-            _shown(
-                _preprocessed(model, canonicalizer, raw, Path(folder)), "features compared", number
-            ),
+            _shown(_preprocessed(model, canonicalizer, raw, folder), "features compared", number),
             lambda records: _rows(records, scorer.features(records)),
             config.tolerance,
         )
         scores = compare(
             canonical,
-            _shown(_scored(model, canonicalizer, raw, Path(folder)), "scores compared", number),
+            _shown(_scored(model, canonicalizer, raw, folder), "scores compared", number),
             lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
             tolerance=0.0,
         )

@@ -12,7 +12,7 @@ import rich.table
 import rich.text
 
 from model import artefact
-from pipelines import preprocessed
+from pipelines import logs, preprocessed
 from pipelines.runs import Manifest
 from transforms.errors import OptionsError
 
@@ -82,7 +82,9 @@ def table(compared: Mapping[str, list[Difference]]) -> rich.table.Table:
         if len(differences) > _SHOWN:
             lines.append(f"and {len(differences) - _SHOWN} more")
         verdict = "differs" if differences else "equal"
-        shown.add_row(name, verdict, rich.text.Text("\n".join(lines)))  # no markup in values
+        shown.add_row(
+            name, verdict, rich.text.Text(logs.printable("\n".join(lines)))
+        )  # no markup in values
     return shown
 
 

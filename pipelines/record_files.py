@@ -2,13 +2,13 @@
 
 import hashlib
 import shutil
-import tempfile
 
 import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines import files
+from transforms.scratch import ScratchFolder
 
 
 class RecordFile:
@@ -25,10 +25,8 @@ class RecordFile:
     def __init__(self, path: str, options: tf.io.TFRecordOptions | None = None) -> None:
         self.path = path
         # Removed with this object, whatever becomes of the bundle.
-        self._scratch = (
-            tempfile.NamedTemporaryFile(prefix="triad-records-") if files.scheme(path) else None
-        )
-        self._written = self._scratch.name if self._scratch else path
+        self._scratch = ScratchFolder() if files.scheme(path) else None
+        self._written = str(self._scratch.path / "records") if self._scratch else path
         self._writer = tf.io.TFRecordWriter(self._written, options)
 
     def write(self, record: bytes) -> None:

@@ -16,6 +16,8 @@ _REMEDIES = {
     errno.EISDIR: "a folder is where a file belongs; choose another place",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EIO: "check the disk",
+    errno.ENXIO: "a pipe or device is where a file belongs; see who put it there",
+    errno.ELOOP: "a link is where a file belongs; see who put it there",
 }
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 import rich.console
 import rich.table
+import rich.text
 
-from pipelines import commits, parts, publish, rollback, run_index, storage
+from pipelines import commits, logs, parts, publish, rollback, run_index, storage
 from pipelines.names import POINTER
 from pipelines.reading_config import RunsConfig
 from pipelines.runs import RUN_ID, Manifest, RunFolder, check_date, date_folder
@@ -81,7 +82,7 @@ def show(listed: Sequence[Listed]) -> None:
         right = name in ("read", "scored", "rejected")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for one, row in zip(listed, rows, strict=True):
-        table.add_row(*row, style=_STYLES.get(one.state))
+        table.add_row(*map(rich.text.Text, row), style=_STYLES.get(one.state))
     rich.console.Console().print(table)
 
 
@@ -95,7 +96,7 @@ _NOTHING = (None, None, None, None, None, None)  # what only a manifest says
 
 
 def _text(value: object) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else logs.printable(str(value))
 
 
 def _dates(output: str) -> list[str]:

@@ -7,7 +7,6 @@ makes the folder a preprocessing, and nothing that is there is written over.
 import contextlib
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from pipelines import bucket_folders, cloud_storage, json_files, preprocessed, storage
 from transforms.errors import LostRaceError, OptionsError, StorageError
+from transforms.scratch import ScratchFolder
 
 
 class Staging:
@@ -97,8 +97,8 @@ class _CloudStaging(Staging):
 def begin(output: str) -> Iterator[Staging]:
     """Makes room for a preprocessing; what is not published at the end is removed."""
     if in_cloud(output):
-        with tempfile.TemporaryDirectory(prefix="triad-preprocess-") as folder:
-            made = _CloudStaging(output, f"{output}.tmp-{uuid.uuid4().hex}", Path(folder))
+        with ScratchFolder() as folder:
+            made = _CloudStaging(output, f"{output}.tmp-{uuid.uuid4().hex}", folder)
             try:
                 yield made
             finally:

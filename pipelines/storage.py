@@ -214,7 +214,8 @@ def explained(path: str) -> Iterator[None]:
         yield
     except failures as error:
         code = getattr(error, "errno", None)
-        reason = os.strerror(code) if isinstance(code, int) else " ".join(str(error).split())
+        said = os.strerror(code) if isinstance(code, int) else " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or said
         place = str(getattr(error, "filename", None) or path)
         same = place == path or local_storage.TEMPORARY.search(place)
         where = path if same else f"{path} ({place})"

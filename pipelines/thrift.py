@@ -2,7 +2,11 @@
 
 from typing import Any
 
+MOST_CONTAINERS = 2_000_000
+"""Structs and lists that one reader makes: an empty one is a byte, and takes a hundred."""
+
 _DEEPEST = 16
+_LAST_FIELD = 2**15 - 1
 
 STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
@@ -30,12 +34,14 @@ class Reader:
     def __init__(self, content: bytes, place: int = 0) -> None:
         self._content = content
         self.place = place
+        self._left = MOST_CONTAINERS
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """A struct's fields by number: ints, bytes, booleans, lists and dicts.
 
         Numbers with a point are left as their eight bytes.
         """
+        self._count()
         fields: dict[int, Any] = {}
         number = 0
         while True:
@@ -50,7 +56,10 @@ class Reader:
         if head == STOP:
             return before, STOP
         step = head >> 4
-        return (before + step if step else self._signed()), head & 15
+        number = before + step if step else self._signed()
+        if abs(number) > _LAST_FIELD:
+            raise ThriftError("a header has more fields than the format knows")
+        return number, head & 15
 
     def value(self, kind: int, depth: int = 0) -> Any:
         """The value of a field of a kind."""
@@ -77,6 +86,7 @@ class Reader:
 
     def sequence(self) -> tuple[int, int]:
         """The kind and number of a list's values."""
+        self._count()
         head = self._byte()
         count = head >> 4
         if count == 15:
@@ -84,6 +94,11 @@ class Reader:
         if count > len(self._content) - self.place:  # each takes a byte at least
             raise CutError("a list of a header is cut off")
         return head & 15, count
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ThriftError(f"a header has over {MOST_CONTAINERS} structs and lists")
 
     def _signed(self) -> int:
         value = self._unsigned()

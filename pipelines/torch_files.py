@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _ORDERED = "collections OrderedDict"
 _TENSOR = "torch._utils _rebuild_tensor_v2"
-_DTYPES = {
+_DTYPES: Mapping[str, np.dtype[Any]] = {
     "torch HalfStorage": np.dtype("<f2"),
     "torch FloatStorage": np.dtype("<f4"),
     "torch DoubleStorage": np.dtype("<f8"),
@@ -33,6 +33,8 @@ _NAMES = frozenset({_ORDERED, _TENSOR, *_DTYPES})
 _MAX_OPCODES = 1_000_000
 _MAX_BYTES = 2**31
 _MAX_SIDES = 8
+_MAX_SHARED = 2
+"""How often the bytes of a file may stand in tensors: weights may be tied, and no more."""
 
 
 class _Refused(Exception):
@@ -45,6 +47,14 @@ class _Name(NamedTuple):
     name: str
 
 
+class _Storage(NamedTuple):
+    """Numbers in the file."""
+
+    key: str
+    dtype: np.dtype[Any]
+    numel: int
+
+
 class _Tensor(NamedTuple):
     """A view of a storage, in elements."""
 
@@ -54,9 +64,6 @@ class _Tensor(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-
-
-_Mark = object()
 
 
 def read(path: str | Path) -> Arrays:
@@ -104,6 +111,9 @@ def _state_dict(file: io.BytesIO) -> Arrays:
     storages = {one.key: one for one in tensors.values()}
     if sorted(keys) != sorted(storages):
         raise _Refused("its storages are not those of its tensors")
+    total = sum(math.prod(one.shape) * one.dtype.itemsize for one in tensors.values())
+    if total > _MAX_SHARED * len(file.getbuffer()):
+        raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
     arrays = {key: _storage(file, storages[key]) for key in keys}
     if file.read(1):
         raise _Refused("goes on behind its last storage")
@@ -127,7 +137,8 @@ def _view(name: str, tensor: _Tensor, storage: npt.NDArray[Any]) -> npt.NDArray[
     last = tensor.offset + sum(
         (size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)
     )
-    if math.prod(tensor.shape) > storage.size or last >= storage.size:
+    largest = math.prod(max(1, side) for side in tensor.shape)  # numpy counts empty sides too
+    if largest > max(1, storage.size) or last >= storage.size:
         raise _Refused(f"tensor {name!r} reaches beyond its storage")
     steps = tuple(stride * storage.itemsize for stride in tensor.strides)
     return np.lib.stride_tricks.as_strided(
@@ -148,25 +159,34 @@ def _value(file: io.BytesIO) -> Any:
             step(machine, argument)
     except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
         raise _Refused(f"a broken pickle ({type(error).__name__})") from error
-    if len(machine.stack) != 1:
+    if len(machine.stack) != 1 or machine.below:
         raise _Refused("a pickle of more than one value")
     return machine.stack[0]
 
 
 class _Machine:
-    """The stack of a pickle, on which nothing is ever called."""
+    """The stack of a pickle, on which nothing is ever called.
+
+    Attributes:
+        stack: Above the last mark.
+        below: What is below each mark.
+        memo: Values by the number under which they were put there.
+    """
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
+    def mark(self) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
     def above_mark(self) -> list[Any]:
-        place = len(self.stack) - 1 - self.stack[::-1].index(_Mark)
-        values = self.stack[place + 1 :]
-        del self.stack[place:]
+        values, self.stack = self.stack, self.below.pop()
         return values
 
     def put(self, place: int) -> None:
@@ -183,6 +203,8 @@ class _Machine:
         mapping = self.stack[-1]
         if type(mapping) is not dict or len(values) % 2:
             raise _Refused("items for something that is no mapping")
+        if not all(type(key) is str for key in values[::2]):  # hashing others may take for ever
+            raise _Refused("a key that is no name")
         mapping.update(zip(values[::2], values[1::2], strict=True))
 
     def append(self, values: list[Any]) -> None:
@@ -202,7 +224,7 @@ class _Machine:
             raise _Refused("a persistent id that is no storage")
         if storage.name not in _DTYPES or not isinstance(key, str):
             raise _Refused("a persistent id that is no storage")
-        self.push((key, _DTYPES[storage.name], _index(numel)))
+        self.push(_Storage(key, _DTYPES[storage.name], _index(numel)))
 
     def note_call(self) -> None:
         function, arguments = self.stack[-2:]
@@ -210,11 +232,13 @@ class _Machine:
         if function == _Name(_ORDERED) and arguments == ():
             self.push({})
         elif function == _Name(_TENSOR):
-            (key, dtype, numel), offset, shape, strides = arguments[:4]
+            storage, offset, shape, strides = arguments[:4]
+            if not isinstance(storage, _Storage):
+                raise _Refused("a tensor without a storage")
             if len(shape) != len(strides) or len(shape) > _MAX_SIDES:
                 raise _Refused("a tensor with other strides than sides, or too many")
             sizes = tuple(map(_index, shape)), tuple(map(_index, strides))
-            self.push(_Tensor(key, dtype, numel, _index(offset), *sizes))
+            self.push(_Tensor(*storage, _index(offset), *sizes))
         else:
             raise _Refused("a call that no state dict needs")
 
@@ -234,7 +258,7 @@ def _index(value: Any) -> int:
 _STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,
     "STOP": lambda machine, _: None,
-    "MARK": lambda machine, _: machine.push(_Mark),
+    "MARK": lambda machine, _: machine.mark(),
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.push(True),
     "NEWFALSE": lambda machine, _: machine.push(False),

@@ -61,7 +61,7 @@ def plan(config: TrainConfig) -> TrainPlan:
         str(output), "train", lambda: there or outputs.is_marked(f"{output}/{TRAINING}", "train")
     )
     done = there and not config.fresh
-    if done and model_folder.load(str(output), None).about["key"] != key:
+    if done and model_folder.load(str(output), None).about.get("key") != key:
         raise OptionsError(
             f"{output}: holds another model; choose another --output (--fresh would replace it)"
         )

@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from transforms import regular_files
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("transforms", "model")
 """What decides features and scores."""
@@ -12,7 +14,7 @@ PACKAGES = ("transforms", "model")
 
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a local file, hexadecimal."""
-    with Path(path).open("rb") as file:
+    with regular_files.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -9,11 +9,11 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.errors import GateError
+from transforms.scratch import ScratchFolder
 
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})  # a link, a socket, a device
 _MAX_DEPTH = 64  # of folders within one another: Python calls itself for each, also to remove them
@@ -35,8 +35,8 @@ def private_copy(source: Path) -> Iterator[Path]:
         FileNotFoundError: There is no such source.
         OSError: The source cannot be read, or there is no room for the copy.
     """
-    with tempfile.TemporaryDirectory(prefix="triad-private-") as scratch:
-        copy = Path(scratch, source.name or "copy")
+    with ScratchFolder() as scratch:
+        copy = scratch / (source.name or "copy")
         try:
             _copy(source.resolve(strict=True), copy)
         except OSError as error:

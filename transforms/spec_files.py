@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from transforms import image_weights
+from transforms import image_weights, regular_files
 from transforms.errors import OptionsError
 from transforms.spec import Spec, Task
 
@@ -19,16 +20,69 @@ TITLE = "Triad spec"
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 
 
+DEEPEST = 64
+"""Levels of lists and mappings in YAML."""
+MOST_VALUES = 100_000
+"""Values in YAML, those counted again that an alias repeats."""
+
+_SHOWN = reprlib.Repr()
+"""How much of a wrong value an error tells."""
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother = 2, 200, 200
+
+
 class _Loader(yaml.SafeLoader):
     """A second key of one name, of which PyYAML lets the last win, is an error; 1e-3 is a number.
 
     PyYAML reads YAML 1.1, where 1e-3 is a string; YAML 1.2 says otherwise (yaml.org, 10.2.1.4).
+    How deep and how large a value is, aliases followed, is known before it is made.
     """
+
+    _depth = 0
+
+    def __init__(self, content: str) -> None:
+        super().__init__(content)
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._depth == DEEPEST:
+            raise yaml.composer.ComposerError(None, None, f"over {DEEPEST} levels", mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and id(node) not in self._sizes:
+            self._sizes[id(node)] = 1 + sum(self._sizes.get(id(one), 0) for one in _parts(node))
+            if self._sizes[id(node)] > MOST_VALUES:
+                raise yaml.composer.ComposerError(None, None, f"over {MOST_VALUES} values", mark)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            kind = node.tag.rpartition(":")[2]
+            why = f"{_SHOWN.repr(node.value)} is no {kind}"
+            raise yaml.constructor.ConstructorError(None, None, why, node.start_mark) from error
+
+
+def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
+    """The nodes in a list or mapping, a node again for each alias of it."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is a list or mapping", key_node.start_mark
+            )
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(
@@ -49,7 +103,7 @@ def load(path: str | Path) -> Spec:
         OptionsError: Naming the file, the key, the rule, and the nearest known key.
     """
     try:
-        content = Path(path).read_text(encoding="utf-8")
+        content = regular_files.content(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
     return image_weights.pinned(parse(content, str(path)), Path(path))
@@ -112,7 +166,7 @@ def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
         elif problem["type"] == "missing":
             message = "this key is required"
         elif "input" in problem and not isinstance(problem["input"], Mapping):
-            message = f"{message}, got {problem['input']!r}"
+            message = f"{message}, got {_SHOWN.repr(problem['input'])}"
         yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
 
 

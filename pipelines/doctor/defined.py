@@ -1,7 +1,5 @@
 """The real pipelines, defined as a run defines them and never run."""
 
-import tempfile
-
 import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
 
@@ -14,6 +12,7 @@ from pipelines.runs import RunFolder
 from pipelines.units import Unit
 from transforms.canonicalize import Canonicalizer
 from transforms.records import SPLITS
+from transforms.scratch import ScratchFolder
 from transforms.spec import Spec
 
 _UNITS = (Unit(0, "records.jsonl", 0, 1),)
@@ -48,9 +47,9 @@ def preprocessing(what: Spec) -> dict[str, Define]:
     def features(root: beam.Pipeline) -> None:
         files = [CanonicalFile(f"{split}.tfrecord", split, 1) for split in SPLITS]
         with (
-            tempfile.TemporaryDirectory(prefix="triad-doctor-") as folder,
-            tft_beam.Context(temp_dir=folder),
+            ScratchFolder() as folder,
+            tft_beam.Context(temp_dir=str(folder)),
         ):
-            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, folder)
+            preprocess.define_feature_pipeline(root, files, frozenset(), what, 1, str(folder))
 
     return {"preprocess (records)": canonical, "preprocess (features)": features}

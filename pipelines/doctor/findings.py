@@ -8,6 +8,7 @@ from typing import Literal
 import rich.table
 import rich.text
 
+from pipelines import logs
 from transforms.errors import TriadError
 
 Level = Literal["ok", "warning", "error"]
@@ -58,8 +59,13 @@ def table(findings: Sequence[Finding]) -> rich.table.Table:
     for one in findings:
         lines = [one.what, *(f"{name}: {text}" for name, text in _explained(one) if text)]
         mark = one.level.upper() if one.level == "error" else one.level
-        shown.add_row(one.check, mark, rich.text.Text("\n".join(lines)))  # no markup in values
+        shown.add_row(one.check, mark, _plain("\n".join(lines)))
     return shown
+
+
+def _plain(text: str) -> rich.text.Text:
+    """Without what rich or the terminal would take for more than text."""
+    return rich.text.Text(logs.printable(text))
 
 
 def _explained(one: Finding) -> tuple[tuple[str, str], ...]:

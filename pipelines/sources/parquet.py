@@ -134,11 +134,20 @@ def _state(uri: str, row: int, status: os.stat_result) -> tuple[str, int, int, i
     return uri, row, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+_DAMAGED = (
+    pa.ArrowException,
+    OSError,
+    UnicodeDecodeError,  # of a name or a time zone, as pyarrow makes them Python's
+    parquet_footer.FooterError,
+    parquet_pages.PagesError,
+)
+
+
 @contextlib.contextmanager
 def _damage_named(uri: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, parquet_footer.FooterError, parquet_pages.PagesError) as e:
+    except _DAMAGED as e:
         why = " ".join(str(e).split())
         raise OptionsError(f"{uri}: is damaged or no Parquet file: {why}; write it again") from e
 

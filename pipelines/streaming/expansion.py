@@ -2,13 +2,13 @@
 
 import contextlib
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines import ports, programs
 from transforms.errors import StorageError
+from transforms.scratch import ScratchFolder
 
 PATIENCE = 120.0
 """Seconds that the service has to answer."""
@@ -38,8 +38,8 @@ def service() -> Iterator[str]:
         f"--filesToStage={jamm}",
         "--experiments=use_deprecated_read",
     ]
-    with tempfile.TemporaryDirectory(prefix="triad-expansion-") as folder:
-        said = Path(folder) / "said"
+    with ScratchFolder() as folder:
+        said = folder / "said"
         with said.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603
                 [java, *options, _SERVICE, str(port), *told],

@@ -1,7 +1,10 @@
 """JSON Schema: messages that do not conform are refused with the place of the first violation."""
 
+import fractions
 import functools
-from collections.abc import Iterator, Mapping
+import json
+import numbers
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -14,6 +17,11 @@ from jsonschema import validators
 from pipelines.sources import strict_json
 from pipelines.sources.fields import RefusedRecordError
 from transforms.records import Reason
+
+MOST_STEPS = 2_000_000
+"""Keywords of the schema that are asked about a message: `anyOf` within `anyOf` asks 2^depth."""
+
+_Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[jsonschema.ValidationError] | None]
 
 
 def check(schema: str) -> None:
@@ -35,8 +43,10 @@ def require(row: Mapping[str, Any], schema: str) -> None:
     Raises:
         RefusedRecordError: With the path of the first violation, in the order of the schema's
             keywords, and the keyword. Nothing of the object is told that the schema does not name.
+            Also where finding it takes more than `MOST_STEPS`.
     """
-    validator, names = _validator(schema)
+    validator, names, steps = _validator(schema)
+    steps.left = MOST_STEPS
     try:
         error = next(validator.iter_errors(row), None)
     except RecursionError:
@@ -62,9 +72,68 @@ def _rule(error: jsonschema.ValidationError) -> str:
     return str(keyword or "false")  # where nothing may be
 
 
+class _Steps:
+    """How many keywords may still be asked about a message."""
+
+    left = MOST_STEPS
+
+    def counted(self, keyword: _Keyword) -> _Keyword:
+        def ask(
+            validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]
+        ) -> Iterator[jsonschema.ValidationError] | None:
+            self.left -= 1
+            if self.left < 0:
+                why = f"comparing it with the schema takes over {MOST_STEPS} steps"
+                raise RefusedRecordError(Reason.TOO_LARGE, why)
+            return keyword(validator, value, instance, schema)
+
+        return ask
+
+
+def _unique_items(
+    validator: Any, wanted: Any, instance: Any, _: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """The library compares each item with each where they cannot be sorted."""
+    if wanted and validator.is_type(instance, "array"):
+        texts = {json.dumps(_plain(item), sort_keys=True) for item in instance}
+        if len(texts) < len(instance):
+            yield jsonschema.ValidationError("an item stands twice")
+
+
+def _plain(value: Any) -> Any:
+    """A value of which equal ones are equal texts: 1 and 1.0 are one number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return value
+
+
+def _multiple_of(
+    validator: Any, divisor: Any, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """The library fails on whole numbers beyond float64."""
+    multiple_of: Any = validators.Draft202012Validator.VALIDATORS["multipleOf"]
+    try:
+        yield from multiple_of(validator, divisor, instance, schema)
+    except OverflowError:
+        assert isinstance(instance, numbers.Rational)
+        if instance % fractions.Fraction(divisor):
+            yield jsonschema.ValidationError("it is no multiple")
+
+
+_OWN: Mapping[str, _Keyword] = {
+    "uniqueItems": _unique_items,
+    "multipleOf": _multiple_of,
+    "divisibleBy": _multiple_of,  # its name in draft 3
+}
+
+
 @functools.lru_cache(maxsize=8)
-def _validator(schema: str) -> tuple[Any, frozenset[str]]:
-    """What validates, and all names in the schema."""
+def _validator(schema: str) -> tuple[Any, frozenset[str], _Steps]:
+    """What validates, all names in the schema, and what counts the steps."""
     parsed = strict_json.parse(schema)
     kind = validators.Draft202012Validator
     if not isinstance(parsed, dict | bool):
@@ -84,7 +153,12 @@ def _validator(schema: str) -> tuple[Any, frozenset[str]]:
         _check_references(resource, registry.resolver_with_root(resource))
     except referencing.exceptions.Unresolvable as error:
         raise ValueError(f"$ref {error.ref!r} names nothing in the file") from error
-    return kind(parsed, registry=registry), frozenset(_names([parsed]))
+    steps = _Steps()
+    keywords = {
+        name: steps.counted(_OWN.get(name, keyword)) for name, keyword in kind.VALIDATORS.items()
+    }
+    counting = validators.extend(kind, keywords)
+    return counting(parsed, registry=registry), frozenset(_names([parsed])), steps
 
 
 def _names(schema: Any) -> Iterator[str]:

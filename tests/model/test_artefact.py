@@ -1,6 +1,7 @@
 """Model folders: what is opened, and what is refused with which words."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,17 @@ def without(key: str) -> Change:
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "{", "[]", "null", '{"files": {}}', '{"files": {}, "digests": {}}', "\ufeff{}"],
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"files": {}}',
+        '{"files": {}, "digests": {}}',
+        "\ufeff{}",
+    ],
 )
 def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content: str) -> None:
     if content is None:
@@ -143,6 +154,15 @@ def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content:
         lambda about: about.update(files=[]),
         lambda about: about.update(told=[]),
         lambda about: about.update(batch_size="32"),
+        lambda about: about.update(batch_size=0),
+        lambda about: about.update(batch_size=10**9),
+        lambda about: about.update(spec=[]),
+        lambda about: about.update(classes=[]),
+        lambda about: about.update(classes={"category": "birds"}),
+        lambda about: about.update(classes={"category": [1]}),
+        lambda about: about.update(versions=None),
+        lambda about: about["digests"].update(model=1),
+        lambda about: about["files"].update({"analysis.json": None}),
     ],
 )
 def test_a_description_that_lacks_a_part_is_no_model(folder: Path, change: Change) -> None:
@@ -151,6 +171,23 @@ def test_a_description_that_lacks_a_part_is_no_model(folder: Path, change: Chang
     (folder / artefact.ABOUT).write_text(json.dumps(about))
     with pytest.raises(OptionsError, match="is no model folder"):
         artefact.load(folder)
+
+
+@pytest.mark.parametrize("name", [artefact.ABOUT, artefact.ANALYSIS, artefact.EVALUATION])
+def test_nothing_waits_for_a_pipe_in_a_model_folder(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises((OptionsError, GateError)):
+        artefact.load(folder).read(name)
+
+
+@pytest.mark.parametrize("content", ["[]", "7", "null", "{", "[" * 100_000])
+def test_parts_that_are_none_are_broken(folder: Path, content: str) -> None:
+    (folder / artefact.PARTS).write_text(content)
+    write_about(folder)
+    with pytest.raises(GateError) as refused:
+        artefact.load(folder)
+    assert f"{folder}/saved_model/" in str(refused.value) or f"{folder}/triad" in str(refused.value)
 
 
 @pytest.mark.parametrize("make", [lambda path: None, Path.mkdir, Path.touch])

@@ -31,6 +31,32 @@ def test_put_makes_folders_writes_and_replaces_without_traces(tmp_path):
     assert storage.exists(path)
 
 
+def test_nothing_waits_for_a_pipe_where_a_file_belongs(tmp_path):
+    remedy = "a pipe or device is where a file belongs; see who put it there"
+    place = tmp_path / "CURRENT"
+    os.mkfifo(place)
+    with pytest.raises(StorageError) as caught:
+        storage.read_if_there(str(place))
+    why = "is a pipe, a socket or a device, and no file"
+    assert str(caught.value) == f"{place}: {why}; {remedy}"
+    os.mkfifo(tmp_path / storage.LOCK)
+    with pytest.raises(StorageError, match=remedy), storage.locked(str(tmp_path)):
+        pass
+    stale = tmp_path / f"part.tmp-{'a' * 32}"
+    os.mkfifo(stale)
+    storage.remove_stale(str(tmp_path))
+    assert stale.exists()
+
+
+def test_a_lock_makes_no_file_where_a_link_leads(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / storage.LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="a link is where a file"), storage.locked(str(folder)):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_written_file_has_the_usual_permissions(tmp_path):
     storage.put(str(tmp_path / "ours"), b"")
     (tmp_path / "usual").touch()

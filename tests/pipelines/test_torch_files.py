@@ -140,12 +140,55 @@ def test_opcodes_and_names_that_no_state_dict_needs_are_refused(path: Path, code
 
 
 def test_only_a_mapping_of_tensors_is_read(path: Path) -> None:
-    for value in ([1, 2], {"a": 1}, {1: 2}, 3, None):
+    for value in ([1, 2], {"a": 1}, 3, None):
         torch_format.write(path, TENSORS)
         pickles = list(torch_format.pickles(path.read_bytes()))
         pickles[3] = pickle.dumps(value, 2)
         path.write_bytes(b"".join(pickles))
         assert refusal(path) == "holds other things than tensors by name"
+
+
+def _with_state(path: Path, code: bytes) -> Path:
+    torch_format.write(path, TENSORS)
+    pickles = list(torch_format.pickles(path.read_bytes()))
+    pickles[3] = code
+    path.write_bytes(b"".join(pickles))
+    return path
+
+
+def test_keys_whose_hash_takes_for_ever_are_never_hashed(path: Path) -> None:
+    doubled = b")" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(60))  # (x, x), 60 times over
+    assert refusal(_with_state(path, b"\x80\x02}" + doubled + b"Ns.")) == "a key that is no name"
+
+
+def test_marks_deep_in_a_large_pickle_take_time_that_grows_with_its_size(path: Path) -> None:
+    code = b"\x80\x02" + b"K\x01" * 200_000 + b"(t" * 200_000 + b"."  # the square takes an hour
+    assert refusal(_with_state(path, code)) == "a pickle of more than one value"
+
+
+def test_a_mark_is_no_value(path: Path) -> None:
+    assert refusal(_with_state(path, b"\x80\x02(\x85.")) == "a broken pickle (IndexError)"
+    assert refusal(_with_state(path, b"\x80\x02(}.")) == "a pickle of more than one value"
+
+
+def test_tensors_take_no_more_than_twice_what_the_file_holds(path: Path) -> None:
+    values = np.zeros(1000, np.float32)
+    shared = {f"w{n}": torch_format.tensor("0", values, (1000,)) for n in range(200)}
+    torch_format.write_parts(path, shared, {"0": values})
+    assert refusal(path).startswith("its tensors take 800000 bytes, over 2 times its own")
+    tied = {name: shared[name] for name in ("w0", "w1")}
+    torch_format.write_parts(path, tied, {"0": values})
+    assert list(torch_files.read(path)) == ["w0", "w1"]
+
+
+def test_a_tensor_is_of_a_storage_and_its_sides_are_those_of_numbers_in_it(path: Path) -> None:
+    forged = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x01\0\0\x000K\x01K\x01tK\0))tR"
+    code = b"\x80\x02}X\x01\0\0\0w" + forged + b"s."
+    assert refusal(_with_state(path, code)) == "a tensor without a storage"
+    values = np.zeros(6, np.float32)
+    empty = torch_format.tensor("0", values, (0, 2**31, 2**31, 2**31), (1, 1, 1, 1))
+    torch_format.write_parts(path, {"w": empty}, {"0": values})
+    assert refusal(path).endswith("reaches beyond its storage")
 
 
 def test_a_file_that_ends_too_early_is_refused_wherever_it_ends(path: Path) -> None:

@@ -1,7 +1,7 @@
 """SavedModels that do more than compute are refused before loading; nothing unpickles."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,68 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     library = model.meta_graphs[0].graph_def.library
     library.function.add().CopyFrom(library.function[0])
     assert list(safety.problems(model)) == ["holds two functions of one name"]
+
+
+def program(**functions: Sequence[tuple[str, str, str]]) -> Any:
+    """A SavedModel of functions of one argument: name, op and called function of each node."""
+    saved = saved_model_pb2.SavedModel()
+    graph = saved.meta_graphs.add()
+    graph.object_graph_def.nodes.add().user_object.identifier = "root"
+    graph.object_graph_def.nodes.add().asset.asset_file_def_index = 0
+    for name, nodes in functions.items():
+        function = graph.graph_def.library.function.add()
+        function.signature.name = name
+        function.signature.input_arg.add().name = "path"
+        for own, op, called in nodes:
+            node = function.node_def.add(name=own, op=op, input=["path", "path"])
+            if called:
+                node.attr["f"].func.name = called
+    return saved
+
+
+READ = ("read", "InitializeTableFromTextFileV2", "")
+
+
+def bound_to_the_asset(saved: Any, name: str) -> Any:
+    concrete = saved.meta_graphs[0].object_graph_def.concrete_functions[name]
+    concrete.bound_inputs.append(1)
+    return saved
+
+
+def test_a_path_that_comes_by_very_many_ways_is_followed_once_each() -> None:
+    levels: dict[str, Sequence[tuple[str, str, str]]] = {"f0": [READ]}
+    for level in range(1, 60):  # 2^59 ways
+        levels[f"f{level}"] = [(name, "PartitionedCall", f"f{level - 1}") for name in "ab"]
+    saved = program(**levels)
+    assert list(safety.problems(bound_to_the_asset(saved, "f59"))) == []
+    other = program(**levels, other=[("b", "StatefulPartitionedCall", "f7")])
+    assert list(safety.problems(bound_to_the_asset(other, "f59"))) == [
+        "op InitializeTableFromTextFileV2 in function f0 reads a file that is none of its assets"
+    ]
+
+
+@pytest.mark.parametrize("name", ["Identity", "StatefulPartitionedCall", "SaveV2", "the graph"])
+def test_no_function_takes_the_name_of_what_is_trusted(name: str) -> None:
+    where = name if name == "the graph" else f"function {name}"
+    assert list(safety.problems(program(**{name: []}))) == [f"{where} has a name that is taken"]
+
+
+def test_the_functions_of_the_saver_are_not_served_by_way_of_another_ones_attribute() -> None:
+    saved = program(
+        save=[("write", "SaveV2", "")],
+        middle=[("call", "Identity", "")],
+        run=[("call", "PartitionedCall", "middle")],
+    )
+    graph = saved.meta_graphs[0]
+    graph.saver_def.save_tensor_name = "saver:0"
+    graph.graph_def.node.add(name="saver", op="PartitionedCall").attr["f"].func.name = "save"
+    graph.object_graph_def.concrete_functions["run"].SetInParent()
+    assert list(safety.problems(saved)) == []
+    call = graph.graph_def.library.function[2].node_def[0]
+    call.attr["f"].func.attr["inner"].func.name = "save"
+    assert list(safety.problems(saved)) == [
+        "op SaveV2 in function save is none that a model may hold"
+    ]
 
 
 @pytest.mark.parametrize("name", ["../../triad.json", "/etc/passwd", "..", "", "a/../../b"])

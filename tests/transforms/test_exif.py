@@ -145,3 +145,9 @@ def test_of_several_profiles_in_the_texts_of_a_png_the_first_counts() -> None:
 def test_marks_of_exif_in_front_are_passed_over() -> None:
     block = media.exif(6)
     assert exif.orientation(block) == exif.orientation(block[:6] * 3 + block[6:]) == 6
+
+
+def test_a_name_that_stands_in_front_very_often_takes_time_that_grows_with_its_length() -> None:
+    named = b"Exif\0\0" * 200_000  # the square takes minutes
+    assert exif.orientation(named + block("<", 3, "H", 6)) == 6
+    assert exif.orientation(named) == 1

@@ -28,6 +28,39 @@ def refusal(content: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("modalities: " + "[" * 3000, "over 64 levels"),
+        ("\n".join(" " * level + "a:" for level in range(2000)), "over 64 levels"),
+        ("? [a]\n: b", "a key is a list or mapping"),
+        ("modalities: !!int abc", "'abc' is no int"),
+        ("modalities: 2001-99-99", "'2001-99-99' is no timestamp"),
+        ("modalities: !!bool x", "'x' is no bool"),
+        ("modalities: 1" + ":59" * 300 + ".0", "is no float"),
+        ("modalities: " + "9" * 5000, "is no int"),
+        ("modalities: &a [*a]", "found unconstructable recursive node"),
+    ],
+)
+def test_yaml_that_python_cannot_hold_is_refused_with_its_place(content, why):
+    said = refusal(content)
+    assert said.startswith("my.yaml: not YAML: ")
+    assert why in said
+    assert 'in "<unicode string>", line ' in said
+    assert len(said) < 400
+
+
+def test_aliases_may_repeat_what_is_small_and_nothing_that_grows():
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+    said = refusal(f"a0: &a0 [x]\n{levels}modalities: *a8\n")
+    assert "over 100000 values" in said
+    said = refusal(f"a0: &a0 [x]\n{levels[: levels.index('a4')]}modalities: *a3\n{SMALL[-60:]}")
+    assert len(said) < 2000
+    shared = "modalities: {image: &size {size: 32}, text: }\ntasks: {a: &t {label: x}, b: *t}"
+    task = spec_files.parse(shared.replace("{label", "{kind: classification, label")).tasks
+    assert task["a"] == task["b"]
+
+
 def with_part(part: str) -> str:
     return SMALL + part
 

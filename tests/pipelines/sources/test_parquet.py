@@ -1,5 +1,6 @@
 """Records from Parquet: column types, and values that Python cannot hold."""
 
+import base64
 import datetime
 import random
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import sources, units
+from pipelines import sources, thrift, units
 from pipelines.sources import parquet_pages
 from tests import records
 from transforms.errors import OptionsError, TriadError
@@ -268,6 +269,26 @@ def test_columns_nested_too_deep_are_refused_before_arrow_follows_them(tmp_path)
         records.read(path)
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (b"\x99\xfc\x88\x27" + bytes(5000), "a header has over 1000 structs and lists"),
+        (b"\x99\xf9\x88\x27" + b"\x05" * 5000, "a header has over 1000 structs and lists"),
+        (b"\x15\0" * 40_000, "a header has more fields than the format knows"),
+        (b"\x05\xff\xff\x7f\0" * 2, "a header has more fields than the format knows"),
+    ],
+    ids=["structs", "lists", "fields", "far fields"],
+)
+def test_a_footer_of_a_byte_for_each_of_very_many_things_is_refused(
+    tmp_path, monkeypatch, fields, why
+):
+    monkeypatch.setattr(thrift, "MOST_CONTAINERS", 1000)
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + fields + b"\0" + (len(fields) + 1).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(OptionsError, match=f"is no Parquet file: {why}"):
+        records.read(path)
+
+
 def test_flipped_bytes_end_in_records_or_an_error_that_names_the_file(tmp_path):
     rng = random.Random(0)
     examples = records.examples(30)
@@ -282,3 +303,14 @@ def test_flipped_bytes_end_in_records_or_an_error_that_names_the_file(tmp_path):
             assert len(records.read(path, unit_records=7)) == len(examples)
         except TriadError as error:
             assert str(error).startswith(f"{path}: ")  # noqa: PT017
+
+
+def test_a_time_zone_whose_name_is_not_utf8_is_damage_that_names_the_file(tmp_path):
+    path = tmp_path / "a.parquet"
+    column = pa.array([0], pa.timestamp("us", "Europe/Berlin"))
+    pq.write_table(pa.table({"id": ["a"], "taken": column}), path)
+    schema = pq.read_metadata(path).metadata[b"ARROW:schema"]
+    named = base64.b64decode(schema).replace(b"Europe/Berlin", b"Europe/\xff\xfe\xfd\xfc\xfb\xfa")
+    path.write_bytes(path.read_bytes().replace(schema, base64.b64encode(named)))
+    with pytest.raises(OptionsError, match=f"{path}: is damaged or no Parquet file: .*; write it"):
+        list(sources.read(units.Unit(0, str(path), 0, 1), ()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
+from pipelines.sources import example_sizes, fields
 from tests import records
 from transforms import tfrecords
 from transforms.errors import OptionsError
@@ -174,3 +175,12 @@ def test_a_large_example_of_few_values_is_read(tmp_path):
     (found,) = records.read(records.write_frames(tmp_path / "a.tfrecord", [frame]))
     assert isinstance(found, RawRecord)
     assert found.extra == {"v": [1, 300, -1]}
+
+
+def test_fields_that_no_example_has_are_not_gone_through_without_end(monkeypatch):
+    monkeypatch.setattr(example_sizes, "MOST_PARTS", 1000)
+    unknown = b"\x10\0" * 600_000
+    for content in (unknown, b"\x0a\x80\x9f\x49" + unknown):
+        with pytest.raises(fields.RefusedRecordError, match="the record has over 1000 parts") as no:
+            example_sizes.check(content)
+        assert no.value.reason == Reason.TOO_LARGE

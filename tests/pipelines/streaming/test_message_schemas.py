@@ -11,7 +11,7 @@ import fastavro
 import pytest
 
 from pipelines.stream_config import StreamConfig
-from pipelines.streaming import avro, messages
+from pipelines.streaming import avro, json_schema, messages
 from pipelines.streaming.messages import HEADERS, Message, Parser
 from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Reason, Rejected, Uri
@@ -257,6 +257,49 @@ def test_a_schema_that_leads_in_circles_rejects_and_does_not_crash():
     parser = Parser(schema=json.dumps({"properties": {"text": {"$ref": "#/properties/text"}}}))
     outcome = parser.parse(message(b'{"text": "x"}'))
     assert detail(outcome) == "not of the schema: the schema leads in circles"
+
+
+def _conforms(rule: Any, value: Any) -> bool:
+    """Whether a message with this value comes through a schema with this rule."""
+    parser = Parser(schema=json.dumps({"properties": {"value": rule}}))
+    return isinstance(parser.parse(message(json.dumps({"value": value}).encode())), RawRecord)
+
+
+def test_a_whole_number_beyond_float64_is_compared_with_a_schema_exactly():
+    rules = {"multipleOf": 0.75}, {"multipleOf": 0.5}
+    assert [_conforms(rule, 10**400) for rule in rules] == [False, True]
+    draft3 = {"$schema": "http://json-schema.org/draft-03/schema#"}
+    parser = Parser(schema=json.dumps({**draft3, "properties": {"n": {"divisibleBy": 0.75}}}))
+    outcome = parser.parse(message(json.dumps({"n": 10**400}).encode()))
+    assert detail(outcome) == "not of the schema: at $.n it breaks divisibleBy"
+
+
+def test_unique_items_are_compared_by_what_they_are_and_in_time_that_grows_with_their_number():
+    assert _conforms({"uniqueItems": True}, [1, True, "1", [1], None, "true", 1.5])
+    assert not _conforms({"uniqueItems": True}, [{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}])
+    assert _conforms({"uniqueItems": False}, [1, 1])
+    many = [{"a": number} for number in range(50_000)]  # each with each would take an hour
+    assert _conforms({"uniqueItems": True}, many)
+    assert not _conforms({"uniqueItems": True}, [*many, {"a": 0}])
+
+
+def test_a_message_that_a_schema_would_take_for_ever_to_compare_is_rejected(monkeypatch):
+    monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
+    schema = {
+        "properties": {"tree": {"$ref": "#/$defs/tree"}},
+        "$defs": {"tree": {"items": {"anyOf": [{"$ref": "#/$defs/tree"}] * 2}, "type": "array"}},
+    }
+    parser = Parser(schema=json.dumps(schema))
+    deep, flat = (json.dumps({"tree": tree}).encode() for tree in (_nested(30), [[]]))
+    outcome = parser.parse(message(deep))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == Reason.TOO_LARGE
+    assert outcome.detail == "comparing it with the schema takes over 5000 steps"
+    assert isinstance(parser.parse(message(flat)), RawRecord)
+
+
+def _nested(levels: int) -> Any:
+    return [_nested(levels - 1)] if levels else 1
 
 
 def config(path: Path, format: Any, **more: Any) -> StreamConfig:
