@@ -228,19 +228,6 @@ class TestMalformedGraphs:
         with pytest.raises(GateError, match="gives no 'category/distribution' of type float32"):
             contract.check(other, "serving_default", signature)
 
-    def test_a_distribution_that_is_no_matrix_is_refused(self, trained: Path) -> None:
-        model = artefact.load(trained)
-        signature = safety.load(model.saved_model, model.saved_files).signatures["serving_default"]
-
-        def of_one(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-            scores = signature(**given)
-            return {**scores, "category/distribution": scores["category/score"][0]}
-
-        _, inputs = signature.structured_input_signature
-        changed = tf.function(of_one).get_concrete_function(**inputs)
-        with pytest.raises(GateError, match="gives no 'category/distribution' of type float32"):
-            contract.check(model, "serving_default", changed)
-
 
 def test_a_transform_that_changed_since_it_was_checked_is_not_exported(
     prepared: Path, tmp_path: Path
