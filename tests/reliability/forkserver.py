@@ -6,6 +6,7 @@ its threads with its first op, so the server runs none: no thread of Python's is
 
 import ctypes
 import dataclasses
+import gc
 import json
 import os
 import resource
@@ -244,6 +245,8 @@ def main() -> None:
     from pipelines import cli, score, train  # noqa: F401
 
     assert threading.active_count() == 1, threading.enumerate()
+    gc.collect()
+    gc.freeze()  # no child looks through what is imported here, or copies its pages by doing so
     with socket.socket(fileno=int(sys.argv[1])) as listener:
         _serve(listener)
 
