@@ -2,7 +2,8 @@
 
 What a command changes in its process is given back after each test.
 
-`generated` -> `prepared` -> `trained`; tests that change a folder copy it first.
+`generated` -> `prepared` -> `trained`, each made by one worker for all of them; tests that change
+a folder, or put files into it, copy it first.
 """
 
 import gc
@@ -17,6 +18,7 @@ import pytest
 
 from examples import generated as examples
 from pipelines import environment, logs
+from tests.once import made_once
 
 environment.prepare()
 
@@ -75,10 +77,12 @@ def restored_process() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The records file of generated records, with its media and a spec beside it."""
-    folder = tmp_path_factory.mktemp("generated")
-    records = examples.write(folder / "records", RECORDS, seed=0)
-    (folder / "spec.yaml").write_text(SPEC)
-    return records
+
+    def make(folder: Path) -> None:
+        examples.write(folder / "records", RECORDS, seed=0)
+        (folder / "spec.yaml").write_text(SPEC)
+
+    return made_once(tmp_path_factory, "generated", make) / "records" / "records.jsonl"
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +91,11 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipelines import preprocess
     from pipelines.config import PreprocessConfig
 
-    output = tmp_path_factory.mktemp("prepared") / "data"
-    spec = generated.parents[1] / "spec.yaml"
-    preprocess.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
-    return output
+    def make(folder: Path) -> None:
+        spec, output = generated.parents[1] / "spec.yaml", folder / "data"
+        preprocess.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
+
+    return made_once(tmp_path_factory, "prepared", make) / "data"
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +104,10 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipelines import train
     from pipelines.config import TrainConfig
 
-    output = tmp_path_factory.mktemp("trained") / "model"
-    train.run(TrainConfig(str(prepared), str(output)))
-    return output
+    def make(folder: Path) -> None:
+        train.run(TrainConfig(str(prepared), str(folder / "model")))
+
+    return made_once(tmp_path_factory, "trained", make) / "model"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def few(generated: Path) -> Path:
+def few(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fifty records: one batch, and some more."""
     lines = generated.read_text().splitlines()[:50]
-    path = generated.with_name("few.jsonl")
+    folder = shutil.copytree(generated.parent, tmp_path_factory.mktemp("few") / "records")
+    path = Path(folder) / generated.name
     path.write_text("\n".join(lines) + "\n")
     return path
 

@@ -38,7 +38,8 @@ def other(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that `trained` scored."""
     output = tmp_path_factory.mktemp("scored")
-    few = generated.with_name("few.jsonl")  # beside the media
+    folder = shutil.copytree(generated.parent, tmp_path_factory.mktemp("few") / "records")
+    few = Path(folder) / generated.name  # beside the media
     few.write_text("".join(generated.read_text().splitlines(keepends=True)[:5]))
     score.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
     (run,) = (output / "dt=2026-11-24").glob("_runs/run=*")

@@ -7,7 +7,7 @@ in media that are not used, in every place that a record has.
 import base64
 import gzip
 import json
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,9 +55,10 @@ class Commands(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def commands(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def commands(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Commands:
     folder = tmp_path_factory.mktemp("secrets")
-    records = generated.parent / "hostile.jsonl"
+    given_folder = shutil.copytree(generated.parent, tmp_path_factory.mktemp("hostile") / "records")
+    records = Path(given_folder) / "hostile.jsonl"
     records.write_text("\n".join([*generated.read_text().splitlines(), *hostile_lines()]) + "\n")
     (folder / "spec.yaml").write_text(SPEC)
     data, model, scores = folder / "data", folder / "model", folder / "scores"
@@ -77,8 +78,7 @@ def commands(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with _captured() as said:
             codes = [cli.main(arguments) for arguments in ran]
     assert codes == [0] * len(ran), said
-    yield Commands("".join(said), folder)
-    records.unlink()
+    return Commands("".join(said), folder)
 
 
 class _captured:
