@@ -109,15 +109,18 @@ def test_a_batch_without_room_or_rows_stays_as_it_is(rows):
     assert fill_up(whole, 32, ()) is whole
 
 
-def test_a_batch_has_fewer_rows_where_media_are_large():
+def test_a_batch_has_fewer_rows_where_media_are_large(monkeypatch):
+    """Room and media are a 64th of what they are elsewhere: what is large is so by its share."""
+    monkeypatch.setattr(batches, "ROOM", batches.ROOM // 64)
+
     def example(number: int, **media: bytes) -> bytes:
         made = tf.train.Example()
         for name, value in {"id": b"r%d" % number, "image": b"", "text": b"", **media}.items():
             made.features.feature[name].bytes_list.value.append(value)
         return made.SerializeToString(deterministic=True)
 
-    pictures = [example(number, image=bytes(100 * 2**20)) for number in range(3)]
-    texts = [example(3 + number, text=b"a" * 2**19) for number in range(3)]
+    pictures = [example(number, image=bytes(100 * 2**14)) for number in range(3)]
+    texts = [example(3 + number, text=b"a" * 2**13) for number in range(3)]
     small = [example(6 + number, text=b"a fan") for number in range(50)]
     names = ("id", "image", "text")
     description = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
