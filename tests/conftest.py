@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What was imported stays: to look through it again and again took an eighth of all the time.
 
-    Tests of memory look at processes of their own, which collect as Python does by default.
+    Tests of memory trace single calls, or look at processes of their own, which collect by default.
     """
     gc.collect()
     gc.freeze()
