@@ -1,5 +1,6 @@
 """Prism, built once into the user's cache, and one of it that runs for the tests here."""
 
+import fcntl
 import importlib.metadata
 import os
 import shutil
@@ -22,8 +23,11 @@ def prism_path() -> str:
     version = importlib.metadata.version("apache-beam")
     folder = programs.cache("prism") / version
     binary = folder / "prism"
-    if not binary.exists():
-        _build(version, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may build it: it takes minutes
+        if not binary.exists():
+            _build(version, folder)
     return str(binary)
 
 
@@ -38,7 +42,6 @@ def _build(version: str, folder: Path) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip("Prism is not there, and go is not installed to build it")
-    folder.mkdir(parents=True, exist_ok=True)
     command = [go, "install", f"{prism.MODULE}@v{version}"]
     try:
         subprocess.run(
