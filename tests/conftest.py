@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: to look through it again and again took an eighth of all the time.
+    """What was imported stays: to look through it again and again took a tenth of the time.
 
     Tests of memory trace single calls, or look at processes of their own, which collect by default.
     """

@@ -1,18 +1,43 @@
-"""The fork server and the flaky storage, each started once where a test asks for it."""
+"""What tests here share: a fork server, a flaky storage, and a model that loads quickly."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import FlakyStorage
 from tests.reliability.forkserver import ForkServer
+
+TEXT_SPEC = """
+modalities: {text: {tokens: word, vocabulary: 100, length: 12}}
+tasks: {category: {kind: classification, label: category}}
+model: {dim: 8, text_dim: 8}
+training: {epochs: 1, batch_size: 16}
+"""
 
 
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     with ForkServer(tmp_path_factory.mktemp("forks")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of texts alone: for what is killed again and again, and loads it each time."""
+    from pipelines import preprocess, train
+    from pipelines.config import PreprocessConfig, TrainConfig
+
+    def make(folder: Path) -> None:
+        spec, data = folder / "spec.yaml", str(folder / "data")
+        spec.write_text(TEXT_SPEC)
+        given = (str(generated),)  # some have no text
+        preprocess.run(PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5))
+        train.run(TrainConfig(data, str(folder / "model")))
+
+    return made_once(tmp_path_factory, "texts", make) / "model"
 
 
 @pytest.fixture(scope="session")

@@ -55,10 +55,10 @@ class Whole:
 
 @pytest.fixture(scope="module")
 def whole(
-    trained: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+    text_model: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    night = Night(str(trained), str(write_corpus(folder / "records")), str(folder / "before"))
+    night = Night(str(text_model), str(write_corpus(folder / "records")), str(folder / "before"))
     score.run(dataclasses.replace(night, unit_records=100).config)
     old = seen(night.output)
 

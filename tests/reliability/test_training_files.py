@@ -1,12 +1,9 @@
 """Damaged and hostile training files: one line with file and offset, and no process dies."""
 
 import gzip
-import os
 import re
 import shutil
 import struct
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -15,13 +12,12 @@ import pytest
 import tensorflow as tf
 
 from model import survey
-from pipelines import json_files, preprocessed
+from pipelines import cli, json_files, preprocessed
 from tests import features
 from transforms.code import file_digest
 from transforms.errors import OptionsError, StorageError
 
 LAYOUT = features.layout(["text"])
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def masked_crc(content: bytes) -> int:
@@ -201,25 +197,18 @@ def test_a_file_that_changes_after_the_check_is_not_read_again(shard: Path, dama
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_command_refuses_a_damaged_shard_with_one_line(
-    prepared: Path, tmp_path: Path, split: str
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
 ) -> None:
     folder = Path(shutil.copytree(prepared, tmp_path / "data"))
     manifest = json_files.read(folder / preprocessed.MANIFEST)
     path = folder / manifest["splits"][split][0]["path"]
     path.write_bytes(gzip.compress(frame(b"abc", 2**40)))
     command = ["train", "--data", str(folder), "--output", str(tmp_path / "model")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *command],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == OptionsError.exit_code, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("triad: ")]
+    assert cli.main(command) == OptionsError.exit_code
+    said = capsys.readouterr().err
+    (line,) = [line for line in said.splitlines() if line.startswith("triad: ")]
     assert line.startswith(
         f"triad: {path}: the TFRecord frame at byte 0 (record 0) is broken: it claims 1099511627776"
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in said
     assert not (tmp_path / "model" / "triad.json").exists()
