@@ -191,16 +191,16 @@ def notices(columns: Iterable[pa.Field]) -> list[str]:
         key, kinds = key_of(column), kinds_of(column)
         if key is not None:
             said.append(f"column {key!r} passes through as {column.name!r}: its name is taken")
-        if kind_of(column) not in kinds and len(kinds) > 1:
+        kind = kind_of(column)
+        if kind in _SAID and set(kinds) - {kind}:
             said.append(
                 f"column {column.name!r} has values of several kinds ({', '.join(kinds)}): it is "
-                f"{_SAID[kind_of(column) or 'json']}"
+                f"{_SAID[kind]}"
             )
     return said
 
 
-_SAID: Mapping[str, str] = {
-    "float": "one of floats, which hold all of its integers exactly",
+_SAID: Mapping[Kind | None, str] = {
     "number": "one of texts, exact decimals",
     "string": "one of texts, with times as ISO 8601 and bytes as base64",
     "json": "one of JSON texts",

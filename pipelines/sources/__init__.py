@@ -13,7 +13,7 @@ from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
 from transforms import live, scalars
 from transforms.record_digests import payload_digest
-from transforms.records import SPLITS, UNKNOWN_SPLIT, RawRecord, Reason, Rejected
+from transforms.records import RawRecord, Reason, Rejected
 
 REJECTED = "rejected"
 KINDS = "kinds"
@@ -59,12 +59,12 @@ class ReadRecords(beam.PTransform):
 
     Args:
         labels: See `read`.
-        splits: Reject records whose own `split` names none; otherwise it is of no use, as in
-            scoring, and is not looked at.
+        training: Reject records whose group or split is of a wrong form; otherwise they are of no
+            use, as in scoring, and are not looked at.
     """
 
     labels: tuple[str, ...] = ()
-    splits: bool = False
+    training: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -85,8 +85,8 @@ class ReadRecords(beam.PTransform):
         for outcome in read(unit, self.labels):
             if isinstance(outcome, RawRecord):
                 kinds.update(_kinds(outcome))
-                if self.splits and outcome.split == UNKNOWN_SPLIT:
-                    outcome = _without_split(outcome)
+                if self.training and outcome.untrainable:
+                    outcome = _untrainable(outcome)
             if isinstance(outcome, Rejected):
                 live.add(1)
                 records_rejected.inc()
@@ -107,7 +107,6 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
         yield f"labels.{name}", scalars.kind_of(value)
 
 
-def _without_split(record: RawRecord) -> Rejected:
-    detail = f"split is none of {', '.join(SPLITS)}"
-    digest = payload_digest(record)
-    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, detail, digest)
+def _untrainable(record: RawRecord) -> Rejected:
+    digest, why = payload_digest(record), record.untrainable
+    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, why, digest)
