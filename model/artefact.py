@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from transforms import spec_files
+from transforms import regular_files, spec_files
 from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec, digest_of
@@ -99,7 +99,7 @@ class Artefact:
         """
         pinned = {**self.about["files"], **self.about["told"]}
         try:
-            content = (self.folder / name).read_bytes()
+            content = regular_files.read(self.folder / name)
         except OSError as error:
             raise GateError(f"{self.folder / name}: is missing; {_TAKE_AGAIN}") from error
         if hashlib.sha256(content).hexdigest() != pinned.get(name):
@@ -189,11 +189,11 @@ def described_digest(folder: Path, source: Path) -> str:
 
 def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads(regular_files.read(folder / ABOUT))
         whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
         whole = whole and isinstance(about["files"], dict) and isinstance(about["told"], dict)
         whole = whole and isinstance(about["batch_size"], int)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise _no_model(source or folder) from error
     if not whole:
         raise _no_model(source or folder)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.stored import StoredFile
+from transforms import regular_files
 
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}$")
 
@@ -26,7 +27,7 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes | None:
         try:
-            return Path(path).read_bytes()
+            return regular_files.read(path)
         except FileNotFoundError:
             return None
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms import spec_files
+from transforms import regular_files, spec_files
 from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
@@ -106,7 +106,7 @@ class Preprocessed:
         Raises:
             GateError: Where it is not what preprocessing wrote.
         """
-        content = (self.folder / ANALYSIS).read_bytes()
+        content = regular_files.read(self.folder / ANALYSIS)
         if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(ANALYSIS):
             raise self._torn(ANALYSIS, "is not what preprocessing wrote")
         return content
@@ -147,7 +147,7 @@ def read(folder: str | Path) -> Preprocessed:
     """
     folder = Path(folder)
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = regular_files.read(folder / MANIFEST)
     except OSError as error:
         raise OptionsError(_no_preprocessing(folder)) from error
     return Preprocessed(folder, parse(content, str(folder)))
@@ -170,7 +170,7 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionsError(
             f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
         ) from error

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -166,6 +167,34 @@ def test_each_reader_gives_the_figures_or_one_line_with_the_file_and_scoring_men
         assert without_units(contents(output)) == without_units(whole), what
         shutil.rmtree(output)
     assert refused > DAMAGES
+
+
+@pytest.mark.parametrize("thing", ["a pipe", "a link to a device", "a link to nothing", "a copy"])
+@pytest.mark.parametrize(
+    "name",
+    ["CURRENT", "manifest.json", "scores/part-00000.parquet", "_rejected/part-00000.parquet"],
+)
+def test_what_is_no_file_is_missing_to_each_reader_and_scoring_puts_the_file_there(
+    published: Path, tmp_path: Path, name: str, thing: str
+) -> None:
+    whole = contents(published)
+    output = Path(shutil.copytree(published, tmp_path / "out"))
+    (path,) = (one for one in output.rglob("*") if str(one).endswith(f"/{name}"))
+    (copy := tmp_path / "copy").write_bytes(path.read_bytes())
+    path.unlink()
+    if thing == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"a link to a device": "/dev/zero", "a copy": str(copy)}.get(thing, "no"))
+    for reader in READERS:
+        found, error = outcome(reader, output)
+        assert "\n" not in error
+        assert not error or str(output) in error
+        assert thing != "a copy" or found == reader(published) or reader is collected
+    mended = scores.score(scores.run_folder(output), WORKS)
+    assert mended.counts == publish.current(str(published), DATE).counts  # type: ignore[union-attr]
+    assert without_units(contents(output)) == without_units(whole)
+    assert thing == "a copy" or not path.is_symlink()
 
 
 def test_carry_over_takes_nothing_from_a_damaged_run(published: Path, tmp_path: Path) -> None:

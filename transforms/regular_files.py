@@ -1,0 +1,49 @@
+"""Files of a folder that others can write to: only regular ones are read, and nobody is waited for.
+
+Opening a pipe waits for its writer, and some devices have no end. Where such a thing lies in a
+file's place, there is no file.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})  # a socket, a device that is not there
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a file to be read; a link to one is followed.
+
+    Raises:
+        FileNotFoundError: There is none, or a pipe, a socket or a device.
+        OSError: There is a folder, or the file cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_file(path) from error
+        raise
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise _no_file(path)
+
+
+def read(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: See `open_regular`.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _no_file(path: str | Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
