@@ -210,8 +210,8 @@ _SAID: Mapping[Kind | None, str] = {
 def column_name(name: str, reserved: Collection[str] = ()) -> str:
     """The column for a passthrough key: the key, or prefixed where that name is not free.
 
-    That is where a column of ours or a folder has the name, in whatever case, or where tools take
-    it for something else. It depends on no other key, so all parts of a run agree; and different
+    That is where a column of ours or a folder has the name, in whatever case, where it is one of a
+    task's fields as CSV names them, `category.label`, or where tools take it for something else. It depends on no other key, so all parts of a run agree; and different
     keys stay different.
 
     Args:
@@ -221,7 +221,7 @@ def column_name(name: str, reserved: Collection[str] = ()) -> str:
     bare = name.lower()
     while bare.startswith(names.EXTRA_PREFIX):
         bare = bare.removeprefix(names.EXTRA_PREFIX)
-    taken = names.is_taken(bare) or bare in reserved
+    taken = names.is_taken(bare) or bare.partition(".")[0] in reserved
     return f"{names.EXTRA_PREFIX}{name}" if taken else name
 
 

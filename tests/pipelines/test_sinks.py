@@ -190,6 +190,13 @@ def test_a_key_that_readers_of_folders_take_for_something_else_gets_a_prefix_and
     assert line == f"column {key!r} passes through as {f'extra_{key}'!r}: its name is taken"
 
 
+def test_a_key_that_is_a_field_of_a_task_in_csv_gets_a_prefix():
+    made = table(row("r1", **{"category.label": 1, "Topics.x": 2, "categories.x": 3, "x.y": 4}))
+    assert made.column_names[11:] == [
+        *("categories.x", "extra_Topics.x", "extra_category.label", "x.y")
+    ]
+
+
 @hypothesis.given(keys=strategies.lists(strategies.text(), min_size=2, max_size=2, unique=True))
 def test_different_keys_stay_different_columns(keys):
     one, other = (passthrough.column_name(plain_values.clean(key), {"category"}) for key in keys)

@@ -31,6 +31,7 @@ from tests.scores import Work
 from transforms.errors import GateError, TriadError
 
 DAMAGES = 200
+PARTS = ("scores", "_rejected")
 WORKS = (
     Work(
         [scores.scored("a", 10, extra={"n": 1}), scores.scored("b", 20, extra={"n": 2})],

@@ -1,4 +1,4 @@
-"""Regular files are read; pipes, sockets, devices and folders are not, and nothing is waited for."""
+"""Only regular files are read: pipes, sockets and devices are missing, and not waited for."""
 
 import errno
 import os
