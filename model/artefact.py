@@ -189,7 +189,7 @@ def described_digest(folder: Path, source: Path) -> str:
 
 def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
     try:
-        about = json.loads(regular_files.read(folder / ABOUT))
+        about = json.loads(regular_files.read(folder / ABOUT).decode())
         whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
         whole = whole and isinstance(about["files"], dict) and isinstance(about["told"], dict)
         whole = whole and isinstance(about["batch_size"], int)

@@ -45,7 +45,9 @@ class LocalStorage:
             try:
                 os.link(file.name, path)  # unlike a rename it fails where the name is taken
             except FileExistsError:
-                return False
+                if self.exists(path):
+                    return False
+                os.replace(file.name, path)  # of a pipe or a link to nothing; a folder refuses
         _sync_folder(os.path.dirname(path))
         return True
 
@@ -62,7 +64,7 @@ class LocalStorage:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
         except FileNotFoundError:
             return [], []
         return [n for n in files if n != LOCK and not TEMPORARY.search(n)], folders
@@ -210,6 +212,10 @@ def _locked_at_once(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _is_there(file: BinaryIO) -> bool:

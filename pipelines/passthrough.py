@@ -211,8 +211,8 @@ def column_name(name: str, reserved: Collection[str] = ()) -> str:
     """The column for a passthrough key: the key, or prefixed where that name is not free.
 
     That is where a column of ours or a folder has the name, in whatever case, where it is one of a
-    task's fields as CSV names them, `category.label`, or where tools take it for something else. It depends on no other key, so all parts of a run agree; and different
-    keys stay different.
+    task's fields as CSV names them, `category.label`, or where tools take it for something else.
+    It depends on no other key, so all parts of a run agree; and different keys stay different.
 
     Args:
         name: The key.

@@ -110,7 +110,7 @@ def read(path: str | Path) -> Provenance:
         names = (artefact.ABOUT, preprocessed.MANIFEST, _RUN_MANIFEST)
         path = next((path / name for name in names if (path / name).is_file()), path)
     try:
-        said = json.loads(regular_files.read(path))
+        said = json.loads(regular_files.read(path).decode())
         if path.name == artefact.ABOUT:
             return Provenance("model", _of_model(said, path.parent))
         if "run_id" in said:
@@ -175,7 +175,7 @@ def _of_run(path: Path) -> dict[str, Part]:
 
 def _analysis(folder: Path) -> Part:
     """A digest of each vocabulary and each list of moments."""
-    said = json.loads(regular_files.read(folder / artefact.ANALYSIS))
+    said = json.loads(regular_files.read(folder / artefact.ANALYSIS).decode())
     return {
         f"{kind}.{name}": _digest(values)
         for kind, named in said.items()

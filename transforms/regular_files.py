@@ -1,7 +1,7 @@
 """Files of a folder that others can write to: only regular ones are read, and nobody is waited for.
 
-Opening a pipe waits for its writer, and some devices have no end. Where such a thing lies in a
-file's place, there is no file.
+Opening a pipe waits for its writer, and some devices have no end. Where such a thing, a folder or a
+link to nothing lies in a file's place, there is no file.
 """
 
 import errno
@@ -10,15 +10,16 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})  # a socket, a device that is not there
+_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP})
+"""A socket, a device that is not there, a link to itself."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:
     """Opens a file to be read; a link to one is followed.
 
     Raises:
-        FileNotFoundError: There is none, or a pipe, a socket or a device.
-        OSError: There is a folder, or the file cannot be opened.
+        FileNotFoundError: There is none, or something else.
+        OSError: The file cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -26,12 +27,9 @@ def open_regular(path: str | Path) -> BinaryIO:
         if error.errno in _NO_FILE:
             raise _no_file(path) from error
         raise
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(kind):
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return open(descriptor, "rb")
     os.close(descriptor)
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise _no_file(path)
 
 

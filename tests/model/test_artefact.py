@@ -118,7 +118,10 @@ def without(key: str) -> Change:
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "{", "[]", "null", '{"files": {}}', '{"files": {}, "digests": {}}', "\ufeff{}"],
+    [
+        *(None, "", "{", "[]", "null", '{"files": {}}', '{"files": {}, "digests": {}}', "\ufeff{}"),
+        "[" * 100_000,
+    ],
 )
 def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content: str) -> None:
     if content is None:

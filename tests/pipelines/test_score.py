@@ -480,7 +480,8 @@ class TestUnits:
         assert failure is not None
         assert failure.exit_code == 20
         assert failure.lines == (
-            f"{in_the_way}: is a directory; a folder is where a file belongs; choose another place",
+            f"{in_the_way}: is a directory; a folder is where a file belongs; move it away, or "
+            "choose another place",
         )
         assert published(output) == before
         assert publish.complete_units(run) == {0, 1}
