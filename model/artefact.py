@@ -193,6 +193,7 @@ def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
         whole = about.keys() >= _SAID and about["digests"].keys() >= {"model", "transform"}
         whole = whole and isinstance(about["files"], dict) and isinstance(about["told"], dict)
         whole = whole and isinstance(about["batch_size"], int)
+        whole = whole and all(isinstance(names, list) for names in about["classes"].values())
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise _no_model(source or folder) from error
     if not whole:

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from transforms import regular_files, spec_files
 from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
@@ -48,6 +50,28 @@ A product of matrices is computed in blocks of rows, and the last bits of the ro
 over differ from those of the others. 48 is a whole number of blocks for the kernels of AVX2 (6
 rows) and AVX-512 (48); with 32 the last two rows of a batch were not as the first thirty.
 """
+
+
+class _Shard(pydantic.BaseModel, strict=True):
+    path: str
+    rows: int
+    sha256: str
+
+
+class _Splits(pydantic.BaseModel, strict=True):
+    train: list[_Shard]
+    eval: list[_Shard]
+    test: list[_Shard]
+
+
+class _Shape(pydantic.BaseModel, strict=True):
+    """The form of those parts of a manifest that are read without another look."""
+
+    classes: dict[str, list[str]]
+    files: dict[str, str]
+    splits: _Splits
+    transform_digest: str
+    vocabulary_size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,4 +204,11 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
             f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
             f"preprocessing; {_ANEW}"
         )
+    try:
+        _Shape.model_validate(manifest)
+    except pydantic.ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise OptionsError(
+            f"{folder}/{MANIFEST}: {place} is not what preprocessing wrote; {_ANEW}"
+        ) from error
     return manifest

@@ -10,8 +10,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP})
-"""A socket, a device that is not there, a link to itself."""
+_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENOTDIR})
+"""A socket, a device that is not there, a link to itself, a file where a folder belongs."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:

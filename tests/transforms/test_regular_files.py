@@ -22,7 +22,7 @@ def test_what_is_no_file_is_not_there_and_is_not_waited_for(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "socket"))
-        for name in ("pipe", "link", "endless", "gone", "loop", "socket", "nothing", "."):
+        for name in ("pipe", "link", "endless", "gone", "loop", "socket", "nothing", ".", "pipe/x"):
             with pytest.raises(FileNotFoundError) as caught:
                 regular_files.read(tmp_path / name)
             assert caught.value.filename == str(tmp_path / name)
