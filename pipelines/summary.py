@@ -44,7 +44,9 @@ def records(read: int, kept: int, verb: str, reasons: Mapping[str, int]) -> list
     """
     rejected = sum(reasons.values())
     said = f"{_many(read, 'record')} read, {kept} {verb}, {rejected} rejected"
-    return [Sentence(said), *rejections(read, reasons)]
+    if not read:
+        said += "; the files hold none: look whether they are those that were meant"
+    return [Sentence(said, warns=not read), *rejections(read, reasons)]
 
 
 def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:

@@ -115,6 +115,16 @@ def test_many_names_are_counted():
     ]
 
 
+def test_files_without_a_record_are_a_warning():
+    assert summary.records(0, 0, "scored", {}) == [
+        Sentence(
+            "0 records read, 0 scored, 0 rejected; the files hold none: look whether they are "
+            "those that were meant",
+            warns=True,
+        )
+    ]
+
+
 def test_classes_that_are_one_value_in_two_spellings_are_named():
     found = {"records": dict.fromkeys(("train", "eval", "test"), 9), "unusable": {}, "unseen": {}}
     alike = [["1", "1.0"], ["True", "true"]]
