@@ -561,6 +561,25 @@ class TestRunId:
         ]
         assert plans[0].run.run_id == plans[2].run.run_id != plans[1].run.run_id
 
+    def test_a_media_folder_is_known_by_its_resolved_path(
+        self, trained: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for folder in ("media", "other/media"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "linked").symlink_to("media")
+
+        def run_id(root: str) -> str:
+            return score_plan.plan(
+                config(trained, few, tmp_path / "out", media_roots=(root,))
+            ).run.run_id
+
+        monkeypatch.chdir(tmp_path)
+        whole = run_id("media")
+        for spelling in ("./media/", "linked", str(tmp_path / "media")):
+            assert run_id(spelling) == whole
+        monkeypatch.chdir(tmp_path / "other")
+        assert run_id("media") != whole
+
     @pytest.mark.parametrize(
         "change",
         [
