@@ -50,6 +50,15 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     return _READERS[units.suffix(unit.uri).removesuffix(".gz")](unit, labels)
 
 
+def for_training(record: RawRecord) -> RawRecord | Rejected:
+    """The record; rejected where its group or split, which only training uses, is none."""
+    why = record.untrainable
+    if not why:
+        return record
+    digest = payload_digest(record)
+    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, why, digest)
+
+
 @dataclasses.dataclass
 class ReadRecords(beam.PTransform):
     """Units -> `.records` and `.rejected`; each line or row is in exactly one of them.
@@ -85,8 +94,8 @@ class ReadRecords(beam.PTransform):
         for outcome in read(unit, self.labels):
             if isinstance(outcome, RawRecord):
                 kinds.update(_kinds(outcome))
-                if self.training and outcome.untrainable:
-                    outcome = _untrainable(outcome)
+                if self.training:
+                    outcome = for_training(outcome)
             if isinstance(outcome, Rejected):
                 live.add(1)
                 records_rejected.inc()
@@ -105,8 +114,3 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
         yield "group", of_group
     for name, value in record.labels.items():
         yield f"labels.{name}", scalars.kind_of(value)
-
-
-def _untrainable(record: RawRecord) -> Rejected:
-    digest, why = payload_digest(record), record.untrainable
-    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, why, digest)
