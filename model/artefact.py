@@ -121,7 +121,7 @@ class Artefact:
         """
         pinned = {**self.about["files"], **self.about["told"]}
         try:
-            content = regular_files.content(self.folder / name)
+            content = regular_files.read(self.folder / name)
         except OSError as error:
             raise GateError(f"{self.folder / name}: is missing; {_TAKE_AGAIN}") from error
         if hashlib.sha256(content).hexdigest() != pinned.get(name):
@@ -211,7 +211,7 @@ def described_digest(folder: Path, source: Path) -> str:
 
 def _read(folder: Path, source: Path | None = None) -> Mapping[str, Any]:
     try:
-        about: dict[str, Any] = json.loads(regular_files.content(folder / ABOUT).decode())
+        about: dict[str, Any] = json.loads(regular_files.read(folder / ABOUT).decode())
         _Described.model_validate(about, strict=True)
     except (OSError, ValueError, RecursionError) as error:
         raise _no_model(source or folder) from error

@@ -150,7 +150,7 @@ def _of_csv(path: str, content: bytes, whole: bool) -> Head | None:
         whole = False
     if not whole:
         found = found[:-1]  # cut off
-    if not found:
+    if not found or any("\0" in name for name in found[0]):  # UTF-16, of which the command tells
         return None
     columns, *rest = found
     rows = [dict(zip(columns, map(_cell, cells), strict=False)) for cells in rest if cells]

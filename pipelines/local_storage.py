@@ -27,7 +27,7 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes | None:
         try:
-            return regular_files.content(path)
+            return regular_files.read(path)
         except FileNotFoundError:
             return None
 
@@ -45,7 +45,9 @@ class LocalStorage:
             try:
                 os.link(file.name, path)  # unlike a rename it fails where the name is taken
             except FileExistsError:
-                return False
+                if self.exists(path):
+                    return False
+                os.replace(file.name, path)  # of a pipe or a link to nothing; a folder refuses
         _sync_folder(os.path.dirname(path))
         return True
 
@@ -62,7 +64,7 @@ class LocalStorage:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
         except FileNotFoundError:
             return [], []
         return [n for n in files if n != LOCK and not TEMPORARY.search(n)], folders
@@ -139,7 +141,7 @@ def remove_unlocked(path: str, dry_run: bool = False) -> bool:
         return False
     if not os.path.isfile(path):
         return False
-    with contextlib.suppress(FileNotFoundError), regular_files.opened(path) as file:
+    with contextlib.suppress(FileNotFoundError), regular_files.open_regular(path) as file:
         if _locked_at_once(file):  # else its process is alive
             if not dry_run:
                 os.unlink(path)
@@ -216,6 +218,10 @@ def _locked_at_once(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _is_there(file: BinaryIO) -> bool:

@@ -191,16 +191,16 @@ def notices(columns: Iterable[pa.Field]) -> list[str]:
         key, kinds = key_of(column), kinds_of(column)
         if key is not None:
             said.append(f"column {key!r} passes through as {column.name!r}: its name is taken")
-        if kind_of(column) not in kinds and len(kinds) > 1:
+        kind = kind_of(column)
+        if kind in _SAID and set(kinds) - {kind}:
             said.append(
                 f"column {column.name!r} has values of several kinds ({', '.join(kinds)}): it is "
-                f"{_SAID[kind_of(column) or 'json']}"
+                f"{_SAID[kind]}"
             )
     return said
 
 
-_SAID: Mapping[str, str] = {
-    "float": "one of floats, which hold all of its integers exactly",
+_SAID: Mapping[Kind | None, str] = {
     "number": "one of texts, exact decimals",
     "string": "one of texts, with times as ISO 8601 and bytes as base64",
     "json": "one of JSON texts",
@@ -210,9 +210,9 @@ _SAID: Mapping[str, str] = {
 def column_name(name: str, reserved: Collection[str] = ()) -> str:
     """The column for a passthrough key: the key, or prefixed where that name is not free.
 
-    That is where a column of ours or a folder has the name, in whatever case, or where tools take
-    it for something else. It depends on no other key, so all parts of a run agree; and different
-    keys stay different.
+    That is where a column of ours or a folder has the name, in whatever case, where it is one of a
+    task's fields as CSV names them, `category.label`, or where tools take it for something else.
+    It depends on no other key, so all parts of a run agree; and different keys stay different.
 
     Args:
         name: The key.
@@ -221,7 +221,7 @@ def column_name(name: str, reserved: Collection[str] = ()) -> str:
     bare = name.lower()
     while bare.startswith(names.EXTRA_PREFIX):
         bare = bare.removeprefix(names.EXTRA_PREFIX)
-    taken = names.is_taken(bare) or bare in reserved
+    taken = names.is_taken(bare) or bare.partition(".")[0] in reserved
     return f"{names.EXTRA_PREFIX}{name}" if taken else name
 
 

@@ -45,11 +45,16 @@ def plain(value: Any) -> Any:
 
 
 def number_text(value: Any) -> str:
-    """The exact decimal text of a number; a whole float of 64 bits is the integer that it is."""
+    """The exact decimal text of a number; a whole float of 64 bits is the integer that it is.
+
+    The zero below zero, which is no integer, keeps its sign.
+    """
     if isinstance(value, float):
         if math.isinf(value):
             return _infinity(value)
-        return str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)
+        is_integer = value.is_integer() and abs(value) < 2**63
+        is_integer = is_integer and (value != 0 or math.copysign(1, value) > 0)
+        return str(int(value)) if is_integer else repr(value)
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
     return str(value)

@@ -212,7 +212,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
             planned = planned | "CheckWorkers" >> cluster.CheckWorkers()
-        read = planned | "Read" >> sources.ReadRecords(what.label_names, splits=True)
+        read = planned | "Read" >> sources.ReadRecords(what.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 
     files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines import json_files, outputs, preprocessed, staging, storage, summary, units
 from pipelines.config import PreprocessConfig
-from transforms import spec_files
+from transforms import spec_files, uris
 from transforms.errors import OptionsError
 from transforms.spec import Spec
 from transforms.version import VERSION
@@ -80,12 +80,14 @@ def spec_parts(what: Spec) -> dict[str, Any]:
 
 
 def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
-    """Equal keys mean equal results: the same records, features, splits and code."""
-    parts = {
+    """Equal keys mean equal results: the same records, media folders, features, splits and code."""
+    parts: dict[str, Any] = {
         "features": what.features_json(),
         "split": what.split.model_dump(),
         "inputs": [[file.uri, file.size, file.version] for file in inputs],
         "shards": config.shards,
         "triad": VERSION,
     }
+    if config.media_roots:
+        parts["media_roots"] = uris.resolved(config.media_roots)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
 from pipelines.media_counts import IssuesLimits, Media, MediaCount
 from pipelines.staging import Staging
-from transforms import label_graphs, preprocessing, target_graphs
+from transforms import label_graphs, preprocessing, scalars, target_graphs
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -121,7 +121,8 @@ def labels(
         `label`: its name. `records`: by split, those with a label that can be used. `unusable`:
         the others that have one, by what is wrong. `classes`: their number, None where the task
         writes texts or nobody knows. `unseen`: by split, the `classes` that no record of the train
-        split has, in how many `records`, and some `names`.
+        split has, in how many `records`, and some `names`. `alike`: classes that are one number or
+        truth value in several spellings, such as `1` and `1.0`.
     """
     found = {}
     for name, task in what.tasks.items():
@@ -136,6 +137,7 @@ def labels(
             "unusable": dict(sorted(flaws.items())),
             "classes": None if known is None else len(known),
             "unseen": {} if known is None else _unseen(statistics, f"label.{name}", known),
+            "alike": [] if known is None else _alike(_tally(statistics, f"label.{name}", SPLITS)),
         }
     return found
 
@@ -152,6 +154,13 @@ def _unseen(
             some = names[:UNSEEN_NAMES]
             found[split] = {"classes": len(names), "records": records, "names": some}
     return found
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found.setdefault(scalars.common_spelling(name), []).append(name)
+    return [same for same in found.values() if len(same) > 1]
 
 
 def _tally(statistics: Mapping[str, Any], feature: str, splits: Sequence[str]) -> Counter[str]:

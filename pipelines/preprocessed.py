@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms import spec_files
+import pydantic
+
+from transforms import regular_files, spec_files
 from transforms.code import file_digest, tree_digests
 from transforms.errors import GateError, OptionsError
 from transforms.spec import Spec
@@ -48,6 +50,28 @@ A product of matrices is computed in blocks of rows, and the last bits of the ro
 over differ from those of the others. 48 is a whole number of blocks for the kernels of AVX2 (6
 rows) and AVX-512 (48); with 32 the last two rows of a batch were not as the first thirty.
 """
+
+
+class _Shard(pydantic.BaseModel, strict=True):
+    path: str
+    rows: int
+    sha256: str
+
+
+class _Splits(pydantic.BaseModel, strict=True):
+    train: list[_Shard]
+    eval: list[_Shard]
+    test: list[_Shard]
+
+
+class _Shape(pydantic.BaseModel, strict=True):
+    """The form of those parts of a manifest that are read without another look."""
+
+    classes: dict[str, list[str]]
+    files: dict[str, str]
+    splits: _Splits
+    transform_digest: str
+    vocabulary_size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +130,7 @@ class Preprocessed:
         Raises:
             GateError: Where it is not what preprocessing wrote.
         """
-        content = (self.folder / ANALYSIS).read_bytes()
+        content = regular_files.read(self.folder / ANALYSIS)
         if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(ANALYSIS):
             raise self._torn(ANALYSIS, "is not what preprocessing wrote")
         return content
@@ -147,7 +171,7 @@ def read(folder: str | Path) -> Preprocessed:
     """
     folder = Path(folder)
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = regular_files.read(folder / MANIFEST)
     except OSError as error:
         raise OptionsError(_no_preprocessing(folder)) from error
     return Preprocessed(folder, parse(content, str(folder)))
@@ -170,7 +194,7 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionsError(
             f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
         ) from error
@@ -180,4 +204,11 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
             f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
             f"preprocessing; {_ANEW}"
         )
+    try:
+        _Shape.model_validate(manifest)
+    except pydantic.ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise OptionsError(
+            f"{folder}/{MANIFEST}: {place} is not what preprocessing wrote; {_ANEW}"
+        ) from error
     return manifest

@@ -14,6 +14,7 @@ import rich.text
 from model import artefact
 from pipelines import logs, preprocessed
 from pipelines.runs import Manifest
+from transforms import regular_files
 from transforms.errors import OptionsError
 
 Part = Mapping[str, str]
@@ -111,7 +112,7 @@ def read(path: str | Path) -> Provenance:
         names = (artefact.ABOUT, preprocessed.MANIFEST, _RUN_MANIFEST)
         path = next((path / name for name in names if (path / name).is_file()), path)
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(regular_files.read(path).decode())
         if path.name == artefact.ABOUT:
             return Provenance("model", _of_model(said, path.parent))
         if "run_id" in said:
@@ -161,7 +162,7 @@ def _of_preprocessing(said: Mapping[str, Any], folder: Path) -> dict[str, Part]:
 
 
 def _of_run(path: Path) -> dict[str, Part]:
-    said = Manifest.from_json(path.read_bytes())
+    said = Manifest.from_json(regular_files.read(path))
     if said is None:
         raise ValueError("not as it was written")
     digests: Mapping[str, str] = {**said.about.get("model", {}), **said.digests}
@@ -176,7 +177,7 @@ def _of_run(path: Path) -> dict[str, Part]:
 
 def _analysis(folder: Path) -> Part:
     """A digest of each vocabulary and each list of moments."""
-    said = json.loads((folder / artefact.ANALYSIS).read_text(encoding="utf-8"))
+    said = json.loads(regular_files.read(folder / artefact.ANALYSIS).decode())
     return {
         f"{kind}.{name}": _digest(values)
         for kind, named in said.items()

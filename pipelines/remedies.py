@@ -13,7 +13,7 @@ _REMEDIES = {
     errno.ENOENT: "check the path; if it was there before, restore it",
     errno.ENOTDIR: "a part of the path is a file; choose another place",
     errno.EEXIST: "a part of the path is a file; choose another place",
-    errno.EISDIR: "a folder is where a file belongs; choose another place",
+    errno.EISDIR: "a folder is where a file belongs; move it away, or choose another place",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EIO: "check the disk",
     errno.ENXIO: "a pipe or device is where a file belongs; see who put it there",

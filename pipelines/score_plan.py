@@ -9,7 +9,7 @@ from model.artefact import Artefact
 from pipelines import model_folder, outputs, publish, run_index, sinks, storage, summary, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
-from transforms import code
+from transforms import code, uris
 from transforms.errors import OptionsError
 from transforms.records import Provenance
 from transforms.version import VERSION
@@ -48,7 +48,7 @@ class ScorePlan:
         """Says what a run that is published already holds."""
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
-            summary.say(_log, summary.scored(manifest, self.run.folder))
+            summary.say(_log, summary.scored(manifest, self.run.rejected))
         _log.info("%s: already published, nothing to do", self.run.folder)
         return Published(self.run.manifest)
 
@@ -70,7 +70,7 @@ def plan(config: ScoreConfig) -> ScorePlan:
         {
             "format": config.format,
             "unit_records": str(config.unit_records),
-            "media_roots": json.dumps(config.media_roots),
+            "media_roots": json.dumps(uris.resolved(config.media_roots)),
             **({"explain": "true"} if config.explain else {}),
         },
     )

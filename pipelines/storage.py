@@ -47,7 +47,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_if_there(path: str) -> bytes | None:
-    """The content of a file, or None where there is none."""
+    """The content of a file, or None where there is none, or something else."""
     with explained(path):
         return _storage(path).read(path)
 

@@ -44,7 +44,9 @@ def records(read: int, kept: int, verb: str, reasons: Mapping[str, int]) -> list
     """
     rejected = sum(reasons.values())
     said = f"{_many(read, 'record')} read, {kept} {verb}, {rejected} rejected"
-    return [Sentence(said), *rejections(read, reasons)]
+    if not read:
+        said += "; the files hold none: look whether they are those that were meant"
+    return [Sentence(said, warns=not read), *rejections(read, reasons)]
 
 
 def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:
@@ -82,6 +84,15 @@ def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
         said += [
             Sentence(f"{task}: {_many(count, 'label')} cannot be used: {flaw}", warns=True)
             for flaw, count in found["unusable"].items()
+        ]
+        said += [
+            Sentence(
+                f"{task}: {' and '.join(map(repr, same))} are {len(same)} classes, and one value "
+                "written in several ways (pandas writes whole numbers of a column with gaps as "
+                "1.0); write it alike",
+                warns=True,
+            )
+            for same in found.get("alike", ())
         ]
         for name, unseen in found["unseen"].items():
             said.append(
@@ -159,10 +170,15 @@ _WITHOUT = {
 }
 
 
-def scored(manifest: Manifest, folder: str) -> list[Sentence]:
-    """A scoring run, from its manifest; media as far as the manifest counts them."""
+def scored(manifest: Manifest, rejected: str) -> list[Sentence]:
+    """A scoring run, from its manifest; media as far as the manifest counts them.
+
+    Args:
+        manifest: Of the run.
+        rejected: The folder of its rejected records.
+    """
     counts = manifest.counts
-    where = [Sentence(f"rejected records: {folder}/rejected")] if counts["rejected"] else []
+    where = [Sentence(f"rejected records: {rejected}")] if counts["rejected"] else []
     return [
         *records(counts["read"], counts["scored"], "scored", manifest.reasons),
         *where,

@@ -14,7 +14,7 @@ PACKAGES = ("transforms", "model")
 
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a local file, hexadecimal."""
-    with regular_files.opened(path) as file:
+    with regular_files.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

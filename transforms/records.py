@@ -104,9 +104,11 @@ class RawRecord:
     """One record as a source gives it. A missing medium is None.
 
     Attributes:
-        split: One of `SPLITS`, or `UNKNOWN_SPLIT` where the source says something else.
+        split: One of `SPLITS`, or `UNKNOWN_SPLIT` where the record is in none.
         kinds: How the source stored the id and, where there is one, the group, in the words of
             `scalars.kind_of`.
+        untrainable: Why the record is in no split: what is wrong with its group or split, which
+            only training uses. "" where nothing is.
     """
 
     id: str
@@ -119,6 +121,7 @@ class RawRecord:
     labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     kinds: tuple[str, str | None] = dataclasses.field(default=("text", None), compare=False)
+    untrainable: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,39 +1,50 @@
-"""Files that are opened at once or not at all.
+"""Files of a folder that others can write to: only regular ones are read, and nobody is waited for.
 
-Whoever may write in a folder can put a pipe under a name that we read: it would be waited for, for
-ever and without a word.
+Opening a pipe waits for its writer, and some devices have no end. Where such a thing, a folder or a
+link to nothing lies in a file's place, there is no file.
 """
 
 import errno
-import io
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
-_NO_FILE = "Is a pipe, a socket or a device, and no file"
-
-
-def opened(path: str | Path) -> io.BufferedReader:
-    """A file for reading; links are followed.
-
-    Raises:
-        OSError: Where it cannot be opened, or is no regular file.
-    """
-    file = open(path, "rb", opener=at_once)  # noqa: SIM115, the caller closes it
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.ENXIO, _NO_FILE, str(path))
-    return file
+_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENOTDIR})
+"""A socket, a device that is not there, a link to itself, a file where a folder belongs."""
 
 
-def content(path: str | Path) -> bytes:
-    """What is in a file.
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a file to be read; a link to one is followed.
 
     Raises:
-        OSError: See `opened`.
+        FileNotFoundError: There is none, or something else.
+        OSError: The file cannot be opened.
     """
-    with opened(path) as file:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_file(path) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    raise _no_file(path)
+
+
+def read(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: See `open_regular`.
+    """
+    with open_regular(path) as file:
         return file.read()
+
+
+def _no_file(path: str | Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def at_once(path: str, flags: int) -> int:

@@ -13,6 +13,9 @@ _LONGEST = 308
 
 _WHOLE_TEXT = re.compile(rf"(-?(?:0|[1-9]\d{{0,{_LONGEST}}}))\.0+", re.ASCII)
 
+_FLOAT_TEXT = re.compile(r"-?[0-9](?:\.[0-9]+)?e\+[0-9]{2,3}", re.ASCII)
+"""A float over 10**16 as Python and pandas write it."""
+
 _MAY_BE_NAN = (float, np.generic, decimal.Decimal)
 
 _KINDS = {
@@ -86,10 +89,17 @@ def text_of(value: Any) -> str | None:
     return None
 
 
-def without_zero_fraction(text: str) -> str:
-    """A text that spells a whole number with a fraction of zeros, such as `3.0`, without that."""
-    found = _WHOLE_TEXT.fullmatch(text) if text.endswith("0") else None
-    return str(int(found[1])) if found else text
+def common_spelling(text: str) -> str:
+    """The one spelling of a text that writers of CSV make of a whole number or a truth value.
+
+    `3.0` is `3`, `1e+16` is its digits, `True` is `true`; any other text is itself.
+    """
+    if text.endswith("0") and (found := _WHOLE_TEXT.fullmatch(text)):
+        return str(int(found[1]))
+    if "e+" in text and _FLOAT_TEXT.fullmatch(text):
+        number = whole_number(float(text))
+        return text if number is None else str(number)
+    return text.lower() if text in ("True", "False") else text
 
 
 def kind_of(value: Any) -> str:

@@ -103,7 +103,7 @@ def load(path: str | Path) -> Spec:
         OptionsError: Naming the file, the key, the rule, and the nearest known key.
     """
     try:
-        content = regular_files.content(path).decode()
+        content = regular_files.read(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
     return image_weights.pinned(parse(content, str(path)), Path(path))

@@ -15,6 +15,9 @@ NAMES = {
 }
 """The words for each split, in any case."""
 
+UNKNOWN = f"split is none of {', '.join(SPLITS)}"
+"""What is wrong with a record whose own `split` names none."""
+
 _SPLIT_OF_NAME = {name: split for split, names in NAMES.items() for name in names}
 
 _SALT = b"triad split\0"  # other digests of the same id must not decide the split as well

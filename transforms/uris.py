@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from transforms import beneath
@@ -152,6 +152,13 @@ def object_uri(uri: str, roots: Roots) -> str:
 def local_roots(roots: Roots) -> tuple[beneath.Root, ...]:
     """Those of the roots that are local, in their order."""
     return _known(roots).local
+
+
+def resolved(folders: Sequence[str]) -> list[str]:
+    """The one spelling of each folder of media, local or `gs://`, from any working folder."""
+    return [
+        one.rstrip("/") if _is_remote(one) else os.path.realpath(local_path(one)) for one in folders
+    ]
 
 
 def spelled(path: str) -> str:

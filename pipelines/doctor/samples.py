@@ -26,8 +26,17 @@ def heads(what: Spec, inputs: Sequence[str], with_labels: bool) -> Iterator[Find
         yield Finding("records", level, said, why, remedy)
 
 
-def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> Iterator[Finding]:
-    """Reads the first records of each file, opens their media, and says what would be lost."""
+def check(
+    what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...], training: bool = False
+) -> Iterator[Finding]:
+    """Reads the first records of each file, opens their media, and says what would be lost.
+
+    Args:
+        what: What reads them.
+        inputs: Patterns of records files.
+        media_roots: Folders in which media may lie.
+        training: Whether a preprocessing reads them, which uses groups and splits.
+    """
     canonicalizer = Canonicalizer(what, media_roots, check=True)
     outcomes: list[CanonicalRecord | Rejected] = []
     try:
@@ -36,6 +45,8 @@ def check(what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...]) -> It
             if not number:
                 break
             for record in itertools.islice(_read(file, what), number):
+                if isinstance(record, RawRecord) and training:
+                    record = sources.for_training(record)
                 if isinstance(record, RawRecord):
                     outcomes.append(canonicalizer.canonical(record))
                 else:

@@ -135,7 +135,7 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
 
     if config.inputs:
         yield from samples.heads(what, config.inputs, with_labels=spec is not None)
-        yield from samples.check(what, config.inputs, config.media_roots)
+        yield from samples.check(what, config.inputs, config.media_roots, spec is not None)
 
     pipelines = defined.scoring(model) if model is not None else {}
     yield from functions.check(pipelines | (defined.preprocessing(spec) if spec else {}))

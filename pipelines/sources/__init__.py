@@ -13,7 +13,7 @@ from pipelines.sources import csv_rows, jsonl, parquet, tfrecord
 from pipelines.units import Unit
 from transforms import live, scalars
 from transforms.record_digests import payload_digest
-from transforms.records import SPLITS, UNKNOWN_SPLIT, RawRecord, Reason, Rejected
+from transforms.records import RawRecord, Reason, Rejected
 
 REJECTED = "rejected"
 KINDS = "kinds"
@@ -50,6 +50,15 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     return _READERS[units.suffix(unit.uri).removesuffix(".gz")](unit, labels)
 
 
+def for_training(record: RawRecord) -> RawRecord | Rejected:
+    """The record; rejected where its group or split, which only training uses, is none."""
+    why = record.untrainable
+    if not why:
+        return record
+    digest = payload_digest(record)
+    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, why, digest)
+
+
 @dataclasses.dataclass
 class ReadRecords(beam.PTransform):
     """Units -> `.records` and `.rejected`; each line or row is in exactly one of them.
@@ -59,12 +68,12 @@ class ReadRecords(beam.PTransform):
 
     Args:
         labels: See `read`.
-        splits: Reject records whose own `split` names none; otherwise it is of no use, as in
-            scoring, and is not looked at.
+        training: Reject records whose group or split is of a wrong form; otherwise they are of no
+            use, as in scoring, and are not looked at.
     """
 
     labels: tuple[str, ...] = ()
-    splits: bool = False
+    training: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -85,8 +94,8 @@ class ReadRecords(beam.PTransform):
         for outcome in read(unit, self.labels):
             if isinstance(outcome, RawRecord):
                 kinds.update(_kinds(outcome))
-                if self.splits and outcome.split == UNKNOWN_SPLIT:
-                    outcome = _without_split(outcome)
+                if self.training:
+                    outcome = for_training(outcome)
             if isinstance(outcome, Rejected):
                 live.add(1)
                 records_rejected.inc()
@@ -105,9 +114,3 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
         yield "group", of_group
     for name, value in record.labels.items():
         yield f"labels.{name}", scalars.kind_of(value)
-
-
-def _without_split(record: RawRecord) -> Rejected:
-    detail = f"split is none of {', '.join(SPLITS)}"
-    digest = payload_digest(record)
-    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, detail, digest)

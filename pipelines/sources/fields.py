@@ -11,6 +11,7 @@ from pipelines.columns import is_label as is_label
 from transforms import scalars, splits
 from transforms.errors import OptionsError
 from transforms.records import (
+    UNKNOWN_SPLIT,
     BrokenMedium,
     Medium,
     Position,
@@ -29,6 +30,7 @@ MOST_FIELDS = 1000
 MOST_VALUES = 1_000_000
 """Values of a record, those inside lists and objects among them."""
 
+_NOT_UNICODE = "a field other than a medium is not Unicode text"
 _KINDS_OF_TEXTS: tuple[str, str | None] = ("text", None)  # of an id that is a text, without a group
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -61,7 +63,8 @@ def assemble(
     """Makes a record of named fields; `row` is used up.
 
     Without a mapping `labels`, each field named in `labels`, and each `labels.<name>`, is a label.
-    What is left over passes through.
+    What is left over passes through. A group or split of a wrong form makes the record
+    `untrainable` and nothing else: scoring uses neither.
 
     Args:
         row: Values as Python has them. Strings may hold lone surrogates: bytes that were not UTF-8
@@ -83,21 +86,31 @@ def assemble(
     image = _medium(row.pop("image", None))
     audio = _medium(row.pop("audio", None))
     text = _text(row.pop("text", None))
+    group, split, untrainable = _training(given_group, row.pop("split", None), doubtful)
     try:
-        group = _group(given_group)
-        split = splits.named(row.pop("split", None))
         values = _labels(row, labels)
-        if doubtful and not is_unicode([group, values, row]):
-            raise RefusedRecordError(
-                Reason.UNPARSABLE, "a field other than a medium is not Unicode text"
-            )
+        if doubtful and not is_unicode([values, row]):
+            raise RefusedRecordError(Reason.UNPARSABLE, _NOT_UNICODE)
     except RefusedRecordError as error:
         error.record_id = record_id
         raise
     kinds = _KINDS_OF_TEXTS
     if not isinstance(given_id, str) or group is not None:
         kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
-    return RawRecord(record_id, position, image, audio, text, group, split, values, row, kinds)
+    media = (image, audio, text)
+    return RawRecord(record_id, position, *media, group, split, values, row, kinds, untrainable)
+
+
+def _training(group: Any, split: Any, doubtful: bool) -> tuple[str | None, str | None, str]:
+    """The group and split of a record, and what is wrong with them; see `assemble`."""
+    named = splits.named(split)
+    untrainable = splits.UNKNOWN if named == UNKNOWN_SPLIT else ""
+    text = _group(group)
+    if text is None and not _is_nothing(group):
+        untrainable = f"group is {_kind(group)}, not a single value"
+    elif doubtful and not is_unicode(text):
+        text, untrainable = None, _NOT_UNICODE
+    return text, UNKNOWN_SPLIT if untrainable else named, untrainable
 
 
 def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
@@ -259,13 +272,18 @@ def _base64(encoded: str) -> Medium | None:
 
 
 def _group(value: Any) -> str | None:
-    """Texts that differ by a fraction of zeros alone are one group: no writer parts a group."""
-    if value is None or value == "" or scalars.is_missing(value):
+    """The name of a group; None where the value names none.
+
+    Texts that are one number or truth value are one group: no writer parts a group.
+    """
+    if _is_nothing(value):
         return None
     text = scalars.text_of(value)
-    if text is None:
-        raise RefusedRecordError(Reason.UNPARSABLE, f"group is {_kind(value)}, not a single value")
-    return scalars.without_zero_fraction(text)
+    return None if text is None else scalars.common_spelling(text)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value == "" or scalars.is_missing(value)
 
 
 def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:

@@ -163,6 +163,8 @@ def test_a_folder_without_a_whole_description_is_no_model(folder: Path, content:
         lambda about: about.update(versions=None),
         lambda about: about["digests"].update(model=1),
         lambda about: about["files"].update({"analysis.json": None}),
+        lambda about: about.update(classes=["cat"]),
+        lambda about: about.update(classes={"category": 3}),
     ],
 )
 def test_a_description_that_lacks_a_part_is_no_model(folder: Path, change: Change) -> None:

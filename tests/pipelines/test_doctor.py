@@ -343,6 +343,16 @@ def test_a_sample_of_the_records_tells_which_media_would_be_lost(tmp_path):
     assert found[1].remedy == remedies.OF_FLAW[Flaw.NOT_FOUND]
 
 
+def test_a_sample_for_a_preprocessing_tells_of_groups_and_splits_that_are_none(tmp_path):
+    made = [{"id": 1, "text": "a", "group": ["g"]}, {"id": 2, "text": "a", "split": "holdout"}]
+    path = records.write_lines(tmp_path / "a.jsonl", [*made, {"id": 3, "text": "a"}])
+    for training, expected in (
+        (True, ("warning", "2 of the first 3 would be rejected: unparsable 2")),
+        (False, ("ok", "none of the first 3 is rejected")),
+    ):
+        assert said(list(samples.check(SAMPLED, (str(path),), (), training)))[0] == expected
+
+
 def test_a_media_root_is_looked_into(tmp_path):
     (tmp_path / "in").mkdir()
     picture = records.store(tmp_path / "media" / "x.png", media.png())

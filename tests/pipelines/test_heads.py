@@ -62,6 +62,13 @@ def test_of_a_csv_file_the_header_and_the_first_rows_are_read(tmp_path):
     assert set(map(str, head.rows)) == {"{'id': '1', 'text': 'word'}"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_csv_file_that_is_utf_16_is_left_to_the_command(tmp_path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,text\n1,x\n".encode(encoding))
+    assert heads.read([str(path)]).heads == ()
+
+
 def test_of_a_parquet_file_the_columns_are_read(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["1"], "labels": [{"kind": "b", "size": 1}]}), path)

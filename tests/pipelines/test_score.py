@@ -480,7 +480,8 @@ class TestUnits:
         assert failure is not None
         assert failure.exit_code == 20
         assert failure.lines == (
-            f"{in_the_way}: is a directory; a folder is where a file belongs; choose another place",
+            f"{in_the_way}: is a directory; a folder is where a file belongs; move it away, or "
+            "choose another place",
         )
         assert published(output) == before
         assert publish.complete_units(run) == {0, 1}
@@ -559,6 +560,25 @@ class TestRunId:
             for roots in (("a", "b"), ("b", "a"), ("a", "b"))
         ]
         assert plans[0].run.run_id == plans[2].run.run_id != plans[1].run.run_id
+
+    def test_a_media_folder_is_known_by_its_resolved_path(
+        self, trained: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for folder in ("media", "other/media"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "linked").symlink_to("media")
+
+        def run_id(root: str) -> str:
+            return score_plan.plan(
+                config(trained, few, tmp_path / "out", media_roots=(root,))
+            ).run.run_id
+
+        monkeypatch.chdir(tmp_path)
+        whole = run_id("media")
+        for spelling in ("./media/", "linked", str(tmp_path / "media")):
+            assert run_id(spelling) == whole
+        monkeypatch.chdir(tmp_path / "other")
+        assert run_id("media") != whole
 
     @pytest.mark.parametrize(
         "change",

@@ -21,6 +21,7 @@ from transforms.records import Position, Prediction, Provenance, Reason, Rejecte
 PROVENANCE = Provenance("model", "transform", "spec", "code", "1.2.3")
 HALVES = np.array([0.25, 0.5, 0.25], np.float32)
 TOPICS = np.array([0.75, 0.1], np.float32)
+TEXTS = "one of texts, with times as ISO 8601 and bytes as base64"
 
 
 def row(record_id: str = "r1", **extra: object) -> Scored:
@@ -189,6 +190,13 @@ def test_a_key_that_readers_of_folders_take_for_something_else_gets_a_prefix_and
     assert line == f"column {key!r} passes through as {f'extra_{key}'!r}: its name is taken"
 
 
+def test_a_key_that_is_a_field_of_a_task_in_csv_gets_a_prefix():
+    made = table(row("r1", **{"category.label": 1, "Topics.x": 2, "categories.x": 3, "x.y": 4}))
+    assert made.column_names[11:] == [
+        *("categories.x", "extra_Topics.x", "extra_category.label", "x.y")
+    ]
+
+
 @hypothesis.given(keys=strategies.lists(strategies.text(), min_size=2, max_size=2, unique=True))
 def test_different_keys_stay_different_columns(keys):
     one, other = (passthrough.column_name(plain_values.clean(key), {"category"}) for key in keys)
@@ -205,6 +213,36 @@ def test_a_column_of_several_kinds_is_said_with_what_it_became():
         "float, int",
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds", "became"),
+    [
+        ((2**64, 1), "int, number", "one of texts, exact decimals"),
+        ((decimal.Decimal("1.10"), 0.5), "float, number", "one of texts, exact decimals"),
+        ((datetime.date(2026, 1, 2), "soon"), "date, string", TEXTS),
+        ((b"a", "b"), "bytes, string", TEXTS),
+        (([1], "b"), "json, string", "one of JSON texts"),
+    ],
+)
+def test_a_column_is_said_to_be_one_of_texts_also_where_some_of_its_values_are_texts(
+    values, kinds, became
+):
+    made = table(*(row(f"r{i}", a=value) for i, value in enumerate(values)))
+    assert passthrough.notices(made.schema) == [
+        f"column 'a' has values of several kinds ({kinds}): it is {became}"
+    ]
+
+
+@pytest.mark.parametrize("values", [(2**64, 2**65), ("a", "b"), ([1], {"b": 2}), (1, 2**60)])
+def test_a_column_of_one_kind_is_not_said(values):
+    made = table(*(row(f"r{i}", a=value) for i, value in enumerate(values)))
+    assert passthrough.notices(made.schema) == []
+
+
+def test_a_zero_below_zero_keeps_its_sign_among_integers_that_no_float_holds():
+    made = table(row("r1", a=-0.0), row("r2", a=2**53 + 1), row("r3", a=0.0))
+    assert made.column("a").to_pylist() == ["-0.0", str(2**53 + 1), "0"]
 
 
 @pytest.mark.parametrize(

@@ -132,18 +132,26 @@ def _decimal(value: object) -> object:
     return decimal.Decimal(value) if isinstance(value, int) else value
 
 
-def test_a_split_that_nobody_knows_rejects_where_splits_count_and_nowhere_else(tmp_path):
-    lines = [{"id": "a", "text": "x", "split": "holdout"}, {"id": 7, "text": "x", "split": "val"}]
+def test_a_split_or_group_that_is_none_rejects_in_training_and_nowhere_else(tmp_path):
+    lines = [
+        {"id": "a", "text": "x", "split": "holdout"},
+        {"id": "b", "text": "x", "group": ["g"]},
+        {"id": 7, "text": "x", "split": "val"},
+    ]
     planned = units.plan(units.list_inputs([str(records.write_lines(tmp_path / "a.jsonl", lines))]))
     with test_pipeline.TestPipeline() as pipeline:
         work = pipeline | beam.Create(planned)
-        strict = work | "Strict" >> sources.ReadRecords(LABELS, splits=True)
+        strict = work | "Strict" >> sources.ReadRecords(LABELS, training=True)
         lenient = work | "Lenient" >> sources.ReadRecords(LABELS)
-        for name, read, kept in (("strict", strict, ["7"]), ("lenient", lenient, ["a", "7"])):
+        for name, read, kept in (("strict", strict, ["7"]), ("lenient", lenient, ["a", "b", "7"])):
             ids = read.records | f"Ids-{name}" >> beam.Map(lambda record: record.id)
             util.assert_that(ids, util.equal_to(kept), label=name)
-        why = strict.rejected | beam.Map(lambda one: (one.id, one.stage, str(one.reason)))
-        util.assert_that(why, util.equal_to([("a", "read", "unparsable")]), label="why")
+        why = strict.rejected | beam.Map(lambda one: (one.id, str(one.reason), one.detail))
+        said = [
+            ("a", "unparsable", "split is none of train, eval, test"),
+            ("b", "unparsable", "group is a list, not a single value"),
+        ]
+        util.assert_that(why, util.equal_to(said), label="why")
         kinds = lenient.kinds | "Kinds" >> beam.Map(lambda one: one[:2])
         util.assert_that(kinds, util.equal_to([("id", "int"), ("id", "text")]), label="kinds")
 

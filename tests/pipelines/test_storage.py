@@ -35,10 +35,7 @@ def test_nothing_waits_for_a_pipe_where_a_file_belongs(tmp_path):
     remedy = "a pipe or device is where a file belongs; see who put it there"
     place = tmp_path / "CURRENT"
     os.mkfifo(place)
-    with pytest.raises(StorageError) as caught:
-        storage.read_if_there(str(place))
-    why = "is a pipe, a socket or a device, and no file"
-    assert str(caught.value) == f"{place}: {why}; {remedy}"
+    assert storage.read_if_there(str(place)) is None
     os.mkfifo(tmp_path / storage.LOCK)
     with pytest.raises(StorageError, match=remedy), storage.locked(str(tmp_path)):
         pass
@@ -68,6 +65,37 @@ def test_write_new_leaves_a_file_that_is_there(tmp_path):
     assert storage.write_new(path, b"one")
     assert not storage.write_new(path, b"two")
     assert tree(tmp_path) == {"file": b"one"}
+
+
+@pytest.mark.parametrize("operation", [storage.put, storage.write_new, storage.replace])
+@pytest.mark.parametrize("thing", ["pipe", "link", "loop"])
+def test_what_is_no_file_gives_way_to_one(tmp_path, operation, thing):
+    path = tmp_path / "file"
+    if thing == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("file" if thing == "loop" else "nothing")
+    assert storage.list_folders(str(tmp_path)) == []
+    assert storage.read_if_there(str(path)) is None
+    arguments = (None,) if operation is storage.replace else ()
+    assert operation(str(path), b"one", *arguments) is not False
+    assert not path.is_symlink()
+    assert path.read_bytes() == b"one"
+
+
+def test_a_folder_in_the_place_of_a_file_is_said_and_stays(tmp_path):
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "other").touch()
+    path = str(tmp_path / "file")
+    assert storage.read_if_there(path) is None
+    for operation, arguments in (
+        (storage.put, ()),
+        (storage.write_new, ()),
+        (storage.replace, (None,)),
+    ):
+        with pytest.raises(StorageError, match=f"^{path}: is a directory; a folder is where"):
+            operation(path, b"", *arguments)
+    assert tree(tmp_path) == {".lock": b"", "file/other": b""}
 
 
 def test_replace_writes_only_over_the_expected_content(tmp_path):

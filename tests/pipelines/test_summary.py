@@ -115,6 +115,30 @@ def test_many_names_are_counted():
     ]
 
 
+def test_files_without_a_record_are_a_warning():
+    assert summary.records(0, 0, "scored", {}) == [
+        Sentence(
+            "0 records read, 0 scored, 0 rejected; the files hold none: look whether they are "
+            "those that were meant",
+            warns=True,
+        )
+    ]
+
+
+def test_classes_that_are_one_value_in_two_spellings_are_named():
+    found = {"records": dict.fromkeys(("train", "eval", "test"), 9), "unusable": {}, "unseen": {}}
+    alike = [["1", "1.0"], ["True", "true"]]
+    said = summary.labels({"kind": {"label": "k", **found, "classes": 4, "alike": alike}})
+    why = (
+        "one value written in several ways (pandas writes whole numbers of a column with gaps as "
+        "1.0); write it alike"
+    )
+    assert warnings(said) == [
+        f"kind: '1' and '1.0' are 2 classes, and {why}",
+        f"kind: 'True' and 'true' are 2 classes, and {why}",
+    ]
+
+
 def test_records_that_were_looked_at_here_are_counted_with_those_refused():
     place = scores.rejected("x").position
     unreadable = Rejected("c", place, "canonicalize", Reason.UNREADABLE, "image: empty")

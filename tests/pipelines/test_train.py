@@ -202,6 +202,33 @@ def test_data_that_is_none_is_refused(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "place"),
+    [
+        ("classes", {"category": 3}, "classes.category"),
+        ("files", ["analysis.json"], "files"),
+        ("splits", {"train": [], "test": []}, "splits.eval"),
+        ("splits", {"train": [{"path": 3}], "eval": [], "test": []}, "splits.train.0.path"),
+        ("vocabulary_size", "many", "vocabulary_size"),
+    ],
+)
+def test_data_with_a_manifest_of_another_form_is_refused(prepared, tmp_path, part, value, place):
+    manifest = json.loads((prepared / "manifest.json").read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, part: value}))
+    with pytest.raises(OptionsError) as refused:
+        train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
+    assert str(refused.value) == (
+        f"{tmp_path}/manifest.json: {place} is not what preprocessing wrote; run triad preprocess "
+        "with a new --output"
+    )
+
+
+def test_a_manifest_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(OptionsError, match="is no manifest of a preprocessing; run triad prep"):
+        train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
+
+
 def test_fresh_replaces_a_model_by_one_of_the_settings_given(texts, uninterrupted, tmp_path):
     output = Path(shutil.copytree(uninterrupted, tmp_path / "model"))
     (output / "notes.txt").write_text("mine")

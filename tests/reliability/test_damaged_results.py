@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -27,9 +28,13 @@ from pipelines.reading_config import ExportConfig, RunsConfig
 from tests import scores
 from tests.reliability.nights import DATE, Night, seen, statuses, write_corpus
 from tests.scores import Work
-from transforms.errors import GateError, TriadError
+from transforms.errors import GateError, StorageError, TriadError
 
 DAMAGES = 200
+NAMES = ("CURRENT", "manifest.json", "scores/part-00000.parquet", "_rejected/part-00000.parquet")
+THINGS = ("a pipe", "a folder", "/dev/zero", "nothing", "itself", "a copy")
+"""What may lie in the place of a file; the last four are links."""
+
 WORKS = (
     Work(
         [scores.scored("a", 10, extra={"n": 1}), scores.scored("b", 20, extra={"n": 2})],
@@ -166,6 +171,40 @@ def test_each_reader_gives_the_figures_or_one_line_with_the_file_and_scoring_men
         assert without_units(contents(output)) == without_units(whole), what
         shutil.rmtree(output)
     assert refused > DAMAGES
+
+
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_file_is_missing_to_each_reader_and_scoring_puts_the_file_there(
+    published: Path, tmp_path: Path, name: str, thing: str
+) -> None:
+    whole = contents(published)
+    output = Path(shutil.copytree(published, tmp_path / "out"))
+    (path,) = (one for one in output.rglob("*") if str(one).endswith(f"/{name}"))
+    (copy := tmp_path / "copy").write_bytes(path.read_bytes())
+    path.unlink()
+    if thing == "a pipe":
+        os.mkfifo(path)
+    elif thing == "a folder":
+        path.mkdir()
+    else:  # a link
+        path.symlink_to({"itself": path, "a copy": copy}.get(thing, thing))
+    for reader in (surveyed, exported, explained, collected):
+        found, error = outcome(reader, output)
+        assert "\n" not in error
+        assert not error or str(output) in error
+        assert thing != "a copy" or found == reader(published) or reader is collected
+    (listed,) = run_list.run(RunsConfig(str(output), verify=True))
+    lost = "replaced" if name == "CURRENT" else "damaged"
+    assert listed.state == ("published" if thing == "a copy" else lost)
+    if thing == "a folder":
+        with pytest.raises(StorageError, match=rf"^{path}: is a directory; a folder is where a "):
+            scores.score(scores.run_folder(output), WORKS)
+        path.rmdir()
+    mended = scores.score(scores.run_folder(output), WORKS)
+    assert mended.counts == publish.current(str(published), DATE).counts  # type: ignore[union-attr]
+    assert without_units(contents(output)) == without_units(whole)
+    assert thing == "a copy" or not path.is_symlink()
 
 
 def test_carry_over_takes_nothing_from_a_damaged_run(published: Path, tmp_path: Path) -> None:

@@ -70,7 +70,21 @@ def test_a_decimal_of_endless_digits_is_not_written_out():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("3.0", "3"), ("-12.000", "-12"), ("-0.0", "0"), ("3.10", "3.10"), ("03.0", "03.0")],
+    [
+        ("3.0", "3"),
+        ("-12.000", "-12"),
+        ("-0.0", "0"),
+        ("1e+16", "10000000000000000"),
+        ("-1.2345678901234568e+16", "-12345678901234568"),
+        ("True", "true"),
+        ("False", "false"),
+        *((text, text) for text in ("3.10", "03.0", "TRUE", "1e5", "12e+16", "1e+999", "a 1e+16")),
+    ],
 )
-def test_a_fraction_of_zeros_can_be_left_out(text, expected):
-    assert scalars.without_zero_fraction(text) == expected
+def test_a_whole_number_or_truth_value_has_one_spelling(text, expected):
+    assert scalars.common_spelling(text) == expected
+
+
+@pytest.mark.parametrize("value", [1e16, 2.0**60, 1e300, True, False, 3.0])
+def test_what_python_writes_of_a_value_is_spelled_as_the_value_itself(value):
+    assert scalars.common_spelling(str(value)) == scalars.text_of(value)

@@ -145,7 +145,6 @@ def test_escapes_never_turn_a_broken_text_into_a_good_one(tmp_path):
         b'{"id": "a", "text": "x", "source": "\xff"}',
         b'{"id": "a", "text": "x", "s\xff": 1}',
         b'{"id": "a", "text": "x", "labels": {"category": ["\xff"]}}',
-        b'{"id": "a", "text": "x", "group": "\xff"}',
         b'{"id": "a", "text": "x", "source": "\\ud800"}',
     ],
 )
@@ -169,23 +168,35 @@ def test_other_fields_that_are_no_unicode_text_reject_the_record(tmp_path, line)
         (2**53, "9007199254740992"),
         (2.0**53, "9007199254740992"),
         (1.5, "1.5"),
+        ("1e+16", "10000000000000000"),
         (True, "true"),
+        ("True", "true"),
     ],
 )
 def test_a_group_is_any_single_value(tmp_path, given, expected):
     assert record(tmp_path, {"id": "a", "group": given}).group == expected
 
 
+def test_labels_of_the_wrong_kind_reject_the_record_by_its_id(tmp_path):
+    found = refused(tmp_path, {"id": "a", "text": "x", "labels": "cat"})
+    detail = "labels is a string, not a mapping"
+    assert (found.id, found.reason, found.detail) == ("a", Reason.UNPARSABLE, detail)
+
+
 @pytest.mark.parametrize(
-    ("field", "given", "detail"),
+    ("line", "why"),
     [
-        ("group", ["g"], "group is a list, not a single value"),
-        ("labels", "cat", "labels is a string, not a mapping"),
+        (b'"group": ["g"]', "group is a list, not a single value"),
+        (b'"group": {"a": 1}, "split": "train"', "group is an object, not a single value"),
+        (b'"group": "\xff", "split": "train"', "a field other than a medium is not Unicode text"),
+        (b'"group": "\\ud800"', "a field other than a medium is not Unicode text"),
+        (b'"split": "holdout"', "split is none of train, eval, test"),
     ],
 )
-def test_a_field_of_the_wrong_kind_rejects_the_record_by_its_id(tmp_path, field, given, detail):
-    found = refused(tmp_path, {"id": "a", "text": "x", field: given})
-    assert (found.id, found.reason, found.detail) == ("a", Reason.UNPARSABLE, detail)
+def test_a_group_or_split_of_the_wrong_kind_costs_the_record_its_split_alone(tmp_path, line, why):
+    found = record(tmp_path, b'{"id": "a", "text": "x", "n": 1, ' + line + b"}")
+    assert (found.untrainable, found.split) == (why, UNKNOWN_SPLIT)
+    assert (found.text, found.extra) == (b"x", {"n": 1})
 
 
 @pytest.mark.parametrize(

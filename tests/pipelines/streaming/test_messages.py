@@ -132,6 +132,6 @@ def test_a_time_of_no_year_of_the_calendar_is_no_event_time(time, event_time):
 def test_a_broken_medium_costs_the_medium_and_a_known_id_is_kept():
     record = Parser().parse(message(as_json(id="a", image={"base64": "*"}, text="x")))
     assert record == RawRecord("a", PLACE, BrokenMedium("bad base64"), None, b"x")
-    value = as_json(id="a", text="x", group=["g"])
-    detail = "group is a list, not a single value"
+    value = as_json(id="a", text="x", labels=["g"])
+    detail = "labels is a list, not a mapping"
     assert Parser().parse(message(value)) == refused(value, Reason.UNPARSABLE, detail, "a")
