@@ -16,6 +16,9 @@ PUBSUB = "pubsub://"
 REPLAY_GROUP = "triad-replay"
 """The consumer group of `triad replay`, unless another one is named."""
 
+MEMORY = "_triad"
+"""The folder in a sink's in which a stream's memory lies."""
+
 _KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
 _TOPIC_FORM = "pubsub://PROJECT/TOPIC"
 # Of what the service allows: no name may begin with "goog".
@@ -177,7 +180,7 @@ class StreamConfig:
         """Where the stream's memory lies; None where Kafka alone keeps it."""
         if self.state is not None:
             return self.state
-        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/_triad"
+        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/{MEMORY}"
 
     @property
     def source_name(self) -> str:

@@ -76,7 +76,7 @@ def test_each_message_gives_one_row_under_its_key_at_its_own_time(model):
     ]
 
 
-def test_a_message_without_a_time_has_that_which_the_source_gave_it(model):
+def test_rows_stand_at_the_time_of_their_message_and_else_at_that_of_the_source(model):
     given = [
         TimestampedValue(message(0, None, id="a", text="a bird"), TIME / 1000),
         TimestampedValue(message(1, None), TIME / 1000),
@@ -84,7 +84,7 @@ def test_a_message_without_a_time_has_that_which_the_source_gave_it(model):
     ]
     found = run(model, given)
     assert [(time, row.position.event_time) for time, _, row in found] == [
-        (TIME, TIME),
-        (TIME, TIME),
+        (TIME, None),
+        (TIME, None),
         (TIME + 7, TIME + 7),
     ]
