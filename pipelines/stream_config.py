@@ -8,6 +8,7 @@ import typing
 import urllib.parse
 
 from pipelines import options, stream_runners
+from transforms import uris
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
@@ -230,6 +231,10 @@ class StreamConfig:
             raise OptionsError("--rejected: a folder as --sink takes them too; leave it out")
 
     def _check_state(self) -> None:
+        if self.state is not None:
+            if is_topic(self.state):
+                raise OptionsError(f"--state: {self.state}: is a topic; name a folder")
+            _check_place("--state", self.state)
         if is_topic(self.source):
             return
         if self.state_folder is None:
@@ -308,6 +313,8 @@ def _check_place(flag: str, place: str) -> None:
         if pubsub_place(place) is None:
             form = _TOPIC_FORM if flag != "--source" else f"{PUBSUB}PROJECT/SUBSCRIPTION"
             raise OptionsError(f"{flag}: must be {form}")
+    elif uris.local_path(place) != place:
+        raise OptionsError(f"{flag}: {place}: is a URI; give the path, {uris.local_path(place)}")
     elif "://" in place and not (flag == "--sink" and place.startswith("gs://")):
         scheme = place.partition("://")[0]
         raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")

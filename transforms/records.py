@@ -160,7 +160,8 @@ class Rejected:
         id: The record's id; its position where it has none.
         stage: `read`, `canonicalize`, `score` or `publish`.
         detail: What was wrong, in a few words, without payload.
-        payload_digest: SHA-256 of what the source gave, hexadecimal, or "" where nothing was read.
+        payload_digest: SHA-256, hexadecimal: in `read` of the line, row or message, in `canonicalize`
+            and `score` of the media, in `publish` the content digest; "" where nothing was read.
         model_digest: Of the model that was asked; "" where none was.
     """
 
