@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
 import pyarrow as pa
 
-from pipelines import json_rows, outputs, sinks, storage, stream_config
+from pipelines import json_rows, outputs, sinks, storage, stream_config, stream_runners
 from pipelines.runs import RunSettings
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal, metrics, sink_columns
@@ -30,7 +30,8 @@ _Row = TypeVar("_Row", Scored, Rejected)
 def check_outputs(config: StreamConfig) -> None:
     """Refuses folders, and a file of metrics, in whose place something of the user's is.
 
-    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows.
+    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows. What
+    Flink keeps lies in a folder of its own in `--state`, whatever else is there.
 
     Raises:
         OptionsError: Naming something that is there.
@@ -40,7 +41,7 @@ def check_outputs(config: StreamConfig) -> None:
         sink = config.sink.rstrip("/")
         outputs.check_folder(sink, "stream", lambda: _is_sink(sink), flag="--sink")
     state = config.state
-    if state is not None:
+    if state is not None and stream_runners.name(config) == stream_runners.LOCAL:
         outputs.check_folder(state, "stream", lambda: journal.is_in(state), flag="--state")
     if config.metrics is not None:
         outputs.check_file(config.metrics, metrics.MARK, "file of metrics", "--metrics")

@@ -27,8 +27,8 @@ def define_pipeline(
         settings: What all rows have in common.
 
     Returns:
-        One row for each message, in exactly one of `scored` and `rejected`, at the message's time,
-        or at that which the source gave it where the message has none.
+        One row for each message, in exactly one of `scored` and `rejected`, at the message's time
+        where it has one.
     """
     parse = beam.ParDo(_ParseDoFn(parser)).with_output_types(RawRecord | Rejected)
     return score_read(messages | "Parse" >> parse, score, settings)

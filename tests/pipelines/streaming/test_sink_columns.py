@@ -104,7 +104,7 @@ def test_beyond_the_cap_what_further_keys_hold_is_json_and_the_columns_stay(tmp_
     assert extra == [f"k{n:04d}" for n in range(most - 1)]
     assert wide.column("often").to_pylist() == [1] * most
     beyond = wide.column(columns.OTHERS).to_pylist()
-    assert beyond == [*[None] * (most - 1), f'{{"k{most - 1}": {most - 1}}}']
+    assert beyond == [*[None] * (most - 1), f'{{"k{most - 1:04d}": {most - 1}}}']
     (row,) = late.to_pylist()
     found = {name: row[name] for name in ("often", "triad.text.often", "k0000", columns.OTHERS)}
     assert found == {
