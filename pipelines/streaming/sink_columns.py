@@ -104,7 +104,7 @@ def _divided(
     for key in names.keys() - set(own.values()):
         field, _ = passthrough.field("", [row.extra.get(key) for row in scored])
         kind = passthrough.kind_of(field)
-        if kind not in (None, "null"):
+        if kind is not None and kind != "null":
             kinds[key] = kind
     taken = sum(one != columns.OTHERS and not one.startswith(TEXT_PREFIX) for one in known)
     room = max(0, passthrough.MOST_COLUMNS - taken)
