@@ -90,7 +90,8 @@ class _Write:
             )
         written = self.sink.write(self.number, self.digest, scored, rejected)
         lost = losses.count(*written)
-        times = [row.position.event_time for row in (*written.scored, *written.rejected)]
+        rows: list[Scored | Rejected] = [*written.scored, *written.rejected]
+        times = [row.position.event_time for row in rows]
         metrics.durable(len(written.scored), len(written.rejected), times)
         metrics.media(lost.media(MODALITIES))
         latency = beam.metrics.Metrics.distribution("Stream", "latency_ms")
