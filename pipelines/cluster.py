@@ -12,7 +12,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.typehints.decorators import no_annotations
 
-from pipelines import environment, failures, options, units
+from pipelines import environment, failures, files, options, units
 from pipelines.config import PreprocessConfig, ScoreConfig
 from transforms import code, errors
 from transforms.errors import OptionsError, StorageError, TriadError
@@ -34,7 +34,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 def with_full_paths(config: _Config) -> _Config:
     """The config with absolute paths, since workers have other working folders.
 
-    Configs of the local runner, and URIs, stay as they are.
+    Configs of the local runner, and URIs of buckets, stay as they are.
     """
     if not options.is_cluster(config.runner):
         return config
@@ -156,8 +156,9 @@ def _of_connection(error: Exception) -> StorageError | None:
 
 
 def full_path(path: str) -> str:
-    """An absolute path, or the URI that it is."""
-    return path if "://" in path else os.path.abspath(path)
+    """The absolute path of what is local, a `file:` URI among it; any other URI as it is."""
+    local = files.local_path(path)
+    return path if local is None else os.path.abspath(local)
 
 
 def _short(value: str) -> str:

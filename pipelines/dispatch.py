@@ -239,8 +239,9 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 def _stream(settings: stream_config.StreamConfig) -> object:
     from pipelines import first_look, model_folder, model_pointer
-    from pipelines.streaming import prism
+    from pipelines.streaming import file_sink, prism
 
+    file_sink.check_outputs(settings)
     runner = stream_runners.name(settings)
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)

@@ -16,7 +16,13 @@ _HEAD = 2**16
 _SYSTEMS = ("lost+found",)
 
 
-def check_folder(output: str, command: str, ours: Callable[[], bool], bare: bool = False) -> None:
+def check_folder(
+    output: str,
+    command: str,
+    ours: Callable[[], bool],
+    bare: bool = False,
+    flag: str = "--output",
+) -> None:
     """Refuses a folder that holds something which is not the command's.
 
     Args:
@@ -25,39 +31,41 @@ def check_folder(output: str, command: str, ours: Callable[[], bool], bare: bool
         ours: Says whether what is in the folder shows that the command made it.
         bare: Refuse even what the system keeps in folders, and empty folders: a folder that is
             renamed to this one needs its place for itself.
+        flag: By which the folder was given.
 
     Raises:
         OptionsError: Naming something that is there.
         StorageError: Where the folder cannot be listed.
     """
     if not _in_cloud(output) and os.path.lexists(output) and not os.path.isdir(output):
-        raise _refused(output, "is no folder", "choose another --output")
+        raise _refused(output, "is no folder", f"choose another {flag}")
     found = _everything(output) if bare else _something(output)
     if found is not None and not ours():
         raise _refused(
             output,
             f"holds {found!r}, which triad {command} did not write there",
-            "choose another --output, a new or an empty folder",
+            f"choose another {flag}, a new or an empty folder",
         )
 
 
-def check_file(output: str, mark: bytes, what: str) -> None:
+def check_file(output: str, mark: bytes, what: str, flag: str = "--output") -> None:
     """Refuses a file that is not one of ours, whatever its name: it would be replaced.
 
     Args:
         output: Local, or in a bucket.
         mark: Stands in the first 64 KiB of each file of ours.
         what: Such a file, in words.
+        flag: By which the file was given.
 
     Raises:
         OptionsError: Where there is something else.
         StorageError: Where the file cannot be read.
     """
     if not _in_cloud(output) and os.path.exists(output) and not os.path.isfile(output):
-        raise _refused(output, "is no file", "choose another --output")
+        raise _refused(output, "is no file", f"choose another {flag}")
     head = _head(output)
     if head and mark not in head:
-        raise _refused(output, f"is there, and is no {what}", "choose another --output")
+        raise _refused(output, f"is there, and is no {what}", f"choose another {flag}")
 
 
 def mark(folder: str, command: str) -> None:

@@ -57,6 +57,11 @@ _KEY = b"key"
 MOST_COLUMNS = 1000
 """Passthrough columns of a table; what further keys hold goes into the column `names.OTHERS`."""
 
+TOO_MANY = (
+    f"the records have over {MOST_COLUMNS} passthrough keys: further ones are JSON in the column "
+    f"{names.OTHERS!r}"
+)
+
 
 def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.Field, pa.Array]:
     """The narrowest column that holds each of the values as it is.
@@ -129,12 +134,12 @@ def unified(schemas: Sequence[pa.Schema]) -> list[pa.Field]:
     return [columns[name] for name in sorted(columns)]
 
 
-def kept(counts: Mapping[str, int]) -> frozenset[str]:
+def kept(counts: Mapping[str, int], most: int = MOST_COLUMNS) -> frozenset[str]:
     """The names that get columns: the most frequent ones, of equal ones the first by name."""
-    if len(counts) <= MOST_COLUMNS:
+    if len(counts) <= most:
         return frozenset(counts)
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
-    return frozenset(ranked[:MOST_COLUMNS])
+    return frozenset(ranked[:most])
 
 
 def _folded(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
@@ -183,10 +188,7 @@ def notices(columns: Iterable[pa.Field]) -> list[str]:
     said = []
     for column in columns:
         if column.name == names.OTHERS:
-            said.append(
-                f"the records have over {MOST_COLUMNS} passthrough keys: further ones are JSON in "
-                f"the column {names.OTHERS!r}"
-            )
+            said.append(TOO_MANY)
             continue
         key, kinds = key_of(column), kinds_of(column)
         if key is not None:

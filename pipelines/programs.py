@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from transforms.code import ROOT
@@ -32,7 +33,7 @@ def java() -> str:
     path = shutil.which("java")
     if path is None:
         raise OptionsError(
-            f"java: not found, and Flink needs Java {JAVA}; install it "
+            f"java: not found, and Flink and Kafka need Java {JAVA}; install it "
             f"(Debian: openjdk-{JAVA}-jre-headless)"
         )
     said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
@@ -68,6 +69,7 @@ def assemble(program: str) -> Path:
         raise OptionsError(
             f"mvn: not found; install Maven (Debian: maven) to assemble {program} once"
         )
+    compiler = _compiler(sources)
     jars.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=jars.parent, prefix="jars.tmp-") as staging:
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={staging}/jars"]
@@ -79,7 +81,7 @@ def assemble(program: str) -> Path:
             line = next((one for one in lines if "ERROR" in one), "no reason given")[:300]
             raise StorageError(f"mvn: {line}; see that Maven reaches its repository")
         for source in sources:
-            _compile_agent(source, Path(staging, "jars"))
+            _compile_agent(compiler, source, Path(staging, "jars"))
         with contextlib.suppress(OSError):  # another process was faster
             Path(staging, "jars").rename(jars)
     if not jars.is_dir():
@@ -92,14 +94,19 @@ def agent(jars: Path, name: str) -> str:
     return f"-javaagent:{jars / name}.jar"
 
 
-def _compile_agent(source: Path, jars: Path) -> None:
-    """Makes `Name.jar` of `Name.java`, against the jars that are there."""
+def _compiler(sources: Sequence[Path]) -> str:
+    """The path of javac, where there is something to compile: asked before anything is fetched."""
     compiler = shutil.which("javac")
-    if compiler is None:
+    if compiler is None and sources:
         raise OptionsError(
-            f"javac: not found, and {source.name} is compiled once, without which Beam's servers "
-            f"listen on every interface; install it (Debian: openjdk-{JAVA}-jdk-headless)"
+            f"javac: not found, and {sources[0].name} is compiled once, without which Beam's "
+            f"servers listen on every interface; install it (Debian: openjdk-{JAVA}-jdk-headless)"
         )
+    return compiler or ""
+
+
+def _compile_agent(compiler: str, source: Path, jars: Path) -> None:
+    """Makes `Name.jar` of `Name.java`, against the jars that are there."""
     with tempfile.TemporaryDirectory(prefix="triad-javac-") as classes:
         command = [compiler, "--release", JAVA, "-cp", f"{jars}/*", "-d", classes, str(source)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -4,7 +4,7 @@ import collections
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -275,12 +275,18 @@ def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Fi
         for name, said, key in named
     ]
     if len(kept) < len(counts):
-        others = [
-            {plain_values.clean(key): value for key, value in row.extra.items() if key not in kept}
-            for row in scored
-        ]
-        columns.append(passthrough.field(names.OTHERS, [other or None for other in others]))
+        others = other_values(scored, counts.keys() - kept)
+        columns.append(passthrough.field(names.OTHERS, others))
     return columns
+
+
+def other_values(scored: Sequence[Scored], keys: Collection[str]) -> list[dict[str, Any] | None]:
+    """By row, for `columns.OTHERS`, the passthrough values of keys that have no columns."""
+    others = (
+        {plain_values.clean(key): value for key, value in row.extra.items() if key in keys}
+        for row in scored
+    )
+    return [other or None for other in others]
 
 
 def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
 from pipelines.streaming import messages, metrics, micro_batch
 from pipelines.streaming.batches import Batch, Part, Source
-from pipelines.streaming.file_sink import FileSink, Sink
+from pipelines.streaming.file_sink import FileSink, Sink, check_outputs
 from pipelines.streaming.folder import Folder
 from pipelines.streaming.losses import Losses, Window
 from pipelines.streaming.models import Models, Version, check_golden
@@ -96,10 +96,11 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     start: into the very same files, where the sink is a folder.
 
     Raises:
-        OptionsError: A model, source or sink that cannot be used.
+        OptionsError: A model, source, sink or other output that cannot be used.
         GateError: A model that is refused.
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
+    check_outputs(config)
     check_golden(config)
     stream_config.check_topics(config)
     total = Counts()

@@ -8,6 +8,7 @@ import typing
 import urllib.parse
 
 from pipelines import options, stream_runners
+from transforms import uris
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
@@ -15,6 +16,9 @@ PUBSUB = "pubsub://"
 
 REPLAY_GROUP = "triad-replay"
 """The consumer group of `triad replay`, unless another one is named."""
+
+MEMORY = "_triad"
+"""The folder in a sink's in which a stream's memory lies."""
 
 _KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
 _TOPIC_FORM = "pubsub://PROJECT/TOPIC"
@@ -177,7 +181,7 @@ class StreamConfig:
         """Where the stream's memory lies; None where Kafka alone keeps it."""
         if self.state is not None:
             return self.state
-        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/_triad"
+        return None if is_topic(self.sink) else f"{self.sink.rstrip('/')}/{MEMORY}"
 
     @property
     def source_name(self) -> str:
@@ -227,6 +231,10 @@ class StreamConfig:
             raise OptionsError("--rejected: a folder as --sink takes them too; leave it out")
 
     def _check_state(self) -> None:
+        if self.state is not None:
+            if is_topic(self.state):
+                raise OptionsError(f"--state: {self.state}: is a topic; name a folder")
+            _check_place("--state", self.state)
         if is_topic(self.source):
             return
         if self.state_folder is None:
@@ -305,6 +313,8 @@ def _check_place(flag: str, place: str) -> None:
         if pubsub_place(place) is None:
             form = _TOPIC_FORM if flag != "--source" else f"{PUBSUB}PROJECT/SUBSCRIPTION"
             raise OptionsError(f"{flag}: must be {form}")
+    elif uris.local_path(place) != place:
+        raise OptionsError(f"{flag}: {place}: is a URI; give the path, {uris.local_path(place)}")
     elif "://" in place and not (flag == "--sink" and place.startswith("gs://")):
         scheme = place.partition("://")[0]
         raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")

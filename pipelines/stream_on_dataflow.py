@@ -14,6 +14,7 @@ from pipelines.runs import RunSettings
 from pipelines.score import Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import messages, unbounded
+from pipelines.streaming.file_sink import check_outputs
 from pipelines.streaming.pubsub import FromPubSub, Published, ToPubSub
 from pipelines.streaming.windowed_files import Files, WriteWindows
 from transforms.canonicalize import Canonicalizer
@@ -31,6 +32,7 @@ def run(config: StreamConfig) -> None:
         LostRaceError: A stream from this subscription is running already.
         StorageError: Where the service does not take the job, or the job does not end well.
     """
+    check_outputs(config)
     model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     name = job_name(config.source)

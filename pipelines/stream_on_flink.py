@@ -14,8 +14,11 @@ from pipelines.runs import RunSettings
 from pipelines.score import Score
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints, expansion, messages, unbounded
+from pipelines.streaming.kafka_admin import TopicAdmin
 from pipelines.streaming.kafka_on_flink import ReadMessages, WriteRows
+from pipelines.streaming.kafka_reader import Reader
 from pipelines.streaming.kafka_sink import KafkaSink
+from pipelines.streaming.kafka_topic import Topic
 from transforms.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
@@ -41,6 +44,7 @@ def run(config: StreamConfig) -> None:
     stream_config.check_topics(config)  # without one a stream would start again and again
     with cluster.errors_of_workers(config.runner):
         _check_workers(config)
+        settle_topic(config)
         ours = _options_of_stream(config, name)
         root = beam.Pipeline(options=options.beam_options(config.runner, config.beam_args, ours))
         with expansion.service() as service:
@@ -52,6 +56,30 @@ def run(config: StreamConfig) -> None:
         )  # fmt: skip
         if not config.no_wait:
             job.wait_until_finish()
+
+
+def settle_topic(config: StreamConfig) -> None:
+    """Lets a job begin where this very topic was left, and tells what of it is gone.
+
+    Flink commits offsets without a word on the topic. Its id at the last submission stands in the
+    stream's folder: where it is another one now, the group's committed offsets become the topic's
+    beginning, and older checkpoints do not count. A checkpoint of this topic has the offsets in it,
+    so what retention removed behind them is not told.
+
+    Raises:
+        StorageError: Where no broker answers, or the state cannot be read or written.
+    """
+    (servers, name), *_ = stream_config.kafka_places(config)
+    state = checkpoints.folder(config)
+    before = checkpoints.topic_id(state)
+    now = TopicAdmin(servers, name).about().id
+    if config.from_checkpoint is None or (before and now and now != before):
+        reader = Reader(Topic(servers, name, config.group), (), {}, before)
+        try:
+            reader.commit_start()
+        finally:
+            reader.close()
+    checkpoints.note_topic(state, now)
 
 
 def define_pipeline(

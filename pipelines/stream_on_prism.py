@@ -15,6 +15,7 @@ from pipelines.stream import Stop
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal as journals
 from pipelines.streaming import prism, unbounded
+from pipelines.streaming.file_sink import check_outputs
 from pipelines.streaming.folder import Folder
 from pipelines.streaming.watched_folder import ReadFolder
 from pipelines.streaming.windowed_files import Files, WriteWindows
@@ -35,6 +36,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
         OptionsError: A model, source, sink or binary that cannot be used.
         StorageError: Where a disk or Prism fails.
     """
+    check_outputs(config)
     model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     binary = prism.check(config.prism)

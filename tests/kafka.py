@@ -53,6 +53,7 @@ class Broker:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         new = NewTopic(name, partitions, 1, config=settings)
         admin.create_topics([new])[name].result(_DEADLINE)
+        self._until_known(name)
         return name
 
     def uri(self, topic: str) -> str:
@@ -64,6 +65,10 @@ class Broker:
         before = self.topic_id(topic)
         admin.delete_topics([topic])[topic].result(_DEADLINE)
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_DEADLINE)
+        self._until_known(topic, before)
+
+    def _until_known(self, topic: str, before: str = "") -> None:
+        """Waits for the broker to know a topic that was made, and not the one `before`."""
         until = time.monotonic() + _DEADLINE
         while self.topic_id(topic) in ("", before):
             assert time.monotonic() < until

@@ -163,7 +163,9 @@ class Rejected:
         id: The record's id; its position where it has none.
         stage: `read`, `canonicalize`, `score` or `publish`.
         detail: What was wrong, in a few words, without payload.
-        payload_digest: SHA-256 of what the source gave, hexadecimal, or "" where nothing was read.
+        payload_digest: SHA-256, hexadecimal. Of `read` that of the line, row or message; of
+            `canonicalize` and `score` that of the media; of `publish` the content digest of the
+            score. "" where nothing was read.
         model_digest: Of the model that was asked; "" where none was.
     """
 

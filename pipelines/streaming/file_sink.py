@@ -4,17 +4,20 @@ import collections
 import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
 import pyarrow as pa
 
-from pipelines import json_rows, sinks
+from pipelines import json_rows, outputs, sinks, storage, stream_config, stream_runners
 from pipelines.runs import RunSettings
-from pipelines.streaming import sink_columns
-from transforms.records import Rejected, Scored
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import journal, metrics, sink_columns
+from transforms.records import Reason, Rejected, Scored
 
 Kind = Literal["scores", "rejected"]
 """The folders in a sink's."""
+
+_WINDOW = "window="
 
 _FIRST_SECOND = -62_135_596_800  # of year 1: no calendar here has an earlier one
 
@@ -24,12 +27,53 @@ _SHORT = 100
 _Row = TypeVar("_Row", Scored, Rejected)
 
 
+def check_outputs(config: StreamConfig) -> None:
+    """Refuses folders, and a file of metrics, in whose place something of the user's is.
+
+    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows. What
+    Flink keeps lies in a folder of its own in `--state`, whatever else is there.
+
+    Raises:
+        OptionsError: Naming something that is there.
+        StorageError: Where a folder cannot be listed.
+    """
+    if not stream_config.is_topic(config.sink):
+        sink = config.sink.rstrip("/")
+        outputs.check_folder(sink, "stream", lambda: _is_sink(sink), flag="--sink")
+    state = config.state
+    if state is not None and stream_runners.name(config) == stream_runners.LOCAL:
+        outputs.check_folder(state, "stream", lambda: journal.is_in(state), flag="--state")
+    if config.metrics is not None:
+        outputs.check_file(config.metrics, metrics.MARK, "file of metrics", "--metrics")
+
+
+def _is_sink(folder: str) -> bool:
+    if journal.is_in(f"{folder}/{stream_config.MEMORY}"):
+        return True
+    if storage.list_files(f"{folder}/{sink_columns.FOLDER}"):
+        return True
+    below = [path for kind in get_args(Kind) for path in storage.list_folders(f"{folder}/{kind}")]
+    return any(path.rstrip("/").rpartition("/")[2].startswith(_WINDOW) for path in below)
+
+
+class Written(NamedTuple):
+    """What really became of the records of a batch.
+
+    Attributes:
+        scored: Those whose scores were written.
+        rejected: All others; among them scores that were too large to be written.
+    """
+
+    scored: Sequence[Scored]
+    rejected: Sequence[Rejected]
+
+
 class Sink(Protocol):
-    """Takes what a batch gave; what it returns from is durable."""
+    """Takes what a batch gave; what it returns is durable."""
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
-    ) -> None: ...
+    ) -> Written: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +95,7 @@ class FileSink:
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
-    ) -> None:
+    ) -> Written:
         """Writes one file for each window that has records; each appears whole.
 
         Raises:
@@ -62,6 +106,7 @@ class FileSink:
             write_window(self.folder, "scores", window, name, rows, self.settings)
         for window, refused in _by_window(rejected, self.window).items():
             write_window(self.folder, "rejected", window, name, refused, self.settings)
+        return Written(scored, rejected)
 
 
 def write_window(
@@ -82,7 +127,7 @@ def write_window(
         table = _placed(sink_columns.table(folder, scored, settings), scored)
     else:
         table = rejected_table(cast(Sequence[Rejected], rows), settings)
-    sinks.write(table, f"{folder}/{kind}/window={window}/{name}", settings.format)
+    sinks.write(table, f"{folder}/{kind}/{_WINDOW}{window}/{name}", settings.format)
 
 
 def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
@@ -106,6 +151,19 @@ def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[
 def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
     """See `sinks.rejected_table`; and when each record was sent or written."""
     return _timed(sinks.rejected_table(rejected, settings.provenance), rejected)
+
+
+def too_large_row(row: Scored, size: int) -> Rejected:
+    """What becomes of a record whose score no topic takes: its row has `size` bytes."""
+    return Rejected(
+        row.id,
+        row.position,
+        "publish",
+        Reason.TOO_LARGE,
+        f"its row has {size} bytes",
+        row.content_digest,
+        row.model_digest,
+    )
 
 
 def shortened(row: Rejected) -> Rejected:

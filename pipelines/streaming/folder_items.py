@@ -19,9 +19,6 @@ _reading: dict["RecordsItem", tuple[int, Iterator[RawRecord | Rejected]]] = {}
 the next part goes on there. Pipelines run in this process."""
 
 
-"""A file of any other format has a header: one of no bytes is a copy that failed."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Cut:
     """A records file in parts, and about how many records it holds."""

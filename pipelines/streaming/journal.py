@@ -12,9 +12,6 @@ from pipelines import storage
 from pipelines.streaming.batches import Batch, Part
 from transforms.errors import OptionsError, StorageError
 
-FOLDER = "_triad"
-"""Where the memory lies in a sink's folder."""
-
 COMPACT_BYTES = 2**20
 """A smaller journal is never written anew."""
 
@@ -137,6 +134,11 @@ def _begun(batch: Batch) -> dict[str, Any]:
 
 def _line(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def is_in(folder: str) -> bool:
+    """Whether a journal was ever opened in the folder."""
+    return os.path.lexists(f"{folder}/{_LOCK}")
 
 
 @contextlib.contextmanager

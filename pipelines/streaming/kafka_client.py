@@ -42,9 +42,7 @@ class _ForTheVerbose:
     """Takes the lines that the client logs at each try; it would write them to stderr itself."""
 
     def log(self, level: int, *said: Any) -> None:
-        del (
-            level
-        )  # no connection yet, or none any more, is an error to the client, and often passes
+        del level  # the client calls it an error to have no connection yet, which often passes
         _log.debug(*said)
 
 

@@ -11,6 +11,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from pipelines.keyed import Key
 from pipelines.score import Scores
+from pipelines.streaming import losses
 from pipelines.streaming.kafka_sink import KafkaSink
 from pipelines.streaming.messages import Message
 from transforms.records import Rejected, Scored
@@ -91,7 +92,7 @@ class ReadMessages(beam.PTransform):
 @no_annotations
 def _message(row: Any, log: str) -> Message:
     headers = tuple((header.key, header.value) for header in row.headers or ())
-    sent = None if row.timestampTypeId == _NO_TIME else row.timestamp
+    sent = None if _NO_TIME in (row.timestampTypeId, row.timestamp) else row.timestamp
     return Message(log, row.topic, row.partition, row.offset, row.value, headers, sent)
 
 
@@ -131,4 +132,4 @@ class _SendDoFn(beam.DoFn):
             self._rejected.append(record)
 
     def finish_bundle(self) -> None:
-        self._sink.write(0, "", self._scored, self._rejected)
+        losses.count(*self._sink.write(0, "", self._scored, self._rejected))

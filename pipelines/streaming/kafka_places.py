@@ -40,20 +40,22 @@ def label(topic_id: str) -> str:
     return f"{_LABEL}{topic_id}" if topic_id else ""
 
 
-def known(source: str, given: Iterable[Part], committed: Any) -> list[Known]:
+def known(source: str, given: Iterable[Part], committed: Any, unlabelled: str = "") -> list[Known]:
     """What a journal and a group know of a partition.
 
     Args:
         source: `kafka://HOST:PORT/TOPIC/N`.
         given: Parts that were given out; of other partitions too.
         committed: What the group's coordinator says of the partition.
+        unlabelled: The id of the topic that committed offsets are of where they do not say it; ""
+            where nobody knows.
     """
     parts = [part for part in given if part.source == source]
     named = [part for part in parts if part.version]  # versions before wrote none
     found = [Known(part.stop, part.version) for part in named or parts]
     if committed.offset >= 0:
         said = committed.metadata or ""
-        topic_id = said.removeprefix(_LABEL) if said.startswith(_LABEL) else ""
+        topic_id = said.removeprefix(_LABEL) if said.startswith(_LABEL) else unlabelled
         found.append(Known(committed.offset, topic_id))
     return found
 

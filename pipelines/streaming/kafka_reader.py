@@ -27,6 +27,7 @@ class Reader:
         topic: What is read.
         given: Parts given out in the past.
         settings: More settings of the client.
+        unlabelled: See `kafka_places.known`.
 
     Attributes:
         topic_id: Of the topic that is read now; "" where the brokers give none.
@@ -39,8 +40,14 @@ class Reader:
         StorageError: Where no broker answers.
     """
 
-    def __init__(self, topic: Topic, given: Sequence[Part], settings: Mapping[str, Any]) -> None:
-        self._kafka, self._topic = load(), topic
+    def __init__(
+        self,
+        topic: Topic,
+        given: Sequence[Part],
+        settings: Mapping[str, Any],
+        unlabelled: str = "",
+    ) -> None:
+        self._kafka, self._topic, self._unlabelled = load(), topic, unlabelled
         self._admin = TopicAdmin(topic.servers, topic.topic, topic.config_file)
         about = self._admin.about()
         self._watch, self.topic_id = Watch(self._admin), about.id
@@ -125,6 +132,12 @@ class Reader:
         """Whether a part is not one of another topic, which had the name before."""
         return part.version in ("", self.topic_id)
 
+    def commit_start(self) -> None:
+        """Commits the places from which is read, before anything is: others then begin there."""
+        self.commit(
+            [Part(self._source(n), 0, place, self.topic_id) for n, place in self.next.items()]
+        )
+
     def commit(self, parts: Sequence[Part]) -> None:
         """Commits the ends of those parts that are of this topic."""
         said = kafka_places.label(self.topic_id)
@@ -144,7 +157,9 @@ class Reader:
         committed = self._ask(lambda: self._consumer.committed(wanted, timeout=TIMEOUT))
         self._start(
             {
-                one.partition: kafka_places.known(self._source(one.partition), given, one)
+                one.partition: kafka_places.known(
+                    self._source(one.partition), given, one, self._unlabelled
+                )
                 for one in committed
             }
         )

@@ -8,15 +8,19 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from apache_beam.metrics import Metrics
-
 from pipelines.keyed import key_of
 from pipelines.runs import RunSettings
 from pipelines.streaming import kafka_properties
-from pipelines.streaming.file_sink import rejected_lines, scored_lines, shortened
+from pipelines.streaming.file_sink import (
+    Written,
+    rejected_lines,
+    scored_lines,
+    shortened,
+    too_large_row,
+)
 from pipelines.streaming.kafka_client import TIMEOUT, Connection, explained, load
 from transforms.errors import StorageError
-from transforms.records import Reason, Rejected, Scored
+from transforms.records import Rejected, Scored
 
 _FLUSH_SECONDS = 120.0
 
@@ -61,7 +65,7 @@ class KafkaSink:
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
-    ) -> None:
+    ) -> Written:
         """Sends all rows and returns once the brokers have them.
 
         Raises:
@@ -70,12 +74,11 @@ class KafkaSink:
         del number, digest
         order = sorted(scored, key=_order)
         rows = self._rows(order, scored_lines(order, self.settings))
-        left = _sent(_Topic(self.servers, self.topic, self.config_file), rows)
-        too_large = [_too_large(order[place], len(rows[place].line)) for place in left]
-        counter = Metrics.counter
-        counter("Stream", "scored").dec(len(too_large))
-        counter("Stream", "rejected").inc(len(too_large))
-        self._write_rejected(sorted([*rejected, *too_large], key=_order))
+        left = set(_sent(_Topic(self.servers, self.topic, self.config_file), rows))
+        too_large = [too_large_row(order[place], len(rows[place].line)) for place in sorted(left)]
+        refused = sorted([*rejected, *too_large], key=_order)
+        self._write_rejected(refused)
+        return Written([row for place, row in enumerate(order) if place not in left], refused)
 
     def _write_rejected(self, refused: Sequence[Rejected]) -> None:
         topic = _Topic(self.rejected_servers, self.rejected_topic, self.config_file)
@@ -215,12 +218,6 @@ def _sent_of(topic: _Topic, rows: Sequence[_Row], places: Sequence[int]) -> list
         topic_time = [row._replace(time=0)]  # the row holds the time of its event anyway
         return [place for _ in _sent(topic, topic_time)]
     raise StorageError(f"{topic.place}: {error.str()}; see to the topic's settings, then run again")
-
-
-def _too_large(row: Scored | Rejected, size: int) -> Rejected:
-    detail = f"its row has {size} bytes"
-    refused = (row.id, row.position, "publish", Reason.TOO_LARGE, detail)
-    return Rejected(*refused, model_digest=row.model_digest)
 
 
 def _order(row: Scored | Rejected) -> tuple[str, int]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
+from apache_beam.metrics import Metrics
+
 from pipelines import media_counts
 from pipelines.media_counts import IssuesLimits, Media
 from transforms import remedies
@@ -69,6 +71,17 @@ class Losses:
     def media(self, names: Iterable[str]) -> dict[str, media_counts.MediaCount]:
         """By modality, the records that came with a medium and those that lost it."""
         return media_counts.counted(names, self.used, self.issues)
+
+
+def count(scored: Sequence[Scored], rejected: Sequence[Rejected]) -> Losses:
+    """Counts what became of records, in Beam's metrics of the namespace `Stream`."""
+    counter = Metrics.counter
+    counter("Stream", "scored").inc(len(scored))
+    counter("Stream", "rejected").inc(len(rejected))
+    lost = Losses.of(scored, rejected)
+    for name, number in lost.counters().items():
+        counter("Stream", name).inc(number)
+    return lost
 
 
 class Window:

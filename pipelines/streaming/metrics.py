@@ -16,6 +16,9 @@ from pipelines.streaming.batches import Load
 
 REGISTRY = CollectorRegistry()
 
+MARK = b"triad_stream_"
+"""Stands in the first lines of what `write` writes."""
+
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 _BYTES = tuple(4.0**power for power in range(5, 15))

@@ -10,10 +10,9 @@ from apache_beam.typehints.decorators import no_annotations
 from pipelines.keyed import KeyRejected
 from pipelines.runs import RunSettings
 from pipelines.score import REJECTED, Score
-from pipelines.streaming import metrics
+from pipelines.streaming import losses, metrics
 from pipelines.streaming.batches import Batch, Item
 from pipelines.streaming.file_sink import Sink
-from pipelines.streaming.losses import Losses
 from transforms.records import MODALITIES, Rejected, Scored
 
 COUNTS = "counts"
@@ -89,16 +88,11 @@ class _Write:
                 f"batch {self.number}: {read} records read, "
                 f"{len(scored)} scored and {len(rejected)} rejected"
             )
-        counter = beam.metrics.Metrics.counter
-        counter("Stream", "scored").inc(len(scored))
-        counter("Stream", "rejected").inc(len(rejected))
-        lost = Losses.of(scored, rejected)
-        for name, count in lost.counters().items():
-            counter("Stream", name).inc(count)
-        self.sink.write(self.number, self.digest, scored, rejected)
-        rows: list[Scored | Rejected] = [*scored, *rejected]
+        written = self.sink.write(self.number, self.digest, scored, rejected)
+        lost = losses.count(*written)
+        rows: list[Scored | Rejected] = [*written.scored, *written.rejected]
         times = [row.position.event_time for row in rows]
-        metrics.durable(len(scored), len(rejected), times)
+        metrics.durable(len(written.scored), len(written.rejected), times)
         metrics.media(lost.media(MODALITIES))
         latency = beam.metrics.Metrics.distribution("Stream", "latency_ms")
         now = time.time()

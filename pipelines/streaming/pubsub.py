@@ -13,9 +13,14 @@ from pipelines import sinks
 from pipelines.keyed import Key
 from pipelines.runs import RunSettings
 from pipelines.score import Scores
-from pipelines.streaming.file_sink import rejected_table, scored_table, shortened
+from pipelines.streaming.file_sink import (
+    rejected_table,
+    scored_table,
+    shortened,
+    too_large_row,
+)
 from pipelines.streaming.messages import HEADERS, Message
-from transforms.records import Reason, Rejected, Scored
+from transforms.records import Rejected, Scored
 
 ORDERING_KEY = "ordering_key"
 """The header, and the attribute of a score, that holds the ordering key of a record's message."""
@@ -113,10 +118,7 @@ class _EncodeDoFn(beam.DoFn):
         if len(data) <= LARGEST:
             yield PubsubMessage(data, _attributes(key, row.extra.get(HEADERS)))
             return
-        detail = f"the row is longer than {LARGEST} bytes, which no topic takes"
-        digest = hashlib.sha256(data).hexdigest()
-        rejected = Rejected(row.id, row.position, "publish", Reason.TOO_LARGE, detail, digest)
-        message = _dead_letter((key, rejected), self._settings)
+        message = _dead_letter((key, too_large_row(row, len(data))), self._settings)
         yield beam.pvalue.TaggedOutput("rejected", message)
 
 

@@ -1,11 +1,12 @@
 """Passthrough columns of a folder that a stream writes: one schema for all of its files."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -49,30 +50,34 @@ def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Ta
     `FOLDER`, which the first of several writers makes and nobody changes: so it holds over restarts
     and for writers at the same time.
 
+    Once the folder has `passthrough.MOST_COLUMNS`, what further keys hold is in `columns.OTHERS`,
+    as JSON. Writers at the same time may each add as many as there was room for.
+
     Raises:
         StorageError: Where the columns cannot be read or written.
     """
     known = _known(folder)
+    kept, further = _divided(folder, known, scored, settings.classes)
     arrays: dict[str, pa.Array] = {}
-    for key in sorted({key for row in scored for key in row.extra}):
-        name, said = sinks.extra_name(key, settings.classes)
+    for name, key in sorted(kept.items()):
         values = [row.extra.get(key) for row in scored]
-        column = known.get(name)
-        if column is None:
-            kind = passthrough.kind_of(passthrough.field(name, values)[0])
-            if kind in (None, "null"):
-                continue  # until some value says what it is
-            column = known[name] = _established(folder, Column(name, kind, said))
+        column = known[name]
         fitting = [passthrough.fits(value, column.kind) for value in values]
         own = [value if fits else None for value, fits in zip(values, fitting, strict=True)]
         arrays[name] = passthrough.array_of(own, column.kind)
         if not all(fitting):
             beside = f"{TEXT_PREFIX}{name}"
             if beside not in known:
-                known[beside] = _established(folder, Column(beside, "string", said))
+                known[beside] = _established(folder, Column(beside, "string", column.key))
             others = [None if fits else v for v, fits in zip(values, fitting, strict=True)]
             arrays[beside] = passthrough.array_of(others, "string")
             _say_misfit(folder, column, beside)
+    if further:
+        if columns.OTHERS not in known:
+            whole = Column(columns.OTHERS, "json", columns.OTHERS)
+            known[columns.OTHERS] = _established(folder, whole)
+            _log.warning("%s: %s", folder, passthrough.TOO_MANY)
+        arrays[columns.OTHERS] = passthrough.array_of(sinks.other_values(scored, further), "json")
     result = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
     for name in sorted(known):
         column = known[name]
@@ -82,6 +87,33 @@ def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Ta
             field, pa.nulls(len(scored), field.type) if array is None else array
         )
     return result
+
+
+def _divided(
+    folder: str, known: dict[str, Column], scored: Sequence[Scored], tasks: Collection[str]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """The keys that have columns, by column, and those for which there is no room.
+
+    Columns that are new are put into `known`. A key that no row has a value for is in neither: some
+    value has yet to say what it is.
+    """
+    counts = collections.Counter(key for row in scored for key in row.extra)
+    names = {key: sinks.extra_name(key, tasks) for key in sorted(counts)}
+    own = {name: key for key, (name, _) in names.items() if name in known}
+    kinds: dict[str, Kind] = {}
+    for key in names.keys() - set(own.values()):
+        field, _ = passthrough.field("", [row.extra.get(key) for row in scored])
+        kind = passthrough.kind_of(field)
+        if kind is not None and kind != "null":
+            kinds[key] = kind
+    taken = sum(one != columns.OTHERS and not one.startswith(TEXT_PREFIX) for one in known)
+    room = max(0, passthrough.MOST_COLUMNS - taken)
+    kept = passthrough.kept({key: counts[key] for key in kinds}, room)
+    for key in sorted(kept):
+        name, said = names[key]
+        known[name] = _established(folder, Column(name, kinds[key], said))
+        own[name] = key
+    return own, frozenset(kinds.keys() - kept)
 
 
 def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]]:

@@ -1,11 +1,9 @@
 """The unbounded graph: messages, or what was read of them, -> rows by key; on any runner."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
-from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from pipelines.keyed import KeyRejected
 from pipelines.runs import RunSettings
@@ -23,14 +21,14 @@ def define_pipeline(
     acknowledges a message only once its row is written.
 
     Args:
-        messages: As any log gives them, bounded or not. One that has no time of its own has that
-            which the source gave it.
+        messages: As any log gives them, bounded or not.
         parser: Makes records of messages.
         score: The very composite of the batch pipeline.
         settings: What all rows have in common.
 
     Returns:
-        One row for each message, in exactly one of `scored` and `rejected`, at the message's time.
+        One row for each message, in exactly one of `scored` and `rejected`, at the message's time
+        where it has one.
     """
     parse = beam.ParDo(_ParseDoFn(parser)).with_output_types(RawRecord | Rejected)
     return score_read(messages | "Parse" >> parse, score, settings)
@@ -53,11 +51,7 @@ class _ParseDoFn(beam.DoFn):
         self._parser = parser
 
     @no_annotations
-    def process(
-        self, message: Message, timestamp: Timestamp = beam.DoFn.TimestampParam
-    ) -> Iterator[RawRecord | Rejected]:
-        if message.time is None and timestamp > MIN_TIMESTAMP:
-            message = dataclasses.replace(message, time=timestamp.micros // 1000)
+    def process(self, message: Message) -> Iterator[RawRecord | Rejected]:
         yield self._parser.parse(message)
 
 

@@ -61,10 +61,15 @@ def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
         programs.assemble("flink")
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
+def test_without_a_compiler_it_says_what_to_install_before_it_fetches(monkeypatch, tmp_path):
+    maven = tmp_path / "mvn"
+    maven.write_text(f"#!/bin/sh\n: > {tmp_path}/fetched\n")
+    maven.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(OptionsError, match="javac: not found.*install it .*jdk-headless"):
-        programs._compile_agent(programs.DEPLOY / "flink" / "Loopback.java", tmp_path)
+        programs.assemble("flink")
+    assert not (tmp_path / "fetched").exists()
 
 
 def test_a_taken_port_is_named():

@@ -17,18 +17,21 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from pipelines import cli, stream
+from pipelines import cli, flink_jobs, stream
 from pipelines.flink_cluster import Cluster
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import checkpoints
-from tests import kafka
+from tests import kafka, kafka_protocol
 from tests.flink.test_flink_jobs import kill
+from tests.kafka_protocol import Raw
 from tests.sockets import listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PART = 600  # messages between two troubles
 DEADLINE = 300.0
+SENT = 1_700_000_000_000
+BEYOND_BEAM = 9_223_371_950_454_776  # milliseconds
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -220,6 +223,37 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     }
     sizes = [len(broker.read(topic)) for topic in (scores, rejected)]
     print(f"{len(sent)} messages, {sum(sizes)} rows written")
+
+
+def test_a_time_beyond_beams_own_range_costs_the_time_and_not_the_record(
+    trained: Path,
+    flink: Cluster,
+    broker: kafka.Broker,
+    output: Callable[..., Output],
+    tmp_path: Path,
+) -> None:
+    source = broker.topic(message_timestamp_after_max_ms=str(2**63 - 1))
+    scores, rejected = broker.topic(), broker.topic()
+    times = [2**63 - 1, SENT, -(2**63), BEYOND_BEAM, -BEYOND_BEAM, -1, 2**61, 0]
+    sent = [
+        Raw(json.dumps({"id": f"r{n}", "text": "a red bird"}).encode(), time=one)
+        for n, one in enumerate(times)
+    ]
+    kafka_protocol.send(broker.servers, source, sent)
+    arguments = ["stream", "--runner", "flink", "--model", str(trained), "--no-wait"]
+    arguments += ["--source", broker.uri(source), "--sink", broker.uri(scores)]
+    arguments += ["--rejected", broker.uri(rejected), "--state", str(tmp_path / "state")]
+    assert cli.main([*arguments, "--", *flink.beam_args]) == 0
+    written = output(scores, rejected)
+    written.until(lambda: len(written.keys) == len(times), "a message stops the stream")
+    (job,) = (one for one in flink_jobs.jobs(flink.dashboard) if one.state == "RUNNING")
+    flink_jobs.cancel(flink.dashboard, job.id)
+    found = [json.loads(message.value()) for message in broker.read(scores)]
+    assert {row["id"]: row["triad.event_time"] for row in found} == {
+        **{f"r{n}": None for n in range(len(times))},
+        "r1": "2023-11-14T22:13:20+00:00",
+        "r7": "1970-01-01T00:00:00+00:00",
+    }
 
 
 def test_jobs_that_do_not_run_are_named(flink: Cluster, capsys: pytest.CaptureFixture[str]) -> None:

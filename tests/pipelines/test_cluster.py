@@ -37,6 +37,14 @@ def test_paths_of_a_cluster_are_absolute_and_uris_stay(tmp_path, monkeypatch):
     assert found.media_roots == (f"{tmp_path}/media",)
 
 
+@pytest.mark.parametrize(
+    "uri", ["file:/in/a%20b", "file:///in/a%20b", "file://localhost/in/a%20b", "/in/./a b"]
+)
+def test_each_spelling_of_a_local_path_is_one_path(uri):
+    found = cluster.with_full_paths(score_config(runner="flink", output=uri, media_roots=(uri,)))
+    assert (found.output, *found.media_roots) == ("/in/a b", "/in/a b")
+
+
 def test_paths_of_the_local_runner_stay():
     assert cluster.with_full_paths(score_config()) == score_config()
 

@@ -10,6 +10,8 @@ import pytest
 
 from pipelines import cli, outputs, search_plan, train_plan
 from pipelines.config import SearchConfig, TrainConfig
+from pipelines.stream_config import StreamConfig
+from pipelines.streaming import file_sink, journal, metrics
 from transforms.errors import OptionsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +73,64 @@ def test_fresh_throws_away_nothing_of_the_users(arguments, tmp_path, capsys):
     line = refused("train", *arguments("train"), "--output", output, "--fresh", capsys=capsys)
     assert line.startswith(f"triad: {output}: holds 'saved_model', which triad train did not write")
     assert tree(tmp_path) == before
+
+
+@pytest.fixture
+def streaming(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    """A stream without its outputs, which are looked at before the model is."""
+    return ["stream", "--model", "m", "--source", tmp_path_factory.mktemp("in")]
+
+
+@pytest.mark.parametrize("mine", ["thesis.txt", "scores/thesis.txt", f"dt={DATE}/a", "_triad/a"])
+@pytest.mark.parametrize("flag", ["--sink", "--state", "prism"])
+def test_a_folder_of_the_users_is_no_place_for_a_stream(streaming, tmp_path, capsys, flag, mine):
+    output = tmp_path / "mine"
+    (output / mine).parent.mkdir(parents=True, exist_ok=True)
+    (output / mine).write_bytes(b"years of work")
+    (output / f"a.tmp-{'0' * 32}").write_bytes(b"of another program")
+    before = tree(tmp_path)
+    given = {
+        "--sink": ["--sink", output],
+        "--state": ["--sink", tmp_path / "new", "--state", output],
+        "prism": ["--sink", output, "--runner", "prism", "--prism", "p"],
+    }[flag]
+    command, *rest = map(str, streaming)
+    line = refused(command, *rest, *given, capsys=capsys)
+    flag = "--sink" if flag == "prism" else flag
+    assert re.fullmatch(
+        f"triad: {output}: holds '.*', which triad stream did not write there; "
+        f"choose another {flag}, a new or an empty folder",
+        line,
+    )
+    assert tree(tmp_path) == before
+
+
+def test_a_file_that_is_not_of_metrics_is_not_replaced_by_them(streaming, tmp_path, capsys):
+    output = tmp_path / "records.csv"
+    output.write_bytes(b"id,text\n")
+    given = ["--sink", tmp_path / "new", "--metrics", output]
+    command, *rest = map(str, streaming)
+    line = refused(command, *rest, *given, capsys=capsys)
+    assert line == (
+        f"triad: {output}: is there, and is no file of metrics; choose another --metrics"
+    )
+    assert tree(tmp_path) == {"records.csv": b"id,text\n"}
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["_triad/in-use", "_columns/0.json", "scores/window=none/a.parquet", "rejected/window=x/a.tmp"],
+)
+def test_a_sink_that_was_begun_is_known_by_whatever_a_kill_left_there(tmp_path, left):
+    sink, file = tmp_path / "sink", tmp_path / "m.prom"
+    (sink / left).parent.mkdir(parents=True)
+    (sink / left).touch()
+    (sink / "README.txt").write_text("Scores of the pumps.")
+    metrics.write(str(file))
+    file_sink.check_outputs(StreamConfig("m", "in", str(sink), metrics=str(file)))
+    with journal.opened(str(tmp_path / "state")):
+        given = StreamConfig("m", "in", str(tmp_path / "new"), state=str(tmp_path / "state"))
+        file_sink.check_outputs(given)
 
 
 @pytest.mark.parametrize("command", ["preprocess", "train", "search", "score"])

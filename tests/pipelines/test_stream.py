@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model.scorer import load_scorer
-from pipelines import publish, score, sinks, stream
+from pipelines import publish, score, sinks, stream, stream_config
 from pipelines.config import ScoreConfig
 from pipelines.stream_config import StreamConfig
 from pipelines.streaming import journal
@@ -105,7 +105,7 @@ def test_a_batch_that_was_begun_gives_the_same_files_again(trained, corpus, tmp_
     settings = config(trained, corpus, tmp_path / "s", batch_records=5)
     stream.run(settings, stop)
     whole = contents(tmp_path / "s")
-    path = tmp_path / "s" / journal.FOLDER / "journal.jsonl"
+    path = tmp_path / "s" / stream_config.MEMORY / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) > 6
     assert len(lines) % 2 == 0
@@ -161,7 +161,7 @@ def test_a_part_that_is_gone_is_told_and_stops_nothing(trained, corpus, tmp_path
     source = Path(shutil.copytree(corpus, tmp_path / "in"))
     settings = config(trained, source, tmp_path / "s")
     stream.run(settings, stop)
-    path = tmp_path / "s" / journal.FOLDER / "journal.jsonl"
+    path = tmp_path / "s" / stream_config.MEMORY / "journal.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     (source / "records.jsonl").unlink()
     assert stream.run(settings, stop) == stream.Counts()
@@ -175,7 +175,7 @@ def test_it_is_told_to_stop_and_does_no_further_batch(trained, corpus, tmp_path,
 
 
 def test_a_second_stream_into_one_sink_is_refused(trained, corpus, tmp_path, stop):
-    folder = tmp_path / "s" / journal.FOLDER
+    folder = tmp_path / "s" / stream_config.MEMORY
     with journal.opened(str(folder)), pytest.raises(OptionsError) as caught:
         stream.run(config(trained, corpus, tmp_path / "s"), stop)
     assert str(caught.value) == (

@@ -79,6 +79,19 @@ def test_replay_hands_over_a_stream_that_ends():
             ["stream", "--model", "m", "--source", "in", "--sink", "s", "--batch-seconds", "-1"],
             "--batch-seconds: must be 0 or more, got -1",
         ),
+        *(
+            (["stream", "--model", "m", "--source", "in", "--sink", "s", flag, uri], line)
+            for flag in ("--source", "--sink", "--state")
+            for uri, line in (
+                ("file:/a%20b", f"{flag}: file:/a%20b: is a URI; give the path, /a b"),
+                ("s3://a/b", f"{flag}: s3:// is not streamed; give a local folder"),
+                (" ", f"{flag}: must not be empty"),
+            )
+        ),
+        (
+            ["stream", "--model", "m", "--source", "in", "--sink", "s", "--state", TOPICS[1]],
+            f"--state: {TOPICS[1]}: is a topic; name a folder",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_code_12(argv, line, capsys):

@@ -51,8 +51,8 @@ def test_the_latest_checkpoint_is_never_one_of_another_stream_in_the_same_state(
     with pytest.raises(OptionsError) as caught:
         checkpoints.chosen(one)
     assert str(caught.value) == (
-        f"--from-checkpoint: {checkpoints.folder(one)} holds no whole checkpoint; leave it out to "
-        "begin at the group's committed offsets"
+        f"--from-checkpoint: {checkpoints.folder(one)} holds no whole checkpoint of this "
+        "topic; leave it out to begin at the group's committed offsets"
     )
 
 

@@ -1,5 +1,6 @@
 """No message stops a stream: whatever it holds, it is scored or rejected; the next one comes."""
 
+import collections
 import json
 import random
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from model import artefact
 from pipelines import score_plan, stream
+from pipelines.streaming import metrics
 from pipelines.streaming.kafka_sink import KafkaSink
 from tests import kafka, kafka_protocol
 from tests.kafka_protocol import Raw
@@ -67,7 +69,15 @@ def test_a_header_whose_name_is_not_text_is_rejected_with_its_place(trained, bro
     assert topics.committed() == [41]
 
 
-def test_rows_that_a_topic_does_not_take_are_rejected_alone(trained, broker):
+def outcomes() -> collections.Counter[str]:
+    """Records by what became of them, as the metrics of this process have them."""
+    name, found = "triad_stream_records_total", collections.Counter[str]()
+    for outcome in ("scored", "rejected"):
+        found[outcome] = int(metrics.REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0)
+    return found
+
+
+def test_rows_that_a_topic_does_not_take_are_rejected_alone(trained, broker, caplog):
     topics = Topics(broker)
     topics.scores = broker.topic(max_message_bytes="4000")
     values = [
@@ -75,7 +85,10 @@ def test_rows_that_a_topic_does_not_take_are_rejected_alone(trained, broker):
         for n in range(8)
     ]
     broker.send(topics.source, [value.encode() for value in values])
+    before = outcomes()
     assert topics.run(trained) == stream.Counts(8, 6, 2)
+    assert outcomes() - before == {"scored": 6, "rejected": 2}
+    assert "rejected as too_large: 2 of 8; " in caplog.text
     kept = {row["id"] for row in topics.rows(topics.scores)}
     assert kept == {f"r{n}" for n in (0, 1, 3, 4, 6, 7)}
     rows = topics.rows(topics.rejected)

@@ -14,7 +14,7 @@ import pytest
 
 from model import artefact
 from model.scorer import load_scorer
-from pipelines import model_pointer, release, score_plan, sinks, stream
+from pipelines import model_pointer, release, score_plan, sinks, stream, stream_config
 from pipelines.config import ScoreConfig
 from pipelines.dispatch import RUNS
 from pipelines.stream_config import ReleaseConfig, StreamConfig
@@ -241,7 +241,7 @@ def test_a_batch_that_the_model_before_began_is_done_again_by_it(config, models)
     settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
     stream.run(settings, stream.Stop())
     before = files(Path(config.sink))
-    path = Path(config.sink, journal.FOLDER, "journal.jsonl")
+    path = Path(config.sink, stream_config.MEMORY, "journal.jsonl")
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])  # killed before it was done
     (models / "CURRENT").write_text("two\n")
     write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])

@@ -13,9 +13,11 @@ import pyarrow.dataset
 import pytest
 from hypothesis import strategies
 
+from pipelines import passthrough
 from pipelines.streaming import file_sink, sink_columns
 from pipelines.streaming.file_sink import FileSink
 from tests.scores import SETTINGS, scored
+from transforms import columns
 
 TEXT = "triad.text.x"
 
@@ -89,6 +91,31 @@ def test_columns_and_misfits_are_said_once(tmp_path, caplog):
 def test_a_column_without_a_value_waits_for_its_first(tmp_path):
     write(tmp_path, [{"x": None}], [{"x": 7}])
     assert [row["x"] for row in with_duckdb(tmp_path)] == [None, 7]
+
+
+def test_beyond_the_cap_what_further_keys_hold_is_json_and_the_columns_stay(tmp_path, caplog):
+    most = passthrough.MOST_COLUMNS
+    first = [{"often": 1, f"k{n:04d}": n} for n in range(most)]
+    write(tmp_path, first, [{"often": "a", "k0000": 7, "late": [1], "later": None}], [{"often": 2}])
+    (wide, late, last) = (
+        pyarrow.parquet.read_table(path) for path in sorted(tmp_path.glob("scores/*/*.parquet"))
+    )
+    extra = [name for name in wide.column_names if name.startswith("k")]
+    assert extra == [f"k{n:04d}" for n in range(most - 1)]
+    assert wide.column("often").to_pylist() == [1] * most
+    beyond = wide.column(columns.OTHERS).to_pylist()
+    assert beyond == [*[None] * (most - 1), f'{{"k{most - 1:04d}": {most - 1}}}']
+    (row,) = late.to_pylist()
+    found = {name: row[name] for name in ("often", "triad.text.often", "k0000", columns.OTHERS)}
+    assert found == {
+        "often": None,
+        "triad.text.often": "a",
+        "k0000": 7,
+        columns.OTHERS: '{"late": [1]}',
+    }
+    assert last.schema == late.schema
+    said = [one.getMessage() for one in caplog.records if passthrough.TOO_MANY in one.getMessage()]
+    assert said == [f"{tmp_path}: {passthrough.TOO_MANY}"]
 
 
 def test_the_same_batch_again_leaves_the_same_files(tmp_path):

@@ -76,15 +76,12 @@ def test_each_message_gives_one_row_under_its_key_at_its_own_time(model):
     ]
 
 
-def test_a_message_without_a_time_has_that_which_the_source_gave_it(model):
+def test_rows_stand_at_the_time_of_their_message_and_have_none_where_it_has_none(model):
     given = [
         TimestampedValue(message(0, None, id="a", text="a bird"), TIME / 1000),
         TimestampedValue(message(1, None), TIME / 1000),
         TimestampedValue(message(2, TIME + 7), 0),
     ]
     found = run(model, given)
-    assert [(time, row.position.event_time) for time, _, row in found] == [
-        (TIME, TIME),
-        (TIME, TIME),
-        (TIME + 7, TIME + 7),
-    ]
+    assert [row.position.event_time for _, _, row in found] == [None, None, TIME + 7]
+    assert found[-1][0] == TIME + 7
