@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from model import evaluation
 from pipelines import media_counts
 from pipelines.media_counts import Media
-from pipelines.runs import Manifest
+from pipelines.runs import Manifest, RunFolder
 from transforms import remedies
 from transforms.records import SPLITS, CanonicalRecord, Reason, Rejected
 
@@ -159,10 +159,10 @@ _WITHOUT = {
 }
 
 
-def scored(manifest: Manifest, folder: str) -> list[Sentence]:
+def scored(manifest: Manifest, run: RunFolder) -> list[Sentence]:
     """A scoring run, from its manifest; media as far as the manifest counts them."""
     counts = manifest.counts
-    where = [Sentence(f"rejected records: {folder}/rejected")] if counts["rejected"] else []
+    where = [Sentence(f"rejected records: {run.rejected}")] if counts["rejected"] else []
     return [
         *records(counts["read"], counts["scored"], "scored", manifest.reasons),
         *where,
