@@ -102,7 +102,8 @@ class _HeldLines:
         self.lines.append(line)
         if isinstance(line, lines.LongLine):
             raise _too_large(f"takes more than {lines.LONGEST} bytes")
-        self._refuse_large(line)
+        if len(line) > fields.MOST_FIELDS or len(self.lines) > 1:  # few are
+            self._refuse_large(line)
         if self.last == 1:
             line = self.lines[0] = line.removeprefix(lines.BYTE_ORDER_MARK)
         try:
@@ -116,11 +117,9 @@ class _HeldLines:
         self._bytes += len(line) + LINE_COST
         if self._bytes > lines.LONGEST + LINE_COST:
             raise _too_large(f"takes more than {lines.LONGEST} bytes")
-        is_within_quotes = len(self.lines) > 1  # else the row would have ended
-        if len(line) <= fields.MOST_FIELDS and not is_within_quotes:
-            return
         commas = line.count(b",")
         if self._commas + commas > fields.MOST_VALUES:
+            is_within_quotes = len(self.lines) > 1  # else the row would have ended
             commas = _outside_quotes(line, is_within_quotes)
         self._commas += commas
         if self._commas > fields.MOST_VALUES:
