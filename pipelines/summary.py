@@ -84,10 +84,11 @@ def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
             for flaw, count in found["unusable"].items()
         ]
         for name, unseen in found["unseen"].items():
+            whose = "its" if unseen["classes"] == 1 else "their"
             said.append(
                 Sentence(
                     f"{task}: {_many(unseen['classes'], 'class', 'es')} in {name} that training "
-                    f"never sees ({_some(unseen['names'], unseen['classes'])}): their "
+                    f"never sees ({_some(unseen['names'], unseen['classes'])}): {whose} "
                     f"{_many(unseen['records'], 'label')} cannot be predicted; add such records to "
                     "train, or change the spec's split",
                     warns=True,
