@@ -2,8 +2,8 @@
 
 import collections
 import difflib
-import glob
 import os
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -22,7 +22,8 @@ def folder(path: str, suffixes: Sequence[str]) -> OptionsError:
         known = ", ".join(suffixes)
         return OptionsError(f"{path}: is a folder without records files ({known}); name another")
     commonest = max(found, key=lambda one: (found[one], one))
-    pattern = shlex.quote(f"{glob.escape(path.rstrip('/'))}/*{commonest}")
+    parent = re.sub(r"[*?\[]", "?", path.rstrip("/"))  # Beam's patterns quote nothing
+    pattern = shlex.quote(f"{parent}/*{commonest}")
     return OptionsError(f"{path}: is a folder; name its files by a pattern: --input {pattern}")
 
 
