@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import os
+from collections.abc import Iterable
 from typing import Any, Self
 
 from pipelines.stored import StoredFile
@@ -198,6 +199,16 @@ def check_credentials() -> None:
             f"{SCHEME}: {why}; run gcloud auth application-default login, or name a key file in "
             "GOOGLE_APPLICATION_CREDENTIALS"
         )
+
+
+def check_places(places: Iterable[str]) -> None:
+    """Calls `check_credentials` where one of the places is in a bucket.
+
+    Raises:
+        StorageError: See there.
+    """
+    if any(place.startswith(SCHEME) for place in places):
+        check_credentials()
 
 
 @functools.cache

@@ -22,6 +22,18 @@ Run = Callable[[Any], Any]
 """Does the work of a command, given its config."""
 
 
+def _with_media(run: Run) -> Run:
+    """The run, refused at its start where the folders of media are in a bucket out of reach."""
+
+    def checked(settings: Any) -> Any:
+        from pipelines import cloud_storage
+
+        cloud_storage.check_places(settings.media_roots)
+        return run(settings)
+
+    return checked
+
+
 def _preprocess(settings: config.PreprocessConfig) -> object:
     from pipelines import first_look
     from transforms import spec_files
@@ -282,12 +294,12 @@ def _release(settings: stream_config.ReleaseConfig) -> object:
 
 
 RUNS: Mapping[type, Run] = {
-    config.PreprocessConfig: _preprocess,
+    config.PreprocessConfig: _with_media(_preprocess),
     config.TrainConfig: _train,
     config.SearchConfig: _search,
-    config.ScoreConfig: _score,
-    config.ParityConfig: _parity,
-    config.ReportConfig: _report,
+    config.ScoreConfig: _with_media(_score),
+    config.ParityConfig: _with_media(_parity),
+    config.ReportConfig: _with_media(_report),
     config.EncoderConfig: _encoder,
     config.SignConfig: _sign,
     config.VerifyConfig: _verify,
@@ -300,6 +312,6 @@ RUNS: Mapping[type, Run] = {
     config.DoctorConfig: _doctor,
     cluster_config.FlinkConfig: _flink,
     cluster_config.KafkaConfig: _kafka,
-    stream_config.StreamConfig: _stream,
-    stream_config.ReleaseConfig: _release,
+    stream_config.StreamConfig: _with_media(_stream),
+    stream_config.ReleaseConfig: _with_media(_release),
 }

@@ -126,7 +126,7 @@ def _modalities(
         yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
     if absent:
-        yield Noticed(f"{named}; {' and '.join(absent)} of each record count as missing")
+        yield Noticed(f"{named}; every record counts as one without {' and '.join(absent)}")
     number = sum(len(head.rows) for head in seen)
     for modality in wanted:
         unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)

@@ -3,6 +3,8 @@
 import collections
 import difflib
 import os
+import re
+import shlex
 from collections.abc import Sequence
 
 from transforms.errors import OptionsError
@@ -13,22 +15,23 @@ _MANY = 10_000
 
 def folder(path: str, suffixes: Sequence[str]) -> OptionsError:
     """The error for a folder: its files are named by a pattern."""
-    found = collections.Counter(
-        one for name in _names(path) for one in suffixes if name.lower().endswith(one)
+    found = collections.Counter(  # as they are spelled: patterns know upper and lower case
+        name[-len(one) :] for name in _names(path) for one in suffixes if name.lower().endswith(one)
     )
     if not found:
         known = ", ".join(suffixes)
         return OptionsError(f"{path}: is a folder without records files ({known}); name another")
     commonest = max(found, key=lambda one: (found[one], one))
-    return OptionsError(
-        f"{path}: is a folder; name its files by a pattern: --input '{path.rstrip('/')}/"
-        f"*{commonest}'"
-    )
+    parent = re.sub(r"[*?\[]", "?", path.rstrip("/"))  # Beam's patterns quote nothing
+    pattern = shlex.quote(f"{parent}/*{commonest}")
+    return OptionsError(f"{path}: is a folder; name its files by a pattern: --input {pattern}")
 
 
 def nothing(pattern: str) -> OptionsError:
     """The error for a pattern that names nothing, with names that are like it."""
     said = f"{pattern}: no file matches; give a path or pattern of records files"
+    if "://" in pattern:
+        return OptionsError(said)
     parent, name = os.path.split(pattern)
     if not os.path.isdir(parent or "."):
         return OptionsError(f"{said}: there is no folder {parent}")

@@ -5,6 +5,7 @@ of a column contradicts itself and Python asks for it. So what is asked is read 
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, BinaryIO
 
 from pipelines import files, thrift
@@ -23,6 +24,7 @@ _SCHEMA, _ALL_ROWS, _GROUPS = 2, 3, 4  # fields of the footer
 _NAME, _CHILDREN = 4, 5  # of an element of the schema
 _COLUMNS, _BYTES, _ROWS = 1, 2, 3  # of a row group
 _CHUNK = 3  # of a column in it
+_PATH, _UNCOMPRESSED = 3, 6  # of that
 
 
 class FooterError(ValueError):
@@ -60,6 +62,23 @@ class Footer:
         if not all(isinstance(chunk, dict) for chunk in chunks):
             raise FooterError("a column of it is not described")
         return chunks
+
+    def bytes_beside(self, group: int, names: Collection[str]) -> int:
+        """Bytes of a row group, before compression, of all columns but those of some names.
+
+        Raises:
+            FooterError: As `chunks`, or where a column has no name or size.
+        """
+        total = 0
+        for chunk in self.chunks(group):
+            path, size = chunk.get(_PATH), chunk.get(_UNCOMPRESSED)
+            if not isinstance(path, list) or not path or not isinstance(path[0], bytes):
+                raise FooterError("a column of it has no name")
+            if not isinstance(size, int) or size < 0:
+                raise FooterError("a column of it does not say how large it is")
+            if path[0].decode(errors="replace") not in names:
+                total += size
+        return total
 
 
 def read(file: BinaryIO) -> Footer:

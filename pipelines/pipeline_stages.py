@@ -1,12 +1,15 @@
 """The progress of pipelines: counted where they run in this process, else told by time alone."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 
 import pyarrow.parquet as pq
 
 from model import stages
 from pipelines import files, options, units
+
+_log = logging.getLogger(__name__)
 
 _OTHER_PROCESSES = "multi_processing"
 """Beam's running mode in which the local runner's workers count elsewhere."""
@@ -40,7 +43,9 @@ def showing(
 
 
 def estimated_records(inputs: Sequence[units.InputFile]) -> int | None:
-    """About how many records files hold, by their average line; None where one is compressed.
+    """About how many records files hold, by their average line.
+
+    None, with a line in the log, where one is compressed or TFRecord: only reading it tells.
 
     Raises:
         StorageError: Where a file cannot be read.
@@ -56,5 +61,9 @@ def estimated_records(inputs: Sequence[units.InputFile]) -> int | None:
         elif kind in (".jsonl", ".csv"):
             total += file.size / max(units.average_line(file.uri), 1.0)
         else:
+            _log.info(
+                "%s: only reading tells how many records it holds, so no time left is shown",
+                file.uri,
+            )
             return None
     return round(total)

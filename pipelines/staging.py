@@ -5,6 +5,7 @@ makes the folder a preprocessing, and nothing that is there is written over.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import uuid
@@ -12,9 +13,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import bucket_folders, cloud_storage, json_files, preprocessed, storage
+from pipelines import (
+    bucket_folders,
+    cloud_storage,
+    json_files,
+    local_storage,
+    preprocessed,
+    storage,
+)
 from transforms.errors import LostRaceError, OptionsError, StorageError
 from transforms.scratch import ScratchFolder
+
+_log = logging.getLogger(__name__)
 
 
 class Staging:
@@ -48,6 +58,7 @@ class Staging:
         if not keep_work:
             shutil.rmtree(self.work)
         json_files.write(self.local / preprocessed.MANIFEST, manifest)
+        (self.local / storage.LOCK).unlink()
         output = Path(self.output)
         if output.exists():
             output.rmdir()
@@ -107,13 +118,38 @@ def begin(output: str) -> Iterator[Staging]:
                 with contextlib.suppress(StorageError):
                     storage.delete_tree(made.workers)
         return
+    _remove_left(output)
     local = Path(f"{output}.tmp-{uuid.uuid4().hex}")
-    local.mkdir(parents=True)  # a name that was never there: what is removed at the end is ours
-    try:
-        (local / preprocessed.WORK).mkdir()
-        yield Staging(output, str(local), local)
-    finally:
-        shutil.rmtree(local, ignore_errors=True)
+    with storage.in_use(str(local)):  # a name that was never there: what is removed is ours
+        try:
+            (local / preprocessed.WORK).mkdir()
+            yield Staging(output, str(local), local)
+        finally:
+            shutil.rmtree(local, ignore_errors=True)
+
+
+def _remove_left(output: str) -> None:
+    """Removes the folders in which killed processes made the same output.
+
+    A living process holds the lock of its folder. A folder without a lock is only named: it may be
+    of a process of Triad before 0.2, or one that is being published at this moment.
+    """
+    parent, name = os.path.split(output)
+    for path in storage.list_folders(parent or "."):
+        found = os.path.basename(path)
+        if not local_storage.TEMPORARY.search(found) or not found.startswith(f"{name}.tmp-"):
+            continue
+        if not os.path.exists(os.path.join(path, storage.LOCK)):
+            _log.warning(
+                "%s: seems to be left by a triad preprocess that was killed; remove it if none is "
+                "running",
+                path,
+            )
+            continue
+        with storage.unused(path) as free:
+            if free:
+                storage.delete_tree(path)
+                _log.info("%s: was left by a triad preprocess that was killed; removed", path)
 
 
 def in_cloud(path: str) -> bool:

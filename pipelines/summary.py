@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from model import evaluation
 from pipelines import media_counts
 from pipelines.media_counts import Media
-from pipelines.runs import Manifest
+from pipelines.runs import Manifest, RunFolder
 from transforms import remedies
 from transforms.records import SPLITS, CanonicalRecord, Reason, Rejected
 
@@ -95,10 +95,11 @@ def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
             for same in found.get("alike", ())
         ]
         for name, unseen in found["unseen"].items():
+            whose = "its" if unseen["classes"] == 1 else "their"
             said.append(
                 Sentence(
                     f"{task}: {_many(unseen['classes'], 'class', 'es')} in {name} that training "
-                    f"never sees ({_some(unseen['names'], unseen['classes'])}): their "
+                    f"never sees ({_some(unseen['names'], unseen['classes'])}): {whose} "
                     f"{_many(unseen['records'], 'label')} cannot be predicted; add such records to "
                     "train, or change the spec's split",
                     warns=True,
@@ -170,15 +171,10 @@ _WITHOUT = {
 }
 
 
-def scored(manifest: Manifest, rejected: str) -> list[Sentence]:
-    """A scoring run, from its manifest; media as far as the manifest counts them.
-
-    Args:
-        manifest: Of the run.
-        rejected: The folder of its rejected records.
-    """
+def scored(manifest: Manifest, run: RunFolder) -> list[Sentence]:
+    """A scoring run, from its manifest; media as far as the manifest counts them."""
     counts = manifest.counts
-    where = [Sentence(f"rejected records: {rejected}")] if counts["rejected"] else []
+    where = [Sentence(f"rejected records: {run.rejected}")] if counts["rejected"] else []
     return [
         *records(counts["read"], counts["scored"], "scored", manifest.reasons),
         *where,

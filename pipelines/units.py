@@ -16,6 +16,7 @@ from pipelines import cloud_storage, files, format_checks, input_advice, parquet
 from pipelines.options import UNIT_RECORDS as UNIT_RECORDS
 from transforms import uris
 from transforms.errors import OptionsError, StorageError
+from transforms.records import MODALITIES
 
 SUFFIXES = (
     ".jsonl",
@@ -123,8 +124,8 @@ def plan(
     """Cuts files into units; the same files always give the same units.
 
     JSONL is cut into byte ranges; a line belongs to the range that holds its first byte. Parquet
-    is cut into runs of row groups, and a row group of too many records into runs of rows. Any other
-    file, and any compressed one, is one unit.
+    is cut into runs of row groups, and a row group of too many records, or of too many bytes beside
+    its media, into runs of rows. Any other file, and any compressed one, is one unit.
 
     Args:
         inputs: From `list_inputs`.
@@ -271,24 +272,36 @@ def average_line(uri: str) -> float:
 
 
 def _rows(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
-    """Runs of whole row groups; one of more than `unit_records` rows is cut into even parts."""
+    """Runs of whole row groups; one that is too large is cut into even parts."""
     with files.open_stored(uri) as file:
         try:
-            groups = parquet_footer.read(file).groups
+            footer = parquet_footer.read(file)
+            parts_of = [
+                _parts(footer, index, unit_bytes, unit_records)
+                for index in range(len(footer.groups))
+            ]
         except parquet_footer.FooterError as error:
             raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error
     start = end = total_bytes = 0
-    for group in groups:
+    for group, parts in zip(footer.groups, parts_of, strict=True):
         fits = total_bytes + group.bytes <= unit_bytes and end - start + group.rows <= unit_records
         if end > start and not fits:
             yield start, end
             start, total_bytes = end, 0
         first, end = end, end + group.rows
         total_bytes += max(0, group.bytes)
-        if group.rows > unit_records:
-            parts = -(-group.rows // unit_records)
+        if parts > 1:
             edges = [first + part * group.rows // parts for part in range(parts + 1)]
             yield from itertools.pairwise(edges)
             start, total_bytes = end, 0
     if end > start:
         yield start, end
+
+
+def _parts(footer: parquet_footer.Footer, index: int, unit_bytes: int, unit_records: int) -> int:
+    """How many units a row group is: no medium is held for a whole unit, and the others are."""
+    group = footer.groups[index]
+    parts = -(-group.rows // unit_records)
+    if group.bytes > unit_bytes:
+        parts = max(parts, -(-footer.bytes_beside(index, MODALITIES) // unit_bytes))
+    return min(parts, group.rows)

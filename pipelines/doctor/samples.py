@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipelines import first_look, media_counts, sources, units
+from pipelines import cloud_storage, first_look, media_counts, sources, units
 from pipelines.doctor.findings import Finding, Level, of_error
 from pipelines.media_counts import IssuesLimits, MediaCount
 from transforms import remedies
@@ -40,6 +40,7 @@ def check(
     canonicalizer = Canonicalizer(what, media_roots, check=True)
     outcomes: list[CanonicalRecord | Rejected] = []
     try:
+        cloud_storage.check_places(media_roots)
         for file in units.list_inputs(inputs):
             number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
             if not number:

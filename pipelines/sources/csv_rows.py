@@ -1,5 +1,6 @@
 """Records from CSV files with a header."""
 
+import collections
 import contextlib
 import csv
 import hashlib
@@ -14,15 +15,20 @@ from pipelines.units import Unit
 from transforms.errors import OptionsError
 from transforms.records import Position, RawRecord, Reason, Rejected
 
+LINE_COST = 64
+"""Bytes that a line takes beside its own while it is held."""
+
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """Reads the rows behind the header; positions are counted rows. Empty lines are no rows.
 
-    A row that cannot be parsed is rejected where it is one line. Where a quote does not close over
-    several lines, nobody can say how many records they are, and the run fails.
+    A row that cannot be parsed is rejected. Where that row is several lines, because a quote opens
+    that does not close as it should, only the line in which it opens is rejected as such. The lines
+    behind it are read anew: each on its own, up to the line that showed the fault, and from that
+    one on as usual.
 
     Raises:
-        OptionsError: Where the header has no `id` or a name twice, or a quote does not close.
+        OptionsError: Where the header cannot be parsed, or has no `id` or a name twice.
         StorageError: Where the file changed since the plan.
     """
     csv.field_size_limit(lines.LONGEST)  # of the process; 128 KiB where nobody says more
@@ -30,7 +36,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     with files.open_stored(unit.uri) as stored:
         changed.refuse_other_size(unit, files.size(stored))
     with files.open_inflated(unit.uri) as file:
-        held = _HeldLines(unit.uri, lines.read(file))
+        held = _HeldLines(lines.read(file))
         rows = csv.reader(held, strict=True)
         columns = _columns(unit.uri, rows, held)
         index = 0
@@ -54,62 +60,74 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 class _HeldLines:
     """The lines of a file as text; keeps those of the row that is being parsed."""
 
-    def __init__(self, uri: str, numbered: Iterator[tuple[int, bytes | lines.LongLine]]) -> None:
-        self.lines: list[bytes] = []
+    def __init__(self, numbered: Iterator[tuple[int, bytes | lines.LongLine]]) -> None:
+        self.lines: list[bytes | lines.LongLine] = []
         self.first = self.last = 0  # counted from 1
         self.doubtful = False
-        self.uri = uri
         self._numbered = numbered
+        self._again: collections.deque[tuple[bytes | lines.LongLine, bool]] = collections.deque()
+        self._alone = False
         self._bytes = self._commas = 0
-        self._quoted = False
 
     def begin_row(self) -> None:
         self.lines.clear()
         self.first = self.last + 1
-        self.doubtful = self._quoted = False
+        self.doubtful = self._alone = False
         self._bytes = self._commas = 0
 
+    def keep_first(self) -> None:
+        """Leaves the row its first line; the others come again, all but the last one alone."""
+        _, *others = self.lines
+        del self.lines[1:]
+        self.last -= len(others)
+        self._again.extendleft((line, number > 0) for number, line in enumerate(reversed(others)))
+
     def digest(self) -> str:
-        return hashlib.sha256(b"".join(self.lines).rstrip(b"\r\n")).hexdigest()
+        if isinstance(self.lines[0], lines.LongLine):
+            return self.lines[0].digest
+        stored = b"".join(line for line in self.lines if isinstance(line, bytes))
+        return hashlib.sha256(stored.rstrip(b"\r\n")).hexdigest()
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        _, line = next(self._numbered)
+        if self._alone and self.lines:
+            raise fields.RefusedRecordError(Reason.UNPARSABLE, "a quote does not close in its line")
+        if self._again:
+            line, self._alone = self._again.popleft()
+        else:
+            _, line = next(self._numbered)
         self.last += 1
-        if isinstance(line, bytes):
-            self._bytes += len(line)
-        if isinstance(line, lines.LongLine) or self._bytes > lines.LONGEST:
-            raise OptionsError(
-                f"{self.uri}: the row at line {self.first} is longer than {lines.LONGEST} bytes; "
-                "close its quotes, or give large media by URI"
-            )
-        if self.last == 1:
-            line = line.removeprefix(lines.BYTE_ORDER_MARK)
         self.lines.append(line)
-        self._refuse_many_cells(line)
+        if isinstance(line, lines.LongLine):
+            raise _too_large(f"takes more than {lines.LONGEST} bytes")
+        if len(line) > fields.MOST_FIELDS or len(self.lines) > 1:  # few are
+            self._refuse_large(line)
+        if self.last == 1:
+            line = self.lines[0] = line.removeprefix(lines.BYTE_ORDER_MARK)
         try:
             return line.decode()
         except UnicodeDecodeError:
             self.doubtful = True
             return line.decode(errors="surrogateescape")
 
-    def _refuse_many_cells(self, line: bytes) -> None:
-        """Refuses a row before it is cut into more cells than a record has values."""
-        commas = line.count(b",") if len(line) > fields.MOST_FIELDS else 0
+    def _refuse_large(self, line: bytes) -> None:
+        """Refuses a row before it takes more memory, or is cut into more cells, than one may."""
+        self._bytes += len(line) + LINE_COST
+        if self._bytes > lines.LONGEST + LINE_COST:
+            raise _too_large(f"takes more than {lines.LONGEST} bytes")
+        commas = line.count(b",")
         if self._commas + commas > fields.MOST_VALUES:
-            commas = _outside_quotes(line, self._quoted)
+            is_within_quotes = len(self.lines) > 1  # else the row would have ended
+            commas = _outside_quotes(line, is_within_quotes)
         self._commas += commas
-        self._quoted ^= line.count(b'"') % 2 == 1
-        if self._commas <= fields.MOST_VALUES:
-            return
-        why = f"over {fields.MOST_VALUES} cells"
-        if len(self.lines) == 1 and not self._quoted:  # so the row ends here
-            raise fields.RefusedRecordError(Reason.TOO_LARGE, f"the row has {why}")
-        raise OptionsError(
-            f"{self.uri}: the row at line {self.first} has {why}; close its quotes, or leave it out"
-        )
+        if self._commas > fields.MOST_VALUES:
+            raise _too_large(f"has over {fields.MOST_VALUES} cells")
+
+
+def _too_large(why: str) -> fields.RefusedRecordError:
+    return fields.RefusedRecordError(Reason.TOO_LARGE, f"the row {why}")
 
 
 def _outside_quotes(line: bytes, quoted: bool) -> int:
@@ -120,19 +138,28 @@ def _outside_quotes(line: bytes, quoted: bool) -> int:
 
 
 def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
-    """The cells of the next row, none for an empty line, None at the end."""
+    """The cells of the next row, none for an empty line, None at the end.
+
+    Raises:
+        RefusedRecordError: Where they cannot be parsed; `held` then has one line.
+    """
     held.begin_row()
     try:
         return next(rows)
     except StopIteration:
         return None
     except csv.Error as error:
-        if len(held.lines) > 1:
-            raise OptionsError(
-                f"{held.uri}: the quotes of the row in lines {held.first} to {held.last} do not "
-                f"match ({error}); double each quote inside a quoted cell"
-            ) from error
-        raise fields.RefusedRecordError(Reason.UNPARSABLE, f"not CSV: {error}") from error
+        refused = fields.RefusedRecordError(Reason.UNPARSABLE, f"not CSV: {error}")
+        cause: Exception = error
+    except fields.RefusedRecordError as error:
+        refused = cause = error
+    if len(held.lines) > 1:
+        where = f"a quote opens in line {held.first} and does not close as it should up to line"
+        refused = fields.RefusedRecordError(
+            refused.reason, f"{where} {held.last}: {refused}; double each quote inside a cell"
+        )
+        held.keep_first()
+    raise refused from cause
 
 
 def _columns(uri: str, rows: Iterator[list[str]], held: _HeldLines) -> list[str]:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -29,11 +29,20 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         StorageError: Where the file changed since the plan.
     """
     names = frozenset(labels)
-    with _damage_named(unit.uri):
-        scan = _Scan.going_on(unit) or _Scan(unit)
+    with _damage_named(unit.uri), _scanning(unit) as scan:
         for rows in scan.rows(unit.start, unit.stop):
             yield from _outcomes(rows, unit, names)
         scan.keep(unit.stop)
+
+
+@contextlib.contextmanager
+def _scanning(unit: Unit) -> Iterator["_Scan"]:
+    """The scan for a unit; it is closed at the end unless it is kept for the next one."""
+    scan = _Scan.going_on(unit) or _Scan(unit)
+    try:
+        yield scan
+    finally:
+        scan.close_unless_kept()
 
 
 class _Rows(NamedTuple):
@@ -57,6 +66,8 @@ class _Scan:
 
     Parquet can be entered only where a row group begins. The units of one process come one after
     the other, so a scan that ended within a row group is kept, and the next unit goes on with it.
+    Any other is closed: it and the generator of its rows refer to each other, and would hold the
+    file and what is unpacked of it until the garbage collector comes.
     """
 
     _kept: dict[tuple[str, int, int, int, int], "_Scan"] = {}
@@ -79,17 +90,26 @@ class _Scan:
         """The scan that ended where the unit begins, in a file that is what it was."""
         kept, cls._kept = cls._kept, {}
         path = files.local_path(unit.uri)
-        if not kept or path is None:
-            return None
-        with contextlib.suppress(OSError):
-            return kept.get(_state(unit.uri, unit.start, os.stat(path)))
-        return None
+        found = None
+        if kept and path is not None:
+            with contextlib.suppress(OSError):
+                found = kept.pop(_state(unit.uri, unit.start, os.stat(path)), None)
+        for other in kept.values():
+            other.close_unless_kept()
+        return found
 
     def keep(self, row: int) -> None:
         """Keeps the scan for a unit that begins at a row."""
         if self._held is not None and files.local_path(self._uri) is not None:
             state = _state(self._uri, row, os.fstat(self._file.fileno()))
             type(self)._kept = {state: self}
+
+    def close_unless_kept(self) -> None:
+        """Lets go of the file and the rows."""
+        if self not in self._kept.values():
+            self._ahead.close()
+            self._held = None
+            self._file.close()
 
     def rows(self, start: int, stop: int) -> Iterator[_Rows]:
         """The rows in `[start, stop)`, few at a time; the next call goes on behind them."""
@@ -102,7 +122,7 @@ class _Scan:
             if end >= stop:
                 return
 
-    def _pieces(self, start: int) -> Iterator[_Rows]:
+    def _pieces(self, start: int) -> Generator[_Rows, None, None]:
         """The rows of the row groups from that of the row `start` on."""
         first = 0
         for index, group in enumerate(self._footer.groups):

@@ -1,6 +1,7 @@
 """A preprocessing in the making: whole or not at all, on the local disk and in a bucket."""
 
 import itertools
+import logging
 
 import pytest
 
@@ -32,6 +33,31 @@ def test_a_local_folder_appears_whole(tmp_path):
     make(str(tmp_path / "out"))
     found = {file.path: storage.read_bytes(file.path) for file in storage.tree(str(tmp_path))}
     assert found == {str(tmp_path / "out" / name): content for name, content in WHOLE.items()}
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_stays(tmp_path, caplog):
+    dead, unknown, foreign = (
+        tmp_path / f"{name}.tmp-{digit * 32}"
+        for name, digit in (("out", "0"), ("out", "1"), ("o", "2"))
+    )
+    for folder in (dead, unknown, foreign):
+        storage.put(f"{folder}/work/a", b"half")
+    for folder in (dead, foreign):
+        (folder / storage.LOCK).touch()
+    with caplog.at_level(logging.INFO), staging.begin(str(tmp_path / "out")) as other:
+        make(str(tmp_path / "out"))
+        assert sorted(tmp_path.iterdir()) == sorted(
+            [foreign, tmp_path / "out", unknown, other.local]
+        )
+    assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "out", unknown]
+    assert caplog.messages == [
+        f"{dead}: was left by a triad preprocess that was killed; removed",
+        *[
+            f"{unknown}: seems to be left by a triad preprocess that was killed; remove it if none "
+            "is running"
+        ]
+        * 2,
+    ]
 
 
 def test_a_folder_in_a_bucket_gets_its_manifest_last(bucket):

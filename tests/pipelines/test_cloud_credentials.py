@@ -60,6 +60,13 @@ def test_each_command_says_in_one_line_that_there_are_no_credentials(
     spec = generated.parents[1] / "spec.yaml"
     place = "{}:{}".format(*silent.getsockname())
     score = ("score", "--date", "2026-11-24")
+    given = ("--input", generated)
+    read: list[list[object]] = [
+        ["preprocess", "--spec", spec, *given, "--output", tmp_path / "data"],
+        [*score, "--model", trained, *given, "--output", tmp_path / "scores"],
+        ["parity", "--model", trained, *given],
+        ["stream", "--model", trained, "--source", generated.parent, "--sink", tmp_path / "sink"],
+    ]
     found = commands(
         tmp_path,
         {"GCE_METADATA_IP": place, "GCE_METADATA_HOST": place},
@@ -69,13 +76,14 @@ def test_each_command_says_in_one_line_that_there_are_no_credentials(
         ["preprocess", "--spec", spec, "--input", "gs://b/*.jsonl", "--output", tmp_path / "data"],
         ["preprocess", "--spec", spec, "--input", generated, "--output", "gs://b/data"],
         ["gc", "--output", "gs://b/scores"],
+        *([*command, "--media-root", "gs://b/media"] for command in read),
         ["doctor", "--json", "--input", "gs://b/*.jsonl", "--output", "gs://b/scores"],
     )
     *refused, (code, lines, shown) = found
     failed = [
         (code, [line for line in lines if "WARNING" not in line]) for code, lines, _ in refused
     ]
-    assert failed == [(20, [LINE])] * 6
+    assert failed == [(20, [LINE])] * (6 + len(read))
     told = [line for _, lines, _ in refused for line in lines if "WARNING" in line]
     assert len(told) == 2
     assert all("gs://b/*.jsonl: is not looked at before the run" in line for line in told)

@@ -58,8 +58,8 @@ def test_one_absent_modality_is_told_and_proves_nothing(tmp_path):
     (tmp_path / "a.csv").write_text("id,img,text,kind\n1,a.png,b,c\n")
     assert noticed(tmp_path / "a.csv") == [
         (
-            "no field is named image, which the model is to see; found beside them: img; image of "
-            "each record count as missing",
+            "no field is named image, which the model is to see; found beside them: img; every "
+            "record counts as one without image",
             False,
         )
     ]

@@ -1,6 +1,7 @@
 """Messages about inputs that cannot be used say what is there and what to do."""
 
 import re
+import shlex
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_a_folder_is_answered_with_the_pattern_of_what_is_in_it(tmp_path):
     assert said == (
         f"{tmp_path}: is a folder; name its files by a pattern: --input '{tmp_path}/*.jsonl'"
     )
+
+
+def test_the_pattern_for_a_folder_works_as_it_is_typed(tmp_path):
+    folder = tmp_path / "it's [1]"
+    folder.mkdir()
+    records.store(folder / "A.JSONL", LINE)
+    _, _, typed = refusal(folder).partition("--input ")
+    (pattern,) = shlex.split(typed)
+    assert [file.uri for file in units.list_inputs([pattern])] == [str(folder / "A.JSONL")]
 
 
 def test_a_folder_without_records_is_refused(tmp_path):

@@ -73,7 +73,7 @@ def test_a_preprocessing_says_what_was_kept_lost_and_is_missing_and_what_comes_n
             warns=True,
         ),
         Sentence(
-            "kind: 1 class in eval that training never sees (owl): their 2 labels cannot be "
+            "kind: 1 class in eval that training never sees (owl): its 2 labels cannot be "
             "predicted; add such records to train, or change the spec's split",
             warns=True,
         ),

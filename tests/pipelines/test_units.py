@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 import re
 import socket
 from pathlib import Path
@@ -207,7 +208,9 @@ def test_parquet_is_cut_at_row_groups(tmp_path):
     inputs = units.list_inputs([str(path)])
     by_records = units.plan(inputs, unit_records=5)
     assert [(unit.start, unit.stop) for unit in by_records] == [(0, 4), (4, 8), (8, 10)]
-    by_bytes = units.plan(inputs, unit_bytes=1)
+    with path.open("rb") as file:
+        largest = max(group.bytes for group in parquet_footer.read(file).groups)
+    by_bytes = units.plan(inputs, unit_bytes=largest)
     assert [(unit.start, unit.stop) for unit in by_bytes] == [(2 * n, 2 * n + 2) for n in range(5)]
     assert [(unit.start, unit.stop) for unit in units.plan(inputs)] == [(0, 10)]
 
@@ -244,6 +247,17 @@ def test_a_row_group_of_many_rows_is_cut_by_rows(tmp_path):
     expected = [[(f"r{n}", n) for n in range(unit.start, unit.stop)] for unit in planned]
     assert [ids_and_offsets(unit) for unit in planned] == expected
     assert [ids_and_offsets(unit) for unit in reversed(planned)] == expected[::-1]
+
+
+def test_a_row_group_of_many_bytes_beside_its_media_is_cut_by_rows(tmp_path):
+    ids = [f"r{n}" for n in range(10)]
+    large = [random.Random(n).randbytes(3000) for n in range(10)]
+    for name, count in (("note", 4), ("image", 1)):
+        path = records.write_table(tmp_path / f"{name}.parquet", {"id": ids, name: large})
+        planned = units.plan(units.list_inputs([str(path)]), unit_bytes=10_000)
+        assert len(planned) == count
+        read = [one for unit in planned for one in sources.read(unit, ())]
+        assert [one.id for one in read] == ids
 
 
 def test_runs_of_one_value_are_cut_by_rows(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.sources import lines
 from tests import records
 from transforms.errors import OptionsError
 from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
@@ -90,12 +91,36 @@ def test_a_bad_quote_in_one_line_rejects_that_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("after", [b"", b'c,"z"\n'])
-def test_a_quote_that_does_not_close_fails_the_run_rather_than_swallow_rows(tmp_path, after):
-    with pytest.raises(
-        OptionsError, match=r"a\.csv: the quotes of the row in lines 3 to [45] do not"
-    ):
-        outcomes(tmp_path, b'id,text\na,x\nb,"y\nB,Y\n' + after)
+@pytest.mark.parametrize(
+    ("after", "last", "others"),
+    [
+        (b"", 4, ["B"]),
+        (b'C,"z"\n', 5, ["B", "C"]),
+        (b'C,"y\nz"\nD,z\n', 5, ["B", "C", "D"]),
+    ],
+    ids=["open-to-the-end", "one-line", "many-lines"],
+)
+def test_a_quote_that_does_not_close_costs_the_row_in_which_it_opens(tmp_path, after, last, others):
+    found = outcomes(tmp_path, b'id,text\na,x\nb,"y\nB,Y\n' + after)
+    assert [one.id for one in found if isinstance(one, RawRecord)] == ["a", *others]
+    assert [one.position.offset for one in found] == list(range(2 + len(others)))
+    broken = found[1]
+    assert isinstance(broken, Rejected)
+    assert broken.reason == Reason.UNPARSABLE
+    where = f"a quote opens in line 3 and does not close as it should up to line {last}: not CSV: "
+    assert broken.detail.startswith(where)
+    assert broken.payload_digest == hashlib.sha256(b'b,"y').hexdigest()
+
+
+def test_a_quote_that_opens_within_the_lines_of_a_broken_row_costs_its_own_line(tmp_path):
+    begun = b'id,text\na,"\n'
+    found = outcomes(tmp_path, begun + b'b",,"\nc",,"\n' + b'd,"y"z\ne,x\n')
+    assert [one.id for one in found if isinstance(one, RawRecord)] == ["e"]
+    assert details(found)[1:4] == [
+        "a quote does not close in its line",
+        "a quote does not close in its line",
+        "not CSV: ',' expected after '\"'",
+    ]
 
 
 def test_bytes_that_are_not_utf8_refuse_only_what_they_are_in(tmp_path):
@@ -155,10 +180,28 @@ def test_a_row_of_a_million_cells_is_rejected_before_it_is_cut(tmp_path):
     assert found[1].reason == Reason.TOO_LARGE
 
 
-def test_a_row_of_a_million_cells_whose_quotes_do_not_close_fails_the_run(tmp_path):
-    row = b"c" + b"," * 1_000_001 + b'"x\ny"\n'
-    with pytest.raises(OptionsError, match="the row at line 2 has over 1000000 cells"):
-        outcomes(tmp_path, b"id,text\n" + row)
+@pytest.mark.parametrize("end", [b'"x\ny"\n', b'"\n' + b"," * 900 + b'"x\n'])
+def test_a_row_of_a_million_cells_over_several_lines_is_rejected(tmp_path, end):
+    row = b"c," + b"," * 999_500 + b",," * 250 + end
+    found = outcomes(tmp_path, b"id,text\na,x\n" + row + b"d,y\n")
+    assert [one.id for one in found if isinstance(one, RawRecord)] == ["a", "d"]
+    assert isinstance(found[1], Rejected)
+    assert found[1].reason == Reason.TOO_LARGE
+    assert "over 1000000 cells" in found[1].detail
+
+
+def test_a_quote_that_never_closes_in_a_long_file_costs_one_row(tmp_path):
+    rows = (b"b," + b"y" * 2**20 + b"\n") * 129
+    first, *others = outcomes(tmp_path, b'id,text\na,"' + rows)
+    assert isinstance(first, Rejected)
+    assert (first.reason, first.position.offset) == (Reason.TOO_LARGE, 0)
+    assert "up to line 129: the row takes more than 134217728 bytes" in first.detail
+    assert [one.id for one in others] == ["b"] * 128
+
+
+def test_a_line_that_is_too_long_is_rejected_and_its_neighbours_stay(tmp_path):
+    found = outcomes(tmp_path, b"id,text\na,x\nb," + b"y" * lines.LONGEST + b"\nc,z\n")
+    assert details(found) == ["a", "the row takes more than 134217728 bytes", "c"]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"], ids=["one-line", "many-lines"])

@@ -2,11 +2,14 @@
 
 import base64
 import datetime
+import gc
+import itertools
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -314,3 +317,23 @@ def test_a_time_zone_whose_name_is_not_utf8_is_damage_that_names_the_file(tmp_pa
     path.write_bytes(path.read_bytes().replace(schema, base64.b64encode(named)))
     with pytest.raises(OptionsError, match=f"{path}: is damaged or no Parquet file: .*; write it"):
         list(sources.read(units.Unit(0, str(path), 0, 1), ()))
+
+
+@pytest.mark.parametrize("read", [None, 1], ids=["to-the-end", "not-to-the-end"])
+def test_a_file_is_closed_when_its_unit_is_read_without_the_garbage_collector(tmp_path, read):
+    path = records.write_table(tmp_path / "a.parquet", {"id": [f"r{n}" for n in range(9)]})
+    (unit,) = units.plan(units.list_inputs([str(path)]))
+    gc.disable()
+    try:
+        found = sources.read(unit, ())
+        assert len(list(itertools.islice(found, read))) == (read or 9)
+        assert len(opened(path)) == (0 if read is None else 1)
+        del found
+        assert opened(path) == []
+    finally:
+        gc.enable()
+
+
+def opened(path: Path) -> list[str]:
+    """The descriptors of this process through which the file is open."""
+    return [file.path for file in psutil.Process().open_files() if file.path == str(path)]
