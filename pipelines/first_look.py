@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipelines import columns, heads, summary
+from pipelines import columns, heads, input_advice, summary
 from pipelines.heads import Head, Heads
 from transforms.errors import OptionsError
 from transforms.records import SPLITS
@@ -80,7 +80,11 @@ def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> li
     proven = found.complete and all(head.whole or head.columns is not None for head in seen)
     there = _fields(seen)
     if "id" not in there:
-        noticed.append(Noticed(_no_id(name, seen, there), proven))
+        delimited = _other_delimiter(seen)
+        if delimited is not None:  # its columns are not known: nothing more can be said
+            return [*noticed, Noticed(f"{name}: {delimited}", proven)]
+        said = f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+        noticed.append(Noticed(said, proven))
     noticed += _modalities(name, seen, there, what, proven)
     if with_labels:
         noticed += _labels(name, seen, there, what, found.complete)
@@ -103,15 +107,11 @@ def _fields(seen: Sequence[Head]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _no_id(name: str, seen: Sequence[Head], there: Sequence[str]) -> str:
-    (first, *others) = there or [""]
-    delimiter = next((mark for mark in (";", "\t", "|") if mark in first), None)
-    if delimiter and not others and seen[0].columns is not None:
-        return (
-            f"{name}: its header is one column, {first!r}: cells are separated by {delimiter!r}; "
-            "write it again with commas"
-        )
-    return f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+def _other_delimiter(seen: Sequence[Head]) -> str | None:
+    """What is said of headers of CSV whose cells are not parted by commas."""
+    tables = (head.columns for head in seen if head.columns is not None)
+    said = (input_advice.other_delimiter(",".join(columns)) for columns in tables)
+    return next(filter(None, said), None)
 
 
 def _modalities(
@@ -126,7 +126,7 @@ def _modalities(
         yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
     if absent:
-        yield Noticed(f"{named}; {' and '.join(absent)} of each record count as missing")
+        yield Noticed(f"{named}; each record goes on without {' and '.join(absent)}")
     number = sum(len(head.rows) for head in seen)
     for modality in wanted:
         unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)

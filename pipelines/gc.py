@@ -18,14 +18,14 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from pipelines import parts, publish, storage
+from pipelines import parts, publish, run_index, storage
 from pipelines.config import GcConfig
 from pipelines.names import POINTER
-from pipelines.runs import HIDDEN, RUN_ID, RunFolder, check_date, date_folder
+from pipelines.runs import HIDDEN, RUN_ID, RunFolder, date_folder
 from pipelines.stored import StoredFile
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import StorageError
 
 _DAY = 24 * 3600
 _OURS = re.compile(
@@ -69,12 +69,16 @@ def run(config: GcConfig) -> Removed:
     never taken for a whole one.
 
     Raises:
+        OptionsError: The output has no date: it is no output of `triad score`.
         StorageError: A file cannot be removed, or the pointer of a date cannot be trusted; all
             other dates are done.
     """
+    dates = run_index.dates(config.output)
+    if not dates:
+        raise run_index.nothing(config.output)
     collector = _Collector(config, time.time())
     problems = []
-    for date in _dates(config.output):
+    for date in dates:
         try:
             collector.collect(date)
         except StorageError as error:
@@ -82,16 +86,6 @@ def run(config: GcConfig) -> Removed:
     if problems:
         raise StorageError("\n".join(problems))
     return collector.removed
-
-
-def _dates(output: str) -> Iterator[str]:
-    for folder in storage.list_folders(output):
-        name = folder.rpartition("/")[2]
-        date = name.removeprefix("dt=")
-        with contextlib.suppress(OptionsError):
-            check_date(date)
-            if name != date:
-                yield date
 
 
 class _Collector:

@@ -117,11 +117,13 @@ def test_a_label_that_no_line_of_the_head_has_is_told_without_proof(tmp_path):
 
 def test_another_delimiter_is_told_by_the_header(tmp_path):
     (tmp_path / "a.csv").write_text("id;image;text;kind\n1;a;b;c\n")
-    assert noticed(tmp_path / "a.csv")[0] == (
-        "its header is one column, 'id;image;text;kind': cells are separated by ';'; write it "
-        "again with commas",
-        True,
-    )
+    assert noticed(tmp_path / "a.csv") == [
+        (
+            "no column is named id, and semicolons part its header, not commas; write it again "
+            "with commas, such as pandas.read_csv(OLD, sep=';').to_csv(NEW, index=False)",
+            True,
+        )
+    ]
 
 
 def test_records_without_ids_are_told(tmp_path):

@@ -295,6 +295,7 @@ def test_the_command_exits_with_20_where_a_pointer_is_damaged(output, capsys):
         (["--output", " "], "--output: must not be empty"),
         (["--output", "x", "--keep-days", "-1"], "--keep-days: must be at least 0, got -1"),
         (["--output", "gs://b/x", "--keep-days", "0"], "--keep-days: must be at least 1 on gs://"),
+        (["--output", "nowhere"], "nowhere: no run is here; name the --output of triad score"),
         (["--output", "x", "--", "--y"], "--: triad gc uses no Beam"),
     ],
 )
