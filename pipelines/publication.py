@@ -51,7 +51,7 @@ class Publication:
             raise sources.changed.changed(uri)
         sealed = publish.seal(self.run, self.units, self.gates, self.settings, self.about)
         publish.publish(self.run, self.current)
-        summary.say(_log, summary.scored(sealed, self.run.folder))
+        summary.say(_log, summary.scored(sealed, self.run))
         _log.info("%s: published", self.run.folder)
 
 

@@ -48,7 +48,7 @@ class ScorePlan:
         """Says what a run that is published already holds."""
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
-            summary.say(_log, summary.scored(manifest, self.run.folder))
+            summary.say(_log, summary.scored(manifest, self.run))
         _log.info("%s: already published, nothing to do", self.run.folder)
         return Published(self.run.manifest)
 

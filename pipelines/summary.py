@@ -1,6 +1,7 @@
 """What a person must know when a command ends: the facts of a manifest as sentences."""
 
 import logging
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 from model import evaluation
 from pipelines import media_counts
 from pipelines.media_counts import Media
-from pipelines.runs import Manifest
+from pipelines.preprocessed import REJECTED
+from pipelines.runs import Manifest, RunFolder
 from transforms import remedies
 from transforms.records import SPLITS, CanonicalRecord, Reason, Rejected
 
@@ -144,6 +146,7 @@ def preprocessed(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
     verb = f"kept ({', '.join(f'{name} {counts[name]}' for name in SPLITS)})"
     return [
         *records(counts["read"], kept, verb, manifest["rejected"]),
+        *_where(counts["rejected"], os.path.join(output, REJECTED)),
         *media(media_counts.from_json(manifest.get("media", {}))),
         *labels(manifest.get("labels", {})),
         *alignment(manifest.get("alignment", {})),
@@ -159,13 +162,12 @@ _WITHOUT = {
 }
 
 
-def scored(manifest: Manifest, folder: str) -> list[Sentence]:
+def scored(manifest: Manifest, run: RunFolder) -> list[Sentence]:
     """A scoring run, from its manifest; media as far as the manifest counts them."""
     counts = manifest.counts
-    where = [Sentence(f"rejected records: {folder}/rejected")] if counts["rejected"] else []
     return [
         *records(counts["read"], counts["scored"], "scored", manifest.reasons),
-        *where,
+        *_where(counts["rejected"], run.rejected),
         *media(media_counts.from_json(manifest.media)),
     ]
 
@@ -227,6 +229,11 @@ def _figures(name: str, task: Mapping[str, Any], split: str) -> Sentence:
     unseen = f", of which {found['unseen']} are unseen in training" if found.get("unseen") else ""
     labelled = f"{found['n']} records of the {split} split{unseen}"
     return Sentence(f"{name}: {', '.join(figures)}; 95% intervals, {labelled}")
+
+
+def _where(rejected: int, place: str) -> list[Sentence]:
+    """Where the rejected records are, each with what is wrong with it."""
+    return [Sentence(f"rejected records: {place}")] if rejected else []
 
 
 def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

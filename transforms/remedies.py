@@ -28,6 +28,6 @@ OF_REASON: Mapping[Reason, str] = {
     Reason.EMPTY: "name the columns of pictures, sounds and texts image, audio and text",
     Reason.UNREADABLE: "see the media that are not used",
     Reason.MODEL_FAILED: "report the records as a defect",
-    Reason.TOO_LARGE: "send less beside the media, or raise the topic's limit",
+    Reason.TOO_LARGE: "write smaller lines, rows and row groups, and send less beside the media",
 }
 """By `Reason`, what keeps such records."""

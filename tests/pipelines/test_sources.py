@@ -66,7 +66,7 @@ def test_the_page_of_records_shows_one_record_in_each_format(tmp_path, monkeypat
         ("17", b"The fan rattles.", "hall 2", {"category": "fan", "tags": ["loud", "old"]})
     ] * 3
     assert [one.image for one in read] == [Uri("media/17.png"), Uri("media/17.png"), b"a picture"]
-    assert [one.passthrough for one in read] == [{"price": 4.5}, {"price": "4.5"}, {"price": 4.5}]
+    assert [one.extra for one in read] == [{"price": 4.5}, {"price": "4.5"}, {"price": 4.5}]
 
 
 @pytest.mark.parametrize(("name", "options"), FORMATS)
