@@ -158,8 +158,8 @@ def _of_csv(path: str, content: bytes, whole: bool) -> Head | None:
 
 
 def _cell(cell: str) -> Any:
-    """An empty cell is nothing; an object may hold labels."""
-    if cell[:1] == "{":
+    """An empty cell is nothing; an object may hold labels, and a list be one."""
+    if cell[:1] in ("[", "{"):
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):
