@@ -16,6 +16,7 @@ What has no name of ours stays, and so does a date whose pointer cannot be trust
 import contextlib
 import dataclasses
 import json
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from pipelines.names import POINTER
 from pipelines.runs import HIDDEN, RUN_ID, RunFolder, date_folder
 from pipelines.stored import StoredFile
 from transforms.errors import StorageError
+
+_log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600
 _OURS = re.compile(
@@ -85,7 +88,12 @@ def run(config: GcConfig) -> Removed:
             problems.append(str(error))
     if problems:
         raise StorageError("\n".join(problems))
-    return collector.removed
+    removed = collector.removed
+    for folder, why in removed.kept.items():
+        _log.info("%s: is kept: %s", folder, why)
+    verb = "would be removed" if config.dry_run else "removed"
+    _log.info("runs %s: %d, of %d bytes in all", verb, len(removed.runs), removed.bytes)
+    return removed
 
 
 class _Collector:
