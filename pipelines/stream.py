@@ -101,7 +101,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
     check_golden(config)
-    stream_config.check_topics(config)
+    stream_config.check_places(config)
     total = Counts()
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)
