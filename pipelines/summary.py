@@ -208,10 +208,10 @@ def trained(document: Mapping[str, Any], model: str) -> list[Sentence]:
         said.append(Sentence(text, warns=True))
     tasks = measured[split]["tasks"] if split else {}
     said += [_figures(name, task, str(split)) for name, task in tasks.items()]
-    return [*said, *after_training(model)]
+    return [*said, *_after_training(model)]
 
 
-def after_training(model: str) -> list[Sentence]:
+def _after_training(model: str) -> list[Sentence]:
     """What is done with a model next."""
     given = f"--model {shlex.quote(model)} --input RECORDS"
     return [
