@@ -19,7 +19,7 @@ from transforms.errors import GateError, OptionsError
 def run(config: DoctorConfig) -> bool:
     """Looks, prints what was found, and says whether nothing would fail."""
     with stages.showing(stages.Stage("doctor")) as stage:
-        found = []
+        found: list[Finding] = []
         for one in visit(config):
             stage.note = f"{one.check} looked at"
             found.append(one)
