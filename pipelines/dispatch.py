@@ -258,7 +258,7 @@ def _stream(settings: stream_config.StreamConfig) -> object:
     if runner == stream_runners.PRISM:
         prism.check(settings.prism)
     model = model_folder.load(model_pointer.resolved(settings.model), settings.verify_key)
-    stream_config.check_topics(settings)
+    stream_config.check_places(settings)
     if not settings.media_files:
         first_look.tell_of_folder(_log, settings.source, model.spec)
     if runner != "local":  # a job that lives on keeps the model that it began with

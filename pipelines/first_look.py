@@ -1,11 +1,13 @@
 """What the heads of the records files say against a spec, before anything heavy is imported."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipelines import columns, heads, summary
+from pipelines import columns, heads, input_advice, summary
 from pipelines.heads import Head, Heads
+from transforms import labels
 from transforms.errors import OptionsError
 from transforms.records import SPLITS
 from transforms.spec import Spec
@@ -80,10 +82,15 @@ def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> li
     proven = found.complete and all(head.whole or head.columns is not None for head in seen)
     there = _fields(seen)
     if "id" not in there:
-        noticed.append(Noticed(_no_id(name, seen, there), proven))
+        delimited = _other_delimiter(seen)
+        if delimited is not None:  # its columns are not known: nothing more can be said
+            return [*noticed, Noticed(f"{name}: {delimited}", proven)]
+        said = f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+        noticed.append(Noticed(said, proven))
     noticed += _modalities(name, seen, there, what, proven)
     if with_labels:
         noticed += _labels(name, seen, there, what, found.complete)
+        noticed += _forms_of_labels(name, seen, what)
         noticed += _groups(seen, what)
     return noticed
 
@@ -103,15 +110,11 @@ def _fields(seen: Sequence[Head]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _no_id(name: str, seen: Sequence[Head], there: Sequence[str]) -> str:
-    (first, *others) = there or [""]
-    delimiter = next((mark for mark in (";", "\t", "|") if mark in first), None)
-    if delimiter and not others and seen[0].columns is not None:
-        return (
-            f"{name}: its header is one column, {first!r}: cells are separated by {delimiter!r}; "
-            "write it again with commas"
-        )
-    return f"{name}: no field is named id, found: {_some(there)}; name one of them id"
+def _other_delimiter(seen: Sequence[Head]) -> str | None:
+    """What is said of headers of CSV whose cells are not parted by commas."""
+    tables = (head.columns for head in seen if head.columns is not None)
+    said = (input_advice.other_delimiter(",".join(columns)) for columns in tables)
+    return next(filter(None, said), None)
 
 
 def _modalities(
@@ -126,7 +129,7 @@ def _modalities(
         yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
     if absent:
-        yield Noticed(f"{named}; every record counts as one without {' and '.join(absent)}")
+        yield Noticed(f"{named}; each record goes on without {' and '.join(absent)}")
     number = sum(len(head.rows) for head in seen)
     for modality in wanted:
         unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)
@@ -171,6 +174,36 @@ def _labels_of(head: Head, what: Spec) -> Iterable[str]:
         for field, value in row.items():
             if value is not None and columns.is_label(field, what.label_names):
                 yield field.removeprefix(columns.LABEL_PREFIX)
+
+
+def _forms_of_labels(name: str, seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
+    """Tells of classes of which most cannot be used: they are lists where one is expected, say."""
+    rows = [row for head in seen for row in head.rows]
+    for task, settings in what.tasks.items():
+        if settings.kind != "classification":
+            continue
+        given = [value for row in rows if (value := _label(row, settings.label)) is not None]
+        flaws: Counter[str] = Counter()
+        for value in given:
+            try:
+                labels.class_names(value, settings)
+            except labels.LabelError as error:
+                flaws[str(error)] += 1
+        if 2 * flaws.total() > len(given):
+            (flaw, _) = flaws.most_common(1)[0]
+            yield Noticed(
+                f"{name}: {flaws.total()} of the first {len(given)} labels {settings.label!r} of "
+                f"the task {task} cannot be used: {flaw}"
+            )
+
+
+def _label(row: Mapping[str, Any], label: str) -> Any:
+    """A label of a record as it stands, where there is one."""
+    given = row.get("labels")
+    if isinstance(given, Mapping):
+        return given.get(label)
+    fields = (columns.LABEL_PREFIX + label, *([label] if columns.is_label(label, (label,)) else ()))
+    return next((row[field] for field in fields if row.get(field) is not None), None)
 
 
 def _names_all_labels(head: Head) -> bool:

@@ -5,7 +5,7 @@ import json
 import logging
 import re
 
-from pipelines import files
+from pipelines import files, input_advice
 from transforms.errors import OptionsError
 
 BYTES = 64 * 2**10
@@ -17,7 +17,6 @@ _UTF_16 = {
     ".csv": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){2}|(?:\xfe\xff)?(?:\0[ -~]){2}"),
 }
 _LIST = re.compile(rb"\s*\[\s*\{")
-_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _KNOWN = ("id", "image", "audio", "text", "group", "split", "label", "labels")
 
 
@@ -80,13 +79,9 @@ def check_header(uri: str, header: bytes) -> None:
     text = header.decode(errors="replace")
     if "id" in _names(text, ","):
         return
-    for delimiter, name in _DELIMITERS.items():
-        if text.count(delimiter) > text.count(","):
-            raise OptionsError(
-                f"{uri}: no column is named id, and {name} part its header, not commas; "
-                f"write it again with commas, such as pandas.read_csv(OLD, sep={delimiter!r})"
-                ".to_csv(NEW, index=False)"
-            )
+    said = input_advice.other_delimiter(text)
+    if said is not None:
+        raise OptionsError(f"{uri}: {said}")
 
 
 def known(columns: list[str]) -> str:

@@ -16,16 +16,19 @@ What has no name of ours stays, and so does a date whose pointer cannot be trust
 import contextlib
 import dataclasses
 import json
+import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from pipelines import logs, parts, publish, storage
+from pipelines import logs, parts, publish, run_index, storage
 from pipelines.config import GcConfig
 from pipelines.names import POINTER
-from pipelines.runs import HIDDEN, RUN_ID, RunFolder, check_date, date_folder
+from pipelines.runs import HIDDEN, RUN_ID, RunFolder, date_folder
 from pipelines.stored import StoredFile
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import StorageError
+
+_log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600
 _OURS = re.compile(
@@ -69,29 +72,28 @@ def run(config: GcConfig) -> Removed:
     never taken for a whole one.
 
     Raises:
+        OptionsError: The output has no date: it is no output of `triad score`.
         StorageError: A file cannot be removed, or the pointer of a date cannot be trusted; all
             other dates are done.
     """
+    dates = run_index.dates(config.output)
+    if not dates:
+        raise run_index.nothing(config.output)
     collector = _Collector(config, time.time())
     problems = []
-    for date in _dates(config.output):
+    for date in dates:
         try:
             collector.collect(date)
         except StorageError as error:
             problems.append(str(error))
     if problems:
         raise StorageError("\n".join(problems))
-    return collector.removed
-
-
-def _dates(output: str) -> Iterator[str]:
-    for folder in storage.list_folders(output):
-        name = folder.rpartition("/")[2]
-        date = name.removeprefix("dt=")
-        with contextlib.suppress(OptionsError):
-            check_date(date)
-            if name != date:
-                yield date
+    removed = collector.removed
+    for folder, why in removed.kept.items():
+        _log.info("%s: is kept: %s", folder, why)
+    verb = "would be removed" if config.dry_run else "removed"
+    _log.info("runs %s: %d, of %d bytes in all", verb, len(removed.runs), removed.bytes)
+    return removed
 
 
 class _Collector:

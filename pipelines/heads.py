@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".csv", ".csv.gz", ".parquet")
 """The formats whose heads are read: TFRecord needs TensorFlow."""
 MOST_FILES = 8
 HEAD_BYTES = 64 * 2**10
@@ -158,8 +158,8 @@ def _of_csv(path: str, content: bytes, whole: bool) -> Head | None:
 
 
 def _cell(cell: str) -> Any:
-    """An empty cell is nothing; an object may hold labels."""
-    if cell[:1] == "{":
+    """An empty cell is nothing; an object may hold labels, and a list be one."""
+    if cell[:1] in ("[", "{"):
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):

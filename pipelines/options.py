@@ -154,6 +154,9 @@ MaybeDate = Annotated[
     str | None,
     typer.Option("--date", metavar="YYYY-MM-DD", help="The date to show; else the latest."),
 ]
+RunsDate = Annotated[
+    str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="The date to show; else all.")
+]
 Format = Annotated[ScoresFormat, typer.Option("--format", help="Of the scores' files.")]
 UnitRecords = Annotated[
     int,

@@ -9,7 +9,7 @@ from pipelines.canonical_files import CanonicalFile
 from pipelines.feature_files import FeatureFile
 from pipelines.media_counts import IssuesLimits, Media, MediaCount
 from pipelines.staging import Staging
-from transforms import label_graphs, preprocessing, scalars, target_graphs
+from transforms import label_graphs, preprocessing, remedies, scalars, target_graphs
 from transforms.analyzers import Analysis
 from transforms.errors import GateError
 from transforms.records import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
@@ -262,7 +262,10 @@ def rejected(work: str) -> list[Rejected]:
 
 
 def check_rejected(read: int, kept: int, rejected: Sequence[Rejected], limit: float) -> None:
-    """Raises GateError where counts do not add up, or where too many records are rejected."""
+    """Raises GateError where counts do not add up, or where too many records are rejected.
+
+    Nothing is kept where that is so: the line names the first record of the commonest reason.
+    """
     total = kept + len(rejected)
     if read != total:
         raise GateError(
@@ -270,8 +273,19 @@ def check_rejected(read: int, kept: int, rejected: Sequence[Rejected], limit: fl
             "nothing is written; please report this defect"
         )
     if len(rejected) > limit * total:
-        reason, count = Counter(str(r.reason) for r in rejected).most_common(1)[0]
+        reason, count = Counter(r.reason for r in rejected).most_common(1)[0]
+        first = next(r for r in rejected if r.reason == reason)
         raise GateError(
             f"{len(rejected)} of {total} records are rejected, over the limit of {limit:.1%} "
-            f"({count} as {reason}); mend the input or raise --rejected-limit"
+            f"({count} as {reason}, the first at {first.position}: {first.detail}); "
+            f"{_remedy(reason, rejected)}, or raise --rejected-limit"
         )
+
+
+def _remedy(reason: Reason, rejected: Sequence[Rejected]) -> str:
+    """What keeps records of a reason; of unreadable ones what makes most of their media usable."""
+    flaws = media_counts.flaws_of(r.detail for r in rejected if r.reason == Reason.UNREADABLE)
+    if reason != Reason.UNREADABLE or not flaws:
+        return remedies.OF_REASON[reason]
+    (issue, _) = flaws.most_common(1)[0]
+    return remedies.OF_FLAW[Flaw(issue.partition(": ")[2])]

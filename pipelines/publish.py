@@ -215,8 +215,7 @@ def read_current(
 
 def published_dates(output: str) -> list[str]:
     """The dates for which a run is published, ascending."""
-    names = [path.rpartition("/")[2] for path in storage.list_folders(output)]
-    dates = sorted(name.removeprefix("dt=") for name in names if name.startswith("dt="))
+    dates = run_index.dates(output)
     return [date for date in dates if storage.exists(_pointer(output, date))]
 
 

@@ -15,7 +15,7 @@ app = typer.Typer()
 def runs(
     context: typer.Context,
     output: upkeep_options.Published,
-    date: options.MaybeDate = None,
+    date: options.RunsDate = None,
     verify: upkeep_options.VerifyFiles = False,
     as_json: upkeep_options.AsJson = False,
     verbose: options.Verbose = False,

@@ -20,11 +20,13 @@ from pipelines import (
     model_folder,
     outputs,
     publish,
+    report_ending,
     report_scores,
     report_sections,
     score_survey,
     sources,
     storage,
+    summary,
     tag_gallery,
     units,
 )
@@ -96,6 +98,9 @@ def write(
         said = report_scores.view(found, model.spec, about_records, media_roots)
     page = render(model, manifest, about_records, galleries, tagged, said)
     storage.put(str(output), page.encode())
+    cards = [card for one in galleries for card in (*one.wrong, *one.right)]
+    cards += [card for one in said for card in (*one.uncertain, *one.drawn)]
+    summary.say(_log, report_ending.sentences(model, scores, manifest, records, cards))
     _log.info("%s: written", output)
     return str(output)
 

@@ -74,6 +74,8 @@ def sealed(output: str, date: str) -> dict[str, Manifest]:
 def _before(config: RollbackConfig, counted: str | None) -> str:
     """The run that was sealed last before the one that counts, among those once published."""
     runs = sealed(config.output, config.date)
+    if not runs and counted is None:
+        raise run_index.nothing(config.output, config.date)
     if counted is None or counted not in runs:
         what = "nothing is published" if counted is None else f"run {counted} has no manifest"
         raise OptionsError(f"{config.output}: {what} for {config.date}; {_listed(config, runs)}")

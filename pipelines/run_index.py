@@ -1,8 +1,31 @@
 """Which runs lie in the folder of a date, and where."""
 
 from pipelines import storage
-from pipelines.runs import HIDDEN, RUN_ID, Manifest, RunFolder, date_folder
-from transforms.errors import DamagedError
+from pipelines.runs import HIDDEN, RUN_ID, Manifest, RunFolder, check_date, date_folder
+from transforms.errors import DamagedError, OptionsError
+
+
+def dates(output: str) -> list[str]:
+    """The dates that have a folder in what `triad score` wrote, sorted."""
+    found = []
+    for folder in storage.list_folders(output):
+        key, _, date = folder.rpartition("/")[2].partition("=")
+        try:
+            check_date(date)
+        except OptionsError:
+            continue
+        if key == "dt":
+            found.append(date)
+    return sorted(found)
+
+
+def nothing(output: str, date: str | None = None) -> OptionsError:
+    """The error for a folder without runs, or without those of a date."""
+    known = dates(output)
+    if date is None or not known:
+        return OptionsError(f"{output}: no run is here; name the --output of triad score")
+    there = known[0] if len(known) == 1 else f"one from {known[0]} to {known[-1]}"
+    return OptionsError(f"{output}: no run of {date} is here; name a date that is: {there}")
 
 
 def find(output: str, date: str, run_id: str) -> RunFolder:

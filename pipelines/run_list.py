@@ -10,11 +10,11 @@ import rich.console
 import rich.table
 import rich.text
 
-from pipelines import commits, logs, parts, publish, rollback, run_index, storage
+from pipelines import commits, logs, parts, publish, rollback, run_index
 from pipelines.names import POINTER
 from pipelines.reading_config import RunsConfig
-from pipelines.runs import RUN_ID, Manifest, RunFolder, check_date, date_folder
-from transforms.errors import DamagedError, OptionsError
+from pipelines.runs import RUN_ID, Manifest, RunFolder, date_folder
+from transforms.errors import DamagedError
 
 State = Literal["published", "replaced", "unfinished", "damaged"]
 _STYLES: dict[State, str] = {"published": "bold", "damaged": "red"}
@@ -59,11 +59,10 @@ def run(config: RunsConfig) -> list[Listed]:
         OptionsError: There is no run.
         StorageError: The folder cannot be read.
     """
-    dates = [config.date] if config.date else _dates(config.output)
+    dates = [config.date] if config.date else run_index.dates(config.output)
     found = [one for date in dates for one in _of_date(config.output, date, config.verify)]
     if not found:
-        of = f" of {config.date}" if config.date else ""
-        raise OptionsError(f"{config.output}: no run{of} is here; name the --output of triad score")
+        raise run_index.nothing(config.output, config.date)
     return found
 
 
@@ -97,19 +96,6 @@ _NOTHING = (None, None, None, None, None, None)  # what only a manifest says
 
 def _text(value: object) -> str:
     return "-" if value is None else logs.printable(str(value))
-
-
-def _dates(output: str) -> list[str]:
-    found = []
-    for folder in storage.list_folders(output):
-        name = folder.rpartition("/")[2]
-        try:
-            check_date(name.removeprefix("dt="))
-        except OptionsError:
-            continue
-        if name.startswith("dt="):
-            found.append(name.removeprefix("dt="))
-    return found
 
 
 def _of_date(output: str, date: str, verify: bool) -> Iterator[Listed]:

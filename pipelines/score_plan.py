@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from model.artefact import Artefact
-from pipelines import model_folder, outputs, publish, run_index, sinks, storage, summary, units
+from pipelines import model_folder, outputs, publish, run_index, sinks, summary, units
 from pipelines.config import ScoreConfig
 from pipelines.runs import RunFolder, RunSettings
 from transforms import code, uris
@@ -92,9 +92,7 @@ def _check_output(run: RunFolder) -> None:
 
 
 def _holds_dates(output: str) -> bool:
-    folders = (folder.rpartition("/")[2] for folder in storage.list_folders(output))
-    dates = (name.removeprefix("dt=") for name in folders if name.startswith("dt="))
-    return any(run_index.folders(output, date) for date in dates)
+    return any(run_index.folders(output, date) for date in run_index.dates(output))
 
 
 def run_settings(model: Artefact, format: sinks.Format, explain: bool = False) -> RunSettings:

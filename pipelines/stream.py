@@ -102,7 +102,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     """
     check_outputs(config)
     check_golden(config)
-    stream_config.check_topics(config)
+    stream_config.check_places(config)
     total = Counts()
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)

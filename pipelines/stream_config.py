@@ -272,13 +272,18 @@ def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
     return tuple(place for place in places if place is not None)
 
 
-def check_topics(config: StreamConfig) -> None:
-    """Refuses topics of Kafka that are not there, before anything else is begun.
+def check_places(config: StreamConfig) -> None:
+    """Refuses a folder or topics of Kafka that are not there, before anything else is begun.
 
     Raises:
-        OptionsError: Where there is no such topic, or the client's properties cannot be used.
+        OptionsError: Where there is no such folder or topic, or the client's properties cannot be
+            used.
         StorageError: Where no broker answers.
     """
+    if config.watched:
+        from pipelines.streaming import folder_listing
+
+        folder_listing.check(config.watched)
     places = kafka_places(config)
     if not places:
         return

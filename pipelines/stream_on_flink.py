@@ -41,7 +41,7 @@ def run(config: StreamConfig) -> None:
     model = model_folder.load(config.model, config.verify_key)
     settings = score_plan.run_settings(model, config.format)
     name = checkpoints.stream_name(config)
-    stream_config.check_topics(config)  # without one a stream would start again and again
+    stream_config.check_places(config)  # without one a stream would start again and again
     with cluster.errors_of_workers(config.runner):
         _check_workers(config)
         settle_topic(config)

@@ -1,6 +1,7 @@
 """What a person must know when a command ends: the facts of a manifest as sentences."""
 
 import logging
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from model import evaluation
 from pipelines import media_counts
 from pipelines.media_counts import Media
+from pipelines.preprocessed import REJECTED
 from pipelines.runs import Manifest, RunFolder
 from transforms import remedies
 from transforms.records import SPLITS, CanonicalRecord, Reason, Rejected
@@ -156,6 +158,7 @@ def preprocessed(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
     verb = f"kept ({', '.join(f'{name} {counts[name]}' for name in SPLITS)})"
     return [
         *records(counts["read"], kept, verb, manifest["rejected"]),
+        *_where(counts["rejected"], os.path.join(output, REJECTED)),
         *media(media_counts.from_json(manifest.get("media", {}))),
         *labels(manifest.get("labels", {})),
         *alignment(manifest.get("alignment", {})),
@@ -174,10 +177,9 @@ _WITHOUT = {
 def scored(manifest: Manifest, run: RunFolder) -> list[Sentence]:
     """A scoring run, from its manifest; media as far as the manifest counts them."""
     counts = manifest.counts
-    where = [Sentence(f"rejected records: {run.rejected}")] if counts["rejected"] else []
     return [
         *records(counts["read"], counts["scored"], "scored", manifest.reasons),
-        *where,
+        *_where(counts["rejected"], run.rejected),
         *media(media_counts.from_json(manifest.media)),
     ]
 
@@ -218,10 +220,10 @@ def trained(document: Mapping[str, Any], model: str) -> list[Sentence]:
         said.append(Sentence(text, warns=True))
     tasks = measured[split]["tasks"] if split else {}
     said += [_figures(name, task, str(split)) for name, task in tasks.items()]
-    return [*said, *after_training(model)]
+    return [*said, *_after_training(model)]
 
 
-def after_training(model: str) -> list[Sentence]:
+def _after_training(model: str) -> list[Sentence]:
     """What is done with a model next."""
     given = f"--model {shlex.quote(model)} --input RECORDS"
     return [
@@ -239,6 +241,11 @@ def _figures(name: str, task: Mapping[str, Any], split: str) -> Sentence:
     unseen = f", of which {found['unseen']} are unseen in training" if found.get("unseen") else ""
     labelled = f"{found['n']} records of the {split} split{unseen}"
     return Sentence(f"{name}: {', '.join(figures)}; 95% intervals, {labelled}")
+
+
+def _where(rejected: int, place: str) -> list[Sentence]:
+    """Where the rejected records are, each with what is wrong with it."""
+    return [Sentence(f"rejected records: {place}")] if rejected else []
 
 
 def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

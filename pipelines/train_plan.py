@@ -61,12 +61,15 @@ def plan(config: TrainConfig) -> TrainPlan:
         str(output), "train", lambda: there or outputs.is_marked(f"{output}/{TRAINING}", "train")
     )
     done = there and not config.fresh
-    if done and model_folder.load(str(output), None).about.get("key") != key:
-        raise OptionsError(
-            f"{output}: holds another model; choose another --output (--fresh would replace it)"
-        )
     if done:
-        summary.say(_log, summary.after_training(config.output))
+        model = model_folder.load(str(output), None)
+        if model.about.get("key") != key:
+            raise OptionsError(
+                f"{output}: holds another model; choose another --output (--fresh would replace it)"
+            )
+        summary.say(
+            _log, summary.trained(json.loads(model.read(artefact.EVALUATION)), config.output)
+        )
         _log.info("%s: already trained on this preprocessing, nothing to do", output)
     return TrainPlan(prepared, what, output, key, done)
 

@@ -92,7 +92,7 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
-            raise input_advice.nothing(pattern)
+            raise input_advice.nothing(pattern, SUFFIXES)
         for found in matched:
             kind = suffix(found)
             is_local = not files.scheme(found)

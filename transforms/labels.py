@@ -6,6 +6,9 @@ from typing import Any
 from transforms import scalars
 from transforms.spec import Task
 
+NO_LIST = "one class where a list is expected; write a list, or leave multi_label out of the spec"
+"""What is wrong with one class where the task is `multi_label`."""
+
 LIST = "a list where one class is expected; set multi_label: true where a record has several"
 """What is wrong with a list of classes where the task is not `multi_label`."""
 
@@ -31,7 +34,7 @@ def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
             raise LabelError(LIST)
         return (class_name(value),)
     if not isinstance(value, list | tuple | set | frozenset):
-        raise LabelError("a multi-label task needs a list")
+        raise LabelError(NO_LIST)
     return tuple(sorted({class_name(one) for one in value}))
 
 

@@ -5,16 +5,16 @@ link to nothing lies in a file's place, there is no file.
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENOTDIR})
 """A socket, a device that is not there, a link to itself, a file where a folder belongs."""
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> io.BufferedReader:
     """Opens a file to be read; a link to one is followed.
 
     Raises:

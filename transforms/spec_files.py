@@ -130,7 +130,9 @@ def parse_yaml(content: str, name: str) -> Any:
     try:
         return yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
     except yaml.YAMLError as error:
-        raise OptionsError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        remedy = "; indent with spaces" if r"'\t'" in said else ""
+        raise OptionsError(f"{name}: not YAML: {said}{remedy}") from error
 
 
 def validated(value: Mapping[str, Any], name: str) -> Spec:
@@ -156,17 +158,24 @@ def schema() -> dict[str, Any]:
 
 def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "spec"
+        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "spec"
+        kind, given = problem["type"], problem.get("input")
         message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
+        if kind == "extra_forbidden":
             known = _keys_beside(problem["loc"])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             message = f"unknown key; {hint}"
-        elif problem["type"] == "missing":
+        elif kind == "missing":
             message = "this key is required"
-        elif "input" in problem and not isinstance(problem["input"], Mapping):
-            message = f"{message}, got {_SHOWN.repr(problem['input'])}"
+        elif kind == "too_short" and not given:
+            message = "must not be empty"
+        elif kind in ("model_type", "dict_type"):
+            message = f"must be a mapping of keys to values, got {_SHOWN.repr(given)}"
+        elif "input" in problem and not isinstance(given, Mapping):
+            message = f"{message}, got {_SHOWN.repr(given)}"
+        if kind == "string_type" and isinstance(given, bool):
+            message += "; in YAML yes, no, on and off are true and false: quote the word"
         yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import rich.console
 
+from model import stages
 from pipelines import environment, model_folder, options
 from pipelines.config import DoctorConfig
 from pipelines.doctor import endpoints, findings, machine, places, versions
@@ -17,7 +18,12 @@ from transforms.errors import GateError, OptionsError
 
 def run(config: DoctorConfig) -> bool:
     """Looks, prints what was found, and says whether nothing would fail."""
-    found = list(visit(config))
+    stage = stages.Stage("doctor")
+    with stages.showing(stage):
+        found: list[Finding] = []
+        for one in visit(config):
+            stage.note = f"{one.check} looked at"
+            found.append(one)
     if config.as_json:
         print(findings.to_json(found))
     else:
@@ -31,11 +37,14 @@ def visit(config: DoctorConfig) -> Iterator[Finding]:
     yield from versions.check()
     yield from versions.keras_settings()
     yield from _of_runner(config)
+    can_be_read = False
     if config.inputs:
-        yield places.inputs(config.inputs)
+        listed = places.inputs(config.inputs)
+        can_be_read = listed.level == "ok"
+        yield listed
     if config.output is not None:
         yield places.output(config.output)
-    yield from _of_functions(config)
+    yield from _of_functions(config, can_be_read)
 
 
 def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
@@ -103,7 +112,8 @@ def _of_local(mode: str, workers: int) -> Iterator[Finding]:
     yield machine.memory(processes)
 
 
-def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
+def _of_functions(config: DoctorConfig, can_be_read: bool) -> Iterator[Finding]:
+    """What is said of a model, a spec, records that can be read, and the functions of pipelines."""
     model = spec = None
     if config.model is not None and config.model.startswith("gs://"):
         yield Finding(
@@ -133,7 +143,7 @@ def _of_functions(config: DoctorConfig) -> Iterator[Finding]:
     environment.load_tensorflow()
     from pipelines.doctor import defined, functions, samples
 
-    if config.inputs:
+    if can_be_read:
         yield from samples.heads(what, config.inputs, with_labels=spec is not None)
         yield from samples.check(what, config.inputs, config.media_roots, spec is not None)
 

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from pipelines.streaming import folder_items, folder_kinds, folder_listing
 from pipelines.streaming.batches import Item, Load, Part
 from pipelines.streaming.folder_listing import File
 from transforms import beneath
-from transforms.errors import OptionsError, StorageError
+from transforms.errors import StorageError
 
 BATCH_BYTES = 8 * 2**20
 BATCH_PARTS = 256
@@ -64,8 +63,7 @@ class Folder:
     media_roots: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not os.path.isdir(self.path):
-            raise OptionsError(f"--source: {self.path}: is no folder; make it, or name another")
+        folder_listing.check(self.path)
         roots = self.media_roots if self.media_files else ()
         self._disk = folder_listing.Folder(self.path, roots)
         self._kinds = folder_kinds.Kinds(self._disk, self.path, self.media_files)

@@ -1,13 +1,16 @@
 """What lies in a watched folder and below it: its files, and what is none and why."""
 
 import errno
+import glob
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipelines import storage
 from transforms import beneath, uris
+from transforms.errors import OptionsError
 
 DEEPEST = 64
 """Folders in folders that are listed."""
@@ -26,6 +29,17 @@ _WHY = {
 }
 _TOO_DEEP = f"lies below more than {DEEPEST} folders"
 _LINK_TO_NO_FILE = "is a link to something else than a file; put files or folders here"
+
+
+def check(path: str) -> None:
+    """Raises OptionsError where there is no folder to watch."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path) or "."
+    if os.path.isfile(path) or (glob.has_magic(path) and os.path.isdir(parent)):
+        folder = shlex.quote(parent)
+        raise OptionsError(f"--source: {path}: a folder is watched; name it: --source {folder}")
+    raise OptionsError(f"--source: {path}: is no folder; make it, or name another")
 
 
 class File(NamedTuple):

@@ -1,5 +1,6 @@
 """What the doctor says of one thing: functions, versions, images, memory, Java."""
 
+import itertools
 import json
 import os
 import platform
@@ -321,10 +322,11 @@ def test_which_cluster_is_this_machine(address, here):
     assert endpoints.is_here(address) is here
 
 
-SAMPLED = spec_files.parse(
+SAMPLED_YAML = (
     "modalities: {image: {size: 16}, audio: {issues_limit: 1.0}, text: }\n"
     "tasks: {category: {kind: classification, label: kind}}\n"
 )
+SAMPLED = spec_files.parse(SAMPLED_YAML)
 
 
 def test_a_sample_of_the_records_tells_which_media_would_be_lost(tmp_path):
@@ -400,6 +402,16 @@ def test_a_table_says_what_why_and_what_to_do(capsys, tmp_path):
     assert ["output", "ERROR"] in [row[:2] for row in rows]
     assert "why: the run would do all its work and could not keep it" in shown
     assert "do: a part of the path is a file; choose another place" in shown
+
+
+def test_records_that_cannot_be_read_are_told_once(tmp_path):
+    path = records.store(tmp_path / "a.csv", b"sku;photo;description;kind\n1;a;b;c\n")
+    spec = records.store(tmp_path / "spec.yaml", SAMPLED_YAML.encode())
+    seen = visit.visit(DoctorConfig(spec=str(spec), inputs=(str(path),)))
+    cheap = list(itertools.takewhile(lambda one: one.check != "functions", seen))
+    (wrong,) = [one for one in cheap if one.check in ("input", "records")]
+    assert (wrong.level, wrong.remedy.partition(",")[0]) == ("error", "write it again with commas")
+    assert cheap[-1].what == f"{spec}: good"
 
 
 def test_warnings_are_healthy():

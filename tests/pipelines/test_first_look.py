@@ -58,8 +58,8 @@ def test_one_absent_modality_is_told_and_proves_nothing(tmp_path):
     (tmp_path / "a.csv").write_text("id,img,text,kind\n1,a.png,b,c\n")
     assert noticed(tmp_path / "a.csv") == [
         (
-            "no field is named image, which the model is to see; found beside them: img; every "
-            "record counts as one without image",
+            "no field is named image, which the model is to see; found beside them: img; each "
+            "record goes on without image",
             False,
         )
     ]
@@ -115,13 +115,33 @@ def test_a_label_that_no_line_of_the_head_has_is_told_without_proof(tmp_path):
     assert not proven
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_labels_of_another_form_are_told_where_most_are(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "csv":
+        path.write_text('id,image,text,kind\n1,a,b,"[""c""]"\n2,a,b,"[""c"", ""d""]"\n3,a,b,c\n')
+    else:
+        given: list[Any] = [["c"], ["c", "d"], "c", None]
+        lines(path, [row(n, image="a", labels={"kind": one}) for n, one in enumerate(given)])
+    assert noticed(path) == [
+        (
+            "2 of the first 3 labels 'kind' of the task category cannot be used: a list where one "
+            "class is expected; set multi_label: true where a record has several",
+            False,
+        )
+    ]
+    assert noticed(path, with_labels=False) == []
+
+
 def test_another_delimiter_is_told_by_the_header(tmp_path):
     (tmp_path / "a.csv").write_text("id;image;text;kind\n1;a;b;c\n")
-    assert noticed(tmp_path / "a.csv")[0] == (
-        "its header is one column, 'id;image;text;kind': cells are separated by ';'; write it "
-        "again with commas",
-        True,
-    )
+    assert noticed(tmp_path / "a.csv") == [
+        (
+            "no column is named id, and semicolons part its header, not commas; write it again "
+            "with commas, such as pandas.read_csv(OLD, sep=';').to_csv(NEW, index=False)",
+            True,
+        )
+    ]
 
 
 def test_records_without_ids_are_told(tmp_path):

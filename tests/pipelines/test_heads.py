@@ -27,6 +27,8 @@ def rows(number: int) -> list[dict[str, Any]]:
 def test_of_lines_the_complete_ones_in_the_first_bytes_are_read(tmp_path):
     small = records.write_lines(tmp_path / "small.jsonl", [*rows(2), b"{no json", b"[1]"])
     assert only(small) == Head(str(small), None, tuple(rows(2)), broken=2, whole=True)
+    other = records.write_lines(tmp_path / "small.ndjson", rows(1))
+    assert only(other) == Head(str(other), None, tuple(rows(1)), whole=True)
     large = records.write_lines(tmp_path / "large.jsonl", rows(5000))
     head = only(large)
     assert head.rows == tuple(rows(5000)[: len(head.rows)])

@@ -557,10 +557,12 @@ def test_too_many_rejected_leave_nothing_behind(corpus):
     output = corpus.parent / "refused"
     with pytest.raises(GateError) as refused:
         run(corpus, output, rejected_limit=0.1)
-    assert str(refused.value) == (
+    place = sum(map(len, corpus.read_bytes().splitlines(keepends=True)[:20]))
+    assert str(refused.value).startswith(
         "7 of 51 records are rejected, over the limit of 10.0% "
-        "(2 as unparsable); mend the input or raise --rejected-limit"
+        f"(2 as unparsable, the first at {corpus}#{place}: not JSON: "
     )
+    assert str(refused.value).endswith(", or raise --rejected-limit")
     assert not output.exists()
     assert leftovers(corpus.parent) == []
 

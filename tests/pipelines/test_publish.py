@@ -629,6 +629,7 @@ def test_readers_get_the_parts_of_a_date_or_of_the_latest_one(tmp_path):
     for run in (late, early):
         scores.score(run, WORKS)
     (tmp_path / "dt=2026-11-26").mkdir()
+    (tmp_path / "dt=2027").mkdir()  # is no date
     parts = ["scores/part-00000.parquet", "scores/part-00001.parquet"]
     assert publish.open_current(str(tmp_path)) == tuple(late.path(part) for part in parts)
     assert publish.open_current(str(tmp_path), early.date) == tuple(

@@ -75,8 +75,15 @@ def test_runs_are_listed_as_json(output, capsys):
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(OptionsError, match=rf"^{tmp_path}: no run of {DATE} is here; name the "):
-        run_list.run(RunsConfig(str(tmp_path), DATE))
+    for date in (DATE, None):
+        with pytest.raises(OptionsError, match=rf"^{tmp_path}: no run is here; name the --output"):
+            run_list.run(RunsConfig(str(tmp_path), date))
+
+
+def test_a_date_without_runs_is_answered_with_those_that_have_some(output):
+    said = rf"^{output}: no run of 2020-01-01 is here; name a date that is: {DATE}$"
+    with pytest.raises(OptionsError, match=said):
+        run_list.run(RunsConfig(str(output), "2020-01-01"))
 
 
 @pytest.mark.parametrize(("verify", "state"), [(False, "published"), (True, "damaged")])

@@ -406,6 +406,55 @@ class TestWhatMayBeMissing:
             report.write(built.model, None, None, [], tmp_path / "file" / "report.html")
 
 
+class TestEnding:
+    """What the page lacks is told by the command too."""
+
+    def told(self, caplog: pytest.LogCaptureFixture) -> list[str]:
+        return [one.message for one in caplog.records if one.levelname == "WARNING"]
+
+    def test_a_whole_page_warns_of_nothing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        built = Built(tmp_path)
+        built.publish()
+        built.page()
+        assert self.told(caplog) == []
+
+    def test_a_folder_without_scores_is_told_and_so_are_records_of_no_use(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        built = Built(tmp_path)
+        built.page()
+        assert self.told(caplog) == [
+            f"{built.scores}: no scores are published here, and the page has none; name the "
+            "--output of triad score",
+            "--input: is of use with --scores alone; name them too",
+        ]
+
+    def test_scores_without_records_and_of_another_model_are_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        built = Built(tmp_path)
+        published = built.publish(model_digest="e" * 64)
+        built.page(with_records=False)
+        assert self.told(caplog) == [
+            f"the scores of {published.date} are of another model than {built.model}; name the "
+            "model that made them, or score again",
+            "no picture, sound or text is shown, and no prediction is compared with a label; name "
+            "the records with --input",
+        ]
+
+    def test_media_that_are_gone_since_are_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        built = Built(tmp_path, rows=[{**row, "image": "gone.png"} for row in records(12)])
+        built.publish()
+        built.page()
+        (one,) = self.told(caplog)
+        assert re.match(r"image: (\d+) of \1 that scoring used are not shown: ", one)
+        assert "name their folder with --media-root" in one
+
+
 class TestWarnings:
     def test_generated_data_is_announced(self, tmp_path: Path) -> None:
         for name, model, row in (

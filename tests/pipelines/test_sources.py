@@ -2,6 +2,8 @@
 
 import dataclasses
 import decimal
+import re
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -14,6 +16,7 @@ from transforms.labels import class_names
 from transforms.records import RawRecord, Rejected, Uri
 from transforms.spec import Task
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "records.md"
 LABELS = ("category", "tags")
 CATEGORY = Task(kind="classification", label="category")
 
@@ -45,6 +48,25 @@ def test_every_format_gives_the_same_records(tmp_path, name, options):
     examples = records.examples(30)
     path = records.write(tmp_path / name, examples, **options)
     assert [as_example(record) for record in records.read(path, *LABELS)] == examples
+
+
+def test_the_page_of_records_shows_one_record_in_each_format(tmp_path, monkeypatch):
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S))
+    assert list(blocks) == ["json", "csv", "python"]
+    monkeypatch.chdir(tmp_path)
+    records.store(tmp_path / "media" / "17.png", b"a picture")
+    exec(blocks["python"], {})
+    paths = [
+        records.store(tmp_path / "records.jsonl", blocks["json"].encode()),
+        records.store(tmp_path / "records.csv", blocks["csv"].encode()),
+        tmp_path / "records.parquet",
+    ]
+    read = [one for path in paths for one in records.read(path, *LABELS)]
+    assert [(one.id, one.text, one.group, dict(one.labels)) for one in read] == [
+        ("17", b"The fan rattles.", "hall 2", {"category": "fan", "tags": ["loud", "old"]})
+    ] * 3
+    assert [one.image for one in read] == [Uri("media/17.png"), Uri("media/17.png"), b"a picture"]
+    assert [one.extra for one in read] == [{"price": 4.5}, {"price": "4.5"}, {"price": 4.5}]
 
 
 @pytest.mark.parametrize(("name", "options"), FORMATS)

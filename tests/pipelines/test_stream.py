@@ -183,6 +183,12 @@ def test_a_second_stream_into_one_sink_is_refused(trained, corpus, tmp_path, sto
     )
 
 
+def test_a_source_that_is_not_there_leaves_the_sink_to_the_right_one(tmp_path, stop):
+    with pytest.raises(OptionsError, match="none: is no folder; make it, or name another"):
+        stream.run(config(tmp_path / "model", tmp_path / "none", tmp_path / "s"), stop)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_sink_of_another_source_is_refused(trained, corpus, tmp_path, stop):
     stream.run(config(trained, corpus, tmp_path / "s"), stop)
     other = Path(shutil.copytree(corpus, tmp_path / "other"))

@@ -59,6 +59,7 @@ def test_a_preprocessing_says_what_was_kept_lost_and_is_missing_and_what_comes_n
             "delivery once",
             warns=True,
         ),
+        Sentence("rejected records: my data/rejected/part-00000.parquet"),
         Sentence(
             "image: 4 of 40 not used (10.0%): forbidden 3, corrupt 1; name their folder with "
             "--media-root, or give this user the right to read them",
@@ -89,7 +90,7 @@ def test_a_preprocessing_says_what_was_kept_lost_and_is_missing_and_what_comes_n
 
 
 def test_a_manifest_of_an_earlier_version_says_what_it_holds():
-    assert len(summary.preprocessed(manifest(), "data")) == 5
+    assert len(summary.preprocessed(manifest(), "data")) == 6
 
 
 def test_a_small_split_is_told_and_one_that_nobody_wants_is_not():

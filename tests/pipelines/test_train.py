@@ -4,6 +4,7 @@ import csv
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import random
 import shutil
@@ -19,7 +20,7 @@ import pytest
 
 from model import artefact
 from model.scorer import Scorer
-from pipelines import preprocess, preprocessed, train
+from pipelines import preprocess, preprocessed, summary, train
 from pipelines.config import PreprocessConfig, TrainConfig
 from tests import records
 from transforms import code, splits
@@ -171,10 +172,18 @@ def test_the_evaluation_is_what_the_exported_model_scores(generated, trained, sp
     assert found["confusion"] == confusion.tolist()
 
 
-def test_a_second_start_does_nothing(prepared, trained):
+def test_a_second_start_does_nothing_but_say_the_figures_again(prepared, trained, caplog):
     before = state(trained)
-    assert train.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
+    with caplog.at_level(logging.INFO, logger="pipelines.train_plan"):
+        assert train.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
     assert state(trained) == before
+    document = json.loads((trained / "evaluation.json").read_text())
+    said = [one.text for one in summary.trained(document, str(trained))]
+    assert any("records of the test split" in line for line in said)
+    assert [one.message for one in caplog.records] == [
+        *said,
+        f"{trained}: already trained on this preprocessing, nothing to do",
+    ]
 
 
 @pytest.mark.parametrize("other", ["settings", "data"])

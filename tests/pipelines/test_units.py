@@ -146,6 +146,16 @@ def test_a_pattern_without_a_file_is_refused(tmp_path):
         units.list_inputs([f"{tmp_path}/*.jsonl"])
 
 
+def test_a_pattern_without_a_file_is_answered_with_one_that_has_some(tmp_path, monkeypatch):
+    for name in ("2026-11-23.jsonl", "2026-11-24.jsonl", "c.csv"):
+        records.store(tmp_path / "of today" / name, b"")
+    with pytest.raises(OptionsError, match=re.escape(f", such as '{tmp_path}/of today/*.jsonl'")):
+        units.list_inputs([f"{tmp_path}/of today/*.json"])
+    monkeypatch.chdir(tmp_path / "of today")
+    with pytest.raises(OptionsError, match=re.escape(", such as '*.jsonl'")):
+        units.list_inputs(["*.json"])
+
+
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
     (tmp_path / "a.xml").write_text("<a/>")
     with pytest.raises(

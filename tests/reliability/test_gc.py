@@ -1,6 +1,7 @@
 """Garbage collection: what no pointer names goes, and what may still be wanted stays."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -88,9 +89,18 @@ def test_a_dry_run_says_the_same_and_changes_nothing(output, capsys):
     assert planned.temporary == [str(temporary)]
 
 
-def test_a_run_is_kept_for_days_after_it_or_the_pointer_changed(output):
+def test_a_run_is_kept_for_days_after_it_or_the_pointer_changed(output, caplog):
     old, unfinished = (scores.run_folder(output, name=name) for name in ("old", "unfinished"))
-    kept = gc.run(GcConfig(str(output), keep_days=4))
+    with caplog.at_level(logging.INFO, logger="pipelines.gc"):
+        kept = gc.run(GcConfig(str(output), keep_days=4))
+    why = "is kept: it or CURRENT changed in the days to keep"
+    assert sorted(one.message for one in caplog.records) == sorted(
+        [
+            f"{old.folder}: {why}",
+            f"{unfinished.folder}: {why}",
+            "runs removed: 0, of 0 bytes in all",
+        ]
+    )
     assert (kept.runs, kept.bytes) == ([], 0)
     assert kept.kept == {
         run.folder: "it or CURRENT changed in the days to keep" for run in (old, unfinished)
@@ -295,6 +305,7 @@ def test_the_command_exits_with_20_where_a_pointer_is_damaged(output, capsys):
         (["--output", " "], "--output: must not be empty"),
         (["--output", "x", "--keep-days", "-1"], "--keep-days: must be at least 0, got -1"),
         (["--output", "gs://b/x", "--keep-days", "0"], "--keep-days: must be at least 1 on gs://"),
+        (["--output", "nowhere"], "nowhere: no run is here; name the --output of triad score"),
         (["--output", "x", "--", "--y"], "--: triad gc uses no Beam"),
     ],
 )

@@ -192,6 +192,21 @@ def test_what_is_not_said_has_its_default():
             with_part("mixture: {by: source, temperature: 2}"),
             "my.yaml: mixture.temperature: input should be less than or equal to 1, got 2",
         ),
+        (
+            "modalities: [image]\ntasks: {a: {kind: classification, label: b}}",
+            "my.yaml: modalities: must be a mapping of keys to values, got ['image']",
+        ),
+        ("modalities: {text: }\ntasks: {}", "my.yaml: tasks: must not be empty"),
+        (
+            SMALL.replace("what", "no"),
+            "my.yaml: tasks.category.label: input should be a valid string, got False; in YAML "
+            "yes, no, on and off are true and false: quote the word",
+        ),
+        (
+            "modalities: {text: }\ntasks:\n\ta: b",
+            "my.yaml: not YAML: while scanning for the next token found character '\\t' that "
+            "cannot start any token in line 3, column 1: a: b ^; indent with spaces",
+        ),
         ("- a", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
         ("", "my.yaml: a spec is a mapping with the keys modalities and tasks"),
     ],

@@ -234,6 +234,12 @@ def test_a_name_that_cannot_be_an_id_is_rejected(tmp_path):
 def test_a_source_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="--source: .*: is no folder; make it, or name another"):
         Folder(str(tmp_path / "none"))
+    put(tmp_path / "a.jsonl")
+    for name in ("a.jsonl", "*.jsonl"):
+        with pytest.raises(
+            OptionsError, match=f"a folder is watched; name it: --source {tmp_path}$"
+        ):
+            Folder(str(tmp_path / name))
 
 
 def test_a_folder_that_is_told_what_it_gave_gives_all_else_again(tmp_path):

@@ -46,7 +46,7 @@ def test_a_broker_that_does_not_answer_is_one_line(places, named, broker, monkey
     places = {name: place.replace("BROKER/TOPIC", there) for name, place in places.items()}
     capfd.readouterr()  # what the test's own clients say
     with pytest.raises(StorageError) as caught:
-        stream_config.check_topics(StreamConfig("model", **places))
+        stream_config.check_places(StreamConfig("model", **places))
     assert str(caught.value) == f"kafka://127.0.0.1:1/{named}: {GONE}, then run again"
     assert "rdkafka" not in "".join(capfd.readouterr())
 
