@@ -166,7 +166,7 @@ class IssuesLimits:
             return None
         said = ", ".join(self.said(name, media[name]) for name in found)
         does = ", and ".join(_remedies(media[name] for name in found))
-        return f"{said}; nothing is kept: {does}, or raise --issues-limit"
+        return f"{said}; nothing is published: {does}, or raise --issues-limit"
 
     def said(self, name: str, count: MediaCount) -> str:
         """What a modality loses, why most often, and what it may lose."""

@@ -69,9 +69,9 @@ def test_a_refusal_names_modalities_shares_the_commonest_flaws_and_remedies():
     assert IssuesLimits().refusal(media) == (
         "audio: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit of "
         "50.0%, image: 277 of 279 media are not used (99.3%; most often: forbidden, 270), over the "
-        "limit of 50.0%; nothing is kept: deliver the files (relative paths are tried against the "
-        "records file's folder, then each --media-root), and name their folder with --media-root, "
-        "or give this user the right to read them, or raise --issues-limit"
+        "limit of 50.0%; nothing is published: deliver the files (relative paths are tried against "
+        "the records file's folder, then each --media-root), and name their folder with "
+        "--media-root, or give this user the right to read them, or raise --issues-limit"
     )
 
 

@@ -665,8 +665,8 @@ def test_media_that_were_not_delivered_leave_nothing_behind(tmp_path):
         run(without_media(tmp_path), tmp_path / "output")
     assert str(refused.value) == (
         "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit of "
-        "50.0%; nothing is kept: deliver the files (relative paths are tried against the records "
-        "file's folder, then each --media-root), or raise --issues-limit"
+        "50.0%; nothing is published: deliver the files (relative paths are tried against the "
+        "records file's folder, then each --media-root), or raise --issues-limit"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records.jsonl", "spec.yaml"]
 

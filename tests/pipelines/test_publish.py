@@ -694,5 +694,6 @@ def test_media_of_unreadable_records_count_as_lost(tmp_path):
     assert str(refused.value).startswith(
         "audio: 2 of 2 media are not used (100.0%; most often: empty, 2), over the limit of 50.0%, "
         "image: 2 of 3 media are not used (66.7%; most often: corrupt, 2), over the limit of "
-        "50.0%; nothing is kept: ask the source to send the files again, or raise --issues-limit"
+        "50.0%; nothing is published: ask the source to send the files again, or raise "
+        "--issues-limit"
     )

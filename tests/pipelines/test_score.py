@@ -637,8 +637,8 @@ class TestGates:
         (run,) = (tmp_path / "out").glob("dt=*/_runs/run=*")
         assert str(refused.value) == (
             "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit "
-            "of 50.0%; nothing is kept: deliver the files (relative paths are tried against the "
-            "records file's folder, then each --media-root), or raise --issues-limit (see the "
+            "of 50.0%; nothing is published: deliver the files (relative paths are tried against "
+            "the records file's folder, then each --media-root), or raise --issues-limit (see the "
             f"issues in {run}/scores)"
         )
         assert refused.value.exit_code == 10
