@@ -128,7 +128,8 @@ def splits(
         why = f" (all records are in {_many(groups, 'group')})" if groups is not None else ""
         said.append(
             Sentence(
-                f"the {name} split has {number}{why}: {_WITHOUT[name]}; {split_remedy(groups)}",
+                f"the {name} split has {number}{why}: "
+                f"{_FEW[name] if counts[name] else _WITHOUT[name]}; {split_remedy(groups)}",
                 warns=True,
             )
         )
@@ -171,6 +172,11 @@ _WITHOUT = {
     "train": "a model learns little from it",
     "eval": "nothing tells when to stop training",
     "test": "nothing measures the model",
+}
+_FEW = {
+    "train": "too few to learn much from",
+    "eval": "too few to tell when to stop training",
+    "test": "too few to measure the model",
 }
 
 

@@ -97,8 +97,8 @@ def test_a_small_split_is_told_and_one_that_nobody_wants_is_not():
     counts = {"train": 200, "eval": 3, "test": 0}
     assert summary.splits(counts, {**SPLIT, "test": 0.0}, None) == [
         Sentence(
-            "the eval split has 3 records: nothing tells when to stop training; raise its share of "
-            "split in the spec, add records, or give some a split of their own",
+            "the eval split has 3 records: too few to tell when to stop training; raise its share "
+            "of split in the spec, add records, or give some a split of their own",
             warns=True,
         )
     ]
