@@ -8,7 +8,6 @@ import typing
 import urllib.parse
 
 from pipelines import options, stream_runners
-from transforms import uris
 from transforms.errors import OptionsError
 
 KAFKA = "kafka://"
@@ -318,10 +317,19 @@ def _check_place(flag: str, place: str) -> None:
         if pubsub_place(place) is None:
             form = _TOPIC_FORM if flag != "--source" else f"{PUBSUB}PROJECT/SUBSCRIPTION"
             raise OptionsError(f"{flag}: must be {form}")
-    elif uris.local_path(place) != place:
-        raise OptionsError(f"{flag}: {place}: is a URI; give the path, {uris.local_path(place)}")
-    elif "://" in place and not (flag == "--sink" and place.startswith("gs://")):
-        scheme = place.partition("://")[0]
+    elif ":" in place:
+        _check_uri(flag, place)
+
+
+def _check_uri(flag: str, place: str) -> None:
+    """Refuses URIs where a path is needed; a sink may be in a bucket."""
+    from transforms import uris  # brings NumPy, and `--help` needs none
+
+    path = uris.local_path(place)
+    if path != place:
+        raise OptionsError(f"{flag}: {place}: is a URI; give the path, {path}")
+    scheme, found, _ = place.partition("://")
+    if found and not (flag == "--sink" and scheme == "gs"):
         raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
 
 

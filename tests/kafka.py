@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import (
@@ -46,10 +47,15 @@ class Broker:
     secure: str
     certificate: Path
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Of the tests' own clients; they say nothing, whenever they are collected."""
+        return {"bootstrap.servers": self.servers, "log_level": 0}
+
     def topic(self, partitions: int = 1, **config: str) -> str:
         """A new topic; `config` with underscores for dots."""
         name = f"t-{uuid.uuid4().hex[:12]}"
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self._settings)
         settings = {key.replace("_", "."): value for key, value in config.items()}
         new = NewTopic(name, partitions, 1, config=settings)
         admin.create_topics([new])[name].result(_DEADLINE)
@@ -61,7 +67,7 @@ class Broker:
 
     def again(self, topic: str) -> None:
         """Deletes a topic and makes it again under its name."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self._settings)
         before = self.topic_id(topic)
         admin.delete_topics([topic])[topic].result(_DEADLINE)
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_DEADLINE)
@@ -75,18 +81,18 @@ class Broker:
 
     def widen(self, topic: str, partitions: int) -> None:
         """Adds partitions, up to a number."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self._settings)
         admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(_DEADLINE)
 
     def remove(self, topic: str, offset: int) -> None:
         """Removes what partition 0 has before an offset, as retention does."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self._settings)
         (removed,) = admin.delete_records([TopicPartition(topic, 0, offset)]).values()
         assert removed.result(_DEADLINE).low_watermark == offset
 
     def topic_id(self, topic: str) -> str:
         """Of this very topic; "" where the broker knows none of the name."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self._settings)
         described = admin.describe_topics(TopicCollection([topic]))[topic]
         with contextlib.suppress(KafkaException):
             return str(described.result(_DEADLINE).topic_id)
@@ -101,7 +107,7 @@ class Broker:
         more: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
         """Sends messages, with a header and a time of their place, and `more` headers."""
-        producer = Producer({"bootstrap.servers": self.servers, "message.max.bytes": 2**24})
+        producer = Producer({**self._settings, "message.max.bytes": 2**24})
         for place, value in enumerate(values):
             headers = [("place", str(place).encode()), *more]
             time = 1_700_000_000_000 + place
@@ -110,7 +116,7 @@ class Broker:
 
     def read(self, topic: str) -> list[Message]:
         """All messages of partition 0, in order."""
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": uuid.uuid4().hex})
+        consumer = Consumer({**self._settings, "group.id": uuid.uuid4().hex})
         place = TopicPartition(topic, 0, 0)
         found: list[Message] = []
         try:
@@ -129,7 +135,7 @@ class Broker:
 
     def committed(self, topic: str, group: str, partition: int = 0) -> int:
         """The committed offset of a partition; negative where there is none."""
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        consumer = Consumer({**self._settings, "group.id": group})
         try:
             wanted = [TopicPartition(topic, partition)]
             (place,) = coordinated(lambda: consumer.committed(wanted, timeout=_DEADLINE))

@@ -212,6 +212,7 @@ def test_what_is_proven_ends_the_command_before_beam_is_imported(tmp_path, capsy
 def test_no_file_ends_a_stream_of_a_folder(tmp_path, caplog):
     (tmp_path / "a.csv").write_text("id,img\n1,a\n")
     log = logging.getLogger("tests")
+    caplog.set_level(logging.WARNING)
     first_look.tell_of_folder(log, str(tmp_path), WHAT)
     ((level, text),) = [(record.levelname, record.message) for record in caplog.records]
     assert level == "WARNING"

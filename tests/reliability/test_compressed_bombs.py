@@ -73,19 +73,10 @@ def test_what_inflates_a_thousandfold_fails_the_run_in_little_memory(
     assert peak < CEILING
 
 
-@pytest.mark.parametrize(
-    ("suffix", "reason", "error"),
-    [
-        (".jsonl.gz", Reason.TOO_LARGE, ""),
-        (".csv.gz", None, "the row at line 2 is longer than 134217728 bytes"),
-    ],
-)
-def test_a_line_that_is_too_long_is_never_held_whole(
-    suffix: str, reason: Reason | None, error: str, tmp_path: Path
-) -> None:
-    found, ended, peak = read(bomb(tmp_path / f"a{suffix}", dense=True))
-    assert [one.reason for one in found] == ([reason] if reason else [])
-    assert (error in ended) if error else not ended
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".csv.gz"])
+def test_a_line_that_is_too_long_is_never_held_whole(suffix: str, tmp_path: Path) -> None:
+    found, error, peak = read(bomb(tmp_path / f"a{suffix}", dense=True))
+    assert ([one.reason for one in found], error) == ([Reason.TOO_LARGE], "")
     assert peak < CEILING
 
 

@@ -127,7 +127,7 @@ def test_nothing_that_the_commands_said_or_wrote_holds_a_payload_or_a_secret(com
 def test_every_hostile_record_is_rejected_or_scored_without_its_medium(commands):
     (path,) = (commands.folder / "scores").glob("dt=*/_runs/run=*/_rejected/*.parquet")
     rejected = sinks.read(str(path)).to_pylist()
-    assert len(rejected) == 13  # scoring does not look at splits
+    assert len(rejected) == 12  # scoring looks at neither splits nor groups
     assert {(row["stage"], row["reason"]) for row in rejected} == {
         ("read", "unparsable"),
         ("read", "invalid_id"),

@@ -46,7 +46,7 @@ def test_yaml_that_python_cannot_hold_is_refused_with_its_place(content, why):
     said = refusal(content)
     assert said.startswith("my.yaml: not YAML: ")
     assert why in said
-    assert 'in "<unicode string>", line ' in said
+    assert " in line " in said
     assert len(said) < 400
 
 

@@ -40,7 +40,11 @@ GONE = "Connect to ipv4#127.0.0.1:1 failed: Connection refused; check the addres
     ],
     ids=["source", "sink", "replay"],
 )
-def test_a_broker_that_does_not_answer_is_one_line(places, named, broker, monkeypatch, capfd):
+def test_a_broker_that_does_not_answer_is_one_line(
+    places, named, broker, tmp_path, monkeypatch, capfd
+):
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(kafka_admin, "TIMEOUT", 1.0)
     there = f"{broker.servers}/{broker.topic()}"
     places = {name: place.replace("BROKER/TOPIC", there) for name, place in places.items()}
