@@ -113,4 +113,5 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
     if of_group is not None:
         yield "group", of_group
     for name, value in record.labels.items():
-        yield f"labels.{name}", scalars.kind_of(value)
+        if value is not None:  # a label that is not there is stored in no way
+            yield f"labels.{name}", scalars.kind_of(value)

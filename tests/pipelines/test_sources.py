@@ -203,3 +203,11 @@ def test_every_line_is_in_exactly_one_output_and_counted(tmp_path):
         if counter.key.metric.namespace.endswith("ReadRecords")
     }
     assert counters == {"records_read": 2, "records_rejected": 2}
+
+
+def test_a_label_that_is_null_is_stored_in_no_way(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "x", "labels": {"kind": null, "name": "b"}}\n')
+    (unit,) = units.plan(units.list_inputs([str(path)]))
+    (record,) = sources.read(unit, ())
+    assert dict(sources._kinds(record)) == {"id": "text", "labels.name": "text"}
