@@ -140,15 +140,12 @@ def load(folder: str | Path) -> Artefact:
     """
     folder = Path(folder)
     model = Artefact(folder, _read(folder))
-    saved = folder / SAVED_MODEL
-    for path in (folder / ABOUT, folder / ANALYSIS, saved, *tree(saved)):
-        if path.is_symlink():
-            raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
-    pinned = model.about["files"]
     try:
+        _refuse_links(folder)
         found = file_digests(folder)
-    except FileNotFoundError as error:  # it was taken away while we looked
+    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away while we looked
         raise GateError(f"{error.filename}: is missing; {_TAKE_AGAIN}") from error
+    pinned = model.about["files"]
     for path in sorted(pinned.keys() | found.keys()):
         if pinned.get(path) != found.get(path):
             state = "is missing" if path not in found else "is not the file that was exported"
@@ -157,6 +154,13 @@ def load(folder: str | Path) -> Artefact:
         raise GateError(f"{folder / ABOUT}: was changed after the export; {_TAKE_AGAIN}")
     _check_parts(model)
     return model
+
+
+def _refuse_links(folder: Path) -> None:
+    saved = folder / SAVED_MODEL
+    for path in (folder / ABOUT, folder / ANALYSIS, saved, *tree(saved)):
+        if path.is_symlink():
+            raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
 
 
 def described(folder: str | Path) -> Spec:

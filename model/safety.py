@@ -115,7 +115,11 @@ def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
     from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
 
     source = source or folder
-    for path in (folder, *tree(folder)):
+    try:
+        paths = (folder, *tree(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away while we looked
+        raise GateError(f"{error.filename}: is missing; {_REMEDY}") from error
+    for path in paths:
         place = path.relative_to(folder)
         if path.is_symlink():
             raise GateError(f"{source / place}: is a link; {_REMEDY}")

@@ -88,7 +88,7 @@ def verify(folder: str | Path, key: str | Path) -> str:
         with private_copy(folder) as copy:
             _verify(copy, folder, key)
             return artefact.described_digest(copy, folder)
-    except FileNotFoundError as error:  # it was taken away meanwhile
+    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away meanwhile
         raise OptionsError(f"{error.filename}: is not there any more; check the path") from error
 
 

@@ -63,11 +63,11 @@ def _copy(source: Path, target: Path, depth: int = 0) -> None:
         if error.errno in _NO_FILE:
             raise _refused(source) from error
         raise
-    with open(reader, "rb") as file:
-        if not stat.S_ISREG(os.fstat(reader).st_mode):
-            raise _refused(source)
-        with target.open("wb") as copied:
-            shutil.copyfileobj(file, copied, 2**20)
+    if not stat.S_ISREG(os.fstat(reader).st_mode):  # it may have become a folder meanwhile
+        os.close(reader)
+        raise _refused(source)
+    with open(reader, "rb") as file, target.open("wb") as copied:
+        shutil.copyfileobj(file, copied, 2**20)
 
 
 def _refused(path: Path) -> GateError:
