@@ -31,7 +31,7 @@ from sklearn.model_selection import GroupKFold
 
 from benchmarks.seeds import write_records
 from benchmarks.stamps import LEAST
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 SPEC = Path(__file__).resolve().parents[1] / "examples" / "transfer.yaml"
 FOLDS = 5
@@ -98,8 +98,8 @@ def chosen(records: Path) -> list[Row]:
 
 def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder: Path) -> Path:
     """The preprocessing of one fold; one that is there is not made again."""
-    from pipelines import preprocess
-    from pipelines.config import PreprocessConfig
+    from triad_ml.pipelines.config import PreprocessConfig
+    from triad_ml.pipelines.preprocessing import pipeline
 
     folder.mkdir(exist_ok=True)
     records = folder / "records.jsonl"
@@ -107,17 +107,18 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
     write_records(records, ({**row, "split": one} for row, one in zip(rows, split, strict=True)))
     output = folder / "data"
     roots = (str(media.resolve()),)
-    preprocess.run(PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots))
+    pipeline.run(PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots))
     return output
 
 
 def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
     """What a network for these modalities says of the test fold, by id."""
-    from model import data as training_data
-    from model import predictions, training
-    from pipelines import preprocessed
+    from triad_ml.model.data import datasets as training_data
+    from triad_ml.model.evaluation import predict
+    from triad_ml.model.training import loop
+    from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 
-    prepared = preprocessed.read(data)
+    prepared = preprocessing_dataset.read(data)
     whole = json.loads(prepared.spec.to_json())
     whole["modalities"] = {name: whole["modalities"][name] for name in modalities}
     if "image" not in modalities:
@@ -129,9 +130,9 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
         layout = training_data.Layout(spec, prepared.classes, prepared.vocabulary_size)
         files = {"train": prepared.files("train")}
         with tempfile.TemporaryDirectory() as output:
-            model = training.train(files, layout, output, "benchmark").model
+            model = loop.train(files, layout, output, "benchmark").model
         dataset = training_data.eval_dataset(prepared.files("test"), layout, 48)
-        found = predictions.predict(model, dataset)
+        found = predict.predict(model, dataset)
         best = found.probabilities[TASK].argmax(axis=1)
         said = {one: layout.classes[TASK][k] for one, k in zip(found.ids, best, strict=True)}
         kept.write_text(json.dumps(said), encoding="utf-8")
@@ -163,10 +164,10 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
     """Unit vectors of pictures and of sounds (mean and deviation of each band)."""
     import tensorflow as tf
 
-    from pipelines import preprocessed
+    from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 
     found = {}
-    prepared = preprocessed.read(data)
+    prepared = preprocessing_dataset.read(data)
     files = [*prepared.files("train"), *prepared.files("test")]
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
         columns = tf.train.Example.FromString(record).features.feature

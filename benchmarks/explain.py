@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=480)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    from pipelines import environment
+    from triad_ml.pipelines.runtime import environment
 
     environment.prepare()
     environment.load_tensorflow()
@@ -31,17 +31,17 @@ def main() -> None:
 def _measure(model: str, inputs: Sequence[str], most: int, rounds: int) -> None:
     import numpy as np
 
-    from model import artefact, explanation
-    from model.scorer import Scorer
-    from pipelines import sources, units
-    from transforms.canonicalize import Canonicalizer
-    from transforms.records import CanonicalRecord, RawRecord
+    from triad_ml.model.serving import bundle, shapley
+    from triad_ml.model.serving.scorer import Scorer
+    from triad_ml.pipelines.sources import read, units
+    from triad_ml.transforms.media.canonicalize import Canonicalizer
+    from triad_ml.transforms.records.values import CanonicalRecord, RawRecord
 
-    loaded = artefact.load(model)
+    loaded = bundle.load(model)
     canonicalizer = Canonicalizer(loaded.spec, (), check=False)
     records: list[CanonicalRecord] = []
     for unit in units.plan(units.list_inputs(inputs)):
-        for raw in sources.read(unit, loaded.spec.label_names):
+        for raw in read.read(unit, loaded.spec.label_names):
             made = canonicalizer.canonical(raw) if isinstance(raw, RawRecord) else None
             if isinstance(made, CanonicalRecord) and len(records) < most:
                 records.append(made)
@@ -51,7 +51,7 @@ def _measure(model: str, inputs: Sequence[str], most: int, rounds: int) -> None:
     worst = 0.0
     for scorer in scorers.values():
         found = scorer.outputs(batches[0])
-    for task in explanation.explained(loaded.spec):
+    for task in shapley.explained(loaded.spec):
         total = found[f"{task}/baseline"] + found[f"{task}/shares"].astype(np.float64).sum(axis=1)
         worst = max(worst, float(abs(total - found[f"{task}/score"]).max()))
     ratios, costs = [], []

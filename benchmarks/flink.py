@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from examples import generated
-from pipelines import environment, flink_cluster
+from triad_ml.pipelines.runners.flink import cluster as flink_cluster
+from triad_ml.pipelines.runtime import environment
 
 SPEC = """
 modalities:
@@ -70,7 +71,7 @@ def main() -> None:
 def timed(arguments: list[str]) -> float:
     """Seconds that a command takes; one that fails ends the measurement."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "triad_ml.pipelines.cli.main", *arguments], check=True)
     return time.monotonic() - started
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 
 from benchmarks import stamps
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 FUSIONS = ("concat", "mlp", "gated", "attention")
 IMBALANCES = ("none", "class_weights", "focal", "balanced_sampling")
@@ -85,15 +85,16 @@ def _figures(
     what: Mapping[str, Any], records: Path, media: Path, seed: int, folder: Path, kind: str
 ) -> Figures:
     """Accuracy and macro-F1 on the test split, by what the network was given."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     spec = folder / "spec.yaml"
     spec.write_text(yaml.safe_dump(what), encoding="utf-8")
     data, model = str(folder / "data"), folder / kind
     roots = (str(media.resolve()),)
     # The first makes the features of a seed, the others only tell them how to train.
-    preprocess.run(PreprocessConfig(str(spec), (str(records),), data, media_roots=roots))
+    pipeline.run(PreprocessConfig(str(spec), (str(records),), data, media_roots=roots))
     train.run(TrainConfig(data, str(model), seed=seed))
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     task = document["splits"]["test"]["tasks"]["category"]

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import held_out, seeds
 from benchmarks.seeds import Figures
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 HELD_OUT = 700
 """Commands that are the test split, and those that are the eval split."""
@@ -53,8 +53,9 @@ def main() -> None:
 
 def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
     """The test split's figures; what is there already is not made again."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     folder.mkdir(parents=True, exist_ok=True)
     spec, data, model = EXAMPLES / f"{name}.yaml", folder / "data", folder / "model"
@@ -64,7 +65,7 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
         rows = [{**row, "split": found[row["id"]]} for row in rows]
     chosen = folder / "records.jsonl"
     seeds.write_records(chosen, rows)
-    preprocess.run(PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0))
+    pipeline.run(PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0))
     started = time.process_time()
     train.run(TrainConfig(str(data), str(model), seed=seed))
     spent = time.process_time() - started
@@ -98,9 +99,10 @@ def _copied(rows: Sequence[dict[str, Any]], spec: Path) -> Figures:
     from sacrebleu.metrics import CHRF
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from transforms import spec_files, splits
+    from triad_ml.transforms import splits
+    from triad_ml.transforms.spec import loading
 
-    shares = spec_files.parse(spec.read_text(encoding="utf-8"), str(spec)).split
+    shares = loading.parse(spec.read_text(encoding="utf-8"), str(spec)).split
     found: dict[str, list[tuple[str, str]]] = {"train": [], "eval": [], "test": []}
     for row in rows:
         if row["labels"]["translation"]:

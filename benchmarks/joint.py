@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from benchmarks import joint_data
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 MODALITIES: Mapping[str, Mapping[str, Any]] = {
     "image": {"size": 64},
@@ -78,8 +78,9 @@ def _figures(
     tasks: tuple[str, ...], folder: Path, media: Path, epochs: int, seed: int
 ) -> dict[str, tuple[int, float]]:
     """By task, the records of the test split that have its label, and the task's figure there."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     begun = time.monotonic()
     joint = len(tasks) > 1
@@ -98,7 +99,7 @@ def _figures(
     spec.write_text(yaml.safe_dump(what), encoding="utf-8")
     inputs = tuple(str(folder / f"{OF[task]}.jsonl") for task in tasks)
     data, model = str(place / "data"), place / "model"
-    preprocess.run(PreprocessConfig(str(spec), inputs, data, media_roots=(str(media.resolve()),)))
+    pipeline.run(PreprocessConfig(str(spec), inputs, data, media_roots=(str(media.resolve()),)))
     train.run(TrainConfig(data, str(model), seed=seed))
     evaluated = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     found = {}

@@ -116,7 +116,7 @@ def _measure(way: str, records: Path, folder: Path) -> Cost:
 
 def _child(way: str, records: str, folder: str) -> None:
     started = time.monotonic()
-    from pipelines import environment
+    from triad_ml.pipelines.runtime import environment
 
     environment.prepare()
     count = _triad(records, folder) if way == "triad" else _plain(records, folder, way)
@@ -131,11 +131,11 @@ def _child(way: str, records: str, folder: str) -> None:
 
 
 def _triad(records: str, folder: str) -> int:
-    from pipelines import score
-    from pipelines.config import ScoreConfig
+    from triad_ml.pipelines.config import ScoreConfig
+    from triad_ml.pipelines.scoring import pipeline
 
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        published = score.run(
+        published = pipeline.run(
             ScoreConfig(f"{folder}/model", (records,), output, datetime.date.today().isoformat())
         )
         counts = json.loads(Path(published.manifest_uri).read_text(encoding="utf-8"))["counts"]
@@ -212,7 +212,7 @@ def prepare(folder: Path, sizes: tuple[int, int]) -> None:
         + ["--output", str(folder / "data")],
         ["train", "--data", str(folder / "data"), "--output", str(folder / "model")],
     ):
-        subprocess.run([sys.executable, "-m", "pipelines.cli", *command], check=True)
+        subprocess.run([sys.executable, "-m", "triad_ml.pipelines.cli.main", *command], check=True)
 
 
 def _write_records(folder: Path, size: int) -> None:
@@ -247,14 +247,14 @@ def _record(index: int) -> tuple[bytes, bytes, str]:
     import numpy as np
     from PIL import Image
 
-    from transforms import audio
+    from triad_ml.transforms.media import audio as media_audio
 
     random = np.random.default_rng(index)
     small = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     picture = io.BytesIO()
     small.resize((640, 480), Image.Resampling.BICUBIC).save(picture, "JPEG", quality=85)
     samples = (random.normal(0, 3000, 48_000)).astype("<i2")
-    sound = audio.header(16_000, len(samples)) + samples.tobytes()
+    sound = media_audio.header(16_000, len(samples)) + samples.tobytes()
     return picture.getvalue(), sound, " ".join(random.choice(WORDS, 6))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import joint_data, seeds, tagging
 from benchmarks.held_out import held_out
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 TASK = {"kind": "classification", "label": "sentiment", "imbalance": "class_weights"}
 SPEC: Mapping[str, Any] = {

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 SPEC = Path(__file__).resolve().parents[1] / "examples" / "stamps.yaml"
 LEAST = 10
@@ -90,8 +90,9 @@ def _evaluated(
     records: Path, media: Path, modalities: Sequence[str], seed: int, folder: Path
 ) -> dict[str, Any]:
     """The evaluation of the test split; what is there already is not made again."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     what = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
     what["modalities"] = {name: what["modalities"][name] for name in modalities}
@@ -101,7 +102,7 @@ def _evaluated(
     data, model = str(folder / "data"), folder / "model"
     roots = (str(media.resolve()),)
     # A network for one modality has nothing to see in records that lack it: they are rejected.
-    preprocess.run(
+    pipeline.run(
         PreprocessConfig(str(spec), (str(records),), data, media_roots=roots, rejected_limit=1.0)
     )
     train.run(TrainConfig(data, str(model), seed=seed))

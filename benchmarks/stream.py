@@ -177,7 +177,7 @@ def _reader(broker: kafka.Broker, topic: str) -> Iterator[Consumer]:
 @contextlib.contextmanager
 def _running(command: Sequence[str]) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *command], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "triad_ml.pipelines.cli.main", *command], stderr=subprocess.DEVNULL
     )
     try:
         yield
@@ -188,7 +188,9 @@ def _running(command: Sequence[str]) -> Iterator[None]:
 
 def _run(command: Sequence[str]) -> None:
     subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *command], check=True, capture_output=True
+        [sys.executable, "-m", "triad_ml.pipelines.cli.main", *command],
+        check=True,
+        capture_output=True,
     )
 
 

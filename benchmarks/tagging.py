@@ -32,7 +32,7 @@ import yaml
 from benchmarks import seeds
 from benchmarks.held_out import held_out, splits
 from benchmarks.seeds import Figures
-from pipelines import environment
+from triad_ml.pipelines.runtime import environment
 
 Row = dict[str, Any]
 
@@ -122,15 +122,16 @@ def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
     """Trains, and gives the figures of the test split; what is there is not made again."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     folder.mkdir(parents=True, exist_ok=True)
     written, chosen = folder / "spec.yaml", folder / "records.jsonl"
     data, model = folder / "data", folder / "model"
     written.write_text(yaml.safe_dump(json.loads(json.dumps(spec))), encoding="utf-8")
     seeds.write_records(chosen, rows)
-    preprocess.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
+    pipeline.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
     begun = time.process_time()
     train.run(TrainConfig(str(data), str(model), seed=seed))
     figures: Figures = {"CPU-s": round(time.process_time() - begun)}

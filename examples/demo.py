@@ -127,14 +127,16 @@ def show_results(
 ) -> None:
     """Prints the table of the test split, where scores and report are, and what to try next."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from model import evaluation  # these import much: not before the commands have run
-    from pipelines import publish
+    from triad_ml.model.evaluation import (
+        document as evaluation_document,  # these import much: not before the commands have run
+    )
+    from triad_ml.pipelines.publishing import publish
 
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     console.print()
     if name == "generated":
         console.print("[bold yellow]From GENERATED records:[/bold yellow]")
-    console.print(evaluation.table(document), soft_wrap=False)
+    console.print(evaluation_document.table(document), soft_wrap=False)
     for path in publish.open_current(scores, date):
         console.print(f"Published scores:  {path}")
     console.print(f"Report:            {page}")

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import soundfile
 from PIL import Image, ImageDraw
 
-from transforms.errors import OptionsError, StorageError, TriadError
+from triad_ml.transforms.errors import OptionsError, StorageError, TriadError
 
 SOURCE = "generated"
 LAYOUT = 1

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 import rich.console
 import rich.progress
 
-from transforms import live
+from triad_ml.transforms.records import live
 
 INTERVAL, LONGEST = 10.0, 60.0
 """Seconds between two log lines: at least, and at most; in between a twentieth of the time so far.

@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from pipelines import storage
-from transforms.errors import GateError
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import GateError
 
 
 def copy_down(folder: str, place: Path) -> None:
@@ -14,12 +14,12 @@ def copy_down(folder: str, place: Path) -> None:
         StorageError: Where the bucket cannot be read.
     """
     root = folder.rstrip("/")
-    for file in storage.tree(root):
+    for file in atomic.tree(root):
         if file.path.endswith("/"):
             continue  # what a console or TensorFlow makes for a folder
         path = place / inside(file.path.removeprefix(f"{root}/"), root)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(storage.read_bytes(file.path))
+        path.write_bytes(atomic.read_bytes(file.path))
 
 
 def inside(name: str, root: str) -> PurePosixPath:

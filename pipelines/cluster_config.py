@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 
-from pipelines.config import need
-from transforms.errors import OptionsError
+from triad_ml.pipelines.config import need
+from triad_ml.transforms.errors import OptionsError
 
 
 @dataclasses.dataclass(frozen=True)

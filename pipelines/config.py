@@ -4,8 +4,10 @@ import dataclasses
 import math
 import typing
 
-from pipelines import dataflow, names, options
-from transforms.errors import OptionsError
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import dataflow
+from triad_ml.pipelines.runtime import names
+from triad_ml.transforms.errors import OptionsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +34,21 @@ class PreprocessConfig:
     runner: str = "local"
     shards: int = 4
     media_roots: tuple[str, ...] = ()
-    rejected_limit: float = options.REJECTED_LIMIT
+    rejected_limit: float = flags.REJECTED_LIMIT
     keep_canonical: bool = False
     beam_args: tuple[str, ...] = ()
     issues_limit: float | None = None
 
     def __post_init__(self) -> None:
         need("--spec", self.spec)
-        _need_each("--input", self.inputs)
+        need_each("--input", self.inputs)
         need("--output", self.output)
-        options.check_runner(self.runner)
-        _at_least("--shards", self.shards, 1)
-        _each("--media-root", self.media_roots)
-        _share("--rejected-limit", self.rejected_limit)
-        _share("--issues-limit", self.issues_limit)
-        options.check_beam_args(self.beam_args)
+        flags.check_runner(self.runner)
+        at_least("--shards", self.shards, 1)
+        each("--media-root", self.media_roots)
+        share("--rejected-limit", self.rejected_limit)
+        share("--issues-limit", self.issues_limit)
+        flags.check_beam_args(self.beam_args)
         if self.output.startswith("gs://") and self.keep_canonical:
             raise OptionsError("--keep-canonical: needs a local --output; remove it")
         if self.runner.lower() == dataflow.RUNNER:
@@ -97,11 +99,11 @@ class TrainConfig:
                 f"--output: {self.output}: training writes to a local folder; name one, and copy "
                 "the model when it is done"
             )
-        _at_least("--epochs", self.epochs, 1)
-        _at_least("--seed", self.seed, 0)
+        at_least("--epochs", self.epochs, 1)
+        at_least("--seed", self.seed, 0)
         if self.seed is not None and self.seed >= 2**31:
             raise OptionsError(f"--seed: must be below {2**31}, got {self.seed}")
-        _at_least("--batch-size", self.batch_size, 1)
+        at_least("--batch-size", self.batch_size, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +133,12 @@ class SearchConfig:
         need("--output", self.output)
         if self.output.startswith("gs://"):
             raise OptionsError(f"--output: {self.output}: a search writes to a local folder")
-        _at_least("--trials", self.trials, 1)
+        at_least("--trials", self.trials, 1)
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise OptionsError(f"--minutes: must be over 0, got {self.minutes:g}")
         if self.space is not None:
             need("--space", self.space)
-        _at_least("--seed", self.seed, 0)
+        at_least("--seed", self.seed, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,11 +169,11 @@ class ScoreConfig:
     inputs: tuple[str, ...]
     output: str
     date: str
-    format: options.ScoresFormat = "parquet"
-    rejected_limit: float = options.REJECTED_LIMIT
+    format: flags.ScoresFormat = "parquet"
+    rejected_limit: float = flags.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
-    unit_records: int = options.UNIT_RECORDS
+    unit_records: int = flags.UNIT_RECORDS
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
@@ -181,20 +183,20 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         need("--model", self.model)
-        _need_each("--input", self.inputs)
+        need_each("--input", self.inputs)
         need("--output", self.output)
         names.check_date(self.date)
-        known = typing.get_args(options.ScoresFormat)
+        known = typing.get_args(flags.ScoresFormat)
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
-        _share("--rejected-limit", self.rejected_limit)
-        _share("--issues-limit", self.issues_limit)
-        options.check_runner(self.runner)
-        _each("--media-root", self.media_roots)
-        _at_least("--unit-records", self.unit_records, 1)
+        share("--rejected-limit", self.rejected_limit)
+        share("--issues-limit", self.issues_limit)
+        flags.check_runner(self.runner)
+        each("--media-root", self.media_roots)
+        at_least("--unit-records", self.unit_records, 1)
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
-        options.check_beam_args(self.beam_args)
+        flags.check_beam_args(self.beam_args)
         if self.runner.lower() == dataflow.RUNNER:
             paths = {
                 "--model": (self.model,),
@@ -231,9 +233,9 @@ class ParityConfig:
         need("--model", self.model)
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
-        _need_each("--input", self.inputs)
-        _each("--media-root", self.media_roots)
-        _at_least("--limit", self.limit, 1)
+        need_each("--input", self.inputs)
+        each("--media-root", self.media_roots)
+        at_least("--limit", self.limit, 1)
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise OptionsError(f"--tolerance: must be 0 or more, got {self.tolerance:g}")
 
@@ -268,7 +270,7 @@ class ReportConfig:
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
         need("--output", self.output)
-        _at_least("--saliency", self.saliency, 0)
+        at_least("--saliency", self.saliency, 0)
         if self.saliency and (self.scores is None or not self.inputs):
             raise OptionsError("--saliency: is about the gallery; give --scores and --input too")
         if self.scores is not None:
@@ -277,8 +279,8 @@ class ReportConfig:
             names.check_date(self.date)
             if self.scores is None:
                 raise OptionsError("--date: is a date of scores; give --scores too")
-        _each("--input", self.inputs)
-        _each("--media-root", self.media_roots)
+        each("--input", self.inputs)
+        each("--media-root", self.media_roots)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,7 +335,7 @@ class GcConfig:
 
     def __post_init__(self) -> None:
         need("--output", self.output)
-        _at_least("--keep-days", self.keep_days, 0)
+        at_least("--keep-days", self.keep_days, 0)
         if not self.keep_days and self.output.startswith("gs://"):
             raise OptionsError(
                 "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
@@ -390,16 +392,16 @@ class DoctorConfig:
     media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.runner not in options.DOCTORS_RUNNERS:
-            known = ", ".join(options.DOCTORS_RUNNERS)
+        if self.runner not in flags.DOCTORS_RUNNERS:
+            known = ", ".join(flags.DOCTORS_RUNNERS)
             raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
         named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
         for flag, value in named:
             if value is not None:
                 need(flag, value)
-        _each("--input", self.inputs)
-        _each("--media-root", self.media_roots)
-        options.check_beam_args(self.beam_args)
+        each("--input", self.inputs)
+        each("--media-root", self.media_roots)
+        flags.check_beam_args(self.beam_args)
 
 
 def need(flag: str, value: str) -> None:
@@ -412,23 +414,23 @@ def need(flag: str, value: str) -> None:
         raise OptionsError(f"{flag}: must not be empty")
 
 
-def _each(flag: str, values: tuple[str, ...]) -> None:
+def each(flag: str, values: tuple[str, ...]) -> None:
     for value in values:
         need(flag, value)
 
 
-def _need_each(flag: str, values: tuple[str, ...]) -> None:
+def need_each(flag: str, values: tuple[str, ...]) -> None:
     if not values:
         raise OptionsError(f"{flag}: name at least one")
-    _each(flag, values)
+    each(flag, values)
 
 
-def _at_least(flag: str, value: int | None, least: int) -> None:
+def at_least(flag: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
         raise OptionsError(f"{flag}: must be at least {least}, got {value}")
 
 
-def _share(flag: str, value: float | None) -> None:
+def share(flag: str, value: float | None) -> None:
     if value is not None and not 0 <= value <= 1:
         raise OptionsError(f"{flag}: must be a share from 0 to 1, got {value:g}")
 

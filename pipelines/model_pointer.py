@@ -2,9 +2,9 @@
 
 import os
 
-from pipelines import storage
-from pipelines.names import POINTER as POINTER
-from transforms.errors import LostRaceError, OptionsError
+from triad_ml.pipelines.runtime.names import POINTER as POINTER
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import LostRaceError, OptionsError
 
 
 def read(models: str) -> str | None:
@@ -14,7 +14,7 @@ def read(models: str) -> str | None:
         OptionsError: Where the pointer does not hold the name of a folder beside it.
         StorageError: Where it cannot be read.
     """
-    content = storage.read_if_there(_path(models))
+    content = atomic.read_if_there(_path(models))
     return None if content is None else _name(models, content)
 
 
@@ -52,7 +52,7 @@ def flip(models: str, name: str, expected: bytes | None) -> None:
         LostRaceError: Where it holds something else now.
         StorageError: Where it cannot be written.
     """
-    if not storage.replace(_path(models), f"{name}\n".encode(), expected):
+    if not atomic.replace(_path(models), f"{name}\n".encode(), expected):
         raise LostRaceError(
             f"{_path(models)}: another model was released meanwhile; look at it, then release again"
         )
@@ -66,7 +66,7 @@ def stamp(models: str) -> tuple[object, ...] | None:
     if models.startswith("gs://"):
         held = content(models)
         return None if held is None else (held,)
-    with storage.explained(models):
+    with atomic.explained(models):
         try:
             status = os.stat(_path(models))
         except FileNotFoundError:
@@ -76,7 +76,7 @@ def stamp(models: str) -> tuple[object, ...] | None:
 
 def content(models: str) -> bytes | None:
     """What the pointer holds, byte for byte."""
-    return storage.read_if_there(_path(models))
+    return atomic.read_if_there(_path(models))
 
 
 def _path(models: str) -> str:

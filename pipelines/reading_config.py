@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from pipelines.config import need
-from pipelines.names import check_date
-from transforms.errors import OptionsError
+from triad_ml.pipelines.config import need
+from triad_ml.pipelines.runtime.names import check_date
+from triad_ml.transforms.errors import OptionsError
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 """What scores are exported as, by the end of the file's name."""

@@ -5,9 +5,9 @@ import time
 import optuna
 from optuna.trial import FrozenTrial, Trial
 
-from pipelines.search_trial import Rows
-from transforms.errors import OptionsError
-from transforms.spec import Training
+from triad_ml.pipelines.training.search.trial import Rows
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec.spec import Training
 
 ATTEMPTS = "attempts"
 """A trial's attribute: how many processes began the epoch that it is in."""

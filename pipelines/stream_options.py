@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import MessageFormat
+from triad_ml.pipelines.cli.flags import MessageFormat
 
 Golden = Annotated[
     str | None,

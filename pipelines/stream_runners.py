@@ -6,11 +6,12 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from pipelines import dataflow, options
-from transforms.errors import OptionsError
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import dataflow
+from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
-    from pipelines.stream_config import StreamConfig
+    from triad_ml.pipelines.streaming.config import StreamConfig
 
 FLINK = "flink"
 PRISM = "prism"
@@ -61,7 +62,7 @@ def check(config: StreamConfig) -> None:
     for flag, (field, runners) in _OF.items():
         if given[field] and runner not in runners:
             raise OptionsError(f"{flag}: is of --runner {' or '.join(runners)}; leave it out")
-    options.check_beam_args(config.beam_args)
+    flags.check_beam_args(config.beam_args)
     {LOCAL: _check_local, PRISM: _check_prism, FLINK: _check_flink, DATAFLOW: _check_dataflow}[
         runner
     ](config)

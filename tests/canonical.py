@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from transforms import audio, measures, spec_files, statistics
-from transforms.records import CanonicalRecord, Position
+from triad_ml.transforms.media import audio
+from triad_ml.transforms.records.values import CanonicalRecord, Position
+from triad_ml.transforms.spec import loading
+from triad_ml.transforms.statistics import combine, measures
 
-SPEC = spec_files.parse(
+SPEC = loading.parse(
     """
 modalities: {image: , audio: , text: }
 tasks:
@@ -45,7 +47,7 @@ def record(name: str = "r", **fields: Any) -> CanonicalRecord:
 
 
 def summary_of(*records: CanonicalRecord, split: str = "train") -> dict[str, Any]:
-    whole = statistics.Accumulator()
+    whole = combine.Accumulator()
     for one in records:
         whole.add(split, measures.measure(one, SPEC))
-    return statistics.summary(whole)
+    return combine.summary(whole)

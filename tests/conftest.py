@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from examples import generated as examples
-from pipelines import environment, logs
 from tests.once import made_once
+from triad_ml.pipelines.runtime import environment, logs
 
 environment.prepare()
 
@@ -88,12 +88,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preprocessing of `generated`."""
-    from pipelines import preprocess
-    from pipelines.config import PreprocessConfig
+    from triad_ml.pipelines.config import PreprocessConfig
+    from triad_ml.pipelines.preprocessing import pipeline
 
     def make(folder: Path) -> None:
         spec, output = generated.parents[1] / "spec.yaml", folder / "data"
-        preprocess.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
+        pipeline.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
 
     return made_once(tmp_path_factory, "prepared", make) / "data"
 
@@ -101,8 +101,8 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained on `prepared`."""
-    from pipelines import train
-    from pipelines.config import TrainConfig
+    from triad_ml.pipelines.config import TrainConfig
+    from triad_ml.pipelines.training import train
 
     def make(folder: Path) -> None:
         train.run(TrainConfig(str(prepared), str(folder / "model")))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from transforms import efficientnet_lite
+from triad_ml.transforms.encoders import efficientnet_lite
 
 LITE = {"image_encoder": "efficientnet_lite0"}
 """The part of a spec's `model` that goes with `lite`."""

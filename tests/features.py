@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.data import Layout
-from transforms.mixtures import DATASET_FEATURE
-from transforms.spec import Spec
+from triad_ml.model.data.datasets import Layout
+from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.transforms.spec.spec import Spec
 
 ALL = ("image", "audio", "text")
 SECTIONS: Mapping[str, Mapping[str, Any]] = {

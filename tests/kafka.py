@@ -25,10 +25,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pipelines import kafka_broker, programs
-from pipelines.streaming.batches import Part, Source
-from pipelines.streaming.kafka_client import coordinated
-from transforms.errors import OptionsError, StorageError
+from triad_ml.pipelines.runners import java
+from triad_ml.pipelines.streaming.interfaces import Part, Source
+from triad_ml.pipelines.streaming.kafka import dev_broker
+from triad_ml.pipelines.streaming.kafka.client import coordinated
+from triad_ml.transforms.errors import OptionsError, StorageError
 
 _DEADLINE = 120.0
 
@@ -175,7 +176,7 @@ def certify(folder: Path) -> None:
     (folder / "certificate.pem").write_bytes(made)
 
 
-def _secured(started: kafka_broker.Broker, secure: str, login: tuple[str, str]) -> dict[str, str]:
+def _secured(started: dev_broker.Broker, secure: str, login: tuple[str, str]) -> dict[str, str]:
     """Settings with which a broker answers by TLS and asks for a password, too."""
     folder, (user, password) = started.folder, login
     certify(folder)
@@ -204,17 +205,17 @@ def broker(folder: Path, login: tuple[str, str] | None = None) -> Iterator[Broke
         login: User and password, with which it answers by TLS, too.
     """
     try:
-        programs.java()
-        programs.assemble("kafka")
+        java.java()
+        java.assemble("kafka")
     except (OptionsError, StorageError) as missing:
         pytest.skip(str(missing))
     secure = f"localhost:{_free_port()}" if login else ""
     more = functools.partial(_secured, secure=secure, login=login) if login else None
     try:
-        started = kafka_broker.up(folder, free_port=True, more=more)
+        started = dev_broker.up(folder, free_port=True, more=more)
         yield Broker(started.servers, secure, folder / "certificate.pem")
     finally:
-        kafka_broker.down(folder)
+        dev_broker.down(folder)
 
 
 def _free_port() -> int:

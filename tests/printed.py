@@ -2,9 +2,7 @@
 
 import re
 
-_OURS = re.compile(
-    r"triad: \S|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ (?:pipelines|model|transforms)[.\w]*: "
-)
+_OURS = re.compile(r"triad: \S|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ triad_ml[.\w]*: ")
 
 
 def foreign(stderr: str) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import sources, units
-from transforms.records import RawRecord, Rejected
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources import units
+from triad_ml.transforms.records.values import RawRecord, Rejected
 
 Placed = Literal["inline", "uri"]
 
@@ -121,7 +122,7 @@ def store(path: Path, content: bytes) -> Path:
 def read(path: Path, *labels: str, **limits: int) -> list[RawRecord | Rejected]:
     """What the sources make of a file, in its order."""
     planned = units.plan(units.list_inputs([str(path)]), **limits)
-    return [outcome for unit in planned for outcome in sources.read(unit, labels)]
+    return [outcome for unit in planned for outcome in sources_read.read(unit, labels)]
 
 
 def _example(rng: random.Random, index: int) -> Example:

@@ -11,11 +11,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model import artefact, evaluation
-from pipelines import publish
-from transforms import splits
-from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
-from transforms.spec import Spec
+from triad_ml.model.evaluation import document as evaluation_document
+from triad_ml.model.serving import bundle
+from triad_ml.pipelines.publishing import publish
+from triad_ml.transforms import splits
+from triad_ml.transforms.records.values import (
+    Position,
+    Prediction,
+    Provenance,
+    Reason,
+    Rejected,
+    Scored,
+)
+from triad_ml.transforms.spec.spec import Spec
 
 DATE = "2026-11-24"
 HISTORY = [
@@ -81,31 +89,31 @@ def model_folder(
 ) -> Path:
     """A folder as `triad train` leaves it, but for the SavedModel itself."""
     folder.mkdir(parents=True)
-    (folder / artefact.ANALYSIS).write_text("{}")
-    (folder / artefact.PARTS).parent.mkdir(parents=True)
-    parts = artefact.parts(spec.digest(), classes, "f" * 64)
-    (folder / artefact.PARTS).write_text(json.dumps(parts))
+    (folder / bundle.ANALYSIS).write_text("{}")
+    (folder / bundle.PARTS).parent.mkdir(parents=True)
+    parts = bundle.parts(spec.digest(), classes, "f" * 64)
+    (folder / bundle.PARTS).write_text(json.dumps(parts))
     if document is not None:
-        (folder / artefact.EVALUATION).write_text(json.dumps(document, allow_nan=False))
+        (folder / bundle.EVALUATION).write_text(json.dumps(document, allow_nan=False))
     if data_manifest is not None:
-        (folder / artefact.DATA_MANIFEST).write_text(json.dumps(data_manifest))
+        (folder / bundle.DATA_MANIFEST).write_text(json.dumps(data_manifest))
     if history:
-        with (folder / artefact.HISTORY).open("w", newline="") as file:
+        with (folder / bundle.HISTORY).open("w", newline="") as file:
             writer = csv.DictWriter(file, list(history[0]))
             writer.writeheader()
             writer.writerows(history)
-    files = artefact.file_digests(folder)
+    files = bundle.file_digests(folder)
     whole = {
         "spec": json.loads(spec.to_json()),
         "classes": {name: list(names) for name, names in classes.items()},
         "batch_size": 32,
-        "digests": {"model": artefact.model_digest(files, 32), "transform": "f" * 64},
+        "digests": {"model": bundle.model_digest(files, 32), "transform": "f" * 64},
         "versions": {"keras": "3.15.1", "tensorflow": "2.21.0"},
         "files": files,
-        "told": artefact.told_digests(folder),
+        "told": bundle.told_digests(folder),
         **(about or {}),
     }
-    (folder / artefact.ABOUT).write_text(json.dumps(whole))
+    (folder / bundle.ABOUT).write_text(json.dumps(whole))
     return folder
 
 
@@ -129,7 +137,7 @@ def document(
     for name, task in spec.tasks.items():
         c = len(classes[name])
         truth = generator.integers(0, c, n)
-        subsets = list(evaluation.masks(spec.modalities.names))
+        subsets = list(evaluation_document.masks(spec.modalities.names))
 
         def drawn(
             strength: float, truth: np.ndarray = truth, c: int = c, sets: bool = task.multi_label
@@ -137,7 +145,7 @@ def document(
             shares = probabilities(truth, c, strength, seed)
             return np.sqrt(shares) if sets else shares
 
-        tasks[name] = evaluation.evaluate_task(
+        tasks[name] = evaluation_document.evaluate_task(
             task,
             classes[name],
             np.eye(c)[truth] if task.multi_label else truth,
@@ -146,7 +154,7 @@ def document(
             np.arange(n) % 5 > 0,
             resamples=200,
         )
-    return evaluation.document({"test": tasks})
+    return evaluation_document.document({"test": tasks})
 
 
 def publish_scores(
@@ -160,7 +168,7 @@ def publish_scores(
     format: Any = "parquet",
 ) -> publish.Manifest:
     """Publishes scores of one unit as `triad score` does."""
-    loaded = artefact.load(model)
+    loaded = bundle.load(model)
     settings = publish.RunSettings(
         classes=loaded.classes,
         multi_label=frozenset(n for n, task in loaded.spec.tasks.items() if task.multi_label),

@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import publish
-from transforms.errors import LostRaceError
-from transforms.records import Position, Prediction, Provenance, Reason, Rejected, Scored
+from triad_ml.pipelines.publishing import publish
+from triad_ml.transforms.errors import LostRaceError
+from triad_ml.transforms.records.values import (
+    Position,
+    Prediction,
+    Provenance,
+    Reason,
+    Rejected,
+    Scored,
+)
 
 CLASSES = {"category": ("bird", "cat", "dog"), "topics": ("art", "food")}
 PROVENANCE = Provenance("m" * 8, "t" * 8, "s" * 8, "c" * 8, "1.2.3")

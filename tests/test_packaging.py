@@ -14,11 +14,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.wheels import build_wheel
-from transforms.version import VERSION
+from triad_ml.transforms.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("model", "pipelines", "transforms")
-NOT_CONSTRAINED = {"triad", "pip"}
+NOT_CONSTRAINED = {"triad-ml", "pip"}
 
 
 def project() -> dict[str, Any]:
@@ -43,7 +43,7 @@ def requirements() -> list[Requirement]:
 def test_the_version_stands_in_one_place_and_is_what_is_installed():
     assert project()["dynamic"] == ["version"]
     assert "version" not in project()
-    assert importlib.metadata.version("triad") == VERSION
+    assert importlib.metadata.version("triad-ml") == VERSION
 
 
 def test_the_changelog_has_a_section_for_the_version():
@@ -57,7 +57,7 @@ def test_setup_py_is_only_a_shim():
 
 
 def test_the_console_command_is_declared():
-    assert project()["scripts"] == {"triad": "pipelines.cli:main"}
+    assert project()["scripts"] == {"triad": "triad_ml.pipelines.cli.main:main"}
 
 
 def test_constraints_are_exact_versions_without_urls_sorted_and_once_each():
@@ -110,26 +110,27 @@ def test_the_ci_script_runs_the_test_command_of_the_readme():
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     path = build_wheel(tmp_path_factory.mktemp("checkout") / "triad", ("examples", "tests"))
-    assert path.name == f"triad-{VERSION}-py3-none-any.whl"
+    assert path.name == f"triad_ml-{VERSION}-py3-none-any.whl"
     return zipfile.ZipFile(path)
 
 
 def test_the_wheel_holds_every_file_of_the_three_packages_and_no_other(wheel):
     expected = {
-        str(path.relative_to(ROOT))
+        f"triad_ml/{path.relative_to(ROOT)}"
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {f"{package}/py.typed" for package in PACKAGES} <= expected
+    expected |= {"triad_ml/__init__.py"}
+    assert {f"triad_ml/{package}/py.typed" for package in PACKAGES} <= expected
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 
 def test_the_wheel_declares_command_licence_and_python(wheel):
-    info = f"triad-{VERSION}.dist-info"
+    info = f"triad_ml-{VERSION}.dist-info"
     scripts = configparser.ConfigParser()
     scripts.read_string(wheel.read(f"{info}/entry_points.txt").decode())
-    assert dict(scripts["console_scripts"]) == {"triad": "pipelines.cli:main"}
+    assert dict(scripts["console_scripts"]) == {"triad": "triad_ml.pipelines.cli.main:main"}
     metadata = wheel.read(f"{info}/METADATA").decode()
     assert "License-Expression: Apache-2.0\n" in metadata
     assert "Requires-Python: <3.12,>=3.11\n" in metadata

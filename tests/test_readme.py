@@ -11,8 +11,8 @@ import pytest
 
 from examples import generated
 from tests import printed
-from transforms import spec_files
-from transforms.errors import TriadError
+from triad_ml.transforms.errors import TriadError
+from triad_ml.transforms.spec import loading
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def test_it_has_at_most_120_lines():
 
 def test_its_spec_is_valid_and_learns_what_its_records_are_labelled_with():
     (content,) = blocks("yaml")
-    names = spec_files.parse(content, "README.md").label_names
+    names = loading.parse(content, "README.md").label_names
     (records,) = blocks("json")
     labels = [set(json.loads(line)["labels"]) for line in records.splitlines()]
     assert set().union(*labels) == set(names)
@@ -98,4 +98,4 @@ def test_its_commands_run_as_printed_on_generated_records(tmp_path):
 
 
 def _ours(error: type[TriadError]) -> bool:
-    return error.__module__ == "transforms.errors"
+    return error.__module__ == "triad_ml.transforms.errors"

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from examples import generated
-from pipelines import publish, score
-from pipelines.runs import Manifest
 from tests.reliability.nights import RECORDS, Night, write_corpus
-from transforms.errors import TriadError
-from transforms.records import Flaw, Reason
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.transforms.errors import TriadError
+from triad_ml.transforms.records.values import Flaw, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -64,7 +65,7 @@ def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
         write_corpus(folder / "records" / day)
     commands = folder / "bin"
     commands.mkdir()
-    for name, module in (("triad", "-m pipelines.cli"), ("python", "")):
+    for name, module in (("triad", "-m triad_ml.pipelines.cli.main"), ("python", "")):
         path = commands / name
         path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
         path.chmod(0o755)
@@ -151,16 +152,16 @@ def test_its_commands_do_what_it_says(run):
 def test_mended_media_count_once_the_records_file_has_a_new_time(trained, tmp_path):
     records = write_corpus(tmp_path / "records")
     night = Night(str(trained), str(records), str(tmp_path / "scores"))
-    score.run(night.config)
+    pipeline.run(night.config)
     first = manifest_of(night)
     broken = {name: count for name, count in first.issues.items() if name.startswith("image: ")}
     assert broken == {"image: truncated": 1}
     for path in generated.write(tmp_path / "whole", RECORDS, seed=11).parent.rglob("*.jpg"):
         shutil.copy(path, records.parent / path.relative_to(tmp_path / "whole"))
-    score.run(night.config)
+    pipeline.run(night.config)
     assert manifest_of(night) == first
     os.utime(records, (0, 0))
-    score.run(night.config)
+    pipeline.run(night.config)
     assert manifest_of(night).issues == {}
     assert manifest_of(night).run_id != first.run_id
 
@@ -177,7 +178,9 @@ def test_every_exit_code_is_there():
         for cell in re.findall(r"^\| ([\d, ]+) \|", PAGE, flags=re.MULTILINE)
         for code in cell.split(",")
     }
-    errors = [one for one in TriadError.__subclasses__() if one.__module__ == "transforms.errors"]
+    errors = [
+        one for one in TriadError.__subclasses__() if one.__module__ == "triad_ml.transforms.errors"
+    ]
     ours = {one.exit_code for one in errors}
     assert listed == {0, 1, 124, 130, 134, 137, 139, 143, *ours}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.streaming import metrics
 from tests import kafka
+from triad_ml.pipelines.streaming import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def test_its_commands_do_what_it_says(
     }
     assert re.findall(r"^(\w+)=", BLOCKS[0], flags=re.MULTILINE) == list(values)
     head = "".join(f"{name}={value}\n" for name, value in values.items())
-    head += f'triad() {{ "{sys.executable}" -m pipelines.cli "$@"; }}\n'
+    head += f'triad() {{ "{sys.executable}" -m triad_ml.pipelines.cli.main "$@"; }}\n'
     done = []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -97,7 +97,9 @@ def test_its_commands_do_what_it_says(
         """The block that leaves a process behind; its shell stays, and is its parent."""
         done.append(block(">> stream.log 2>&1 &"))
         # `triad` is a function here: in the background the pid has to be that of the program.
-        content = done[-1].replace("triad stream", f'"{sys.executable}" -m pipelines.cli stream')
+        content = done[-1].replace(
+            "triad stream", f'"{sys.executable}" -m triad_ml.pipelines.cli.main stream'
+        )
         written = tmp_path / "stream.pid"
         written.unlink(missing_ok=True)
         shells.append(

@@ -8,9 +8,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from pipelines import runs, sinks
-from transforms import spec_files
-from transforms.records import (
+from triad_ml.pipelines.publishing import run_folder
+from triad_ml.pipelines.tables import rows
+from triad_ml.transforms.records.values import (
     Explanation,
     Position,
     Prediction,
@@ -22,7 +22,8 @@ from transforms.records import (
     Tagged,
     Text,
 )
-from transforms.spec import Spec
+from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec.spec import Spec
 
 SMALL = """
 modalities: {text: {tokens: word}}
@@ -66,12 +67,12 @@ def sha256(content: bytes) -> str:
     ids=["small", "whole"],
 )
 def test_the_digest_of_a_spec_and_of_its_features(text: str, digest: str, features: str) -> None:
-    spec = spec_files.parse(text)
+    spec = loading.parse(text)
     assert (spec.digest(), sha256(spec.features_json().encode())) == (digest, features)
     assert Spec.model_validate_json(spec.to_json()) == spec
 
 
-SETTINGS = runs.RunSettings(
+SETTINGS = run_folder.RunSettings(
     classes={"kind": ("cat", "dog"), "marks": ("x", "y"), "names": ("person",), "answer": ()},
     multi_label=frozenset({"marks"}),
     provenance=Provenance("m" * 64, "t" * 64, "s" * 64, "c" * 64, "1.2.3"),
@@ -144,7 +145,7 @@ COLUMNS = (
 
 
 def test_the_columns_of_scores_and_of_rejected_records() -> None:
-    tables = (SETTINGS.score_table([SCORED]), sinks.rejected_table([REJECTED], SETTINGS.provenance))
+    tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
     lines = [f"{field.name}: {field.type}" for table in tables for field in table.schema]
     assert tuple(lines) == COLUMNS
 
@@ -164,26 +165,26 @@ def test_the_columns_of_scores_and_of_rejected_records() -> None:
         ),
     ],
 )
-def test_the_bytes_of_published_rows(form: sinks.Format, scored: str, rejected: str) -> None:
+def test_the_bytes_of_published_rows(form: rows.Format, scored: str, rejected: str) -> None:
     """Those of Parquet also change with pyarrow's version, which stands in each file."""
-    tables = (SETTINGS.score_table([SCORED]), sinks.rejected_table([REJECTED], SETTINGS.provenance))
-    found = [sha256(sinks.encode(table, form)) for table in tables]
+    tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
+    found = [sha256(rows.encode(table, form)) for table in tables]
     assert found == [scored, rejected]
 
 
 def test_the_id_of_a_run() -> None:
     inputs = [("b.jsonl", 2, "v2"), ("a.jsonl", 1, "v1")]
-    found = runs.run_id("2026-11-24", inputs, SETTINGS.provenance, {"format": "parquet"})
+    found = run_folder.run_id("2026-11-24", inputs, SETTINGS.provenance, {"format": "parquet"})
     assert found == "126fe76a87483d8102e5ca6b"
 
 
 FILES = (
-    runs.PartFile("scores/part-00000.parquet", 1, 10, "a" * 64),
-    runs.PartFile("_rejected/part-00000.parquet", 1, 20, "b" * 64),
+    run_folder.PartFile("scores/part-00000.parquet", 1, 10, "a" * 64),
+    run_folder.PartFile("_rejected/part-00000.parquet", 1, 20, "b" * 64),
 )
 SCHEMA = ({"name": "id", "type": "string"},)
-UNIT = runs.UnitManifest(0, 2, 1, 1, {"empty": 1}, *FILES, SCHEMA)
-MANIFEST = runs.Manifest(
+UNIT = run_folder.UnitManifest(0, 2, 1, 1, {"empty": 1}, *FILES, SCHEMA)
+MANIFEST = run_folder.Manifest(
     run_id="0123456789abcdef01234567",
     date="2026-11-24",
     created="2026-11-24T01:02:03+00:00",
@@ -207,7 +208,9 @@ MANIFEST_DIGEST = "ffcbe594c321cafc71ec10b48e4795f0bb158b1edf532ecbff28a48b3d3e7
 @pytest.mark.parametrize(
     ("manifest", "digest"), [(UNIT, UNIT_DIGEST), (MANIFEST, MANIFEST_DIGEST)], ids=["unit", "run"]
 )
-def test_the_manifests(manifest: runs.UnitManifest | runs.Manifest, digest: str) -> None:
+def test_the_manifests(
+    manifest: run_folder.UnitManifest | run_folder.Manifest, digest: str
+) -> None:
     content = manifest.to_json()
     assert sha256(content) == digest, content.decode()
     assert type(manifest).from_json(content) == manifest

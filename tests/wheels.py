@@ -19,8 +19,13 @@ def build_wheel(folder: Path, beside: Sequence[str] = ()) -> Path:
     folder.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, folder / name)
-    for name in ("model", "pipelines", "transforms", *beside):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("triad_ml", "model", "pipelines", "transforms", *beside):
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."],
         cwd=folder,

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 import pydantic
 
-from transforms.tasks import Section
+from triad_ml.transforms.spec.tasks import Section
 
 SMALL, LITE = "small", "efficientnet_lite0"
 HUB, APPLICATIONS = "keras_hub", "keras.applications:"

@@ -2,8 +2,8 @@
 
 import pydantic
 
-from transforms.records import MODALITIES
-from transforms.tasks import Section
+from triad_ml.transforms.records.values import MODALITIES
+from triad_ml.transforms.spec.tasks import Section
 
 DATASET_FEATURE = "label__dataset"
 """The feature that names a record's data set, where the spec has a mixture; it is no task's."""

@@ -3,10 +3,10 @@
 import hashlib
 from typing import Any
 
-from transforms import scalars
-from transforms.errors import OptionsError
-from transforms.records import SPLITS, UNKNOWN_SPLIT
-from transforms.spec import Split
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT
+from triad_ml.transforms.spec.spec import Split
 
 NAMES = {
     "train": ("train", "training"),

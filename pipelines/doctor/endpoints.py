@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator, Mapping
 
-from pipelines.doctor.findings import Finding
+from triad_ml.pipelines.doctor.findings import Finding
 
 _SECONDS = 5.0
 

@@ -8,8 +8,8 @@ from typing import Literal
 import rich.table
 import rich.text
 
-from pipelines import logs
-from transforms.errors import TriadError
+from triad_ml.pipelines.runtime import logs
+from triad_ml.transforms.errors import TriadError
 
 Level = Literal["ok", "warning", "error"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.doctor.findings import Finding
+from triad_ml.pipelines.doctor.findings import Finding
 
 PROCESS_BYTES = 4 * 2**30
 """What one process that scores or preprocesses may need, as docs/limits.md says."""

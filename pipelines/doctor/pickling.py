@@ -158,10 +158,10 @@ def _load(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 def _code() -> str | None:
     """Digest of the code that is installed here, or None where there is none."""
     try:
-        from pipelines import cluster
+        from triad_ml.pipelines.runners import workers
     except ImportError:
         return None
-    return cluster.fingerprint()["code"]
+    return workers.fingerprint()["code"]
 
 
 def _main() -> None:

@@ -4,14 +4,16 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipelines import cloud_storage, first_look, media_counts, sources, units
-from pipelines.doctor.findings import Finding, Level, of_error
-from pipelines.media_counts import IssuesLimits, MediaCount
-from transforms import remedies
-from transforms.canonicalize import Canonicalizer
-from transforms.errors import OptionsError, StorageError
-from transforms.records import CanonicalRecord, RawRecord, Reason, Rejected
-from transforms.spec import Spec
+from triad_ml.pipelines.doctor.findings import Finding, Level, of_error
+from triad_ml.pipelines.sources import first_look, read, units
+from triad_ml.pipelines.storage import cloud
+from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.media_counts import IssuesLimits, MediaCount
+from triad_ml.transforms.errors import OptionsError, StorageError
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records import remedies
+from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Reason, Rejected
+from triad_ml.transforms.spec.spec import Spec
 
 RECORDS_OF_FILE = 50
 MOST_RECORDS = 200
@@ -40,14 +42,14 @@ def check(
     canonicalizer = Canonicalizer(what, media_roots, check=True)
     outcomes: list[CanonicalRecord | Rejected] = []
     try:
-        cloud_storage.check_places(media_roots)
+        cloud.check_places(media_roots)
         for file in units.list_inputs(inputs):
             number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
             if not number:
                 break
             for record in itertools.islice(_read(file, what), number):
                 if isinstance(record, RawRecord) and training:
-                    record = sources.for_training(record)
+                    record = read.for_training(record)
                 if isinstance(record, RawRecord):
                     outcomes.append(canonicalizer.canonical(record))
                 else:
@@ -63,7 +65,7 @@ def check(
 
 def _read(file: units.InputFile, what: Spec) -> Iterator[RawRecord | Rejected]:
     for unit in units.plan((file,)):
-        yield from sources.read(unit, what.label_names)
+        yield from read.read(unit, what.label_names)
 
 
 def _records(outcomes: Sequence[CanonicalRecord | Rejected]) -> Finding:

@@ -10,10 +10,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from model.artefact import Artefact
-from pipelines import environment
-from pipelines.doctor.findings import Finding
-from transforms.code import ROOT
+from triad_ml.model.serving.bundle import Artefact
+from triad_ml.pipelines.doctor.findings import Finding
+from triad_ml.pipelines.runtime import environment
+from triad_ml.transforms.hashing import ROOT
 
 NAME = "triad"
 CONSTRAINTS = ROOT / "constraints.txt"

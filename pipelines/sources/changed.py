@@ -1,7 +1,7 @@
 """Refusal of files that changed between the plan and the reading: records would be lost."""
 
-from pipelines.units import Unit
-from transforms.errors import StorageError
+from triad_ml.pipelines.sources.units import Unit
+from triad_ml.transforms.errors import StorageError
 
 
 def refuse_shorter(unit: Unit, size: int) -> None:
@@ -11,7 +11,7 @@ def refuse_shorter(unit: Unit, size: int) -> None:
         StorageError: Naming the file.
     """
     if size < unit.stop:
-        raise changed(unit.uri)
+        raise changed_error(unit.uri)
 
 
 def refuse_other_size(unit: Unit, size: int) -> None:
@@ -21,9 +21,9 @@ def refuse_other_size(unit: Unit, size: int) -> None:
         StorageError: Naming the file.
     """
     if size != unit.stop:
-        raise changed(unit.uri)
+        raise changed_error(unit.uri)
 
 
-def changed(uri: str) -> StorageError:
+def changed_error(uri: str) -> StorageError:
     """The error for a file that is not what was planned."""
     return StorageError(f"{uri}: changed while it was read; start again when nothing writes it")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import files, format_checks
-from pipelines.sources import changed, fields, lines, strict_json
-from pipelines.units import Unit
-from transforms.errors import OptionsError
-from transforms.records import Position, RawRecord, Reason, Rejected
+from triad_ml.pipelines.sources import changed, fields, format_checks, lines, strict_json
+from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.storage import opening
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 LINE_COST = 64
 """Bytes that a line takes beside its own while it is held."""
@@ -33,9 +33,9 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """
     csv.field_size_limit(lines.LONGEST)  # of the process; 128 KiB where nobody says more
     names = frozenset(labels)
-    with files.open_stored(unit.uri) as stored:
-        changed.refuse_other_size(unit, files.size(stored))
-    with files.open_inflated(unit.uri) as file:
+    with opening.open_stored(unit.uri) as stored:
+        changed.refuse_other_size(unit, opening.size(stored))
+    with opening.open_inflated(unit.uri) as file:
         held = _HeldLines(lines.read(file))
         rows = csv.reader(held, strict=True)
         columns = _columns(unit.uri, rows, held)

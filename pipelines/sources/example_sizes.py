@@ -5,8 +5,8 @@ A value of one byte takes eight and more once it is parsed.
 
 from collections.abc import Iterator
 
-from pipelines.sources.fields import MOST_FIELDS, MOST_VALUES, RefusedRecordError
-from transforms.records import Reason
+from triad_ml.pipelines.sources.fields import MOST_FIELDS, MOST_VALUES, RefusedRecordError
+from triad_ml.transforms.records.values import Reason
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FLOATS, _INTEGERS = 2, 3  # fields of a Feature; what remains are bytes

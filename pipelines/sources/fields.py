@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pipelines.columns import LABEL_PREFIX
-from pipelines.columns import is_label as is_label
-from transforms import scalars, splits
-from transforms.errors import OptionsError
-from transforms.records import (
+from triad_ml.pipelines.sources.label_columns import LABEL_PREFIX
+from triad_ml.pipelines.sources.label_columns import is_label as is_label
+from triad_ml.transforms import splits
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records.values import (
     UNKNOWN_SPLIT,
     BrokenMedium,
     Medium,

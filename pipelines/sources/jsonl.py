@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines import files
-from pipelines.sources import changed, fields, lines, strict_json
-from pipelines.units import Unit
-from transforms.records import Position, RawRecord, Reason, Rejected
+from triad_ml.pipelines.sources import changed, fields, lines, strict_json
+from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.storage import opening
+from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -20,11 +20,11 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     compressed.
     """
     names = frozenset(labels)
-    with files.open_inflated(unit.uri) as file:
-        if files.is_gzip(unit.uri):
+    with opening.open_inflated(unit.uri) as file:
+        if opening.is_gzip(unit.uri):
             numbered = _counted(lines.read(file))
         else:
-            changed.refuse_shorter(unit, files.size(file))
+            changed.refuse_shorter(unit, opening.size(file))
             numbered = lines.read(file, unit.start, unit.stop)
         for number, line in numbered:
             if isinstance(line, bytes) and line.isspace():

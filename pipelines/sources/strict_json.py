@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from pipelines.sources.fields import MOST_VALUES
+from triad_ml.pipelines.sources.fields import MOST_VALUES
 
 DEEPEST = 64
 """Levels of lists and objects; how many Python itself can take depends on where it is called."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from pipelines import files
-from pipelines.sources import changed, example_sizes, fields
-from pipelines.units import Unit
-from transforms import tfrecords
-from transforms.records import MODALITIES, Position, RawRecord, Reason, Rejected
+from triad_ml.pipelines.sources import changed, example_sizes, fields
+from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.storage import opening
+from triad_ml.transforms.files import tfrecord_reader
+from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
@@ -24,11 +24,11 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         StorageError: Where the file changed since the plan.
     """
     names = frozenset(labels)
-    with files.open_stored(unit.uri) as stored:
-        changed.refuse_other_size(unit, files.size(stored))
-    with files.open_inflated(unit.uri) as file:
-        end = None if files.is_gzip(unit.uri) else unit.stop
-        for index, content in enumerate(tfrecords.frames(file, unit.uri, end)):
+    with opening.open_stored(unit.uri) as stored:
+        changed.refuse_other_size(unit, opening.size(stored))
+    with opening.open_inflated(unit.uri) as file:
+        end = None if opening.is_gzip(unit.uri) else unit.stop
+        for index, content in enumerate(tfrecord_reader.frames(file, unit.uri, end)):
             position = Position(unit.uri, index, unit.index)
             try:
                 row, doubtful = parse(content, names)

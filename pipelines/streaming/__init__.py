@@ -1,1 +1,1 @@
-"""Sources, sinks and memory of the stream; `pipelines.stream` puts them together."""
+"""Sources, sinks and memory of the stream; `triad_ml.pipelines.streaming.jobs.local` puts them together."""

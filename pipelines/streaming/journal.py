@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipelines import storage
-from pipelines.streaming.batches import Batch, Part
-from transforms.errors import OptionsError, StorageError
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.streaming.interfaces import Batch, Part
+from triad_ml.transforms.errors import OptionsError, StorageError
 
 COMPACT_BYTES = 2**20
 """A smaller journal is never written anew."""
@@ -50,12 +50,12 @@ class Journal:
             self._read(self._path)
 
     def _read(self, path: str) -> None:
-        content = storage.read_if_there(path) or b""
+        content = atomic.read_if_there(path) or b""
         whole = content[: content.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), start=1):
             self._replay(number, line)
         if not content or whole != content:
-            storage.put(path, whole)  # makes the file outlive a power cut, too
+            atomic.put(path, whole)  # makes the file outlive a power cut, too
         self._size = len(whole)
 
     def begin(self, parts: tuple[Part, ...], model: str = "") -> Batch:
@@ -91,14 +91,14 @@ class Journal:
         if self.pending is not None:
             lines.append(_line(_begun(self.pending)))
         content = b"".join(lines)
-        storage.put(self._path, content)
+        atomic.put(self._path, content)
         self._size = self._compacted = len(content)
 
     def _append(self, fields: dict[str, Any]) -> None:
         if self._path is None:
             return
         line = _line(fields)
-        with storage.explained(self._path), open(self._path, "ab") as file:
+        with atomic.explained(self._path), open(self._path, "ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -154,7 +154,7 @@ def opened(folder: str, *written: str) -> Iterator[Journal]:
         StorageError: Where it is damaged, or cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        with storage.explained(folder):
+        with atomic.explained(folder):
             os.makedirs(folder, exist_ok=True)
             lock = stack.enter_context(open(f"{folder}/{_LOCK}", "ab"))
             try:
@@ -164,7 +164,7 @@ def opened(folder: str, *written: str) -> Iterator[Journal]:
                     f"{folder}: another stream writes here; end it, or choose another sink"
                 ) from error
             for one in (folder, *written):
-                storage.remove_stale(one)
+                atomic.remove_stale(one)
         yield Journal(folder)
 
 
@@ -175,9 +175,9 @@ def pin(folder: str, source: str) -> None:
         OptionsError: Where the folder is of another source.
     """
     path = f"{folder}/{_SOURCE}"
-    if storage.write_new(path, source.encode(errors="surrogateescape")):
+    if atomic.write_new(path, source.encode(errors="surrogateescape")):
         return
-    before = storage.read_bytes(path).decode(errors="surrogateescape")
+    before = atomic.read_bytes(path).decode(errors="surrogateescape")
     if before != source:
         raise OptionsError(
             f"{folder}: is of a stream from {before}, not {source}; choose another sink or state"

@@ -8,10 +8,10 @@ from typing import Self
 
 from apache_beam.metrics import Metrics
 
-from pipelines import media_counts
-from pipelines.media_counts import IssuesLimits, Media
-from transforms import remedies
-from transforms.records import Reason, Rejected, Scored
+from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.media_counts import IssuesLimits, Media
+from triad_ml.transforms.records import remedies
+from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 WINDOW_BATCHES = 20
 """So many last batches are looked at together."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pipelines import storage
-from pipelines.media_counts import Media
-from pipelines.streaming.batches import Load
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.streaming.interfaces import Load
+from triad_ml.pipelines.tables.media_counts import Media
 
 REGISTRY = CollectorRegistry()
 
@@ -174,5 +174,5 @@ def write(path: str) -> None:
         StorageError: Where it cannot be written.
     """
     _alive.set_to_current_time()
-    with storage.explained(path):
+    with atomic.explained(path):
         prometheus_client.write_to_textfile(path, REGISTRY)

@@ -9,18 +9,18 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines import sinks
-from pipelines.keyed import Key
-from pipelines.runs import RunSettings
-from pipelines.score import Scores
-from pipelines.streaming.file_sink import (
+from triad_ml.pipelines.publishing.run_folder import RunSettings
+from triad_ml.pipelines.scoring.pipeline import Scores
+from triad_ml.pipelines.streaming.folder.sink import (
     rejected_table,
     scored_table,
     shortened,
     too_large_row,
 )
-from pipelines.streaming.messages import HEADERS, Message
-from transforms.records import Rejected, Scored
+from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message
+from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables.keys import Key
+from triad_ml.transforms.records.values import Rejected, Scored
 
 ORDERING_KEY = "ordering_key"
 """The header, and the attribute of a score, that holds the ordering key of a record's message."""
@@ -114,7 +114,7 @@ class _EncodeDoFn(beam.DoFn):
     @no_annotations
     def process(self, pair: tuple[Key, Scored]) -> Iterator[object]:
         key, row = pair
-        data = sinks.encode(scored_table([row], self._settings), "jsonl").rstrip(b"\n")
+        data = rows.encode(scored_table([row], self._settings), "jsonl").rstrip(b"\n")
         if len(data) <= LARGEST:
             yield PubsubMessage(data, _attributes(key, row.extra.get(HEADERS)))
             return
@@ -126,9 +126,9 @@ class _EncodeDoFn(beam.DoFn):
 def _dead_letter(pair: tuple[Key, Rejected], settings: RunSettings) -> PubsubMessage:
     """The message of a rejected record, without its detail's end where it would be too long."""
     key, row = pair
-    data = sinks.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
+    data = rows.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
     if len(data) > LARGEST:
-        data = sinks.encode(rejected_table([shortened(row)], settings), "jsonl").rstrip(b"\n")
+        data = rows.encode(rejected_table([shortened(row)], settings), "jsonl").rstrip(b"\n")
     return PubsubMessage(data, _attributes(key, None))
 
 

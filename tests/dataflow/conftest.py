@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from apache_beam.internal.gcp import auth
 
-from pipelines import storage
 from tests.dataflow import googleapis, service
 from tests.dataflow.service import DataflowService
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import FlakyStorage
 from tests.reliability.nights import write_corpus
 from tests.wheels import build_wheel
+from triad_ml.pipelines.storage import atomic
 
 
 @pytest.fixture(scope="session")
@@ -83,5 +83,5 @@ def cloud(bucket: FlakyStorage, trained: Path, tmp_path: Path) -> str:
     for folder, prefix in ((records.parent, "in"), (trained, "model")):
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                storage.put(f"{bucket.uri}/{prefix}/{path.relative_to(folder)}", path.read_bytes())
+                atomic.put(f"{bucket.uri}/{prefix}/{path.relative_to(folder)}", path.read_bytes())
     return bucket.uri

@@ -13,9 +13,9 @@ apache_beam.internal.gcp.auth._Credentials._credentials_init = True  # nobody to
 
 
 def main(path: str) -> None:
-    import pipelines
+    import triad_ml
 
-    print("packages", Path(pipelines.__file__).parents[1])
+    print("packages", Path(triad_ml.__file__).parents[1])
     proto = beam_runner_api_pb2.Pipeline.FromString(Path(path).read_bytes())
     for environment in proto.components.environments.values():
         environment.urn = "beam:env:embedded_python:v1"

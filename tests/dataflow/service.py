@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pipelines import storage
+from triad_ml.pipelines.storage import atomic
 
 EXECUTE = Path(__file__).with_name("execute.py")
 
@@ -61,7 +61,7 @@ class DataflowService:
     def _execute(self, job: dict[str, Any], site: Path) -> None:
         folder = Path(tempfile.mkdtemp(dir=site.parent))
         options = job["environment"]["sdkPipelineOptions"]["options"]
-        (folder / "pipeline.pb").write_bytes(storage.read_bytes(options["pipelineUrl"]))
+        (folder / "pipeline.pb").write_bytes(atomic.read_bytes(options["pipelineUrl"]))
         done = subprocess.run(
             [sys.executable, str(EXECUTE), str(folder / "pipeline.pb")],
             cwd=folder,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, config, flex_template, storage
-from pipelines.score_plan import Published
+from triad_ml.pipelines import config
+from triad_ml.pipelines.cli import flex_template, main
+from triad_ml.pipelines.scoring.plan import Published
+from triad_ml.pipelines.storage import atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = json.loads((ROOT / "deploy/dataflow/metadata.json").read_text(encoding="utf-8"))
@@ -73,7 +75,7 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
         return Published("manifest.json")
 
     arguments = flex_template.arguments([*given, *LAUNCHER])
-    assert cli.main(arguments, {config.ScoreConfig: take}) == 0
+    assert main.main(arguments, {config.ScoreConfig: take}) == 0
     assert taken == [
         config.ScoreConfig(
             model="gs://bucket/model",
@@ -107,4 +109,4 @@ def test_what_the_launcher_starts_writes_the_job_and_returns(cloud, dataflow, mo
         runpy.run_path(str(ROOT / "deploy/dataflow/flex_main.py"), run_name="__main__")
     assert caught.value.code == 0
     assert dataflow.jobs == []
-    assert json.loads(storage.read_bytes(f"{cloud}/job_object"))["name"] == "score-2026-11-24"
+    assert json.loads(atomic.read_bytes(f"{cloud}/job_object"))["name"] == "score-2026-11-24"

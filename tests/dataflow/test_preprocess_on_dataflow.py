@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipelines import bucket_folders, cli, preprocessed, storage
 from tests.reliability.nights import write_corpus
-from transforms.records import SPLITS
+from triad_ml.pipelines import bucket_folders
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.records.values import SPLITS
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +26,7 @@ def records(bucket, tmp_path):
     for file in sorted(path.parent.rglob("*")):
         if file.is_file():
             name = file.relative_to(path.parent)
-            storage.put(f"{bucket.uri}/in/{name}", file.read_bytes())
+            atomic.put(f"{bucket.uri}/in/{name}", file.read_bytes())
     return f"{bucket.uri}/in/{path.name}"
 
 
@@ -46,7 +49,7 @@ def on_dataflow(bucket, dataflow):
 
 
 def examples(folder, split):
-    found = tf.data.TFRecordDataset(preprocessed.read(folder).files(split), "GZIP")
+    found = tf.data.TFRecordDataset(dataset.read(folder).files(split), "GZIP")
     return sorted(
         tf.train.Example.FromString(one).SerializeToString(deterministic=True)
         for one in found.as_numpy_iterator()
@@ -61,16 +64,16 @@ def test_two_jobs_leave_in_the_bucket_what_the_local_runner_leaves(
     bucket, tensorflow_too, dataflow, site, command, tmp_path
 ):
     output = f"{bucket.uri}/prepared"
-    assert cli.main(command(tmp_path / "local")) == 0
+    assert main.main(command(tmp_path / "local")) == 0
     dataflow.site = site
-    assert cli.main(command(output, *on_dataflow(bucket, dataflow))) == 0
+    assert main.main(command(output, *on_dataflow(bucket, dataflow))) == 0
     records, features = dataflow.jobs
     assert f"packages {site}\n" in records["output"]
     assert f"packages {site}\n" in features["output"]
 
     copy = tmp_path / "copy"
     bucket_folders.copy_down(output, copy)
-    mine, local = (preprocessed.read(folder) for folder in (copy, tmp_path / "local"))
+    mine, local = (dataset.read(folder) for folder in (copy, tmp_path / "local"))
     mine.check_files()
     for path, (_, sha256) in mine.shards.items():
         assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == sha256
@@ -83,13 +86,13 @@ def test_two_jobs_leave_in_the_bucket_what_the_local_runner_leaves(
     }  # fmt: skip
     for split in SPLITS:
         assert examples(copy, split) == examples(tmp_path / "local", split) != []
-    assert (copy / preprocessed.REJECTED).read_bytes() == (
-        tmp_path / "local" / preprocessed.REJECTED
+    assert (copy / dataset.REJECTED).read_bytes() == (
+        tmp_path / "local" / dataset.REJECTED
     ).read_bytes()
 
     files = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
     assert other_than_inputs(bucket) == {f"prepared/{name}" for name in files}
-    assert cli.main(command(output, *on_dataflow(bucket, dataflow))) == 0
+    assert main.main(command(output, *on_dataflow(bucket, dataflow))) == 0
     assert len(dataflow.jobs) == 2
 
 
@@ -99,9 +102,9 @@ def test_what_a_worker_refuses_exits_as_it_does_locally_and_leaves_nothing(
     dataflow.state = "JOB_STATE_FAILED"
     dataflow.messages = [
         "Traceback (most recent call last):\n  File x\n"
-        "transforms.errors.OptionsError: worker: has other code; install the same on both"
+        "triad_ml.transforms.errors.OptionsError: worker: has other code; install the same on both"
     ]
-    assert cli.main(command(f"{bucket.uri}/prepared", *on_dataflow(bucket, dataflow))) == 12
+    assert main.main(command(f"{bucket.uri}/prepared", *on_dataflow(bucket, dataflow))) == 12
     assert "triad: worker: has other code; install the same on both\n" in capsys.readouterr().err
     (job,) = dataflow.jobs
     assert re.fullmatch("preprocess-records-[0-9a-f]{12}", job["name"])

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, publish, storage
-from pipelines.logs import SECRET_NAME
 from tests.reliability.nights import DATE, seen
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.runtime.logs import SECRET_NAME
+from triad_ml.pipelines.storage import atomic
 
 PROJECT = "triad-project"
 IMAGE = "example/triad-worker:1"
@@ -46,9 +48,9 @@ def local(cloud):
     arguments = argv(cloud, Nowhere())
     arguments = arguments[: arguments.index("--")]
     arguments[arguments.index("dataflow")] = "local"
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     found = seen(f"{cloud}/scores")
-    storage.delete_tree(f"{cloud}/scores")
+    atomic.delete_tree(f"{cloud}/scores")
     return found
 
 
@@ -56,23 +58,23 @@ def test_a_job_that_is_waited_for_publishes_the_bytes_of_the_local_runner(
     cloud, dataflow, site, local, capsys
 ):
     dataflow.site = site
-    assert cli.main(argv(cloud, dataflow)) == 0
+    assert main.main(argv(cloud, dataflow)) == 0
     assert f"packages {site}\n" in dataflow.jobs[0]["output"]
     assert seen(f"{cloud}/scores") == local
     assert capsys.readouterr().out.splitlines()[-1].endswith("manifest.json")
-    assert cli.main(argv(cloud, dataflow)) == 0
+    assert main.main(argv(cloud, dataflow)) == 0
     assert len(dataflow.jobs) == 1
 
 
 def test_a_job_that_is_not_waited_for_publishes_as_its_last_step(cloud, dataflow, site, local):
     dataflow.site = site
-    assert cli.main(argv(cloud, dataflow, "--no-wait")) == 0
+    assert main.main(argv(cloud, dataflow, "--no-wait")) == 0
     assert dataflow.jobs[0]["currentState"] == "JOB_STATE_DONE", dataflow.jobs[0]["output"]
     assert seen(f"{cloud}/scores") == local
 
 
 def test_the_job_says_what_it_must_and_nothing_else(cloud, dataflow, bucket):
-    assert cli.main(argv(cloud, dataflow, "--no-wait")) == 0
+    assert main.main(argv(cloud, dataflow, "--no-wait")) == 0
     (job,) = dataflow.jobs
     options = options_of(job)
     run_id = options["labels"][-1].removeprefix("triad_run=")
@@ -92,17 +94,17 @@ def test_the_job_says_what_it_must_and_nothing_else(cloud, dataflow, bucket):
     secret = [name for name, value in options.items() if value and SECRET_NAME.search(name)]
     assert secret == []
     assert options["streaming"] is False
-    staged = storage.read_bytes(options["pipelineUrl"])
+    staged = atomic.read_bytes(options["pipelineUrl"])
     assert hashlib.sha256(staged).hexdigest() == options["pipelineProtoHash"]
     names = {Path(name).name for name in bucket.objects() if name.startswith("temp/")}
     assert names == {"pipeline.pb", "submission_environment_dependencies.txt"}
 
 
 def test_a_second_submission_meets_the_active_job_and_starts_no_other(cloud, dataflow, capsys):
-    assert cli.main(argv(cloud, dataflow, "--no-wait")) == 0
-    assert cli.main(argv(cloud, dataflow, "--no-wait")) == 0
+    assert main.main(argv(cloud, dataflow, "--no-wait")) == 0
+    assert main.main(argv(cloud, dataflow, "--no-wait")) == 0
     assert len(dataflow.jobs) == 1
-    assert cli.main(argv(cloud, dataflow)) == 11
+    assert main.main(argv(cloud, dataflow)) == 11
     assert "triad: a job for this very run is running already" in capsys.readouterr().err
 
 
@@ -115,7 +117,7 @@ def test_a_second_submission_meets_the_active_job_and_starts_no_other(cloud, dat
 )
 def test_what_dataflow_refuses_is_one_line(cloud, dataflow, capsys, refusal, code, line):
     dataflow.refusal = refusal
-    assert cli.main(argv(cloud, dataflow)) == code
+    assert main.main(argv(cloud, dataflow)) == code
     said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("triad: ")]
     assert len(said) == 1
     assert re.match(line, said[0])
@@ -125,16 +127,16 @@ def test_what_a_worker_refuses_exits_as_it_does_locally(cloud, dataflow, capsys)
     dataflow.state = "JOB_STATE_FAILED"
     dataflow.messages = [
         "Traceback (most recent call last):\n  File x\n"
-        "transforms.errors.GateError: model: holds another model; start again"
+        "triad_ml.transforms.errors.GateError: model: holds another model; start again"
     ]
-    assert cli.main(argv(cloud, dataflow)) == 10
+    assert main.main(argv(cloud, dataflow)) == 10
     assert publish.current_id(f"{cloud}/scores", DATE) is None
     assert "triad: model: holds another model; start again\n" in capsys.readouterr().err
 
 
 def test_a_job_that_fails_without_a_word_publishes_nothing(cloud, dataflow, capsys):
     dataflow.state = "JOB_STATE_FAILED"
-    assert cli.main(argv(cloud, dataflow)) == 20
+    assert main.main(argv(cloud, dataflow)) == 20
     assert publish.current_id(f"{cloud}/scores", DATE) is None
     assert "triad: cluster: Dataflow pipeline failed" in capsys.readouterr().err
 
@@ -142,16 +144,16 @@ def test_a_job_that_fails_without_a_word_publishes_nothing(cloud, dataflow, caps
 def test_a_template_is_written_and_no_job_started(cloud, dataflow):
     template = f"{cloud}/templates/job_object"
     more = (f"--sdk_container_image={IMAGE}", f"--template_location={template}")
-    assert cli.main(argv(cloud, dataflow, beam=more)) == 0
+    assert main.main(argv(cloud, dataflow, beam=more)) == 0
     assert dataflow.jobs == []
-    job = json.loads(storage.read_bytes(template))
-    staged = storage.read_bytes(options_of(job)["pipelineUrl"])
+    job = json.loads(atomic.read_bytes(template))
+    staged = atomic.read_bytes(options_of(job)["pipelineUrl"])
     assert b"PublishLast" in staged
 
 
 def test_the_sources_are_staged_where_no_image_has_them(cloud, dataflow, bucket):
     setup = Path(__file__).resolve().parents[2] / "setup.py"
-    assert cli.main(argv(cloud, dataflow, "--no-wait", beam=(f"--setup_file={setup}",))) == 0
+    assert main.main(argv(cloud, dataflow, "--no-wait", beam=(f"--setup_file={setup}",))) == 0
     names = {Path(name).name for name in bucket.objects() if name.startswith("temp/")}
     assert "workflow.tar.gz" in names
 
@@ -174,5 +176,5 @@ def test_what_cannot_work_is_refused_before_anything_is_read(flag, line, capsys)
         arguments[arguments.index(flag) + 1] = "here"
     else:
         arguments = [one for one in arguments if not one.startswith(f"{flag}=")]
-    assert cli.main(arguments) == 12
+    assert main.main(arguments) == 12
     assert capsys.readouterr().err.startswith(f"triad: {line}")

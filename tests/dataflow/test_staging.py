@@ -5,16 +5,17 @@ import logging
 
 import pytest
 
-from pipelines import outputs, staging, storage
-from transforms.errors import LostRaceError, OptionsError, StorageError
+from triad_ml.pipelines.preprocessing import staging
+from triad_ml.pipelines.storage import atomic, outputs
+from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
 
 def make(output):
     """One shard of a worker and one part of the driver's."""
     with staging.begin(output) as made:
-        storage.put(f"{made.work}/a", b"shard")
-        storage.put(f"{made.work}/spare", b"of a retry")
-        storage.put(f"{made.workers}/transform/graph", b"graph")
+        atomic.put(f"{made.work}/a", b"shard")
+        atomic.put(f"{made.work}/spare", b"of a retry")
+        atomic.put(f"{made.workers}/transform/graph", b"graph")
         made.fetch("transform")
         made.place(f"{made.work}/a", "train/part")
         (made.local / "analysis.json").write_bytes(b"analysis")
@@ -31,7 +32,7 @@ WHOLE = {
 
 def test_a_local_folder_appears_whole(tmp_path):
     make(str(tmp_path / "out"))
-    found = {file.path: storage.read_bytes(file.path) for file in storage.tree(str(tmp_path))}
+    found = {file.path: atomic.read_bytes(file.path) for file in atomic.tree(str(tmp_path))}
     assert found == {str(tmp_path / "out" / name): content for name, content in WHOLE.items()}
 
 
@@ -41,9 +42,9 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_stays
         for name, digit in (("out", "0"), ("out", "1"), ("o", "2"))
     )
     for folder in (dead, unknown, foreign):
-        storage.put(f"{folder}/work/a", b"half")
+        atomic.put(f"{folder}/work/a", b"half")
     for folder in (dead, foreign):
-        (folder / storage.LOCK).touch()
+        (folder / atomic.LOCK).touch()
     with caplog.at_level(logging.INFO), staging.begin(str(tmp_path / "out")) as other:
         make(str(tmp_path / "out"))
         assert sorted(tmp_path.iterdir()) == sorted(
@@ -70,7 +71,7 @@ def test_a_folder_in_a_bucket_gets_its_manifest_last(bucket):
 def test_what_another_process_wrote_meanwhile_stays_and_ours_goes(bucket):
     def both():
         with staging.begin(f"{bucket.uri}/out") as made:
-            storage.put(f"{made.work}/a", b"shard")
+            atomic.put(f"{made.work}/a", b"shard")
             made.place(f"{made.work}/a", "train/part")
             (made.local / "analysis.json").write_bytes(b"ours")
             bucket.write("out/analysis.json", b"theirs")
@@ -87,7 +88,7 @@ def test_what_fails_leaves_nothing(place, bucket, tmp_path):
 
     def fail():
         with staging.begin(output) as made:
-            storage.put(f"{made.work}/a", b"shard")
+            atomic.put(f"{made.work}/a", b"shard")
             made.place(f"{made.work}/a", "train/part")
             raise StorageError("gone")
 
@@ -139,22 +140,22 @@ def test_slashes_at_the_end_are_no_part_of_a_name():
 @pytest.mark.parametrize("place", ["local", "bucket"])
 def test_a_file_moves_unless_the_name_is_taken(place, bucket, tmp_path):
     folder = str(tmp_path) if place == "local" else bucket.uri
-    storage.put(f"{folder}/a", b"one")
-    assert storage.move(f"{folder}/a", f"{folder}/deep/b")
-    storage.put(f"{folder}/a", b"two")
-    assert not storage.move(f"{folder}/a", f"{folder}/deep/b")
-    found = {file.path: storage.read_bytes(file.path) for file in storage.tree(folder)}
+    atomic.put(f"{folder}/a", b"one")
+    assert atomic.move(f"{folder}/a", f"{folder}/deep/b")
+    atomic.put(f"{folder}/a", b"two")
+    assert not atomic.move(f"{folder}/a", f"{folder}/deep/b")
+    found = {file.path: atomic.read_bytes(file.path) for file in atomic.tree(folder)}
     assert found == {f"{folder}/a": b"two", f"{folder}/deep/b": b"one"}
 
 
 def test_a_move_whose_answer_was_lost_is_done_once(bucket):
-    storage.put(f"{bucket.uri}/a", b"one")
+    atomic.put(f"{bucket.uri}/a", b"one")
     requests = itertools.count(1)
 
     def lost(request):
         return "lost" if "/rewriteTo/" in request.path and next(requests) == 1 else None
 
     with bucket.faults(lost):
-        assert storage.move(f"{bucket.uri}/a", f"{bucket.uri}/b")
+        assert atomic.move(f"{bucket.uri}/a", f"{bucket.uri}/b")
     assert len(bucket.met) == 1
     assert bucket.objects() == {"b": b"one"}

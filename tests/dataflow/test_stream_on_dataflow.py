@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from pipelines import cli, storage, stream_on_dataflow
-from pipelines.logs import SECRET_NAME
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.runtime.logs import SECRET_NAME
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.streaming.jobs import dataflow as jobs_dataflow
 
 PROJECT = "triad-project"
 IMAGE = "example/triad-worker:1"
 SOURCE = f"pubsub://{PROJECT}/clips.new"
 TOPICS = ("--sink", f"pubsub://{PROJECT}/scores", "--rejected", f"pubsub://{PROJECT}/rejected")
-NAME = stream_on_dataflow.job_name(SOURCE)
+NAME = jobs_dataflow.job_name(SOURCE)
 
 
 class Nowhere:
@@ -34,7 +36,7 @@ def argv(cloud: str, dataflow: Any, *more: str, sink: Any = TOPICS, beam: Any = 
 
 def staged(job: Any) -> beam_runner_api_pb2.Pipeline:
     url = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
-    return beam_runner_api_pb2.Pipeline.FromString(storage.read_bytes(url))
+    return beam_runner_api_pb2.Pipeline.FromString(atomic.read_bytes(url))
 
 
 def payloads(pipeline: beam_runner_api_pb2.Pipeline, urn: str, kind: Any) -> list[Any]:
@@ -56,7 +58,7 @@ def read_and_written(job: Any) -> tuple[Any, list[str]]:
 
 def test_the_job_streams_from_the_subscription_to_both_topics(cloud, dataflow):
     more = ("--id-attribute", "uid", "--time-attribute", "seen_at")
-    assert cli.main(argv(cloud, dataflow, *more)) == 0
+    assert main.main(argv(cloud, dataflow, *more)) == 0
     (job,) = dataflow.jobs
     assert job["type"] in (2, "JOB_TYPE_STREAMING")
     assert job["name"] == NAME
@@ -76,7 +78,7 @@ def test_the_job_streams_from_the_subscription_to_both_topics(cloud, dataflow):
 
 
 def test_a_bucket_as_sink_takes_both_kinds_and_nothing_is_published(cloud, dataflow):
-    assert cli.main(argv(cloud, dataflow, sink=("--sink", f"{cloud}/scores"))) == 0
+    assert main.main(argv(cloud, dataflow, sink=("--sink", f"{cloud}/scores"))) == 0
     _, topics = read_and_written(dataflow.jobs[0])
     assert topics == []
     assert "Files/Write" in {
@@ -85,8 +87,8 @@ def test_a_bucket_as_sink_takes_both_kinds_and_nothing_is_published(cloud, dataf
 
 
 def test_a_second_stream_from_the_subscription_is_refused(cloud, dataflow, capsys):
-    assert cli.main(argv(cloud, dataflow)) == 0
-    assert cli.main(argv(cloud, dataflow, sink=("--sink", f"{cloud}/scores"))) == 11
+    assert main.main(argv(cloud, dataflow)) == 0
+    assert main.main(argv(cloud, dataflow, sink=("--sink", f"{cloud}/scores"))) == 11
     assert len(dataflow.jobs) == 1
     said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("triad: ")]
     assert said == [
@@ -96,9 +98,9 @@ def test_a_second_stream_from_the_subscription_is_refused(cloud, dataflow, capsy
 
 
 def test_an_update_replaces_the_running_stream(cloud, dataflow):
-    assert cli.main(argv(cloud, dataflow)) == 0
+    assert main.main(argv(cloud, dataflow)) == 0
     changed = ("--sink", f"{cloud}/scores")
-    assert cli.main(argv(cloud, dataflow, sink=changed, beam=("--update",))) == 0
+    assert main.main(argv(cloud, dataflow, sink=changed, beam=("--update",))) == 0
     first, second = dataflow.jobs
     assert second["replaceJobId"] == first["id"]
     assert second["name"] == first["name"] == NAME
@@ -125,18 +127,18 @@ def test_an_update_replaces_the_running_stream(cloud, dataflow):
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_read(more, line, capsys):
-    assert cli.main(argv("gs://nowhere", Nowhere(), *more)) == 12
+    assert main.main(argv("gs://nowhere", Nowhere(), *more)) == 12
     assert capsys.readouterr().err.startswith(f"triad: {line}")
 
 
 def test_the_jobs_name_is_not_a_choice(capsys):
-    assert cli.main(argv("gs://nowhere", Nowhere(), beam=("--job_name=mine",))) == 12
+    assert main.main(argv("gs://nowhere", Nowhere(), beam=("--job_name=mine",))) == 12
     said = capsys.readouterr().err
     assert said.startswith("triad: --job_name: is that of the subscription, of which two streams")
 
 
 def test_pubsub_without_dataflow_is_refused(tmp_path, capsys):
     arguments = ["stream", "--model", "m", "--source", SOURCE, "--sink", str(tmp_path)]
-    assert cli.main(arguments) == 12
+    assert main.main(arguments) == 12
     said = capsys.readouterr().err
     assert said.startswith("triad: --source: pubsub:// needs --runner dataflow; else give a local")

@@ -17,8 +17,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines import ports, processes
 from tests.sockets import listening
+from triad_ml.pipelines import ports
+from triad_ml.pipelines.runners import daemons
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -223,19 +224,19 @@ def test_the_pool_of_workers_listens_on_localhost_alone(tmp_path):
     _, task_manager = flink_pods(cluster)
     (workers,) = [one for one in task_manager["containers"] if one["name"] == "workers"]
     python, *arguments, port, boot = workers["command"]
-    assert (python, arguments) == ("python", ["-m", "pipelines.worker_pool"])
+    assert (python, arguments) == ("python", ["-m", "triad_ml.pipelines.runners.flink.worker_pool"])
     assert (port, boot) == ("50000", "/opt/apache/beam/boot")
     driver = containers(documents("kubernetes/flink/driver.yaml")[0])[0]
     assert f"--environment_config=localhost:{port}" in driver["args"]
     (free,) = ports.free()
     log = tmp_path / "pool.log"
-    started = processes.start([sys.executable, *arguments, str(free), boot], log)
+    started = daemons.start([sys.executable, *arguments, str(free), boot], log)
     try:
         while not ports.listens(free):
-            assert processes.runs(started), log.read_text()
+            assert daemons.runs(started), log.read_text()
         assert listening(started[0]) == {("127.0.0.1", free)}
     finally:
-        processes.stop([started])
+        daemons.stop([started])
 
 
 def test_each_pod_is_closed_to_whom_it_does_not_serve():
@@ -398,8 +399,9 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
     scored, prepared, trained = [one for one in noted if one[0] == "triad"]
     (copied,) = [one for one in noted if one[0] == "gcloud"]
     assert copied == ["gcloud", "storage", "cp", "-r", "prepared", "prepared"]
-    from pipelines import cli, config
-    from pipelines.score_plan import Published
+    from triad_ml.pipelines import config
+    from triad_ml.pipelines.cli import main
+    from triad_ml.pipelines.scoring.plan import Published
 
     handed = []
 
@@ -416,6 +418,6 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
         config.PreprocessConfig: handed.append,
         config.TrainConfig: handed.append,
     }
-    assert [cli.main(command[1:], takers) for command in (scored, prepared, trained)] == [0, 0, 0]
+    assert [main.main(command[1:], takers) for command in (scored, prepared, trained)] == [0, 0, 0]
     assert [settings.runner for settings in handed[:2]] == ["dataflow", "dataflow"]
     assert handed[2].data == copied[-1]

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, publish, score, sinks
-from pipelines.config import ScoreConfig
 from tests import printed
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.config import ScoreConfig
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.tables import rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DATE = "2026-11-24"
@@ -29,7 +32,7 @@ def triad(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+        [sys.executable, "-m", "triad_ml.pipelines.cli.main", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=before,
@@ -180,7 +183,7 @@ class TestFullDisk:
         first = "\n".join(records.read_text().splitlines()[:20])
         (inputs / "few.jsonl").write_text(first)
         output = tmp_path / "scores"
-        score.run(ScoreConfig(str(trained), (str(inputs / "few.jsonl"),), str(output), DATE))
+        pipeline.run(ScoreConfig(str(trained), (str(inputs / "few.jsonl"),), str(output), DATE))
         before = tree(output)
         finished = triad(
             *("score", "--model", trained, "--input", records, "--output", output),
@@ -191,9 +194,9 @@ class TestFullDisk:
         after = tree(output)
         assert {path: after[path] for path in before} == before
         (part,) = publish.open_current(str(output), DATE)
-        assert len(sinks.read(part)) == 20
+        assert len(rows.read(part)) == 20
         again = ["score", "--model", str(trained), "--input", str(records), "--output", str(output)]
-        assert cli.main([*again, "--date", DATE, "--format", "jsonl"]) == 0
+        assert main.main([*again, "--date", DATE, "--format", "jsonl"]) == 0
         manifest = publish.current(str(output), DATE)
         assert manifest is not None
         assert manifest.counts == {"read": 120, "scored": 120, "rejected": 0}
@@ -213,7 +216,7 @@ class TestOthersSilence:
     ) -> None:
         output = tmp_path / "scores"
         model, records = ("--model", trained), ("--input", generated)
-        score.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
+        pipeline.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
         commands = [
             ("--help",),
             ("spec", "check", spec),

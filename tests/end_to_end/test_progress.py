@@ -26,7 +26,7 @@ def on_a_terminal(*arguments: object) -> tuple[int, str]:
     thread = threading.Thread(target=draw)
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+        [sys.executable, "-m", "triad_ml.pipelines.cli.main", *map(str, arguments)],
         cwd=ROOT,
         env=environment | {"TERM": "xterm", "COLUMNS": "160"},
         stdout=subprocess.DEVNULL,

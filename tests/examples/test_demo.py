@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from examples import demo
-from model import evaluation
 from tests import scores
-from transforms.spec import Task
+from triad_ml.model.evaluation import document as evaluation_document
+from triad_ml.transforms.spec.spec import Task
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
     name, tmp_path, console
 ):
     probabilities = np.asarray([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
-    task = evaluation.evaluate_task(
+    task = evaluation_document.evaluate_task(
         Task(kind="classification", label="category"),
         ("bird", "cat"),
         np.asarray([0, 1, 1]),
@@ -84,7 +84,7 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
         np.ones(3, bool),
         resamples=10,
     )
-    document = evaluation.document({"test": {"category": task}})
+    document = evaluation_document.document({"test": {"category": task}})
     (tmp_path / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
     run = scores.run_folder(tmp_path / "scores")
     scores.score(run, [scores.Work(scored=[scores.scored("a")])])

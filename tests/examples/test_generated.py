@@ -13,8 +13,8 @@ import soundfile
 from PIL import Image
 
 from examples import generated
-from transforms import spec_files
-from transforms.errors import OptionsError
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec import loading
 
 EXAMPLES = Path(generated.__file__).parent
 
@@ -179,11 +179,11 @@ def test_a_path_that_cannot_be_written_gives_one_line_and_code_20(tmp_path, caps
 
 @pytest.mark.parametrize("name", ["generated.yaml", "stamps.yaml"])
 def test_specs_of_the_examples_are_valid_and_learn_the_category(name):
-    assert spec_files.load(EXAMPLES / name).label_names == ("category",)
+    assert loading.load(EXAMPLES / name).label_names == ("category",)
 
 
 def test_the_example_with_an_encoder_is_valid_and_names_weights_of_its_own_folder():
-    checked = spec_files.parse((EXAMPLES / "transfer.yaml").read_text(encoding="utf-8"))
+    checked = loading.parse((EXAMPLES / "transfer.yaml").read_text(encoding="utf-8"))
     assert checked.label_names == ("category",)
     assert checked.model.image_weights == "lite0.weights.h5"
     assert checked.model.encodes_first

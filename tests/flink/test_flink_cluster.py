@@ -5,16 +5,18 @@ import socket
 
 import pytest
 
-from pipelines import cli, flink_cluster, programs
-from pipelines.flink_cluster import Cluster
 from tests.sockets import listening
-from transforms.errors import OptionsError
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.runners import java as runners_java
+from triad_ml.pipelines.runners.flink import cluster as flink_cluster
+from triad_ml.pipelines.runners.flink.cluster import Cluster
+from triad_ml.transforms.errors import OptionsError
 
 
 def test_status_shows_the_dashboard_and_each_part(
     flink: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["flink", "status", "--folder", str(flink.folder)]) == 0
+    assert main.main(["flink", "status", "--folder", str(flink.folder)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "jobmanager: runs",
         "taskmanager: runs",
@@ -42,7 +44,7 @@ def test_every_part_listens_on_this_machine_alone(flink: Cluster) -> None:
 def test_without_java_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionsError, match="java: not found.*install it"):
-        programs.java()
+        runners_java.java()
 
 
 def test_another_java_is_refused(monkeypatch, tmp_path):
@@ -51,14 +53,14 @@ def test_another_java_is_refused(monkeypatch, tmp_path):
     java.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OptionsError, match="is Java 11; put Java 17 first in PATH"):
-        programs.java()
+        runners_java.java()
 
 
 def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(OptionsError, match="mvn: not found; install Maven"):
-        programs.assemble("flink")
+        runners_java.assemble("flink")
 
 
 def test_without_a_compiler_it_says_what_to_install_before_it_fetches(monkeypatch, tmp_path):
@@ -68,7 +70,7 @@ def test_without_a_compiler_it_says_what_to_install_before_it_fetches(monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(OptionsError, match="javac: not found.*install it .*jdk-headless"):
-        programs.assemble("flink")
+        runners_java.assemble("flink")
     assert not (tmp_path / "fetched").exists()
 
 

@@ -15,11 +15,18 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from pipelines import cluster, failures, flink_cluster, options, preprocess, publish, score, units
-from pipelines.config import PreprocessConfig, ScoreConfig
-from pipelines.flink_cluster import Cluster
-from transforms.errors import OptionsError
-from transforms.records import SPLITS
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
+from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners.flink import cluster
+from triad_ml.pipelines.runners.flink.cluster import Cluster
+from triad_ml.pipelines.runtime import failures
+from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.sources import units
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.values import SPLITS
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +110,10 @@ def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
         local, output=str(tmp_path / "flink"), runner="flink", beam_args=flink.beam_args
     )
     before = worker_starts(flink)
-    manifests = [json.loads(Path(preprocess.run(config)).read_text()) for config in (local, spread)]
+    manifests = [
+        json.loads(Path(preprocessing_pipeline.run(config)).read_text())
+        for config in (local, spread)
+    ]
     assert worker_starts(flink) - before == 2  # two jobs, of a dozen stages each
     assert manifests[0]["rejected"] == {
         "duplicate_id": 1, "empty": 1, "unparsable": 1, "unreadable": 1
@@ -121,19 +131,19 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     few = corpus.with_name("few.jsonl")
     few.write_text("".join(corpus.read_text().splitlines(keepends=True)[:20]))
     local, output = tmp_path / "local", tmp_path / "flink"
-    score.run(scoring(trained, corpus, local))
-    score.run(scoring(trained, few, output))
+    scoring_pipeline.run(scoring(trained, corpus, local))
+    scoring_pipeline.run(scoring(trained, few, output))
     old = published(output)
     config = scoring(trained, corpus, output, runner="flink", beam_args=flink.beam_args)
 
     log = flink.folder / "taskmanager.log"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         behind = log.stat().st_size
-        running = pool.submit(score.run, config)
+        running = pool.submit(scoring_pipeline.run, config)
         wait_for_line(log, behind, "switched from INITIALIZING to RUNNING")
         kill(flink.processes["taskmanager"][0])
         assert not flink.running["taskmanager"]
-        restarted = flink_cluster.up(flink.folder)
+        restarted = cluster.up(flink.folder)
         error = running.exception()
     assert error is not None
     failure = failures.explain(error)
@@ -142,7 +152,7 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     assert published(output) == old
 
     before = worker_starts(restarted)
-    score.run(config)
+    scoring_pipeline.run(config)
     assert published(output) == published(local)
     assert worker_starts(restarted) - before == 1
 
@@ -150,13 +160,13 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
 def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_code(
     flink: Cluster,
 ) -> None:
-    expected = cluster.fingerprint() | {"keras": "0.0"}
-    root = beam.Pipeline(options=options.beam_options("flink", flink.beam_args))
+    expected = workers.fingerprint() | {"keras": "0.0"}
+    root = beam.Pipeline(options=flags.beam_options("flink", flink.beam_args))
     one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
-    _ = one | cluster.CheckWorkers(expected)
+    _ = one | workers.CheckWorkers(expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
-        cluster.errors_of_workers("flink"),
+        workers.errors_of_workers("flink"),
     ):
         root.run().wait_until_finish()
     failure = failures.explain(caught.value)

@@ -17,14 +17,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from pipelines import cli, flink_jobs, stream
-from pipelines.flink_cluster import Cluster
-from pipelines.stream_config import StreamConfig
-from pipelines.streaming import checkpoints
 from tests import kafka, kafka_protocol
 from tests.flink.test_flink_jobs import kill
 from tests.kafka_protocol import Raw
 from tests.sockets import listening
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.runners.flink import rest
+from triad_ml.pipelines.runners.flink.cluster import Cluster
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import flink_checkpoints, local
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -116,7 +117,7 @@ class Runbook:
     def step(self, words: str) -> str:
         """Runs the one block that holds these words, and gives what it prints."""
         (content,) = (block for block in BLOCKS if words in block)
-        program = f'"{sys.executable}" -m pipelines.cli'
+        program = f'"{sys.executable}" -m triad_ml.pipelines.cli.main'
         beam = " ".join(self.flink.beam_args)
         head = "".join(f"{name}={value}\n" for name, value in self.values.items())
         head += f'flink() {{ {program} flink "$@" --folder {self.flink.folder}; }}\n'
@@ -183,7 +184,7 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
 
     def kept() -> Path | None:
         (folder,) = state.glob("triad-stream-*")  # of the one stream
-        return checkpoints.latest(folder)
+        return flink_checkpoints.latest(folder)
 
     written.until(lambda: kept() is not None, "no checkpoint is made")
     assert "CANCELED" in runbook.step("triad flink cancel")
@@ -205,14 +206,14 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     runbook.step("triad flink cancel")
 
     local_scores, local_rejected = broker.topic(), broker.topic()
-    stream.run(
+    local.run(
         StreamConfig(
             *(str(trained), broker.uri(source)),
             *(broker.uri(local_scores), broker.uri(local_rejected)),
             group="local",
             until_empty=True,
         ),
-        stream.Stop(),
+        local.Stop(),
     )
     assert rows(broker, scores) == rows(broker, local_scores)
     assert rows(broker, rejected) == rows(broker, local_rejected)
@@ -243,11 +244,11 @@ def test_a_time_beyond_beams_own_range_costs_the_time_and_not_the_record(
     arguments = ["stream", "--runner", "flink", "--model", str(trained), "--no-wait"]
     arguments += ["--source", broker.uri(source), "--sink", broker.uri(scores)]
     arguments += ["--rejected", broker.uri(rejected), "--state", str(tmp_path / "state")]
-    assert cli.main([*arguments, "--", *flink.beam_args]) == 0
+    assert main.main([*arguments, "--", *flink.beam_args]) == 0
     written = output(scores, rejected)
     written.until(lambda: len(written.keys) == len(times), "a message stops the stream")
-    (job,) = (one for one in flink_jobs.jobs(flink.dashboard) if one.state == "RUNNING")
-    flink_jobs.cancel(flink.dashboard, job.id)
+    (job,) = (one for one in rest.jobs(flink.dashboard) if one.state == "RUNNING")
+    rest.cancel(flink.dashboard, job.id)
     found = [json.loads(message.value()) for message in broker.read(scores)]
     assert {row["id"]: row["triad.event_time"] for row in found} == {
         **{f"r{n}": None for n in range(len(times))},
@@ -258,5 +259,5 @@ def test_a_time_beyond_beams_own_range_costs_the_time_and_not_the_record(
 
 def test_jobs_that_do_not_run_are_named(flink: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ["--folder", str(flink.folder)]
-    assert cli.main(["flink", "cancel", "nothing", *folder]) == 12
+    assert main.main(["flink", "cancel", "nothing", *folder]) == 12
     assert "nothing: does not run; running: " in capsys.readouterr().err

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from model import stages
-from transforms import live
+from triad_ml.model import stages
+from triad_ml.transforms.records import live
 
 
 class Clock:

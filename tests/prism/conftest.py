@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import programs
-from pipelines.streaming import prism
+from triad_ml.pipelines.runners import java, prism
 
 MINUTES = 15
 """How long a build may take on a busy machine."""
@@ -21,7 +20,7 @@ MINUTES = 15
 def prism_path() -> str:
     """The binary of Beam's own version; skips where it cannot be built."""
     version = importlib.metadata.version("apache-beam")
-    folder = programs.cache("prism") / version
+    folder = java.cache("prism") / version
     binary = folder / "prism"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

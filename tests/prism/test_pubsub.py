@@ -13,11 +13,13 @@ from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that
 from apache_beam.transforms.window import TimestampedValue
 
-from model import artefact
-from pipelines import score_plan, sinks, stream_on_dataflow
-from pipelines.stream_config import StreamConfig
-from pipelines.streaming import prism
-from pipelines.streaming.pubsub import Published
+from triad_ml.model.serving import bundle
+from triad_ml.pipelines.runners import prism
+from triad_ml.pipelines.scoring import plan
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import dataflow
+from triad_ml.pipelines.streaming.pubsub import Published
+from triad_ml.pipelines.tables import rows
 
 START = 1_700_000_040
 SOURCE = "pubsub://triad-project/clips"
@@ -36,8 +38,8 @@ def record(**fields: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def model(trained: Path) -> artefact.Artefact:
-    return artefact.load(trained)
+def model(trained: Path) -> bundle.Artefact:
+    return bundle.load(trained)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def given() -> test_stream.TestStream:
     return stream.advance_watermark_to_infinity()
 
 
-def config(model: artefact.Artefact, sink: str, rejected: str | None, **more: Any) -> StreamConfig:
+def config(model: bundle.Artefact, sink: str, rejected: str | None, **more: Any) -> StreamConfig:
     cloud = {"runner": "dataflow", "beam_args": BEAM}
     made = StreamConfig("gs://b/model", SOURCE, sink, rejected, **cloud, **more)
     object.__setattr__(made, "model", str(model.folder))  # here, workers see this machine's disk
@@ -61,13 +63,11 @@ def config(model: artefact.Artefact, sink: str, rejected: str | None, **more: An
 
 
 def test_scores_and_dead_letters_are_messages_with_their_key_as_attributes(model, given, endpoint):
-    settings = score_plan.run_settings(model, "jsonl")
+    settings = plan.run_settings(model, "jsonl")
     digest = settings.provenance.model
     topics = ("pubsub://triad-project/scores", "pubsub://triad-project/rejected")
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
-        published = stream_on_dataflow.define_pipeline(
-            root | given, config(model, *topics), model, settings
-        )
+        published = dataflow.define_pipeline(root | given, config(model, *topics), model, settings)
         assert isinstance(published, Published)
         assert_that(published.scored, scores_are(digest), label="Scores")
         assert_that(published.rejected, refused_are(digest), label="Refused")
@@ -106,15 +106,15 @@ def refused_are(digest: str) -> Any:
 def test_a_folder_as_sink_gets_a_file_a_window_and_further_ones_for_what_is_late(
     model, given, endpoint, tmp_path
 ):
-    settings = score_plan.run_settings(model, "parquet")
+    settings = plan.run_settings(model, "parquet")
     cloud = config(model, "gs://b/scores", None)
     object.__setattr__(cloud, "sink", str(tmp_path / "out"))
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
-        assert stream_on_dataflow.define_pipeline(root | given, cloud, model, settings) is None
+        assert dataflow.define_pipeline(root | given, cloud, model, settings) is None
     found = {}
     for kind in ("scores", "rejected"):
         for path in sorted((tmp_path / "out" / kind).glob("*/*")):
-            ids = tuple(sinks.read(str(path))["id"].to_pylist())
+            ids = tuple(rows.read(str(path))["id"].to_pylist())
             found[(kind, path.parent.name, ids)] = 1
     first, second = "window=20231114T221400Z", "window=20231114T221500Z"
     assert set(found) == {

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import cli, sinks, stream, stream_on_prism
-from pipelines.stream_config import StreamConfig
 from tests.reliability.nights import write_corpus
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import prism as jobs_prism
+from triad_ml.pipelines.tables import rows as tables_rows
 
 PATIENCE = 300.0
 """Seconds until a test gives up; nothing is asserted on how long it took."""
@@ -29,7 +32,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(sink: Path, kind: str) -> list[dict[str, Any]]:
     paths = [path for path in (sink / kind).rglob("*.parquet") if not path.name.startswith(".")]
-    found = [row for path in paths for row in sinks.read(str(path)).to_pylist()]
+    found = [row for path in paths for row in tables_rows.read(str(path)).to_pylist()]
     return sorted(found, key=lambda row: (str(row.get("triad.position")), row["id"]))
 
 
@@ -54,7 +57,7 @@ def drop(folder: Path, name: str) -> None:
 
 
 def start(model: Path, source: Path, sink: Path, binary: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "pipelines.cli", "stream", "--model", str(model)]
+    command = [sys.executable, "-m", "triad_ml.pipelines.cli.main", "stream", "--model", str(model)]
     command += ["--source", str(source), "--sink", str(sink), "--runner", "prism"]
     command += ["--prism", binary, "--poll-seconds", "0.2", "--window", "1"]
     return subprocess.Popen(command)
@@ -86,8 +89,8 @@ def test_prism_gives_the_rows_of_the_micro_batches(trained, corpus, prism_path, 
         fast: dict[str, Any] = {"until_empty": True, "poll_seconds": 0, "batch_records": 5}
         return StreamConfig(str(trained), str(corpus), str(tmp_path / sink), **fast, **more)
 
-    stream.run(config("local"), stream.Stop())
-    stream_on_prism.run(config("prism", runner="prism", prism=prism_path), stream.Stop())
+    local.run(config("local"), local.Stop())
+    jobs_prism.run(config("prism", runner="prism", prism=prism_path), local.Stop())
     scores = rows(tmp_path / "prism", "scores")
     assert len(scores) == 22
     assert scores == rows(tmp_path / "local", "scores")
@@ -143,6 +146,6 @@ def test_what_prism_cannot_do_is_refused_in_one_line(tmp_path, more, line, capsy
     arguments = ["stream", "--model", "model", "--runner", "prism"]
     for flag, value in given.items():
         arguments += [flag, value]
-    assert cli.main([*arguments, *more]) == 12
+    assert main.main([*arguments, *more]) == 12
     assert capsys.readouterr().err.startswith(f"triad: {line}")
     assert not os.listdir(tmp_path)

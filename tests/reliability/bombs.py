@@ -16,9 +16,9 @@ import psutil
 from PIL import Image
 
 from tests import media
-from transforms import audio, images, text
-from transforms.records import MediumError
-from transforms.spec import AudioSpec, Limits
+from triad_ml.transforms.media import audio, image, text
+from triad_ml.transforms.records.values import MediumError
+from triad_ml.transforms.spec.spec import AudioSpec, Limits
 
 LIMITS = Limits()
 SPEC = AudioSpec(seconds=1.0)
@@ -217,7 +217,7 @@ def _with_extensions(extensions: bytes) -> bytes:
 def canonical(modality: str, content: bytes) -> bytes:
     """Makes a medium canonical within the default limits."""
     make: dict[str, Callable[[], bytes]] = {
-        "image": lambda: images.canonical(content, LIMITS),
+        "image": lambda: image.canonical(content, LIMITS),
         "audio": lambda: audio.canonical(content, SPEC, LIMITS),
         "text": lambda: text.canonical(content, LIMITS),
     }

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from concurrent import futures
 
 from tests.reliability import mutants, seed_media
-from transforms import audio, decoder_process, images, text
-from transforms.records import MediumError
-from transforms.spec import AudioSpec, Limits
+from triad_ml.transforms.media import audio, image, text
+from triad_ml.transforms.media.decoder import process
+from triad_ml.transforms.records.values import MediumError
+from triad_ml.transforms.spec.spec import AudioSpec, Limits
 
 SOUNDS = AudioSpec(sample_rate=16_000, seconds=1.0)
 LIMITS = {"as it is": Limits(), "reduced": Limits(keep_pixels=300)}
@@ -27,7 +28,7 @@ def digests(threads: int) -> dict[str, str]:
     work: dict[str, Callable[[], bytes]] = {}
     for name, content in seed_media.seeds("image").items():
         for size, limits in LIMITS.items():
-            work[f"image {name}, {size}"] = lambda c=content, to=limits: images.canonical(c, to)
+            work[f"image {name}, {size}"] = lambda c=content, to=limits: image.canonical(c, to)
     for name, content in seed_media.seeds("audio").items():
         work[f"audio {name}"] = lambda c=content: audio.canonical(c, SOUNDS, Limits())
     for name, content in seed_media.seeds("text").items():
@@ -40,7 +41,7 @@ def digests(threads: int) -> dict[str, str]:
 def digests_of_mutants(count: int) -> dict[str, str]:
     """By modality, seed and number of a damaged copy: SHA-256 of what it becomes, or its flaw."""
     make: dict[str, Callable[[bytes], bytes]] = {
-        "image": lambda content: images.canonical(content, LIMITS["as it is"]),
+        "image": lambda content: image.canonical(content, LIMITS["as it is"]),
         "audio": lambda content: audio.canonical(content, SOUNDS, LIMITS["as it is"]),
         "text": lambda content: text.canonical(content, LIMITS["as it is"]),
     }
@@ -59,7 +60,7 @@ def digests_of_mutants(count: int) -> dict[str, str]:
 
 def main(threads: int, count: int = 0) -> None:
     perturb = f"MALLOC_PERTURB_={os.environ.get('MALLOC_PERTURB_', '0')}"
-    decoder_process.COMMAND = ("/usr/bin/env", perturb, *decoder_process.COMMAND)
+    process.COMMAND = ("/usr/bin/env", perturb, *process.COMMAND)
     print(json.dumps(digests_of_mutants(count) if count else digests(threads), indent=1))
 
 

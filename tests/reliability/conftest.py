@@ -27,14 +27,15 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
 @pytest.fixture(scope="session")
 def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of texts alone: for what is killed again and again, and loads it each time."""
-    from pipelines import preprocess, train
-    from pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
+    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.training import train
 
     def make(folder: Path) -> None:
         spec, data = folder / "spec.yaml", str(folder / "data")
         spec.write_text(TEXT_SPEC)
         given = (str(generated),)  # some have no text
-        preprocess.run(PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5))
+        pipeline.run(PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5))
         train.run(TrainConfig(data, str(folder / "model")))
 
     return made_once(tmp_path_factory, "texts", make) / "model"

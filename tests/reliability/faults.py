@@ -62,7 +62,7 @@ def kill_at_path(event: str, part: str) -> None:
 
 def kill_at_step(epoch: int, step: int) -> None:
     """Kills a training after the step of that number, from 1, of that epoch."""
-    from model import progress
+    from triad_ml.model.training import progress
 
     class Counting(progress.Progress):
         _in_epoch = _done = 0
@@ -82,7 +82,7 @@ def kill_at_step(epoch: int, step: int) -> None:
 
 def compact_always() -> None:
     """Has a stream's journal written anew whenever it has doubled, however small it is."""
-    from pipelines.streaming import journal
+    from triad_ml.pipelines.streaming import journal
 
     journal.COMPACT_BYTES = 0
 
@@ -117,8 +117,8 @@ def tell_growth() -> None:
     The note: for each unit its records, the resident bytes and the threads; how often a model was
     loaded; how many children are left.
     """
-    from model import scorer
-    from pipelines import publish
+    from triad_ml.model.serving import scorer
+    from triad_ml.pipelines.publishing import publish
 
     commit = publish.commit_unit
     units: list[tuple[int, int, int]] = []

@@ -23,7 +23,8 @@ from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.storage import Storage
 
-from pipelines import cloud_storage, units
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.storage import cloud
 
 BUCKET = "triad-test"
 KINDS = ("refused", "failed", "reset", "lost", "truncated", "stalled")
@@ -261,5 +262,5 @@ def _object_name(path: str, query: str, body: bytes) -> str:
 
 def forget_clients() -> None:
     """Makes the next use of `gs://` in this process look anew where the storage is."""
-    cloud_storage._client.cache_clear()
+    cloud._client.cache_clear()
     units._gcs.cache_clear()

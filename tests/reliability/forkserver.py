@@ -217,14 +217,14 @@ def _become(request: Mapping[str, Any], notes: int) -> None:
     os.dup2(said, 2)
     os.environ.update(request["environment"])
 
-    from pipelines import cli
-    from tests.reliability import faults
+    from tests.reliability import faults as reliability_faults
+    from triad_ml.pipelines.cli import main as cli_main
 
     with os.fdopen(notes, "w", encoding="utf-8") as stream:
         for name, *arguments in request["faults"]:
-            getattr(faults, name)(*arguments)
-        code = cli.main(request["argv"])  # a bug ends the child with its traceback and 1
-        for note in faults.notes():
+            getattr(reliability_faults, name)(*arguments)
+        code = cli_main.main(request["argv"])  # a bug ends the child with its traceback and 1
+        for note in reliability_faults.notes():
             stream.write(json.dumps(note) + "\n")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -237,12 +237,12 @@ def _die_with_parent() -> None:
 
 def main() -> None:
     """Imports what is heavy, then serves the listening socket that was inherited."""
-    from pipelines import environment
+    from triad_ml.pipelines.runtime import environment as runtime_environment
 
-    environment.prepare()
+    runtime_environment.prepare()
     import tensorflow  # noqa: F401
 
-    from pipelines import cli, score, train  # noqa: F401
+    from triad_ml.pipelines.training import train  # noqa: F401
 
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from examples import generated
-from pipelines import publish, storage
-from pipelines.config import ScoreConfig
+from triad_ml.pipelines.config import ScoreConfig
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.storage import atomic
 
 DATE = "2026-11-24"
 RECORDS = 24
@@ -72,9 +73,11 @@ class Night:
     @property
     def run(self) -> publish.RunFolder:
         """Where it is published."""
-        from pipelines import score_plan  # imports Beam, which most tests here do without
+        from triad_ml.pipelines.scoring import (
+            plan,  # imports Beam, which most tests here do without
+        )
 
-        return score_plan.plan(self.config).run
+        return plan.plan(self.config).run
 
     def with_units_of(self, records: int) -> "Night":
         return dataclasses.replace(self, unit_records=records)
@@ -93,7 +96,7 @@ def seen(output: object) -> tuple[str, dict[str, bytes]]:
     run = publish.RunFolder(str(output), DATE, manifest.run_id)
     found = {}
     for file in manifest.files:
-        content = storage.read_bytes(run.path(file.path))
+        content = atomic.read_bytes(run.path(file.path))
         assert file.holds(content), file.path
         found[file.path] = content
     found["manifest.json"] = dataclasses.replace(manifest, created="").to_json()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import media
 from tests.reliability import bombs
-from transforms import audio
+from triad_ml.transforms.media import audio
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPT = "accept"

@@ -12,24 +12,20 @@ import apache_beam as beam
 import pytest
 
 from examples import generated as examples
-from model import artefact
-from model.scorer import ScorerHandler
-from pipelines import (
-    beam_metrics,
-    carry_over,
-    environment,
-    options,
-    parts,
-    publish,
-    score,
-    score_plan,
-    sinks,
-    units,
-)
-from pipelines.config import ScoreConfig
 from tests import media, scores
-from transforms.canonicalize import Canonicalizer
-from transforms.errors import StorageError
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import ScorerHandler
+from triad_ml.pipelines import beam_metrics
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import ScoreConfig
+from triad_ml.pipelines.publishing import parts, publish
+from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.scoring import carry_over, pipeline
+from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.transforms.errors import StorageError
+from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 FIRST, SECOND = "2026-11-23", "2026-11-24"
 RECORDS = 200
@@ -63,7 +59,7 @@ def rows(output: Path, date: str, kind: str = "scores") -> list[Row]:
     return [
         row
         for file in getattr(manifest, kind)
-        for row in sinks.read(run.path(file.path)).to_pylist()
+        for row in tables_rows.read(run.path(file.path)).to_pylist()
     ]
 
 
@@ -102,7 +98,7 @@ def nights(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     del changed[24]
     second = write(made.parent / "second.jsonl", changed)
     output = folder / "scores"
-    score.run(config(trained, first, output, FIRST))
+    pipeline.run(config(trained, first, output, FIRST))
     return Nights(first, second, output)
 
 
@@ -114,12 +110,12 @@ def output(nights: Nights, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_the_result_is_the_one_of_a_full_run(
-    trained: Path, nights: Nights, tmp_path: Path, form: sinks.Format
+    trained: Path, nights: Nights, tmp_path: Path, form: tables_rows.Format
 ) -> None:
     full, carried = tmp_path / "full", tmp_path / "carried"
-    score.run(config(trained, nights.first, carried, FIRST, format=form))
-    score.run(config(trained, nights.second, carried, SECOND, format=form, carry_over=True))
-    score.run(config(trained, nights.second, full, SECOND, format=form))
+    pipeline.run(config(trained, nights.first, carried, FIRST, format=form))
+    pipeline.run(config(trained, nights.second, carried, SECOND, format=form, carry_over=True))
+    pipeline.run(config(trained, nights.second, full, SECOND, format=form))
     assert len(rows(full, SECOND)) == RECORDS
     assert contents(carried, SECOND) == contents(full, SECOND)
     both = [publish.current(str(one), SECOND) for one in (carried, full)]
@@ -135,16 +131,16 @@ def test_the_model_sees_only_what_is_new_or_changed(
     trained: Path, nights: Nights, tmp_path: Path
 ) -> None:
     settings = config(trained, nights.second, nights.output, SECOND, carry_over=True)
-    plan = score_plan.plan(settings)
+    plan = scoring_plan.plan(settings)
     what = plan.model.spec
-    composite = score.Score(
+    composite = pipeline.Score(
         Canonicalizer(what, check=False),
         ScorerHandler(str(trained)),
         plan.model.model_digest,
         carry_over.find(plan),
     )
-    with beam.Pipeline(options=options.beam_options("local", ())) as root:
-        score.define_pipeline(
+    with beam.Pipeline(options=flags.beam_options("local", ())) as root:
+        pipeline.define_pipeline(
             root,
             units.plan(plan.inputs),
             what.label_names,
@@ -160,7 +156,7 @@ def test_the_model_sees_only_what_is_new_or_changed(
 
 
 def test_nothing_new_calls_no_model(trained: Path, nights: Nights, output: Path) -> None:
-    score.run(config(trained, nights.first, output, SECOND, carry_over=True))
+    pipeline.run(config(trained, nights.first, output, SECOND, carry_over=True))
     assert rows(output, SECOND) == rows(output, FIRST)
     assert rows(output, SECOND, "rejected") == rows(output, FIRST, "rejected")
 
@@ -168,7 +164,7 @@ def test_nothing_new_calls_no_model(trained: Path, nights: Nights, output: Path)
 def test_what_the_model_found_broken_is_carried_over_with_its_issue(
     trained: Path, nights: Nights, output: Path
 ) -> None:
-    score.run(config(trained, nights.second, output, SECOND, carry_over=True))
+    pipeline.run(config(trained, nights.second, output, SECOND, carry_over=True))
     by_id = {row["id"]: row for row in rows(output, SECOND)}
     issues = {identity: row["issues"] for identity, row in by_id.items() if row["issues"]}
     assert sorted(issues.values()) == [["image: corrupt"], ["image: not_found"]]
@@ -178,7 +174,7 @@ def test_the_log_says_how_many_were_carried_over(
     trained: Path, nights: Nights, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    score.run(config(trained, nights.second, output, SECOND, carry_over=True))
+    pipeline.run(config(trained, nights.second, output, SECOND, carry_over=True))
     assert f"{RECORDS - 4} records carried over from run " in caplog.text
 
 
@@ -206,7 +202,7 @@ def test_another_model_code_or_library_carries_nothing_over(
     else:
         manifest["digests"][part] = "0" * 64
     path.write_text(json.dumps(manifest))
-    plan = score_plan.plan(config(trained, nights.second, output, SECOND, carry_over=True))
+    plan = scoring_plan.plan(config(trained, nights.second, output, SECOND, carry_over=True))
     assert carry_over.find(plan) is None
     assert words in caplog.text
 
@@ -215,7 +211,7 @@ def test_only_dates_up_to_the_one_that_is_scored_are_looked_at(
     trained: Path, nights: Nights, output: Path
 ) -> None:
     def found(date: str) -> carry_over.Earlier | None:
-        plan = score_plan.plan(config(trained, nights.second, output, date, carry_over=True))
+        plan = scoring_plan.plan(config(trained, nights.second, output, date, carry_over=True))
         return carry_over.find(plan)
 
     assert found("2026-11-22") is None
@@ -232,7 +228,7 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)
-    plan = score_plan.plan(config(trained, nights.second, output, SECOND, carry_over=True))
+    plan = scoring_plan.plan(config(trained, nights.second, output, SECOND, carry_over=True))
     earlier = carry_over.find(plan)
     assert earlier is not None
     with pytest.raises(StorageError) as caught:
@@ -244,6 +240,6 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
 
 
 def test_an_index_of_a_run_that_scored_nothing_finds_nothing(trained: Path, tmp_path: Path) -> None:
-    classes = tuple(artefact.load(trained).classes.items())
+    classes = tuple(bundle.load(trained).classes.items())
     empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes, "m" * 64)
     assert carry_over.Index(empty).find("0" * 64) is None

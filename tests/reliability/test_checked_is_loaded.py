@@ -12,17 +12,18 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from model import artefact, contract, safety, signing
-from model.scorer import Scorer, load_scorer
-from pipelines import preprocessed, report
 from tests import canonical, reports
-from tests.model.test_scorer import rewrite_about
+from tests.model.serving.test_scorer import rewrite_about
 from tests.reliability.test_model_safety import save
 from tests.reliability.test_signing import write_keys
-from transforms import image_weights, spec_files
-from transforms.code import tree_digests
-from transforms.errors import GateError, OptionsError
-from transforms.private_copies import private_copy
+from triad_ml.model.serving import bundle, contract, safety, signing
+from triad_ml.model.serving.scorer import Scorer, load_scorer
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.report import page
+from triad_ml.transforms.errors import GateError, OptionsError
+from triad_ml.transforms.files.private_copies import private_copy
+from triad_ml.transforms.hashing import tree_digests
+from triad_ml.transforms.spec import encoder_weights, loading
 
 
 @contextlib.contextmanager
@@ -92,7 +93,7 @@ class TestModels:
     def test_a_model_that_is_swapped_while_it_is_loaded_never_runs(
         self, own_model: Path, tmp_path: Path
     ) -> None:
-        honest, written = artefact.load(own_model), tmp_path / "written"
+        honest, written = bundle.load(own_model), tmp_path / "written"
 
         def run(values: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies([tf.io.write_file(str(written), "x")]):
@@ -118,7 +119,7 @@ class TestModels:
     def test_another_model_than_the_one_that_was_opened_is_not_loaded(
         self, own_model: Path, tmp_path: Path
     ) -> None:
-        model = artefact.load(own_model)
+        model = bundle.load(own_model)
         shutil.rmtree(own_model / "saved_model")
         save(own_model / "saved_model", tf.identity)
         with pytest.raises(GateError) as refused:
@@ -129,7 +130,7 @@ class TestModels:
         )
 
     def test_what_was_loaded_scores_after_its_folder_is_gone(self, own_model: Path) -> None:
-        model = artefact.load(own_model)
+        model = bundle.load(own_model)
         scorer = Scorer(model)
         shutil.rmtree(own_model)
         records = [canonical.record(text=b"the pump is silent")]
@@ -211,7 +212,7 @@ class TestMalformedGraphs:
         save(own_model / "saved_model", lambda values: {"category/label": values})
         shutil.move(kept, own_model / "saved_model" / "assets.extra")
         rewrite_about(own_model)
-        model = artefact.load(own_model)
+        model = bundle.load(own_model)
         with pytest.raises(GateError) as refused:
             load_scorer(str(own_model), model.model_digest, False)
         assert str(refused.value) == (
@@ -220,11 +221,11 @@ class TestMalformedGraphs:
         )
 
     def test_a_distribution_over_other_classes_is_refused(self, trained: Path) -> None:
-        model = artefact.load(trained)
+        model = bundle.load(trained)
         signature = safety.load(model.saved_model, model.saved_files).signatures["serving_default"]
         contract.check(model, "serving_default", signature)
         classes = {"category": [*model.classes["category"], "one more"]}
-        other = artefact.Artefact(model.folder, {**model.about, "classes": classes})
+        other = bundle.Artefact(model.folder, {**model.about, "classes": classes})
         with pytest.raises(GateError, match="gives no 'category/distribution' of type float32"):
             contract.check(other, "serving_default", signature)
 
@@ -233,7 +234,7 @@ def test_a_transform_that_changed_since_it_was_checked_is_not_exported(
     prepared: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(prepared, tmp_path / "data"))
-    data = preprocessed.read(folder)
+    data = dataset.read(folder)
     data.check_files()
     with safety.checked_copy(data.transform, data.transform_files) as copy:
         assert tree_digests(copy) == data.transform_files
@@ -256,13 +257,13 @@ def test_weights_are_read_from_the_copy_that_was_checked(tmp_path: Path) -> None
         "tasks: {category: {kind: classification, label: category}}\n"
         "model: {image_encoder: efficientnet_lite0, image_weights: w.weights.h5}\n"
     )
-    model = spec_files.load(tmp_path / "spec.yaml").model
-    with image_weights.checked_copy(model) as copy:
+    model = loading.load(tmp_path / "spec.yaml").model
+    with encoder_weights.checked_copy(model) as copy:
         (tmp_path / "w.weights.h5").write_bytes(b"others")
         assert copy.read_bytes() == b"weights"
     with (
         pytest.raises(OptionsError, match=f"^{tmp_path}/w.weights.h5: its SHA-256 is "),
-        image_weights.checked_copy(model),
+        encoder_weights.checked_copy(model),
     ):
         pass
 
@@ -271,11 +272,11 @@ def test_a_forged_accuracy_is_in_no_report(tmp_path: Path) -> None:
     classes = {"kind": ("fan", "pump"), "marks": ("new", "old", "red")}
     document = reports.document(canonical.SPEC, classes)
     folder = reports.model_folder(tmp_path / "model", canonical.SPEC, classes, document)
-    report.write(str(folder), None, None, (), str(tmp_path / "report.html"))
-    evaluation = folder / artefact.EVALUATION
+    page.write(str(folder), None, None, (), str(tmp_path / "report.html"))
+    evaluation = folder / bundle.EVALUATION
     evaluation.write_text(evaluation.read_text().replace('"value": 0.', '"value": 0.9', 1))
     with pytest.raises(GateError, match=f"^{evaluation}: is not the file that training wrote; "):
-        report.write(str(folder), None, None, (), str(tmp_path / "forged.html"))
+        page.write(str(folder), None, None, (), str(tmp_path / "forged.html"))
     assert not (tmp_path / "forged.html").exists()
 
 
@@ -284,7 +285,7 @@ def test_a_model_that_takes_the_place_of_a_signed_one_is_refused(tmp_path: Path)
     private, public = write_keys(tmp_path, "ours")
     signed = reports.model_folder(tmp_path / "model", canonical.SPEC, classes, None)
     signing.sign(signed, private)
-    digest = artefact.load(signed).model_digest
+    digest = bundle.load(signed).model_digest
     other = Path(shutil.copytree(signed, tmp_path / "other"))
     (other / "analysis.json").write_text('{"planted": 1}')
     rewrite_about(other)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import score, storage
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import KINDS, FlakyStorage
 from tests.reliability.nights import Night, seen, write_corpus
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.storage import atomic
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def cloud_night(trained: Path, flaky: FlakyStorage, tmp_path: Path) -> Night:
     for path in sorted(records.parent.rglob("*")):
         if path.is_file():
             name = path.relative_to(records.parent)
-            storage.put(f"{flaky.uri}/in/{name}", path.read_bytes())
+            atomic.put(f"{flaky.uri}/in/{name}", path.read_bytes())
     return Night(str(trained), f"{flaky.uri}/in/*.jsonl", f"{flaky.uri}/scores")
 
 
@@ -29,11 +30,11 @@ def rows(output: str) -> dict[str, bytes]:
 
 
 def test_records_and_media_in_a_bucket_give_the_scores_of_local_ones(cloud_night, tmp_path):
-    score.run(cloud_night.config)
+    pipeline.run(cloud_night.config)
     local_night = dataclasses.replace(
         cloud_night, inputs=str(tmp_path / "records" / "*.jsonl"), output=str(tmp_path / "out")
     )
-    score.run(local_night.config)
+    pipeline.run(local_night.config)
     assert rows(cloud_night.output) == rows(local_night.output)
     assert json.loads(seen(cloud_night.output)[1]["manifest.json"])["counts"] == {
         "read": 24,
@@ -43,16 +44,16 @@ def test_records_and_media_in_a_bucket_give_the_scores_of_local_ones(cloud_night
 
 
 def test_a_run_that_meets_faults_publishes_the_bytes_of_one_that_does_not(cloud_night, flaky):
-    score.run(cloud_night.config)
+    pipeline.run(cloud_night.config)
     whole = seen(cloud_night.output)
-    storage.delete_tree(cloud_night.output)
+    atomic.delete_tree(cloud_night.output)
     # Beam's reader waits a minute for a silent storage, and no setting changes that.
     kinds = [kind for kind in KINDS if kind != "stalled"]
     met = len(flaky.met)
     with flaky.faults(flaky_storage.seeded(3, 0.1, kinds)):
-        score.run(cloud_night.config)
+        pipeline.run(cloud_night.config)
     assert len(flaky.met) - met > 20
     assert seen(cloud_night.output) == whole
     before = flaky.generations()
-    score.run(cloud_night.config)
+    pipeline.run(cloud_night.config)
     assert flaky.generations() == before

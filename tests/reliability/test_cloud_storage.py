@@ -5,22 +5,23 @@ import threading
 
 import pytest
 
-from pipelines import publish, storage
 from tests import scores
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import KINDS, FlakyStorage
 from tests.reliability.nights import DATE, seen
 from tests.scores import SETTINGS, Work
-from transforms.errors import LostRaceError, OptionsError, StorageError
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
 WORKS = (
     Work([scores.scored("b", 30), scores.scored("a", 10)], [scores.rejected("z", 40)]),
     Work([scores.scored("a", 5, unit=1), scores.scored("c", 9, unit=1)]),
 )
 WRITES = {
-    "put": lambda path: storage.put(path, b"new"),
-    "write_new": lambda path: storage.write_new(path, b"new"),
-    "replace": lambda path: storage.replace(path, b"new", expected=None),
+    "put": lambda path: atomic.put(path, b"new"),
+    "write_new": lambda path: atomic.write_new(path, b"new"),
+    "replace": lambda path: atomic.replace(path, b"new", expected=None),
 }
 
 
@@ -40,34 +41,34 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict
 
 def test_what_is_written_is_read_listed_and_removed(flaky):
     folder = f"{flaky.uri}/a"
-    storage.put(f"{folder}/é file", b"one")
-    storage.put(f"{folder}/é file", b"two")
-    assert storage.write_new(f"{folder}/b/c", b"three")
-    assert not storage.write_new(f"{folder}/b/c", b"four")
+    atomic.put(f"{folder}/é file", b"one")
+    atomic.put(f"{folder}/é file", b"two")
+    assert atomic.write_new(f"{folder}/b/c", b"three")
+    assert not atomic.write_new(f"{folder}/b/c", b"four")
     assert flaky.objects() == {"a/é file": b"two", "a/b/c": b"three"}
-    assert storage.read_bytes(f"{folder}/é file") == b"two"
-    assert storage.read_if_there(f"{folder}/absent") is None
-    assert storage.exists(f"{folder}/b/c")
-    assert not storage.exists(f"{folder}/b")
-    assert storage.list_files(folder) == [f"{folder}/é file"]
-    assert storage.list_folders(folder) == [f"{folder}/b"]
-    assert [(file.path, file.bytes) for file in storage.tree(folder)] == [
+    assert atomic.read_bytes(f"{folder}/é file") == b"two"
+    assert atomic.read_if_there(f"{folder}/absent") is None
+    assert atomic.exists(f"{folder}/b/c")
+    assert not atomic.exists(f"{folder}/b")
+    assert atomic.list_files(folder) == [f"{folder}/é file"]
+    assert atomic.list_folders(folder) == [f"{folder}/b"]
+    assert [(file.path, file.bytes) for file in atomic.tree(folder)] == [
         (f"{folder}/b/c", 5),
         (f"{folder}/é file", 3),
     ]
     for _ in range(2):
-        storage.delete(f"{folder}/é file")
-        storage.delete_tree(f"{folder}/b")
+        atomic.delete(f"{folder}/é file")
+        atomic.delete_tree(f"{folder}/b")
     assert flaky.objects() == {}
 
 
 def test_replace_writes_only_over_the_expected_content(flaky):
     path = f"{flaky.uri}/pointer"
-    assert not storage.replace(path, b"one", expected=b"zero")
-    assert storage.replace(path, b"one", expected=None)
-    assert not storage.replace(path, b"two", expected=None)
-    assert not storage.replace(path, b"two", expected=b"zero")
-    assert storage.replace(path, b"two", expected=b"one")
+    assert not atomic.replace(path, b"one", expected=b"zero")
+    assert atomic.replace(path, b"one", expected=None)
+    assert not atomic.replace(path, b"two", expected=None)
+    assert not atomic.replace(path, b"two", expected=b"zero")
+    assert atomic.replace(path, b"two", expected=b"one")
     assert flaky.objects() == {"pointer": b"two"}
 
 
@@ -81,9 +82,9 @@ def test_of_many_writers_at_once_one_wins(flaky, operation):
         content = f"{index}".encode()
         barrier.wait()
         if operation == "write_new":
-            success = storage.write_new(path, content)
+            success = atomic.write_new(path, content)
         else:
-            success = storage.replace(path, content, expected=None)
+            success = atomic.replace(path, content, expected=None)
         if success:
             won.append(content)
 
@@ -123,7 +124,7 @@ def test_a_write_whose_answer_was_lost_does_not_undo_what_came_after(flaky):
         return None
 
     with flaky.faults(lose_the_first_answer):
-        assert not storage.replace(path, b"ours", expected=None)
+        assert not atomic.replace(path, b"ours", expected=None)
     assert list(uploads) == []
     assert flaky.objects() == {"file": b"theirs"}
 
@@ -131,19 +132,19 @@ def test_a_write_whose_answer_was_lost_does_not_undo_what_came_after(flaky):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_read_that_meets_a_fault_gives_the_whole_content(flaky, kind):
     content = bytes(range(256)) * 400
-    storage.put(f"{flaky.uri}/file", content)
+    atomic.put(f"{flaky.uri}/file", content)
     with flaky.faults(flaky_storage.at(1, kind)):
-        assert storage.read_bytes(f"{flaky.uri}/file") == content
+        assert atomic.read_bytes(f"{flaky.uri}/file") == content
     assert [met for _, met in flaky.met] == [kind]
 
 
 @pytest.mark.parametrize("kind", ["refused", "reset", "truncated", "stalled"])
 def test_a_storage_that_stays_away_is_an_error_of_one_line(flaky, monkeypatch, kind):
     path = f"{flaky.uri}/file"
-    storage.put(path, b"x")
+    atomic.put(path, b"x")
     monkeypatch.setenv("TRIAD_GCS_TIMEOUT", "0.1")
     monkeypatch.setenv("TRIAD_GCS_DEADLINE", "0.3")
-    for operation in (storage.read_bytes, lambda path: storage.put(path, b"y"), storage.tree):
+    for operation in (atomic.read_bytes, lambda path: atomic.put(path, b"y"), atomic.tree):
         with flaky.faults(flaky_storage.after(0, kind)):
             with pytest.raises(
                 StorageError, match=rf"^{path}: [^\n]+, then run [a-z ]*again$"
@@ -157,7 +158,7 @@ def test_a_storage_that_stays_away_is_an_error_of_one_line(flaky, monkeypatch, k
 def test_a_patience_that_is_none_is_refused(flaky, monkeypatch, said):
     monkeypatch.setenv("TRIAD_GCS_TIMEOUT", said)
     with pytest.raises(OptionsError, match=rf"^TRIAD_GCS_TIMEOUT: must be [^\n]+ got '{said}'"):
-        storage.exists(f"{flaky.uri}/file")
+        atomic.exists(f"{flaky.uri}/file")
 
 
 # --- publishing

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import sources, units
-from transforms import tfrecords
-from transforms.errors import OptionsError
-from transforms.records import Reason, Rejected
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources import units
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import tfrecord_reader
+from triad_ml.transforms.records.values import Reason, Rejected
 
 MIB = 2**20
 CONTENT_MIB = 300
@@ -25,13 +26,13 @@ HEADS = {".jsonl.gz": b'{"id": "', ".csv.gz": b"id,text\n", ".tfrecord.gz": b""}
 def frame_head(length: int) -> bytes:
     """The first twelve bytes of a TFRecord frame."""
     head = struct.pack("<Q", length)
-    return head + struct.pack("<I", tfrecords._masked_crc(head))
+    return head + struct.pack("<I", tfrecord_reader._masked_crc(head))
 
 
 def blocks(suffix: str, dense: bool) -> Iterator[bytes]:
     """One endless line, or a frame of the greatest length; `dense` ones have some noise in them."""
     rng = random.Random(0)
-    yield HEADS[suffix] or frame_head(tfrecords.LONGEST)
+    yield HEADS[suffix] or frame_head(tfrecord_reader.LONGEST)
     noise = b"".join(b"%x" % rng.getrandbits(64) for _ in range(128)) if dense else b""
     for _ in range(CONTENT_MIB):
         yield noise + b"x" * (MIB - len(noise))
@@ -53,7 +54,7 @@ def read(path: Path) -> tuple[list[Rejected], str, int]:
     tracemalloc.start()
     try:
         for unit in units.plan(units.list_inputs([str(path)])):
-            for one in sources.read(unit, []):
+            for one in sources_read.read(unit, []):
                 assert isinstance(one, Rejected)
                 found.append(one)
     except OptionsError as caught:
@@ -82,7 +83,7 @@ def test_a_line_that_is_too_long_is_never_held_whole(suffix: str, tmp_path: Path
 
 def test_a_frame_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tfrecord.gz"
-    path.write_bytes(gzip.compress(frame_head(tfrecords.LONGEST + 1) + bytes(MIB)))
+    path.write_bytes(gzip.compress(frame_head(tfrecord_reader.LONGEST + 1) + bytes(MIB)))
     found, error, peak = read(path)
     assert found == []
     assert "it claims 268435457 bytes, over 268435456" in error
@@ -93,4 +94,4 @@ def test_the_longest_frame_is_held_twice_at_most(tmp_path: Path) -> None:
     found, error, peak = read(bomb(tmp_path / "a.tfrecord.gz", dense=True))
     assert found == []
     assert "its content does not match its checksum" in error
-    assert peak < 2 * tfrecords.LONGEST + 32 * MIB
+    assert peak < 2 * tfrecord_reader.LONGEST + 32 * MIB

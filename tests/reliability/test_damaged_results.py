@@ -10,25 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import (
-    carry_over,
-    export_scores,
-    gc,
-    publish,
-    rollback,
-    run_index,
-    run_list,
-    score,
-    score_survey,
-    storage,
-)
-from pipelines.config import GcConfig, RollbackConfig
-from pipelines.provenance import explain
-from pipelines.reading_config import ExportConfig, RunsConfig
 from tests import scores
 from tests.reliability.nights import DATE, Night, seen, statuses, write_corpus
 from tests.scores import Work
-from transforms.errors import GateError, StorageError, TriadError
+from triad_ml.pipelines.config import GcConfig, RollbackConfig
+from triad_ml.pipelines.publishing import export, gc, publish, rollback, run_index, run_list
+from triad_ml.pipelines.reading_config import ExportConfig, RunsConfig
+from triad_ml.pipelines.report import score_survey
+from triad_ml.pipelines.scoring import carry_over, pipeline
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.verification.digest_diff import explain
+from triad_ml.transforms.errors import GateError, StorageError, TriadError
 
 DAMAGES = 200
 NAMES = ("CURRENT", "manifest.json", "scores/part-00000.parquet", "_rejected/part-00000.parquet")
@@ -49,7 +41,7 @@ def contents(output: Path) -> dict[str, bytes]:
     """All files but locks; of a manifest what does not say when it was made."""
     found = {}
     for path in sorted(output.rglob("*")):
-        if path.is_file() and path.name != storage.LOCK:
+        if path.is_file() and path.name != atomic.LOCK:
             content = path.read_bytes()
             if path.name == "manifest.json":
                 content = json.dumps({**json.loads(content), "created": "", "digest": ""}).encode()
@@ -87,7 +79,7 @@ def surveyed(output: Path) -> object:
 
 def exported(output: Path) -> object:
     file = output.parent / "exported.csv"
-    export_scores.run(ExportConfig(str(output), str(file), DATE, overwrite=True))
+    export.run(ExportConfig(str(output), str(file), DATE, overwrite=True))
     return file.read_bytes()
 
 
@@ -269,7 +261,7 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     night = Night(str(trained), str(write_corpus(tmp_path / "in")), str(tmp_path / "out"))
-    score.run(night.config)
+    pipeline.run(night.config)
     whole = seen(night.output)
     units = len(list(Path(night.run.units).glob("*.json")))
     before = statuses(night.output)
@@ -280,7 +272,7 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     with pytest.raises(GateError, match=rf"^{gone[0]}: is missing; the pointer is unchanged"):
         rollback.run(RollbackConfig(night.output, DATE, night.run.run_id))
     with caplog.at_level(logging.INFO):
-        score.run(night.config)
+        pipeline.run(night.config)
     assert seen(night.output) == whole
     assert f"{night.run.folder}: 1 of {units} units to score" in caplog.messages
     for path in gone:
@@ -292,5 +284,5 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     rollback.run(RollbackConfig(night.output, DATE, night.run.run_id))
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        score.run(night.config)
+        pipeline.run(night.config)
     assert caplog.messages[-1].endswith(": already published, nothing to do")

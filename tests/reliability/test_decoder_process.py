@@ -16,10 +16,13 @@ import pytest
 
 from tests import media
 from tests.reliability import faulty_decoder
-from transforms import audio, decoder_process, decoder_program, decoder_protocol, images
-from transforms.errors import TriadError
-from transforms.records import MediumError
-from transforms.spec import AudioSpec, Limits
+from triad_ml.transforms.errors import TriadError
+from triad_ml.transforms.media import audio, image
+from triad_ml.transforms.media.decoder import process as decoder_process
+from triad_ml.transforms.media.decoder import program as decoder_program
+from triad_ml.transforms.media.decoder import protocol
+from triad_ml.transforms.records.values import MediumError
+from triad_ml.transforms.spec.spec import AudioSpec, Limits
 
 SPEC = AudioSpec(sample_rate=16_000, seconds=0.5)
 LIMITS = Limits(decode_seconds=0.3)
@@ -54,7 +57,7 @@ def decoders() -> list[int]:
 
 def canonical(content: bytes) -> bytes:
     if content.startswith(b"BM"):
-        return images.canonical(content, LIMITS)
+        return image.canonical(content, LIMITS)
     return audio.canonical(content, SPEC, LIMITS)
 
 
@@ -214,8 +217,8 @@ def test_a_forked_process_has_children_of_its_own() -> None:
 _PARENT = """
 import sys
 from tests.reliability import faulty_decoder, test_decoder_process as tests
-from transforms import decoder_process
-decoder_process.COMMAND = (*tests.FAULTY, sys.argv[1])
+from triad_ml.transforms.media.decoder import process
+process.COMMAND = (*tests.FAULTY, sys.argv[1])
 tests.canonical(tests.SOUND)
 print(*tests.decoders(), flush=True)
 if sys.argv[2] == "idle":
@@ -268,6 +271,6 @@ def test_the_program_ends_when_nobody_is_at_the_other_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         program = subprocess.Popen([*decoder_process.COMMAND], stdin=theirs)
-    assert ours.recv(9) == decoder_protocol.REPLY.pack(decoder_protocol.READY, 0)
+    assert ours.recv(9) == protocol.REPLY.pack(protocol.READY, 0)
     ours.close()
     assert program.wait(60) == 0

@@ -53,7 +53,14 @@ def doctor(
     changed = {"PYTHONPATH": None, "TF_USE_LEGACY_KERAS": None, **(environment or {})}
     merged: dict[str, Any] = {**os.environ, **changed}
     finished = subprocess.run(
-        [str(python), "-m", "pipelines.cli", "doctor", "--json", *map(str, arguments)],
+        [
+            str(python),
+            "-m",
+            "triad_ml.pipelines.cli.main",
+            "doctor",
+            "--json",
+            *map(str, arguments),
+        ],
         cwd=python.parent,
         env={name: value for name, value in merged.items() if value is not None},
         capture_output=True,

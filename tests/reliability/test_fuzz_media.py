@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from tests import media
 from tests.reliability import mutants, seed_media
-from transforms import audio, images, preprocessing, readable, text
-from transforms.records import MediumError
-from transforms.spec import AudioSpec, ImageSpec, Limits
+from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.media import audio, image, image_check, text
+from triad_ml.transforms.records.values import MediumError
+from triad_ml.transforms.spec.spec import AudioSpec, ImageSpec, Limits
 
 EXAMPLES = int(os.environ.get("TRIAD_FUZZ_EXAMPLES", "60"))
 """Of each seed by the mutator; hypothesis tries three times as many of each modality."""
@@ -40,7 +41,7 @@ FUZZ = settings(
 
 def canonical(modality: str, content: bytes) -> bytes:
     if modality == "image":
-        return images.canonical(content, LIMITS)
+        return image.canonical(content, LIMITS)
     if modality == "audio":
         return audio.canonical(content, SOUNDS, LIMITS)
     return text.canonical(content, LIMITS)
@@ -54,7 +55,7 @@ def check(modality: str, content: bytes) -> bool:
         return False
     assert canonical(modality, once) == once, hashlib.sha256(content).hexdigest()
     if modality == "image" and once != content:
-        assert readable.check_image(once) is None
+        assert image_check.check_image(once) is None
     if modality == "audio":
         assert 0 < audio.samples(once).size <= SOUNDS.samples
     return True
@@ -114,7 +115,9 @@ def test_noise_is_accepted_or_refused(modality: str, content: bytes) -> None:
 
 def test_what_counts_as_readable_is_what_the_feature_graph_reads() -> None:
     signature = [tf.TensorSpec([None], tf.string)]
-    graph = tf.function(lambda one: preprocessing.image_graph(one, ImageSpec(size=16)), signature)
+    graph = tf.function(
+        lambda one: preprocessing_fn.image_graph(one, ImageSpec(size=16)), signature
+    )
     plain = [SEEDS["image"][name] for name in ("plain.jpg", "progressive.jpg", "palette.png")]
     verdicts = []
     for content in [media.png(), *plain, *mutants.mutants(plain, 3 * EXAMPLES, SEED + 2)]:
@@ -122,7 +125,7 @@ def test_what_counts_as_readable_is_what_the_feature_graph_reads() -> None:
             once = canonical("image", content)
         except MediumError:
             continue
-        verdicts.append((_passes(readable.check_image, once), _passes(graph, [once])))
+        verdicts.append((_passes(image_check.check_image, once), _passes(graph, [once])))
     assert {pair for pair in verdicts if pair[0] != pair[1]} == set()
     assert {True, False} == {passed for passed, _ in verdicts}
 

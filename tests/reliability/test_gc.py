@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, gc, publish, storage
-from pipelines.config import GcConfig
 from tests import scores
 from tests.reliability.flaky_storage import FlakyStorage
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, write_corpus
 from tests.scores import SETTINGS, Work
-from transforms.errors import OptionsError, StorageError
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.config import GcConfig
+from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import OptionsError, StorageError
 
 WORKS = (Work([scores.scored("a", 1)], [scores.rejected("z", 2)]), Work([scores.scored("b", 3)]))
 DAY = 24 * 3600
@@ -91,7 +93,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(output, capsys):
 
 def test_a_run_is_kept_for_days_after_it_or_the_pointer_changed(output, caplog):
     old, unfinished = (scores.run_folder(output, name=name) for name in ("old", "unfinished"))
-    with caplog.at_level(logging.INFO, logger="pipelines.gc"):
+    with caplog.at_level(logging.INFO, logger="triad_ml.pipelines.publishing.gc"):
         kept = gc.run(GcConfig(str(output), keep_days=4))
     why = "is kept: it or CURRENT changed in the days to keep"
     assert sorted(one.message for one in caplog.records) == sorted(
@@ -181,7 +183,7 @@ def test_temporary_files_of_dead_processes_go_and_those_of_living_ones_stay(outp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", replace_after_gc)
-        storage.put(f"{run.units}/00007.json", b"whole")
+        atomic.put(f"{run.units}/00007.json", b"whole")
     assert found == [[str(dead)]]
     assert Path(run.units, "00007.json").read_bytes() == b"whole"
 
@@ -275,7 +277,7 @@ def test_what_a_killed_gc_leaves_can_be_scored_again_or_removed_by_the_next(
 
 def test_the_command_prints_a_summary_in_json_as_the_last_line(output, capsys):
     old = scores.run_folder(output, name="old")
-    assert cli.main(["gc", "--output", str(output), "--keep-days", "2"]) == 0
+    assert main.main(["gc", "--output", str(output), "--keep-days", "2"]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["runs"] == sorted(
         [old.folder, scores.run_folder(output, name="unfinished").folder]
@@ -292,7 +294,7 @@ def test_the_command_prints_a_summary_in_json_as_the_last_line(output, capsys):
 def test_the_command_exits_with_20_where_a_pointer_is_damaged(output, capsys):
     pointer = output / f"dt={DATE}" / "CURRENT"
     pointer.write_text("nowhere\n")
-    assert cli.main(["gc", "--output", str(output)]) == 20
+    assert main.main(["gc", "--output", str(output)]) == 20
     assert capsys.readouterr().err == (
         f"triad: {pointer}: names no run; write it anew with triad rollback --to RUN_ID (triad "
         "runs lists them), or with triad score of the date\n"
@@ -310,7 +312,7 @@ def test_the_command_exits_with_20_where_a_pointer_is_damaged(output, capsys):
     ],
 )
 def test_wrong_options_exit_with_12(argv, said, capsys):
-    assert cli.main(["gc", *argv]) == OptionsError.exit_code
+    assert main.main(["gc", *argv]) == OptionsError.exit_code
     assert said in capsys.readouterr().err
 
 
@@ -326,9 +328,9 @@ def test_in_a_bucket_runs_go_by_their_age_alone(flaky: FlakyStorage):
     }
     flaky.age("", "2026-11-01T00:00:00.000000Z")
     whole = flaky.objects()
-    with storage.in_use(old.folder):  # a scoring that has begun again
+    with atomic.in_use(old.folder):  # a scoring that has begun again
         assert list(gc.run(GcConfig(flaky.uri)).kept) == [old.folder]
-    storage.delete(f"{old.folder}/.lock")
+    atomic.delete(f"{old.folder}/.lock")
     assert gc.run(GcConfig(flaky.uri, dry_run=True)).runs == [old.folder]
     assert flaky.objects() == whole
     assert gc.run(GcConfig(flaky.uri)).runs == [old.folder]

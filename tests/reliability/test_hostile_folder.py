@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import sinks, stream
-from pipelines.stream_config import StreamConfig
 from tests import capabilities, media
-from transforms import uris
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.transforms.media import uris
 
 FILES = 60
 YEARS = (-(2**40), -5, 0, 10**9, 2**38, 2**62)
@@ -147,7 +148,7 @@ def disk() -> Iterator[Path]:
 
 def rows(sink: Path, kind: str) -> list[dict[str, object]]:
     paths = sorted(path for path in (sink / kind).rglob("*") if path.is_file())
-    return [row for path in paths for row in sinks.read(str(path)).to_pylist()]
+    return [row for path in paths for row in tables_rows.read(str(path)).to_pylist()]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -162,10 +163,10 @@ def test_a_folder_of_anything_is_read_as_far_as_it_can_be_and_the_rest_is_told(
     config = StreamConfig(str(trained), str(source), str(sink), **settings)
     places = {uris.spelled(os.path.join(source, os.fsdecode(name))) for name in corpus.told}
 
-    def run() -> stream.Counts:
+    def run() -> local.Counts:
         caplog.clear()
         with capabilities.permissions_hold():
-            return stream.run(config, stream.Stop())
+            return local.run(config, local.Stop())
 
     first = run()
     told = [one.partition(": not read: ")[0] for one in caplog.messages if ": not read: " in one]
@@ -178,8 +179,8 @@ def test_a_folder_of_anything_is_read_as_far_as_it_can_be_and_the_rest_is_told(
     assert SECRET.encode() not in everything
     assert SECRET not in caplog.text
 
-    assert run() == stream.Counts()  # started anew
+    assert run() == local.Counts()  # started anew
     for path in corpus.shut:
         os.chmod(path, 0o700)
-    assert run() == stream.Counts(len(corpus.shut), len(corpus.shut), 0)
+    assert run() == local.Counts(len(corpus.shut), len(corpus.shut), 0)
     assert {row["id"] for row in rows(sink, "scores")} == corpus.scored | {*corpus.shut.values()}

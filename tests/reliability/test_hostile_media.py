@@ -9,8 +9,8 @@ import pytest
 
 from tests import media
 from tests.reliability import bombs, odd_media
-from transforms import images
-from transforms.records import Flaw, MediumError
+from triad_ml.transforms.media import image as media_image
+from triad_ml.transforms.records.values import Flaw, MediumError
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED_CEILING = 30 * 2**20
@@ -79,7 +79,7 @@ def test_bombs_among_the_odd_media_take_little_memory(tmp_path: Path) -> None:
 )
 def test_what_pillow_decodes_in_python_is_unsupported(content: bytes) -> None:
     with pytest.raises(MediumError) as caught:
-        images.canonical(content, bombs.LIMITS)
+        media_image.canonical(content, bombs.LIMITS)
     assert caught.value.flaw is Flaw.UNSUPPORTED
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from examples import generated as examples
-from pipelines import publish, score, sinks
-from pipelines.config import ScoreConfig
 from tests import media
 from tests.reliability import bombs, faulty_decoder, odd_media
-from transforms import decoder_process, decoder_program
+from triad_ml.pipelines.config import ScoreConfig
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.tables import rows
+from triad_ml.transforms.media.decoder import process
+from triad_ml.transforms.media.decoder import program as decoder_program
 
 DATE = "2026-11-24"
 RECORDS, EACH = 200, 7
@@ -198,7 +201,7 @@ class Run(NamedTuple):
 
 
 def scores_of(model: Path, records: Path, output: Path) -> Run:
-    score.run(
+    pipeline.run(
         ScoreConfig(
             str(model), (str(records),), str(output), DATE, rejected_limit=1.0, issues_limit=1.0
         )
@@ -207,19 +210,19 @@ def scores_of(model: Path, records: Path, output: Path) -> Run:
     assert manifest is not None
     run = publish.RunFolder(str(output), DATE, manifest.run_id)
     return Run(
-        [row for path in publish.open_current(str(output)) for row in sinks.read(path).to_pylist()],
-        [row for part in manifest.rejected for row in sinks.read(run.path(part.path)).to_pylist()],
+        [row for path in publish.open_current(str(output)) for row in rows.read(path).to_pylist()],
+        [row for part in manifest.rejected for row in rows.read(run.path(part.path)).to_pylist()],
     )
 
 
 @pytest.fixture(scope="module")
 def run(trained: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    decoder_process.close()
+    process.close()
     with pytest.MonkeyPatch.context() as patch:
         program = (sys.executable, "-I", faulty_decoder.__file__, decoder_program.__file__)
-        patch.setattr(decoder_process, "COMMAND", program)
+        patch.setattr(process, "COMMAND", program)
         found = scores_of(trained, corpus.path, tmp_path_factory.mktemp("scored"))
-        decoder_process.close()
+        process.close()
     return found
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import gc, publish, score
-from pipelines.config import GcConfig
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, status, write_corpus
+from triad_ml.pipelines.config import GcConfig
+from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.scoring import pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def whole(
 ) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
     night = Night(str(text_model), str(write_corpus(folder / "records")), str(folder / "before"))
-    score.run(dataclasses.replace(night, unit_records=100).config)
+    pipeline.run(dataclasses.replace(night, unit_records=100).config)
     old = seen(night.output)
 
     after = night.moved(shutil.copytree(night.output, folder / "after"))
@@ -106,9 +107,11 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     before = {unit: status(run.unit_manifest(unit)) for unit in complete}
 
     with caplog.at_level(logging.INFO, "pipelines"):
-        score.run(night.config)
+        pipeline.run(night.config)
 
-    ours = [record for record in caplog.records if record.name.startswith("pipelines.score")]
+    ours = [
+        record for record in caplog.records if record.name.startswith("triad_ml.pipelines.scoring")
+    ]
     said = [record.getMessage() for record in ours]
     if found == whole.new:
         assert said[-1] == f"{run.folder}: already published, nothing to do"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.streaming.journal import Journal
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import write_corpus
+from triad_ml.pipelines.streaming.journal import Journal
 
 pytestmark = pytest.mark.slow
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import publish
 from tests.reliability import largest_records
 from tests.reliability.forkserver import ROOT, Ended, ForkServer
 from tests.reliability.nights import DATE, Night
+from triad_ml.pipelines.publishing import publish
 
 pytestmark = pytest.mark.slow
 

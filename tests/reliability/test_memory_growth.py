@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import publish
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night
+from triad_ml.pipelines.publishing import publish
 
 pytestmark = pytest.mark.slow
 

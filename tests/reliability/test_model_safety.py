@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from model import artefact, safety
-from model.allowed_ops import ALLOWED_OPS
-from model.scorer import Scorer, ScorerHandler
-from tests.model.test_scorer import rewrite_about
-from transforms.errors import GateError
+from tests.model.serving.test_scorer import rewrite_about
+from triad_ml.model.serving import bundle, safety
+from triad_ml.model.serving.allowed_ops import ALLOWED_OPS
+from triad_ml.model.serving.scorer import Scorer, ScorerHandler
+from triad_ml.transforms.errors import GateError
 
 REACHES_OUT = (
     *("Abort", "CacheDataset", "CollectiveReduceV2", "CreateSummaryFileWriter", "DebugIdentityV2"),
@@ -60,7 +60,7 @@ def test_a_model_that_writes_a_file_is_refused_and_the_file_is_not_there(
     save(own_model / "saved_model", run)
     shutil.move(kept, extra)
     rewrite_about(own_model)  # whoever makes such a model can make its digests too
-    model = artefact.load(own_model)
+    model = bundle.load(own_model)
     for load in (lambda: ScorerHandler(str(own_model)), lambda: Scorer(model)):
         with pytest.raises(GateError) as refused:
             load()
@@ -386,7 +386,7 @@ def test_pickles_and_keras_archives_in_the_folder_are_loaded_by_nothing(
     layer = keras.layers.Lambda(lambda x: (open(path, "w").close(), x)[1])
     keras.Sequential([keras.Input([1]), layer]).save(own_model / "model.keras")
     ran.unlink(missing_ok=True)  # building the model ran it
-    Scorer(artefact.load(own_model))
+    Scorer(bundle.load(own_model))
     assert not ran.exists()
     np.load(own_model / "weights.npy", allow_pickle=True)
     assert ran.exists()  # it is one

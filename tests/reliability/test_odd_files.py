@@ -7,13 +7,18 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines import preprocess, preprocessed, publish, score, sinks, sources, units
-from pipelines.config import PreprocessConfig, ScoreConfig
 from tests.reliability import odd_media
 from tests.reliability.odd_media import ACCEPT, Odd
-from transforms import spec_files
-from transforms.canonicalize import Canonicalizer
-from transforms.records import RawRecord, Rejected
+from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.sources import read, units
+from triad_ml.pipelines.tables import rows
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import RawRecord, Rejected
+from triad_ml.transforms.spec import loading
 
 DATE = "2026-11-24"
 GENERATED = odd_media.generated()
@@ -94,10 +99,10 @@ def _check(name: str, odd: Odd, verdicts: Verdicts) -> None:
 
 
 def _canonicalized(corpus: Corpus) -> dict[str, str]:
-    canonicalizer = Canonicalizer(spec_files.load(str(corpus.spec)))
+    canonicalizer = Canonicalizer(loading.load(str(corpus.spec)))
     found = {}
     for unit in units.plan(units.list_inputs([str(corpus.records)])):
-        for record in sources.read(unit, ["category"]):
+        for record in read.read(unit, ["category"]):
             assert isinstance(record, RawRecord)
             outcome = canonicalizer.canonical(record)
             refused = isinstance(outcome, Rejected)
@@ -114,10 +119,10 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
         rejected_limit=1.0,
         issues_limit=1.0,
     )
-    preprocess.run(config)
-    refused = sinks.read(str(output / preprocessed.REJECTED)).to_pylist()
+    preprocessing_pipeline.run(config)
+    refused = rows.read(str(output / dataset.REJECTED)).to_pylist()
     found = {row["id"]: _verdict(row["detail"]) for row in refused}
-    counts = preprocessed.read(output).manifest["counts"]
+    counts = dataset.read(output).manifest["counts"]
     everything = GOOD + len(ODD)
     assert counts["read"] == everything
     assert counts["train"] == everything - len(found)
@@ -125,7 +130,7 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
 
 
 def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
-    score.run(
+    scoring_pipeline.run(
         ScoreConfig(
             str(model),
             (str(corpus.records),),
@@ -140,11 +145,11 @@ def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
     run = publish.RunFolder(str(output), DATE, manifest.run_id)
     found = {}
     for path in publish.open_current(str(output)):
-        for row in sinks.read(path).to_pylist():
+        for row in rows.read(path).to_pylist():
             assert row["issues"] == []
             found[row["id"]] = ACCEPT
     for part in manifest.rejected:
-        for row in sinks.read(run.path(part.path)).to_pylist():
+        for row in rows.read(run.path(part.path)).to_pylist():
             assert row["id"] not in found
             found[row["id"]] = _verdict(row["detail"])
     assert len(found) == GOOD + len(ODD)

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model import artefact, scorer
-from pipelines import parity
-from pipelines.config import ParityConfig
 from tests import media, records
 from tests.printed import shown
 from tests.reliability import mutants, seed_media
-from transforms.canonicalize import Canonicalizer
-from transforms.records import MODALITIES, CanonicalRecord, RawRecord
+from triad_ml.model.serving import bundle, scorer
+from triad_ml.pipelines.config import ParityConfig
+from triad_ml.pipelines.verification import parity
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord, RawRecord
 
 COUNT = 500
 SERVER = """
@@ -123,7 +123,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def canonical(corpus: Path, trained: Path) -> list[CanonicalRecord]:
-    made = Canonicalizer(artefact.load(trained).spec, check=True)
+    made = Canonicalizer(bundle.load(trained).spec, check=True)
     outcomes = [made.canonical(one) for one in records.read(corpus) if isinstance(one, RawRecord)]
     assert len(outcomes) == COUNT
     kept = [one for one in outcomes if isinstance(one, CanonicalRecord)]
@@ -147,7 +147,7 @@ def test_preprocessing_serving_and_scoring_agree_bit_for_bit(
 def test_a_process_with_tensorflow_alone_gives_the_same_features(
     canonical: list[CanonicalRecord], trained: Path, tmp_path: Path
 ) -> None:
-    model = artefact.load(trained)
+    model = bundle.load(trained)
     given_path, found_path = tmp_path / "given.npz", tmp_path / "found.npz"
     np.savez(given_path, **{k: v for name in MODALITIES for k, v in _joined(canonical, name)})
     arguments = [str(model.saved_model), str(given_path), str(found_path), str(model.batch_size)]

@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 
-from model import artefact
-from pipelines import cli, json_files, preprocessed, provenance, score, train
-from pipelines.config import ScoreConfig, TrainConfig
-from transforms import code, digests
-from transforms.errors import GateError, OptionsError
+from triad_ml.model.serving import bundle
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.config import ScoreConfig, TrainConfig
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.storage import json_files
+from triad_ml.pipelines.training import train
+from triad_ml.pipelines.verification import digest_diff
+from triad_ml.transforms import hashing
+from triad_ml.transforms.errors import GateError, OptionsError
+from triad_ml.transforms.graph import digest as graph_digest
 
 PARTS = (
     "analysis.json",
@@ -41,7 +47,7 @@ def scored(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFact
     folder = shutil.copytree(generated.parent, tmp_path_factory.mktemp("few") / "records")
     few = Path(folder) / generated.name  # beside the media
     few.write_text("".join(generated.read_text().splitlines(keepends=True)[:5]))
-    score.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
+    pipeline.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
     (run,) = (output / "dt=2026-11-24").glob("_runs/run=*")
     return run
 
@@ -70,12 +76,12 @@ def test_no_mix_of_two_trainings_is_a_model(own_model: Path, other: Path, tmp_pa
             put(other / part, folder / part)
         mixed = contents(folder)
         if mixed in wholes:
-            artefact.load(folder)
+            bundle.load(folder)
             continue
         whole = wholes["triad.json" in mix]
         strange = {path for path in mixed | whole if mixed.get(path) != whole.get(path)}
         with pytest.raises(GateError) as error:
-            artefact.load(folder)
+            bundle.load(folder)
         path = str(error.value).partition(":")[0].removeprefix(f"{folder}/")
         assert path in strange
         refused += 1
@@ -93,7 +99,7 @@ def test_score_refuses_a_mixed_folder_and_publishes_nothing(
     put(other / "saved_model/variables", own_model / "saved_model/variables")
     command = ["score", "--model", str(own_model), "--input", str(generated)]
     command += ["--output", str(tmp_path / "scores"), "--date", "2026-11-24"]
-    assert cli.main(command) == 10
+    assert main.main(command) == 10
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"triad: {own_model}/saved_model/variables/variables.data-00000")
     assert not (tmp_path / "scores").exists()
@@ -104,11 +110,11 @@ def test_a_swapped_vocabulary_is_refused(own_model: Path) -> None:
     first, second, *rest = path.read_text().split("\n")
     path.write_text("\n".join([second, first, *rest]))
     with pytest.raises(GateError, match=f"^{path}: is not the file that was exported"):
-        artefact.load(own_model)
+        bundle.load(own_model)
 
 
 def test_each_flipped_byte_of_each_file_of_a_model_is_refused(own_model: Path) -> None:
-    pinned = artefact.load(own_model).about["files"]
+    pinned = bundle.load(own_model).about["files"]
     assert len(pinned) > 6
     for name in pinned:
         path = own_model / name
@@ -117,9 +123,9 @@ def test_each_flipped_byte_of_each_file_of_a_model_is_refused(own_model: Path) -
         flipped[len(content) * 2 // 3] ^= 1
         path.write_bytes(flipped)
         with pytest.raises(GateError, match=f"^{path}: is not the file that was exported"):
-            artefact.load(own_model)
+            bundle.load(own_model)
         path.write_bytes(content)
-    artefact.load(own_model)
+    bundle.load(own_model)
 
 
 def exchange_words(folder: Path) -> str:
@@ -163,23 +169,23 @@ def test_training_refuses_the_transform_of_another_preprocessing(
 
 
 def test_a_manifest_of_an_older_version_says_what_it_lacks(prepared: Path, tmp_path: Path) -> None:
-    manifest = json_files.read(prepared / preprocessed.MANIFEST)
+    manifest = json_files.read(prepared / dataset.MANIFEST)
     del manifest["files"]
-    json_files.write(tmp_path / preprocessed.MANIFEST, manifest)
+    json_files.write(tmp_path / dataset.MANIFEST, manifest)
     with pytest.raises(OptionsError, match="manifest.json: lacks files: it is of an older version"):
-        preprocessed.read(tmp_path)
+        dataset.read(tmp_path)
 
 
 def test_the_transform_digest_is_that_of_its_parts(prepared: Path) -> None:
-    manifest = preprocessed.read(prepared).manifest
+    manifest = dataset.read(prepared).manifest
     parts = {name: manifest["digests"][name] for name in ("features", "analysis", "graph")}
-    assert digests.joined(parts) == manifest["transform_digest"]
-    assert manifest["digests"]["code"] == code.code_digest()
+    assert graph_digest.joined(parts) == manifest["transform_digest"]
+    assert manifest["digests"]["code"] == hashing.code_digest()
 
 
 def test_the_saved_model_says_what_it_was_made_from(trained: Path, prepared: Path) -> None:
-    manifest = preprocessed.read(prepared).manifest
-    assert json_files.read(trained / artefact.PARTS) == {
+    manifest = dataset.read(prepared).manifest
+    assert json_files.read(trained / bundle.PARTS) == {
         "spec": manifest["spec_digest"],
         "transform": manifest["transform_digest"],
         "classes": manifest["classes"],
@@ -187,7 +193,7 @@ def test_the_saved_model_says_what_it_was_made_from(trained: Path, prepared: Pat
 
 
 def differing(left: Path, right: Path) -> dict[str, list[tuple[str, str | None, str | None]]]:
-    compared = provenance.compare(provenance.read(left), provenance.read(right))
+    compared = digest_diff.compare(digest_diff.read(left), digest_diff.read(right))
     return {name: [tuple(one) for one in found] for name, found in compared.items() if found}
 
 
@@ -195,7 +201,7 @@ def test_two_trainings_differ_in_what_was_changed(trained: Path, other: Path) ->
     found = differing(trained, other)
     assert list(found) == ["model", "spec", "weights"]
     assert found["spec"] == [("training.epochs", "2", "1"), ("training.seed", "0", "1")]
-    compared = provenance.compare(provenance.read(trained), provenance.read(other))
+    compared = digest_diff.compare(digest_diff.read(trained), digest_diff.read(other))
     assert list(compared) == [
         *("model", "transform", "spec", "classes", "vocabularies and moments", "graph", "weights"),
         *("code", "code of preprocessing", "versions", "inputs"),
@@ -204,9 +210,9 @@ def test_two_trainings_differ_in_what_was_changed(trained: Path, other: Path) ->
 
 def edit(folder: Path, target: Path, change: Callable[[Any], object]) -> Path:
     copied = Path(shutil.copytree(folder, target))
-    manifest = json_files.read(copied / preprocessed.MANIFEST)
+    manifest = json_files.read(copied / dataset.MANIFEST)
     change(manifest)
-    json_files.write(copied / preprocessed.MANIFEST, manifest)
+    json_files.write(copied / dataset.MANIFEST, manifest)
     return copied
 
 
@@ -248,15 +254,15 @@ def test_a_model_is_compared_with_its_data_and_a_run_with_its_model(
 def test_the_command_prints_a_table_and_exits_by_it(
     trained: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["explain-digest", str(trained), str(trained)]) == 0
+    assert main.main(["explain-digest", str(trained), str(trained)]) == 0
     assert "differs" not in capsys.readouterr().out
-    assert cli.main(["explain-digest", str(trained), str(other)]) == 10
+    assert main.main(["explain-digest", str(trained), str(other)]) == 10
     printed = capsys.readouterr().out
     rows = [" ".join(line.replace("│", " ").split()) for line in printed.splitlines()]
     assert "spec differs training.epochs: 2 -> 1" in rows
     assert "training.seed: 0 -> 1" in rows
     assert "graph equal" in rows
-    digest = {folder: artefact.load(folder).model_digest[:12] for folder in (trained, other)}
+    digest = {folder: bundle.load(folder).model_digest[:12] for folder in (trained, other)}
     assert f"model differs model: {digest[trained]} -> {digest[other]}" in rows
 
 
@@ -266,7 +272,7 @@ def test_what_holds_no_provenance_is_one_line(
 ) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
-    assert cli.main(["explain-digest", str(trained), str(tmp_path)]) == OptionsError.exit_code
+    assert main.main(["explain-digest", str(trained), str(tmp_path)]) == OptionsError.exit_code
     (line,) = capsys.readouterr().err.splitlines()
     assert "is no model, preprocessing or run, or its manifest is damaged" in line
 
@@ -274,4 +280,4 @@ def test_what_holds_no_provenance_is_one_line(
 def test_a_model_without_its_analysis_is_no_model(trained: Path, tmp_path: Path) -> None:
     shutil.copy(trained / "triad.json", tmp_path)
     with pytest.raises(OptionsError, match="is no model, preprocessing or run"):
-        provenance.explain(tmp_path, trained)
+        digest_diff.explain(tmp_path, trained)

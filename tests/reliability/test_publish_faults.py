@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 
-from model import artefact
-from model.scorer import Outcome, Scorer, ScorerHandler
-from pipelines import gc, publish, score, sealing, sinks, storage
-from pipelines.config import GcConfig
 from tests import scores
 from tests.reliability.forkserver import Ended
 from tests.reliability.nights import DATE, RECORDS, Night, seen, statuses, write_corpus
 from tests.scores import Work
-from transforms import uris
-from transforms.errors import GateError
-from transforms.records import CanonicalRecord
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import Outcome, Scorer, ScorerHandler
+from triad_ml.pipelines.config import GcConfig
+from triad_ml.pipelines.publishing import gc, publish, seal
+from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.records.values import CanonicalRecord
 
 WORKS = (Work([scores.scored("a", 1)], [scores.rejected("z", 2)]), Work([scores.scored("b", 3)]))
 
@@ -34,7 +37,7 @@ def first(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
     """A night that is published: three units of the corpus."""
     folder = tmp_path_factory.mktemp("first")
     night = Night(str(trained), str(write_corpus(folder / "records")), str(folder / "out"))
-    score.run(night.config)
+    pipeline.run(night.config)
     return night
 
 
@@ -49,7 +52,7 @@ def second(first: Night, tmp_path: Path) -> Night:
 def rows(output: object) -> list[dict[str, Any]]:
     """The published scores, in order of their ids."""
     paths = publish.open_current(str(output), DATE)
-    found = [row for path in paths for row in sinks.read(path).to_pylist()]
+    found = [row for path in paths for row in tables_rows.read(path).to_pylist()]
     return sorted(found, key=lambda row: str(row["id"]))
 
 
@@ -81,9 +84,9 @@ class ShortHandler(ScorerHandler):
 
 
 def test_a_handler_that_loses_a_record_publishes_nothing(first, second, monkeypatch):
-    monkeypatch.setattr(score, "ScorerHandler", ShortHandler)
+    monkeypatch.setattr(pipeline, "ScorerHandler", ShortHandler)
     with pytest.raises(GateError, match=r"^unit 0: 7 records were read, but 5 scored"):
-        score.run(second.config)
+        pipeline.run(second.config)
     assert seen(second.output) == seen(first.output)
 
 
@@ -93,17 +96,17 @@ def test_a_handler_that_loses_a_record_publishes_nothing(first, second, monkeypa
 def test_a_model_that_cannot_score_publishes_nothing(
     first, second, own_model, fork_server, damage, exit_code
 ):
-    graph = own_model / artefact.SAVED_MODEL / "saved_model.pb"
+    graph = own_model / bundle.SAVED_MODEL / "saved_model.pb"
     if damage == "missing file":
         graph.unlink()
     elif damage == "no model":
-        (own_model / artefact.ABOUT).unlink()
+        (own_model / bundle.ABOUT).unlink()
     else:
         graph.write_bytes(b"\xff" * 100)
-        about = json.loads((own_model / artefact.ABOUT).read_text())
-        about["files"] = artefact.file_digests(own_model)
-        about["digests"]["model"] = artefact.model_digest(about["files"], about["batch_size"])
-        (own_model / artefact.ABOUT).write_text(json.dumps(about))
+        about = json.loads((own_model / bundle.ABOUT).read_text())
+        about["files"] = bundle.file_digests(own_model)
+        about["digests"]["model"] = bundle.model_digest(about["files"], about["batch_size"])
+        (own_model / bundle.ABOUT).write_text(json.dumps(about))
     ended = fork_server.run(dataclasses.replace(second, model=str(own_model)).argv)
     if exit_code is None:
         assert ended.exit_code not in (0, None), ended.said
@@ -119,7 +122,7 @@ def test_a_model_that_cannot_score_publishes_nothing(
 def test_another_number_of_units_gives_the_same_rows_and_no_part_of_the_run_before(
     first, second, unit_records, units
 ):
-    score.run(dataclasses.replace(second, inputs=first.inputs, unit_records=unit_records).config)
+    pipeline.run(dataclasses.replace(second, inputs=first.inputs, unit_records=unit_records).config)
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
     assert manifest.units == len(manifest.scores) == units
@@ -135,7 +138,7 @@ def test_another_number_of_files_gives_the_same_rows(first, second, tmp_path):
             chosen = lines[part * RECORDS // count : (part + 1) * RECORDS // count]
             Path(second.inputs).with_name(f"{count}-{part}.jsonl").write_bytes(b"".join(chosen))
         pattern = str(Path(second.inputs).with_name(f"{count}-*.jsonl"))
-        score.run(dataclasses.replace(second, inputs=pattern, unit_records=100).config)
+        pipeline.run(dataclasses.replace(second, inputs=pattern, unit_records=100).config)
         manifest = publish.current(second.output, DATE)
         assert manifest is not None
         assert manifest.units == len(manifest.scores) == count
@@ -158,7 +161,7 @@ def test_bundles_that_run_three_times_publish_the_same_bytes(first, second):
     again = dataclasses.replace(
         first, output=second.output + "-again", beam_args=("--direct_runner_bundle_repeat=2",)
     )
-    score.run(again.config)
+    pipeline.run(again.config)
     assert seen(again.output) == seen(first.output)
 
 
@@ -260,7 +263,7 @@ class Backwards(datetime.datetime):
 
 def test_a_clock_that_goes_backwards_between_runs_publishes_the_later_run(tmp_path, monkeypatch):
     clock = types.SimpleNamespace(datetime=Backwards, UTC=datetime.UTC)
-    monkeypatch.setattr(sealing, "datetime", clock)
+    monkeypatch.setattr(seal, "datetime", clock)
     created = []
     for name in ("a", "b", "a"):
         run = scores.run_folder(tmp_path, name=name)
@@ -348,7 +351,7 @@ def test_an_input_that_changes_while_it_is_scored_is_not_published(
     # The file comes back as it was: nothing of the changed one is taken for scored.
     path.write_bytes(stored)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    score.run(night.config)
+    pipeline.run(night.config)
     assert rows(night.output) == rows(first.output)
 
 
@@ -358,7 +361,7 @@ def test_an_input_that_changes_while_it_is_scored_is_not_published(
 def test_files_of_odd_names_are_scored_and_named(first, second, name):
     path = Path(second.inputs).with_name(name)
     Path(second.inputs).rename(path)
-    score.run(dataclasses.replace(second, inputs=str(path)).config)
+    pipeline.run(dataclasses.replace(second, inputs=str(path)).config)
     assert rows(second.output) == rows(first.output)
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
@@ -366,15 +369,15 @@ def test_files_of_odd_names_are_scored_and_named(first, second, name):
     sources = {
         row["source"].rpartition("#")[0]
         for part in manifest.rejected
-        for row in sinks.read(run.path(part.path)).to_pylist()
+        for row in tables_rows.read(run.path(part.path)).to_pylist()
     }
     assert sources == {uris.spelled(str(path))}
 
 
 def test_an_output_of_an_odd_name_is_written_and_collected(first, second, tmp_path):
     night = second.moved(tmp_path / "Ausgänge\nvon heute *")
-    score.run(night.config)
+    pipeline.run(night.config)
     assert rows(night.output) == rows(first.output)
     gc.run(GcConfig(night.output, keep_days=0))
     assert rows(night.output) == rows(first.output)
-    assert storage.list_folders(night.output) == [f"{night.output}/dt={DATE}"]
+    assert atomic.list_folders(night.output) == [f"{night.output}/dt={DATE}"]

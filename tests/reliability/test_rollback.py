@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, gc, publish, rollback, storage
-from pipelines.config import GcConfig, RollbackConfig
 from tests import scores
 from tests.reliability.flaky_storage import FlakyStorage
 from tests.scores import DATE, Work
-from transforms.errors import GateError, LostRaceError, OptionsError, StorageError
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.config import GcConfig, RollbackConfig
+from triad_ml.pipelines.publishing import gc, publish, rollback
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import GateError, LostRaceError, OptionsError, StorageError
 
 WORKS = (Work([scores.scored("a", 1)], [scores.rejected("z", 2)]), Work([scores.scored("b", 3)]))
 CHANGED = "is not what the run wrote (SHA-256)"
@@ -30,7 +32,7 @@ def made(output: object, name: str) -> publish.RunFolder:
     run = of(output, name)
     manifest = scores.score(run, WORKS)
     dated = dataclasses.replace(manifest, created=time_of(name))
-    storage.put(run.manifest, dated.to_json())
+    atomic.put(run.manifest, dated.to_json())
     return run
 
 
@@ -39,7 +41,7 @@ def contents(output: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in sorted(output.rglob("*"))
-        if path.is_file() and path.name != storage.LOCK
+        if path.is_file() and path.name != atomic.LOCK
     }
 
 
@@ -66,7 +68,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_the_run_that_was_replaced_last_counts_again(place, capsys):
     second, third = of(place, "second"), of(place, "third")
-    assert cli.main(["rollback", "--output", place, "--date", DATE]) == 0
+    assert main.main(["rollback", "--output", place, "--date", DATE]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{DATE}: run {second.run_id} of {time_of('second')} counts (3 read, 2 scored, "
         f"1 rejected), instead of {third.run_id}",
@@ -120,17 +122,17 @@ def test_runs_that_were_never_published_are_not_taken_unasked(output):
     scores.commit(lost, WORKS)
     manifest = publish.seal(lost, 2, publish.Gates(1.0), scores.SETTINGS, {})
     created = "2026-11-24T02:30:00+00:00"
-    storage.put(lost.manifest, dataclasses.replace(manifest, created=created).to_json())
+    atomic.put(lost.manifest, dataclasses.replace(manifest, created=created).to_json())
     rollback.run(RollbackConfig(str(output), DATE))
     assert publish.current_id(str(output), DATE) == of(output, "second").run_id
 
 
 def test_of_runs_of_one_second_none_is_guessed(output):
     first, second = of(output, "first"), of(output, "second")
-    manifest = publish.Manifest.from_json(storage.read_bytes(first.manifest))
+    manifest = publish.Manifest.from_json(atomic.read_bytes(first.manifest))
     assert manifest is not None
     same = dataclasses.replace(manifest, created=time_of("second"))
-    storage.put(first.manifest, same.to_json())
+    atomic.put(first.manifest, same.to_json())
     with pytest.raises(OptionsError, match="cannot be known; name one with --to: ") as caught:
         rollback.run(RollbackConfig(str(output), DATE))
     assert first.run_id in str(caught.value)
@@ -146,7 +148,7 @@ def test_a_run_with_a_damaged_file_is_refused_and_the_pointer_stays(output, dama
         path.unlink()
     else:
         path.write_bytes(content + b"x" if damage == "longer" else b"x" + content[1:])
-    assert cli.main(["rollback", "--output", str(output), "--date", DATE]) == GateError.exit_code
+    assert main.main(["rollback", "--output", str(output), "--date", DATE]) == GateError.exit_code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
@@ -185,7 +187,7 @@ def test_where_there_is_no_other_run_the_line_says_so(tmp_path):
 
 
 def test_a_pointer_to_a_run_that_is_gone_is_mended_by_name(output):
-    storage.delete_tree(of(output, "third").folder)
+    atomic.delete_tree(of(output, "third").folder)
     with pytest.raises(OptionsError, match="has no manifest for 2026-11-24; name one with --to"):
         rollback.run(RollbackConfig(str(output), DATE))
     rollback.run(RollbackConfig(str(output), DATE, of(output, "second").run_id))

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines import cli, options, sinks
 from tests import media
 from tests.conftest import SPEC
+from triad_ml.pipelines.cli import flags, main
+from triad_ml.pipelines.tables import rows
 
 CANARY = "CANARY-6f1d"
 PAYLOAD = "PAYLOAD-93ab"
@@ -76,7 +77,7 @@ def commands(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Comma
         for name in ("AWS_SECRET_ACCESS_KEY", "TRIAD_TOKEN", "GITHUB_TOKEN", "DB_PASSWORD"):
             patch.setenv(name, CANARY)
         with _captured() as said:
-            codes = [cli.main(arguments) for arguments in ran]
+            codes = [main.main(arguments) for arguments in ran]
     assert codes == [0] * len(ran), said
     return Commands("".join(said), folder)
 
@@ -108,7 +109,7 @@ def texts(folder: Path) -> dict[str, bytes]:
             if path.suffix == ".gz":
                 content = gzip.decompress(content)
             if path.suffix == ".parquet":
-                content += json.dumps(sinks.read(str(path)).to_pylist(), default=repr).encode()
+                content += json.dumps(rows.read(str(path)).to_pylist(), default=repr).encode()
             found[str(path.relative_to(folder))] = content
     return found
 
@@ -126,7 +127,7 @@ def test_nothing_that_the_commands_said_or_wrote_holds_a_payload_or_a_secret(com
 
 def test_every_hostile_record_is_rejected_or_scored_without_its_medium(commands):
     (path,) = (commands.folder / "scores").glob("dt=*/_runs/run=*/_rejected/*.parquet")
-    rejected = sinks.read(str(path)).to_pylist()
+    rejected = rows.read(str(path)).to_pylist()
     assert len(rejected) == 12  # scoring looks at neither splits nor groups
     assert {(row["stage"], row["reason"]) for row in rejected} == {
         ("read", "unparsable"),
@@ -147,8 +148,8 @@ def test_every_hostile_record_is_rejected_or_scored_without_its_medium(commands)
 def test_a_secret_that_is_given_as_an_option_is_never_repeated(
     command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([command, f"--x_token={CANARY}", f"--api_secret={CANARY}"]) == 12
-    assert cli.main([command, "--", f"--x_token={CANARY}"]) == 12
+    assert main.main([command, f"--x_token={CANARY}", f"--api_secret={CANARY}"]) == 12
+    assert main.main([command, "--", f"--x_token={CANARY}"]) == 12
     captured = capfd.readouterr()
     assert CANARY not in captured.out + captured.err
 
@@ -157,5 +158,5 @@ def test_what_beam_stores_of_its_options_holds_no_variable_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
-    made = options.beam_options("local", ("--direct_num_workers=1",))
+    made = flags.beam_options("local", ("--direct_num_workers=1",))
     assert CANARY not in repr(made.get_all_options()) + repr(made.display_data())

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from model import artefact, signing
-from pipelines import cli
 from tests import canonical, reports
-from transforms.errors import GateError, OptionsError
+from triad_ml.model.serving import bundle, signing
+from triad_ml.pipelines.cli import main
+from triad_ml.transforms.errors import GateError, OptionsError
 
 CLASSES = {"kind": ("fan", "pump"), "marks": ("new", "old", "red")}
 
@@ -51,7 +51,7 @@ def test_a_signed_model_verifies_wherever_it_lies(
     signing.verify(moved, keys[1])
     (tmp_path / "link").symlink_to(moved)
     signing.verify(tmp_path / "link", keys[1])
-    assert artefact.load(moved).batch_size == 32  # the signature is no file too many
+    assert bundle.load(moved).batch_size == 32  # the signature is no file too many
 
 
 def test_a_second_signature_replaces_the_first(
@@ -76,7 +76,7 @@ def link(path: Path) -> None:
     path.symlink_to(target)
 
 
-FILES = ("triad.json", "analysis.json", "history.csv", artefact.PARTS)
+FILES = ("triad.json", "analysis.json", "history.csv", bundle.PARTS)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -185,7 +185,7 @@ def test_score_with_a_key_refuses_before_it_looks_at_the_model(
     (model / "triad.json").write_text("no JSON: whoever reads this first fails otherwise")
     command = ["score", "--model", str(model), "--input", str(tmp_path / "none.jsonl")]
     command += ["--output", str(tmp_path / "scores"), "--date", "2026-11-24"]
-    assert cli.main([*command, "--verify-key", str(keys[1])]) == GateError.exit_code
+    assert main.main([*command, "--verify-key", str(keys[1])]) == GateError.exit_code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"triad: {model}: is not what was signed: ")
     assert "triad.json" in line
@@ -195,7 +195,7 @@ def test_score_with_a_key_refuses_before_it_looks_at_the_model(
 def test_the_commands_sign_and_verify(
     model: Path, keys: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["verify", str(model), "--key", str(keys[1])]) == 10
-    assert cli.main(["sign", str(model), "--key", str(keys[0])]) == 0
-    assert cli.main(["verify", str(model), "--key", str(keys[1])]) == 0
+    assert main.main(["verify", str(model), "--key", str(keys[1])]) == 10
+    assert main.main(["sign", str(model), "--key", str(keys[0])]) == 0
+    assert main.main(["verify", str(model), "--key", str(keys[1])]) == 0
     assert capsys.readouterr().out == f"{model}/model.sig\n{model}: is as it was signed\n"

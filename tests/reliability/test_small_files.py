@@ -16,15 +16,15 @@ from tests.reliability.forkserver import ROOT
 CEILING = 5 * 2**27
 PROGRAM = """
 import collections, json, re, sys
-from pipelines import sources, units
-from transforms.records import Rejected
+from triad_ml.pipelines.sources import read, units
+from triad_ml.transforms.records.values import Rejected
 def peak():
     (kibibytes,) = re.findall(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
     return int(kibibytes) * 1024
 counts, before = collections.Counter(), peak()
 for path in sys.argv[1:]:
     for unit in units.plan(units.list_inputs([path])):
-        for one in sources.read(unit, ()):
+        for one in read.read(unit, ()):
             counts[str(one.reason) if isinstance(one, Rejected) else "read"] += 1
 print(json.dumps([counts, peak() - before]))
 """

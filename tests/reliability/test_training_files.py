@@ -11,11 +11,13 @@ import google_crc32c
 import pytest
 import tensorflow as tf
 
-from model import survey
-from pipelines import cli, json_files, preprocessed
 from tests import features
-from transforms.code import file_digest
-from transforms.errors import OptionsError, StorageError
+from triad_ml.model.data import scan
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.storage import json_files
+from triad_ml.transforms.errors import OptionsError, StorageError
+from triad_ml.transforms.hashing import file_digest
 
 LAYOUT = features.layout(["text"])
 
@@ -36,8 +38,8 @@ def frame(content: bytes, length: int | None = None) -> bytes:
     )
 
 
-def read(path: Path, **options: object) -> survey.Survey:
-    return survey.survey([str(path)], LAYOUT, **options)
+def read(path: Path, **options: object) -> scan.Survey:
+    return scan.survey([str(path)], LAYOUT, **options)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_each_flipped_byte_is_found_with_its_frame(shard: Path, damaged: Path) -
 def test_each_cut_of_the_records_is_found(shard: Path, damaged: Path) -> None:
     content = gzip.decompress(shard.read_bytes())
     places = begins(content)
-    written = {str(damaged): survey.Shard(3, file_digest(shard))}
+    written = {str(damaged): scan.Shard(3, file_digest(shard))}
     for size in range(len(content)):
         damaged.write_bytes(gzip.compress(content[:size], 1))
         if size in places:  # whole records: only the digest knows that there were more
@@ -99,7 +101,7 @@ def test_each_cut_of_the_records_is_found(shard: Path, damaged: Path) -> None:
 
 def test_each_flipped_byte_of_the_compressed_file_is_found(shard: Path, damaged: Path) -> None:
     stored = shard.read_bytes()
-    written = {str(damaged): survey.Shard(3, file_digest(shard))}
+    written = {str(damaged): scan.Shard(3, file_digest(shard))}
     whole = read(shard).records.numpy().tolist()
     harmless = 0
     for place in range(len(stored)):
@@ -127,7 +129,7 @@ def test_each_cut_of_the_compressed_file_is_found(shard: Path, damaged: Path) ->
             read(damaged)
     damaged.write_bytes(b"")
     with pytest.raises(OptionsError, match="is not the file that preprocessing wrote"):
-        read(damaged, shards={str(damaged): survey.Shard(3, file_digest(shard))})
+        read(damaged, shards={str(damaged): scan.Shard(3, file_digest(shard))})
 
 
 @pytest.mark.parametrize("length", [2**64 - 8, 2**63, 2**40, 2**30, 2**21])
@@ -161,7 +163,7 @@ def test_a_small_file_that_inflates_without_end_is_refused_early(damaged: Path) 
     damaged.write_bytes(member * 10_000)  # 10 GB inflated
     assert damaged.stat().st_size < 20 * 2**20
     with pytest.raises(OptionsError) as refused:
-        read(damaged, shards={str(damaged): survey.Shard(3, "0" * 64)})
+        read(damaged, shards={str(damaged): scan.Shard(3, "0" * 64)})
     assert str(refused.value) == (
         f"{damaged}: holds more than the 3 records that preprocessing wrote; "
         "run triad preprocess with a new --output"
@@ -200,11 +202,11 @@ def test_the_command_refuses_a_damaged_shard_with_one_line(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
 ) -> None:
     folder = Path(shutil.copytree(prepared, tmp_path / "data"))
-    manifest = json_files.read(folder / preprocessed.MANIFEST)
+    manifest = json_files.read(folder / dataset.MANIFEST)
     path = folder / manifest["splits"][split][0]["path"]
     path.write_bytes(gzip.compress(frame(b"abc", 2**40)))
     command = ["train", "--data", str(folder), "--output", str(tmp_path / "model")]
-    assert cli.main(command) == OptionsError.exit_code
+    assert main.main(command) == OptionsError.exit_code
     said = capsys.readouterr().err
     (line,) = [line for line in said.splitlines() if line.startswith("triad: ")]
     assert line.startswith(

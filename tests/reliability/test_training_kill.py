@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import checkpoints
-from tests.model.test_checkpoints import assert_same, checkpoint
+from tests.model.training.test_checkpoints import assert_same, checkpoint
 from tests.reliability.forkserver import Ended, ForkServer
+from triad_ml.model.training import checkpoints
 
 EPOCHS, STEPS = 4, 6  # steps of an epoch: 91 records of `prepared` in batches of 16
 

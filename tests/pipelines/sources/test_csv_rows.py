@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sources import lines
 from tests import records
-from transforms.errors import OptionsError
-from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+from triad_ml.pipelines.sources import lines
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.values import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 
 def outcomes(tmp_path: Path, content: bytes, *labels: str) -> list[RawRecord | Rejected]:

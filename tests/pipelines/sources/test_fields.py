@@ -10,7 +10,14 @@ import pytest
 from hypothesis import strategies
 
 from tests import records
-from transforms.records import UNKNOWN_SPLIT, BrokenMedium, RawRecord, Reason, Rejected, Uri
+from triad_ml.transforms.records.values import (
+    UNKNOWN_SPLIT,
+    BrokenMedium,
+    RawRecord,
+    Reason,
+    Rejected,
+    Uri,
+)
 
 
 def outcome(tmp_path: Path, line: bytes | dict[str, Any], *labels: str) -> RawRecord | Rejected:

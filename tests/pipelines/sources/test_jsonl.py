@@ -11,10 +11,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from pipelines.sources import fields, jsonl, lines
 from tests import records
-from transforms.errors import OptionsError
-from transforms.records import RawRecord, Reason, Rejected
+from triad_ml.pipelines.sources import fields, jsonl, lines
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.values import RawRecord, Reason, Rejected
 
 
 def outcome(tmp_path: Path, line: bytes | dict[str, Any], *labels: str) -> RawRecord | Rejected:

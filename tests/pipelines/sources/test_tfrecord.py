@@ -9,11 +9,11 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipelines.sources import example_sizes, fields
 from tests import records
-from transforms import tfrecords
-from transforms.errors import OptionsError
-from transforms.records import BrokenMedium, RawRecord, Reason, Rejected, Uri
+from triad_ml.pipelines.sources import example_sizes, fields
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import tfrecord_reader
+from triad_ml.transforms.records.values import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 
 def one(tmp_path: Path, *labels: str, **features: object) -> RawRecord:
@@ -114,7 +114,7 @@ def test_each_flipped_byte_is_found_with_the_frame_it_is_in(tmp_path):
         where = f"at byte {begin} (record {begins.index(begin)})"
         message = re.escape(f"a.tfrecord: the TFRecord frame {where} is broken")
         with pytest.raises(OptionsError, match=message):
-            read.extend(tfrecords.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)))
+            read.extend(tfrecord_reader.frames(io.BytesIO(flipped), "a.tfrecord", len(flipped)))
         assert read == frames[: begins.index(begin)]
 
 
@@ -123,7 +123,7 @@ def test_each_cut_inside_a_frame_is_found(tmp_path, known_end):
     frames = [b"one", b"two!", b"three"]
     stored = records.write_frames(tmp_path / "a.tfrecord", frames).read_bytes()
     for size in range(1, len(stored)):
-        cut = tfrecords.frames(io.BytesIO(stored[:size]), "a", size if known_end else None)
+        cut = tfrecord_reader.frames(io.BytesIO(stored[:size]), "a", size if known_end else None)
         if size in (19, 39):
             assert len(list(cut)) == (19, 39).index(size) + 1
         else:

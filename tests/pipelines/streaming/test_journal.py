@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.streaming import journal as journal_
-from pipelines.streaming.batches import Batch, Part
-from pipelines.streaming.journal import Journal, opened
-from transforms.errors import OptionsError, StorageError
+from triad_ml.pipelines.streaming import journal as journal_
+from triad_ml.pipelines.streaming.interfaces import Batch, Part
+from triad_ml.pipelines.streaming.journal import Journal, opened
+from triad_ml.transforms.errors import OptionsError, StorageError
 
 ONE = (Part("a.jsonl", 0, 10, "v1", 7), Part("b", 0, 2, "v2", 8, {"image": "b.jpg"}))
 TWO = (Part("c.jsonl", 10, 20, "v1", 9),)

@@ -1,9 +1,9 @@
 """What a stream loses is counted, and told once where it is too much."""
 
-from pipelines.media_counts import IssuesLimits, MediaCount
-from pipelines.streaming.losses import Losses, Window
 from tests import scores
-from transforms.records import Reason
+from triad_ml.pipelines.streaming.losses import Losses, Window
+from triad_ml.pipelines.tables.media_counts import IssuesLimits, MediaCount
+from triad_ml.transforms.records.values import Reason
 
 BAD = {"image": MediaCount(4, {"not_found": 4})}
 GOOD = {"image": MediaCount(4, {})}

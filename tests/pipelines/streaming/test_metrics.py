@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from model import artefact
-from pipelines import stream
-from pipelines.stream_config import StreamConfig
-from pipelines.streaming import metrics
-from pipelines.streaming.batches import Load
-from pipelines.streaming.kafka_source import KafkaSource
-from pipelines.streaming.messages import Parser
-from transforms.errors import StorageError
+from triad_ml.model.serving import bundle
+from triad_ml.pipelines.streaming import metrics
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.interfaces import Load
+from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.kafka.source import KafkaSource
+from triad_ml.pipelines.streaming.messages.parser import Parser
+from triad_ml.transforms.errors import StorageError
 
 DEADLINE = 120.0
 
@@ -50,7 +50,7 @@ def test_a_stream_writes_what_it_did_and_what_waits_and_says_what_it_lost(
         metrics=str(path),
     )
     with caplog.at_level(logging.INFO):
-        stream.run(config, stream.Stop())
+        local.run(config, local.Stop())
     after = read(path)
 
     def grew(name: str) -> float:
@@ -70,12 +70,16 @@ def test_a_stream_writes_what_it_did_and_what_waits_and_says_what_it_lost(
     assert after["triad_stream_queue_messages"] == 0
     assert after["triad_stream_alive_timestamp_seconds"] >= began
     (model,) = [name for name in after if name.startswith("triad_stream_model_info")]
-    assert model == f"triad_stream_model_info/{artefact.load(trained).model_digest}/{trained}"
+    assert model == f"triad_stream_model_info/{bundle.load(trained).model_digest}/{trained}"
     does = (
         "deliver the files (relative paths are tried against the records file's folder, then each"
     )
     most = "2 of 2 media are not used (100.0%; most often: not_found, 2), over the limit of 50.0%"
-    said = [record.message for record in caplog.records if record.name == "pipelines.stream"]
+    said = [
+        record.message
+        for record in caplog.records
+        if record.name == "triad_ml.pipelines.streaming.jobs.local"
+    ]
     assert f"of the last 1 batches: image: {most}; {does} --media-root)" in said
     assert said[-5:] == [
         "ended: 4 read, 3 scored, 1 rejected",

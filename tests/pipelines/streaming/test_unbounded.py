@@ -8,15 +8,16 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms.window import TimestampedValue
 
-from model import artefact
-from model.scorer import ScorerHandler
-from pipelines import options, score_plan
-from pipelines.keyed import Key
-from pipelines.score import Score
-from pipelines.streaming import unbounded
-from pipelines.streaming.messages import Message, Parser
-from transforms.canonicalize import Canonicalizer
-from transforms.records import Reason, Rejected, Scored
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import ScorerHandler
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.scoring import plan
+from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming.messages.parser import Message, Parser
+from triad_ml.pipelines.tables.keys import Key
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 TIME = 1_700_000_000_123
 
@@ -33,20 +34,20 @@ def message(offset: int, time: int | None, **fields: Any) -> Message:
 
 
 @pytest.fixture(scope="module")
-def model(trained: Path) -> artefact.Artefact:
-    return artefact.load(trained)
+def model(trained: Path) -> bundle.Artefact:
+    return bundle.load(trained)
 
 
-def run(model: artefact.Artefact, given: list[Any]) -> list[Any]:
+def run(model: bundle.Artefact, given: list[Any]) -> list[Any]:
     """What the graph gives: time, key and row, in the order of positions."""
     _given.clear()
-    settings = score_plan.run_settings(model, "parquet")
+    settings = plan.run_settings(model, "parquet")
     score = Score(
         Canonicalizer(model.spec, check=False),
         ScorerHandler(str(model.folder)),
         settings.provenance.model,
     )
-    with beam.Pipeline(options=options.beam_options()) as root:
+    with beam.Pipeline(options=flags.beam_options()) as root:
         messages = root | beam.Create(given, reshuffle=False)
         scores = unbounded.define_pipeline(messages, Parser(), score, settings)
         _ = (scores.scored, scores.rejected) | beam.Flatten() | beam.Map(note)
@@ -54,7 +55,7 @@ def run(model: artefact.Artefact, given: list[Any]) -> list[Any]:
 
 
 def test_each_message_gives_one_row_under_its_key_at_its_own_time(model):
-    digest = score_plan.run_settings(model, "parquet").provenance.model
+    digest = plan.run_settings(model, "parquet").provenance.model
     given = [
         message(0, TIME, id="a", text="a red bird"),
         message(1, TIME + 1),

@@ -1,0 +1,129 @@
+"""The kinds of fusion, chosen by `model.fusion`: embeddings of all modalities into a joint one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import keras
+from keras import ops
+
+from triad_ml.model.fusion.attention import AttentionFusion, Tokens
+from triad_ml.model.fusion.missing import GatedFusion
+from triad_ml.transforms.spec.spec import ModelSpec
+
+Tensor: TypeAlias = keras.KerasTensor
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class ConcatFusion(keras.layers.Layer):
+    """Puts the modalities side by side and mixes them linearly: shared features, no interaction.
+
+    What only two modalities together tell is left to the heads, which have a hidden layer then; see
+    `hidden_units`. Arguments, inputs and output are those of `GatedFusion`.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, embeddings_shape: Sequence[Shape], present_shape: Shape) -> None:
+        self.mixing = keras.layers.Dense(self.dim)
+        self.mixing.build((None, _width(embeddings_shape)))
+        self.normalization = keras.layers.LayerNormalization()
+        self.normalization.build((None, self.dim))
+
+    def call(self, embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+        return self.normalization(self.mixing(_side_by_side(embeddings, present)))
+
+    def compute_output_shape(
+        self, embeddings_shape: Sequence[Shape], present_shape: Shape
+    ) -> Shape:
+        return (embeddings_shape[0][0], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class MlpFusion(keras.layers.Layer):
+    """A perceptron with two hidden layers over all modalities, beside a linear way around it.
+
+    Arguments, inputs and output are those of `GatedFusion`.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, embeddings_shape: Sequence[Shape], present_shape: Shape) -> None:
+        width = _width(embeddings_shape)
+        self.around = keras.layers.Dense(self.dim)
+        self.around.build((None, width))
+        self.hidden = [keras.layers.Dense(2 * self.dim, activation="relu") for _ in range(2)]
+        self.output_layer = keras.layers.Dense(self.dim)
+        for layer, size in zip(
+            (*self.hidden, self.output_layer), (width, 2 * self.dim, 2 * self.dim), strict=True
+        ):
+            layer.build((None, size))
+        self.normalization = keras.layers.LayerNormalization()
+        self.normalization.build((None, self.dim))
+
+    def call(self, embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+        context = _side_by_side(embeddings, present)
+        mixed = context
+        for layer in self.hidden:
+            mixed = layer(mixed)
+        return self.normalization(self.around(context) + self.output_layer(mixed))
+
+    def compute_output_shape(
+        self, embeddings_shape: Sequence[Shape], present_shape: Shape
+    ) -> Shape:
+        return (embeddings_shape[0][0], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim}
+
+
+_SIMPLE: Mapping[str, Callable[..., Any]] = {
+    "concat": ConcatFusion,
+    "mlp": MlpFusion,
+    "gated": GatedFusion,
+}
+
+
+def join(
+    spec: ModelSpec,
+    embeddings: Sequence[Tensor],
+    used: Tensor,
+    sequences: Sequence[Tokens | None],
+) -> Tensor:
+    """Joins modalities as `model.fusion` says.
+
+    Args:
+        spec: Gives `dim`, and `fusion`, which is not `sum`: there nothing is joined.
+        embeddings: One per modality, float32 `[batch, dim]`, learned ones where it is missing.
+        used: Which of them are there, bool `[batch, modalities]`.
+        sequences: Per modality what its tower saw step by step; only attention looks at it.
+
+    Returns:
+        float32 `[batch, dim]`.
+    """
+    if spec.fusion == "attention":
+        there = [(place, one) for place, one in enumerate(sequences) if one is not None]
+        layer = AttentionFusion(spec.dim, [place for place, _ in there], name="fusion")
+        steps = [[one[part] for _, one in there] for part in (0, 1)] if there else []
+        return layer(list(embeddings), used, *steps)  # Keras takes no empty lists
+    return _SIMPLE[spec.fusion](spec.dim, name="fusion")(list(embeddings), used)
+
+
+def hidden_units(spec: ModelSpec) -> int:
+    """Units of the hidden layer that the heads behind the joint embedding have; 0 is none."""
+    return spec.dim if spec.fusion == "concat" else 0
+
+
+def _side_by_side(embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+    return ops.concatenate([*embeddings, ops.cast(present, "float32")], axis=-1)
+
+
+def _width(embeddings_shape: Sequence[Shape]) -> int:
+    return sum(shape[-1] or 0 for shape in embeddings_shape) + len(embeddings_shape)

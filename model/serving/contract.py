@@ -1,0 +1,77 @@
+"""What a model's signatures take and give, by name and type: checked before the first record."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.export import EXPLAIN, FEATURES, output_name
+from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.spec.spec import Spec
+
+_PARTS: Mapping[str, Mapping[str, tf.DType]] = {
+    "classification": {"label": tf.string, "score": tf.float32, "distribution": tf.float32},
+    "tagging": {
+        "label": tf.string,
+        "start": tf.int64,
+        "end": tf.int64,
+        "span_score": tf.float32,
+        "score": tf.float32,
+    },
+    "generation": {"text": tf.string, "score": tf.float32},
+}
+_EXPLAINED: Mapping[str, tf.DType] = {"baseline": tf.float32, "shares": tf.float32}
+"""What the signature `explain` adds for a classification."""
+
+
+def check(model: bundle.Artefact, name: str, signature: Any) -> None:
+    """Refuses a signature that does not take or give what the spec says.
+
+    Args:
+        model: Whose signature it is.
+        name: Of the signature.
+        signature: As TensorFlow loaded it.
+
+    Raises:
+        GateError: Naming the input or the output.
+    """
+    (_, taken), given = signature.structured_input_signature, signature.structured_outputs
+    ways = ("takes", taken, _inputs(model.spec)), ("gives", given, _outputs(model, name))
+    for verb, found, wanted in ways:
+        for key, dtype in wanted:
+            if (
+                key not in found
+                or found[key].dtype != dtype
+                or _is_other_width(model, key, found[key])
+            ):
+                raise GateError(
+                    f"{model.saved_model}: its signature {name!r} {verb} no {key!r} of type "
+                    f"{dtype.name}, as its spec has it; take the model from its source again, or "
+                    "train it anew"
+                )
+
+
+def _inputs(spec: Spec) -> Iterator[tuple[str, tf.DType]]:
+    for modality in spec.modalities.names:
+        yield modality, tf.string
+    for task in spec.markers:
+        yield f"marker_{task}", tf.int64
+
+
+def _outputs(model: bundle.Artefact, name: str) -> Iterator[tuple[str, tf.DType]]:
+    if name == FEATURES:
+        return
+    for task in model.classes:
+        kind = model.spec.tasks[task].kind
+        explained = _EXPLAINED if name == EXPLAIN and kind == "classification" else {}
+        for part, dtype in {**_PARTS[kind], **explained}.items():
+            yield output_name(task, part), dtype
+
+
+def _is_other_width(model: bundle.Artefact, key: str, spec: tf.TensorSpec) -> bool:
+    """Whether it is no distribution over as many classes as the model has for each record."""
+    task, _, part = key.partition("/")
+    if part != "distribution":
+        return False
+    return bool(spec.shape.rank != 2 or spec.shape[1] != len(model.classes[task]))

@@ -1,0 +1,338 @@
+"""The SavedModel as Beam's RunInference calls it: batches of one shape, and no lost record."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import re
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from apache_beam.ml.inference.base import ModelHandler
+
+from triad_ml.model.serving import bundle, contract, explanations, safety
+from triad_ml.model.serving.export import FEATURES, output_name
+from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.features import batching
+from triad_ml.transforms.media import image_check
+from triad_ml.transforms.records import live
+from triad_ml.transforms.records.digests import content_digest, media_bytes, payload_digest
+from triad_ml.transforms.records.values import (
+    CanonicalRecord,
+    MediumError,
+    Prediction,
+    Reason,
+    Rejected,
+    Scored,
+    ScoredSpan,
+    Tagged,
+    Text,
+)
+from triad_ml.transforms.spec.spec import NO_MARKER
+
+Outcome = Scored | Rejected
+Arrays = Mapping[str, npt.NDArray[Any]]
+Signature = Callable[..., Mapping[str, tf.Tensor]]
+"""Takes canonical bytes by modality, each string `[batch]`, and markers; see `model.export`."""
+
+_CALLS_IN_FLIGHT = 2
+_OP_MESSAGE = re.compile(r"^(.+)\n\t \[\[\{\{node ", re.MULTILINE)
+
+
+class Scorer:
+    """A loaded model.
+
+    Every call has the same shape: a row's score does not depend, not by a bit, on which and how
+    many records are scored with it.
+
+    Args:
+        model: What to load.
+        signatures: What to call, by name, in place of the SavedModel's own.
+        explain: Whether predictions come with explanations.
+
+    Raises:
+        GateError: Where the SavedModel could do more than compute, is malformed, or is another
+            than the one that was opened.
+        OptionsError: Where it cannot explain and shall.
+    """
+
+    def __init__(
+        self,
+        model: bundle.Artefact,
+        signatures: Mapping[str, Signature] | None = None,
+        explain: bool = False,
+    ) -> None:
+        self._scoring = explanations.signature(explain)
+        self._explain = explanations.Rows(model) if explain else explanations.no_row
+        self.modalities = model.spec.modalities.names
+        tasks = {task: model.spec.tasks[task] for task in model.classes}
+        self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
+        self._generation = tuple(n for n, task in tasks.items() if task.kind == "generation")
+        self._multi_label = {
+            n: task.multi_label for n, task in tasks.items() if task.kind == "classification"
+        }
+        self._marked = tuple(model.spec.markers)
+        if signatures is None:
+            self._loaded = safety.load(model.saved_model, model.saved_files)
+            signatures = self._loaded.signatures
+            explanations.check(model, signatures, self._scoring)
+            contract.check(model, self._scoring, signatures[self._scoring])
+        self._signatures = signatures
+        self._threads = concurrent.futures.ThreadPoolExecutor(_CALLS_IN_FLIGHT)
+        self._model_digest = model.model_digest
+        self.batch_size = model.batch_size
+
+    def score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
+        """Scores records; whatever record makes the model fail is rejected, alone."""
+        batches = [
+            records[start : start + self.batch_size]
+            for start in range(0, len(records), self.batch_size)
+        ]
+        outcomes = [one for batch in self._threads.map(self._score, batches) for one in batch]
+        if len(outcomes) != len(records):
+            raise AssertionError(f"{len(records)} records gave {len(outcomes)} outcomes")
+        return outcomes
+
+    def features(self, records: Sequence[CanonicalRecord]) -> Arrays:
+        """The features of at most one batch of records, by name; rows in the records' order."""
+        return self._call(FEATURES, records)
+
+    def outputs(self, records: Sequence[CanonicalRecord]) -> Arrays:
+        """The serving outputs of at most one batch of records, by name, with shares if wanted."""
+        return self._call(self._scoring, records)
+
+    def _call(self, signature: str, records: Sequence[CanonicalRecord]) -> Arrays:
+        padding = [b""] * (self.batch_size - len(records))
+        media = {
+            name: tf.constant([getattr(record, name) for record in records] + padding, tf.string)
+            for name in self.modalities
+        }
+        for task in self._marked:
+            places = [record.markers.get(task, NO_MARKER) for record in records]
+            places += [NO_MARKER] * len(padding)
+            media[f"marker_{task}"] = tf.constant(places, tf.int64)
+        outputs = self._signatures[signature](**media)
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        for name, array in arrays.items():
+            if len(array) != self.batch_size:
+                raise AssertionError(f"{name}: {self.batch_size} rows in, {len(array)} rows out")
+        return {name: array[: len(records)] for name, array in arrays.items()}
+
+    def _score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
+        try:
+            outputs = self.outputs(records)
+        except tf.errors.InvalidArgumentError as error:
+            return self._score_mended(records, error)
+        return self._scored(records, outputs)
+
+    def _score_mended(
+        self, records: Sequence[CanonicalRecord], error: tf.errors.InvalidArgumentError
+    ) -> list[Outcome]:
+        """Takes out the media that the graph cannot read, then whatever record still fails."""
+        mended = [_without_unreadable(record) for record in records]
+        if all(after is before for after, before in zip(mended, records, strict=True)):
+            if len(records) == 1:
+                return [self._rejected(records[0], Reason.MODEL_FAILED, _message(error))]
+            half = len(records) // 2
+            return [*self._score(records[:half]), *self._score(records[half:])]
+        with_media = [record for record in mended if record.present]
+        scored = iter(self._score(with_media) if with_media else [])
+        return [
+            _of_whole(next(scored), before)
+            if after.present
+            else self._rejected(before, Reason.UNREADABLE, "; ".join(after.issues))
+            for after, before in zip(mended, records, strict=True)
+        ]
+
+    def _scored(self, records: Sequence[CanonicalRecord], outputs: Arrays) -> list[Outcome]:
+        columns = {
+            task: [outputs[output_name(task, part)] for part in ("label", "score", "distribution")]
+            for task in self._multi_label
+        }
+        finite = np.ones(len(records), bool)
+        for _, _, distribution in columns.values():
+            finite &= np.isfinite(distribution).all(axis=1)
+        for task in (*self._tagging, *self._generation):
+            finite &= np.isfinite(outputs[output_name(task, "score")])
+        for task in self._tagging:
+            finite &= np.isfinite(outputs[output_name(task, "span_score")]).all(axis=1)
+        outcomes: list[Outcome] = []
+        for row, record in enumerate(records):
+            if not finite[row]:
+                outcomes.append(
+                    self._rejected(record, Reason.MODEL_FAILED, "a score is not finite")
+                )
+                continue
+            predictions: dict[str, Prediction | Tagged | Text] = {
+                task: Prediction(
+                    self._label(task, labels[row]),
+                    float(scores[row]),
+                    shares[row],
+                    self._explain(task, outputs, row),
+                )
+                for task, (labels, scores, shares) in columns.items()
+            }
+            for task in self._tagging:
+                predictions[task] = tagged(task, outputs, row, record)
+            for task in self._generation:
+                text, score = (outputs[output_name(task, part)][row] for part in ("text", "score"))
+                predictions[task] = Text(text.decode(), float(score))
+            outcomes.append(
+                Scored(
+                    record.id,
+                    record.position,
+                    predictions,
+                    record.present,
+                    record.issues,
+                    record.extra,
+                    content_digest(record),
+                    self._model_digest,
+                )
+            )
+        return outcomes
+
+    def _rejected(self, record: CanonicalRecord, reason: Reason, detail: str) -> Rejected:
+        digest = payload_digest(record)
+        return Rejected(
+            record.id, record.position, "score", reason, detail, digest, self._model_digest
+        )
+
+    def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
+        if self._multi_label[task]:
+            return tuple(name.decode() for name in label if name)
+        return str(label.decode())
+
+
+def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tagged:
+    """What a row of the serving outputs says of a tagging task, in the caller's characters."""
+    labels, starts, ends, scores = (
+        outputs[output_name(task, part)][row] for part in ("label", "start", "end", "span_score")
+    )
+    spans = []
+    for word in np.flatnonzero(starts >= 0):
+        start, end = int(starts[word]), int(ends[word])
+        if record.offsets is not None:
+            start, end = record.offsets.outward(start, end)
+        spans.append(ScoredSpan(start, end, labels[word].decode(), float(scores[word])))
+    return Tagged(tuple(spans), float(outputs[output_name(task, "score")][row]))
+
+
+class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
+    """Lets RunInference score canonical records: one outcome a record, in order.
+
+    Args:
+        model_folder: What `triad train` wrote; it is loaded once a process.
+        fetch: Gives, in whatever process, the local folder that holds the model.
+        explain: Whether predictions come with explanations.
+        model_digest: Of the model that was opened, and verified, before; None takes what is there.
+
+    Raises:
+        GateError: Where the folder holds another model, or one that does more than compute.
+        OptionsError: Where there is no complete model, or it cannot explain and shall.
+    """
+
+    def __init__(
+        self,
+        model_folder: str,
+        fetch: Callable[[str], str] = str,
+        explain: bool = False,
+        model_digest: str | None = None,
+    ) -> None:
+        super().__init__()
+        model = _opened(fetch(model_folder), model_digest)
+        # Before the first record is read:
+        found = safety.check_folder(model.saved_model)
+        explanations.check(model, found, explanations.signature(explain))
+        self._model_folder = model_folder
+        self._fetch = fetch
+        self._explain = explain
+        self._model_digest = model.model_digest
+        self._batch_size = _CALLS_IN_FLIGHT * model.batch_size
+
+    def load_model(self) -> Scorer:
+        return load_scorer(self._fetch(self._model_folder), self._model_digest, self._explain)
+
+    def run_inference(
+        self,
+        batch: Sequence[CanonicalRecord],
+        model: Scorer,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[Outcome]:
+        outcomes = model.score(batch)
+        assert len(outcomes) == len(batch)
+        live.add(len(batch))
+        return outcomes
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """Batches close by count, or earlier by what they take."""
+        return batching.kwargs(self._batch_size, batching.record_room)
+
+    def get_num_bytes(self, batch: Sequence[CanonicalRecord]) -> int:
+        return sum(map(media_bytes, batch))
+
+    def get_metrics_namespace(self) -> str:
+        return "Score"
+
+
+_alive: "weakref.WeakValueDictionary[tuple[str, str, bool], Scorer]" = weakref.WeakValueDictionary()
+
+
+@functools.lru_cache(maxsize=2)
+def load_scorer(model_folder: str, model_digest: str, explain: bool, /) -> Scorer:
+    """The model of a folder, loaded once a process; twice, if one explains and one does not.
+
+    Positions only: the cache would take a name for another model.
+
+    Raises:
+        GateError: Where the folder holds another model than the one with this digest.
+    """
+    alive = _alive.get((model_folder, model_digest, explain))
+    if alive is not None:
+        return alive
+    model = _opened(model_folder, model_digest)
+    scorer = _alive[model_folder, model_digest, explain] = Scorer(model, explain=explain)
+    return scorer
+
+
+def _opened(model_folder: str, model_digest: str | None) -> bundle.Artefact:
+    model = bundle.load(model_folder)
+    if model_digest is not None and model.model_digest != model_digest:
+        raise GateError(
+            f"{model_folder}: holds model {model.model_digest[:12]}, not {model_digest[:12]}; "
+            "leave a model's folder as it is while a job runs, and start the job again"
+        )
+    return model
+
+
+def keep_only(model_folder: str, model_digest: str) -> None:
+    """Lets go of every other model: its memory is free once no batch uses it."""
+    kept = load_scorer(model_folder, model_digest, False)
+    load_scorer.cache_clear()
+    assert load_scorer(model_folder, model_digest, False) is kept
+
+
+def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
+    if not record.image:
+        return record
+    try:
+        image_check.check_image(record.image)
+    except MediumError as error:
+        issues = (f"image: {error.flaw}", *record.issues)  # the order of MODALITIES
+        return dataclasses.replace(record, image=b"", issues=issues)
+    return record
+
+
+def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:
+    """The outcome of a record that may have lost a medium on the way, with the whole's digest."""
+    if isinstance(outcome, Rejected):
+        return dataclasses.replace(outcome, payload_digest=payload_digest(record))
+    return dataclasses.replace(outcome, content_digest=content_digest(record))
+
+
+def _message(error: tf.errors.OpError) -> str:
+    """What the failing op says, without the names of graph functions, which are never the same."""
+    said = _OP_MESSAGE.search(str(error.message))
+    return (said[1] if said else str(error.message).splitlines()[0])[:200]

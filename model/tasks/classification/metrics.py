@@ -1,0 +1,240 @@
+"""Metrics of a classification task, with bootstrap intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from triad_ml.model.tasks.bootstrap import (
+    Floats,
+    Integers,
+    calibration,
+    mean_f1,
+    per_class,
+    resampled,
+    spread,
+)
+
+
+def classification(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    classes: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Any]:
+    """Metrics of a task with one class a record.
+
+    Macro-F1 is the mean over the known classes that occur in the labels given. A record of a class
+    unseen in training counts as wrong everywhere, has no row in `confusion` and no part in
+    `log_loss`. Intervals are 95% percentile bootstraps over records. What is undefined is None.
+
+    Args:
+        labels: int64 `[n]`; -1 where missing (left out), `len(classes)` or more where unseen.
+        probabilities: float32 `[n, classes]`.
+        classes: Names, in the order of the columns.
+        seed: Of the bootstrap.
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        JSON-able: `n`, `unseen`, `accuracy` and `macro_f1` (each value, low, high), `log_loss`,
+        `majority` (accuracy of always naming the commonest class of these labels), `calibration`,
+        `confusion` (counts, rows true), `per_class`; of two classes also `roc_auc` and
+        `average_precision` of the second.
+
+    Raises:
+        ValueError: Where shapes disagree or a probability is not finite.
+    """
+    truth = np.asarray(labels, np.int64)
+    likely = _checked(probabilities, truth.shape, len(classes))
+    there = truth >= 0
+    truth, likely = np.minimum(truth[there], len(classes)), likely[there]
+    n, c = len(truth), len(classes)
+    predicted = likely.argmax(axis=1) if n else np.zeros(0, np.int64)
+    # One row more than classes: the unseen ones.
+    confusion = np.bincount(truth * c + predicted, minlength=(c + 1) * c).reshape(c + 1, c)
+    known = truth < c
+    result = {
+        "n": n,
+        "unseen": int(n - known.sum()),
+        **_intervals(confusion, n, seed, resamples),
+        "log_loss": _log_loss(truth[known], likely[known]),
+        "majority": float(confusion[:c].sum(axis=1).max() / n) if n else None,
+        "calibration": calibration(
+            likely.max(axis=1, initial=0.0), (truth == predicted).astype(np.float64)
+        ),
+        "confusion": confusion[:c].tolist(),
+        "per_class": per_class(
+            classes, np.diag(confusion[:c]), confusion.sum(axis=0), confusion[:c].sum(axis=1)
+        ),
+    }
+    if c == 2:
+        second = (truth[known] == 1).astype(np.float64)
+        result |= _ranking(second, likely[known, 1])
+    return result
+
+
+def multi_label(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    classes: Sequence[str],
+    threshold: float = 0.5,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Any]:
+    """Metrics of a task with a set of classes a record.
+
+    Macro-F1 and the mean average precision are means over the known classes that occur in the
+    labels given. A set with a class unseen in training counts as wrong, and that class as missed in
+    micro-F1. Intervals are 95% percentile bootstraps over records. What is undefined is None.
+
+    Args:
+        labels: `[n, classes]` of 0 and 1, or `[n, classes + 1]` where the last column says whether
+            the set has any class that is unseen in training; a row of -1 where the label is missing
+            (left out).
+        probabilities: float32 `[n, classes]`.
+        classes: Names, in the order of the columns.
+        threshold: A class is predicted from this probability on.
+        seed: Of the bootstrap.
+        resamples: Number of bootstrap resamples; fewer (at least 50) where records times classes
+            exceed four million.
+
+    Returns:
+        JSON-able: `n`, `unseen` (records with unseen classes), `threshold`, `accuracy` (the whole
+        set is right), `micro_f1`, `macro_f1` and `mean_average_precision` (each value, low, high),
+        `majority` (accuracy of always naming the commonest set), `calibration` (over each class of
+        each record), `per_class`.
+
+    Raises:
+        ValueError: Where shapes disagree or a probability is not finite.
+    """
+    truth = np.asarray(labels, np.float64)
+    likely = _checked(probabilities, truth.shape[:1], len(classes))
+    if truth.shape == likely.shape:
+        truth = np.pad(truth, [(0, 0), (0, 1)])
+    if truth.shape != (len(likely), len(classes) + 1):
+        raise ValueError(f"labels have shape {truth.shape}, probabilities {likely.shape}")
+    there = (truth >= 0).all(axis=1)
+    truth, likely = truth[there], likely[there]
+    n, c = truth.shape[0], len(classes)
+    truth, unseen = truth[:, :c], truth[:, c]
+    commonest = np.unique(truth[unseen < 1], axis=0, return_counts=True)[1]
+    predicted = (likely >= threshold).astype(np.float64)
+    statistics = _SetStatistics(truth, predicted, likely, unseen)
+    names = ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
+    values = statistics(np.ones((1, n)))[0] if n else np.full(len(names), np.nan)
+    drawn = resampled(statistics, n, c, len(names), seed, resamples)
+    return {
+        "n": n,
+        "unseen": int(unseen.sum()),
+        "threshold": threshold,
+        **{name: spread(values[i], drawn[:, i]) for i, name in enumerate(names)},
+        "majority": float(commonest.max(initial=0) / n) if n else None,
+        "calibration": calibration(likely.ravel(), truth.ravel()),
+        "per_class": per_class(
+            classes,
+            (truth * predicted).sum(axis=0),
+            predicted.sum(axis=0),
+            truth.sum(axis=0),
+        ),
+    }
+
+
+def _checked(probabilities: npt.ArrayLike, rows: tuple[int, ...], num_classes: int) -> Floats:
+    likely = np.asarray(probabilities, np.float64)
+    if likely.shape != (*rows, num_classes):
+        raise ValueError(
+            f"probabilities have shape {likely.shape}, but labels and classes say "
+            f"{(*rows, num_classes)}"
+        )
+    if not np.isfinite(likely).all():
+        raise ValueError("a probability is not finite")
+    return likely
+
+
+def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[str, Any]:
+    """Accuracy and macro-F1 with their bootstrap intervals.
+
+    Both depend on the counts of the confusion matrix alone. Drawing n records with replacement then
+    is one multinomial draw over its cells, which costs the same for a thousand and for a million
+    records.
+    """
+    cells = np.flatnonzero(confusion)
+    rows, columns = np.divmod(cells, confusion.shape[1])
+    counts = confusion.ravel()[cells][None]
+    if n:
+        drawn = np.random.default_rng(seed).multinomial(n, counts[0] / n, size=resamples)
+        counts = np.concatenate([counts, drawn])
+    size = len(confusion)
+
+    def totals(places: Integers, kept: npt.NDArray[np.bool_]) -> Floats:
+        places = places[kept]
+        return np.stack([np.bincount(places, row, size)[:-1] for row in counts[:, kept]])
+
+    known = rows < size - 1
+    right = totals(rows, rows == columns)
+    accuracy = right.sum(axis=1) / n if n else np.full(1, np.nan)
+    macro_f1 = mean_f1(right, totals(columns, columns >= 0), totals(rows, known))
+    return {
+        "accuracy": spread(accuracy[0], accuracy[1:]),
+        "macro_f1": spread(macro_f1[0], macro_f1[1:]),
+    }
+
+
+class _SetStatistics:
+    """Metrics of sets of classes for records that weigh as often as they were drawn."""
+
+    def __init__(self, truth: Floats, predicted: Floats, likely: Floats, unseen: Floats) -> None:
+        self._truth, self._predicted, self._unseen = truth, predicted, unseen
+        self._right = truth * predicted
+        self._exact = ((truth == predicted).all(axis=1) & (unseen < 1)).astype(np.float64)
+        self._order = np.argsort(-likely, axis=0, kind="stable")
+        ranked = np.take_along_axis(likely, self._order, axis=0)
+        # Equal probabilities cannot be ranked: a threshold lies behind the last of them.
+        self._last = np.ones(likely.shape, bool)
+        self._last[:-1] = ranked[:-1] != ranked[1:]
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Weights `[resamples, n]` -> accuracy, micro-F1, macro-F1 and mean average precision."""
+        right, predicted = weights @ self._right, weights @ self._predicted
+        labelled = weights @ self._truth
+        total = (predicted + labelled).sum(axis=1) + weights @ self._unseen
+        micro = np.where(total > 0, 2 * right.sum(axis=1) / np.maximum(total, 1), np.nan)
+        accuracy = weights @ self._exact / weights.sum(axis=1)
+        macro = mean_f1(right, predicted, labelled)
+        return np.stack([accuracy, micro, macro, self._mean_precision(weights, labelled)], axis=1)
+
+    def _mean_precision(self, weights: Floats, labelled: Floats) -> Floats:
+        total = np.zeros(len(weights))
+        for c in range(self._truth.shape[1]):
+            order, last = self._order[:, c], self._last[:, c]
+            ranked = weights[:, order]
+            hits = np.cumsum(ranked * self._truth[order, c], axis=1)[:, last]
+            seen = np.cumsum(ranked, axis=1)[:, last]
+            found = np.diff(hits, axis=1, prepend=0.0)
+            summed = (found * hits / np.maximum(seen, 1)).sum(axis=1)
+            total += np.where(labelled[:, c] > 0, summed / np.maximum(labelled[:, c], 1), 0.0)
+        num = (labelled > 0).sum(axis=1)
+        return np.where(num > 0, total / np.maximum(num, 1), np.nan)
+
+
+def _log_loss(truth: Integers, likely: Floats) -> float | None:
+    if not len(truth):
+        return None
+    of_truth = likely[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(of_truth, np.finfo(np.float32).tiny, 1)).mean())
+
+
+def _ranking(second: Floats, likely: Floats) -> dict[str, float | None]:
+    """Needs both classes among the labels."""
+    if not 0 < second.sum() < len(second):
+        return {"roc_auc": None, "average_precision": None}
+    from sklearn import metrics
+
+    return {
+        "roc_auc": float(metrics.roc_auc_score(second, likely)),
+        "average_precision": float(metrics.average_precision_score(second, likely)),
+    }

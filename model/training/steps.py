@@ -1,0 +1,292 @@
+"""One optimizer step, and the measuring of one batch, as TensorFlow functions."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from triad_ml.model.data import datasets, scan
+from triad_ml.model.data.datasets import Layout
+from triad_ml.model.data.labels import known_classes
+from triad_ml.model.network import Networks
+from triad_ml.model.tasks import task_weights as tasks_task_weights
+from triad_ml.model.tasks.classification import losses
+from triad_ml.model.tasks.generation import head as generation_head
+from triad_ml.model.tasks.tagging import crf
+from triad_ml.model.tasks.tagging import head as tagging_head
+from triad_ml.model.training import augmentation
+from triad_ml.transforms.spec.spec import MISSING_LABEL, Task, Training
+
+Tensors = dict[str, tf.Tensor]
+ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
+
+WARM_UP = 0.05
+"""Share of the planned steps in which the learning rate rises; then it falls along a cosine."""
+
+FOCAL_GAMMA = 2.0
+"""Of the focal loss, where the spec names none."""
+
+_CLIP_NORM = 1.0
+_AUGMENT, _LAYERS = 1, 2  # what a seed is for
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Sums over the records of a split, per task.
+
+    Attributes:
+        loss: Of the records whose class training knows.
+        known: Their number.
+        correct: Number of records that are predicted right; of sets, tags and texts, as a
+            whole, of the latter each unit after the true ones before it.
+        labelled: Number of records with a label.
+    """
+
+    loss: float
+    known: int
+    correct: int
+    labelled: int
+
+
+def class_weights(split: scan.Survey, layout: Layout) -> ClassWeights:
+    """Weights of the classes of each task, or None where the spec wants none."""
+    weights: dict[str, npt.NDArray[np.float32] | None] = {}
+    for name, task in layout.spec.tasks.items():
+        counts = split.class_counts[name]
+        if task.imbalance != "class_weights":
+            weights[name] = None
+        elif task.multi_label:
+            weights[name] = losses.balanced_set_weights(counts, split.labelled[name])
+        else:
+            weights[name] = losses.balanced_weights(counts)
+    return weights
+
+
+class Steps:
+    """The functions that a training calls with each batch, and the state that they change.
+
+    Args:
+        networks: Share their layers.
+        layout: Gives tasks and settings.
+        weights: Of the classes; see `class_weights`.
+        planned: Optimizer steps until the learning rate is at its end.
+    """
+
+    def __init__(
+        self, networks: Networks, layout: Layout, weights: ClassWeights, planned: int
+    ) -> None:
+        self._networks = networks
+        self._tasks = layout.spec.tasks
+        self._settings = layout.spec.training
+        self._weights = weights
+        self._variables, self._encoder = _trained(networks)
+        self._frozen_epochs = int(layout.spec.model.image_freeze)
+        settings = layout.spec.training
+        self.optimizer = _optimizer(self._variables, settings, planned, settings.learning_rate)
+        tuned = planned * max(0, settings.epochs - self._frozen_epochs) // settings.epochs
+        rate = settings.learning_rate * settings.fine_tune_rate
+        self._tuner = _optimizer(self._encoder, settings, tuned, rate) if self._encoder else None
+        self._tunes = False
+        known = {id(variable) for variable in networks.training.weights}
+        # Keras counts the states of random generators among a model's variables, not its weights.
+        self._generators = [v for v in networks.training.variables if id(v) not in known]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets the state of every random generator in the network to one the epoch decides.
+
+        Says too whether this epoch fine-tunes the encoder.
+        """
+        self._tunes = self._tuner is not None and epoch > self._frozen_epochs
+        for place, state in enumerate(self._generators):
+            seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, place])
+            state.assign([seed.generate_state(1)[0], 0])
+
+    def train(self, batch: datasets.Batch, epoch: int, step: int) -> float:
+        """Does one optimizer step and gives the loss before it."""
+        seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
+        drawn = (seed.generate_state(2) >> 1).astype(np.int32)
+        return float(self._train(batch.features, batch.labels, tf.constant(drawn), self._tunes))
+
+    def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
+        """Sums up how the network does on a split, by task."""
+        sums = {name: np.zeros(4) for name in self._tasks}
+        for features, labels, *_ in batches:
+            for name, values in self._measure(features, labels).items():
+                sums[name] += values.numpy()
+        return {
+            name: Measured(float(loss), int(known), int(correct), int(labelled))
+            for name, (loss, known, correct, labelled) in sums.items()
+        }
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """What each task's loss is multiplied with, where that is learned; empty where not."""
+        if self._settings.task_weights != "uncertainty":
+            return {}
+        values = self._networks.training.get_layer(tasks_task_weights.LAYER).values.numpy()
+        learned = tasks_task_weights.weights(values)
+        return {
+            name: task.weight * float(weight)
+            for (name, task), weight in zip(self._tasks.items(), learned, strict=True)
+        }
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.optimizer.learning_rate)
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """What the optimizers keep from step to step; the number of steps is the first."""
+        return [*self.optimizer.variables, *(self._tuner.variables if self._tuner else ())]
+
+    @tf.function(autograph=False)
+    def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
+        if self._settings.augment:
+            features = augmentation.augment(features, seed)
+        trained = {self.optimizer: self._variables}
+        if tunes:
+            trained[self._tuner] = self._encoder
+        with tf.GradientTape() as tape:
+            logits = dict(self._networks.training(features, training=True))
+            log_variances = logits.pop(tasks_task_weights.OUTPUT, None)
+            losses_of = {
+                name: self._loss(name, logits[name], features, labels) for name in sorted(logits)
+            }
+            if log_variances is None:
+                loss = tf.add_n(list(losses_of.values()))
+            else:
+                loss = tasks_task_weights.joined(losses_of, log_variances, list(self._tasks))
+        gradients = tape.gradient(loss, list(trained.values()))
+        for (optimizer, variables), found in zip(trained.items(), gradients, strict=True):
+            # Sums over sparse gradients would not be in a fixed order.
+            optimizer.apply([tf.convert_to_tensor(one) for one in found], variables)
+        return loss
+
+    def _loss(
+        self, output: str, logits: tf.Tensor, features: Tensors, labels: Tensors
+    ) -> tf.Tensor:
+        name, _, modality = output.partition("@")
+        task, known = self._tasks[name], labels[name]
+        if task.multi_label:
+            known = known_classes(known)
+        weight = task.weight
+        if task.kind == "generation":
+            found = self._text_losses(
+                name, logits, features, known, self._settings.label_smoothing, training=True
+            )
+            return weight * losses.masked_mean(found.rows, found.known)
+        if task.kind == "tagging":
+            words = tagging_head.words_to_tag(features, name)
+            return weight * losses.masked_mean(*crf.losses(known, crf.unpack(logits, words)))
+        if modality:
+            present = features[f"{modality}_present"]
+            mask = present[:, tf.newaxis] if task.multi_label else present
+            known = tf.where(mask, known, tf.cast(MISSING_LABEL, known.dtype))
+            weight *= self._settings.auxiliary_weight
+        masked = (
+            losses.masked_binary_crossentropy
+            if task.multi_label
+            else losses.masked_sparse_crossentropy
+        )
+        smoothing = self._settings.label_smoothing
+        return weight * masked(known, logits, self._weights[name], smoothing, _gamma(task))
+
+    def _text_losses(
+        self,
+        name: str,
+        states: tf.Tensor,
+        features: Tensors,
+        labels: tf.Tensor,
+        smoothing: float = 0.0,
+        training: bool = False,
+    ) -> generation_head.Losses:
+        memory = generation_head.memory_of(states, features, name)
+        labels = generation_head.without_padding(labels)
+        decoder = generation_head.decoder_of(self._networks.scoring, name)
+        logits = decoder.logits(tf.maximum(labels, 0), memory, training=training)
+        return generation_head.losses(labels, logits, memory, smoothing)
+
+    @tf.function(autograph=False)
+    def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
+        logits = self._networks.scoring(features, training=False)
+        sums = {}
+        for name, task in self._tasks.items():
+            if task.kind == "tagging":
+                potentials = crf.unpack(logits[name], tagging_head.words_to_tag(features, name))
+                found = _tag_sums(labels[name], potentials)
+            elif task.kind == "generation":
+                text = self._text_losses(name, logits[name], features, labels[name])
+                found = _summed(text.rows, text.known, text.right, text.known)
+            else:
+                found = _sums(labels[name], logits[name], self._weights[name], _gamma(task))
+            sums[name] = tf.cast(tf.stack(found), tf.float64)
+        return sums
+
+
+def _gamma(task: Task) -> float:
+    """Of the focal loss; 0 is none."""
+    if task.imbalance != "focal":
+        return 0.0
+    return FOCAL_GAMMA if task.gamma is None else task.gamma
+
+
+def _sums(
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    weights: npt.NDArray[np.float32] | None,
+    gamma: float,
+) -> Sequence[tf.Tensor]:
+    if labels.shape.rank == 2:
+        own = known_classes(labels)
+        rows, known = losses.binary_crossentropy(own, logits, weights, gamma=gamma)
+        right = tf.reduce_all(tf.equal(own > 0.5, logits >= 0), axis=1) & (labels[:, -1] < 1)
+        labelled = known
+    else:
+        rows, known = losses.sparse_crossentropy(labels, logits, weights, gamma=gamma)
+        right = tf.equal(labels, tf.argmax(logits, axis=1))
+        labelled = labels >= 0
+    return _summed(rows, known, right & labelled, labelled)
+
+
+def _tag_sums(labels: tf.Tensor, potentials: crf.Potentials) -> Sequence[tf.Tensor]:
+    rows, known = crf.losses(labels, potentials)
+    labelled = tf.reduce_any(labels >= 0, axis=1)
+    right = tf.reduce_all(tf.equal(crf.best_tags(potentials), tf.maximum(labels, 0)), axis=1)
+    return _summed(rows, known, right & labelled, labelled)
+
+
+def _summed(rows: tf.Tensor, *flags: tf.Tensor) -> Sequence[tf.Tensor]:
+    return [tf.reduce_sum(rows), *(tf.reduce_sum(tf.cast(one, tf.float32)) for one in flags)]
+
+
+def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Variable]]:
+    """The variables that training changes: those of its own, and those of the encoder."""
+    encoder = list(networks.encoder.trainable_variables) if networks.encoder is not None else []
+    known = {id(variable) for variable in encoder}
+    return [v for v in networks.training.trainable_variables if id(v) not in known], encoder
+
+
+def _optimizer(
+    variables: Sequence[keras.Variable], settings: Training, planned: int, rate: float
+) -> keras.optimizers.Optimizer:
+    warm_up = max(1, round(WARM_UP * planned))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=rate / (warm_up + 1),
+        decay_steps=max(1, planned - warm_up),
+        alpha=0.01,
+        warmup_target=rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=settings.weight_decay, global_clipnorm=_CLIP_NORM
+    )
+    # Shrinking biases, scales and stand-ins for missing modalities regularizes nothing.
+    optimizer.exclude_from_weight_decay(
+        [variable for variable in variables if len(variable.shape) < 2]
+    )
+    optimizer.build(variables)
+    return optimizer

@@ -1,0 +1,99 @@
+"""The Flex Template of `triad score`: metadata made of the command's own flags, and its start."""
+
+import json
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from triad_ml.pipelines.cli import main as cli_main
+from triad_ml.pipelines.runners import dataflow
+
+_FIXED = {"runner", "no_wait", "verbose", "help"}
+_CLOUD = {flag.lstrip("-").replace("-", "_") for flag in dataflow.IN_CLOUD}
+_REGEXES = {int: r"^[0-9]+$", float: r"^[0-9]*\.?[0-9]+$", bool: r"^(true|false)$"}
+
+
+def metadata() -> dict[str, Any]:
+    """What Dataflow shows of the template, and checks before it starts anything."""
+    return {
+        "name": "triad score",
+        "description": "Scores records and publishes the scores of one date, whole or not at all.",
+        "streaming": False,
+        "parameters": [_parameter(flag) for flag in _flags().values()],
+    }
+
+
+def arguments(given: Sequence[str]) -> list[str]:
+    """The command line of `triad` for what the template's launcher gives.
+
+    Args:
+        given: `--name=value`, of the template's parameters and of Beam's options.
+    """
+    flags = _flags()
+    ours, beam_args = ["score", "--runner=dataflow", "--no-wait"], []
+    for argument in given:
+        name, _, value = argument.partition("=")
+        flag = flags.get(name.removeprefix("--"))
+        if flag is not None:
+            ours += _given(flag, value)
+        elif name != "--runner":  # ours is already there
+            beam_args.append(argument)
+    return [*ours, "--", *beam_args]
+
+
+def main(given: Sequence[str]) -> int:
+    """Submits the job, as `triad score` does, and returns the exit code."""
+    return cli_main.main(arguments(given))
+
+
+def _flags() -> dict[str, Any]:
+    """The flags of `triad score` by their names as parameters."""
+    command = typer.main.get_command(cli_main.app)
+    score = command.commands["score"]  # type: ignore[attr-defined]
+    found = {_name(flag): flag for flag in score.params}
+    return {name: flag for name, flag in found.items() if name not in _FIXED}
+
+
+def _name(flag: Any) -> str:
+    return str(flag.opts[0]).lstrip("-").replace("-", "_")
+
+
+def _parameter(flag: Any) -> dict[str, Any]:
+    text = flag.help or ""
+    if flag.multiple:
+        text = f"{text} Several with commas between them."
+    found: dict[str, Any] = {
+        "name": _name(flag),
+        "label": flag.metavar or _name(flag),
+        "helpText": text,
+        "isOptional": not flag.required,
+    }
+    regex = _regex(flag)
+    return {**found, "regexes": [regex]} if regex else found
+
+
+def _regex(flag: Any) -> str | None:
+    if _name(flag) in _CLOUD:
+        return "^gs://.+$"
+    if _name(flag) == "date":
+        return r"^\d{4}-\d{2}-\d{2}$"
+    kind = flag.type_descriptor.annotation
+    if typing.get_origin(kind) is typing.Literal:
+        return f"^({'|'.join(typing.get_args(kind))})$"
+    return _REGEXES.get(kind)
+
+
+def _given(flag: Any, value: str) -> list[str]:
+    name = flag.opts[0]
+    if flag.is_flag:
+        return [name] if value == "true" else []
+    values = value.split(",") if flag.multiple else [value]
+    return [f"{name}={one}" for one in values]
+
+
+if __name__ == "__main__":
+    json.dump(metadata(), sys.stdout, indent=2)
+    print()

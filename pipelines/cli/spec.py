@@ -1,0 +1,200 @@
+"""Commands around the way of a record: specs, models, runs, clusters, and what may go wrong."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from triad_ml.pipelines import config, upkeep_options
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.cli.session import BEAM, Call
+from triad_ml.transforms.errors import GateError, OptionsError
+
+app = typer.Typer()
+spec_app = typer.Typer(
+    help="Check a spec, or print its JSON Schema for editors.", no_args_is_help=True
+)
+app.add_typer(spec_app, name="spec")
+
+
+@app.command(
+    epilog="triad encoder --output lite0.weights.h5"
+    "\n\nReads a file of PyTorch without running what is in it. Prints the file's SHA-256."
+)
+def encoder(
+    context: typer.Context,
+    output: upkeep_options.EncoderFile,
+    weights: upkeep_options.TorchFile = None,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
+    call: Call = context.obj
+    call.refuse_beam_args("encoder")
+    print(call.run(config.EncoderConfig(output, weights), verbose))
+
+
+@app.command(
+    epilog="triad search --data prepared --output search --trials 30 --minutes 60"
+    "\n\nThen: triad train --data prepared --spec search/best.yaml --output model"
+    "\n\nA search that was interrupted goes on with the same command. Prints the best trials, and"
+    " the path of the best spec as the last line."
+)
+def search(
+    context: typer.Context,
+    data: flags.PreparedFolder,
+    output: flags.Output,
+    trials: upkeep_options.Trials = config.SearchConfig.trials,
+    minutes: upkeep_options.Minutes = None,
+    space: upkeep_options.SpaceFile = None,
+    seed: upkeep_options.SearchSeed = config.SearchConfig.seed,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Try settings of model and training, and keep the best as a spec."""
+    call: Call = context.obj
+    call.refuse_beam_args("search")
+    found = call.run(config.SearchConfig(data, output, trials, minutes, space, seed), verbose)
+    import rich
+
+    from triad_ml.pipelines.training.search import results
+
+    rich.print(results.table(found.rows))
+    print(found.best)
+
+
+@app.command(epilog="triad sign model --key key.pem\n\nPrints the signature's path.")
+def sign(
+    context: typer.Context,
+    model: flags.Model,
+    key: upkeep_options.PrivateKey,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Sign a model folder with a private key of your own."""
+    call: Call = context.obj
+    call.refuse_beam_args("sign")
+    print(call.run(config.SignConfig(model, key), verbose))
+
+
+@app.command(
+    epilog="triad verify model --key public.pem"
+    "\n\nExits with 10 where the model is not signed, or not as it was when it was signed."
+)
+def verify(
+    context: typer.Context,
+    model: flags.Model,
+    key: upkeep_options.PublicKey,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Check that a model folder is, byte for byte, what somebody signed."""
+    call: Call = context.obj
+    call.refuse_beam_args("verify")
+    call.run(config.VerifyConfig(model, key), verbose)
+    print(f"{model}: is as it was signed")
+
+
+@app.command(
+    name="explain-digest",
+    epilog="triad explain-digest model-of-may model-of-june\n\nExits with 10 where a part differs.",
+)
+def explain_digest(
+    context: typer.Context,
+    left: upkeep_options.Left,
+    right: upkeep_options.Right,
+    verbose: flags.Verbose = False,
+) -> int:
+    """Say which parts of two models, preprocessings or runs are equal, and which differ."""
+    call: Call = context.obj
+    call.refuse_beam_args("explain-digest")
+    equal = call.run(config.ExplainDigestConfig(left, right), verbose)
+    return 0 if equal else GateError.exit_code
+
+
+@app.command(
+    epilog="triad gc --output scores --keep-days 7 --dry-run"
+    "\n\nPrints each thing that is removed, and a summary in JSON as the last line."
+)
+def gc(
+    context: typer.Context,
+    output: flags.Output,
+    keep_days: upkeep_options.KeepDays = config.GcConfig.keep_days,
+    dry_run: upkeep_options.DryRun = False,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Remove runs that are not published, and what killed processes left."""
+    call: Call = context.obj
+    call.refuse_beam_args("gc")
+    print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
+
+
+@app.command(
+    epilog="triad rollback --output scores --date 2026-11-24"
+    "\n\nPrints which run counts now, and its manifest's path as the last line. Exits with 10 where"
+    " a file of the run is not what it wrote, 11 where another run was published meanwhile."
+)
+def rollback(
+    context: typer.Context,
+    output: flags.Output,
+    date: flags.Date,
+    to: upkeep_options.RollbackTo = None,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Let an earlier run of a date count again; no run is removed."""
+    call: Call = context.obj
+    call.refuse_beam_args("rollback")
+    print(call.run(config.RollbackConfig(output, date, to), verbose))
+
+
+@app.command(
+    epilog="triad doctor --model model --input 'records/*.jsonl' --output scores"
+    "\n\nSubmits nothing. Exits with 12 where something would fail; warnings do not count."
+    f"\n\n{BEAM}"
+)
+def doctor(
+    context: typer.Context,
+    runner: upkeep_options.DoctorsRunner = config.DoctorConfig.runner,
+    spec: upkeep_options.MaybeSpec = None,
+    model: upkeep_options.MaybeModel = None,
+    inputs: flags.MaybeInputs = None,
+    output: upkeep_options.MaybeOutput = None,
+    media_roots: flags.MediaRoots = None,
+    as_json: upkeep_options.AsJson = False,
+    verbose: flags.Verbose = False,
+) -> int:
+    """Say what would make a run fail, before it is started."""
+    call: Call = context.obj
+    settings = config.DoctorConfig(
+        runner,
+        spec,
+        model,
+        tuple(inputs or ()),
+        output,
+        as_json,
+        call.beam_args,
+        tuple(media_roots or ()),
+    )
+    return 0 if call.run(settings, verbose) else OptionsError.exit_code
+
+
+@spec_app.command(epilog="triad spec check spec.yaml")
+def check(context: typer.Context, file: upkeep_options.SpecFile) -> None:
+    """Check a spec file, and say what is in it."""
+    context.obj.refuse_beam_args("spec check")
+    from triad_ml.transforms.spec import loading
+
+    checked = loading.load(file)
+    names = ", ".join(checked.modalities.names)
+    print(f"{file}: good; modalities: {names}; tasks: {', '.join(checked.tasks)}")
+
+
+@spec_app.command(epilog="triad spec schema --output spec.schema.json")
+def schema(context: typer.Context, output: upkeep_options.SchemaFile = None) -> None:
+    """Print the JSON Schema of a spec file, for editors."""
+    context.obj.refuse_beam_args("spec schema")
+    from triad_ml.pipelines.storage import outputs
+    from triad_ml.transforms.spec import loading
+
+    text = json.dumps(loading.schema(), indent=2) + "\n"
+    if output is None:
+        print(text, end="")
+    else:
+        outputs.check_file(output, loading.TITLE.encode(), "schema of a spec")
+        Path(output).write_text(text, encoding="utf-8")

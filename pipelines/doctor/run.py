@@ -1,0 +1,153 @@
+"""One visit of the doctor: looks at all that was named, in the order in which it would fail."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import rich.console
+
+from triad_ml.model import stages
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import DoctorConfig
+from triad_ml.pipelines.doctor import endpoints, findings, folders, machine, versions
+from triad_ml.pipelines.doctor.findings import Finding, of_error
+from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.storage import model_store
+from triad_ml.transforms.errors import GateError, OptionsError
+from triad_ml.transforms.spec import loading
+
+
+def run(config: DoctorConfig) -> bool:
+    """Looks, prints what was found, and says whether nothing would fail."""
+    stage = stages.Stage("doctor")
+    with stages.showing(stage):
+        found: list[Finding] = []
+        for one in visit(config):
+            stage.note = f"{one.check} looked at"
+            found.append(one)
+    if config.as_json:
+        print(findings.to_json(found))
+    else:
+        console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
+        console.print(findings.table(found))
+    return findings.healthy(found)
+
+
+def visit(config: DoctorConfig) -> Iterator[Finding]:
+    """What is cheap to look at first."""
+    yield from versions.check()
+    yield from versions.keras_settings()
+    yield from _of_runner(config)
+    can_be_read = False
+    if config.inputs:
+        listed = folders.inputs(config.inputs)
+        can_be_read = listed.level == "ok"
+        yield listed
+    if config.output is not None:
+        yield folders.output(config.output)
+    yield from _of_functions(config, can_be_read)
+
+
+def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
+    try:
+        flags.check_runner(config.runner)
+        settings = flags.beam_options(config.runner, config.beam_args).get_all_options()
+    except OptionsError as error:
+        yield of_error("options", error, "a run would be refused at once")
+        settings = _without(config)
+    named: dict[str, list[str | None]] = {
+        "--model": [config.model],
+        "--input": [*config.inputs],
+        "--output": [config.output],
+    }
+    if config.runner == "dataflow":
+        from triad_ml.pipelines.doctor import worker_image
+
+        named |= {f"--{name}": [settings[name]] for name in ("temp_location", "staging_location")}
+        yield from folders.refuse_local(named)
+        yield from worker_image.check(settings["sdk_container_image"], settings["setup_file"])
+    elif config.runner == "flink":
+        yield from _of_flink(settings, named)
+    else:
+        yield from _of_local(settings["direct_running_mode"], settings["direct_num_workers"])
+
+
+def _without(config: DoctorConfig) -> dict[str, Any]:
+    """The settings as far as Beam understands them."""
+    try:
+        return dict(flags.beam_options(beam_args=config.beam_args).get_all_options())
+    except OptionsError:
+        return dict(flags.beam_options().get_all_options())
+
+
+def _of_flink(
+    settings: Mapping[str, Any], named: Mapping[str, list[str | None]]
+) -> Iterator[Finding]:
+    """A cluster on this machine needs Java and memory here; one elsewhere only has to answer."""
+    server = settings["job_endpoint"]
+    if endpoints.is_here(server):
+        yield from machine.java()
+        yield machine.memory(1)
+    yield from folders.artifacts(settings["artifacts_dir"])
+    if not endpoints.is_here(server):
+        yield from folders.shared(named, server)
+    services = ("job_endpoint", "artifact_endpoint", "flink_master")
+    yield from endpoints.check({f"--{name}": settings[name] for name in services})
+
+
+def _of_local(mode: str, workers: int) -> Iterator[Finding]:
+    name = f"local is Beam's {flags.RUNNERS['local']}"
+    processes = (workers or os.cpu_count() or 1) if mode == "multi_processing" else 1
+    if processes > 1:
+        yield Finding("runner", "ok", f"{name}, with {processes} processes on this machine")
+    else:
+        yield Finding("runner", "ok", f"{name}, in one process; nothing is downloaded")
+    if workers != 1 and mode == "in_memory":
+        yield Finding(
+            "runner",
+            "warning",
+            f"--direct_num_workers={workers} has no effect",
+            "the running mode is in_memory: one process with one worker",
+            "add --direct_running_mode=multi_processing, or remove it",
+        )
+    yield machine.memory(processes)
+
+
+def _of_functions(config: DoctorConfig, can_be_read: bool) -> Iterator[Finding]:
+    """What is said of a model, a spec, records that can be read, and the functions of pipelines."""
+    model = spec = None
+    if config.model is not None and config.model.startswith("gs://"):
+        yield Finding(
+            "functions",
+            "warning",
+            f"{config.model}: its pipeline was not looked at",
+            "only a model on this machine is read here",
+            "copy it to this machine and name the copy with --model",
+        )
+    elif config.model is not None:
+        try:
+            model = model_store.load(config.model, None)
+        except (OptionsError, GateError) as error:
+            yield of_error("model", error, "nothing would be scored with it")
+        else:
+            yield versions.of_model(model)
+    if config.spec is not None:
+        try:
+            spec = loading.load(config.spec)
+        except OptionsError as error:
+            yield of_error("spec", error, "nothing would be preprocessed with it")
+        else:
+            yield Finding("spec", "ok", f"{config.spec}: good")
+    what = spec if spec is not None or model is None else model.spec
+    if what is None:
+        return
+    environment.load_tensorflow()
+    from triad_ml.pipelines.doctor import samples, submissions, worker_functions
+
+    if can_be_read:
+        yield from samples.heads(what, config.inputs, with_labels=spec is not None)
+        yield from samples.check(what, config.inputs, config.media_roots, spec is not None)
+
+    pipelines = submissions.scoring(model) if model is not None else {}
+    yield from worker_functions.check(pipelines | (submissions.preprocessing(spec) if spec else {}))

@@ -1,0 +1,63 @@
+"""The real pipelines, defined as a run defines them and never run."""
+
+import apache_beam as beam
+import tensorflow_transform.beam as tft_beam
+
+from triad_ml.model.serving.bundle import Artefact
+from triad_ml.model.serving.scorer import ScorerHandler
+from triad_ml.pipelines.doctor.worker_functions import Define
+from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.scoring import carry_over, plan
+from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources.units import Unit
+from triad_ml.transforms.files.scratch import ScratchFolder
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import SPLITS
+from triad_ml.transforms.spec.spec import Spec
+
+_UNITS = (Unit(0, "records.jsonl", 0, 1),)
+_RUN = RunFolder("scores", "2000-01-01", "0" * 24)
+
+
+def scoring(model: Artefact) -> dict[str, Define]:
+    """What `triad score` submits, with and without `--carry-over` in one."""
+
+    def define(root: beam.Pipeline) -> None:
+        canonicalizer = Canonicalizer(model.spec, (), check=False)
+        digest = model.model_digest
+        earlier = carry_over.Earlier(_RUN, (), (), digest)
+        handler = ScorerHandler(str(model.folder), model_digest=digest)
+        scores = scoring_pipeline.Score(canonicalizer, handler, digest, earlier)
+        settings = plan.run_settings(model, "parquet")
+        labels = model.spec.label_names
+        scoring_pipeline.define_pipeline(
+            root, _UNITS, labels, scores, _RUN, settings, check_workers=True
+        )
+
+    return {"score": define}
+
+
+def preprocessing(what: Spec) -> dict[str, Define]:
+    """What `triad preprocess` submits: its two passes."""
+
+    def canonical(root: beam.Pipeline) -> None:
+        planned = root | "Units" >> beam.Create(_UNITS) | "CheckWorkers" >> workers.CheckWorkers()
+        read = planned | "Read" >> sources_read.ReadRecords(what.label_names)
+        canonicalizer = Canonicalizer(what, (), check=True)
+        preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, "work")
+
+    def features(root: beam.Pipeline) -> None:
+        files = [CanonicalFile(f"{split}.tfrecord", split, 1) for split in SPLITS]
+        with (
+            ScratchFolder() as folder,
+            tft_beam.Context(temp_dir=str(folder)),
+        ):
+            preprocessing_pipeline.define_feature_pipeline(
+                root, files, frozenset(), what, 1, str(folder)
+            )
+
+    return {"preprocess (records)": canonical, "preprocess (features)": features}

@@ -1,0 +1,147 @@
+"""Canonical records between the passes of preprocessing: one TFRecord file per split and bundle.
+
+Files instead of a PCollection that two passes read: media are decoded from their source once, and
+neither cross a shuffle nor stay in memory, whatever the runner does with PCollections.
+"""
+
+import dataclasses
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io import tfrecordio
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from triad_ml.pipelines.storage.tfrecord_writer import RecordFile
+from triad_ml.transforms import splits
+from triad_ml.transforms.graph import raw_examples
+from triad_ml.transforms.records import live
+from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position
+from triad_ml.transforms.spec.spec import Spec
+
+MOST_GROUPS = len(SPLITS)
+"""So many groups fill all splits; how many more there are, nobody asks."""
+
+_ROWS = "rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class CanonicalFile:
+    """One complete file of serialized canonical examples, all of one split.
+
+    Attributes:
+        path: Where it is.
+        split: Of its records.
+        rows: Their number.
+        unnamed: By task, the records whose label cannot be used.
+        groups: The first `MOST_GROUPS` groups of its records; a record that is in none, or names
+            its split itself, is one of its own.
+    """
+
+    path: str
+    split: str
+    rows: int
+    unnamed: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+
+
+class Written(NamedTuple):
+    files: beam.PCollection[CanonicalFile]
+    places: beam.PCollection[tuple[str, Position]]
+
+
+@dataclasses.dataclass
+class WriteCanonical(beam.PTransform):
+    """Writes canonical records, and gives `.files` and the `.places` of ids, which may repeat.
+
+    Args:
+        spec: Names features and says how splits are made.
+        folder: Where files are written; whatever no element of `.files` names is to be ignored.
+    """
+
+    spec: Spec
+    folder: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, records: beam.PCollection[CanonicalRecord]) -> Written:
+        write = beam.ParDo(_WriteDoFn(self.spec, self.folder)).with_output_types(CanonicalFile)
+        outputs = records | "Write" >> write.with_outputs(_ROWS, main="files")
+        return Written(outputs["files"], outputs[_ROWS])
+
+
+class _WriteDoFn(beam.DoFn):
+    """One open file a split; a retried bundle writes under fresh names."""
+
+    def __init__(self, spec: Spec, folder: str) -> None:
+        self._spec = spec
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._files: dict[str, RecordFile] = {}
+        self._rows: dict[str, int] = {}
+        self._unnamed: dict[str, Counter[str]] = {}
+        self._groups: dict[str, set[str]] = {}
+        self._done = live.Batched()
+
+    def process(
+        self, record: CanonicalRecord
+    ) -> Iterator[beam.pvalue.TaggedOutput[Literal["rows"], tuple[str, Position]]]:
+        split = splits.split_of(record.id, record.group, record.split, self._spec.split)
+        example = raw_examples.from_record(record, self._spec)
+        if split not in self._files:
+            path = f"{self._folder}/{split}-{uuid.uuid4().hex}.tfrecord"
+            self._files[split] = RecordFile(path)
+            self._rows[split] = 0
+            self._unnamed[split] = Counter()
+            self._groups[split] = set()
+        self._files[split].write(example.serialized)
+        self._rows[split] += 1
+        self._unnamed[split].update(example.unnamed)
+        if len(self._groups[split]) < MOST_GROUPS:
+            self._groups[split].add(_group(record))
+        self._done.one()
+        yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        self._done.tell()
+        for split, writer in self._files.items():
+            writer.close()
+            unnamed, groups = dict(self._unnamed[split]), tuple(sorted(self._groups[split]))
+            file = CanonicalFile(writer.path, split, self._rows[split], unnamed, groups)
+            yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+
+def _group(record: CanonicalRecord) -> str:
+    if record.split or not record.group:
+        return f"record {record.id}"
+    return f"group {record.group}"
+
+
+@dataclasses.dataclass
+class ReadCanonical(beam.PTransform):
+    """Reads serialized canonical examples of some files.
+
+    Args:
+        paths: The files.
+        without: Identities, as in `examples.identity`, of records to leave out.
+    """
+
+    paths: tuple[str, ...]
+    without: frozenset[tuple[str, int, int]] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[bytes]:
+        paths = root | "Paths" >> beam.Create(self.paths, reshuffle=False)
+        serialized = paths | "Read" >> tfrecordio.ReadAllFromTFRecord()
+        if not self.without:
+            return serialized
+        return serialized | "LeaveOut" >> beam.Filter(
+            lambda one: raw_examples.identity(one) not in self.without
+        )

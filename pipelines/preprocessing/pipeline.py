@@ -1,0 +1,293 @@
+"""The first pipeline: records -> canonical media -> features, with the graph that made them."""
+
+import contextlib
+import datetime
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
+from tfx_bsl.public import tfxio
+
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import PreprocessConfig
+from triad_ml.pipelines.preprocessing import dataset, feature_shards, staging
+from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
+from triad_ml.pipelines.preprocessing import summary as preprocessing_summary
+from triad_ml.pipelines.preprocessing.canonical_shards import (
+    CanonicalFile,
+    ReadCanonical,
+    WriteCanonical,
+)
+from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
+from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
+from triad_ml.pipelines.preprocessing.staging import Staging
+from triad_ml.pipelines.runners import dataflow, stages, workers
+from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.runtime import summary as runtime_summary
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.storage import json_files
+from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables.media_counts import IssuesLimits
+from triad_ml.transforms import hashing, splits
+from triad_ml.transforms.features.analyzers import Analysis, Analyzers
+from triad_ml.transforms.graph import digest, preprocessing_fn
+from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
+from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position, Provenance, Reason
+from triad_ml.transforms.spec.spec import Spec, Split
+from triad_ml.transforms.statistics import combine
+from triad_ml.transforms.version import VERSION
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: PreprocessConfig) -> str:
+    """Preprocesses records into `config.output`, all of it or nothing.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        OptionsError: A spec, input or output that cannot be used.
+        GateError: Too many rejected records, or nothing to learn from.
+    """
+    started = time.monotonic()
+    config = workers.with_full_paths(config)
+    plan = preprocessing_plan.plan(config)
+    if plan.done:
+        return plan.manifest
+    with staging.begin(plan.output) as made:
+        manifest = _preprocess(plan, config, made)
+        manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
+        made.publish(manifest, config.keep_canonical)
+    runtime_summary.say(_log, runtime_summary.preprocessed(manifest, config.output))
+    return plan.manifest
+
+
+def define_canonical_pipeline(
+    read: sources_read.Read, canonicalizer: Canonicalizer, work: str
+) -> None:
+    """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
+
+    It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
+    whose id an earlier one has, of how files store their columns, and of counts. Counts are data:
+    Beam's counters count retries too.
+    """
+    what = canonicalizer.spec
+    canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
+    written = canonical.records | "WriteCanonical" >> WriteCanonical(what, work)
+    rejected = (read.rejected, canonical.rejected) | "Rejected" >> beam.Flatten()
+    later = (
+        written.places
+        | "ById" >> beam.GroupByKey()
+        | "LaterOfSameId" >> beam.FlatMapTuple(_later_of_same_id)
+    )
+    summary = (
+        canonical.records
+        | "WithSplit" >> beam.Map(_with_split, settings=what.split)
+        | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(what))
+    )
+    ones = (
+        read.records | "OneRecord" >> beam.Map(lambda _: (preprocessing_summary.READ, 1)),
+        read.rejected | "OneRefused" >> beam.Map(lambda _: (preprocessing_summary.READ, 1)),
+        canonical.records | "OneIssue" >> beam.FlatMap(lambda r: [(i, 1) for i in r.issues]),
+    )
+    counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
+    for name, values in {
+        "counts": counts,
+        "files": written.files,
+        "rejected": rejected,
+        "later": later,
+        "kinds": read.kinds,
+        "statistics": summary,
+    }.items():
+        values | f"List{name.title()}" >> json_files.WriteJson(f"{work}/{name}.json")
+
+
+def define_feature_pipeline(
+    root: beam.Pipeline,
+    files: Sequence[CanonicalFile],
+    without: frozenset[tuple[str, int, int]],
+    what: Spec,
+    shards: int,
+    folder: str,
+    analyzers: Analyzers | None = None,
+) -> None:
+    """Adds the second pass to `root`: analyze the training split, transform all; runs nothing.
+
+    It leaves the transform graph with its raw schema in `folder`, and shards of features and a list
+    of them in its work folder. With `analyzers` given nothing is analyzed.
+    """
+    work = f"{folder}/{dataset.WORK}"
+    raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing_fn.raw_feature_spec(what))
+    adapter = tfxio.TFExampleBeamRecord(
+        physical_format="tfrecord", schema=raw_metadata.schema
+    ).TensorAdapterConfig()
+
+    def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
+        paths = tuple(file.path for file in files if file.split == split)
+        serialized = root | f"{label}Read" >> ReadCanonical(paths, without)
+        return serialized | f"{label}Batch" >> feature_shards.Batch(
+            dataset.BATCH_SIZE, raw_metadata.schema
+        )
+
+    # Each pass reads the files anew: one PCollection for both would be kept in memory whole.
+    transform_fn = (batches("train", "Analyze"), adapter) | tft_beam.AnalyzeDataset(
+        preprocessing_fn.preprocessing_fn(what, analyzers)
+    )
+    transform_folder = f"{folder}/{dataset.TRANSFORM}"
+    transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(transform_folder)
+    raw_metadata | "WriteRawMetadata" >> beam_metadata_io.WriteMetadata(
+        f"{transform_folder}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline=root
+    )
+    shown: list[beam.PCollection[FeatureFile]] = []
+    for split in _splits_of(files):
+        label = split.title()
+        filled = batches(split, label) | f"{label}FillUp" >> beam.Map(
+            feature_shards.fill_up, rows=dataset.BATCH_SIZE, media=what.modalities.names
+        )
+        (transformed, metadata) = ((filled, adapter), transform_fn) | (
+            f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)
+        )
+        features = transformed | f"{label}Features" >> beam.Keys()
+        shown.append(
+            features | f"{label}Write" >> WriteFeatures(split, work, shards, metadata.schema)
+        )
+    written = tuple(shown) | "Written" >> beam.Flatten()
+    written | "ListShards" >> json_files.WriteJson(f"{work}/shards.json")
+
+
+def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
+    return splits.split_of(record.id, record.group, record.split, settings), record
+
+
+def _later_of_same_id(record_id: str, places: Iterable[Position]) -> Iterable[tuple[str, Position]]:
+    ordered = sorted(places, key=lambda place: (place.unit, place.offset))
+    return [(record_id, place) for place in ordered[1:]]
+
+
+def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
+    return [split for split in SPLITS if any(file.split == split for file in files)]
+
+
+@contextlib.contextmanager
+def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
+    """A pipeline that runs at the end of the block."""
+    arguments = config.beam_args
+    with workers.errors_of_workers(config.runner):
+        if config.runner.lower() == dataflow.RUNNER:
+            labels = {"triad_key": plan.key[:63]}
+            arguments = dataflow.beam_args(f"{name}-{plan.key[:12]}", labels, arguments)
+            root = beam.Pipeline(options=flags.beam_options(config.runner, arguments))
+            yield root
+            dataflow.submit(root, wait=True)
+            return
+        with beam.Pipeline(options=flags.beam_options(config.runner, arguments)) as root:
+            yield root
+
+
+def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> dict[str, Any]:
+    """Both passes, the gates, and the manifest's contents."""
+    what = plan.what
+    work = made.work
+    spread = flags.is_cluster(config.runner)
+    canonicalizer = Canonicalizer(what, config.media_roots, check=True)
+    about = stages.estimated_records(plan.inputs)
+    with (
+        stages.showing("records", about, config.runner, config.beam_args, estimated=True),
+        _pipeline(config, plan, "preprocess-records") as root,
+    ):
+        planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
+        if spread:
+            planned = planned | "CheckWorkers" >> workers.CheckWorkers()
+        read = planned | "Read" >> sources_read.ReadRecords(what.label_names, training=True)
+        define_canonical_pipeline(read, canonicalizer, work)
+
+    files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
+    rejected = preprocessing_summary.rejected(work)
+    counts = preprocessing_summary.counts(work)
+    kept = sum(file.rows for file in files) - sum(r.reason == Reason.DUPLICATE_ID for r in rejected)
+    preprocessing_summary.check_rejected(
+        counts[preprocessing_summary.READ], kept, rejected, config.rejected_limit
+    )
+    (measured,) = json_files.read(f"{work}/statistics.json")
+    issues = preprocessing_summary.issues(counts, rejected)
+    media = preprocessing_summary.media(what, measured, issues)
+    preprocessing_summary.check_media(media, IssuesLimits.of(what, config.issues_limit))
+    few_groups = preprocessing_summary.few_groups(what, files)
+    preprocessing_summary.check_splits(config.inputs, files, few_groups)
+    preprocessing_summary.check_labels(preprocessing_summary.labels(what, measured, {}))
+    mixed = preprocessing_summary.mixed_kinds(work)
+    for column, by_kind in mixed.items():
+        _log.warning(
+            "%s: stored as %s; whole numbers are the same value however they are stored, texts are "
+            "as they stand",
+            column,
+            ", ".join(f"{kind} (files: {one['files']})" for kind, one in by_kind.items()),
+        )
+    _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
+
+    without = frozenset(
+        (r.id, r.position.unit, r.position.offset)
+        for r in rejected
+        if r.reason == Reason.DUPLICATE_ID
+    )
+    rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
+    passes = rows.total() + rows["train"]  # the training split is analyzed as well
+    with (
+        stages.showing("features", passes, config.runner, config.beam_args),
+        _pipeline(config, plan, "preprocess-features") as root,
+        tft_beam.Context(temp_dir=f"{work}/tft"),
+    ):
+        define_feature_pipeline(root, files, without, what, config.shards, made.workers)
+    alignment = preprocessing_summary.alignment(what, preprocessing_summary.spans(work))
+    shards = preprocessing_summary.place_shards(made)
+    made.fetch(dataset.TRANSFORM)
+    local = made.local
+    analysis = Analysis.of_transform_output(
+        local / dataset.TRANSFORM, ("audio",) if what.modalities.audio else ()
+    )
+    (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
+    json_files.write(local / dataset.STATISTICS, [measured])
+    rejected_path = local / dataset.REJECTED
+    rejected_path.parent.mkdir()
+    provenance = Provenance("", "", what.digest(), hashing.code_digest(), VERSION)
+    tables_rows.write(
+        tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet"
+    )
+    parts = digest.transform_parts(what, analysis)
+    classes = preprocessing_summary.classes(what, analysis)
+    return {
+        "triad": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **preprocessing_plan.spec_parts(what),
+        "transform_digest": digest.joined(parts),
+        "digests": {**parts, "code": hashing.code_digest()},
+        "versions": environment.versions(),
+        "files": dataset.pinned_files(local),
+        "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
+        "counts": {
+            "read": kept + len(rejected),
+            **{split: sum(s["rows"] for s in shards[split]) for split in SPLITS},
+            "rejected": len(rejected),
+        },
+        "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
+        "issues": issues,
+        "media": media_counts.to_json(media),
+        "labels": preprocessing_summary.labels(what, measured, classes),
+        "few_groups": few_groups,
+        "classes": classes,
+        "vocabulary_size": preprocessing_summary.vocabulary_size(what, analysis),
+        "mixed_kinds": mixed,
+        "unnamed": preprocessing_summary.unnamed(what, files),
+        "alignment": alignment,
+        "splits": shards,
+    }

@@ -1,0 +1,150 @@
+"""Units of work: each is written whole, once, and found again after a crash."""
+
+import collections
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from triad_ml.pipelines.publishing import parts, run_index
+from triad_ml.pipelines.publishing.run_folder import PartFile, RunFolder, RunSettings, UnitManifest
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.records.values import Reason, Rejected, Scored
+
+DUPLICATE = "an earlier record of this run has the id"
+
+
+def commit_unit(
+    run: RunFolder,
+    unit: int,
+    scored: Sequence[Scored],
+    rejected: Sequence[Rejected],
+    read: int,
+    settings: RunSettings,
+) -> UnitManifest:
+    """Writes what became of one unit's records; its manifest, written last, makes it count.
+
+    Of the scored records with one id the first in the input stays; the others are rejected. A unit
+    that is complete already is left as it is, so a retry changes nothing.
+
+    Args:
+        run: Where to.
+        unit: Index of the unit.
+        scored: In any order.
+        rejected: In any order.
+        read: Number of records that the unit's input held.
+        settings: Of the run.
+
+    Raises:
+        GateError: A record is neither scored nor rejected, or is both.
+        StorageError: A file cannot be written.
+    """
+    if read != len(scored) + len(rejected):
+        raise GateError(
+            f"unit {unit}: {read} records were read, but {len(scored)} scored and {len(rejected)} "
+            "rejected; nothing is published: run again, and report it if it comes again"
+        )
+    complete = read_unit(run, unit)
+    if complete is not None:
+        return complete[0]
+    firsts, repeated = _first_of_each_id(scored)
+    refused = sorted([*rejected, *repeated], key=lambda r: (r.id, r.position.offset, r.stage))
+    provenance = settings.provenance
+    scores = settings.score_table(firsts)
+    positions = pa.array([str(row.position) for row in firsts], pa.string())
+    scores_content = tables_rows.encode(
+        scores.append_column(tables_rows.POSITION, positions), "parquet"
+    )
+    refused_content = tables_rows.encode(tables_rows.rejected_table(refused, provenance), "parquet")
+    atomic.put(run.unit_scores(unit), scores_content)
+    atomic.put(run.unit_rejected(unit), refused_content)
+    reasons = collections.Counter(str(row.reason) for row in refused)
+    manifest = UnitManifest(
+        unit=unit,
+        read=read,
+        scored=len(firsts),
+        rejected=len(refused),
+        reasons=dict(sorted(reasons.items())),
+        scores_file=_part(run, run.unit_scores(unit), len(firsts), scores_content),
+        rejected_file=_part(run, run.unit_rejected(unit), len(refused), refused_content),
+        schema=tables_rows.described(scores.schema),
+    )
+    atomic.put(run.unit_manifest(unit), manifest.to_json())
+    return manifest
+
+
+def read_unit(run: RunFolder, unit: int) -> tuple[UnitManifest, bytes, bytes] | None:
+    """The manifest of a unit and the content of its scores and rejected records.
+
+    None where the unit is not complete: a file is missing, or is not what was written.
+    """
+    content = atomic.read_if_there(run.unit_manifest(unit))
+    manifest = None if content is None else UnitManifest.from_json(content)
+    if manifest is None or manifest.unit != unit:
+        return None
+    scores = atomic.read_if_there(run.unit_scores(unit))
+    rejected = atomic.read_if_there(run.unit_rejected(unit))
+    if scores is None or not manifest.scores_file.holds(scores):
+        return None
+    if rejected is None or not manifest.rejected_file.holds(rejected):
+        return None
+    return manifest, scores, rejected
+
+
+def unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
+    """The number of records read, the scores with positions, and the rejected records of a unit.
+
+    Raises:
+        GateError: The unit is not complete.
+    """
+    complete = read_unit(run, unit)
+    if complete is None:
+        raise GateError(
+            f"{run.unit_manifest(unit)}: the unit is not complete; nothing is published: run again"
+        )
+    manifest, scores, rejected = complete
+    return (
+        manifest.read,
+        tables_rows.decode(scores, "parquet"),
+        tables_rows.decode(rejected, "parquet"),
+    )
+
+
+def complete_units(run: RunFolder) -> set[int]:
+    """Indices of the units that need not be done again.
+
+    Of a sealed run these are the units whose parts are whole: the others are done again, and
+    sealing mends their parts. JSON Lines hold no types, so there all are done again.
+    """
+    done = {unit for unit in listed_units(run) if read_unit(run, unit) is not None}
+    sealed = run_index.whole_manifest(run)
+    if sealed is None:
+        return done
+    again = {file.unit for file in parts.broken(run, sealed)}
+    if again and sealed.format == "jsonl":
+        return done
+    return done | (set(range(sealed.units)) - again)
+
+
+def listed_units(run: RunFolder) -> list[int]:
+    """Indices of the units that have a manifest, complete or not."""
+    names = [path.rpartition("/")[2] for path in atomic.list_files(run.units)]
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def _first_of_each_id(scored: Sequence[Scored]) -> tuple[list[Scored], list[Rejected]]:
+    firsts: dict[str, Scored] = {}
+    repeated = []
+    for row in sorted(scored, key=lambda row: (row.id, row.position.offset)):
+        if row.id in firsts:
+            refused = (row.id, row.position, "publish", Reason.DUPLICATE_ID, DUPLICATE)
+            repeated.append(Rejected(*refused, model_digest=row.model_digest))
+        else:
+            firsts[row.id] = row
+    return list(firsts.values()), repeated
+
+
+def _part(run: RunFolder, path: str, rows: int, content: bytes) -> PartFile:
+    return PartFile.of(path.removeprefix(f"{run.folder}/"), rows, content)

@@ -1,0 +1,132 @@
+"""Rolling back: an earlier run of a date counts again, after each of its files was checked.
+
+No run is removed, and nothing but the pointer changes. It flips by compare-and-swap, as in any
+publishing: who publishes at the same moment is not overwritten.
+"""
+
+import datetime
+from collections.abc import Mapping
+
+from triad_ml.pipelines.config import RollbackConfig
+from triad_ml.pipelines.publishing import commit, parts, publish, run_index
+from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import DamagedError, GateError, OptionsError
+
+_REMEDY = (
+    "the pointer is unchanged: roll back to another run with --to, or start the triad score that "
+    "made this one, which makes the file anew"
+)
+
+
+def run(config: RollbackConfig) -> Manifest:
+    """Makes an earlier run the one that counts, and prints which.
+
+    Without `config.to` it is the one that was sealed last before the run that counts now, among
+    those that were published once.
+
+    Returns:
+        The manifest of the run that counts now.
+
+    Raises:
+        OptionsError: The run is not there, or none can be chosen; the line lists those that are.
+        GateError: A file of the run is missing or is not what the run wrote.
+        LostRaceError: Another run was published meanwhile.
+        StorageError: The pointer or a manifest cannot be read or trusted; a damaged pointer is
+            written anew where `config.to` says what it shall name.
+    """
+    counted = publish.pointed(config.output, config.date)
+    run_id = config.to or _before(config, publish.current_id(config.output, config.date))
+    chosen = run_index.find(config.output, config.date, run_id)
+    _refuse_missing(config, chosen)
+    with atomic.in_use(chosen.folder):  # `triad gc` keeps away from it meanwhile
+        manifest = run_index.read_manifest(chosen)
+        if manifest is None:
+            raise OptionsError(f"{chosen.manifest}: was removed just now; {_listed(config)}")
+        check(chosen, manifest)
+        publish.publish(chosen, counted)
+    print(_said(manifest, counted))
+    return manifest
+
+
+def check(run: RunFolder, manifest: Manifest) -> None:
+    """Compares each file of a run with its manifest.
+
+    Raises:
+        GateError: Naming the first that differs.
+    """
+    for file in manifest.files:
+        try:
+            parts.read(run, file, _REMEDY)
+        except DamagedError as error:
+            raise GateError(str(error)) from error
+
+
+def sealed(output: str, date: str) -> dict[str, Manifest]:
+    """The manifests of the sealed runs of a date by run id; damaged ones are left out."""
+    found = {}
+    for one in run_index.folders(output, date):
+        manifest = run_index.whole_manifest(one)  # damage is said where the run is asked for
+        if manifest is not None:
+            found[one.run_id] = manifest
+    return found
+
+
+def _before(config: RollbackConfig, counted: str | None) -> str:
+    """The run that was sealed last before the one that counts, among those once published."""
+    runs = sealed(config.output, config.date)
+    if not runs and counted is None:
+        raise run_index.nothing(config.output, config.date)
+    if counted is None or counted not in runs:
+        what = "nothing is published" if counted is None else f"run {counted} has no manifest"
+        raise OptionsError(f"{config.output}: {what} for {config.date}; {_listed(config, runs)}")
+    earlier = {
+        run_id: _time(manifest)
+        for run_id, manifest in runs.items()
+        if _time(manifest) < _time(runs[counted])
+        and once_published(run_index.find(config.output, config.date, run_id))
+    }
+    latest = [one for one, made in earlier.items() if made == max(earlier.values())]
+    if len(latest) != 1:
+        raise OptionsError(
+            f"{config.output}: which run of {config.date} was replaced by {counted} cannot be "
+            f"known; {_listed(config, runs)}"
+        )
+    return latest[0]
+
+
+def once_published(run: RunFolder) -> bool:
+    """Publishing removes the tables of the units, and nothing else does."""
+    tables = any(path.endswith(".parquet") for path in atomic.list_files(run.units))
+    return not tables and bool(commit.listed_units(run))
+
+
+def _refuse_missing(config: RollbackConfig, chosen: RunFolder) -> None:
+    if run_index.read_manifest(chosen) is None:
+        raise OptionsError(
+            f"--to: {chosen.run_id} is no whole run of {config.date} in {config.output}; "
+            f"{_listed(config)}"
+        )
+
+
+def _listed(config: RollbackConfig, runs: Mapping[str, Manifest] | None = None) -> str:
+    """What may stand after `--to`, latest first."""
+    known = sealed(config.output, config.date) if runs is None else runs
+    counted = publish.pointed(config.output, config.date)
+    others = sorted(known.items(), key=lambda one: (_time(one[1]), one[0]), reverse=True)
+    listed = [f"{run_id} of {one.created}" for run_id, one in others if run_id != counted]
+    if not listed:
+        return "there is no other whole run to go back to: score the date again"
+    return f"name one with --to: {', '.join(listed)}"
+
+
+def _time(manifest: Manifest) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(manifest.created)
+
+
+def _said(manifest: Manifest, counted: str | None) -> str:
+    counts = ", ".join(f"{number} {name}" for name, number in manifest.counts.items())
+    what = f"{manifest.date}: run {manifest.run_id} of {manifest.created} counts ({counts})"
+    if counted == manifest.run_id:
+        return f"{what}, as before"
+    return f"{what}, instead of {counted or 'none'}"

@@ -1,0 +1,343 @@
+"""Right and wrong predictions of the test split, with media small enough for one page."""
+
+import base64
+import dataclasses
+import hashlib
+import io
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from triad_ml.pipelines.report import gallery
+from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.transforms import splits
+from triad_ml.transforms.labels import classes as labels_classes
+from triad_ml.transforms.media import audio, image, uris
+from triad_ml.transforms.media import text as media_text
+from triad_ml.transforms.records.values import (
+    BrokenMedium,
+    Flaw,
+    Medium,
+    MediumError,
+    RawRecord,
+    Rejected,
+    Uri,
+)
+from triad_ml.transforms.spec.spec import AudioSpec, Limits, Spec, Task
+
+if TYPE_CHECKING:
+    from triad_ml.pipelines.report.occlusion_view import View  # which imports TensorFlow
+
+MOST_RECORDS = 20_000
+"""Test records that are considered; of more, those with the smallest digest of their id."""
+
+_THUMBNAIL = 160
+_SOUND_BYTES = 130_000
+_SOUND_RATES = (16_000, 8_000)
+_TEXT = 400
+_TOP = 3
+
+Records = Callable[[], Iterable[RawRecord | Rejected]]
+Rows = Callable[[frozenset[str]], Iterable[Mapping[str, Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sound:
+    """A sound to be played in the page.
+
+    Attributes:
+        uri: A `data:` URI of a 16-bit mono WAV file.
+        seconds: Duration of what can be heard.
+    """
+
+    uri: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Chance:
+    """One class of the likeliest."""
+
+    name: str
+    probability: float
+    is_true: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One record with what it is and what the model takes it for.
+
+    Attributes:
+        right: Whether it is the truth; None where the record has no label.
+        truth: The classes of the label, or the text.
+        predicted: The classes of the prediction, or the text.
+        score: As published.
+        unseen: A class of the label is none of the model's.
+        chances: The likeliest classes, the likeliest first; none of texts.
+        picture: A `data:` URI of at most 160 x 160 pixels, or "".
+        modalities_used: As published.
+        issues: As published.
+        rests_on: What the prediction rests on, where that was asked for.
+    """
+
+    id: str
+    right: bool | None
+    truth: tuple[str, ...]
+    predicted: tuple[str, ...]
+    score: float
+    unseen: bool
+    chances: tuple[Chance, ...]
+    modalities_used: tuple[str, ...]
+    issues: tuple[str, ...]
+    picture: str = ""
+    sound: Sound | None = None
+    text: str = ""
+    rests_on: "View | None" = None
+
+
+def build(
+    spec: Spec,
+    records: Records,
+    rows: Rows,
+    *,
+    most: int = 12,
+    seed: int = 0,
+    media_roots: tuple[str, ...] = (),
+) -> tuple[Gallery[Card], ...]:
+    """Joins records and published scores by id, and picks examples of each task.
+
+    The records are read twice, once for ids and labels and once for the media of what was picked,
+    so that memory does not grow with the media.
+
+    Args:
+        spec: Of the model.
+        records: Gives the records afresh at each call.
+        rows: Gives the published rows of the ids asked for.
+        most: Cards of each kind, shared by the tasks, but at least three for each.
+        seed: Of the random choice.
+        media_roots: Folders, besides those of the records files, that media may come from.
+
+    Returns:
+        One gallery for each task of the spec that gives no spans; empty where no test record has a
+        label and a score.
+    """
+    tasks = [name for name, task in spec.tasks.items() if task.kind != "tagging"]
+    truths = _test_labels(spec, records())
+    found = [row for row in rows(frozenset(truths)) if row["id"] in truths]
+    each = max(3, most // max(1, len(tasks)))
+    picked = {name: _pick(name, found, truths, each, seed) for name in tasks}
+    ids = {card.id for one in picked.values() for card in (*one.wrong, *one.right)}
+    media = _media_of(ids, records, spec, media_roots)
+    return tuple(
+        dataclasses.replace(
+            one,
+            wrong=tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in one.wrong),
+            right=tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in one.right),
+        )
+        for one in picked.values()
+    )
+
+
+def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[str]:
+    """Ids of the test split that a gallery may show: twice `MOST_RECORDS` at most."""
+    firsts: dict[str, dict[str, tuple[str, ...]]] = {}
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for record in records:
+        if isinstance(record, Rejected) or record.id in found or record.id in firsts:
+            continue
+        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
+            continue
+        found[record.id] = {}
+        if len(firsts) < MOST_RECORDS:
+            firsts[record.id] = {}
+        if len(found) >= 2 * MOST_RECORDS:
+            found = _smallest(found)
+    return frozenset(firsts) | frozenset(_smallest(found))
+
+
+def shown(
+    spec: Spec,
+    records: Records,
+    rows: Iterable[Mapping[str, Any]],
+    task: str,
+    *,
+    media_roots: tuple[str, ...] = (),
+) -> tuple[Card, ...]:
+    """A card for each published row, whether or not its record has a label.
+
+    Args:
+        spec: Of the model.
+        records: Gives the records, from which the media come.
+        rows: Published ones.
+        task: Which prediction the cards are about; one that gives no spans.
+        media_roots: Folders, besides those of the records files, that media may come from.
+    """
+    cards = [_card(row, row[task], None) for row in rows if row.get(task) is not None]
+    media = _media_of({card.id for card in cards}, records, spec, media_roots)
+    return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
+
+
+def thumbnail(canonical: bytes) -> str:
+    """A canonical picture as a `data:` URI of at most 160 x 160 pixels, or "" if it is broken."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as picture:
+            picture.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
+            small = picture.convert("RGB")
+            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # broken or too large
+        return ""
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    small.save(jpeg, "JPEG", quality=86)
+    small.save(png, "PNG", optimize=True)
+    kind, content = min(("jpeg", jpeg), ("png", png), key=lambda pair: pair[1].tell())
+    return _uri(f"image/{kind}", content.getvalue())
+
+
+def sound(content: bytes, spec: AudioSpec, limits: Limits) -> Sound:
+    """A sound as a `data:` URI of at most about 130 KB, cut to the spec's seconds.
+
+    Raises:
+        MediumError: As `audio.canonical`.
+    """
+    rates = [min(rate, spec.sample_rate) for rate in _SOUND_RATES]
+    fitting = (rate for rate in rates if 2 * rate * spec.seconds <= _SOUND_BYTES)
+    rate = next(fitting, rates[-1])
+    seconds = min(spec.seconds, _SOUND_BYTES / (2 * rate))
+    wav = audio.canonical(
+        content, spec.model_copy(update={"sample_rate": rate, "seconds": seconds}), limits
+    )
+    return Sound(_uri("audio/wav", wav), len(audio.samples(wav)) / rate)
+
+
+def _test_labels(
+    spec: Spec, records: Iterable[RawRecord | Rejected]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Id -> task -> classes, of the labelled records of the test split; the first of an id wins."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for record in records:
+        if isinstance(record, Rejected) or record.id in found:
+            continue
+        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
+            continue
+        known = {}
+        for name, task in spec.tasks.items():
+            if task.kind == "tagging":
+                continue
+            try:
+                classes = _truth(record.labels.get(task.label), task)
+            except labels_classes.LabelError:
+                continue
+            if classes is not None:
+                known[name] = classes
+        found[record.id] = known
+        if len(found) >= 2 * MOST_RECORDS:
+            found = _smallest(found)
+    return _smallest(found)
+
+
+def _truth(label: Any, task: Task) -> tuple[str, ...] | None:
+    if task.kind == "generation":
+        written = labels_classes.target_text(label)
+        return None if written is None else (written,)
+    return labels_classes.class_names(label, task)
+
+
+def _smallest(
+    found: dict[str, dict[str, tuple[str, ...]]],
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    if len(found) <= MOST_RECORDS:
+        return found
+    kept = sorted(found, key=lambda i: hashlib.sha256(i.encode("utf-8", "replace")).digest())
+    return {i: found[i] for i in kept[:MOST_RECORDS]}
+
+
+def _pick(
+    task: str,
+    rows: Sequence[Mapping[str, Any]],
+    truths: Mapping[str, Mapping[str, tuple[str, ...]]],
+    most: int,
+    seed: int,
+) -> Gallery[Card]:
+    cards = [
+        _card(row, row[task], truths[row["id"]][task])
+        for row in rows
+        if task in truths[row["id"]] and row.get(task) is not None
+    ]
+    return gallery.pick(task, cards, most, seed)
+
+
+def _card(
+    row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...] | None
+) -> Card:
+    label = prediction["text"] if "text" in prediction else prediction["label"]
+    predicted = (label,) if isinstance(label, str) else tuple(sorted(label))
+    pairs = prediction.get("distribution", {})  # a map column gives pairs, a JSON column an object
+    shares = dict(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    likeliest = sorted(shares.items(), key=lambda pair: -pair[1])[:_TOP]
+    return Card(
+        id=row["id"],
+        right=None if truth is None else set(predicted) == set(truth),
+        truth=truth or (),
+        predicted=predicted,
+        score=float(prediction["score"]),
+        unseen=bool(shares) and not shares.keys() >= set(truth or ()),
+        chances=tuple(Chance(name, float(p), name in (truth or ())) for name, p in likeliest),
+        modalities_used=tuple(row["modalities_used"]),
+        issues=tuple(row["issues"] or ()),
+    )
+
+
+def _media_of(
+    ids: set[str], records: Records, spec: Spec, media_roots: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """By id, what of the first record with that id can be shown."""
+    media: dict[str, dict[str, Any]] = {}
+    for record in records() if ids else ():
+        if isinstance(record, RawRecord) and record.id in ids and record.id not in media:
+            media[record.id] = _media(record, spec, media_roots)
+    return media
+
+
+def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[str, Any]:
+    """What of a record can be shown. What cannot be read is left out: the row's issues say why."""
+    roots = uris.Roots(posixpath.dirname(record.position.uri), media_roots)
+    limits = spec.limits
+    shown: dict[str, Any] = {}
+    for name in spec.modalities.names:
+        try:
+            cap = limits.text_bytes if name == "text" else limits.media_bytes
+            content = content_of(getattr(record, name), roots, cap)
+            if not content:
+                continue
+            if name == "image":
+                shown["picture"] = thumbnail(image.canonical(content, limits))
+            elif name == "audio" and spec.modalities.audio is not None:
+                shown["sound"] = sound(content, spec.modalities.audio, limits)
+            else:
+                shown["text"] = _short(media_text.canonical(content, limits).decode())
+        except MediumError:
+            continue
+    return shown
+
+
+def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+    """A medium as it is stored, `b""` where it is missing.
+
+    Raises:
+        MediumError: Where it cannot be read.
+    """
+    if isinstance(medium, BrokenMedium):
+        raise MediumError(Flaw.CORRUPT, medium.detail)
+    if isinstance(medium, Uri):
+        return uris.fetch(medium.value, roots, cap)
+    return medium or b""
+
+
+def _short(whole: str) -> str:
+    return whole if len(whole) <= _TEXT else f"{whole[:_TEXT].rstrip()} …"
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

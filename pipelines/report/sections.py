@@ -1,0 +1,305 @@
+"""What each section of the report says: plain values for the template, no markup but charts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from triad_ml.model.evaluation.document import AS_RECORDED
+from triad_ml.model.serving import bundle
+from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.report import charts, confusion
+from triad_ml.transforms.records.values import Flaw, Reason
+from triad_ml.transforms.spec.spec import Spec
+
+_WHY = {
+    Reason.UNPARSABLE: "the line or row is not a record",
+    Reason.INVALID_ID: "the id is missing or unusable",
+    Reason.DUPLICATE_ID: "an earlier record has this id",
+    Reason.EMPTY: "none of the modalities is there",
+    Reason.UNREADABLE: "no medium that was there can be used",
+    Reason.MODEL_FAILED: "the model fails on this record alone",
+    Reason.TOO_LARGE: "its row is larger than a topic takes",
+}
+_WHY_NOT_USED = {
+    Flaw.NOT_FOUND: "the file is not there",
+    Flaw.FORBIDDEN: "the path leads outside the allowed folders",
+    Flaw.TOO_LARGE: "over a limit of the spec",
+    Flaw.UNSUPPORTED: "a format that is not on the list",
+    Flaw.TRUNCATED: "the file stops too early",
+    Flaw.CORRUPT: "the content contradicts its format",
+    Flaw.NOT_FINITE: "a sample is not a finite number",
+    Flaw.NOT_UTF8: "the text is not UTF-8",
+    Flaw.EMPTY: "nothing is in it",
+    Flaw.TIMEOUT: "decoding did not end in time",
+}
+_MEASURES = {
+    "classes": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
+    "sets": {
+        "accuracy": "whole set right",
+        "macro_f1": "macro-F1",
+        "mean_average_precision": "mean average precision",
+    },
+    "spans": {
+        "accuracy": "all spans right",
+        "entity_f1": "entity F1",
+        "precision": "precision",
+        "recall": "recall",
+        "macro_f1": "macro-F1",
+    },
+    "texts": {"accuracy": "exact match", "chrf": "chrF", "bleu": "BLEU"},
+}
+
+
+def percent(share: float | None) -> str:
+    """`0.9123` -> `91.2%`; a dash where there is none."""
+    return "–" if share is None else f"{share:.1%}"
+
+
+def count(number: int) -> str:
+    """`12345` -> `12,345`."""
+    return f"{number:,}"
+
+
+def brief(number: int) -> str:
+    """`12345` -> `12k`: four characters at most, for the cells of a matrix."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if number >= unit:
+            tenths = number * 10 // unit / 10
+            return f"{tenths:.1f}{name}" if tenths < 10 else f"{int(tenths)}{name}"
+    return str(number)
+
+
+def lede(
+    model: bundle.Artefact, preprocessed: Mapping[str, Any], published: Manifest | None
+) -> str:
+    """Says in a breath what the page is about."""
+    names = _listed(model.spec.modalities.names)
+    tasks = _listed(tuple(name.replace("_", " ") for name in model.spec.tasks))
+    counts = preprocessed.get("counts", {})
+    learned = f", learned from {counts['train']:,} records" if "train" in counts else ""
+    scored = (
+        f" Scores of {published.date}: {published.counts['scored']:,} records." if published else ""
+    )
+    return f"Model {model.model_digest[:12]} predicts {tasks} from {names}{learned}.{scored}"
+
+
+def tiles(
+    tasks: Sequence[Mapping[str, Any]],
+    preprocessed: Mapping[str, Any],
+    published: Manifest | None,
+) -> list[dict[str, str]]:
+    """The few figures to read first: `name`, `figure` and what stands `under` it."""
+    found = []
+    for one in tasks[:4]:
+        accuracy = one["rows"][0]["measures"][0]
+        within = (
+            f"{percent(accuracy['low'])} to {percent(accuracy['high'])}, "
+            if accuracy["low"] is not None
+            else ""
+        )
+        found.append(
+            {
+                "name": f"{one['name']}: {one['measures'][0]}",
+                "figure": percent(accuracy["value"]),
+                "under": f"{within}{one['rows'][0]['n']:,} test records",
+            }
+        )
+    if counts := preprocessed.get("counts"):
+        parts = [f"{counts[name]:,} {name}" for name in ("train", "eval", "test") if name in counts]
+        found.append(
+            {
+                "name": "records prepared",
+                "figure": count(sum(counts.get(name, 0) for name in ("train", "eval", "test"))),
+                "under": ", ".join(parts),
+            }
+        )
+    if published:
+        counts = published.counts
+        found.append(
+            {
+                "name": f"records scored, {published.date}",
+                "figure": count(counts["scored"]),
+                "under": f"{counts['rejected']:,} rejected of {counts['read']:,} read",
+            }
+        )
+    return found
+
+
+def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """One task's part of the evaluation document, arranged for tables and charts."""
+    recorded = evaluated[AS_RECORDED]
+    sets = bool(evaluated["multi_label"])
+    measures = _MEASURES["sets" if sets else "classes"]
+    if evaluated["kind"] == "tagging":
+        measures = _MEASURES["spans"]
+    if evaluated["kind"] == "generation":
+        measures = _MEASURES["texts"]
+    rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
+    rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
+    return {
+        "name": name,
+        "multi_label": sets,
+        "measures": list(measures.values()),
+        "rows": [
+            {
+                "seen": seen,
+                "n": one["n"],
+                "majority": one["majority"],
+                "measures": [one[key] for key in measures],
+            }
+            for seen, one in rows
+        ],
+        "finding": _finding(evaluated["subsets"], spec.modalities.names),
+        "facts": _facts(recorded),
+        "per_class": _counted(recorded["per_class"]),
+        "ece": recorded["calibration"]["ece"],
+        "bins": recorded["calibration"]["bins"],
+        "reliability": charts.reliability(
+            f"{name}: accuracy against confidence", recorded["calibration"]["bins"]
+        ),
+    }
+
+
+def title(files: Sequence[str]) -> str:
+    """What the page is called where the data has no name: its records file, or their folder."""
+    if not files:
+        return "Records"
+    folder, _, name = files[0].rpartition("/")
+    if len(files) == 1:
+        return name
+    return f"{folder.rpartition('/')[2] or folder or name} ({len(files):,} files)"
+
+
+def _counted(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    order = confusion.natural_order([str(one["class"]) for one in per_class])
+    return [per_class[place] for place in order]
+
+
+def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What became of labelled spans and texts, all splits."""
+    counts = preprocessed.get("alignment", {}).get(name)
+    if counts is None:
+        return []
+    if "texts" in counts:
+        of_all = f"{count(counts['cut'])} of {count(counts['texts'])}"
+        return [("texts cut by the task's length, all splits", of_all)]
+    of_all = f" of {count(counts['spans'])}"
+    return [
+        ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),
+        ("spans cut by the text's length, all splits", f"{count(counts['cut'])}{of_all}"),
+    ]
+
+
+def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[dict[str, Any]]:
+    """What preprocessing and scoring left out."""
+    counts = preprocessed.get("counts", {})
+    names = ("train", "eval", "test", "rejected")
+    first = {
+        "name": "Preprocessing",
+        "total": counts.get("read", 0),
+        "parts": [{"name": name, "n": counts.get(name, 0)} for name in names],
+        "reasons": _reasons(preprocessed.get("rejected", {})),
+        "flaws": _flaws(preprocessed.get("issues", {})),
+        "absent": "The model has no record of its preprocessing.",
+    }
+    counts = dict(published.counts) if published else {}
+    second = {
+        "name": f"Scoring of {published.date}" if published else "Scoring",
+        "total": counts.get("read", 0),
+        "parts": [{"name": name, "n": counts.get(name, 0)} for name in ("scored", "rejected")],
+        "reasons": _reasons(published.reasons if published else {}),
+        "flaws": _flaws(published.issues if published else {}),
+        "absent": "No record was read." if published else "No scores are published.",
+    }
+    return [first, second]
+
+
+def no_gallery(published: Manifest | None, split: str) -> str:
+    """Why there is no gallery."""
+    if published is None:
+        return "No scores are published, so there are no predictions to show."
+    return (
+        f"No record of the {split} split has both a label and a published score, so nothing is "
+        "right or wrong."
+    )
+
+
+def provenance(
+    model: bundle.Artefact, preprocessed: Mapping[str, Any], published: Manifest | None
+) -> list[tuple[str, str, bool]]:
+    """Name, value, and whether it is a digest, of all that says what this page is about."""
+    rows = [(f"{name} digest", str(value), True) for name, value in model.about["digests"].items()]
+    if "created" in model.about:
+        rows.append(("trained", str(model.about["created"]), False))
+    for one in preprocessed.get("inputs", [])[:5]:
+        rows.append(("records file", f"{one['uri']} ({one['bytes']:,} bytes)", True))
+    if "created" in preprocessed:
+        rows.append(("preprocessed", str(preprocessed["created"]), False))
+    if published:
+        rows += [
+            ("published run", published.run_id, True),
+            ("published for", published.date, False),
+            ("scored", published.created, False),
+            ("scored by model", str(published.digests.get("model", "unknown")), True),
+        ]
+    versions = model.about.get("versions", {})
+    if versions:
+        named = ", ".join(f"{name} {version}" for name, version in versions.items())
+        rows.append(("versions", named, False))
+    return rows
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _finding(subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
+    """How much the modalities together add to the best single one."""
+    whole = subsets.get("+".join(modalities))
+    singles = {name: subsets[name]["accuracy"]["value"] for name in modalities if name in subsets}
+    if len(modalities) < 2 or whole is None or not whole["n"] or len(singles) < len(modalities):
+        return ""
+    best = max(singles, key=lambda name: singles[name])
+    together = whole["accuracy"]["value"]
+    points = 100 * (together - singles[best])
+    gain = f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than"
+    return (
+        f"On the {whole['n']:,} complete records all modalities together reach "
+        f"{percent(together)}, {'as much as' if abs(points) < 0.05 else gain} the best single "
+        f"one, {best} ({percent(singles[best])})."
+    )
+
+
+def _facts(recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        ("records with a label", count(recorded["n"])),
+        ("commonest answer", percent(recorded["majority"])),
+    ]
+    if "spans" in recorded:
+        facts.append(("labelled spans", count(recorded["spans"])))
+    if recorded.get("unseen"):
+        facts.append(("of unseen classes", count(recorded["unseen"])))
+    if "micro_f1" in recorded:
+        facts.append(("micro-F1", percent(recorded["micro_f1"]["value"])))
+    for key, name in (
+        ("log_loss", "log loss"),
+        ("roc_auc", "ROC AUC"),
+        ("average_precision", "average precision"),
+    ):
+        if recorded.get(key) is not None:
+            facts.append((name, f"{recorded[key]:.3f}"))
+    return facts
+
+
+def _reasons(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    return _amounts(counts, {str(key): why for key, why in _WHY.items()})
+
+
+def _flaws(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    why = {name: _WHY_NOT_USED.get(Flaw(name.split(": ")[-1]), "") for name in counts}
+    return _amounts(counts, why)
+
+
+def _amounts(counts: Mapping[str, int], why: Mapping[str, str]) -> list[dict[str, Any]]:
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"name": name, "n": n, "why": why.get(name, "")} for name, n in ordered if n]

@@ -1,0 +1,288 @@
+"""The second pipeline: records -> canonical media -> SavedModel -> scores, published whole."""
+
+import functools
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.typehints.decorators import no_annotations
+
+from triad_ml.model.serving.scorer import Outcome, ScorerHandler
+from triad_ml.pipelines import beam_metrics
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import ScoreConfig
+from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.publish_step import Publication, Publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder, RunSettings
+from triad_ml.pipelines.runners import dataflow, stages, workers
+from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring.plan import Published, ScorePlan
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.storage import atomic, model_store
+from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
+from triad_ml.pipelines.tables.media_counts import IssuesLimits
+from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
+from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
+
+REJECTED = "rejected"
+_log = logging.getLogger(__name__)
+
+
+class Scores(NamedTuple):
+    scored: beam.PCollection[tuple[Key, Scored]]
+    rejected: beam.PCollection[tuple[Key, Rejected]]
+
+
+class Score(beam.PTransform):
+    """Raw records -> `.scored` and `.rejected`, by key; every record is in exactly one of them.
+
+    The key is the record's id and the digest of the model that made the row. A row stands at the
+    record's event time; where that is not known, the timestamp stays as it is. It knows no source,
+    no sink and no runner: batch and stream use it alike.
+
+    Args:
+        canonicalizer: Makes records canonical. It need not check media: the model's batches do.
+        handler: Gives one `Scored` or `Rejected` for each canonical record.
+        model_digest: Stands in the key of a record that is rejected before a model sees it.
+        earlier: A published run that the same model made; what it scored is not scored again.
+    """
+
+    def __init__(
+        self,
+        canonicalizer: Canonicalizer,
+        handler: ModelHandler[CanonicalRecord, Outcome, Any],
+        model_digest: str,
+        earlier: carry_over.Earlier | None = None,
+    ) -> None:
+        super().__init__()
+        self._earlier = earlier
+        self._canonicalizer = canonicalizer
+        self._handler = handler
+        self._model_digest = model_digest
+
+    def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
+        canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
+        to_score, carried = canonical.records, None
+        if self._earlier is not None:
+            carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
+        outcomes = to_score | "RunInference" >> RunInference(self._handler)
+        part = beam.ParDo(_PartDoFn(self._model_digest)).with_output_types(tuple[Key, Scored])
+        parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
+        refused = canonical.rejected | "KeyRejected" >> KeyRejected(self._model_digest)
+        rejected = (refused, parted[REJECTED]) | "Rejected" >> beam.Flatten()
+        scored = parted["scored"]
+        if carried is not None:
+            key = beam.Map(keyed, self._model_digest).with_output_types(tuple[Key, Scored])
+            scored = (scored, carried | "KeyCarried" >> key) | "Scored" >> beam.Flatten()
+        return Scores(scored, rejected)
+
+
+class _PartDoFn(beam.DoFn):
+    def __init__(self, model_digest: str) -> None:
+        self._model_digest = model_digest
+        self._scored = Metrics.counter(Score, "records_scored")
+        self._rejected = Metrics.counter(Score, "records_rejected")
+
+    @no_annotations
+    def process(self, outcome: Outcome) -> Iterator[object]:
+        if isinstance(outcome, Rejected):
+            self._rejected.inc()
+            yield beam.pvalue.TaggedOutput(REJECTED, keyed(outcome, self._model_digest))
+        else:
+            self._scored.inc()
+            yield keyed(outcome, self._model_digest)
+
+
+def define_pipeline(
+    root: beam.Pipeline,
+    planned: Sequence[units.Unit],
+    labels: Sequence[str],
+    score: Score,
+    run: RunFolder,
+    settings: RunSettings,
+    check_workers: bool = False,
+) -> beam.PCollection[None]:
+    """Adds read, score and commit to `root`; runs nothing.
+
+    Args:
+        root: Where to add.
+        planned: The units of work.
+        labels: Names of columns that are labels: they do not pass through.
+        score: Scores records.
+        run: Where units are committed.
+        settings: What all rows of the run have in common.
+        check_workers: Whether workers are spread over a cluster, and may be unlike this process.
+
+    Returns:
+        One element for each unit that is committed.
+    """
+    planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
+    if check_workers:
+        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers()
+    read = planned_units | "Read" >> sources_read.ReadRecords(labels)
+    ones = (
+        planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
+        read.records | "OneRecord" >> beam.Map(lambda record: (record.position.unit, 1)),
+        read.rejected | "OneRefused" >> beam.Map(lambda record: (record.position.unit, 1)),
+    )
+    counts = ones | "Ones" >> beam.Flatten() | "Count" >> beam.CombinePerKey(sum)
+    scores = read.records | "Score" >> score
+    refused = read.rejected | "KeyRefused" >> KeyRejected(settings.provenance.model)
+    rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
+    return Scores(scores.scored, rejected) | "Commit" >> CommitUnits(counts, run, settings)
+
+
+class CommitUnits(beam.PTransform):
+    """Scored and rejected records by key -> files, one commit a unit of work.
+
+    They meet by unit, in a shuffle that no medium crosses.
+
+    Args:
+        counts: By unit, how many records were read.
+        run: Where units are committed.
+        settings: What all rows of the run have in common.
+    """
+
+    def __init__(
+        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: RunSettings
+    ) -> None:
+        super().__init__()
+        self._counts = counts
+        self._run = run
+        self._settings = settings
+
+    def expand(self, scores: Scores) -> beam.PCollection[None]:
+        run, settings = self._run, self._settings
+        by_unit = {
+            "scored": scores.scored | "ScoredByUnit" >> beam.MapTuple(_by_unit),
+            "rejected": scores.rejected | "RejectedByUnit" >> beam.MapTuple(_by_unit),
+            "read": self._counts,
+        }
+        return (
+            by_unit
+            | "Meet" >> beam.CoGroupByKey()
+            | "Write" >> beam.MapTuple(functools.partial(_commit, run=run, settings=settings))
+        )
+
+
+def run(config: ScoreConfig) -> Published:
+    """Scores records and publishes them for `config.date`, whole or not at all.
+
+    On the local runner each unit of work is a pipeline of its own, so that memory does not grow
+    with the corpus; on a cluster all are one job. Either commits each unit on its own, and a run
+    that was killed goes on with the units that are missing.
+
+    Raises:
+        OptionsError: A model or input that cannot be used.
+        GateError: A gate refuses the model or the scores.
+        LostRaceError: Another run was published for the date meanwhile.
+    """
+    config = workers.with_full_paths(config)
+    plan = scoring_plan.plan(config)
+    if plan.published and not dataflow.makes_template(config.beam_args):
+        return plan.told_published()
+    with atomic.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
+        _score_and_publish(config, plan)
+    return Published(plan.run.manifest)
+
+
+def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
+    start = publish.begin(plan.run)
+    planned = units.plan(plan.inputs, unit_records=config.unit_records)
+    missing = [unit for unit in planned if unit.index not in start.complete]
+    _log.info("%s: %d of %d units to score", plan.run.folder, len(missing), len(planned))
+    earlier = carry_over.find(plan) if config.carry_over else None
+    about: dict[str, Any] = {
+        "model": plan.model.about["digests"],
+        "versions": environment.versions(),
+    }
+    if config.explain:
+        about["explained"] = list(plan.settings.explained)
+    if earlier is not None:
+        about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
+    limits = IssuesLimits.of(plan.model.spec, config.issues_limit)
+    gates = publish.Gates(config.rejected_limit, limits)
+    publication = Publication(
+        plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
+    )
+    canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
+    digest = plan.settings.provenance.model
+    handler = ScorerHandler(config.model, model_store.local, config.explain, digest)
+    score = Score(canonicalizer, handler, digest, earlier)
+    template = dataflow.makes_template(config.beam_args)
+    alone = config.no_wait or template
+    if config.runner.lower() == dataflow.RUNNER:
+        if missing or template:
+            _run_on_dataflow(config, plan, missing, score, publication if alone else None)
+            if alone:
+                return
+    else:
+        _run(config, plan, missing, len(planned), score, earlier)
+    publication.publish()
+
+
+def _run(
+    config: ScoreConfig,
+    plan: ScorePlan,
+    missing: list[units.Unit],
+    units_in_all: int,
+    score: Score,
+    earlier: carry_over.Earlier | None,
+) -> None:
+    """Commits units that are missing: locally one after the other, on Flink as one job."""
+    spread = flags.is_cluster(config.runner)
+    jobs = [missing] if spread and missing else [[unit] for unit in missing]
+    carried: Counter[str] = Counter()
+    records = stages.estimated_records(plan.inputs)
+    about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
+    with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
+        for number, job in enumerate(jobs, 1):
+            stage.note = f"unit {number} of {len(jobs)}" if not spread else f"{len(job)} units"
+            beam_options = flags.beam_options(config.runner, config.beam_args)
+            with (
+                workers.errors_of_workers(config.runner),
+                beam.Pipeline(options=beam_options) as root,
+            ):
+                labels = plan.model.spec.label_names
+                define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
+            if earlier is not None:
+                carried.update(beam_metrics.counters(root.result))
+    if earlier is not None:
+        count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
+        _log.info("%d records carried over from run %s", count, earlier.run.run_id)
+
+
+def _run_on_dataflow(
+    config: ScoreConfig,
+    plan: ScorePlan,
+    missing: list[units.Unit],
+    score: Score,
+    last: Publication | None,
+) -> None:
+    """Commits units that are missing; with `last`, the job is not waited for and publishes."""
+    arguments = dataflow.of_run(plan.run, config.beam_args)
+    with workers.errors_of_workers(config.runner):
+        root = beam.Pipeline(options=flags.beam_options(config.runner, arguments))
+        labels = plan.model.spec.label_names
+        committed = define_pipeline(root, missing, labels, score, plan.run, plan.settings, True)
+        if last is not None:
+            _ = committed | "PublishLast" >> Publish(last)
+        dataflow.submit(root, wait=last is None)
+
+
+def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
+    return row.position.unit, row
+
+
+def _commit(
+    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: RunSettings
+) -> None:
+    scored, rejected = list(met["scored"]), list(met["rejected"])
+    publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)

@@ -1,0 +1,244 @@
+"""Atomic object operations on Google Cloud Storage, or on STORAGE_EMULATOR_HOST.
+
+Each write and each removal names the generation that it replaces. So a request whose answer was
+lost can be sent again: it cannot undo what another process did meanwhile, and where it finds itself
+refused because the first one had arrived, the object's content tells.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Iterable
+from typing import Any, Self
+
+from triad_ml.pipelines.storage.backend import StoredFile
+from triad_ml.transforms.errors import OptionsError, StorageError
+
+SCHEME = "gs://"
+
+_BINARY = "application/octet-stream"
+_ATTEMPTS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long requests are waited for.
+
+    Attributes:
+        timeout: Seconds without a byte of an answer, after which a request counts as failed; of
+            TRIAD_GCS_TIMEOUT.
+        deadline: Seconds during which a request that failed is sent again; of TRIAD_GCS_DEADLINE.
+    """
+
+    timeout: float = 60
+    deadline: float = 120
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Raises OptionsError where a variable is no positive number."""
+        return cls(
+            _seconds("TRIAD_GCS_TIMEOUT", cls.timeout), _seconds("TRIAD_GCS_DEADLINE", cls.deadline)
+        )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What each call of the client gets. The client knows which failures may pass."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=10).with_timeout(self.deadline)
+        return {"timeout": self.timeout, "retry": retry}
+
+
+class CloudStorage:
+    """See `storage`. Objects appear whole: only conditions on their generation are needed."""
+
+    def exists(self, path: str) -> bool:
+        return bool(_blob(path).exists(**_patience()))
+
+    def read(self, path: str) -> bytes | None:
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return bytes(_blob(path).download_as_bytes(**_patience()))
+        except NotFound:
+            return None
+
+    def put(self, path: str, content: bytes) -> None:
+        for _ in range(_ATTEMPTS):
+            if self._write_over(path, content, _generation(path)):
+                return
+        raise StorageError(f"{path}: other processes keep on writing it; see which, then run again")
+
+    def touch(self, path: str) -> None:
+        """Writes an empty object, or writes it again: it is new then."""
+        _blob(path).upload_from_string(b"", content_type=_BINARY, **_patience())
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        return self._write_over(path, content, generation=0)
+
+    def replace(self, path: str, content: bytes, expected: bytes | None) -> bool:
+        from google.api_core.exceptions import NotFound
+
+        blob = _blob(path)
+        try:
+            blob.reload(**_patience())
+            before = bytes(blob.download_as_bytes(**_patience()))  # of this very generation
+        except NotFound:
+            before = None
+        if before != expected:
+            return False
+        return self._write_over(path, content, 0 if before is None else blob.generation)
+
+    def _write_over(self, path: str, content: bytes, generation: int) -> bool:
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            _blob(path).upload_from_string(
+                content, content_type=_BINARY, if_generation_match=generation, **_patience()
+            )
+        except PreconditionFailed:
+            # The answer to a first try may have been lost: then the content is there, and ours.
+            return self.read(path) == content
+        return True
+
+    def names(self, folder: str) -> tuple[list[str], list[str]]:
+        bucket, prefix = _parts(f"{folder.rstrip('/')}/")
+        found = _client().list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
+        files = [blob.name.removeprefix(prefix) for blob in found]  # read before the prefixes
+        folders = [name.removeprefix(prefix).rstrip("/") for name in found.prefixes]
+        return [name for name in files if name], folders
+
+    def tree(self, folder: str) -> list[StoredFile]:
+        bucket, prefix = _parts(f"{folder.rstrip('/')}/")
+        return [
+            StoredFile(f"{SCHEME}{bucket}/{blob.name}", blob.size, blob.updated.timestamp())
+            for blob in _client().list_blobs(bucket, prefix=prefix, **_patience())
+        ]
+
+    def move(self, source: str, target: str) -> bool:
+        from google.api_core.exceptions import PreconditionFailed
+
+        before, after = _blob(source), _blob(target)
+        try:
+            token, _, _ = after.rewrite(before, if_generation_match=0, **_patience())
+            while token is not None:
+                token, _, _ = after.rewrite(
+                    before, token=token, if_generation_match=0, **_patience()
+                )
+        except PreconditionFailed:
+            # As in `_write_over`: an answer may have been lost.
+            before.reload(**_patience())
+            after.reload(**_patience())
+            if (before.size, before.crc32c) != (after.size, after.crc32c):
+                return False
+        self.delete(source)
+        return True
+
+    def delete(self, path: str) -> None:
+        from google.api_core.exceptions import NotFound, PreconditionFailed
+
+        generation = _generation(path)
+        if generation:
+            with contextlib.suppress(NotFound, PreconditionFailed):  # gone, or another's by now
+                _blob(path).delete(if_generation_match=generation, **_patience())
+
+    def delete_tree(self, folder: str) -> None:
+        for file in self.tree(folder):
+            self.delete(file.path)
+
+
+def _parts(path: str) -> tuple[str, str]:
+    bucket, _, name = path.removeprefix(SCHEME).partition("/")
+    if not bucket:
+        raise StorageError(f"{path}: the bucket is missing; write gs://BUCKET/FOLDER")
+    return bucket, name
+
+
+def _blob(path: str) -> Any:
+    bucket, name = _parts(path)
+    return _client().bucket(bucket).blob(name)
+
+
+def _generation(path: str) -> int:
+    """Of the object that is there; 0 where there is none."""
+    bucket, name = _parts(path)
+    blob = _client().bucket(bucket).get_blob(name, **_patience())
+    return 0 if blob is None else int(blob.generation)
+
+
+def _patience() -> dict[str, Any]:
+    return Patience.of_environment().arguments
+
+
+def _seconds(variable: str, default: float) -> float:
+    said = os.environ.get(variable)
+    if said is None:
+        return default
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise OptionsError(f"{variable}: must be seconds above 0, got {said!r}; correct it")
+    return seconds
+
+
+def check_credentials() -> None:
+    """Refuses to go on without credentials, before a library asks for them for minutes.
+
+    With STORAGE_EMULATOR_HOST none are needed.
+
+    Raises:
+        StorageError: Where there are none, or none that can be read.
+    """
+    why = None if os.environ.get("STORAGE_EMULATOR_HOST") else _without_credentials()
+    if why is not None:
+        raise StorageError(
+            f"{SCHEME}: {why}; run gcloud auth application-default login, or name a key file in "
+            "GOOGLE_APPLICATION_CREDENTIALS"
+        )
+
+
+def check_places(places: Iterable[str]) -> None:
+    """Calls `check_credentials` where one of the places is in a bucket.
+
+    Raises:
+        StorageError: See there.
+    """
+    if any(place.startswith(SCHEME) for place in places):
+        check_credentials()
+
+
+@functools.cache
+def _without_credentials() -> str | None:
+    """Why there are no credentials; None where there are some. Looks once."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        google.auth.default()
+    except GoogleAuthError as error:
+        said = " ".join(str(error).split())
+        none = "credentials were not found" in said
+        return "no credentials of Google Cloud were found" if none else said.rstrip(".")
+    return None
+
+
+@functools.cache
+def _client() -> Any:
+    check_credentials()
+    from google.cloud import storage  # a second to import: only where a path needs it
+
+    return storage.Client()
+
+
+@functools.cache
+def failures() -> tuple[type[Exception], ...]:
+    """What the client raises where storage, network or credentials fail."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+
+    return OSError, GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse

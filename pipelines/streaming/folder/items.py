@@ -1,0 +1,174 @@
+"""Files of a watched folder, or ranges of them -> raw records; and how a file is cut."""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from triad_ml.pipelines.sources import fields, units
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources.columnar import footer
+from triad_ml.pipelines.storage import opening
+from triad_ml.pipelines.streaming.interfaces import Part
+from triad_ml.transforms.errors import OptionsError, StorageError
+from triad_ml.transforms.files import beneath
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected, Uri
+
+_reading: dict["RecordsItem", tuple[int, Iterator[RawRecord | Rejected]]] = {}
+"""The file that is being read from its beginning, part by part, and how many records were read:
+the next part goes on there. Pipelines run in this process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A records file in parts, and about how many records it holds."""
+
+    parts: tuple[Part, ...]
+    records: int
+
+
+def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNIT_BYTES) -> Cut:
+    """Cuts a file into parts of about so many records or bytes, whichever are fewer.
+
+    JSONL and Parquet are cut where they can be entered. Any other file is read once, to count.
+
+    Args:
+        folder: In which the file is.
+        whole: The file: from 0 to its size.
+        unit_records: In a part, at most.
+        unit_bytes: Of a part, about.
+
+    Raises:
+        StorageError: Where the file cannot be read.
+    """
+    path = os.path.join(folder, whole.source)
+    opening.confine(folder)
+    kind = units.suffix(path)
+    if whole.stop == 0:
+        return Cut((whole,), int(kind not in units.MAY_BE_EMPTY))
+    if kind not in (".jsonl", ".parquet"):
+        return _counted(folder, whole, unit_records, unit_bytes)
+    try:
+        listed = units.InputFile(path, whole.stop, whole.version)
+        planned = units.plan([listed], unit_bytes, unit_records)
+        records = _rows(path) if kind == ".parquet" else int(whole.stop / units.average_line(path))
+    except OptionsError:
+        return Cut((whole,), 1)  # to be told, as a rejected record, when it is read
+    ranges = [dataclasses.replace(whole, start=unit.start, stop=unit.stop) for unit in planned]
+    return Cut(tuple(ranges) or (dataclasses.replace(whole, stop=0),), records)
+
+
+def _rows(path: str) -> int:
+    try:
+        with opening.open_stored(path) as file:
+            return footer.read(file).rows
+    except (footer.FooterError, OSError):
+        return 1
+
+
+def _counted(folder: str, whole: Part, unit_records: int, unit_bytes: int) -> Cut:
+    starts, count, size = [0], 0, 0
+    for outcome in RecordsItem(folder, whole, ()).read():
+        if count - starts[-1] >= unit_records or size >= unit_bytes:
+            starts.append(count)
+            size = 0
+        count += 1
+        size += _bytes(outcome)
+    if len(starts) == 1:
+        return Cut((whole,), count)
+    ranges = itertools.pairwise([*starts, count])
+    parts = [dataclasses.replace(whole, start=a, stop=b, counted=True) for a, b in ranges]
+    return Cut(tuple(parts), count)
+
+
+def _bytes(outcome: RawRecord | Rejected) -> int:
+    if isinstance(outcome, Rejected):
+        return 0
+    media = (outcome.image, outcome.audio, outcome.text, *outcome.extra.values())
+    return sum(len(one) for one in media if isinstance(one, bytes | str))
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordsItem:
+    """A records file, or a range of it."""
+
+    folder: str
+    part: Part
+    labels: tuple[str, ...]
+
+    @property
+    def _size(self) -> int:
+        """Of the file, in bytes."""
+        return int(self.part.version.partition("-")[0])  # see `folder`
+
+    def read(self) -> Iterator[RawRecord | Rejected]:
+        """Reads the records; a file that cannot be read on is one rejected record at that place."""
+        if not self.part.counted:
+            yield from self._read(self.part.start, self.part.stop)
+            return
+        key = dataclasses.replace(self, part=dataclasses.replace(self.part, start=0, stop=0))
+        place, outcomes = _reading.pop(key, (0, None))
+        _reading.clear()
+        if outcomes is None or place > self.part.start:
+            place, outcomes = 0, self._read(0, self._size)
+        for _ in itertools.islice(outcomes, self.part.start - place):
+            pass
+        yield from itertools.islice(outcomes, self.part.stop - self.part.start)
+        _reading[key] = (self.part.stop, outcomes)
+
+    def _read(self, start: int, stop: int) -> Iterator[RawRecord | Rejected]:
+        path = os.path.join(self.folder, self.part.source)
+        opening.confine(self.folder)
+        place = uris.spelled(path)
+        unit = units.Unit(0, path, start, stop)
+        after = start
+        try:
+            if start == stop == 0:
+                if self._size == 0:
+                    units.refuse_empty(path)
+                return
+            for outcome in sources_read.read(unit, self.labels):
+                after = outcome.position.offset + 1
+                yield self._placed(outcome, place)
+        except (OptionsError, StorageError) as error:
+            if isinstance(error, StorageError) and not is_refused(error):
+                raise
+            position = Position(place, after, event_time=self.part.event_time)
+            detail = f"unreadable from here on: {str(error).removeprefix(f'{path}: ')}"
+            digest = hashlib.sha256(self.part.version.encode()).hexdigest()
+            yield Rejected(str(position), position, "read", Reason.UNPARSABLE, detail, digest)
+
+    def _placed(self, outcome: RawRecord | Rejected, place: str) -> RawRecord | Rejected:
+        position = Position(place, outcome.position.offset, event_time=self.part.event_time)
+        if isinstance(outcome, Rejected) and outcome.id == str(outcome.position):
+            return dataclasses.replace(outcome, id=str(position), position=position)
+        return dataclasses.replace(outcome, position=position)
+
+
+def is_refused(error: StorageError) -> bool:
+    """Whether a file cannot be read because of what it is, and not because the disk fails."""
+    return isinstance(error.__cause__, PermissionError | beneath.RefusedError)
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaItem:
+    """The media files of one record."""
+
+    folder: str
+    part: Part
+
+    def read(self) -> Iterator[RawRecord | Rejected]:
+        """Gives the record whose id is the files' common name."""
+        place = uris.spelled(os.path.join(self.folder, self.part.source))
+        position = Position(place, 0, event_time=self.part.event_time)
+        media: dict[str, Any] = {
+            name: Uri(os.path.basename(path)) for name, path in self.part.media.items()
+        }
+        try:
+            yield RawRecord(fields.identifier(self.part.source), position, **media)
+        except fields.RefusedRecordError as error:
+            digest = hashlib.sha256(self.part.version.encode()).hexdigest()
+            yield fields.rejected(error, position, digest)

@@ -1,0 +1,157 @@
+"""`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import apache_beam as beam
+
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import ScorerHandler
+from triad_ml.pipelines.cli import flags as cli_flags
+from triad_ml.pipelines.publishing.run_folder import RunSettings
+from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners.flink import expansion
+from triad_ml.pipelines.runners.workers import CheckWorkers
+from triad_ml.pipelines.scoring import plan
+from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.storage import model_store
+from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import flink_checkpoints
+from triad_ml.pipelines.streaming.kafka.admin import TopicAdmin
+from triad_ml.pipelines.streaming.kafka.flink_io import ReadMessages, WriteRows
+from triad_ml.pipelines.streaming.kafka.reader import Reader
+from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
+from triad_ml.pipelines.streaming.kafka.topic import Topic
+from triad_ml.pipelines.streaming.messages import parser as messages_parser
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+
+_NO_CACHE = "--environment_cache_millis=0"
+"""A job that is restarted gets a new worker: the one in the cache may be the one that died."""
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: StreamConfig) -> None:
+    """Submits a stream to Flink, and waits for its end unless told not to.
+
+    The job belongs to the cluster: it goes on when this process ends. Every message is scored or
+    rejected at least once, under a key that makes a second time idempotent.
+
+    Raises:
+        OptionsError: A model, topic, checkpoint or worker that cannot be used.
+        StorageError: Where the cluster does not answer, or the job fails.
+    """
+    config = _with_full_paths(config)
+    model = model_store.load(config.model, config.verify_key)
+    settings = plan.run_settings(model, config.format)
+    name = flink_checkpoints.stream_name(config)
+    streaming_config.check_places(config)  # without one a stream would start again and again
+    with workers.errors_of_workers(config.runner):
+        _check_workers(config)
+        settle_topic(config)
+        ours = _options_of_stream(config, name)
+        root = beam.Pipeline(options=cli_flags.beam_options(config.runner, config.beam_args, ours))
+        with expansion.service() as service:
+            define_pipeline(root, config, model, settings, service)
+            job = root.run()
+        _log.info(
+            "%s -> %s: job %s on Flink, at least once; it goes on without this process",
+            config.source, config.sink, name,
+        )  # fmt: skip
+        if not config.no_wait:
+            job.wait_until_finish()
+
+
+def settle_topic(config: StreamConfig) -> None:
+    """Lets a job begin where this very topic was left, and tells what of it is gone.
+
+    Flink commits offsets without a word on the topic. Its id at the last submission stands in the
+    stream's folder: where it is another one now, the group's committed offsets become the topic's
+    beginning, and older checkpoints do not count. A checkpoint of this topic has the offsets in it,
+    so what retention removed behind them is not told.
+
+    Raises:
+        StorageError: Where no broker answers, or the state cannot be read or written.
+    """
+    (servers, name), *_ = streaming_config.kafka_places(config)
+    state = flink_checkpoints.folder(config)
+    before = flink_checkpoints.topic_id(state)
+    now = TopicAdmin(servers, name).about().id
+    if config.from_checkpoint is None or (before and now and now != before):
+        reader = Reader(Topic(servers, name, config.group), (), {}, before)
+        try:
+            reader.commit_start()
+        finally:
+            reader.close()
+    flink_checkpoints.note_topic(state, now)
+
+
+def define_pipeline(
+    root: beam.Pipeline,
+    config: StreamConfig,
+    model: bundle.Artefact,
+    settings: RunSettings,
+    expansion_service: str,
+) -> None:
+    """Adds read, score and write to `root`; runs nothing.
+
+    Args:
+        root: Where to add.
+        config: Source, sinks and limits.
+        model: Scores.
+        settings: What all rows have in common.
+        expansion_service: `HOST:PORT`; see `expansion.service`.
+    """
+    source, sink, rejected = streaming_config.kafka_places(config)
+    parser = messages_parser.parser(config, model.spec.label_names)
+    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
+    handler = ScorerHandler(config.model, model_store.local, model_digest=model.model_digest)
+    score = Score(canonicalizer, handler, model.model_digest)
+    read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
+    checked = read | "CheckWorkers" >> CheckWorkers(kind=messages_parser.Message)
+    scores = unbounded.define_pipeline(checked, parser, score, settings)
+    _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
+
+
+def _with_full_paths(config: StreamConfig) -> StreamConfig:
+    """The config with absolute paths, since workers have other working folders."""
+    return dataclasses.replace(
+        config,
+        model=workers.full_path(config.model),
+        media_roots=tuple(map(workers.full_path, config.media_roots)),
+    )
+
+
+def _check_workers(config: StreamConfig) -> None:
+    """Fails where workers are unlike this process: a stream would start them again for ever."""
+    ours = ("--job_name=triad-check-workers", _NO_CACHE)
+    with beam.Pipeline(
+        options=cli_flags.beam_options(config.runner, config.beam_args, ours)
+    ) as root:
+        one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
+        _ = one | CheckWorkers()
+
+
+def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
+    state = flink_checkpoints.folder(config)
+    state.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {
+        "job_name": name,
+        "checkpointing_interval": round(1000 * config.checkpoint_seconds),
+        "state_backend": "filesystem",
+        "state_backend_storage_path": state.as_uri(),
+        "max_bundle_size": config.batch_records,
+        "max_bundle_time_mills": round(1000 * config.batch_seconds),
+    }
+    restored = flink_checkpoints.chosen(config)
+    if restored is not None:
+        found["savepoint_path"] = restored.as_uri()
+        _log.info("goes on from %s", restored)
+    flags = ["streaming", "externalized_checkpoints_enabled"]
+    flags.append("retain_externalized_checkpoints_on_cancellation")
+    said = [*(f"--{flag}" for flag in flags), *(f"--{key}={value}" for key, value in found.items())]
+    return [_NO_CACHE, *said]

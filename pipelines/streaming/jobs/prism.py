@@ -1,0 +1,106 @@
+"""`triad stream --runner prism`: a folder to a folder, as one unbounded graph on this machine."""
+
+import contextlib
+import logging
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import ScorerHandler
+from triad_ml.pipelines.publishing.run_folder import RunSettings
+from triad_ml.pipelines.runners import prism, workers
+from triad_ml.pipelines.scoring import plan
+from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.storage import model_store
+from triad_ml.pipelines.streaming import journal as journals
+from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.folder.sink import check_outputs
+from triad_ml.pipelines.streaming.folder.source import Folder
+from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
+from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
+from triad_ml.pipelines.streaming.jobs.local import Stop
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+
+_STEP = 0.2  # seconds between looks at the job
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: StreamConfig, stop: Stop) -> None:
+    """Scores the files of a folder as they arrive, until it is told to stop.
+
+    Prism keeps its state in memory: rows of windows that are open when it ends are not written, and
+    the next start reads the whole folder again. A file may go once its rows are in the sink.
+
+    Raises:
+        OptionsError: A model, source, sink or binary that cannot be used.
+        StorageError: Where a disk or Prism fails.
+    """
+    check_outputs(config)
+    model = model_store.load(config.model, config.verify_key)
+    settings = plan.run_settings(model, config.format)
+    binary = prism.check(config.prism)
+    with contextlib.ExitStack() as stack:
+        memory = config.state_folder or ""
+        journal = stack.enter_context(journals.opened(memory))  # nobody else writes here
+        journals.pin(memory, config.source_name)
+        folder = Folder(
+            config.source,
+            config.media_files,
+            config.batch_records,
+            config.poll_seconds,
+            tuple(journal.done),
+            media_roots=config.media_roots,
+        )
+        endpoint = stack.enter_context(prism.running(binary))
+        root = beam.Pipeline(options=prism.beam_options(endpoint))
+        define_pipeline(root, config, folder, model, settings)
+        job = root.run()
+        _log.info("%s -> %s: on Prism, windows of %d s", config.source, config.sink, config.window)
+        while not PipelineState.is_terminal(job.state):
+            if stop.wait(_STEP):
+                job.cancel()
+                return
+        _finish(job)
+
+
+def define_pipeline(
+    root: beam.Pipeline,
+    config: StreamConfig,
+    folder: Folder,
+    model: bundle.Artefact,
+    settings: RunSettings,
+) -> None:
+    """Adds read, score and write to `root`; runs nothing.
+
+    Args:
+        root: Where to add.
+        config: Sink and limits.
+        folder: What is read.
+        model: Scores.
+        settings: What all rows have in common.
+    """
+    canonicalizer = Canonicalizer(
+        model.spec, config.media_roots, check=False, watched=config.watched
+    )
+    digest = settings.provenance.model
+    score = Score(canonicalizer, ScorerHandler(config.model, model_digest=digest), digest)
+    read = root | "Watch" >> ReadFolder(
+        folder, model.spec.label_names, config.poll_seconds, config.until_empty
+    )
+    scores = unbounded.score_read(read, score, settings)
+    files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
+    _ = scores | "Files" >> WriteWindows(files)
+
+
+def _finish(job: beam.runners.runner.PipelineResult) -> None:
+    """Raises what made a job fail, as the local runner would."""
+    try:
+        job.wait_until_finish()
+    except RuntimeError as error:
+        told = workers.of_text(str(error))
+        if told is None:
+            raise
+        raise told from error

@@ -1,0 +1,208 @@
+"""Which model scores the next batch: a running stream takes a new one without a gap."""
+
+import concurrent.futures
+import dataclasses
+import logging
+from types import TracebackType
+from typing import Self
+
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.scorer import ScorerHandler, keep_only
+from triad_ml.pipelines import model_pointer
+from triad_ml.pipelines.publishing.run_folder import RunSettings
+from triad_ml.pipelines.scoring import plan
+from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.storage import atomic, model_store
+from triad_ml.pipelines.streaming import metrics
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.verification import model_checks
+from triad_ml.transforms.errors import OptionsError, TriadError
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One model, loaded and ready.
+
+    Attributes:
+        name: Of its folder beside the pointer, or the folder's path where there is no pointer.
+        folder: Where it lies on this machine.
+        model: What is in it.
+        settings: What all rows that it makes have in common.
+        score: Scores records with it, the very composite of the batch pipeline.
+    """
+
+    name: str
+    folder: str
+    model: bundle.Artefact
+    settings: RunSettings
+    score: Score
+
+    @property
+    def digest(self) -> str:
+        return self.model.model_digest
+
+
+class Models:
+    """The model that counts, and the one that may take its place.
+
+    `--model` names a model folder, or a folder whose `CURRENT` names one beside it. The pointer is
+    looked at before each batch. A model that it names anew is loaded and checked in a thread, while
+    the old one goes on scoring, and takes over before the first batch after that. One that does not
+    pass is told in the log, and not tried again until the pointer is written again. So it is at a
+    start, too, where the model that scored before lies beside the pointer still.
+
+    Args:
+        config: Of the stream.
+        before: The digest of the model that scored last; "" where none is known.
+
+    Raises:
+        OptionsError: No model at the start.
+        GateError: The model at the start is refused, and none scored before.
+        StorageError: A pointer that cannot be read.
+    """
+
+    def __init__(self, config: StreamConfig, before: str = "") -> None:
+        self._config = config
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, "next-model")
+        self._pointer = model_pointer.stamp(config.model)
+        self._coming: concurrent.futures.Future[Version] | None = None
+        self._told = ""
+        self.changed = self.refused = 0
+        self.version = self._first(model_pointer.read(config.model), before)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def at_boundary(self) -> Version:
+        """The model for the next batch; called between batches."""
+        if self._coming is not None:
+            if self._coming.done():
+                self._take(self._coming)
+                self._coming = None
+            return self.version
+        try:
+            pointer = model_pointer.stamp(self._config.model)
+            if pointer == self._pointer or pointer is None:
+                return self.version
+            self._pointer = pointer
+            name = model_pointer.read(self._config.model)
+        except TriadError as error:
+            if str(error) != self._told:  # a disk that fails does so again and again
+                self._told = str(error)
+                self._refuse(error)
+            return self.version
+        self._told = ""
+        if name is not None:
+            _log.info("model %s is released: it is loaded and checked", name)
+            self._coming = self._pool.submit(self._checked, name)
+        return self.version
+
+    def made_by(self, digest: str) -> Version:
+        """The model that began a batch, so that the batch is done again as it was begun.
+
+        Where it is gone, the one that counts, and the log says so.
+        """
+        if digest in ("", self.version.digest):
+            return self.version
+        version = self._find(digest)
+        if version is not None:
+            return version
+        _log.warning("model %s, which began a batch, is gone: %s", digest[:12], self.version.name)
+        return self.version
+
+    def keep_one(self) -> None:
+        """Lets go of every model but the one that counts."""
+        keep_only(self.version.folder, self.version.digest)
+
+    def _first(self, name: str | None, before: str) -> Version:
+        try:
+            return self._checked(name)
+        except TriadError as error:
+            version = self._find(before) if name is not None and before else None
+            if version is None:
+                raise
+            self.version = version
+            self._refuse(error)
+            return version
+
+    def _find(self, digest: str) -> Version | None:
+        """The model beside the pointer that has a digest."""
+        for folder in atomic.list_folders(self._config.model):
+            try:
+                version = self._version(folder)
+            except TriadError:
+                continue  # whatever else lies there
+            if version.digest == digest:
+                model_checks.check(folder, verify_key=self._config.verify_key)
+                return version
+        return None
+
+    def _take(self, coming: "concurrent.futures.Future[Version]") -> None:
+        error = coming.exception()
+        if error is not None:
+            self.keep_one()
+            self._refuse(error)
+            return
+        before, self.version = self.version, coming.result()
+        if (before.name, before.digest) == (self.version.name, self.version.digest):
+            return
+        self.keep_one()
+        self.changed += 1
+        metrics.model_changed()
+        _log.info(
+            "model %s (%s) scores from here on, instead of %s (%s)",
+            *(self.version.name, self.version.digest[:12], before.name, before.digest[:12]),
+        )
+
+    def _refuse(self, error: BaseException) -> None:
+        self.refused += 1
+        metrics.model_refused()
+        known = isinstance(error, TriadError)
+        _log.warning(
+            "the released model is refused, model %s goes on: %s",
+            *(self.version.name, error if known else f"{type(error).__name__}: {error}"),
+            exc_info=None if known else error,
+        )
+
+    def _checked(self, name: str | None) -> Version:
+        config = self._config
+        folder = config.model if name is None else f"{config.model.rstrip('/')}/{name}"
+        golden = None if name is None else config.golden
+        model_checks.check(folder, golden, config.verify_key, config.media_roots)
+        return self._version(folder)
+
+    def _version(self, folder: str) -> Version:
+        local = model_store.local(folder)
+        model = model_store.load(folder, self._config.verify_key)
+        settings = plan.run_settings(model, self._config.format)
+        canonicalizer = Canonicalizer(
+            model.spec, self._config.media_roots, check=False, watched=self._config.watched
+        )
+        handler = ScorerHandler(local, model_digest=model.model_digest)
+        score = Score(canonicalizer, handler, model.model_digest)
+        name = folder.rpartition("/")[2] if folder != self._config.model else folder
+        return Version(name, local, model, settings, score)
+
+
+def check_golden(config: StreamConfig) -> None:
+    """Refuses golden records without a pointer, which nothing would ever ask.
+
+    Raises:
+        OptionsError: Naming the flag.
+    """
+    if config.golden is not None and model_pointer.read(config.model) is None:
+        raise OptionsError(
+            f"--golden: {config.model} has no {model_pointer.POINTER} that names models; make one "
+            "with `triad release`, or leave --golden out"
+        )

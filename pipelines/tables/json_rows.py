@@ -1,0 +1,67 @@
+"""Tables as rows of JSON, and such rows as tables."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from triad_ml.pipelines.tables import passthrough, plain_values
+
+DISTRIBUTION = pa.map_(pa.string(), pa.float32())
+TEXTS = pa.list_(pa.string())
+_PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
+SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
+"""Types of the columns of scores."""
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """A row of `rows` as a line of JSONL has it."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table, with values as JSON has them."""
+    columns = [json_values(column.combine_chunks()) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def column(name: str, values: list[Any]) -> pa.Array:
+    """A column of the values that JSON has of it."""
+    if isinstance(values[0], dict) and "spans" in values[0] if values else False:
+        return pa.array(values, pa.struct([("spans", SPANS), ("score", pa.float32())]))
+    if isinstance(values[0], dict) and "text" in values[0] if values else False:
+        return pa.array(values, pa.struct([("text", pa.string()), ("score", pa.float32())]))
+    if isinstance(values[0], dict) if values else False:
+        label = TEXTS if isinstance(values[0]["label"], list) else pa.string()
+        items = [{**v, "distribution": list(v["distribution"].items())} for v in values]
+        fields = [("label", label), ("score", pa.float32()), ("distribution", DISTRIBUTION)]
+        if "explanation" in values[0]:
+            shares = [(key, pa.float32()) for key in values[0]["explanation"] if key != "label"]
+            fields.append(("explanation", pa.struct([("label", pa.string()), *shares])))
+        return pa.array(items, pa.struct(fields))
+    if name in ("modalities_used", "issues"):
+        return pa.array(values, TEXTS)
+    if name == "id_int":
+        return pa.array(values, pa.int64())
+    return passthrough.field(name, values)[1]
+
+
+def json_values(array: pa.Array) -> list[Any]:
+    """The values of a column as JSON has them."""
+    if pa.types.is_struct(array.type):
+        names = [field.name for field in array.type]
+        fields = [json_values(array.field(name)) for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*fields, strict=True)]
+    if pa.types.is_map(array.type):
+        pairs = list(zip(array.keys.to_pylist(), json_values(array.items), strict=True))
+        return [dict(pairs[a:b]) for a, b in itertools.pairwise(array.offsets.to_pylist())]
+    if pa.types.is_list(array.type) and pa.types.is_struct(array.type.value_type):
+        structs, edges = json_values(array.values), array.offsets.to_pylist()
+        return [structs[a:b] for a, b in itertools.pairwise(edges)]
+    if pa.types.is_float32(array.type):
+        # The shortest digits that give the same float32, not those of the nearest float64.
+        digits = array.to_numpy(zero_copy_only=False).astype(str)
+        return [plain_values.json_value(float(text)) for text in digits]
+    return [plain_values.json_value(value) for value in array.to_pylist()]

@@ -1,0 +1,303 @@
+"""Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
+
+import collections
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from triad_ml.pipelines.cli.flags import ScoresFormat
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables import json_rows, passthrough, plain_values
+from triad_ml.transforms.errors import StorageError
+from triad_ml.transforms.records import columns as names
+from triad_ml.transforms.records.values import (
+    Prediction,
+    Provenance,
+    Rejected,
+    Scored,
+    Tagged,
+    Text,
+)
+
+Format: TypeAlias = ScoresFormat
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+POSITION = "triad.position"
+"""Where each record came from: a column of a run's units, never published."""
+
+EVENT_TIME = "triad.event_time"
+"""When each record was sent or written: a column of a stream's output."""
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+def score_table(
+    scored: Sequence[Scored],
+    classes: Mapping[str, tuple[str, ...]],
+    multi_label: frozenset[str],
+    provenance: Provenance,
+    tagging: frozenset[str] = frozenset(),
+    generation: frozenset[str] = frozenset(),
+    explained: tuple[str, ...] = (),
+) -> pa.Table:
+    """One row per scored record, in the order given.
+
+    Args:
+        scored: With a prediction for each task.
+        classes: By task, in the order of the columns: names of the entries of a distribution.
+        multi_label: The tasks whose label is a list.
+        provenance: Stands in each row.
+        tagging: The tasks that give spans.
+        generation: The tasks that give texts.
+        explained: The modalities whose shares are columns; predictions then have explanations.
+
+    Returns:
+        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task
+        (`label`, `score`: float32, `distribution`: map of class to float32, and on request
+        `explanation`: `label`, `baseline` and one share a modality; of a tagging task `spans`: list
+        of structs `start`, `end`, `label`, `score`, and `score`; of a generation task `text` and
+        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
+        whose name is taken begins with `extra_`, see `columns.is_taken`. What is in none of the
+        most frequent `passthrough.MOST_COLUMNS` is in `columns.OTHERS`, as JSON.
+    """
+    ids = [plain_values.clean(row.id) for row in scored]
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(ids, pa.string()),
+        "id_int": pa.array([_integer(one) for one in ids], pa.int64()),
+    }
+    for task, class_names in classes.items():
+        said = [row.predictions[task] for row in scored]
+        if task in tagging:
+            columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
+        elif task in generation:
+            columns[task] = _texts([one for one in said if isinstance(one, Text)])
+        else:
+            predictions = [one for one in said if isinstance(one, Prediction)]
+            columns[task] = _predictions(predictions, class_names, task in multi_label, explained)
+    columns["modalities_used"] = pa.array(
+        [list(row.modalities_used) for row in scored], json_rows.TEXTS
+    )
+    columns["issues"] = pa.array([list(row.issues) for row in scored], json_rows.TEXTS)
+    columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
+    columns |= _digest_columns(provenance, len(scored))
+    fields = [pa.field(name, array.type) for name, array in columns.items()]
+    extra = _extra(scored, classes)
+    schema = pa.schema([*fields, *(field for field, _ in extra)])
+    return pa.Table.from_arrays([*columns.values(), *(one for _, one in extra)], schema=schema)
+
+
+def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
+    """One row per rejected record, in the order given: all columns are strings."""
+    rows = [
+        (row.id, str(row.position), row.stage, str(row.reason), row.detail, row.payload_digest)
+        for row in rejected
+    ]
+    own = names.REJECTED[: -len(names.DIGESTS) - 1]
+    values = list(zip(*rows, strict=True)) or [()] * len(own)
+    columns = {
+        name: pa.array([plain_values.clean(value) for value in column], pa.string())
+        for name, column in zip(own, values, strict=True)
+    }
+    version = pa.repeat(provenance.version, len(rows))
+    return pa.table({**columns, **_digest_columns(provenance, len(rows)), "code_version": version})
+
+
+def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
+    """Columns in their order, for a manifest: `name` and `type`.
+
+    Passthrough columns have a `kind`; `kinds` where their values are of several; and `key`, what
+    records call it, where the column has another name.
+    """
+    return tuple(_described(field) for field in schema)
+
+
+def write(table: pa.Table, path: str, format: Format) -> None:
+    """Writes a table: whole, or not at all. Equal tables give equal bytes."""
+    atomic.put(path, encode(table, format))
+
+
+def read(path: str) -> pa.Table:
+    """Reads what `write` wrote, by the suffix of the path.
+
+    JSON Lines hold no types: from them, bytes and times come back as texts, and a table without
+    rows has no columns.
+    """
+    format = format_of(path)
+    content = atomic.read_bytes(path)
+    try:
+        return decode(content, format)
+    except (pa.ArrowException, ValueError) as error:
+        raise StorageError(
+            f"{path}: not a whole .{format} file; restore it or run again with a new output"
+        ) from error
+
+
+def format_of(path: str) -> Format:
+    """The format of a part, by the suffix of its path.
+
+    Raises:
+        StorageError: It has another one.
+    """
+    for format in FORMATS:
+        if path.endswith(f".{format}"):
+            return format
+    raise StorageError(f"{path}: neither .parquet nor .jsonl; name a part that a run wrote")
+
+
+def encode(table: pa.Table, format: Format) -> bytes:
+    """The bytes of a file that holds the table; equal tables give equal bytes."""
+    if format == "jsonl":
+        return "".join(f"{line}\n" for line in map(json_rows.line, json_rows.rows(table))).encode(
+            "utf-8"
+        )
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.combine_chunks(),
+        sink,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=1 << 16,
+        version="2.6",
+        data_page_version="1.0",
+        use_dictionary=True,
+        write_statistics=True,
+        store_schema=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def decode(content: bytes, format: Format, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table that `encode` made bytes of, see `read`; on request only some columns of it.
+
+    Raises:
+        ValueError: Or ArrowException, where the content is no such file.
+    """
+    if format == "parquet":
+        return pq.read_table(pa.BufferReader(content), columns=columns)
+    rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
+    found = columns or list(rows[0] if rows else ())
+    return pa.table({name: json_rows.column(name, [row[name] for row in rows]) for name in found})
+
+
+def _described(field: pa.Field) -> dict[str, str]:
+    said = {"name": field.name, "type": str(field.type)}
+    kind, kinds = passthrough.kind_of(field), passthrough.kinds_of(field)
+    key = passthrough.key_of(field)
+    if kind:
+        said["kind"] = kind
+    if len(kinds) > 1:
+        said["kinds"] = ", ".join(kinds)
+    if key is not None:
+        said["key"] = key
+    return said
+
+
+def _integer(record_id: str) -> int | None:
+    """The id as an integer of 64 bits, where its text is exactly that of one."""
+    if not _INTEGER.fullmatch(record_id):
+        return None
+    number = int(record_id)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
+    return {
+        f"{name}_digest": pa.repeat(digest, count) for name, digest in provenance.digests.items()
+    }
+
+
+def _predictions(
+    predictions: Sequence[Prediction],
+    classes: tuple[str, ...],
+    multi_label: bool,
+    explained: tuple[str, ...],
+) -> pa.StructArray:
+    count = len(predictions)
+    probabilities = np.zeros((count, len(classes)), np.float32)
+    if predictions:
+        np.stack([p.distribution for p in predictions], out=probabilities, casting="same_kind")
+    labels = [list(p.label) if multi_label else p.label for p in predictions]
+    columns = {
+        "label": pa.array(labels, json_rows.TEXTS if multi_label else pa.string()),
+        "score": pa.array(np.array([p.score for p in predictions], np.float32)),
+        "distribution": _distributions(probabilities, classes),
+    }
+    if explained:
+        columns["explanation"] = _explanations(predictions, explained)
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _explanations(predictions: Sequence[Prediction], modalities: tuple[str, ...]) -> pa.StructArray:
+    said = [one.explanation for one in predictions if one.explanation is not None]
+    if len(said) != len(predictions):
+        raise AssertionError(f"{len(predictions) - len(said)} predictions have no explanation")
+    columns = {
+        "label": pa.array([one.label for one in said], pa.string()),
+        "baseline": pa.array(np.array([one.baseline for one in said], np.float32)),
+        **{
+            name: pa.array(np.array([one.shares[name] for one in said], np.float32))
+            for name in modalities
+        },
+    }
+    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
+    spans = [[span._asdict() for span in one.spans] for one in tagged]
+    scores = np.array([one.score for one in tagged], np.float32)
+    arrays = [pa.array(spans, json_rows.SPANS), pa.array(scores)]
+    return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
+
+
+def _texts(written: Sequence[Text]) -> pa.StructArray:
+    scores = np.array([one.score for one in written], np.float32)
+    arrays = [pa.array([one.text for one in written], pa.string()), pa.array(scores)]
+    return pa.StructArray.from_arrays(arrays, names=["text", "score"])
+
+
+def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, ...]) -> pa.MapArray:
+    """Maps of class to probability from `[rows, classes]`."""
+    count, width = probabilities.shape
+    keys = pa.array(classes, pa.string()).take(pa.array(np.tile(np.arange(width), count)))
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
+    return pa.MapArray.from_arrays(
+        offsets, keys, pa.array(probabilities.ravel()), json_rows.DISTRIBUTION
+    )
+
+
+def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Field, pa.Array]]:
+    counts = collections.Counter(key for row in scored for key in row.extra)
+    kept = passthrough.kept(counts)
+    named = sorted((*extra_name(key, tasks), key) for key in kept)
+    columns = [
+        passthrough.field(
+            name, [row.extra.get(key) for row in scored], said if said != name else None
+        )
+        for name, said, key in named
+    ]
+    if len(kept) < len(counts):
+        others = other_values(scored, counts.keys() - kept)
+        columns.append(passthrough.field(names.OTHERS, others))
+    return columns
+
+
+def other_values(scored: Sequence[Scored], keys: Collection[str]) -> list[dict[str, Any] | None]:
+    """By row, for `columns.OTHERS`, the passthrough values of keys that have no columns."""
+    others = (
+        {plain_values.clean(key): value for key, value in row.extra.items() if key in keys}
+        for row in scored
+    )
+    return [other or None for other in others]
+
+
+def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:
+    """The column of a passthrough key, and the key as text."""
+    said = plain_values.clean(key)
+    return passthrough.column_name(said, tasks), said

@@ -1,0 +1,204 @@
+"""What a search tries: for some keys of a spec's `model` and `training`, which values."""
+
+import difflib
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pydantic
+
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec.spec import ModelSpec, Spec, Training
+from triad_ml.transforms.spec.tasks import Section
+
+_SECTIONS: Mapping[str, type[Section]] = {"model": ModelSpec, "training": Training}
+_NEVER = frozenset({"training.seed"})
+"""Luck is nothing to search for."""
+
+
+class Choices(Section):
+    """Some values: strings, numbers, or lists of them."""
+
+    choices: tuple[pydantic.JsonValue, ...] = pydantic.Field(min_length=2, strict=False)
+
+    @pydantic.model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.coded)) < len(self.choices):
+            raise ValueError("a value stands twice")
+        return self
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """The values as JSON, each one text."""
+        return tuple(json.dumps(one) for one in self.choices)
+
+
+class Range(Section):
+    """All values from `low` to `high`, both included.
+
+    Attributes:
+        log: Whether each order of magnitude is as likely as the next.
+        whole: Whether only whole numbers count.
+    """
+
+    low: float = pydantic.Field(allow_inf_nan=False)
+    high: float = pydantic.Field(allow_inf_nan=False)
+    log: bool = False
+    whole: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be over 0 where log is true, got {self.low:g}")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("low and high must be whole numbers here")
+        return self
+
+
+Space = Mapping[str, Choices | Range]
+"""By `section.key` of a spec."""
+
+
+def load(path: str, spec: Spec) -> Space:
+    """Reads and checks a file such as `model.dim: {choices: [64, 128]}`.
+
+    Args:
+        path: Of the YAML file.
+        spec: What is changed by each trial.
+
+    Raises:
+        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+    """
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise OptionsError(f"{path}: the space cannot be read: {why}") from error
+    return parse(content, spec, path)
+
+
+def parse(content: str, spec: Spec, name: str = "space") -> Space:
+    """Checks the text of a space; `name` stands in the errors.
+
+    Raises:
+        OptionsError: See `load`.
+    """
+    value = loading.parse_yaml(content, name)
+    if not isinstance(value, Mapping) or not value:
+        raise OptionsError(
+            f"{name}: a space is a mapping such as model.dim: {{choices: [64, 128]}}"
+        )
+    space = {str(key): _dimension(str(key), one, name) for key, one in value.items()}
+    check(space, spec, name)
+    return space
+
+
+def default(spec: Spec) -> Space:
+    """What is tried where nothing else is said; of a spec's own modalities only."""
+    sections = spec.modalities
+    space: dict[str, Choices | Range] = {
+        "training.learning_rate": Range(low=3e-4, high=1e-2, log=True),
+        "training.weight_decay": Range(low=1e-3, high=1e-1, log=True),
+        "model.dim": Choices(choices=(64, 128, 256)),
+        "model.dropout": Range(low=0.0, high=0.6),
+    }
+    if len(sections.names) > 1:
+        space["model.modality_dropout"] = Range(low=0.0, high=0.5)
+        fusions = typing.get_args(ModelSpec.model_fields["fusion"].annotation)
+        if spec.tagging or spec.generation:
+            fusions = tuple(one for one in fusions if one != "sum")
+        if len(fusions) > 1:
+            space["model.fusion"] = Choices(choices=fusions)
+    if sections.text is not None:
+        space["model.text_dim"] = Choices(choices=(48, 96, 192))
+    if sections.audio is not None:
+        space["model.audio_filters"] = Choices(choices=([16, 32, 64], [24, 48, 96], [32, 64, 128]))
+    return space
+
+
+def check(space: Space, spec: Spec, name: str) -> None:
+    """Refuses values that a spec cannot have, and those that would change the features.
+
+    Raises:
+        OptionsError: Naming the key.
+    """
+    for key, one in space.items():
+        values = one.choices if isinstance(one, Choices) else (one.low, one.high)
+        for value in values:
+            changed = applied(spec, {key: value}, f"{name}: {key}")
+            if changed.features_json() != spec.features_json():
+                raise OptionsError(
+                    f"{name}: {key}: {json.dumps(value)} changes the features, which are prepared; "
+                    "take it out, or prepare once for each value"
+                )
+
+
+def applied(spec: Spec, values: Mapping[str, Any], name: str = "trial") -> Spec:
+    """The spec with some values in the place of its own.
+
+    Raises:
+        OptionsError: Where it cannot have them, or not together.
+    """
+    whole = json.loads(spec.to_json())
+    for key, value in values.items():
+        section, _, field = key.partition(".")
+        is_whole = isinstance(value, float) and _type_of(key) is int
+        whole[section][field] = int(value) if is_whole else value
+    return loading.validated(whole, name)
+
+
+def own_value(spec: Spec, key: str) -> Any:
+    """What the spec itself has for a key, as JSON has it."""
+    section, _, field = key.partition(".")
+    return json.loads(spec.to_json())[section].get(field)
+
+
+def to_json(space: Space) -> str:
+    """The space in one canonical line."""
+    return json.dumps({key: one.model_dump() for key, one in sorted(space.items())})
+
+
+def _dimension(key: str, value: Any, name: str) -> Choices | Range:
+    known = [
+        f"{section}.{field}"
+        for section, model in _SECTIONS.items()
+        for field in model.model_fields
+        if f"{section}.{field}" not in _NEVER
+    ]
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        raise OptionsError(f"{name}: {key}: unknown key; {hint}")
+    if not isinstance(value, Mapping):
+        raise OptionsError(
+            f"{name}: {key}: must be {{choices: [...]}} or {{low: ..., high: ...}}, got {value!r}"
+        )
+    kind = Choices if "choices" in value else Range
+    if kind is Range and _type_of(key) not in (int, float):
+        raise OptionsError(f"{name}: {key}: is no number; give {{choices: [...]}}")
+    given = dict(value)
+    if kind is Range:
+        given = {"whole": _type_of(key) is int, **given}
+        # YAML's 1 is as good as 1.0.
+        given |= {
+            bound: float(given[bound])
+            for bound in ("low", "high")
+            if isinstance(given.get(bound), int) and not isinstance(given[bound], bool)
+        }
+    try:
+        return kind.model_validate(given)
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join([key, *(str(part) for part in problem["loc"])])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise OptionsError(f"{name}: {where}: {message[0].lower()}{message[1:]}") from error
+
+
+def _type_of(key: str) -> Any:
+    section, _, field = key.partition(".")
+    return _SECTIONS[section].model_fields[field].annotation

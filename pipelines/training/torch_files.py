@@ -1,0 +1,288 @@
+"""Reads the tensors of a PyTorch file without PyTorch, and without running what is in it.
+
+Such a file holds pickles, and unpickling runs whatever they say. Here their opcodes are only read:
+a value is a number, a string, a tuple or a mapping, a global is nothing but its name, and what
+would be called is only noted. Opcodes and names that a state dict does not need are refused.
+"""
+
+import io
+import math
+import pickletools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from triad_ml.transforms.errors import OptionsError, StorageError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_ORDERED = "collections OrderedDict"
+_TENSOR = "torch._utils _rebuild_tensor_v2"
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "torch HalfStorage": np.dtype("<f2"),
+    "torch FloatStorage": np.dtype("<f4"),
+    "torch DoubleStorage": np.dtype("<f8"),
+    "torch LongStorage": np.dtype("<i8"),
+    "torch IntStorage": np.dtype("<i4"),
+}
+_NAMES = frozenset({_ORDERED, _TENSOR, *_DTYPES})
+_MAX_OPCODES = 1_000_000
+_MAX_BYTES = 2**31
+_MAX_SIDES = 8
+_MAX_SHARED = 2
+"""How often the bytes of a file may stand in tensors: weights may be tied, and no more."""
+
+
+class _Refused(Exception):
+    """What a file holds that a state dict does not."""
+
+
+class _Name(NamedTuple):
+    """A global, which is never looked up."""
+
+    name: str
+
+
+class _Storage(NamedTuple):
+    """Numbers in the file."""
+
+    key: str
+    dtype: np.dtype[Any]
+    numel: int
+
+
+class _Tensor(NamedTuple):
+    """A view of a storage, in elements."""
+
+    key: str
+    dtype: np.dtype[Any]
+    numel: int
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read(path: str | Path) -> Arrays:
+    """Reads a state dict in PyTorch's old format (up to 1.5, and 1.6 on where asked for).
+
+    Args:
+        path: A file of at most 2 GiB.
+
+    Returns:
+        The tensors by name, in the order of the file, in little-endian byte order.
+
+    Raises:
+        OptionsError: Where the file is anything else, naming the first thing that is.
+        StorageError: Where it cannot be read.
+    """
+    try:
+        if Path(path).stat().st_size > _MAX_BYTES:
+            raise OptionsError(f"{path}: over {_MAX_BYTES} bytes; give a smaller encoder")
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise OptionsError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        return _state_dict(io.BytesIO(content))
+    except _Refused as refused:
+        raise OptionsError(
+            f"{path}: {refused}; give a state dict of tensors in PyTorch's old format"
+        ) from refused
+
+
+def _state_dict(file: io.BytesIO) -> Arrays:
+    if _value(file) != _MAGIC or _value(file) != _PROTOCOL:
+        raise _Refused("is no PyTorch file in the old format")
+    system = _value(file)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise _Refused("its system information is not that of a little-endian machine")
+    tensors, keys = _value(file), _value(file)
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(one, _Tensor) for name, one in tensors.items()
+    ):
+        raise _Refused("holds other things than tensors by name")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise _Refused("its list of storages is no list of names")
+    storages = {one.key: one for one in tensors.values()}
+    if sorted(keys) != sorted(storages):
+        raise _Refused("its storages are not those of its tensors")
+    total = sum(math.prod(one.shape) * one.dtype.itemsize for one in tensors.values())
+    if total > _MAX_SHARED * len(file.getbuffer()):
+        raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
+    arrays = {key: _storage(file, storages[key]) for key in keys}
+    if file.read(1):
+        raise _Refused("goes on behind its last storage")
+    return {name: _view(name, one, arrays[one.key]) for name, one in tensors.items()}
+
+
+def _storage(file: io.BytesIO, tensor: _Tensor) -> npt.NDArray[Any]:
+    count = int.from_bytes(file.read(8), "little", signed=True)
+    if count != tensor.numel or count < 0:
+        raise _Refused(f"storage {tensor.key!r} holds {count} numbers, not {tensor.numel}")
+    content = file.read(count * tensor.dtype.itemsize)
+    if len(content) != count * tensor.dtype.itemsize:
+        raise _Refused(f"ends within storage {tensor.key!r}")
+    return np.frombuffer(content, tensor.dtype)
+
+
+def _view(name: str, tensor: _Tensor, storage: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The tensor as an array of its own; every element lies within the storage."""
+    if (tensor.dtype, tensor.numel) != (storage.dtype, storage.size):
+        raise _Refused(f"tensor {name!r} takes its storage for another")
+    last = tensor.offset + sum(
+        (size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    largest = math.prod(max(1, side) for side in tensor.shape)  # numpy counts empty sides too
+    if largest > max(1, storage.size) or last >= storage.size:
+        raise _Refused(f"tensor {name!r} reaches beyond its storage")
+    steps = tuple(stride * storage.itemsize for stride in tensor.strides)
+    return np.lib.stride_tricks.as_strided(
+        storage[tensor.offset :], tensor.shape, steps, writeable=False
+    ).copy(order="C")
+
+
+def _value(file: io.BytesIO) -> Any:
+    """What the next pickle in the file describes."""
+    machine = _Machine()
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count >= _MAX_OPCODES:
+                raise _Refused(f"a pickle of over {_MAX_OPCODES} opcodes")
+            step = _STEPS.get(opcode.name)
+            if step is None:
+                raise _Refused(f"opcode {opcode.name}, which no state dict needs")
+            step(machine, argument)
+    except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
+        raise _Refused(f"a broken pickle ({type(error).__name__})") from error
+    if len(machine.stack) != 1 or machine.below:
+        raise _Refused("a pickle of more than one value")
+    return machine.stack[0]
+
+
+class _Machine:
+    """The stack of a pickle, on which nothing is ever called.
+
+    Attributes:
+        stack: Above the last mark.
+        below: What is below each mark.
+        memo: Values by the number under which they were put there.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def above_mark(self) -> list[Any]:
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+    def put(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
+
+    def tuple_of(self, size: int) -> None:
+        values = tuple(self.stack[-size:])
+        if len(values) != size:
+            raise IndexError
+        del self.stack[-size:]
+        self.push(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        mapping = self.stack[-1]
+        if type(mapping) is not dict or len(values) % 2:
+            raise _Refused("items for something that is no mapping")
+        if not all(type(key) is str for key in values[::2]):  # hashing others may take for ever
+            raise _Refused("a key that is no name")
+        mapping.update(zip(values[::2], values[1::2], strict=True))
+
+    def append(self, values: list[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise _Refused("items for something that is no list")
+        self.stack[-1].extend(values)
+
+    def name(self, name: str) -> None:
+        if name not in _NAMES:
+            raise _Refused(f"global {name.replace(' ', '.')!r}, which no state dict needs")
+        self.push(_Name(name))
+
+    def storage(self) -> None:
+        """Of a persistent id: its name, its type and its number of elements."""
+        kind, storage, key, _, numel, view = self.stack.pop()
+        if kind != "storage" or not isinstance(storage, _Name) or view is not None:
+            raise _Refused("a persistent id that is no storage")
+        if storage.name not in _DTYPES or not isinstance(key, str):
+            raise _Refused("a persistent id that is no storage")
+        self.push(_Storage(key, _DTYPES[storage.name], _index(numel)))
+
+    def note_call(self) -> None:
+        function, arguments = self.stack[-2:]
+        del self.stack[-2:]
+        if function == _Name(_ORDERED) and arguments == ():
+            self.push({})
+        elif function == _Name(_TENSOR):
+            storage, offset, shape, strides = arguments[:4]
+            if not isinstance(storage, _Storage):
+                raise _Refused("a tensor without a storage")
+            if len(shape) != len(strides) or len(shape) > _MAX_SIDES:
+                raise _Refused("a tensor with other strides than sides, or too many")
+            sizes = tuple(map(_index, shape)), tuple(map(_index, strides))
+            self.push(_Tensor(*storage, _index(offset), *sizes))
+        else:
+            raise _Refused("a call that no state dict needs")
+
+    def leave_out_state(self) -> None:
+        """PyTorch hangs the versions of its modules on the mapping."""
+        state = self.stack.pop()
+        if type(self.stack[-1]) is not dict or type(state) is not dict:
+            raise _Refused("a state for something that is no mapping")
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**40:
+        raise _Refused("a size that is no whole number from 0 on")
+    return value
+
+
+_STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": lambda machine, _: None,
+    "STOP": lambda machine, _: None,
+    "MARK": lambda machine, _: machine.mark(),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    **dict.fromkeys(
+        ("BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"),
+        lambda machine, value: machine.push(value),
+    ),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.above_mark())),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "SETITEM": lambda machine, _: machine.set_items([machine.stack.pop(-2), machine.stack.pop()]),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.above_mark()),
+    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.above_mark()),
+    "BINPUT": lambda machine, place: machine.put(place),
+    "LONG_BINPUT": lambda machine, place: machine.put(place),
+    "BINGET": lambda machine, place: machine.push(machine.memo[place]),
+    "LONG_BINGET": lambda machine, place: machine.push(machine.memo[place]),
+    "GLOBAL": lambda machine, name: machine.name(name),
+    "BINPERSID": lambda machine, _: machine.storage(),
+    "REDUCE": lambda machine, _: machine.note_call(),
+    "BUILD": lambda machine, _: machine.leave_out_state(),
+}

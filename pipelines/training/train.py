@@ -1,0 +1,202 @@
+"""Training: features -> fused model -> SavedModel, with its evaluation beside it."""
+
+import datetime
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from triad_ml.model import stages
+from triad_ml.model.data import datasets as data_datasets
+from triad_ml.model.data import scan
+from triad_ml.model.evaluation import document as evaluation_document
+from triad_ml.model.evaluation import predict
+from triad_ml.model.serving import bundle, export
+from triad_ml.model.training import loop
+from triad_ml.pipelines.config import TrainConfig
+from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
+from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
+from triad_ml.pipelines.runtime import environment, summary
+from triad_ml.pipelines.storage import json_files, outputs
+from triad_ml.pipelines.training import plan as training_plan
+from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
+from triad_ml.transforms import hashing
+from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.version import VERSION
+
+_EVALUATED = ("eval", "test")
+_log = logging.getLogger(__name__)
+
+
+def run(config: TrainConfig) -> Path:
+    """Trains on a preprocessing and writes a model folder; goes on where it was interrupted.
+
+    Returns:
+        `triad.json` of the model, which is written last.
+
+    Raises:
+        OptionsError: Data or an output that cannot be used.
+        GateError: Data whose parts come from two preprocessings.
+    """
+    plan = training_plan.plan(config)
+    if plan.done:
+        return plan.about
+    prepared, what, output = plan.prepared, plan.what, plan.output
+    prepared.check_files()
+    layout = data_datasets.Layout(what, prepared.classes, prepared.vocabulary_size)
+    outputs.mark(str(output / TRAINING), "train")  # first: at no moment the folder looks foreign
+    if config.fresh:
+        _remove(output)
+    files = {split: prepared.files(split) for split in ("train", "eval", "test")}
+    known = {path: scan.Shard(*shard) for path, shard in prepared.shards.items()}
+    with stages.showing(stages.Stage("check of the test split")):
+        scan.survey(files["test"], layout, known, budget=0)  # before training, not hours later
+    result = loop.train(files, layout, output / TRAINING, prepared.manifest["key"], shards=known)
+    surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
+    with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, what))):
+        evaluated = _evaluate(result.model, surveys, layout)
+    with stages.showing(stages.Stage("export of the model")):
+        _export(result, layout, prepared, output)
+    json_files.write(output / bundle.EVALUATION, evaluated)
+    json_files.write(plan.about, _about(plan, result, evaluated))
+    shutil.rmtree(output / TRAINING)
+    _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
+    summary.say(_log, summary.trained(evaluated, config.output))
+    return plan.about
+
+
+def _remove(output: Path) -> None:
+    """Removes what a training wrote, and nothing else."""
+    (output / bundle.ABOUT).unlink(missing_ok=True)
+    for folder in (output / bundle.SAVED_MODEL, output / TRAINING / loop.CHECKPOINTS):
+        shutil.rmtree(folder, ignore_errors=True)
+    (output / TRAINING / loop.HISTORY).unlink(missing_ok=True)
+
+
+def _to_evaluate(surveys: Mapping[str, scan.Survey], what: Spec) -> int:
+    """How many records are predicted: each as recorded, and in each subset of modalities."""
+    passes = 1 + len(evaluation_document.masks(what.modalities.names))
+    return passes * sum(found.num_records for found in surveys.values() if found.files)
+
+
+def _evaluate(
+    model: keras.Model, surveys: Mapping[str, scan.Survey], layout: data_datasets.Layout
+) -> dict[str, Any]:
+    """Metrics of the splits that training did not learn from, by task and modality subset."""
+    splits = {}
+    for split, found in surveys.items():
+        if not found.files:
+            continue
+        files = found.unchanged_files()
+        dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, found.records)
+        recorded = predict.predict(model, dataset)
+        datasets = _datasets(found, recorded.ids)
+        complete = np.concatenate([_complete(batch, layout) for batch in dataset])
+        subsets = {
+            subset: predict.predict(model, dataset, [n for n, seen in mask.items() if not seen])
+            for subset, mask in evaluation_document.masks(layout.spec.modalities.names).items()
+        }
+        splits[split] = {
+            name: evaluation_document.evaluate_task(
+                task,
+                layout.classes[name],
+                recorded.labels[name],
+                recorded.of(name),
+                {subset: one.of(name) for subset, one in subsets.items()},
+                complete,
+                seed=layout.spec.training.seed,
+                datasets=datasets,
+            )
+            for name, task in layout.spec.tasks.items()
+        }
+    return evaluation_document.document(splits)
+
+
+def _datasets(found: scan.Survey, ids: Sequence[str]) -> list[str] | None:
+    """The data set of each record; None where the spec has no mixture."""
+    if DATASET_FEATURE not in found.sampled:
+        return None
+    names = dict(zip(found.sampled["id"], found.sampled[DATASET_FEATURE], strict=True))
+    return [names[record_id.encode()].decode() for record_id in ids]
+
+
+def _complete(
+    batch: data_datasets.Batch, layout: data_datasets.Layout
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which real records of a batch have every modality."""
+    names = layout.spec.modalities.names
+    present = np.all([batch.features[f"{name}_present"].numpy() for name in names], axis=0)
+    real = batch.ids.numpy() != b""
+    return np.asarray(present[real])
+
+
+def _export(
+    result: loop.TrainResult, layout: data_datasets.Layout, prepared: Preprocessed, output: Path
+) -> None:
+    saved_model = output / bundle.SAVED_MODEL
+    staging = output / f"{bundle.SAVED_MODEL}.tmp"
+    for left in (saved_model, staging):
+        shutil.rmtree(left, ignore_errors=True)
+    digest = prepared.manifest["transform_digest"]
+    export.save(result.model, prepared.transform, prepared.transform_files, layout, staging, digest)
+    staging.rename(saved_model)
+    (output / bundle.ANALYSIS).write_bytes(prepared.analysis())
+    shutil.copy(prepared.folder / preprocessing_dataset.MANIFEST, output / bundle.DATA_MANIFEST)
+    shutil.copy(output / TRAINING / loop.HISTORY, output / bundle.HISTORY)
+
+
+def _encoder_digest(what: Spec) -> dict[str, str]:
+    """Of the weights with which a pretrained encoder began."""
+    pinned = what.model.image_weights_sha256
+    return {"encoder": pinned} if pinned is not None else {}
+
+
+def _about(
+    plan: TrainPlan,
+    result: loop.TrainResult,
+    evaluated: dict[str, Any],
+) -> dict[str, Any]:
+    prepared, what = plan.prepared, plan.what
+    files = bundle.file_digests(plan.output)
+    return {
+        "triad": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "key": plan.key,
+        "spec": json.loads(what.to_json()),
+        "classes": prepared.classes,
+        "vocabulary_size": prepared.vocabulary_size,
+        "batch_size": BATCH_SIZE,
+        "digests": {
+            "model": bundle.model_digest(files, BATCH_SIZE),
+            "transform": prepared.manifest["transform_digest"],
+            "spec": what.digest(),
+            "code": hashing.code_digest(),
+            **_encoder_digest(what),
+        },
+        "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
+        "files": files,
+        "told": bundle.told_digests(plan.output),
+        "versions": environment.versions(),
+        "training": {
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+            "steps": result.steps,
+        },
+        "metrics": {
+            split: {
+                task: {
+                    name: metrics[evaluation_document.AS_RECORDED][name]["value"]
+                    for name in ("accuracy", "macro_f1", "entity_f1", "chrf", "bleu")
+                    if name in metrics[evaluation_document.AS_RECORDED]
+                }
+                for task, metrics in document["tasks"].items()
+            }
+            for split, document in evaluated["splits"].items()
+        },
+    }

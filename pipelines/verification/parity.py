@@ -1,0 +1,317 @@
+"""Proof that training and scoring see the same: records taken through all ways, and compared."""
+
+import dataclasses
+import itertools
+import json
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import rich.console
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+
+from triad_ml.model import stages
+from triad_ml.model.serving import bundle
+from triad_ml.model.serving.export import output_name
+from triad_ml.model.serving.scorer import ScorerHandler, load_scorer, tagged
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.config import ParityConfig
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
+from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.runtime import summary
+from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring.plan import run_settings
+from triad_ml.pipelines.sources import read as sources_read
+from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.storage import json_files, model_store
+from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.verification.differences import Difference, table
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.files.scratch import ScratchFolder
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import (
+    UNKNOWN_SPLIT,
+    CanonicalRecord,
+    Position,
+    RawRecord,
+    Reason,
+    Rejected,
+)
+
+_log = logging.getLogger(__name__)
+
+Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
+Value = TypeVar("Value")
+
+
+def run(config: ParityConfig) -> bool:
+    """Compares the ways, prints a table, and says whether they agree.
+
+    Raises:
+        OptionsError: Where no record can be compared.
+    """
+    features, scores = differences(config)
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
+    console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
+    return all(difference.passes for difference in (*features, *scores))
+
+
+def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference]]:
+    """Compares the ways: features, and scores.
+
+    (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
+    moments, up to TFRecords; (b) the SavedModel's two signatures; (c) the scoring pipeline, up to
+    its files. Features of (a) and scores of (c) are each compared with those of (b). The records
+    that are compared are held in memory.
+
+    Raises:
+        OptionsError: Where no record can be compared.
+    """
+    model = model_store.load(config.model, config.verify_key)
+    with stages.showing(stages.Stage("reading", config.limit)):
+        raw, refused = _raw_records(model, config.inputs, config.limit)
+    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
+    made = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
+    outcomes = [*refused, *made]
+    names = model.spec.modalities.names
+    summary.say(_log, summary.looked_at(names, outcomes, "to be compared"))
+    canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
+    if not canonical:
+        raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
+    number = len(canonical)
+    with stages.showing(stages.Stage("loading of the model")):
+        scorer = load_scorer(str(model.folder), model.model_digest, False)
+    with ScratchFolder() as folder:
+        features = compare(
+            canonical,
+            _shown(_preprocessed(model, canonicalizer, raw, folder), "features compared", number),
+            lambda records: _rows(records, scorer.features(records)),
+            config.tolerance,
+        )
+        scores = compare(
+            canonical,
+            _shown(_scored(model, canonicalizer, raw, folder), "scores compared", number),
+            lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
+            tolerance=0.0,
+        )
+    return features, scores
+
+
+def compare(
+    records: Mapping[str, CanonicalRecord],
+    rows: Iterable[Row],
+    serve: Callable[[Sequence[CanonicalRecord]], Iterable[Row]],
+    tolerance: float,
+) -> list[Difference]:
+    """Compares rows of a pipeline with what the SavedModel gives for the same records.
+
+    Args:
+        records: By id, what both were made from.
+        rows: Of the pipeline, in any order; all of `records`, each once.
+        serve: Gives the SavedModel's rows for at most `preprocessed.BATCH_SIZE` records.
+        tolerance: For floats; everything else must be equal.
+    """
+    ids = Difference("id")
+    differences: dict[str, Difference] = {}
+    left = dict(records)
+    for batch in _batches(rows, dataset.BATCH_SIZE):
+        known, asked = [], []
+        for record_id, values in batch:
+            record = left.pop(record_id, None)
+            ids.add(record_id, 0, 0 if record else 1)
+            if record:
+                known.append((record_id, values))
+                asked.append(record)
+        served = dict(serve(asked))
+        for record_id, values in known:
+            for name in sorted(values.keys() | served[record_id].keys()):
+                mine, theirs = values.get(name), served[record_id].get(name)
+                kind = np.asarray(mine).dtype.kind
+                allowed = tolerance if kind == "f" else 0.0
+                one = differences.setdefault(name, Difference(name, allowed))
+                one.add(record_id, mine, theirs)
+    for record_id in left:
+        ids.add(record_id, 0, 1)
+    return [ids, *(differences[name] for name in sorted(differences))]
+
+
+def _shown(values: Iterable[Value], what: str, total: int) -> Iterator[Value]:
+    """The values, with the progress of whoever takes them; the first one is waited for before."""
+    iterator = iter(values)
+    done = 0
+    first = list(itertools.islice(iterator, 1))
+    with stages.showing(stages.Stage(what, total, lambda: done)):
+        for value in itertools.chain(first, iterator):
+            yield value
+            done += 1
+
+
+def _raw_records(
+    model: bundle.Artefact, inputs: Sequence[str], limit: int | None
+) -> tuple[list[RawRecord], list[Rejected]]:
+    """Each record once, as one unit of work, to the limit; and those that were refused before."""
+    records: dict[str, RawRecord] = {}
+    refused: list[Rejected] = []
+    listed = units.plan(units.list_inputs(inputs))
+    read = (one for unit in listed for one in sources_read.read(unit, model.spec.label_names))
+    for one in read:
+        if isinstance(one, Rejected):
+            refused.append(one)
+        elif one.id in records:
+            refused.append(Rejected(one.id, one.position, "read", Reason.DUPLICATE_ID))
+        else:
+            position = Position(one.position.uri, len(records))
+            split = None if one.split == UNKNOWN_SPLIT else one.split
+            records[one.id] = dataclasses.replace(one, position=position, split=split)
+            if len(records) == limit:
+                break
+    return list(records.values()), refused
+
+
+def _rows(
+    records: Sequence[CanonicalRecord], arrays: Mapping[str, npt.NDArray[Any]]
+) -> Iterator[Row]:
+    for row, record in enumerate(records):
+        yield record.id, {name: _plain(array[row]) for name, array in arrays.items()}
+
+
+def _served(
+    records: Sequence[CanonicalRecord],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    tagging: Collection[str],
+) -> Iterator[Row]:
+    """Like `_rows`; what is said of a tagging task is one value, as a published row has it."""
+    plain = {n: array for n, array in arrays.items() if n.partition("/")[0] not in tagging}
+    for row, (record_id, values) in enumerate(_rows(records, plain)):
+        said = {task: tagged(task, arrays, row, records[row]) for task in tagging}
+        spans = {task: [span._asdict() for span in one.spans] for task, one in said.items()}
+        tags = [_spans(task, spans[task], one.score) for task, one in said.items()]
+        yield record_id, dict(values, **{name: one for tag in tags for name, one in tag.items()})
+
+
+def _spans(
+    task: str, spans: Sequence[Mapping[str, Any]], score: float
+) -> dict[str, npt.NDArray[Any]]:
+    """Spans with their places and classes as bytes, and their scores."""
+    places = json.dumps([[span["start"], span["end"], span["label"]] for span in spans])
+    return {
+        output_name(task, "spans"): _plain(places.encode()),
+        output_name(task, "span_score"): np.array([span["score"] for span in spans], np.float32),
+        output_name(task, "score"): np.array(score, np.float32),
+    }
+
+
+def _plain(value: Any) -> npt.NDArray[Any]:
+    """Bytes as numbers, so that a difference has a size; a set of strings as one string."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = b"\0".join(part for part in value if part)
+    return np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _preprocessed(
+    model: bundle.Artefact,
+    canonicalizer: Canonicalizer,
+    raw: Sequence[RawRecord],
+    folder: Path,
+) -> Iterator[Row]:
+    """Way (a): features as they stand in the training files."""
+    what = model.spec
+    analysis = Analysis.from_json(model.read(bundle.ANALYSIS).decode())
+    work = folder / "work"
+    work.mkdir()
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, records", len(raw))),
+        beam.Pipeline(options=flags.beam_options()) as root,
+    ):
+        records = root | beam.Create(raw, reshuffle=False)
+        none = root | "NoneRefused" >> beam.Create([])
+        read = sources_read.Read(records, none, none)
+        preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, str(work))
+    files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
+    rows = sum(file.rows for file in files)
+    with (
+        stages.showing(stages.counting("preprocessing pipeline, features", rows)),
+        beam.Pipeline(options=flags.beam_options()) as root,
+        tft_beam.Context(str(work / "tft")),
+    ):
+        preprocessing_pipeline.define_feature_pipeline(
+            root, files, frozenset(), what, 1, str(folder), KnownAnalyzers(analysis)
+        )
+    transform = tft.TFTransformOutput(str(folder / dataset.TRANSFORM))
+    description = transform.transformed_feature_spec()
+    shards = [FeatureFile(**shard).path for shard in json_files.read(work / "shards.json")]
+    for batch in tf.data.TFRecordDataset(shards, "GZIP").batch(dataset.BATCH_SIZE):
+        parsed = tf.io.parse_example(batch, description)
+        arrays = {
+            name: value.numpy()
+            for name, value in parsed.items()
+            if name != "id" and not name.startswith("label_")
+        }
+        for row, record_id in enumerate(parsed["id"].numpy()):
+            yield record_id.decode(), {name: _plain(array[row]) for name, array in arrays.items()}
+
+
+def _scored(
+    model: bundle.Artefact,
+    canonicalizer: Canonicalizer,
+    raw: Sequence[RawRecord],
+    folder: Path,
+) -> Iterator[Row]:
+    """Way (c): scores as they stand in a run's files."""
+    run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
+    settings = run_settings(model, "parquet")
+    handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
+    with (
+        stages.showing(stages.counting("scoring pipeline", len(raw))),
+        beam.Pipeline(options=flags.beam_options()) as root,
+    ):
+        records = root | beam.Create(raw, reshuffle=False)
+        counts = root | "Counts" >> beam.Create([(0, len(raw))])
+        trusting = dataclasses.replace(canonicalizer, check=False)
+        scores = records | scoring_pipeline.Score(trusting, handler, model.model_digest)
+        scores | scoring_pipeline.CommitUnits(counts, run_folder, settings)
+    scored = tables_rows.read(run_folder.unit_scores(0))
+    for row in scored.to_pylist():
+        yield row["id"], _outputs(row, model)
+
+
+def _outputs(row: Mapping[str, Any], model: bundle.Artefact) -> dict[str, npt.NDArray[Any]]:
+    """A published row as the serving signature names and shapes it."""
+    outputs: dict[str, npt.NDArray[Any]] = {}
+    for task, classes in model.classes.items():
+        head = row[task]
+        if "spans" in head:
+            outputs |= _spans(task, head["spans"], head["score"])
+            continue
+        if "text" in head:
+            outputs[output_name(task, "text")] = _plain(head["text"].encode())
+            outputs[output_name(task, "score")] = np.array(head["score"], np.float32)
+            continue
+        labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
+        shares = dict(head["distribution"])
+        outputs |= {
+            output_name(task, "label"): _plain(b"\0".join(label.encode() for label in labels)),
+            output_name(task, "score"): np.array(head["score"], np.float32),
+            output_name(task, "distribution"): np.array(
+                [shares[name] for name in classes], np.float32
+            ),
+        }
+    return outputs

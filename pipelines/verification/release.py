@@ -1,0 +1,23 @@
+"""Releasing: a model that passed all checks becomes the one that a pointer names."""
+
+from triad_ml.pipelines import model_pointer
+from triad_ml.pipelines.streaming.config import ReleaseConfig
+from triad_ml.pipelines.verification import model_checks
+
+
+def run(config: ReleaseConfig) -> str:
+    """Checks a model, flips the pointer beside it, and says which model counts now.
+
+    Raises:
+        OptionsError: No model, golden record or key that can be used.
+        GateError: The model is refused; the pointer is unchanged.
+        LostRaceError: Another model was released meanwhile.
+    """
+    models, name = model_pointer.parted(config.model)
+    before = model_pointer.content(models)
+    model = model_checks.check(
+        f"{models}/{name}", config.golden, config.verify_key, config.media_roots
+    )
+    model_pointer.flip(models, name, before)
+    counted = "none" if before is None else before.decode(errors="replace").strip()
+    return f"{models}: {name} counts (model {model.model_digest[:12]}), instead of {counted}"

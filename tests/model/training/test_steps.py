@@ -1,0 +1,134 @@
+"""One optimizer step, and the measuring of a split."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import features
+from triad_ml.model import network
+from triad_ml.model.data import datasets, scan
+from triad_ml.model.training import steps
+
+STILL = {"augment": False, "weight_decay": 0.0}
+QUIET = {"dropout": 0.0, "modality_dropout": 0.0}
+
+
+def steps_of(layout, weights=None):
+    keras.utils.set_random_seed(0)
+    networks = network.build_networks(layout)
+    none = dict.fromkeys(layout.spec.tasks)
+    return networks, steps.Steps(networks, layout, weights or none, planned=20)
+
+
+def batch_of(layout, rows, labels=None):
+    values = labels if labels is not None else np.arange(rows) % 3
+    tensors = {name: tf.constant(v) for name, v in features.batch(layout, rows).items()}
+    ids = tf.constant([f"record-{place}" for place in range(rows)])
+    return datasets.Batch(tensors, {"category": tf.constant(values, tf.int64)}, ids)
+
+
+def test_rows_that_fill_a_batch_up_change_neither_loss_nor_step():
+    layout = features.layout(["image", "text"], model=QUIET, **STILL)
+    batch = batch_of(layout, 6)
+    traces = []
+    for given in (batch, datasets.pad_batch(batch, 8)):
+        networks, trained = steps_of(layout)
+        losses = [trained.train(given, epoch=1, step=step) for step in range(3)]
+        sums = trained.measure([given])["category"]
+        mean = networks.scoring.get_layer("image_0").moving_mean.numpy()
+        traces.append((losses, sums, mean))
+    (plain, plain_sums, plain_mean), (padded, padded_sums, padded_mean) = traces
+    assert padded == pytest.approx(plain, rel=1e-4)
+    assert padded_sums.known == plain_sums.known == 6
+    assert padded_sums.correct == plain_sums.correct
+    assert padded_sums.loss == pytest.approx(plain_sums.loss, rel=1e-3)
+    np.testing.assert_allclose(padded_mean, plain_mean, rtol=1e-3, atol=1e-6)
+
+
+def test_a_missing_modality_does_not_teach_the_head_that_it_has_alone():
+    layout = features.layout(["image", "text"], **STILL)
+    networks, trained = steps_of(layout)
+    batch = batch_of(layout, 6)
+    batch.features["image_present"] = tf.zeros(6, tf.bool)
+    heads = {
+        name: networks.training.get_layer(f"auxiliary_{name}_category")
+        for name in ("image", "text")
+    }
+    before = {name: head.kernel.numpy() for name, head in heads.items()}
+    trained.train(batch, epoch=1, step=0)
+    np.testing.assert_array_equal(heads["image"].kernel.numpy(), before["image"])
+    assert (heads["text"].kernel.numpy() != before["text"]).any()
+
+
+def test_without_labels_nothing_is_learned():
+    layout = features.layout(["text"], **STILL)
+    networks, trained = steps_of(layout)
+    before = networks.training.get_weights()
+    assert trained.train(batch_of(layout, 4, labels=[-1, -1, 3, -1]), epoch=1, step=0) == 0
+    for old, new in zip(before, networks.training.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_set_with_a_class_that_training_does_not_know_counts_as_wrong():
+    layout = features.layout(["text"], tasks={"tags": {"multi_label": True}})
+    networks, trained = steps_of(layout)
+    tensors = {name: tf.constant(v) for name, v in features.batch(layout, 4).items()}
+    logits = networks.scoring(tensors, training=False)["tags"].numpy()
+    unseen = np.array([[0], [1], [0], [1]])
+    sets = np.concatenate([logits >= 0, unseen], axis=1).astype(np.float32)
+    batch = datasets.Batch(tensors, {"tags": tf.constant(sets)}, tf.constant(["r"] * 4))
+    sums = trained.measure([batch])["tags"]
+    assert (sums.correct, sums.labelled) == (2, 4)
+
+
+def test_classes_that_training_does_not_know_count_as_wrong_and_not_in_the_loss():
+    layout = features.layout(["text"])
+    _, trained = steps_of(layout)
+    sums = trained.measure([batch_of(layout, 4, labels=[0, 3, -1, 5])])["category"]
+    assert (sums.known, sums.labelled) == (1, 3)
+    assert sums.correct <= 1
+
+
+def test_the_chance_of_a_step_depends_on_epoch_and_step_alone():
+    layout = features.layout(["text"], learning_rate=1e-12, weight_decay=0.0)
+    _, trained = steps_of(layout)
+    batch = batch_of(layout, 6)
+
+    def losses(epoch):
+        trained.begin_epoch(epoch)
+        return [trained.train(batch, epoch, step) for step in range(3)]
+
+    first, second, again = losses(1), losses(2), losses(1)
+    assert len(set(first + second)) == 6
+    assert again == pytest.approx(first, abs=1e-6)
+
+
+def test_the_learning_rate_rises_and_then_falls():
+    layout = features.layout(["text"], learning_rate=0.01)
+    _, trained = steps_of(layout)
+    batch = batch_of(layout, 4)
+    rates = []
+    for step in range(20):
+        rates.append(trained.learning_rate)
+        trained.train(batch, 1, step)
+    assert max(rates) == pytest.approx(0.01)
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_class_weights_follow_the_spec():
+    tasks = {
+        "plain": {},
+        "category": {"imbalance": "class_weights"},
+        "tags": {"imbalance": "class_weights", "multi_label": True},
+    }
+    layout = features.layout(["text"], num_classes=2, tasks=tasks)
+    counts = dict.fromkeys(tasks, np.array([1, 3]))
+    split = scan.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts, records=None, versions={})
+    weights = steps.class_weights(split, layout)
+    assert weights["plain"] is None
+    assert weights["category"].tolist() == pytest.approx([2, 2 / 3])
+    assert weights["tags"].tolist() == [pytest.approx([2 / 3, 2]), pytest.approx([2, 2 / 3])]

@@ -1,0 +1,258 @@
+"""Pretrained encoders of pictures, as Keras models and as graphs.
+
+Each takes pictures as the feature graph makes them, and gives one vector of float32 a picture.
+"""
+
+import difflib
+import functools
+import importlib
+import warnings
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
+
+from triad_ml.transforms.encoder_spec import APPLICATIONS, HUB, LITE, EncoderSpec
+from triad_ml.transforms.encoders import efficientnet_lite
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.spec import Spec
+
+_OUTPUT = "vector"
+
+
+@keras.saving.register_keras_serializable(package="triad")
+class Pixels(keras.layers.Layer):
+    """Bytes of pictures, of any shape, as the numbers that an encoder has learned from.
+
+    Args:
+        encoder: As in a spec.
+    """
+
+    def __init__(self, encoder: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.encoder = encoder
+
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        numbers = keras.ops.cast(pixels, "float32")
+        if self.encoder == LITE:
+            return (numbers - efficientnet_lite.MEAN) / efficientnet_lite.DEVIATION
+        return _application_module(self.encoder).preprocess_input(numbers)
+
+    def compute_output_spec(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(pixels.shape, dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "encoder": self.encoder}
+
+
+def load(model: EncoderSpec, size: int) -> keras.Model:
+    """The encoder with its weights.
+
+    Args:
+        model: Names encoder and weights.
+        size: Height and width of the pictures.
+
+    Returns:
+        From uint8 `[batch, size, size, 3]` to float32 `[batch, width]`.
+
+    Raises:
+        OptionsError: No such encoder, pictures too small for it, or other weights than the spec's.
+        GateError: A folder of weights that holds a link.
+        OSError: Weights that cannot be copied.
+    """
+    if model.image_encoder == HUB:
+        return _preset(model, size)
+    network = _network(model, size)
+    try:
+        with encoder_weights.checked_copy(model) as copy, warnings.catch_warnings():
+            # With a warning, Keras leaves random what the file does not hold.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(copy)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise OptionsError(
+            f"{model.image_weights}: holds no weights of {model.image_encoder} as model."
+            f"image_arguments have it ({_line(error)}); name the file that belongs to it"
+        ) from error
+    return _encoder(model, size, network)
+
+
+def width(spec: Spec) -> int:
+    """How many numbers a picture becomes, for a spec whose encoder preprocessing runs."""
+    assert spec.modalities.image is not None
+    return _width(_settings(spec.model), spec.modalities.image.size)
+
+
+def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Tensor:
+    """Encodes pictures in the feature graph, one by one: a missing one costs nothing.
+
+    So the vector depends on the picture alone, to the last bit, and memory does not grow with the
+    batch. The weights are constants of the graph.
+
+    Args:
+        pictures: The bytes of uint8 `[size, size, 3]`, row by row, string `[batch]`.
+        present: bool `[batch]`.
+        spec: Names the encoder.
+
+    Returns:
+        float32 `[batch, width]`; zeros where there is no picture.
+
+    Raises:
+        OptionsError, GateError, OSError: See `load`.
+    """
+    assert spec.modalities.image is not None
+    size = spec.modalities.image.size
+    graph, numbers = _frozen(_settings(spec.model), size)
+
+    def encode(one: tf.Tensor) -> tf.Tensor:
+        pixels = tf.reshape(tf.io.decode_raw(one, tf.uint8), [1, size, size, 3])
+        (vector,) = tf.graph_util.import_graph_def(
+            graph, {"pixels": pixels}, [f"{_OUTPUT}:0"], name="encoder"
+        )
+        return tf.reshape(vector, [numbers])
+
+    missing = tf.zeros([numbers], tf.float32)
+    return tf.map_fn(
+        lambda row: tf.cond(row[1], lambda: encode(row[0]), lambda: missing),
+        (pictures, present),
+        fn_output_signature=tf.TensorSpec([numbers], tf.float32),
+        parallel_iterations=1,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _frozen(settings: str, size: int) -> tuple[Any, int]:
+    """The encoder as a GraphDef without variables, from `pixels` to `vector`, and its width."""
+    model = EncoderSpec.model_validate_json(settings)
+    # Whoever traces the feature graph has a graph open in this thread: variables would go there.
+    with futures.ThreadPoolExecutor(1) as aside:
+        return aside.submit(_without_variables, model, size).result()
+
+
+def _without_variables(model: EncoderSpec, size: int) -> tuple[Any, int]:
+    encoder = load(model, size)
+    traced = tf.function(lambda pixels: encoder(pixels, training=False), autograph=False)
+    function = convert_to_constants.convert_variables_to_constants_v2(
+        traced.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
+    )
+    names = [function.inputs[0].name, function.outputs[0].name]
+    return _renamed(function.graph.as_graph_def(), *names), int(encoder.output_shape[-1])
+
+
+def _renamed(graph: Any, first: str, last: str) -> Any:
+    """The graph with names that say nothing of what was built in this process before."""
+    names = {node.name: f"node_{place}" for place, node in enumerate(graph.node)}
+    names |= {first.partition(":")[0]: "pixels", last.partition(":")[0]: _OUTPUT}
+    for node in graph.node:
+        node.name = names[node.name]
+        for place, value in enumerate(node.input):
+            mark = "^" if value.startswith("^") else ""
+            name, colon, output = value.removeprefix("^").partition(":")
+            node.input[place] = f"{mark}{names[name]}{colon}{output}"
+    return graph
+
+
+@functools.lru_cache(maxsize=8)
+def _width(settings: str, size: int) -> int:
+    model = EncoderSpec.model_validate_json(settings)
+    if model.image_encoder == LITE and model.image_layers is None:
+        return efficientnet_lite.WIDTH
+    return int(_build(model, size).output_shape[-1])
+
+
+def _settings(model: EncoderSpec) -> str:
+    """The encoder's part of a spec, as something that a cache can look up."""
+    return model.model_dump_json(include=set(EncoderSpec.model_fields))
+
+
+def _build(model: EncoderSpec, size: int) -> keras.Model:
+    """The encoder with random weights; of KerasHub with those of the preset."""
+    if model.image_encoder == HUB:
+        return _preset(model, size)
+    return _encoder(model, size, _network(model, size))
+
+
+def _preset(model: EncoderSpec, size: int) -> keras.Model:
+    from triad_ml.transforms.encoders import keras_hub
+
+    with encoder_weights.checked_copy(model) as copy:
+        return keras_hub.load(copy, size, str(model.image_weights))
+
+
+def _network(model: EncoderSpec, size: int) -> keras.Model:
+    """What has weights, random ones: from numbers to one vector a picture."""
+    return efficientnet_lite.build(size) if model.image_encoder == LITE else _made(model, size)
+
+
+def _encoder(model: EncoderSpec, size: int, network: keras.Model) -> keras.Model:
+    """The network behind bytes, with the layers that the spec names beside its vector."""
+    pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    numbers = Pixels(model.image_encoder, name="numbers")(pixels)
+    if model.image_layers is None:
+        network.name = "encoder"
+        return keras.Model(pixels, network(numbers), name="image_encoder")
+    maps = [_map(network, name, model) for name in model.image_layers]
+    seen = keras.Model(network.input, [*maps, network.output], name="encoder")(numbers)
+    vectors = [
+        keras.layers.GlobalAveragePooling2D(name=f"mean_{place}")(one)
+        for place, one in enumerate(seen[:-1])
+    ]
+    units = [
+        keras.layers.UnitNormalization(name=f"unit_{place}")(one)
+        for place, one in enumerate([*vectors, seen[-1]])
+    ]
+    joined = keras.layers.Concatenate(name="joined")(units)
+    return keras.Model(pixels, joined, name="image_encoder")
+
+
+def _map(network: keras.Model, name: str, model: EncoderSpec) -> keras.KerasTensor:
+    """What a layer gives, float32 `[batch, height, width, channels]`."""
+    maps = {one.name: one.output for one in network.layers if len(one.output.shape) == 4}
+    if name not in maps:
+        near = difflib.get_close_matches(name, maps, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the last one is {[*maps][-1]!r}"
+        raise OptionsError(
+            f"model.image_layers: {model.image_encoder} has no layer {name!r} that gives a map; "
+            f"{hint}"
+        )
+    return maps[name]
+
+
+def _made(model: EncoderSpec, size: int) -> keras.Model:
+    """A network of `keras.applications`, without its classifier."""
+    function = _application(model.image_encoder)
+    try:
+        return function(
+            include_top=False,
+            weights=None,
+            input_shape=(size, size, 3),
+            pooling="avg",
+            **model.image_arguments,
+        )
+    except (ValueError, TypeError) as error:
+        raise OptionsError(
+            f"model.image_encoder: {model.image_encoder} cannot be made for pictures of {size} x "
+            f"{size} with image_arguments {model.image_arguments}: {_line(error)}; change one"
+        ) from error
+
+
+def _application(encoder: str) -> Callable[..., keras.Model]:
+    name = encoder.removeprefix(APPLICATIONS)
+    known = sorted(one for one in dir(keras.applications) if one[:1].isupper())
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        raise OptionsError(f"model.image_encoder: keras.applications has no {name!r}; {hint}")
+    function: Callable[..., keras.Model] = getattr(keras.applications, name)
+    return function
+
+
+def _application_module(encoder: str) -> Any:
+    return importlib.import_module(_application(encoder).__module__)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,93 @@
+"""Digests that say whether two transforms are the same one."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf import text_format
+
+from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.graph.preprocessing_fn import preprocessing_fn, raw_feature_spec
+from triad_ml.transforms.spec.spec import Spec
+
+_TABLE = re.compile(r"hash_table_[0-9a-f-]{36}")
+_LARGE = 2**17  # bytes of a constant
+_QUOTED = re.compile(r'"(\w+)"')
+
+
+def transform_digest(spec: Spec, analysis: Analysis) -> str:
+    """SHA-256 of what decides a feature: the spec's part, the analysis, and the traced graph.
+
+    It does not depend on the runner, the machine or the order of the records. It changes with one
+    line of the feature graph, with the training data's vocabularies and moments, and with a version
+    of TensorFlow that traces another graph.
+    """
+    return joined(transform_parts(spec, analysis))
+
+
+def transform_parts(spec: Spec, analysis: Analysis) -> dict[str, str]:
+    """SHA-256 of each part of a transform: `features` of the spec, `analysis`, and `graph`."""
+    parts = {
+        "features": spec.features_json(),
+        "analysis": analysis.to_json(),
+        "graph": _graph_text(spec, analysis),
+    }
+    return {name: hashlib.sha256(part.encode()).hexdigest() for name, part in parts.items()}
+
+
+def joined(parts: Mapping[str, str]) -> str:
+    """The transform digest, from those of its parts in their order."""
+    return hashlib.sha256(b"".join(map(bytes.fromhex, parts.values()))).hexdigest()
+
+
+def _graph_text(spec: Spec, analysis: Analysis) -> str:
+    """The feature graph as text, without the numbers that TensorFlow counts through a process."""
+    with tf.Graph().as_default() as graph:
+        transform = preprocessing_fn(spec, KnownAnalyzers(analysis))
+        transform(
+            {
+                name: tf.compat.v1.sparse_placeholder(feature.dtype, [None, None], name)
+                if isinstance(feature, tf.io.VarLenFeature)
+                else tf.compat.v1.placeholder(feature.dtype, [None, *feature.shape], name)
+                for name, feature in raw_feature_spec(spec).items()
+            }
+        )
+        graph_def = graph.as_graph_def()
+    graph_def.ClearField("versions")
+    for nodes in (graph_def.node, *(one.node_def for one in graph_def.library.function)):
+        _hash_weights(nodes)
+    functions = {
+        function.signature.name: text_format.MessageToString(function)
+        for function in graph_def.library.function
+    }
+    graph_def.ClearField("library")
+    whole = _numbered(text_format.MessageToString(graph_def), functions)
+    return _TABLE.sub("hash_table", whole)
+
+
+def _hash_weights(nodes: Iterable[Any]) -> None:
+    """Puts digests in the place of large constants, of which text would be four times as large."""
+    for node in nodes:
+        content = node.attr["value"].tensor.tensor_content if node.op == "Const" else b""
+        if len(content) > _LARGE:
+            digest = hashlib.sha256(content).hexdigest().encode()
+            node.attr["value"].tensor.tensor_content = digest
+
+
+def _numbered(graph: str, functions: dict[str, str]) -> str:
+    """The graph and its functions in the order in which they are first named, and named by it.
+
+    Nodes keep their names: their numbers start anew in each graph, and say what goes where.
+    """
+    texts, numbers = [graph], dict[str, int]()
+    for text in texts:
+        for name in _QUOTED.findall(text):
+            if name in functions and name not in numbers:
+                numbers[name] = len(numbers)
+                texts.append(functions[name])
+    if not numbers:
+        return graph
+    names = re.compile(rf"\b({'|'.join(map(re.escape, numbers))})(?!\d)")
+    return names.sub(lambda match: f"function_{numbers[match[1]]}", "\n".join(texts))

@@ -1,0 +1,106 @@
+"""Canonical pictures: JPEG or PNG files that TensorFlow's own ops read exactly."""
+
+import contextlib
+import re
+import threading
+
+from triad_ml.transforms.media.decoder import process
+from triad_ml.transforms.media.image_files import bare, jpeg_scans, sizes
+from triad_ml.transforms.media.image_files.headers import MAX_SIDE
+from triad_ml.transforms.records.values import Flaw, MediumError
+from triad_ml.transforms.spec.spec import Limits
+
+_MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
+    (kind, re.compile(pattern, re.DOTALL))
+    for kind, pattern in (
+        ("JPEG", rb"\xff\xd8\xff"),
+        ("PNG", rb"\x89PNG\r\n\x1a\n"),
+        ("WEBP", rb"RIFF....WEBP"),
+        ("GIF", rb"GIF8[79]a"),
+        ("BMP", rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0"),
+        ("TIFF", rb"II[*+]\0|MM\0[*+]"),
+        ("PPM", rb"P[1-6]\s"),
+        ("AVIF", rb"....ftypavi[fs]"),
+    )
+)
+"""Formats by Pillow's names. Everything that is not here is never opened."""
+
+_ROOM_PIXELS = 10_000_000
+_JPEG_SCALES = (8, 4, 2)
+_large = threading.Lock()
+"""Held by the one thread that decodes a picture of over `_ROOM_PIXELS`: such a one takes up to 22
+bytes a pixel, and memory must not grow with the number of threads."""
+
+
+def canonical(content: bytes, limits: Limits) -> bytes:
+    """Makes a picture canonical: a JPEG or PNG file, 8-bit, upright, opaque, gray or RGB.
+
+    A file that is one comes back byte for byte, after a look at its structure and at a JPEG's
+    scans: whether the pixels of a PNG can be decoded is for the op that decodes them to say. All
+    else is re-encoded as RGB PNG, in a child process: turned as EXIF or XMP says, transparency over
+    white, the high 8 of 16 bits, the first of several frames, reduced to `limits.keep_pixels` with
+    its aspect ratio kept.
+
+    Args:
+        content: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or AVIF, told by content.
+        limits: `media_bytes`, `image_pixels` and `MAX_SIDE` are checked before anything is
+            decoded; `decode_seconds` ends what the child does.
+
+    Raises:
+        MediumError: EMPTY, TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT or TIMEOUT.
+    """
+    if not content:
+        raise MediumError(Flaw.EMPTY, "no bytes")
+    _check_length(content, limits)
+    kind = next((kind for kind, magic in _MAGIC if magic.match(content)), None)
+    if kind is None:
+        raise MediumError(Flaw.UNSUPPORTED, "no picture format on the list")
+    header = sizes.READERS[kind](content)
+    _check_size(header.width, header.height, limits)
+    pixels = header.width * header.height
+    if header.plain and pixels <= limits.keep_pixels:
+        if kind == "JPEG":
+            jpeg_scans.check(content)
+        return content
+    if kind in bare.MAKERS:
+        content = bare.MAKERS[kind](content, header)
+    with _room(pixels // _scale(kind, pixels, limits) ** 2):
+        encoded = process.decode_picture(
+            content, kind, pixels, limits.keep_pixels, limits.decode_seconds
+        )
+    _check_length(encoded, limits)
+    return encoded
+
+
+def _room(pixels: int) -> contextlib.AbstractContextManager[object]:
+    return _large if pixels > _ROOM_PIXELS else contextlib.nullcontext()
+
+
+def _scale(kind: str, pixels: int, limits: Limits) -> int:
+    """By how much a picture's sides shrink while it is decoded, which JPEG alone can."""
+    scales = _JPEG_SCALES if kind == "JPEG" else ()
+    return next((scale for scale in scales if pixels >= scale**2 * limits.keep_pixels), 1)
+
+
+def begins_as_picture(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a format on the list."""
+    return any(magic.match(content) for _, magic in _MAGIC)
+
+
+def _check_length(content: bytes, limits: Limits) -> None:
+    if len(content) > limits.media_bytes:
+        raise MediumError(
+            Flaw.TOO_LARGE, f"{len(content)} bytes, limits.media_bytes is {limits.media_bytes}"
+        )
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width < 1 or height < 1:
+        raise MediumError(Flaw.EMPTY, f"{width} x {height} pixels")
+    if max(width, height) > MAX_SIDE:
+        raise MediumError(Flaw.TOO_LARGE, f"{width} x {height} pixels, a side has up to {MAX_SIDE}")
+    if width * height > limits.image_pixels:
+        raise MediumError(
+            Flaw.TOO_LARGE,
+            f"{width} x {height} pixels, limits.image_pixels is {limits.image_pixels}",
+        )

@@ -1,0 +1,202 @@
+"""Reads spec files and says what is wrong with them; the JSON Schema for editors."""
+
+import difflib
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import regular
+from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.spec import Spec, Task
+
+TITLE = "Triad spec"
+"""Of the JSON Schema."""
+
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
+
+
+DEEPEST = 64
+"""Levels of lists and mappings in YAML."""
+MOST_VALUES = 100_000
+"""Values in YAML, those counted again that an alias repeats."""
+
+_SHOWN = reprlib.Repr()
+"""How much of a wrong value an error tells."""
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother = 2, 200, 200
+
+
+class _Loader(yaml.SafeLoader):
+    """A second key of one name, of which PyYAML lets the last win, is an error; 1e-3 is a number.
+
+    PyYAML reads YAML 1.1, where 1e-3 is a string; YAML 1.2 says otherwise (yaml.org, 10.2.1.4).
+    How deep and how large a value is, aliases followed, is known before it is made.
+    """
+
+    _depth = 0
+
+    def __init__(self, content: str) -> None:
+        super().__init__(content)
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._depth == DEEPEST:
+            raise yaml.composer.ComposerError(None, None, f"over {DEEPEST} levels", mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and id(node) not in self._sizes:
+            self._sizes[id(node)] = 1 + sum(self._sizes.get(id(one), 0) for one in _parts(node))
+            if self._sizes[id(node)] > MOST_VALUES:
+                raise yaml.composer.ComposerError(None, None, f"over {MOST_VALUES} values", mark)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            kind = node.tag.rpartition(":")[2]
+            why = f"{_SHOWN.repr(node.value)} is no {kind}"
+            raise yaml.constructor.ConstructorError(None, None, why, node.start_mark) from error
+
+
+def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
+    """The nodes in a list or mapping, a node again for each alias of it."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is a list or mapping", key_node.start_mark
+            )
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: str | Path) -> Spec:
+    """Reads and checks a spec file.
+
+    Raises:
+        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+    """
+    try:
+        content = regular.read(path).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: the spec cannot be read: {_reason(error)}") from error
+    return encoder_weights.pinned(parse(content, str(path)), Path(path))
+
+
+def parse(content: str, name: str = "spec") -> Spec:
+    """Checks the text of a spec; `name` stands in the errors.
+
+    Raises:
+        OptionsError: See `load`.
+    """
+    value = parse_yaml(content, name)
+    if not isinstance(value, Mapping):
+        raise OptionsError(f"{name}: a spec is a mapping with the keys modalities and tasks")
+    return validated(value, name)
+
+
+def parse_yaml(content: str, name: str) -> Any:
+    """What a YAML text says; a key that stands twice is an error.
+
+    Raises:
+        OptionsError: Naming the file and the place.
+    """
+    try:
+        return yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        remedy = "; indent with spaces" if r"'\t'" in said else ""
+        raise OptionsError(f"{name}: not YAML: {said}{remedy}") from error
+
+
+def validated(value: Mapping[str, Any], name: str) -> Spec:
+    """The spec that a mapping says.
+
+    Raises:
+        OptionsError: See `load`.
+    """
+    try:
+        return Spec.model_validate(value)
+    except pydantic.ValidationError as error:
+        raise OptionsError("\n".join(_lines(error, name))) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a spec file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": TITLE,
+        **Spec.model_json_schema(),
+    }
+
+
+def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "spec"
+        kind, given = problem["type"], problem.get("input")
+        message = problem["msg"].removeprefix("Value error, ")
+        if kind == "extra_forbidden":
+            known = _keys_beside(problem["loc"])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            message = f"unknown key; {hint}"
+        elif kind == "missing":
+            message = "this key is required"
+        elif kind == "too_short" and not given:
+            message = "must not be empty"
+        elif kind in ("model_type", "dict_type"):
+            message = f"must be a mapping of keys to values, got {_SHOWN.repr(given)}"
+        elif "input" in problem and not isinstance(given, Mapping):
+            message = f"{message}, got {_SHOWN.repr(given)}"
+        if kind == "string_type" and isinstance(given, bool):
+            message += "; in YAML yes, no, on and off are true and false: quote the word"
+        yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the section that holds the last part of `location`."""
+    section: type[pydantic.BaseModel] | None = Spec
+    for part in location[:-1]:
+        if section is None:
+            section = Task  # the name of a task
+        elif section is Spec and part == "tasks":
+            section = None
+        else:
+            section = _section(section.model_fields[str(part)].annotation)
+    return sorted((section or Task).model_fields)
+
+
+def _section(annotation: Any) -> type[pydantic.BaseModel]:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next(o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

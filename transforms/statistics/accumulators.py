@@ -1,0 +1,153 @@
+"""Counts that merge: numbers, values and digests, exact and the same in any order."""
+
+import bisect
+import dataclasses
+import math
+from typing import Any, Self
+
+from triad_ml.transforms.records.values import SPLITS
+from triad_ml.transforms.statistics.measures import Scale
+
+WHOLE = "all"
+"""The split's name where records are in none, as when they are scored."""
+
+TOP_VALUES = 1_000
+MOST_VALUES = 100_000
+MOST_DIGESTS = 1_000_000
+
+NAMES = (*SPLITS, WHOLE)
+_BITS = {name: 1 << place for place, name in enumerate(NAMES)}
+
+
+@dataclasses.dataclass
+class Numeric:
+    """A histogram and exact moments of one measure, in whole steps of its scale."""
+
+    bins: list[int]
+    count: int = 0
+    low: int = 0
+    high: int = 0
+    total: int = 0
+    squares: int = 0
+
+    @classmethod
+    def empty(cls, scale: Scale) -> Self:
+        """Nothing measured yet."""
+        return cls(bins=[0] * (len(scale.edges) + 1))
+
+    def add(self, value: float, scale: Scale) -> None:
+        """Counts one value, given in the scale's unit."""
+        steps = round(value * scale.resolution)
+        self.bins[bisect.bisect_right(scale.edges, value)] += 1
+        self.low = min(self.low, steps) if self.count else steps
+        self.high = max(self.high, steps) if self.count else steps
+        self.count += 1
+        self.total += steps
+        self.squares += steps * steps
+
+    def merge(self, other: "Numeric") -> None:
+        """Takes in what `other` counted."""
+        if not other.count:
+            return
+        self.low = min(self.low, other.low) if self.count else other.low
+        self.high = max(self.high, other.high) if self.count else other.high
+        self.bins = [mine + theirs for mine, theirs in zip(self.bins, other.bins, strict=True)]
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+
+    def summary(self, scale: Scale) -> dict[str, Any]:
+        """The moments in the scale's unit; `counts` has one entry more than `edges`."""
+        variance = self.count * self.squares - self.total * self.total
+        return {
+            "count": self.count,
+            "min": self.low / scale.resolution,
+            "max": self.high / scale.resolution,
+            "mean": self.total / self.count / scale.resolution,
+            "std": math.sqrt(variance) / self.count / scale.resolution,
+            "unit": scale.unit,
+            "edges": list(scale.edges),
+            "counts": list(self.bins),
+        }
+
+
+@dataclasses.dataclass
+class Categorical:
+    """Counts of values; over `MOST_VALUES` different ones only how many there were in all."""
+
+    counts: dict[str, int] | None = dataclasses.field(default_factory=dict)
+    total: int = 0
+
+    def add(self, value: str) -> None:
+        """Counts one value."""
+        self._take(value, 1)
+        self.total += 1
+
+    def merge(self, other: "Categorical") -> None:
+        """Takes in what `other` counted."""
+        self.total += other.total
+        if other.counts is None:
+            self.counts = None
+            return
+        for value, count in other.counts.items():
+            self._take(value, count)
+
+    def summary(self) -> dict[str, Any]:
+        """The `TOP_VALUES` most frequent values, then all the others as one number."""
+        if self.counts is None:
+            return {"total": self.total, "distinct": None, "counts": {}, "other": self.total}
+        ranked = sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        top = dict(ranked[:TOP_VALUES])
+        return {
+            "total": self.total,
+            "distinct": len(self.counts),
+            "counts": top,
+            "other": self.total - sum(top.values()),
+        }
+
+    def _take(self, value: str, count: int) -> None:
+        if self.counts is None:
+            return
+        self.counts[value] = self.counts.get(value, 0) + count
+        if len(self.counts) > MOST_VALUES:
+            self.counts = None
+
+
+@dataclasses.dataclass
+class Digests:
+    """Which media occurred in which splits; over `MOST_DIGESTS` different ones nothing is known."""
+
+    splits: dict[int, int] | None = dataclasses.field(default_factory=dict)
+    total: int = 0
+
+    def add(self, digest: int, split: str) -> None:
+        """Counts one medium."""
+        self.total += 1
+        self._take(digest, _BITS[split])
+
+    def merge(self, other: "Digests") -> None:
+        """Takes in what `other` counted."""
+        self.total += other.total
+        if other.splits is None:
+            self.splits = None
+            return
+        for digest, bits in other.splits.items():
+            self._take(digest, bits)
+
+    def summary(self) -> dict[str, Any]:
+        """`shared` media are in more than one split. None where there were too many to tell."""
+        if self.splits is None:
+            return {"total": self.total, "distinct": None, "duplicates": None, "shared": None}
+        return {
+            "total": self.total,
+            "distinct": len(self.splits),
+            "duplicates": self.total - len(self.splits),
+            "shared": sum(1 for bits in self.splits.values() if bits & (bits - 1)),
+        }
+
+    def _take(self, digest: int, bits: int) -> None:
+        if self.splits is None:
+            return
+        self.splits[digest] = self.splits.get(digest, 0) | bits
+        if len(self.splits) > MOST_DIGESTS:
+            self.splits = None

@@ -1,0 +1,137 @@
+"""Media-aware statistics of canonical records, the same whatever the order and the bundles."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.statistics.accumulators import NAMES, Categorical, Digests, Numeric
+from triad_ml.transforms.statistics.measures import SCALES, Measured, measure
+
+
+@dataclasses.dataclass
+class Accumulator:
+    """What has been measured so far, keyed by split and feature.
+
+    Merging is associative and commutative to the last bit: everything is a whole number, and what
+    is dropped for its size is dropped whatever the order.
+    """
+
+    records: dict[str, int] = dataclasses.field(default_factory=dict)
+    numeric: dict[tuple[str, str], Numeric] = dataclasses.field(default_factory=dict)
+    categorical: dict[tuple[str, str], Categorical] = dataclasses.field(default_factory=dict)
+    digests: dict[str, Digests] = dataclasses.field(default_factory=dict)
+
+    def add(self, split: str, measured: Measured) -> None:
+        """Counts one record in `split`: one of `tallies.NAMES`."""
+        if split not in NAMES:
+            raise ValueError(f"split must be one of {', '.join(NAMES)}, got {split!r}")
+        self.records[split] = self.records.get(split, 0) + 1
+        for feature, value in measured.numbers:
+            self._numeric(split, feature).add(value, SCALES[feature])
+        for feature, category in measured.categories:
+            self._categorical(split, feature).add(category)
+        for modality, digest in measured.digests:
+            self._digests(modality).add(digest, split)
+
+    def merge(self, other: "Accumulator") -> None:
+        """Takes in what `other` counted, and leaves `other` as it is."""
+        for split, count in other.records.items():
+            self.records[split] = self.records.get(split, 0) + count
+        for (split, feature), numeric in other.numeric.items():
+            self._numeric(split, feature).merge(numeric)
+        for (split, feature), categorical in other.categorical.items():
+            self._categorical(split, feature).merge(categorical)
+        for modality, digests in other.digests.items():
+            self._digests(modality).merge(digests)
+
+    def _numeric(self, split: str, feature: str) -> Numeric:
+        key = (split, feature)
+        if key not in self.numeric:
+            self.numeric[key] = Numeric.empty(SCALES[feature])
+        return self.numeric[key]
+
+    def _categorical(self, split: str, feature: str) -> Categorical:
+        return self.categorical.setdefault((split, feature), Categorical())
+
+    def _digests(self, modality: str) -> Digests:
+        return self.digests.setdefault(modality, Digests())
+
+
+def merged(accumulators: Iterable[Accumulator]) -> Accumulator:
+    """A new accumulator of all that the given ones counted."""
+    whole = Accumulator()
+    for accumulator in accumulators:
+        whole.merge(accumulator)
+    return whole
+
+
+def summary(accumulator: Accumulator) -> dict[str, Any]:
+    """The statistics as plain JSON values, in one order whatever the order of the records.
+
+    Returns:
+        `splits`: for each split its number of `records`, its `numeric` features (`count`, `min`,
+        `max`, `mean`, `std`, `unit`, `edges`, `counts`) and its `categorical` ones (`total`,
+        `distinct`, `counts`, `other`). `media`: for each modality the numbers of `total`,
+        `distinct`, `duplicates` (exact ones) and `shared` media; see `Digests`.
+    """
+    return {
+        "splits": {
+            split: _split_summary(accumulator, split)
+            for split in NAMES
+            if split in accumulator.records
+        },
+        "media": {
+            modality: accumulator.digests[modality].summary()
+            for modality in MODALITIES
+            if modality in accumulator.digests
+        },
+    }
+
+
+def _split_summary(accumulator: Accumulator, wanted: str) -> dict[str, Any]:
+    numeric = {
+        feature: value.summary(SCALES[feature])
+        for (split, feature), value in sorted(accumulator.numeric.items())
+        if split == wanted
+    }
+    categorical = {
+        feature: value.summary()
+        for (split, feature), value in sorted(accumulator.categorical.items())
+        if split == wanted
+    }
+    records = accumulator.records[wanted]
+    return {"records": records, "numeric": numeric, "categorical": categorical}
+
+
+class StatisticsFn(beam.CombineFn):
+    """Combines pairs of a split and a `CanonicalRecord` into one `summary`.
+
+    A split is one of `tallies.NAMES`. Without input the summary has no splits.
+
+    Args:
+        spec: Says which modalities and labels are measured.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def create_accumulator(self) -> Accumulator:
+        return Accumulator()
+
+    def add_input(
+        self, accumulator: Accumulator, element: tuple[str, CanonicalRecord]
+    ) -> Accumulator:
+        split, record = element
+        accumulator.add(split, measure(record, self._spec))
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        return merged(accumulators)
+
+    def extract_output(self, accumulator: Accumulator) -> dict[str, Any]:
+        return summary(accumulator)
