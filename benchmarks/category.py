@@ -113,6 +113,7 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
 
 def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
     """What a network for these modalities says of the test fold, by id."""
+    from triad_ml.model import layout as model_layout
     from triad_ml.model.data import datasets as training_data
     from triad_ml.model.evaluation import predict
     from triad_ml.model.training import loop
@@ -127,7 +128,7 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
     spec = type(prepared.spec).model_validate(whole)
     kept = folder / f"{'-'.join(modalities)}-{seed}-{spec.digest()[:12]}.json"
     if not kept.is_file():
-        layout = training_data.Layout(spec, prepared.classes, prepared.vocabulary_size)
+        layout = model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
         files = {"train": prepared.files("train")}
         with tempfile.TemporaryDirectory() as output:
             model = loop.train(files, layout, output, "benchmark").model

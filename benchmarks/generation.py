@@ -99,14 +99,14 @@ def _copied(rows: Sequence[dict[str, Any]], spec: Path) -> Figures:
     from sacrebleu.metrics import CHRF
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from triad_ml.transforms import splits
     from triad_ml.transforms.spec import loading
+    from triad_ml.transforms.spec import split as spec_split
 
     shares = loading.parse(spec.read_text(encoding="utf-8"), str(spec)).split
     found: dict[str, list[tuple[str, str]]] = {"train": [], "eval": [], "test": []}
     for row in rows:
         if row["labels"]["translation"]:
-            split = splits.split_of(row["id"], row["group"], None, shares)
+            split = spec_split.split_of(row["id"], row["group"], None, shares)
             found[split].append((row["text"].lower(), row["labels"]["translation"]))
     known, asked = found["train"], found["test"]
     vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)

@@ -127,9 +127,7 @@ def show_results(
 ) -> None:
     """Prints the table of the test split, where scores and report are, and what to try next."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from triad_ml.model.evaluation import (
-        document as evaluation_document,  # these import much: not before the commands have run
-    )
+    from triad_ml.model.evaluation import document as evaluation_document
     from triad_ml.pipelines.publishing import publish
 
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))

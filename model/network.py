@@ -5,15 +5,16 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from triad_ml.model.data.datasets import Layout
-from triad_ml.model.fusion import attention, concat, late
+from triad_ml.model.fusion import attention, late, registry
 from triad_ml.model.fusion.attention import Tokens
 from triad_ml.model.fusion.missing import MissingEmbedding, ModalityDropout
+from triad_ml.model.layout import Layout
 from triad_ml.model.tasks import task_weights
 from triad_ml.model.tasks.classification import head as classification_head
 from triad_ml.model.tasks.generation import head as generation_head
 from triad_ml.model.tasks.tagging import head as tagging_head
-from triad_ml.model.towers import layers, ngrams, pretrained
+from triad_ml.model.towers import convolutional, ngrams, pretrained
+from triad_ml.model.towers import text as towers_text
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
 
 Tensors = dict[str, keras.KerasTensor]
@@ -65,7 +66,7 @@ def build_networks(layout: Layout) -> Networks:
         MissingEmbedding(name=f"{name}_or_missing")(embeddings[name], used[:, place])
         for place, name in enumerate(names)
     ]
-    joint = concat.join(spec, filled, used, [seen[name].sequence for name in names])
+    joint = registry.join(spec, filled, used, [seen[name].sequence for name in names])
     outputs = {}
     alone = {}
     for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
@@ -79,7 +80,7 @@ def build_networks(layout: Layout) -> Networks:
             marker = inputs.get(f"marker_{task}")
             outputs[task] = tagging_head.head(*words, joint, marker, size, spec, f"head_{task}")
             continue
-        hidden = concat.hidden_units(spec)
+        hidden = registry.hidden_units(spec)
         logits = classification_head.classification(
             joint, size, spec.dropout, f"head_{task}", hidden
         )
@@ -147,7 +148,7 @@ def _words(inputs: Tensors, layout: Layout) -> Words:
     text, size = layout.spec.modalities.text, layout.vocabulary_size
     spelled = (inputs[SPELLING], text.spelling) if text is not None and text.spelling else None
     given = inputs["text"], inputs["text_present"]
-    return layers.text_sequence(*given, layout.spec.model, size, spelled)
+    return towers_text.text_sequence(*given, layout.spec.model, size, spelled)
 
 
 def _embedding(
@@ -174,14 +175,16 @@ def _tower(
         sequence = attention.word_tokens(*words) if attends else None
         if spec.text_ngrams:
             return _Seen(ngrams.text_tower(features, present, words[0], spec), sequence)
-        return _Seen(layers.text_embedding(*words, spec), sequence)
+        return _Seen(towers_text.text_embedding(*words, spec), sequence)
     if name == "image" and layout.image_width:
         return _Seen(pretrained.vector_tower(features, present, spec))
     if name == "image" and encoder is not None:
         return _Seen(pretrained.encoder_tower(features, encoder, spec))
     maps_of, tokens_of = {
-        "image": (layers.image_maps, attention.patch_tokens),
-        "audio": (layers.audio_maps, attention.moment_tokens),
+        "image": (convolutional.image_maps, attention.patch_tokens),
+        "audio": (convolutional.audio_maps, attention.moment_tokens),
     }[name]
     maps = maps_of(features, present, spec)
-    return _Seen(layers.map_embedding(maps, spec, name), tokens_of(maps) if attends else None)
+    return _Seen(
+        convolutional.map_embedding(maps, spec, name), tokens_of(maps) if attends else None
+    )

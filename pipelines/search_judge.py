@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from triad_ml.pipelines.training.search.trial import Rows
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.spec import Training
+from triad_ml.transforms.spec.training import Training
 
 ATTEMPTS = "attempts"
 """A trial's attribute: how many processes began the epoch that it is in."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data.datasets import Layout
-from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.model.layout import Layout
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 ALL = ("image", "audio", "text")
 SECTIONS: Mapping[str, Mapping[str, Any]] = {

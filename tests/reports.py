@@ -14,7 +14,6 @@ from PIL import Image
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish
-from triad_ml.transforms import splits
 from triad_ml.transforms.records.values import (
     Position,
     Prediction,
@@ -23,6 +22,7 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Scored,
 )
+from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
 
 DATE = "2026-11-24"
@@ -222,4 +222,4 @@ def rejected(record_id: str, reason: Reason, offset: int) -> Rejected:
 
 def split_of(record: Mapping[str, Any], spec: Spec) -> str:
     """The split of a record as it stands in a records file."""
-    return splits.split_of(record["id"], record.get("group"), record.get("split"), spec.split)
+    return split.split_of(record["id"], record.get("group"), record.get("split"), spec.split)

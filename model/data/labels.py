@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from triad_ml.transforms.spec.spec import MISSING_LABEL
+from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.targets import texts
 
 if TYPE_CHECKING:
-    from triad_ml.model.data.datasets import Layout
+    from triad_ml.model.layout import Layout
 
 
 def label_description(

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.model.data.datasets import Layout
-from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.model.layout import Layout
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 Ids = npt.NDArray[np.int64]
 

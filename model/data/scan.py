@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data.datasets import Layout
 from triad_ml.model.data.labels import label_description, labels_of
+from triad_ml.model.layout import Layout
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.files.gzip_reader import inflated
-from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 RESIDENT_BYTES = 2**30
 """A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""

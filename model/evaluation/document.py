@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from triad_ml.model.tasks.classification.metrics import classification as classification
 from triad_ml.model.tasks.classification.metrics import multi_label as multi_label
+from triad_ml.model.tasks.generation.metrics import Written
 from triad_ml.model.tasks.generation.metrics import generation as generation
 from triad_ml.model.tasks.tagging.metrics import Tags
 from triad_ml.model.tasks.tagging.metrics import tagging as tagging
-from triad_ml.model.written import Written
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.spec import Task
 

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data.datasets import SURFACES, Batch
+from triad_ml.model.data.batches import SURFACES, Batch
 from triad_ml.model.tasks.classification import head as classification_head
 from triad_ml.model.tasks.generation import head as generation_head
+from triad_ml.model.tasks.generation.metrics import Written
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging import head as tagging_head
 from triad_ml.model.tasks.tagging.metrics import Tags
-from triad_ml.model.written import Written
 from triad_ml.transforms.records import live
 
 Tensors = dict[str, tf.Tensor]

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from triad_ml.model.data.datasets import Layout
+from triad_ml.model.layout import Layout
 from triad_ml.model.towers import layers, ngrams, pretrained
-from triad_ml.transforms.spec.spec import ModelSpec
+from triad_ml.transforms.spec.model import ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 Tensors = dict[str, Tensor]

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from triad_ml.model.data import datasets
+from triad_ml.model import layout as model_layout
+from triad_ml.model.data import batches
 from triad_ml.model.serving import bundle, safety, shapley
 from triad_ml.model.tasks.classification import head as classification_head
 from triad_ml.model.tasks.generation import head as generation_head
@@ -47,7 +48,7 @@ class ServingModule(tf.Module):
         self,
         model: keras.Model,
         transform_folder: str | Path,
-        layout: datasets.Layout,
+        layout: model_layout.Layout,
         source: str | Path | None = None,
     ) -> None:
         super().__init__(name="triad")
@@ -94,12 +95,12 @@ class ServingModule(tf.Module):
 
     def _serve(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features(**media)
-        inputs = datasets.model_inputs(features, self._layout)
+        inputs = batches.model_inputs(features, self._layout)
         return self._outputs(features, inputs, self._model(inputs, training=False))
 
     def _explain(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features(**media)
-        inputs = datasets.model_inputs(features, self._layout)
+        inputs = batches.model_inputs(features, self._layout)
         explainer = shapley.Explainer(self._model, self._layout.spec)
         logits, towers = explainer.logits(inputs)
         outputs = self._outputs(features, inputs, logits)
@@ -123,7 +124,7 @@ class ServingModule(tf.Module):
             if self._layout.spec.tasks[task].kind == "generation":
                 decoder = generation_head.decoder_of(self._model, task)
                 texts, scores = generation_head.write(
-                    decoder, logits[task], inputs, features.get(datasets.SURFACES)
+                    decoder, logits[task], inputs, features.get(batches.SURFACES)
                 )
                 outputs |= {output_name(task, "text"): texts, output_name(task, "score"): scores}
             elif self._layout.spec.tasks[task].kind == "tagging":
@@ -181,7 +182,7 @@ def save(
     model: keras.Model,
     transform_folder: str | Path,
     transform_files: Mapping[str, str],
-    layout: datasets.Layout,
+    layout: model_layout.Layout,
     folder: str | Path,
     transform_digest: str,
 ) -> None:

@@ -17,6 +17,7 @@ from triad_ml.model.serving import bundle, contract, explanations, safety
 from triad_ml.model.serving.export import FEATURES, output_name
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import batching
+from triad_ml.transforms.features.ids import NO_MARKER
 from triad_ml.transforms.media import image_check
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import content_digest, media_bytes, payload_digest
@@ -31,7 +32,6 @@ from triad_ml.transforms.records.values import (
     Tagged,
     Text,
 )
-from triad_ml.transforms.spec.spec import NO_MARKER
 
 Outcome = Scored | Rejected
 Arrays = Mapping[str, npt.NDArray[Any]]

@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from triad_ml.model.towers import layers
-from triad_ml.transforms.spec.spec import PAD, ModelSpec
+from triad_ml.transforms.features.ids import PAD
+from triad_ml.transforms.spec.model import ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]

@@ -6,7 +6,8 @@ import keras
 
 from triad_ml.model.towers import layers
 from triad_ml.transforms.encoders import image
-from triad_ml.transforms.spec.spec import ModelSpec, Spec
+from triad_ml.transforms.spec.model import ModelSpec
+from triad_ml.transforms.spec.spec import Spec
 
 Tensor: TypeAlias = keras.KerasTensor
 

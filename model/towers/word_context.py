@@ -5,7 +5,7 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from triad_ml.transforms.spec.spec import ModelSpec
+from triad_ml.transforms.spec.model import ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from triad_ml.transforms.spec.spec import FIRST_TOKEN, UNKNOWN
+from triad_ml.transforms.features.ids import FIRST_TOKEN, UNKNOWN
 
 ZOOM = 0.1
 SHIFT = 0.1

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from triad_ml.model import network
 from triad_ml.model.data import datasets, sampling, scan
-from triad_ml.model.data.datasets import Layout
-from triad_ml.model.repeats import Copies
+from triad_ml.model.data.datasets import Copies
+from triad_ml.model.layout import Layout
 from triad_ml.model.training import checkpoints, progress
 from triad_ml.model.training import steps as training_steps
 from triad_ml.model.training.checkpoints import Arrays, Checkpoint

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data import datasets, scan
-from triad_ml.model.data.datasets import Layout
+from triad_ml.model.data import batches as data_batches
+from triad_ml.model.data import scan
 from triad_ml.model.data.labels import known_classes
+from triad_ml.model.layout import Layout
 from triad_ml.model.network import Networks
 from triad_ml.model.tasks import task_weights as tasks_task_weights
 from triad_ml.model.tasks.classification import losses
@@ -18,7 +19,9 @@ from triad_ml.model.tasks.generation import head as generation_head
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging import head as tagging_head
 from triad_ml.model.training import augmentation
-from triad_ml.transforms.spec.spec import MISSING_LABEL, Task, Training
+from triad_ml.transforms.features.ids import MISSING_LABEL
+from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.training import Training
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
@@ -104,7 +107,7 @@ class Steps:
             seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, place])
             state.assign([seed.generate_state(1)[0], 0])
 
-    def train(self, batch: datasets.Batch, epoch: int, step: int) -> float:
+    def train(self, batch: data_batches.Batch, epoch: int, step: int) -> float:
         """Does one optimizer step and gives the loss before it."""
         seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
         drawn = (seed.generate_state(2) >> 1).astype(np.int32)

@@ -16,10 +16,10 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.pipelines.storage.tfrecord_writer import RecordFile
-from triad_ml.transforms import splits
 from triad_ml.transforms.graph import raw_examples
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position
+from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 
 MOST_GROUPS = len(SPLITS)
@@ -91,7 +91,7 @@ class _WriteDoFn(beam.DoFn):
     def process(
         self, record: CanonicalRecord
     ) -> Iterator[beam.pvalue.TaggedOutput[Literal["rows"], tuple[str, Position]]]:
-        split = splits.split_of(record.id, record.group, record.split, self._spec.split)
+        split = spec_split.split_of(record.id, record.group, record.split, self._spec.split)
         example = raw_examples.from_record(record, self._spec)
         if split not in self._files:
             path = f"{self._folder}/{split}-{uuid.uuid4().hex}.tfrecord"

@@ -37,12 +37,14 @@ from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.transforms import hashing, splits
+from triad_ml.transforms import hashing
 from triad_ml.transforms.features.analyzers import Analysis, Analyzers
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position, Provenance, Reason
-from triad_ml.transforms.spec.spec import Spec, Split
+from triad_ml.transforms.spec import split as spec_split
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.statistics import combine
 from triad_ml.transforms.version import VERSION
 
@@ -166,7 +168,7 @@ def define_feature_pipeline(
 
 
 def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
-    return splits.split_of(record.id, record.group, record.split, settings), record
+    return spec_split.split_of(record.id, record.group, record.split, settings), record
 
 
 def _later_of_same_id(record_id: str, places: Iterable[Position]) -> Iterable[tuple[str, Position]]:

@@ -12,11 +12,13 @@ from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.media_counts import IssuesLimits, Media, MediaCount
 from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.features import text
 from triad_ml.transforms.features.analyzers import Analysis
-from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.features.ids import FIRST_TOKEN
 from triad_ml.transforms.records import remedies, scalars
 from triad_ml.transforms.records.values import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
-from triad_ml.transforms.spec.spec import FIRST_TOKEN, Spec
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.targets import classes as targets_classes
 from triad_ml.transforms.targets import spans as targets_spans
 from triad_ml.transforms.targets import texts
 
@@ -83,7 +85,7 @@ def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
         GateError: Where a task has none.
     """
     found = {
-        task: list(analysis.vocabularies[targets_spans.label_vocabulary(task)])
+        task: list(analysis.vocabularies[targets_classes.label_vocabulary(task)])
         for task in what.tasks
     }
     for task, names in found.items():
@@ -244,7 +246,7 @@ def vocabulary_size(what: Spec, analysis: Analysis) -> int:
     """Number of token ids, padding and unknown included; 0 where there is no text."""
     if what.modalities.text is None:
         return 0
-    return FIRST_TOKEN + len(analysis.vocabularies[preprocessing_fn.TEXT_VOCABULARY])
+    return FIRST_TOKEN + len(analysis.vocabularies[text.TEXT_VOCABULARY])
 
 
 def rejected(work: str) -> list[Rejected]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triad_ml.pipelines.report import charts
-from triad_ml.transforms.spec.spec import Training
+from triad_ml.transforms.spec.training import Training
 
 
 def view(

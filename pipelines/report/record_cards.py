@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from triad_ml.pipelines.report import gallery
 from triad_ml.pipelines.report.gallery import Gallery
-from triad_ml.transforms import splits
 from triad_ml.transforms.labels import classes as labels_classes
 from triad_ml.transforms.media import audio, image, uris
 from triad_ml.transforms.media import text as media_text
@@ -23,7 +22,9 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Uri,
 )
-from triad_ml.transforms.spec.spec import AudioSpec, Limits, Spec, Task
+from triad_ml.transforms.spec import split
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
+from triad_ml.transforms.spec.spec import Spec, Task
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.report.occlusion_view import View  # which imports TensorFlow
@@ -145,7 +146,7 @@ def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[s
     for record in records:
         if isinstance(record, Rejected) or record.id in found or record.id in firsts:
             continue
-        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
+        if not split.is_in("test", record.id, record.group, record.split, spec.split):
             continue
         found[record.id] = {}
         if len(firsts) < MOST_RECORDS:
@@ -219,7 +220,7 @@ def _test_labels(
     for record in records:
         if isinstance(record, Rejected) or record.id in found:
             continue
-        if not splits.is_in("test", record.id, record.group, record.split, spec.split):
+        if not split.is_in("test", record.id, record.group, record.split, spec.split):
             continue
         known = {}
         for name, task in spec.tasks.items():

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from triad_ml.pipelines.report import gallery
 from triad_ml.pipelines.report.gallery import Gallery
 from triad_ml.pipelines.report.record_cards import Records, Rows, content_of
-from triad_ml.transforms import splits
 from triad_ml.transforms.labels import classes, spans
 from triad_ml.transforms.media import text as media_text
 from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import CanonicalRecord, MediumError, RawRecord, Span
+from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
 
 MOST_RECORDS = 20_000
@@ -84,7 +84,7 @@ def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dic
         if not isinstance(raw, RawRecord) or raw.id in seen:
             continue
         seen.add(raw.id)
-        if not splits.is_in("test", raw.id, raw.group, raw.split, spec.split):
+        if not split.is_in("test", raw.id, raw.group, raw.split, spec.split):
             continue
         record = _canonical(raw, spec, media_roots)
         if record is None:

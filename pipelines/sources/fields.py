@@ -8,7 +8,6 @@ from typing import Any
 
 from triad_ml.pipelines.sources.label_columns import LABEL_PREFIX
 from triad_ml.pipelines.sources.label_columns import is_label as is_label
-from triad_ml.transforms import splits
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import (
@@ -21,6 +20,7 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Uri,
 )
+from triad_ml.transforms.spec import split as spec_split
 
 LONGEST_ID = 512
 """In bytes of UTF-8."""
@@ -104,8 +104,8 @@ def assemble(
 
 def _training(group: Any, split: Any, doubtful: bool) -> tuple[str | None, str | None, str]:
     """The group and split of a record, and what is wrong with them; see `assemble`."""
-    named = splits.named(split)
-    untrainable = splits.UNKNOWN if named == UNKNOWN_SPLIT else ""
+    named = spec_split.named(split)
+    untrainable = spec_split.UNKNOWN if named == UNKNOWN_SPLIT else ""
     text = _group(group)
     if text is None and not _is_nothing(group):
         untrainable = f"group is {_kind(group)}, not a single value"

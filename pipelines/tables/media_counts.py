@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from triad_ml.transforms.records import remedies
 from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord, Flaw, Reason, Rejected
-from triad_ml.transforms.spec.spec import ISSUES_LIMIT, Spec
+from triad_ml.transforms.spec.modalities import ISSUES_LIMIT
+from triad_ml.transforms.spec.spec import Spec
 
 FEWEST_LOST = 2
 """One lost medium refuses no run: a single file may be broken whatever the share."""

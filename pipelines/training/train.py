@@ -11,9 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from triad_ml.model import layout as model_layout
 from triad_ml.model import stages
+from triad_ml.model.data import batches, scan
 from triad_ml.model.data import datasets as data_datasets
-from triad_ml.model.data import scan
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.evaluation import predict
 from triad_ml.model.serving import bundle, export
@@ -26,8 +27,8 @@ from triad_ml.pipelines.storage import json_files, outputs
 from triad_ml.pipelines.training import plan as training_plan
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
 from triad_ml.transforms import hashing
-from triad_ml.transforms.mixtures import DATASET_FEATURE
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.version import VERSION
 
 _EVALUATED = ("eval", "test")
@@ -49,7 +50,7 @@ def run(config: TrainConfig) -> Path:
         return plan.about
     prepared, what, output = plan.prepared, plan.what, plan.output
     prepared.check_files()
-    layout = data_datasets.Layout(what, prepared.classes, prepared.vocabulary_size)
+    layout = model_layout.Layout(what, prepared.classes, prepared.vocabulary_size)
     outputs.mark(str(output / TRAINING), "train")  # first: at no moment the folder looks foreign
     if config.fresh:
         _remove(output)
@@ -86,7 +87,7 @@ def _to_evaluate(surveys: Mapping[str, scan.Survey], what: Spec) -> int:
 
 
 def _evaluate(
-    model: keras.Model, surveys: Mapping[str, scan.Survey], layout: data_datasets.Layout
+    model: keras.Model, surveys: Mapping[str, scan.Survey], layout: model_layout.Layout
 ) -> dict[str, Any]:
     """Metrics of the splits that training did not learn from, by task and modality subset."""
     splits = {}
@@ -127,7 +128,7 @@ def _datasets(found: scan.Survey, ids: Sequence[str]) -> list[str] | None:
 
 
 def _complete(
-    batch: data_datasets.Batch, layout: data_datasets.Layout
+    batch: batches.Batch, layout: model_layout.Layout
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which real records of a batch have every modality."""
     names = layout.spec.modalities.names
@@ -137,7 +138,7 @@ def _complete(
 
 
 def _export(
-    result: loop.TrainResult, layout: data_datasets.Layout, prepared: Preprocessed, output: Path
+    result: loop.TrainResult, layout: model_layout.Layout, prepared: Preprocessed, output: Path
 ) -> None:
     saved_model = output / bundle.SAVED_MODEL
     staging = output / f"{bundle.SAVED_MODEL}.tmp"

@@ -18,7 +18,7 @@ from PIL import Image
 from tests import media
 from triad_ml.transforms.media import audio, image, text
 from triad_ml.transforms.records.values import MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 LIMITS = Limits()
 SPEC = AudioSpec(seconds=1.0)

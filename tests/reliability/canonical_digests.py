@@ -17,7 +17,7 @@ from tests.reliability import mutants, seed_media
 from triad_ml.transforms.media import audio, image, text
 from triad_ml.transforms.media.decoder import process
 from triad_ml.transforms.records.values import MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 SOUNDS = AudioSpec(sample_rate=16_000, seconds=1.0)
 LIMITS = {"as it is": Limits(), "reduced": Limits(keep_pixels=300)}

@@ -73,9 +73,7 @@ class Night:
     @property
     def run(self) -> publish.RunFolder:
         """Where it is published."""
-        from triad_ml.pipelines.scoring import (
-            plan,  # imports Beam, which most tests here do without
-        )
+        from triad_ml.pipelines.scoring import plan
 
         return plan.plan(self.config).run
 

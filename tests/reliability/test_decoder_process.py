@@ -22,7 +22,7 @@ from triad_ml.transforms.media.decoder import process as decoder_process
 from triad_ml.transforms.media.decoder import program as decoder_program
 from triad_ml.transforms.media.decoder import protocol
 from triad_ml.transforms.records.values import MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 SPEC = AudioSpec(sample_rate=16_000, seconds=0.5)
 LIMITS = Limits(decode_seconds=0.3)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tests import media
 from tests.reliability import mutants, seed_media
-from triad_ml.transforms.graph import preprocessing_fn
-from triad_ml.transforms.media import audio, image, image_check, text
+from triad_ml.transforms.features import image as features_image
+from triad_ml.transforms.media import audio, image_check, text
+from triad_ml.transforms.media import image as media_image
 from triad_ml.transforms.records.values import MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, ImageSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, ImageSpec, Limits
 
 EXAMPLES = int(os.environ.get("TRIAD_FUZZ_EXAMPLES", "60"))
 """Of each seed by the mutator; hypothesis tries three times as many of each modality."""
@@ -41,7 +42,7 @@ FUZZ = settings(
 
 def canonical(modality: str, content: bytes) -> bytes:
     if modality == "image":
-        return image.canonical(content, LIMITS)
+        return media_image.canonical(content, LIMITS)
     if modality == "audio":
         return audio.canonical(content, SOUNDS, LIMITS)
     return text.canonical(content, LIMITS)
@@ -115,9 +116,7 @@ def test_noise_is_accepted_or_refused(modality: str, content: bytes) -> None:
 
 def test_what_counts_as_readable_is_what_the_feature_graph_reads() -> None:
     signature = [tf.TensorSpec([None], tf.string)]
-    graph = tf.function(
-        lambda one: preprocessing_fn.image_graph(one, ImageSpec(size=16)), signature
-    )
+    graph = tf.function(lambda one: features_image.image_graph(one, ImageSpec(size=16)), signature)
     plain = [SEEDS["image"][name] for name in ("plain.jpg", "progressive.jpg", "palette.png")]
     verdicts = []
     for content in [media.png(), *plain, *mutants.mutants(plain, 3 * EXAMPLES, SEED + 2)]:

@@ -15,10 +15,10 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from triad_ml.transforms.encoder_spec import APPLICATIONS, HUB, LITE, EncoderSpec
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.model import APPLICATIONS, HUB, LITE, EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 _OUTPUT = "vector"

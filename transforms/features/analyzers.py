@@ -62,9 +62,7 @@ class MeasuredAnalyzers:
         return tft.apply_vocabulary(values, file, default_value=-1)
 
     def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
-        from triad_ml.transforms.features.subword_analyzer import (
-            LearnPieces,  # Beam, which a model does not need
-        )
+        from triad_ml.transforms.features.subword_analyzer import LearnPieces
 
         (file,) = tft.experimental.ptransform_analyzer(
             [words],

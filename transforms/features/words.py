@@ -1,6 +1,33 @@
 """Words of texts, and where they stand, as part of the feature graph."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
+
+_NOWHERE = tf.int64.max
+
+
+class Words(NamedTuple):
+    """Where the tokens of texts stand, in characters.
+
+    Attributes:
+        starts: First characters, int64 `[batch, length]`; 0 where there is no token.
+        ends: Behind-the-last characters, likewise.
+        beyond: The first character of the first token that is left out, int64 `[batch]`; past every
+            text where none is.
+    """
+
+    starts: tf.Tensor
+    ends: tf.Tensor
+    beyond: tf.Tensor
+
+
+def words_of(starts: tf.RaggedTensor, ends: tf.RaggedTensor, length: int) -> Words:
+    """Keeps the first `length` tokens of ragged `[batch, tokens]`."""
+    beyond = starts.to_tensor(_NOWHERE, shape=[None, length + 1])[:, length]
+    kept = [places.to_tensor(0, shape=[None, length]) for places in (starts, ends)]
+    return Words(kept[0], kept[1], beyond)
+
 
 _WORD = r"[\p{L}\p{M}\p{N}_]"
 _ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"

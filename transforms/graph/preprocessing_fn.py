@@ -2,20 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers, MeasuredAnalyzers
+from triad_ml.transforms.features.audio import audio_graph
+from triad_ml.transforms.features.image import image_graph
+from triad_ml.transforms.features.text import _tokens, placed_text_graph, text_graph
 from triad_ml.transforms.features.word_shapes import SPELLING, spelling_graph
-from triad_ml.transforms.features.words import words_graph
-from triad_ml.transforms.media import audio
-from triad_ml.transforms.mixtures import DATASET_FEATURE
-from triad_ml.transforms.spec.spec import FIRST_TOKEN, PAD, AudioSpec, ImageSpec, Spec, TextSpec
-from triad_ml.transforms.targets import spans, texts
-from triad_ml.transforms.targets.spans import Words
-from triad_ml.transforms.targets.texts import Source
-
-TEXT_VOCABULARY = "text_vocabulary"
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.training import DATASET_FEATURE
+from triad_ml.transforms.targets import labels, spans, texts
+from triad_ml.transforms.targets.texts import source_of
 
 Tensors = dict[str, tf.Tensor]
 
@@ -107,185 +104,9 @@ def preprocessing_fn(
             outputs[f"marker_{name}"] = spans.marker_graph(inputs[f"marker_{name}"], words)
         for name in spec.generation:
             outputs |= texts.target_graph(inputs, name, spec.tasks[name], source, known)
-        return outputs | spans.labels_graph(inputs, spec, words, known)
+        return outputs | labels.labels_graph(inputs, spec, words, known)
 
     return transform
-
-
-def image_graph(content: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Decodes and resizes canonical pictures.
-
-    Areas are averaged where a picture shrinks, which costs a tenth of an antialiased resize.
-
-    Args:
-        content: JPEG or PNG, string `[batch]`; empty where missing.
-        spec: Size and fit.
-
-    Returns:
-        The bytes of uint8 `[size, size, 3]`, row by row, string `[batch]`; zeros where missing.
-    """
-    size = spec.size
-    num_bytes = size * size * 3
-
-    def decode(one: tf.Tensor) -> tf.Tensor:
-        picture = tf.io.decode_jpeg(one, channels=3)  # this op reads PNG as well
-        height, width = tf.unstack(tf.shape(picture)[:2])
-        target = _fitted(height, width, size) if spec.fit == "pad" else (size, size)
-        shrinks = tf.maximum(height, width) > size
-        resized = tf.cond(
-            shrinks,
-            lambda: tf.image.resize(picture, target, method="area"),
-            lambda: tf.image.resize(picture, target, method="bilinear"),
-        )
-        pixels = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
-        framed = tf.reshape(_framed(pixels, size), [size, size, 3])
-        return tf.strings.substr(tf.io.serialize_tensor(framed), -num_bytes, num_bytes)
-
-    missing = tf.constant(bytes(num_bytes))
-    return tf.map_fn(
-        lambda one: tf.cond(tf.equal(one, b""), lambda: missing, lambda: decode(one)),
-        content,
-        fn_output_signature=tf.TensorSpec([], tf.string),
-        parallel_iterations=1,
-    )
-
-
-def _fitted(height: tf.Tensor, width: tf.Tensor, size: int) -> tf.Tensor:
-    """Height and width of the largest picture of the same shape that fits into a square."""
-    sides = tf.cast(tf.stack([height, width]), tf.float64)
-    scaled = tf.round(sides * tf.cast(size, tf.float64) / tf.reduce_max(sides))
-    return tf.cast(tf.clip_by_value(scaled, 1, size), tf.int32)
-
-
-def _framed(pixels: tf.Tensor, size: int) -> tf.Tensor:
-    """Centres a picture on a white square."""
-    spare = size - tf.shape(pixels)[:2]
-    before = spare // 2
-    margins = tf.concat([tf.stack([before, spare - before], axis=1), [[0, 0]]], axis=0)
-    return tf.pad(pixels, margins, constant_values=255)
-
-
-def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf.Tensor:
-    """Turns canonical sounds into log-mel frames, z-scored per bin over frames that hold sound.
-
-    Args:
-        content: Canonical WAV, string `[batch]`; empty where missing.
-        spec: Rate, duration and bins.
-        analyzers: Gives the moments.
-
-    Returns:
-        float32 `[batch, frames, mel_bins]`; zeros, which is the mean, where there is no sound.
-
-    Raises:
-        tf.errors.InvalidArgumentError: In the graph, where a header is not the canonical one.
-    """
-    signal, num_samples = _samples(content, spec)
-    log_mel = log_mel_graph(signal, spec)
-    whole = (num_samples - spec.frame_length) // spec.frame_step + 1
-    num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
-    sounding = tf.sequence_mask(num_frames, spec.frames)
-    mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
-    # In double precision: the last bit of a float's reciprocal depends on whether TensorFlow folds
-    # it beforehand or computes it in vectors, and features must not.
-    inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 0.1), tf.float64), tf.float32)
-    return tf.where(sounding[:, :, tf.newaxis], (log_mel - mean) * inverse, 0.0)
-
-
-def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
-    """Log-mel magnitudes of float32 `[batch, samples]` as float32 `[batch, frames, mel_bins]`.
-
-    Hann windows of 25 ms every 10 ms; triangular bands from 20 Hz to half the rate on HTK's mel
-    scale (tf.signal); natural logarithm of at least 1e-5.
-    """
-    spectra = tf.abs(tf.signal.stft(signal, spec.frame_length, spec.frame_step))
-    bands = tf.signal.linear_to_mel_weight_matrix(
-        spec.mel_bins, spectra.shape[-1], spec.sample_rate, 20.0, spec.sample_rate / 2
-    )
-    return tf.math.log(tf.maximum(tf.matmul(spectra, bands), 1e-5))
-
-
-def _samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """float32 `[batch, samples]` in [-1, 1), zero-padded, and int32 `[batch]` counts.
-
-    The header is compared, not parsed: a sound in any other form must never pass for samples.
-    """
-    size = tf.strings.length(content)
-    header = np.frombuffer(audio.header(spec.sample_rate, 0), np.uint8).astype(np.int32)
-    sizes = np.isin(np.arange(audio.HEADER_BYTES), [4, 5, 6, 7, 40, 41, 42, 43])
-    found = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=audio.HEADER_BYTES), tf.int32)
-    same = tf.reduce_all(tf.equal(found, header) | sizes, axis=1)
-    whole, declared = (
-        tf.tensordot(found[:, place : place + 4], [1, 2**8, 2**16, 2**24], 1) for place in (4, 40)
-    )
-    there = size - audio.HEADER_BYTES
-    fits = same & tf.equal(whole, size - 8) & tf.equal(declared, there)
-    fits = fits & (there > 0) & tf.equal(there % 2, 0)
-    checked = tf.debugging.Assert(
-        tf.reduce_all(fits | tf.equal(size, 0)), ["audio: not a canonical WAV"], summarize=1
-    )
-    with tf.control_dependencies([checked] if checked is not None else []):
-        content = tf.identity(content)
-    words = tf.io.decode_raw(content, tf.int16, fixed_length=audio.HEADER_BYTES + 2 * spec.samples)
-    signal = tf.cast(words[:, audio.HEADER_BYTES // 2 :], tf.float32) / 32768.0
-    signal = tf.ensure_shape(signal, [None, spec.samples])
-    return signal, tf.clip_by_value((size - audio.HEADER_BYTES) // 2, 0, spec.samples)
-
-
-def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
-    """Turns texts into token ids, int64 `[batch, length]`, padded with `PAD` and cut at the end.
-
-    Case is folded to lower. Ids follow the frequency in the training split.
-
-    Args:
-        content: Canonical UTF-8, string `[batch]`; empty where missing.
-        spec: Kind of tokens, vocabulary and length.
-        analyzers: Gives the vocabulary.
-    """
-    lowered = tf.strings.lower(content, encoding="utf-8")
-    if spec.tokens == "word":
-        tokens = words_graph(lowered)[0]
-    else:
-        tokens = tf.strings.unicode_split(lowered, "UTF-8")
-    return _token_ids(tokens, spec, analyzers)
-
-
-def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
-    """The tokens that texts to be written may copy; see `text_graph`."""
-    tokens, starts, ends = _tokens(content, spec)
-    spaced = texts.spaced_graph(starts, ends)
-    return Source(tokens[:, : spec.length], spaced[:, : spec.length], spec.length)
-
-
-def placed_text_graph(
-    content: tf.Tensor, spec: TextSpec, analyzers: Analyzers
-) -> tuple[tf.Tensor, Words]:
-    """Does what `text_graph` does, and says where the tokens stand.
-
-    Lower case may have more characters than what it is made of, so each token is folded for itself.
-    """
-    tokens, starts, ends = _tokens(content, spec)
-    lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
-    ids = _token_ids(tokens.with_flat_values(lowered), spec, analyzers)
-    return ids, spans.words_of(starts, ends, spec.length)
-
-
-def _tokens(
-    content: tf.Tensor, spec: TextSpec
-) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-    """Tokens as they are, and their first and behind-the-last characters."""
-    if spec.tokens == "word":
-        return words_graph(content)
-    tokens = tf.strings.unicode_split(content, "UTF-8")
-    starts = tf.ragged.range(tokens.row_lengths())
-    return tokens, starts, starts + 1
-
-
-def _token_ids(tokens: tf.RaggedTensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
-    known = analyzers.vocabulary_ids(
-        tokens.flat_values, TEXT_VOCABULARY, top_k=spec.vocabulary, unseen="minus_one"
-    )
-    ids = tokens.with_flat_values(known + FIRST_TOKEN)
-    return ids.to_tensor(default_value=PAD, shape=[None, spec.length])
 
 
 def _present(content: tf.Tensor) -> tf.Tensor:

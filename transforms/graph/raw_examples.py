@@ -4,12 +4,13 @@ import dataclasses
 
 from tensorflow.core.example import example_pb2
 
+from triad_ml.transforms.features.ids import NO_MARKER
 from triad_ml.transforms.labels import classes as labels_classes
 from triad_ml.transforms.labels import spans
-from triad_ml.transforms.mixtures import DATASET_FEATURE
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import CanonicalRecord
-from triad_ml.transforms.spec.spec import NO_MARKER, Spec, Task
+from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 _PLACE = "place"  # beside the raw feature spec: the graph does not see it
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triad_ml.transforms.labels.classes import LabelError, class_name, class_names, target_text
-from triad_ml.transforms.media import text
-from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records import scalars, text_offsets
 from triad_ml.transforms.records.text_offsets import Offsets
 from triad_ml.transforms.records.values import CanonicalRecord, Span
 from triad_ml.transforms.spec.spec import Task
@@ -154,7 +153,7 @@ def _places(tokens: Any, content: str) -> list[tuple[int, int]]:
     for token in tokens:
         if not isinstance(token, str):
             raise LabelError("tokens are a list of strings")
-        canonical = unicodedata.normalize("NFC", text.without_controls(token)).strip()
+        canonical = unicodedata.normalize("NFC", text_offsets.without_controls(token)).strip()
         start = content.find(canonical, cursor) if canonical else -1
         if start < 0 or content[cursor:start].strip():
             raise LabelError("the tokens are not those of the text, in its order")

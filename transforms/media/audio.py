@@ -14,7 +14,7 @@ from triad_ml.transforms.media.audio_files import containers, wav
 from triad_ml.transforms.media.decoder import process
 from triad_ml.transforms.media.decoder.protocol import UNKNOWN
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 HEADER_BYTES = 44
 """Size of the canonical header; behind it are samples alone."""

@@ -8,7 +8,7 @@ from triad_ml.transforms.media.decoder import process
 from triad_ml.transforms.media.image_files import bare, jpeg_scans, sizes
 from triad_ml.transforms.media.image_files.headers import MAX_SIDE
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 _MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
     (kind, re.compile(pattern, re.DOTALL))

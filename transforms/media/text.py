@@ -1,15 +1,13 @@
 """Canonical texts: UTF-8 in Unicode's composed form, without control characters."""
 
 import itertools
-import re
 import unicodedata
 
 from triad_ml.transforms.records import text_offsets
+from triad_ml.transforms.records.text_offsets import _ASCII_CONTROLS, _CONTROLS, without_controls
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
-_ASCII_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BYTE_ORDER_MARK = "\ufeff"
 _MARK_RUN = 1000  # no language stacks more than a few combining marks on one letter
 
@@ -36,11 +34,6 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     if not kept:
         raise MediumError(Flaw.EMPTY, "no characters")
     return kept
-
-
-def without_controls(text: str) -> str:
-    """A text without control characters but tab and line ends."""
-    return _CONTROLS.sub("", text)
 
 
 def places(content: bytes, kept: bytes) -> text_offsets.Offsets | None:

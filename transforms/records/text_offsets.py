@@ -2,8 +2,19 @@
 
 import bisect
 import dataclasses
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+
+_ASCII_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def without_controls(text: str) -> str:
+    """A text without control characters but tab and line ends."""
+    return _CONTROLS.sub("", text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

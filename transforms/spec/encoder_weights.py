@@ -5,10 +5,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from triad_ml.transforms.encoder_spec import HUB, EncoderSpec
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.files.private_copies import private_copy
 from triad_ml.transforms.hashing import file_digest, tree_digests
+from triad_ml.transforms.spec.model import HUB, EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 

@@ -4,11 +4,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pydantic
 
-
-class Section(pydantic.BaseModel):
-    """A part of a spec: it cannot be changed, and has no keys but its own."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+from triad_ml.transforms.spec.section import Section
 
 
 class Writing(NamedTuple):

@@ -13,10 +13,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers, Lookup
+from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.features.subwords import MOST_CHARACTERS
+from triad_ml.transforms.features.text import _tokens
 from triad_ml.transforms.features.words import words_graph
-from triad_ml.transforms.spec.spec import MISSING_LABEL, Task
-from triad_ml.transforms.targets.spans import label_vocabulary
+from triad_ml.transforms.spec.modalities import TextSpec
+from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.targets.classes import label_vocabulary
 
 END, UNKNOWN, FIRST_PIECE = 0, 1, 2
 NO_UNIT = -1
@@ -242,3 +245,10 @@ def _first_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
     places = tf.concat([_places(source), nowhere], axis=0)
     first = tf.math.unsorted_segment_min(places, same, tf.size(same, tf.int64))
     return tf.gather(first, same[count:])
+
+
+def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
+    """The tokens that texts to be written may copy; see `text_graph`."""
+    tokens, starts, ends = _tokens(content, spec)
+    spaced = spaced_graph(starts, ends)
+    return Source(tokens[:, : spec.length], spaced[:, : spec.length], spec.length)

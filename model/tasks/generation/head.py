@@ -10,7 +10,9 @@ from keras import ops
 from triad_ml.model.tasks.generation import beam_search
 from triad_ml.model.tasks.generation.decoder import Decoder, Logits, Memory
 from triad_ml.model.towers import word_context
-from triad_ml.transforms.spec.spec import PAD, ModelSpec, Task
+from triad_ml.transforms.features.ids import PAD
+from triad_ml.transforms.spec.model import ModelSpec
+from triad_ml.transforms.spec.spec import Task
 from triad_ml.transforms.targets.texts import END
 
 Tensor: TypeAlias = tf.Tensor

@@ -2,14 +2,30 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks import bootstrap
 from triad_ml.model.tasks.bootstrap import Floats
-from triad_ml.model.written import Written
+
+
+class Written(NamedTuple):
+    """What a model writes of some records.
+
+    Attributes:
+        texts: string `[records]`.
+        scores: The probability of exactly that text, float32 `[records]`.
+    """
+
+    texts: npt.NDArray[np.object_]
+    scores: npt.NDArray[np.float32]
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> "Written":
+        """Those of chosen records."""
+        return Written(self.texts[rows], self.scores[rows])
+
 
 _RESAMPLES = 200
 """Each resample is summed up by sacrebleu, in Python."""

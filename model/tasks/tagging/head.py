@@ -9,7 +9,8 @@ from keras import ops
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging.bio import num_tags
 from triad_ml.model.towers import word_context
-from triad_ml.transforms.spec.spec import PAD, ModelSpec
+from triad_ml.transforms.features.ids import PAD
+from triad_ml.transforms.spec.model import ModelSpec
 
 Tensor: TypeAlias = keras.KerasTensor
 

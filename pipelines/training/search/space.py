@@ -11,8 +11,10 @@ import pydantic
 
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import ModelSpec, Spec, Training
-from triad_ml.transforms.spec.tasks import Section
+from triad_ml.transforms.spec.model import ModelSpec
+from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.training import Training
 
 _SECTIONS: Mapping[str, type[Section]] = {"model": ModelSpec, "training": Training}
 _NEVER = frozenset({"training.seed"})

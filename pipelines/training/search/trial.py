@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from triad_ml.model.data import datasets, scan
+from triad_ml.model import layout as model_layout
+from triad_ml.model.data import scan
 from triad_ml.model.training import loop
 from triad_ml.pipelines.preprocessing.dataset import Preprocessed
 from triad_ml.transforms.errors import DivergedError
@@ -39,7 +40,7 @@ def train(prepared: Preprocessed, spec: Spec, folder: Path, told: Callable[[Rows
         Exception: Whatever `told` raises, which ends the training.
     """
     keras.utils.clear_session()  # what an earlier trial left would stay in memory
-    layout = datasets.Layout(spec, prepared.classes, prepared.vocabulary_size)
+    layout = model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
     files = {split: prepared.files(split) for split in ("train", "eval")}
     shards = {path: scan.Shard(*shard) for path, shard in prepared.shards.items()}
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests import features
+from triad_ml.model import layout as model_layout
 from triad_ml.model.data import datasets, scan
 from triad_ml.transforms.errors import OptionsError
 
@@ -175,4 +176,4 @@ def test_pictures_of_another_size_are_refused(tmp_path):
 
 def test_a_task_without_classes_is_refused():
     with pytest.raises(OptionsError, match="^task category: no record of the training split"):
-        datasets.Layout(features.layout().spec, {"category": ()})
+        model_layout.Layout(features.layout().spec, {"category": ()})

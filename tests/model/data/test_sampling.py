@@ -6,9 +6,9 @@ import pytest
 from tests import features
 from triad_ml.model.data import datasets as data_datasets
 from triad_ml.model.data import sampling, scan
-from triad_ml.model.repeats import Copies
+from triad_ml.model.data.datasets import Copies
 from triad_ml.model.training import loop
-from triad_ml.transforms.mixtures import DATASET_FEATURE
+from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 BALANCED = {"category": {"imbalance": "balanced_sampling"}}
 TEXT = np.ones(6, np.int64)

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from triad_ml.model.fusion.attention import LONGEST, AttentionFusion, Shorten
 from triad_ml.model.fusion.concat import ConcatFusion, MlpFusion
-from triad_ml.model.fusion.missing import GatedFusion, MissingEmbedding, ModalityDropout
+from triad_ml.model.fusion.gated import GatedFusion
+from triad_ml.model.fusion.missing import MissingEmbedding, ModalityDropout
 
 
 def embeddings(rows=4, seed=0):

@@ -15,8 +15,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import canonical, media
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network
-from triad_ml.model.data import datasets
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.config import PreprocessConfig
@@ -152,7 +152,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
     )
     pipeline.run(config)
     prepared = dataset.read(folder / "data")
-    layout = datasets.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
+    layout = model_layout.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
     keras.utils.set_random_seed(3)
     export.save(
         network.build(layout),

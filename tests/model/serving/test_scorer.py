@@ -26,7 +26,7 @@ from triad_ml.transforms.media import image
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.digests import payload_digest
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Reason, Rejected, Scored
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 POISON = media.wav(seed=6)[:-2]
 

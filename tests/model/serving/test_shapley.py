@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
-from triad_ml.model.data import datasets
 from triad_ml.model.serving import bundle, export, shapley
 from triad_ml.model.serving.scorer import Scorer, load_scorer
 from triad_ml.model.tasks.classification import head
@@ -96,7 +96,7 @@ class TestGames:
 class Network:
     """A network as it is before training, with records that lack this and that."""
 
-    layout: datasets.Layout
+    layout: model_layout.Layout
     model: keras.Model
     inputs: dict[str, tf.Tensor]
 
@@ -118,7 +118,7 @@ class Network:
 def network(request: pytest.FixtureRequest) -> Network:
     classes = {"kind": ("a", "b", "c"), "marks": ("x", "y"), "names": ("p",)}
     spec = loading.parse(SPEC.replace("model: {", f"model: {{fusion: {request.param}, "))
-    layout = datasets.Layout(spec, classes, 20)
+    layout = model_layout.Layout(spec, classes, 20)
     keras.utils.set_random_seed(8)
     model = model_network.build(layout)
     rng = np.random.default_rng(2)
@@ -154,7 +154,7 @@ modalities: {text: {vocabulary: 30, length: 6}}
 tasks: {kind: {kind: classification, label: kind}}
 model: {dim: 8, text_dim: 4}
 """)
-    layout = datasets.Layout(spec, {"kind": ("a", "b")}, 20)
+    layout = model_layout.Layout(spec, {"kind": ("a", "b")}, 20)
     explainer = shapley.Explainer(model_network.build(layout), spec)
     inputs = {
         "text": tf.constant([[2, 3, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0]], tf.int64),
@@ -180,7 +180,7 @@ def test_attention_over_a_vector_alone_has_no_steps_to_hide() -> None:
             "model": {"fusion": "attention", "dim": 8, **encoder},
         }
     )
-    layout = datasets.Layout(spec, {"kind": ("a", "b")}, 0)
+    layout = model_layout.Layout(spec, {"kind": ("a", "b")}, 0)
     explainer = shapley.Explainer(model_network.build(layout), spec)
     vectors = np.random.default_rng(0).normal(size=(2, layout.image_width))
     inputs = {

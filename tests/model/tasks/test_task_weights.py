@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests import features
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network
-from triad_ml.model.data import datasets
+from triad_ml.model.data import batches
 from triad_ml.model.tasks import task_weights
 from triad_ml.model.training import loop
 from triad_ml.model.training import steps as training_steps
@@ -41,13 +42,13 @@ def labels(layout, without=()):
 
 def batch(layout, without=()):
     made = {name: tf.constant(values) for name, values in features.batch(layout, ROWS).items()}
-    return datasets.Batch(made, labels(layout, without), tf.constant(["r"] * ROWS))
+    return batches.Batch(made, labels(layout, without), tf.constant(["r"] * ROWS))
 
 
 class Started(NamedTuple):
     """A training before its first step."""
 
-    layout: datasets.Layout
+    layout: model_layout.Layout
     networks: network.Networks
     steps: training_steps.Steps
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from triad_ml.model.towers.layers import ConvNorm, MaskedPooling, MaskMissing
+from triad_ml.model.towers.convolutional import ConvNorm
+from triad_ml.model.towers.layers import MaskedPooling, MaskMissing
 
 
 def pictures(rows=6, seed=0):

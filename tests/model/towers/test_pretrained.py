@@ -12,8 +12,8 @@ import tensorflow as tf
 from tests import encoders, features
 from tests.model.training.test_loop import Stopped, assert_same
 from tests.model.training.test_steps import QUIET, STILL, batch_of, steps_of
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
-from triad_ml.model.data import datasets
 from triad_ml.model.towers import pretrained
 from triad_ml.model.training import augmentation, loop
 from triad_ml.transforms.encoders import efficientnet_lite
@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def layout_of(
     weights: Path, freeze: Any, layers: tuple[str, ...] | None = None, **options: Any
-) -> datasets.Layout:
+) -> model_layout.Layout:
     model = {**encoders.LITE, "image_weights": str(weights), "image_freeze": freeze}
     model |= {"image_layers": layers}
     layout = features.layout(["image", "text"], model={**QUIET, **model}, **options)
@@ -40,7 +40,7 @@ def layout_of(
     image = sections.image.model_copy(update={"size": SIZE})
     sized = sections.model_copy(update={"image": image})
     spec = layout.spec.model_copy(update={"modalities": sized})
-    return datasets.Layout(spec, layout.classes, layout.vocabulary_size)
+    return model_layout.Layout(spec, layout.classes, layout.vocabulary_size)
 
 
 def values(networks: model_network.Networks) -> list[Any]:

@@ -7,9 +7,9 @@ import pytest
 
 from tests import features
 from triad_ml.model import network as model_network
-from triad_ml.model.data.datasets import Layout
+from triad_ml.model.layout import Layout
+from triad_ml.transforms.features.ids import UNKNOWN
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
-from triad_ml.transforms.spec.spec import UNKNOWN
 
 
 @pytest.fixture(scope="module")

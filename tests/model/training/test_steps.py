@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests import features
 from triad_ml.model import network
-from triad_ml.model.data import datasets, scan
+from triad_ml.model.data import batches, scan
 from triad_ml.model.training import steps
 
 STILL = {"augment": False, "weight_decay": 0.0}
@@ -25,14 +25,14 @@ def batch_of(layout, rows, labels=None):
     values = labels if labels is not None else np.arange(rows) % 3
     tensors = {name: tf.constant(v) for name, v in features.batch(layout, rows).items()}
     ids = tf.constant([f"record-{place}" for place in range(rows)])
-    return datasets.Batch(tensors, {"category": tf.constant(values, tf.int64)}, ids)
+    return batches.Batch(tensors, {"category": tf.constant(values, tf.int64)}, ids)
 
 
 def test_rows_that_fill_a_batch_up_change_neither_loss_nor_step():
     layout = features.layout(["image", "text"], model=QUIET, **STILL)
     batch = batch_of(layout, 6)
     traces = []
-    for given in (batch, datasets.pad_batch(batch, 8)):
+    for given in (batch, batches.pad_batch(batch, 8)):
         networks, trained = steps_of(layout)
         losses = [trained.train(given, epoch=1, step=step) for step in range(3)]
         sums = trained.measure([given])["category"]
@@ -77,7 +77,7 @@ def test_a_set_with_a_class_that_training_does_not_know_counts_as_wrong():
     logits = networks.scoring(tensors, training=False)["tags"].numpy()
     unseen = np.array([[0], [1], [0], [1]])
     sets = np.concatenate([logits >= 0, unseen], axis=1).astype(np.float32)
-    batch = datasets.Batch(tensors, {"tags": tf.constant(sets)}, tf.constant(["r"] * 4))
+    batch = batches.Batch(tensors, {"tags": tf.constant(sets)}, tf.constant(["r"] * 4))
     sums = trained.measure([batch])["tags"]
     assert (sums.correct, sums.labelled) == (2, 4)
 

@@ -16,10 +16,10 @@ from triad_ml.pipelines.preprocessing.canonical_shards import (
     _WriteDoFn,
 )
 from triad_ml.pipelines.storage import json_files
-from triad_ml.transforms import splits
 from triad_ml.transforms.graph import raw_examples
 from triad_ml.transforms.records.values import CanonicalRecord, Position
 from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec import split as spec_split
 
 WHAT = loading.parse(
     """
@@ -40,7 +40,7 @@ def identity(one: CanonicalRecord) -> tuple[str, int, int]:
 
 
 def split_of(one: CanonicalRecord) -> str:
-    return splits.split_of(one.id, one.group, one.split, WHAT.split)
+    return spec_split.split_of(one.id, one.group, one.split, WHAT.split)
 
 
 def read_back(folder: Path, paths, without=frozenset()) -> list[bytes]:

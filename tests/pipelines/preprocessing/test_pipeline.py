@@ -36,15 +36,17 @@ from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units as unit_plans
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.transforms import splits as transforms_splits
 from triad_ml.transforms.errors import GateError, OptionsError
+from triad_ml.transforms.features import audio
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.ids import FIRST_TOKEN, MISSING_LABEL, PAD, UNKNOWN
 from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.labels import classes as labels_classes
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT, CanonicalRecord, RawRecord
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import FIRST_TOKEN, MISSING_LABEL, PAD, UNKNOWN, Spec, Task
+from triad_ml.transforms.spec import split as transforms_splits
+from triad_ml.transforms.spec.spec import Spec, Task
 from triad_ml.transforms.version import VERSION
 
 SPEC = """
@@ -361,7 +363,7 @@ def test_moments_are_those_of_the_sounding_frames_of_the_train_split(done, expec
             padded = np.zeros((1, sound.samples), np.float32)
             padded[0, : samples.size] = samples / 32768
             whole = max(1, (samples.size - sound.frame_length) // sound.frame_step + 1)
-            frames.append(preprocessing_fn.log_mel_graph(tf.constant(padded), sound)[0, :whole])
+            frames.append(audio.log_mel_graph(tf.constant(padded), sound)[0, :whole])
     stacked = np.concatenate(frames).astype(np.float64)
     mean, deviation = analysis_of(done).moments["audio"]
     np.testing.assert_allclose(mean, stacked.mean(axis=0), atol=1 / 1024)

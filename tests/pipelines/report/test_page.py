@@ -34,7 +34,8 @@ from triad_ml.transforms.records.values import (
     Uri,
 )
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import AudioSpec, Limits, Spec
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
+from triad_ml.transforms.spec.spec import Spec
 
 HOSTILE = "<script>alert(1)</script>"
 RTL = "خبر عاجل من المدينة"

@@ -24,7 +24,7 @@ from triad_ml.pipelines.verification import parity
 from triad_ml.transforms.features import subwords
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.media import text
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 from triad_ml.transforms.targets import texts
 
 SPEC = """

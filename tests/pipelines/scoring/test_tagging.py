@@ -22,7 +22,7 @@ from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.training import train
 from triad_ml.pipelines.verification import parity
 from triad_ml.transforms.media import text
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 SPEC = """
 modalities: {text: {vocabulary: 60, length: 8, spelling: 64}}

@@ -25,10 +25,11 @@ from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import dataset, pipeline
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.training import train
-from triad_ml.transforms import hashing, splits
+from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Scored
+from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,7 +159,7 @@ def test_the_evaluation_is_what_the_exported_model_scores(generated, trained, sp
     mine = [
         one
         for one in canonical(generated, model)
-        if splits.split_of(one.id, one.group, one.split, model.spec.split) == split
+        if spec_split.split_of(one.id, one.group, one.split, model.spec.split) == split
     ]
     scored = Scorer(model).score(mine)
     assert all(isinstance(one, Scored) for one in scored)

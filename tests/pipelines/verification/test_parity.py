@@ -23,7 +23,7 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, Position, RawRecord
-from triad_ml.transforms.spec import spec
+from triad_ml.transforms.spec import modalities
 
 FEATURES = ("audio", "audio_present", "image", "image_present", "text", "text_present")
 OUTPUTS = ("category/distribution", "category/label", "category/score")
@@ -82,7 +82,7 @@ def test_a_row_of_a_product_does_not_depend_on_its_place(width, classes):
     np.testing.assert_array_equal(found, np.tile(found[0], (len(rows), 1)))
 
 
-def nearest(content: tf.Tensor, section: spec.ImageSpec) -> tf.Tensor:
+def nearest(content: tf.Tensor, section: modalities.ImageSpec) -> tf.Tensor:
     size = section.size
 
     def decode(one: tf.Tensor) -> tf.Tensor:

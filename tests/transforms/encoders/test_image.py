@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from tests import encoders
-from triad_ml.transforms.encoder_spec import EncoderSpec
 from triad_ml.transforms.encoders import efficientnet_lite, image
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analysis
 from triad_ml.transforms.graph import digest as graph_digest
+from triad_ml.transforms.spec.model import EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 SIZE = 32

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from triad_ml.transforms.encoder_spec import EncoderSpec
 from triad_ml.transforms.encoders import image
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec.model import EncoderSpec
 
 SIZE = 32
 SCALE, OFFSET = [1 / 51, 1 / 57, 1 / 60], [-2.1, -2.0, -1.8]

@@ -18,12 +18,14 @@ from tfx_bsl.public import tfxio
 from tests import media
 from triad_ml.pipelines.cli import flags
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.features import audio as features_audio
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.ids import UNKNOWN
 from triad_ml.transforms.graph import preprocessing_fn, raw_examples
-from triad_ml.transforms.media import audio
+from triad_ml.transforms.media import audio as media_audio
 from triad_ml.transforms.records.values import CanonicalRecord, Position
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import UNKNOWN, Spec
+from triad_ml.transforms.spec.spec import Spec
 
 SPEC = loading.parse(
     """
@@ -72,7 +74,7 @@ def signal(samples: int, seed: int) -> np.ndarray:
 
 
 def wav(samples: int, seed: int) -> bytes:
-    return audio.header(8000, samples) + signal(samples, seed).astype("<i2").tobytes()
+    return media_audio.header(8000, samples) + signal(samples, seed).astype("<i2").tobytes()
 
 
 def records() -> list[CanonicalRecord]:
@@ -183,7 +185,7 @@ def sounding_frames() -> np.ndarray:
             continue
         padded = np.zeros(SOUND.samples, np.float32)
         padded[:samples] = signal(samples, seed=place) / 2**15
-        log_mel = preprocessing_fn.log_mel_graph(padded[np.newaxis], SOUND)[0].numpy()
+        log_mel = features_audio.log_mel_graph(padded[np.newaxis], SOUND)[0].numpy()
         rows.append(log_mel[: {120: 1, 700: 7, 1600: 18}[samples]])
     return np.concatenate(rows).astype(np.float64)
 
@@ -243,7 +245,7 @@ def test_scored_frames_have_mean_0_and_deviation_1_over_the_training_split(whole
     made = [record for record in records() if record.audio]
     features = whole.features(made)["audio"]
     rows = [
-        one[: {120: 1, 700: 7, 1600: 18}[audio.samples(record.audio).size]]
+        one[: {120: 1, 700: 7, 1600: 18}[media_audio.samples(record.audio).size]]
         for one, record in zip(features, made, strict=True)
     ]
     frames = np.concatenate(rows)

@@ -10,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import media
+from triad_ml.transforms.features import audio as features_audio
+from triad_ml.transforms.features import image
+from triad_ml.transforms.features import text as features_text
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.ids import PAD, UNKNOWN
 from triad_ml.transforms.features.words import words_graph
 from triad_ml.transforms.graph import preprocessing_fn, raw_examples
-from triad_ml.transforms.media import audio
+from triad_ml.transforms.media import audio as media_audio
 from triad_ml.transforms.records.values import CanonicalRecord, Position
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import PAD, UNKNOWN, ImageSpec, TextSpec
+from triad_ml.transforms.spec.modalities import ImageSpec, TextSpec
 
 SPEC = loading.parse(
     """
@@ -46,7 +50,7 @@ Refused = tf.errors.InvalidArgumentError
 
 def image_function(size=16, fit="pad"):
     what = ImageSpec(size=size, fit=fit)
-    return tf.function(lambda content: preprocessing_fn.image_graph(content, what), STRINGS)
+    return tf.function(lambda content: image.image_graph(content, what), STRINGS)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +207,7 @@ def test_a_picture_that_is_not_whole_fails_its_batch(padded, broken):
 
 @pytest.fixture(scope="module")
 def heard():
-    return tf.function(lambda content: preprocessing_fn.audio_graph(content, SOUND, KNOWN), STRINGS)
+    return tf.function(lambda content: features_audio.audio_graph(content, SOUND, KNOWN), STRINGS)
 
 
 def signal(samples, seed=0):
@@ -212,7 +216,7 @@ def signal(samples, seed=0):
 
 
 def wav(values, rate=8000):
-    return audio.header(rate, len(values)) + values.tobytes()
+    return media_audio.header(rate, len(values)) + values.tobytes()
 
 
 def plain_log_mel(values, frames):
@@ -236,14 +240,14 @@ def plain_log_mel(values, frames):
 
 def test_log_mel_is_what_numpy_computes():
     values = np.stack([signal(1600, seed) for seed in range(3)])
-    made = preprocessing_fn.log_mel_graph(values.astype(np.float32) / 2**15, SOUND)
+    made = features_audio.log_mel_graph(values.astype(np.float32) / 2**15, SOUND)
     assert made.shape == (3, 18, 8)
     expected = np.stack([plain_log_mel(one, 18) for one in values])
     np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4)
 
 
 def test_silence_is_the_logarithm_of_the_floor():
-    made = preprocessing_fn.log_mel_graph(np.zeros((1, 1600), np.float32), SOUND)
+    made = features_audio.log_mel_graph(np.zeros((1, 1600), np.float32), SOUND)
     np.testing.assert_allclose(made, math.log(1e-5), rtol=1e-6)
 
 
@@ -286,7 +290,7 @@ def test_a_missing_sound_is_zeros_and_neighbours_change_nothing(heard):
 
 def test_a_band_that_never_varied_counts_as_one_that_varied_by_a_tenth():
     known = KnownAnalyzers(Analysis({}, {"audio": ((0.0,) * 8, (0.0,) * 8)}))
-    made = preprocessing_fn.audio_graph(tf.constant([wav(signal(200))]), SOUND, known)
+    made = features_audio.audio_graph(tf.constant([wav(signal(200))]), SOUND, known)
     expected = 10 * plain_log_mel(signal(200), 1)
     np.testing.assert_allclose(made[0, :1], expected, rtol=1e-3, atol=0.002)
 
@@ -309,12 +313,12 @@ NOT_CANONICAL = {
     "declares less than is there": GOOD + b"\0\0",
     "declares no end": changed(GOOD, 40, b"\xff\xff\xff\xff"),
     "a file size that is not its own": changed(GOOD, 4, struct.pack("<I", 36 + 802)),
-    "half a sample": changed(audio.header(8000, 2), 40, b"\3\0\0\0") + b"abc",
+    "half a sample": changed(media_audio.header(8000, 2), 40, b"\3\0\0\0") + b"abc",
     "half a sample, said twice": changed(
-        changed(audio.header(8000, 2), 40, b"\3\0\0\0"), 4, b"\x27\0\0\0"
+        changed(media_audio.header(8000, 2), 40, b"\3\0\0\0"), 4, b"\x27\0\0\0"
     )
     + b"abc",
-    "no sample": audio.header(8000, 0),
+    "no sample": media_audio.header(8000, 0),
     "part of a header": GOOD[:43],
     "a byte": b"R",
     "ogg": media.ogg(8000),
@@ -432,7 +436,7 @@ def plain_words(text):
 
 def token_ids(texts, **settings):
     what = TextSpec(**{"length": 5, **settings})
-    return preprocessing_fn.text_graph(tf.constant([t.encode() for t in texts]), what, KNOWN)
+    return features_text.text_graph(tf.constant([t.encode() for t in texts]), what, KNOWN)
 
 
 def test_tokens_become_ids_in_the_order_of_the_vocabulary():
@@ -459,7 +463,7 @@ def test_characters_are_tokens_with_spaces_among_them():
     known = KnownAnalyzers(Analysis({"text_vocabulary": (" ", "a", "é", "😀")}, {}))
     what = TextSpec(tokens="character", length=7)
     texts = tf.constant([one.encode() for one in ("A é😀b", "", "aaaaaaaa ")])
-    assert preprocessing_fn.text_graph(texts, what, known).numpy().tolist() == [
+    assert features_text.text_graph(texts, what, known).numpy().tolist() == [
         [3, 2, 4, 5, UNKNOWN, PAD, PAD],
         [PAD] * 7,
         [3] * 7,

@@ -2,10 +2,9 @@
 
 import tensorflow as tf
 
-from triad_ml.transforms import mixtures
 from triad_ml.transforms.graph import preprocessing_fn, raw_examples
 from triad_ml.transforms.records.values import CanonicalRecord, Position
-from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec import loading, training
 
 SPEC = loading.parse(
     """
@@ -109,7 +108,7 @@ def test_equal_records_give_equal_bytes():
 
 
 def test_the_data_set_is_kept_where_the_spec_asks_for_it():
-    what = SPEC.model_copy(update={"mixture": mixtures.Mixture(by="source")})
+    what = SPEC.model_copy(update={"mixture": training.Mixture(by="source")})
 
     def dataset(**extra):
         record = CanonicalRecord("r", PLACE, text=b"a", extra=extra)

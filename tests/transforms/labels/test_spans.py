@@ -9,7 +9,8 @@ from triad_ml.transforms.labels import spans
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.media import text
 from triad_ml.transforms.records.values import CanonicalRecord, Position, Span
-from triad_ml.transforms.spec.spec import Limits, Task
+from triad_ml.transforms.spec.modalities import Limits
+from triad_ml.transforms.spec.spec import Task
 
 NAMES = Task(kind="tagging", label="names")
 OF_TOKENS = Task(kind="tagging", label="names", tokens="words")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests import media
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 LIMITS = Limits()
 SPEC = AudioSpec(sample_rate=16_000, seconds=0.5)

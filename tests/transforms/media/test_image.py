@@ -15,7 +15,7 @@ from tests import media
 from triad_ml.transforms.media import image as media_image
 from triad_ml.transforms.media.image_files import headers, sizes
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 LIMITS = Limits()
 ODD = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "odd"

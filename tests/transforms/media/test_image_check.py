@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from tests import media
-from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.features import image
 from triad_ml.transforms.media import image_check
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import ImageSpec
+from triad_ml.transforms.spec.modalities import ImageSpec
 
 PLAIN = {
     "jpeg": media.jpeg(),
@@ -52,7 +52,7 @@ BROKEN = {
 def graph():
     what = ImageSpec(size=16)
     signature = [tf.TensorSpec([None], tf.string)]
-    return tf.function(lambda content: preprocessing_fn.image_graph(content, what), signature)
+    return tf.function(lambda content: image.image_graph(content, what), signature)
 
 
 @pytest.mark.parametrize("kind", PLAIN)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import media
 from triad_ml.transforms.media import text
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 LIMITS = Limits()
 

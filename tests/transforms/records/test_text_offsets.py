@@ -9,7 +9,7 @@ from hypothesis import strategies
 from triad_ml.transforms.media import text
 from triad_ml.transforms.records import text_offsets
 from triad_ml.transforms.records.values import MediumError
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 LIMITS = Limits()
 ODD = (
@@ -49,7 +49,7 @@ def test_each_canonical_character_is_made_of_the_place_it_names(original):
     assert len(found.starts) == len(found.ends) == len(kept)
     pieces = sorted(set(zip(found.starts, found.ends, strict=True)))
     made = [
-        unicodedata.normalize("NFC", text.without_controls(original[start:end]))
+        unicodedata.normalize("NFC", text_offsets.without_controls(original[start:end]))
         for start, end in pieces
     ]
     assert "".join(made) == kept
@@ -73,7 +73,7 @@ def test_a_span_that_goes_in_and_out_still_holds_what_it_held(original, data):
     held = [
         place
         for place in range(start, end)
-        if text.without_controls(original[place]) and original[place] != "\ufeff"
+        if text_offsets.without_controls(original[place]) and original[place] != "\ufeff"
     ]
     if first < last:
         outer = found.outward(first, last)

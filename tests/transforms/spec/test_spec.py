@@ -12,7 +12,8 @@ import pytest
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import MODALITIES
-from triad_ml.transforms.spec import loading, spec
+from triad_ml.transforms.spec import loading, modalities, spec, split, training
+from triad_ml.transforms.spec import model as spec_model
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -69,14 +70,14 @@ def with_part(part: str) -> str:
 def test_what_is_not_said_has_its_default():
     small = loading.parse(SMALL)
     assert small.modalities.names == ("image", "text")
-    assert small.modalities.image == spec.ImageSpec(size=32, fit="pad")
-    assert small.modalities.text == spec.TextSpec(tokens="word", vocabulary=20_000, length=64)
+    assert small.modalities.image == modalities.ImageSpec(size=32, fit="pad")
+    assert small.modalities.text == modalities.TextSpec(tokens="word", vocabulary=20_000, length=64)
     assert small.modalities.audio is None
     assert small.tasks == {"category": spec.Task(kind="classification", label="what")}
-    assert small.split == spec.Split(by="group", train=0.8, eval=0.1, test=0.1)
-    assert small.training == spec.Training()
-    assert small.model == spec.ModelSpec()
-    assert small.limits == spec.Limits()
+    assert small.split == split.Split(by="group", train=0.8, eval=0.1, test=0.1)
+    assert small.training == training.Training()
+    assert small.model == spec_model.ModelSpec()
+    assert small.limits == modalities.Limits()
 
 
 @pytest.mark.parametrize(
@@ -377,7 +378,7 @@ def test_what_names_data_sets_is_part_of_the_features_and_how_they_are_mixed_is_
 
 
 def test_sizes_of_sounds_follow_from_rate_and_duration():
-    audio = spec.AudioSpec(sample_rate=16_000, seconds=4)
+    audio = modalities.AudioSpec(sample_rate=16_000, seconds=4)
     assert (audio.samples, audio.frame_length, audio.frame_step) == (64_000, 400, 160)
     assert audio.frames == 398
 

@@ -6,8 +6,7 @@ import random
 import pytest
 
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.spec import Split
-from triad_ml.transforms.splits import split_of
+from triad_ml.transforms.spec.split import Split, split_of
 
 DEFAULTS = Split()
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from triad_ml.transforms.features import text as features_text
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.ids import NO_MARKER
 from triad_ml.transforms.features.words import words_graph
-from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.records.values import Span
-from triad_ml.transforms.spec.spec import NO_MARKER, TextSpec
+from triad_ml.transforms.spec.modalities import TextSpec
+from triad_ml.transforms.targets import classes
 from triad_ml.transforms.targets import spans as targets_spans
 
 NAMES = ("place", "person", "thing")
 KNOWN = KnownAnalyzers(
-    Analysis(
-        {targets_spans.label_vocabulary("names"): NAMES, "text_vocabulary": ("ann", "rom")}, {}
-    )
+    Analysis({classes.label_vocabulary("names"): NAMES, "text_vocabulary": ("ann", "rom")}, {})
 )
 NOWHERE = tf.int64.max
 
@@ -35,7 +35,7 @@ def aligned(
     """Tags by record, and how many spans there are, are cut and are misaligned."""
     what = TextSpec(tokens=tokens, length=length)
     content = tf.constant([one.encode() for one in texts])
-    _, words = preprocessing_fn.placed_text_graph(content, what, KNOWN)
+    _, words = features_text.placed_text_graph(content, what, KNOWN)
     columns = [[list(one or ()) for one in spans]]
     labels, starts, ends = (
         sparse([[getattr(span, part) for span in row] for row in columns[0]], kind)
@@ -138,7 +138,7 @@ def plain(text: str, spans: list[Span], length: int) -> tuple[list[int], tuple[i
 
 def test_words_with_any_marked_character_are_marked():
     content = tf.constant([b"one two six", b"one two six", b"one two six", b"", b"a b c d"])
-    _, words = preprocessing_fn.placed_text_graph(content, TextSpec(length=3), KNOWN)
+    _, words = features_text.placed_text_graph(content, TextSpec(length=3), KNOWN)
     marked = tf.constant([[4, 7], [6, 9], list(NO_MARKER), list(NO_MARKER), [6, 7]], tf.int64)
     assert targets_spans.marker_graph(marked, words).numpy().tolist() == [
         [0, 1, 0],
@@ -155,16 +155,16 @@ def test_placed_words_have_the_ids_that_words_have_without_places():
     )
     for tokens in ("word", "character"):
         what = TextSpec(tokens=tokens, length=5)
-        ids, words = preprocessing_fn.placed_text_graph(texts, what, KNOWN)
+        ids, words = features_text.placed_text_graph(texts, what, KNOWN)
         if tokens == "word":
-            np.testing.assert_array_equal(ids, preprocessing_fn.text_graph(texts, what, KNOWN))
+            np.testing.assert_array_equal(ids, features_text.text_graph(texts, what, KNOWN))
         np.testing.assert_array_equal(words.ends.numpy() > 0, ids.numpy() > 0)
     spans = [
         [text[start:end] for start, end in zip(starts, ends, strict=True) if end]
         for text, starts, ends in zip(
             ["ANN in \u0130zm\u0130r"],
-            preprocessing_fn.placed_text_graph(texts, TextSpec(length=5), KNOWN)[1].starts.numpy(),
-            preprocessing_fn.placed_text_graph(texts, TextSpec(length=5), KNOWN)[1].ends.numpy(),
+            features_text.placed_text_graph(texts, TextSpec(length=5), KNOWN)[1].starts.numpy(),
+            features_text.placed_text_graph(texts, TextSpec(length=5), KNOWN)[1].ends.numpy(),
             strict=False,
         )
     ]

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from triad_ml.transforms.features import subwords
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
-from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.labels.classes import LabelError
-from triad_ml.transforms.spec.spec import MISSING_LABEL, Task, TextSpec
+from triad_ml.transforms.spec.modalities import TextSpec
+from triad_ml.transforms.spec.spec import Task
 from triad_ml.transforms.targets import texts as targets_texts
 from triad_ml.transforms.targets.texts import END, FIRST_PIECE, NO_UNIT, UNKNOWN
 
@@ -46,7 +47,7 @@ def features(vocabulary, texts, sources=None, task=TASK):
     }
     source = None
     if sources is not None:
-        source = preprocessing_fn.source_of(tf.constant(sources), TextSpec(length=LENGTH))
+        source = targets_texts.source_of(tf.constant(sources), TextSpec(length=LENGTH))
     found = targets_texts.target_graph(inputs, "t", task, source, known)
     surfaces = source.words.to_tensor("", shape=[None, LENGTH]) if source else None
     return {name: value.numpy() for name, value in found.items()}, surfaces
@@ -127,7 +128,7 @@ def test_a_word_of_the_text_is_copied_unless_it_is_a_piece():
 
 
 def test_a_word_stands_in_the_source_with_the_space_that_is_there_first():
-    source = preprocessing_fn.source_of(tf.constant([" a-b", "a - b.c"]), TextSpec(length=4))
+    source = targets_texts.source_of(tf.constant([" a-b", "a - b.c"]), TextSpec(length=4))
     assert source.words.to_list() == [[b"a", b"-", b"b"], [b"a", b"-", b"b", b"."]]
     assert source.spaced.to_list() == [[True, False, False], [False, True, True, False]]
 

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tests import features
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
-from triad_ml.model.data import datasets
+from triad_ml.model.data import batches
 from triad_ml.model.evaluation import predict
 from triad_ml.model.tasks.generation import beam_search, head
 from triad_ml.model.tasks.generation.decoder import Decoder, Memory
@@ -32,7 +33,7 @@ SPEC = Spec.model_validate(
         "training": {"batch_size": 8, "augment": False, "weight_decay": 0.0},
     }
 )
-LAYOUT = datasets.Layout(SPEC, dict.fromkeys(SPEC.tasks, PIECES), features.VOCABULARY_SIZE)
+LAYOUT = model_layout.Layout(SPEC, dict.fromkeys(SPEC.tasks, PIECES), features.VOCABULARY_SIZE)
 SURFACES = np.array([[f"w{place}".encode() for place in range(WORDS)]] * ROWS, object)
 
 
@@ -102,12 +103,12 @@ def memory(model: keras.Model, given: dict[str, tf.Tensor], task: str = "meaning
     return head.memory_of(model(given, training=False)[task], given, task)
 
 
-def whole_batch(given: dict[str, tf.Tensor], known: dict[str, tf.Tensor]) -> datasets.Batch:
+def whole_batch(given: dict[str, tf.Tensor], known: dict[str, tf.Tensor]) -> batches.Batch:
     rows = len(given["text"])
     texts = {task: tf.constant([b"x"] * rows) for task in known}
-    texts[datasets.SURFACES] = tf.constant(SURFACES[:rows])
+    texts[batches.SURFACES] = tf.constant(SURFACES[:rows])
     ids = tf.constant([f"r{place}" for place in range(rows)])
-    return datasets.Batch(given, known, ids, texts)
+    return batches.Batch(given, known, ids, texts)
 
 
 def log_probability(decoder: Decoder, seen: Memory, units: list[int]) -> float:
@@ -329,7 +330,7 @@ def test_a_picture_alone_can_be_written_about():
             "model": features.MODEL,
         }
     )
-    layout = datasets.Layout(spec, {"caption": PIECES})
+    layout = model_layout.Layout(spec, {"caption": PIECES})
     model = model_network.build(layout)
     given = {name: tf.constant(v) for name, v in features.batch(layout, 4, 0).items()}
     decoder = head.decoder_of(model, "caption")

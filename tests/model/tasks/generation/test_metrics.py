@@ -7,8 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
 from triad_ml.model.evaluation import document
-from triad_ml.model.tasks.generation.metrics import generation
-from triad_ml.model.written import Written
+from triad_ml.model.tasks.generation.metrics import Written, generation
 from triad_ml.transforms.spec.spec import Task
 
 TASK = Task(kind="generation", label="t")

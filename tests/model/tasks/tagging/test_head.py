@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tests import features
+from triad_ml.model import layout
 from triad_ml.model import network as model_network
-from triad_ml.model.data import datasets
+from triad_ml.model.data import batches
 from triad_ml.model.evaluation import predict
 from triad_ml.model.tasks.tagging import crf, head
 from triad_ml.model.tasks.tagging.bio import num_tags
@@ -29,7 +30,7 @@ SPEC = Spec.model_validate(
         "training": {"batch_size": 8, "augment": False, "weight_decay": 0.0},
     }
 )
-LAYOUT = datasets.Layout(SPEC, dict.fromkeys(SPEC.tasks, ("c0", "c1")), features.VOCABULARY_SIZE)
+LAYOUT = layout.Layout(SPEC, dict.fromkeys(SPEC.tasks, ("c0", "c1")), features.VOCABULARY_SIZE)
 
 
 def batch(rows: int = ROWS, seed: int = 0) -> dict[str, tf.Tensor]:
@@ -189,7 +190,7 @@ def test_without_a_label_or_a_marker_a_head_learns_exactly_nothing(missing, trai
         given["marker_roles"] = tf.zeros_like(given["marker_roles"])
     before = {task: head_weights(networks, task) for task in ("names", "roles")}
     ids = tf.constant([f"r{place}" for place in range(8)])
-    trained.train(datasets.Batch(given, known, ids), epoch=1, step=0)
+    trained.train(batches.Batch(given, known, ids), epoch=1, step=0)
     for old, new in zip(before["roles"], head_weights(networks, "roles"), strict=True):
         np.testing.assert_array_equal(old, new)
     moved = [
@@ -197,7 +198,7 @@ def test_without_a_label_or_a_marker_a_head_learns_exactly_nothing(missing, trai
         for old, new in zip(before["names"], head_weights(networks, "names"), strict=True)
     ]
     assert sum(moved) > len(moved) / 2
-    sums = trained.measure([datasets.Batch(given, known, ids)])
+    sums = trained.measure([batches.Batch(given, known, ids)])
     assert (sums["roles"].known, sums["roles"].labelled) == (0, 0 if missing == "label" else 8)
 
 
@@ -206,7 +207,7 @@ def test_training_learns_tags_and_predictions_are_those_of_the_head(trainer):
     given = batch(8)
     known = labels(given)
     ids = tf.constant([f"r{place}" for place in range(8)])
-    one = datasets.Batch(given, known, ids)
+    one = batches.Batch(given, known, ids)
     losses = [trained.train(one, epoch=1, step=step) for step in range(40)]
     assert losses[-1] < losses[0] / 2
     dataset = tf.data.Dataset.from_tensors(one)
@@ -226,7 +227,7 @@ def test_training_learns_tags_and_predictions_are_those_of_the_head(trainer):
 def test_the_same_training_gives_the_same_weights_to_the_last_bit(traced):
     (networks, trained), values = traced
     given = batch(8)
-    one = datasets.Batch(given, labels(given), tf.constant([f"r{place}" for place in range(8)]))
+    one = batches.Batch(given, labels(given), tf.constant([f"r{place}" for place in range(8)]))
     found = []
     for _ in range(2):
         for variable, value in zip(variables((networks, trained)), values, strict=True):

@@ -27,7 +27,7 @@ from triad_ml.pipelines.training.search import plan
 from triad_ml.pipelines.training.search import study as search_study
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import Training
+from triad_ml.transforms.spec.training import Training
 
 ROOT = Path(__file__).resolve().parents[4]
 SPEC = """

@@ -11,7 +11,7 @@ from tests.reliability.seed_media import without_length
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.media.audio_files import containers
 from triad_ml.transforms.records.values import Flaw, MediumError
-from triad_ml.transforms.spec.spec import AudioSpec, Limits
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 SPEC = AudioSpec(sample_rate=16_000, seconds=20.0)
 LIMITS = Limits()

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from tests import media
 from triad_ml.transforms.media import image as media_image
 from triad_ml.transforms.media.image_files import exif, headers
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 TYPES = {
     "byte": (1, "B"),

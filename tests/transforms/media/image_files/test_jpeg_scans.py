@@ -16,7 +16,7 @@ from triad_ml.transforms.records.values import (
     RawRecord,
 )
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import Limits
+from triad_ml.transforms.spec.modalities import Limits
 
 SPEC = loading.parse(
     "{modalities: {image: , text: }, tasks: {a: {kind: classification, label: a}}}"

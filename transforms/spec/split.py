@@ -1,12 +1,36 @@
-"""Which split a record belongs to: its own word, else a digest of its group."""
+"""TODO docstring of triad_ml.transforms.spec.split."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal, Self
+
+import pydantic
 
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT
-from triad_ml.transforms.spec.spec import Split
+from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.tasks import Task as Task
+
+
+class Split(Section):
+    """Shares of the splits. A record's own `split` wins over them.
+
+    Attributes:
+        by: `group` (a record without a group is one of its own) or `id`.
+    """
+
+    by: Literal["group", "id"] = "group"
+    train: float = pydantic.Field(default=0.8, gt=0, le=1)
+    eval: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    test: float = pydantic.Field(default=0.1, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.eval + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, eval and test must add up to 1, got {total:g}")
+        return self
+
 
 NAMES = {
     "train": ("train", "training"),
@@ -15,10 +39,13 @@ NAMES = {
 }
 """The words for each split, in any case."""
 
+
 UNKNOWN = f"split is none of {', '.join(SPLITS)}"
 """What is wrong with a record whose own `split` names none."""
 
+
 _SPLIT_OF_NAME = {name: split for split, names in NAMES.items() for name in names}
+
 
 _SALT = b"triad split\0"  # other digests of the same id must not decide the split as well
 

@@ -1,14 +1,18 @@
-"""The part of a spec that says what turns a picture into numbers."""
+"""TODO docstring of triad_ml.transforms.spec.model."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
-from triad_ml.transforms.spec.tasks import Section
+from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.tasks import Task as Task
 
 SMALL, LITE = "small", "efficientnet_lite0"
+
+
 HUB, APPLICATIONS = "keras_hub", "keras.applications:"
 """How picture encoders are named; the last is followed by a function's name."""
+
 
 _ENCODER = r"^(small|efficientnet_lite0|keras_hub|keras\.applications:[A-Z][A-Za-z0-9]*)$"
 
@@ -59,3 +63,32 @@ class EncoderSpec(Section):
     def encodes_first(self) -> bool:
         """Whether preprocessing turns each picture into the vector that the encoder makes of it."""
         return self.pretrained and self.image_freeze is True
+
+
+_Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
+
+
+class ModelSpec(EncoderSpec):
+    """The fused network, with an encoder of pictures.
+
+    Attributes:
+        fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusions`; or `sum`, see
+            `model.added`.
+        dim: Size of each modality's embedding and of the joint one.
+        image_filters: Channels of the picture tower's stages, each at half the size before.
+        audio_filters: Channels of the sound tower's stages.
+        text_dim: Size of a token's embedding.
+        text_ngrams: Vectors that sequences of two to four tokens share by a hash; 0 has none.
+        dropout: Share of units dropped in the towers' ends and in the heads.
+        modality_dropout: Probability, per record, with which each modality that is there is hidden
+            in training; at least one stays.
+    """
+
+    fusion: Literal["concat", "mlp", "gated", "attention", "sum"] = "gated"
+    dim: int = pydantic.Field(default=128, ge=4, le=4096)
+    image_filters: _Filters = (24, 48, 96, 160)
+    audio_filters: _Filters = (24, 48, 96)
+    text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
+    text_ngrams: int = pydantic.Field(default=0, ge=0, le=2**20)
+    dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
+    modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)

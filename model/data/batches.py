@@ -1,0 +1,168 @@
+"""TODO docstring of model.data.batches."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from triad_ml.model.data.labels import label_description, labels_of, numbered
+from triad_ml.model.layout import Layout
+from triad_ml.transforms.features.ids import MISSING_LABEL
+from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
+from triad_ml.transforms.targets import texts as targets_texts
+
+SURFACES = "text_surface"
+
+
+class Batch(NamedTuple):
+    """Some records as the model takes them.
+
+    Attributes:
+        features: `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`,
+            `audio` float32 `[batch, frames, mel_bins]`, `text` int64 `[batch, length]`, and
+            `<modality>_present` bool `[batch]`; of the spec's modalities only. `text_spelling`
+            int64 `[batch, length, parts]`; see `spelling.spelling_graph`. `marker_<task>` int64
+            `[batch, length]`, 1 at marked words.
+            `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
+        labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
+            number of classes on for classes that training does not know. Of a multi-label task
+            float32 `[batch, classes + 1]` of 0 and 1, a whole row of -1 where there is none; the
+            last column says whether the set has any class that training does not know. Of a tagging
+            task int64 `[batch, length]`; see `label_graphs.tags_graph`. Of a generation task int64
+            `[batch, length of the task]`; see `target_graphs.units_graph`, but numbered as in
+            `decoder.Decoder`.
+        ids: string `[batch]`; empty in the rows that only fill a batch up.
+        texts: Where some task is generation: by such a task the whole text to be written, string
+            `[batch]`, empty where there is none; and `SURFACES` where the spec has texts, string
+            `[batch, length]`, see `preprocessing.preprocessing_fn`.
+    """
+
+    features: dict[str, tf.Tensor]
+    labels: dict[str, tf.Tensor]
+    ids: tf.Tensor
+    texts: dict[str, tf.Tensor] = {}
+
+
+def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+    """How `tf.io.parse_example` reads a record of the training files."""
+    sections = layout.spec.modalities
+    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {
+        "id": tf.io.FixedLenFeature([], tf.string)
+    }
+    if sections.image is not None:
+        encoded = layout.image_width
+        features["image"] = (
+            tf.io.FixedLenFeature([encoded], tf.float32)
+            if encoded
+            else tf.io.FixedLenFeature([], tf.string)
+        )
+    if sections.audio is not None:
+        shape = [sections.audio.frames, sections.audio.mel_bins]
+        features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
+    if sections.text is not None:
+        tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
+        features |= dict.fromkeys(("text", *_markers(layout)), tokens)
+        if sections.text.spelling:
+            parts = [sections.text.length, PARTS]
+            features[SPELLING] = tf.io.FixedLenFeature(parts, tf.int64)
+        if layout.spec.generation:
+            surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
+            units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
+            features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
+    one_text = tf.io.FixedLenFeature([], tf.string)
+    features |= {_text_name(task): one_text for task in layout.spec.generation}
+    for name in sections.names:
+        features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
+    return features | label_description(layout)
+
+
+def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
+    """Makes the function that parses serialized records, string `[batch]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: In the graph, where a record is not of the layout.
+    """
+    description = feature_description(layout)
+
+    def parsed(serialized: tf.Tensor) -> Batch:
+        columns = tf.io.parse_example(serialized, description)
+        texts = {task: columns[_text_name(task)] for task in layout.spec.generation}
+        texts |= {name: columns[name] for name in (SURFACES,) if name in columns}
+        inputs, labels = model_inputs(columns, layout), labels_of(columns, layout)
+        return Batch(inputs, labels, columns["id"], texts)
+
+    return parsed
+
+
+def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+    """Turns what the feature graph gives, or a parsed record holds, into what the model takes.
+
+    Args:
+        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`, or encoded
+            float32 `[batch, width]`; `audio` float32 `[batch, frames, mel_bins]`; `text` and
+            `marker_<task>` int64 `[batch, length]`; `units_<task>` int64 `[batch, 2 * length]`;
+            `<modality>_present` int64 `[batch]`. Others are left out.
+        layout: Names and sizes.
+
+    Returns:
+        See `Batch.features`.
+    """
+    sections = layout.spec.modalities
+    inputs = {}
+    if layout.image_width:
+        inputs["image"] = tf.ensure_shape(features["image"], [None, layout.image_width])
+    elif sections.image is not None:
+        size = sections.image.size
+        pixels = tf.io.decode_raw(features["image"], tf.uint8)
+        # Bytes of another picture size would otherwise pass as another number of rows.
+        pixels = tf.ensure_shape(pixels, [None, 3 * size**2])
+        inputs["image"] = tf.reshape(pixels, [-1, size, size, 3])
+    if sections.audio is not None:
+        shape = [None, sections.audio.frames, sections.audio.mel_bins]
+        inputs["audio"] = tf.ensure_shape(features["audio"], shape)
+    if sections.text is not None:
+        for name in ("text", *_markers(layout)):
+            inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
+        if sections.text.spelling:
+            parts = [None, sections.text.length, PARTS]
+            inputs[SPELLING] = tf.ensure_shape(features[SPELLING], parts)
+        for task in layout.spec.generation:
+            units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
+            inputs[f"units_{task}"] = numbered(units, task, layout)
+    for name in sections.names:
+        inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
+    return inputs
+
+
+def pad_batch(batch: Batch, batch_size: int) -> Batch:
+    """Fills a batch up to `batch_size` rows that hold no modality, no label and no id."""
+
+    def rows(values: tf.Tensor) -> tf.Tensor:
+        return tf.concat([[batch_size - tf.shape(values)[0]], tf.shape(values)[1:]], axis=0)
+
+    def joined(values: tf.Tensor, filler: tf.Tensor) -> tf.Tensor:
+        whole = tf.concat([values, filler], axis=0)
+        return tf.ensure_shape(whole, [batch_size, *values.shape[1:]])
+
+    def empty(values: tf.Tensor) -> tf.Tensor:
+        return joined(values, tf.zeros(rows(values), values.dtype))
+
+    def missing(values: tf.Tensor) -> tf.Tensor:
+        return joined(values, tf.fill(rows(values), tf.cast(MISSING_LABEL, values.dtype)))
+
+    features = {name: empty(values) for name, values in batch.features.items()}
+    labels = {name: missing(values) for name, values in batch.labels.items()}
+    texts = {name: empty(values) for name, values in batch.texts.items()}
+    return Batch(features, labels, empty(batch.ids), texts)
+
+
+def _text_name(task: str) -> str:
+    return f"label_{task}.{targets_texts.TEXT}"
+
+
+def _units(layout: Layout) -> tuple[str, ...]:
+    return tuple(f"units_{task}" for task in layout.spec.generation)
+
+
+def _markers(layout: Layout) -> tuple[str, ...]:
+    return tuple(f"marker_{task}" for task in layout.spec.markers)

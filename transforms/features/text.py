@@ -1,0 +1,61 @@
+"""TODO docstring of triad_ml.transforms.features.text."""
+
+import tensorflow as tf
+
+from triad_ml.transforms.features import words
+from triad_ml.transforms.features.analyzers import Analyzers
+from triad_ml.transforms.features.ids import FIRST_TOKEN, PAD
+from triad_ml.transforms.features.words import Words, words_graph
+from triad_ml.transforms.spec.modalities import TextSpec
+
+TEXT_VOCABULARY = "text_vocabulary"
+
+
+def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
+    """Turns texts into token ids, int64 `[batch, length]`, padded with `PAD` and cut at the end.
+
+    Case is folded to lower. Ids follow the frequency in the training split.
+
+    Args:
+        content: Canonical UTF-8, string `[batch]`; empty where missing.
+        spec: Kind of tokens, vocabulary and length.
+        analyzers: Gives the vocabulary.
+    """
+    lowered = tf.strings.lower(content, encoding="utf-8")
+    if spec.tokens == "word":
+        tokens = words_graph(lowered)[0]
+    else:
+        tokens = tf.strings.unicode_split(lowered, "UTF-8")
+    return _token_ids(tokens, spec, analyzers)
+
+
+def placed_text_graph(
+    content: tf.Tensor, spec: TextSpec, analyzers: Analyzers
+) -> tuple[tf.Tensor, Words]:
+    """Does what `text_graph` does, and says where the tokens stand.
+
+    Lower case may have more characters than what it is made of, so each token is folded for itself.
+    """
+    tokens, starts, ends = _tokens(content, spec)
+    lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
+    ids = _token_ids(tokens.with_flat_values(lowered), spec, analyzers)
+    return ids, words.words_of(starts, ends, spec.length)
+
+
+def _tokens(
+    content: tf.Tensor, spec: TextSpec
+) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+    """Tokens as they are, and their first and behind-the-last characters."""
+    if spec.tokens == "word":
+        return words_graph(content)
+    tokens = tf.strings.unicode_split(content, "UTF-8")
+    starts = tf.ragged.range(tokens.row_lengths())
+    return tokens, starts, starts + 1
+
+
+def _token_ids(tokens: tf.RaggedTensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
+    known = analyzers.vocabulary_ids(
+        tokens.flat_values, TEXT_VOCABULARY, top_k=spec.vocabulary, unseen="minus_one"
+    )
+    ids = tokens.with_flat_values(known + FIRST_TOKEN)
+    return ids.to_tensor(default_value=PAD, shape=[None, spec.length])

@@ -1,0 +1,9 @@
+"""TODO docstring of triad_ml.transforms.spec.section."""
+
+import pydantic
+
+
+class Section(pydantic.BaseModel):
+    """A part of a spec: it cannot be changed, and has no keys but its own."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
