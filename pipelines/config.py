@@ -5,8 +5,9 @@ import math
 import typing
 
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.runners import dataflow
+from triad_ml.pipelines.runners import beam_options, dataflow
 from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -43,12 +44,12 @@ class PreprocessConfig:
         need("--spec", self.spec)
         need_each("--input", self.inputs)
         need("--output", self.output)
-        flags.check_runner(self.runner)
+        beam_options.check_runner(self.runner)
         at_least("--shards", self.shards, 1)
         each("--media-root", self.media_roots)
         share("--rejected-limit", self.rejected_limit)
         share("--issues-limit", self.issues_limit)
-        flags.check_beam_args(self.beam_args)
+        beam_options.check_beam_args(self.beam_args)
         if self.output.startswith("gs://") and self.keep_canonical:
             raise OptionsError("--keep-canonical: needs a local --output; remove it")
         if self.runner.lower() == dataflow.RUNNER:
@@ -169,7 +170,7 @@ class ScoreConfig:
     inputs: tuple[str, ...]
     output: str
     date: str
-    format: flags.ScoresFormat = "parquet"
+    format: formats.ScoresFormat = "parquet"
     rejected_limit: float = flags.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
@@ -186,17 +187,17 @@ class ScoreConfig:
         need_each("--input", self.inputs)
         need("--output", self.output)
         names.check_date(self.date)
-        known = typing.get_args(flags.ScoresFormat)
+        known = typing.get_args(formats.ScoresFormat)
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
         share("--rejected-limit", self.rejected_limit)
         share("--issues-limit", self.issues_limit)
-        flags.check_runner(self.runner)
+        beam_options.check_runner(self.runner)
         each("--media-root", self.media_roots)
         at_least("--unit-records", self.unit_records, 1)
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
-        flags.check_beam_args(self.beam_args)
+        beam_options.check_beam_args(self.beam_args)
         if self.runner.lower() == dataflow.RUNNER:
             paths = {
                 "--model": (self.model,),
@@ -392,8 +393,8 @@ class DoctorConfig:
     media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.runner not in flags.DOCTORS_RUNNERS:
-            known = ", ".join(flags.DOCTORS_RUNNERS)
+        if self.runner not in beam_options.DOCTORS_RUNNERS:
+            known = ", ".join(beam_options.DOCTORS_RUNNERS)
             raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
         named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
         for flag, value in named:
@@ -401,7 +402,7 @@ class DoctorConfig:
                 need(flag, value)
         each("--input", self.inputs)
         each("--media-root", self.media_roots)
-        flags.check_beam_args(self.beam_args)
+        beam_options.check_beam_args(self.beam_args)
 
 
 def need(flag: str, value: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines.cli.flags import DOCTORS_RUNNERS
+from triad_ml.pipelines.runners.beam_options import DOCTORS_RUNNERS
 
 SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec (YAML).")]
 SchemaFile = Annotated[

@@ -16,7 +16,7 @@ import pytest
 from examples import generated
 from tests.reliability.nights import RECORDS, Night, write_corpus
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.scoring import pipeline
 from triad_ml.transforms.errors import TriadError
 from triad_ml.transforms.records.values import Flaw, Reason

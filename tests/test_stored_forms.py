@@ -8,8 +8,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from triad_ml.pipelines.publishing import manifest as publishing_manifest
 from triad_ml.pipelines.publishing import run_folder
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats, rows, schema
 from triad_ml.transforms.records.values import (
     Explanation,
     Position,
@@ -72,7 +73,7 @@ def test_the_digest_of_a_spec_and_of_its_features(text: str, digest: str, featur
     assert Spec.model_validate_json(spec.to_json()) == spec
 
 
-SETTINGS = run_folder.RunSettings(
+SETTINGS = schema.RunSettings(
     classes={"kind": ("cat", "dog"), "marks": ("x", "y"), "names": ("person",), "answer": ()},
     multi_label=frozenset({"marks"}),
     provenance=Provenance("m" * 64, "t" * 64, "s" * 64, "c" * 64, "1.2.3"),
@@ -165,10 +166,10 @@ def test_the_columns_of_scores_and_of_rejected_records() -> None:
         ),
     ],
 )
-def test_the_bytes_of_published_rows(form: rows.Format, scored: str, rejected: str) -> None:
+def test_the_bytes_of_published_rows(form: formats.Format, scored: str, rejected: str) -> None:
     """Those of Parquet also change with pyarrow's version, which stands in each file."""
     tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
-    found = [sha256(rows.encode(table, form)) for table in tables]
+    found = [sha256(formats.encode(table, form)) for table in tables]
     assert found == [scored, rejected]
 
 
@@ -179,12 +180,12 @@ def test_the_id_of_a_run() -> None:
 
 
 FILES = (
-    run_folder.PartFile("scores/part-00000.parquet", 1, 10, "a" * 64),
-    run_folder.PartFile("_rejected/part-00000.parquet", 1, 20, "b" * 64),
+    publishing_manifest.PartFile("scores/part-00000.parquet", 1, 10, "a" * 64),
+    publishing_manifest.PartFile("_rejected/part-00000.parquet", 1, 20, "b" * 64),
 )
 SCHEMA = ({"name": "id", "type": "string"},)
-UNIT = run_folder.UnitManifest(0, 2, 1, 1, {"empty": 1}, *FILES, SCHEMA)
-MANIFEST = run_folder.Manifest(
+UNIT = publishing_manifest.UnitManifest(0, 2, 1, 1, {"empty": 1}, *FILES, SCHEMA)
+MANIFEST = publishing_manifest.Manifest(
     run_id="0123456789abcdef01234567",
     date="2026-11-24",
     created="2026-11-24T01:02:03+00:00",
@@ -209,7 +210,7 @@ MANIFEST_DIGEST = "ffcbe594c321cafc71ec10b48e4795f0bb158b1edf532ecbff28a48b3d3e7
     ("manifest", "digest"), [(UNIT, UNIT_DIGEST), (MANIFEST, MANIFEST_DIGEST)], ids=["unit", "run"]
 )
 def test_the_manifests(
-    manifest: run_folder.UnitManifest | run_folder.Manifest, digest: str
+    manifest: publishing_manifest.UnitManifest | publishing_manifest.Manifest, digest: str
 ) -> None:
     content = manifest.to_json()
     assert sha256(content) == digest, content.decode()

@@ -5,10 +5,11 @@ import typer
 from triad_ml.pipelines import stream_options
 from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import Call
-from triad_ml.pipelines.streaming import config
+from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.verification import config as verification_config
 
 app = typer.Typer()
-_DEFAULT = config.StreamConfig
+_DEFAULT = streaming_config.StreamConfig
 
 
 @app.command(
@@ -52,7 +53,7 @@ def stream(
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
     call: Call = context.obj
-    settings = config.StreamConfig(
+    settings = streaming_config.StreamConfig(
         model=model,
         source=source,
         sink=sink,
@@ -101,7 +102,7 @@ def replay(
     rows: stream_options.ReplayFrom,
     sink: stream_options.Sink,
     rejected: stream_options.RejectedTopic = None,
-    group: stream_options.ReplayGroup = config.REPLAY_GROUP,
+    group: stream_options.ReplayGroup = streaming_config.REPLAY_GROUP,
     message_format: stream_options.MessageKind = _DEFAULT.message_format,
     message_bytes: stream_options.MessageBytes = _DEFAULT.message_bytes,
     scores_format: flags.Format = _DEFAULT.format,
@@ -117,7 +118,7 @@ def replay(
     """Score again the messages that a topic of rejected records names, then end."""
     call: Call = context.obj
     call.refuse_beam_args("replay")
-    settings = config.StreamConfig(
+    settings = streaming_config.StreamConfig(
         model=model,
         source=source,
         sink=sink,
@@ -154,5 +155,7 @@ def release(
     """Check a model, and let CURRENT beside it name it: streams and nights take it."""
     call: Call = context.obj
     call.refuse_beam_args("release")
-    settings = config.ReleaseConfig(model, golden, verify_key, tuple(media_roots or ()))
+    settings = verification_config.ReleaseConfig(
+        model, golden, verify_key, tuple(media_roots or ())
+    )
     print(call.run(settings, verbose))

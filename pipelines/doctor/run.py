@@ -8,10 +8,10 @@ from typing import Any
 import rich.console
 
 from triad_ml.model import stages
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import DoctorConfig
 from triad_ml.pipelines.doctor import endpoints, findings, folders, machine, versions
 from triad_ml.pipelines.doctor.findings import Finding, of_error
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.storage import model_store
 from triad_ml.transforms.errors import GateError, OptionsError
@@ -51,8 +51,8 @@ def visit(config: DoctorConfig) -> Iterator[Finding]:
 
 def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
     try:
-        flags.check_runner(config.runner)
-        settings = flags.beam_options(config.runner, config.beam_args).get_all_options()
+        beam_options.check_runner(config.runner)
+        settings = beam_options.beam_options(config.runner, config.beam_args).get_all_options()
     except OptionsError as error:
         yield of_error("options", error, "a run would be refused at once")
         settings = _without(config)
@@ -76,9 +76,9 @@ def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
 def _without(config: DoctorConfig) -> dict[str, Any]:
     """The settings as far as Beam understands them."""
     try:
-        return dict(flags.beam_options(beam_args=config.beam_args).get_all_options())
+        return dict(beam_options.beam_options(beam_args=config.beam_args).get_all_options())
     except OptionsError:
-        return dict(flags.beam_options().get_all_options())
+        return dict(beam_options.beam_options().get_all_options())
 
 
 def _of_flink(
@@ -97,7 +97,7 @@ def _of_flink(
 
 
 def _of_local(mode: str, workers: int) -> Iterator[Finding]:
-    name = f"local is Beam's {flags.RUNNERS['local']}"
+    name = f"local is Beam's {beam_options.RUNNERS['local']}"
     processes = (workers or os.cpu_count() or 1) if mode == "multi_processing" else 1
     if processes > 1:
         yield Finding("runner", "ok", f"{name}, with {processes} processes on this machine")

@@ -10,10 +10,11 @@ from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import workers
-from triad_ml.pipelines.scoring import carry_over, plan
+from triad_ml.pipelines.scoring import carry_over, score
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.tables import schema
 from triad_ml.transforms.files.scratch import ScratchFolder
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import SPLITS
@@ -31,8 +32,8 @@ def scoring(model: Artefact) -> dict[str, Define]:
         digest = model.model_digest
         earlier = carry_over.Earlier(_RUN, (), (), digest)
         handler = ScorerHandler(str(model.folder), model_digest=digest)
-        scores = scoring_pipeline.Score(canonicalizer, handler, digest, earlier)
-        settings = plan.run_settings(model, "parquet")
+        scores = score.Score(canonicalizer, handler, digest, earlier)
+        settings = schema.run_settings(model, "parquet")
         labels = model.spec.label_names
         scoring_pipeline.define_pipeline(
             root, _UNITS, labels, scores, _RUN, settings, check_workers=True

@@ -10,11 +10,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.doctor import pickling
 from triad_ml.pipelines.doctor.findings import Finding
 from triad_ml.pipelines.doctor.pickling import Pickled
-from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners import beam_options, workers
 
 Define = Callable[[beam.Pipeline], None]
 """Adds the steps of a pipeline; runs nothing."""
@@ -35,7 +34,7 @@ def check(pipelines: Mapping[str, Define]) -> list[Finding]:
     found: list[Finding] = []
     pickled: dict[str, list[Pickled]] = {}
     for name, define in pipelines.items():
-        root = beam.Pipeline(options=flags.beam_options())
+        root = beam.Pipeline(options=beam_options.beam_options())
         try:
             define(root)
             submitted = pickling.submitted(root)

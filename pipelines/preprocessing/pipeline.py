@@ -15,7 +15,6 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset, feature_shards, staging
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
@@ -28,13 +27,13 @@ from triad_ml.pipelines.preprocessing.canonical_shards import (
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
 from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
 from triad_ml.pipelines.preprocessing.staging import Staging
-from triad_ml.pipelines.runners import dataflow, stages, workers
+from triad_ml.pipelines.runners import beam_options, dataflow, results, stages, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.runtime import summary as runtime_summary
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import json_files
-from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables import formats, media_counts
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms import hashing
@@ -184,15 +183,15 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
 def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
     """A pipeline that runs at the end of the block."""
     arguments = config.beam_args
-    with workers.errors_of_workers(config.runner):
+    with results.errors_of_workers(config.runner):
         if config.runner.lower() == dataflow.RUNNER:
             labels = {"triad_key": plan.key[:63]}
             arguments = dataflow.beam_args(f"{name}-{plan.key[:12]}", labels, arguments)
-            root = beam.Pipeline(options=flags.beam_options(config.runner, arguments))
+            root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
             yield root
             dataflow.submit(root, wait=True)
             return
-        with beam.Pipeline(options=flags.beam_options(config.runner, arguments)) as root:
+        with beam.Pipeline(options=beam_options.beam_options(config.runner, arguments)) as root:
             yield root
 
 
@@ -200,7 +199,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     """Both passes, the gates, and the manifest's contents."""
     what = plan.what
     work = made.work
-    spread = flags.is_cluster(config.runner)
+    spread = beam_options.is_cluster(config.runner)
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
     about = stages.estimated_records(plan.inputs)
     with (
@@ -262,9 +261,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     rejected_path = local / dataset.REJECTED
     rejected_path.parent.mkdir()
     provenance = Provenance("", "", what.digest(), hashing.code_digest(), VERSION)
-    tables_rows.write(
-        tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet"
-    )
+    formats.write(tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     parts = digest.transform_parts(what, analysis)
     classes = preprocessing_summary.classes(what, analysis)
     return {

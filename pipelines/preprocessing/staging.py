@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from triad_ml.pipelines import bucket_folders
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.storage import atomic, cloud, json_files
 from triad_ml.pipelines.storage import local as storage_local
@@ -68,7 +67,7 @@ class _CloudStaging(Staging):
         self._manifest: bytes | None = None
 
     def fetch(self, name: str) -> None:
-        bucket_folders.copy_down(f"{self.workers}/{name}", self.local / name)
+        atomic.copy_down(f"{self.workers}/{name}", self.local / name)
 
     def place(self, path: str, name: str) -> None:
         target = f"{self.output}/{name}"

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from triad_ml.pipelines.publishing import parts, run_index
-from triad_ml.pipelines.publishing.run_folder import PartFile, RunFolder, RunSettings, UnitManifest
+from triad_ml.pipelines.publishing.manifest import PartFile, UnitManifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
@@ -53,10 +56,10 @@ def commit_unit(
     provenance = settings.provenance
     scores = settings.score_table(firsts)
     positions = pa.array([str(row.position) for row in firsts], pa.string())
-    scores_content = tables_rows.encode(
+    scores_content = formats.encode(
         scores.append_column(tables_rows.POSITION, positions), "parquet"
     )
-    refused_content = tables_rows.encode(tables_rows.rejected_table(refused, provenance), "parquet")
+    refused_content = formats.encode(tables_rows.rejected_table(refused, provenance), "parquet")
     atomic.put(run.unit_scores(unit), scores_content)
     atomic.put(run.unit_rejected(unit), refused_content)
     reasons = collections.Counter(str(row.reason) for row in refused)
@@ -106,8 +109,8 @@ def unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
     manifest, scores, rejected = complete
     return (
         manifest.read,
-        tables_rows.decode(scores, "parquet"),
-        tables_rows.decode(rejected, "parquet"),
+        formats.decode(scores, "parquet"),
+        formats.decode(rejected, "parquet"),
     )
 
 

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from triad_ml.pipelines.publishing import commit
-from triad_ml.pipelines.publishing.run_folder import RunSettings
 from triad_ml.pipelines.tables import passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records.values import Position, Reason, Rejected
 
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad_ml.pipelines.publishing import parts, publish
-from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.reading_config import ExportConfig
 from triad_ml.pipelines.storage import atomic, local
-from triad_ml.pipelines.tables import json_rows, passthrough
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats, json_rows, passthrough
 from triad_ml.transforms.errors import OptionsError
 
 _KEPT_IN_JSON: tuple[passthrough.Kind, ...] = (
@@ -112,7 +112,7 @@ def _writer(path: str, file: BinaryIO, schema: pa.Schema) -> Iterator[_Write]:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             yield writer.write_table
     elif path.endswith(".jsonl"):
-        yield lambda table: file.write(tables_rows.encode(table, "jsonl"))
+        yield lambda table: file.write(formats.encode(table, "jsonl"))
     else:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         rows = csv.writer(text, lineterminator="\n")

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from triad_ml.pipelines.publishing import commit, duplicates, parts
-from triad_ml.pipelines.publishing.run_folder import Manifest, PartFile, RunFolder, RunSettings
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import passthrough
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats, passthrough
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import GateError
 
 _log = logging.getLogger(__name__)
@@ -74,5 +75,5 @@ def _made(
         both = duplicates.parted(scores, rejected, rows, columns, settings)
         for kind, table in zip(("scores", "rejected"), both, strict=True):
             path = run.part(kind, unit, manifest.format)
-            made[path] = tables_rows.encode(table, manifest.format)
+            made[path] = formats.encode(table, manifest.format)
     return made

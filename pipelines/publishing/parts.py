@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from triad_ml.pipelines.publishing.run_folder import Manifest, PartFile, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic, opening
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError
 
 REMEDY = (
@@ -42,7 +43,7 @@ def table(
     """
     content = read(run, file, remedy)
     try:
-        return rows.decode(content, rows.format_of(file.path), columns)
+        return formats.decode(content, formats.format_of(file.path), columns)
     except (pa.ArrowException, ValueError, KeyError) as error:  # a forged or very old manifest
         raise DamagedError(f"{run.path(file.path)}: holds no such rows; {remedy}") from error
 

@@ -9,13 +9,10 @@ import pyarrow as pa
 from triad_ml.pipelines.publishing import parts, run_index
 from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
 from triad_ml.pipelines.publishing.gates import Gates
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile, UnitManifest
 from triad_ml.pipelines.publishing.run_folder import (
     RUN_ID,
-    Manifest,
-    PartFile,
     RunFolder,
-    RunSettings,
-    UnitManifest,
     check_date,
     date_folder,
     run_id,
@@ -23,6 +20,7 @@ from triad_ml.pipelines.publishing.run_folder import (
 from triad_ml.pipelines.publishing.seal import seal
 from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import DamagedError, GateError, LostRaceError, OptionsError
 
 __all__ = [

@@ -8,11 +8,11 @@ from typing import Any
 import apache_beam as beam
 
 from triad_ml.pipelines.publishing import publish as publishing_publish
-from triad_ml.pipelines.publishing.run_folder import RunFolder, RunSettings
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources.changed import changed_error
-from triad_ml.pipelines.sources.units import InputFile, changed
+from triad_ml.pipelines.sources.units import InputFile, changed, changed_error
 from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.tables.schema import RunSettings
 
 _log = logging.getLogger(__name__)
 

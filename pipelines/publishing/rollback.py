@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from triad_ml.pipelines.config import RollbackConfig
 from triad_ml.pipelines.publishing import commit, parts, publish, run_index
-from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import DamagedError, GateError, OptionsError
 

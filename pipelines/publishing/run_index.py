@@ -1,9 +1,9 @@
 """Which runs lie in the folder of a date, and where."""
 
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import (
     HIDDEN,
     RUN_ID,
-    Manifest,
     RunFolder,
     check_date,
     date_folder,

@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 
 from triad_ml.pipelines.publishing import commit, duplicates, mending, run_index
 from triad_ml.pipelines.publishing.gates import Gates
-from triad_ml.pipelines.publishing.run_folder import Manifest, PartFile, RunFolder, RunSettings
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import media_counts, passthrough
+from triad_ml.pipelines.tables import formats, media_counts, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import GateError, StorageError
 from triad_ml.transforms.records.values import Reason
 
@@ -103,10 +105,10 @@ def _seal(
         scores, rejected = duplicates.parted(scores, rejected, rows, columns, settings)
         for kind, table in (("scores", scores), ("rejected", rejected)):
             path = run.part(kind, unit, settings.format)
-            atomic.put(run.path(path), tables_rows.encode(table, settings.format))
+            atomic.put(run.path(path), formats.encode(table, settings.format))
             # What counts is what is there, not what was meant to be written.
             content = atomic.read_bytes(run.path(path))
-            found = tables_rows.decode(content, settings.format)
+            found = formats.decode(content, settings.format)
             parts[kind].append(PartFile.of(path, len(found), content))
             if kind == "rejected" and len(found):
                 reasons.update(found.column("reason").to_pylist())

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.report.record_cards import Card
 from triad_ml.pipelines.runtime.summary import Sentence
 from triad_ml.transforms.records import remedies

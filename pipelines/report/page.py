@@ -12,7 +12,8 @@ import jinja2
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.report import (
     charts,
     confusion,

@@ -1,29 +1,19 @@
 """Right and wrong predictions of the test split, with media small enough for one page."""
 
-import base64
 import dataclasses
 import hashlib
-import io
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triad_ml.pipelines.report import gallery
 from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.previews import Sound, content_of, sound, thumbnail
 from triad_ml.transforms.labels import classes as labels_classes
-from triad_ml.transforms.media import audio, image, uris
+from triad_ml.transforms.media import image, uris
 from triad_ml.transforms.media import text as media_text
-from triad_ml.transforms.records.values import (
-    BrokenMedium,
-    Flaw,
-    Medium,
-    MediumError,
-    RawRecord,
-    Rejected,
-    Uri,
-)
+from triad_ml.transforms.records.values import MediumError, RawRecord, Rejected
 from triad_ml.transforms.spec import split
-from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 from triad_ml.transforms.spec.spec import Spec, Task
 
 if TYPE_CHECKING:
@@ -32,27 +22,11 @@ if TYPE_CHECKING:
 MOST_RECORDS = 20_000
 """Test records that are considered; of more, those with the smallest digest of their id."""
 
-_THUMBNAIL = 160
-_SOUND_BYTES = 130_000
-_SOUND_RATES = (16_000, 8_000)
 _TEXT = 400
 _TOP = 3
 
 Records = Callable[[], Iterable[RawRecord | Rejected]]
 Rows = Callable[[frozenset[str]], Iterable[Mapping[str, Any]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Sound:
-    """A sound to be played in the page.
-
-    Attributes:
-        uri: A `data:` URI of a 16-bit mono WAV file.
-        seconds: Duration of what can be heard.
-    """
-
-    uri: str
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,40 +152,6 @@ def shown(
     return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
 
 
-def thumbnail(canonical: bytes) -> str:
-    """A canonical picture as a `data:` URI of at most 160 x 160 pixels, or "" if it is broken."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as picture:
-            picture.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
-            small = picture.convert("RGB")
-            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # broken or too large
-        return ""
-    jpeg, png = io.BytesIO(), io.BytesIO()
-    small.save(jpeg, "JPEG", quality=86)
-    small.save(png, "PNG", optimize=True)
-    kind, content = min(("jpeg", jpeg), ("png", png), key=lambda pair: pair[1].tell())
-    return _uri(f"image/{kind}", content.getvalue())
-
-
-def sound(content: bytes, spec: AudioSpec, limits: Limits) -> Sound:
-    """A sound as a `data:` URI of at most about 130 KB, cut to the spec's seconds.
-
-    Raises:
-        MediumError: As `audio.canonical`.
-    """
-    rates = [min(rate, spec.sample_rate) for rate in _SOUND_RATES]
-    fitting = (rate for rate in rates if 2 * rate * spec.seconds <= _SOUND_BYTES)
-    rate = next(fitting, rates[-1])
-    seconds = min(spec.seconds, _SOUND_BYTES / (2 * rate))
-    wav = audio.canonical(
-        content, spec.model_copy(update={"sample_rate": rate, "seconds": seconds}), limits
-    )
-    return Sound(_uri("audio/wav", wav), len(audio.samples(wav)) / rate)
-
-
 def _test_labels(
     spec: Spec, records: Iterable[RawRecord | Rejected]
 ) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -323,22 +263,5 @@ def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[
     return shown
 
 
-def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
-    """A medium as it is stored, `b""` where it is missing.
-
-    Raises:
-        MediumError: Where it cannot be read.
-    """
-    if isinstance(medium, BrokenMedium):
-        raise MediumError(Flaw.CORRUPT, medium.detail)
-    if isinstance(medium, Uri):
-        return uris.fetch(medium.value, roots, cap)
-    return medium or b""
-
-
 def _short(whole: str) -> str:
     return whole if len(whole) <= _TEXT else f"{whole[:_TEXT].rstrip()} …"
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from triad_ml.pipelines.publishing import parts
-from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 
 BINS = 20
 """Bins of equal width into which scores, from 0 to 1, are counted."""

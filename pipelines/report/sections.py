@@ -5,7 +5,7 @@ from typing import Any
 
 from triad_ml.model.evaluation.document import AS_RECORDED
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.report import charts, confusion
 from triad_ml.transforms.records.values import Flaw, Reason
 from triad_ml.transforms.spec.spec import Spec

@@ -1,13 +1,32 @@
 """Programs that go on in the background: started once, known again, ended by their number."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from triad_ml.transforms.hashing import ROOT
+
+
+def free(count: int = 1) -> list[int]:
+    """So many ports that nothing listens at, each another one."""
+    with contextlib.ExitStack() as held:
+        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        for server in servers:
+            held.enter_context(server)
+        return [int(server.getsockname()[1]) for server in servers]
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections at a port."""
+    with socket.socket() as one:
+        one.settimeout(5)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
 
 Started = tuple[int, str]
 """A process id, and when it started: a number can be given again."""

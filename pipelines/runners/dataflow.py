@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
 if TYPE_CHECKING:
-    from triad_ml.pipelines.publishing.run_folder import RunFolder
+    pass
 
 RUNNER = "dataflow"
 IN_CLOUD = ("--model", "--input", "--output", "--media-root")
@@ -59,16 +59,6 @@ def check(paths: Mapping[str, Sequence[str]], beam_args: Sequence[str]) -> None:
 def makes_template(beam_args: Sequence[str]) -> bool:
     """Whether a Flex Template's launcher asks: it starts the job itself, from a file."""
     return _TEMPLATE in _names(beam_args)
-
-
-def job_name(run: "RunFolder") -> str:
-    """The same run has the same name, and two jobs of one name cannot run at once."""
-    return f"score-{run.date}-{run.run_id[:12]}"
-
-
-def of_run(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
-    """Beam's options for the job of a scoring run."""
-    return beam_args(job_name(run), {"triad_date": run.date, "triad_run": run.run_id}, given)
 
 
 def beam_args(name: str, labels: Mapping[str, str], given: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from triad_ml.pipelines import ports
+from triad_ml.pipelines.runners import daemons
 from triad_ml.transforms.errors import OptionsError, StorageError
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def running(path: str) -> Iterator[str]:
     Raises:
         StorageError: Where it does not start.
     """
-    (port,) = ports.free()
+    (port,) = daemons.free()
     arguments = ["--job_port", str(port), "--serve_http=false", "--log_level=warn"]
     command = [sys.executable, "-IS", "-c", _TIED, str(os.getpid()), path, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())  # noqa: S603
     try:
         deadline = time.monotonic() + PATIENCE
-        while not ports.listens(port):
+        while not daemons.listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StorageError(
                     f"{path}: does not start; see what it says above, or build it anew (--prism)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow.parquet as pq
 
 from triad_ml.model import stages
-from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import opening
 
@@ -34,7 +34,7 @@ def showing(
         beam_args: What went to Beam.
         estimated: Whether `total` is an estimate.
     """
-    if flags.is_cluster(runner):
+    if beam_options.is_cluster(runner):
         stage = stages.Stage(f"{what}, on {runner.lower()}")
     elif any(_OTHER_PROCESSES in argument for argument in beam_args):
         stage = stages.Stage(f"{what}, in other processes")

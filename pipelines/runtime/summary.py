@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.pipelines.preprocessing.dataset import REJECTED
-from triad_ml.pipelines.publishing.run_folder import Manifest, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.media_counts import Media
 from triad_ml.transforms.records import remedies

@@ -13,7 +13,8 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from triad_ml.pipelines.publishing import parts, publish
-from triad_ml.pipelines.publishing.run_folder import Manifest, PartFile, RunFolder
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring.plan import ScorePlan
 from triad_ml.transforms.records import live

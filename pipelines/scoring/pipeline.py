@@ -3,101 +3,37 @@
 import functools
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import ModelHandler, RunInference
-from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.model.serving.scorer import Outcome, ScorerHandler
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
+from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
-from triad_ml.pipelines.publishing.run_folder import RunFolder, RunSettings
-from triad_ml.pipelines.runners import dataflow, stages, workers
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.runners import beam_options as runners_beam_options
+from triad_ml.pipelines.runners import dataflow, results, stages, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
+from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import atomic, model_store
-from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
+from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
-from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
+from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import Rejected, Scored
 
-REJECTED = "rejected"
+if TYPE_CHECKING:
+    from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.runners.dataflow import beam_args
+
 _log = logging.getLogger(__name__)
-
-
-class Scores(NamedTuple):
-    scored: beam.PCollection[tuple[Key, Scored]]
-    rejected: beam.PCollection[tuple[Key, Rejected]]
-
-
-class Score(beam.PTransform):
-    """Raw records -> `.scored` and `.rejected`, by key; every record is in exactly one of them.
-
-    The key is the record's id and the digest of the model that made the row. A row stands at the
-    record's event time; where that is not known, the timestamp stays as it is. It knows no source,
-    no sink and no runner: batch and stream use it alike.
-
-    Args:
-        canonicalizer: Makes records canonical. It need not check media: the model's batches do.
-        handler: Gives one `Scored` or `Rejected` for each canonical record.
-        model_digest: Stands in the key of a record that is rejected before a model sees it.
-        earlier: A published run that the same model made; what it scored is not scored again.
-    """
-
-    def __init__(
-        self,
-        canonicalizer: Canonicalizer,
-        handler: ModelHandler[CanonicalRecord, Outcome, Any],
-        model_digest: str,
-        earlier: carry_over.Earlier | None = None,
-    ) -> None:
-        super().__init__()
-        self._earlier = earlier
-        self._canonicalizer = canonicalizer
-        self._handler = handler
-        self._model_digest = model_digest
-
-    def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
-        canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
-        to_score, carried = canonical.records, None
-        if self._earlier is not None:
-            carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
-        outcomes = to_score | "RunInference" >> RunInference(self._handler)
-        part = beam.ParDo(_PartDoFn(self._model_digest)).with_output_types(tuple[Key, Scored])
-        parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
-        refused = canonical.rejected | "KeyRejected" >> KeyRejected(self._model_digest)
-        rejected = (refused, parted[REJECTED]) | "Rejected" >> beam.Flatten()
-        scored = parted["scored"]
-        if carried is not None:
-            key = beam.Map(keyed, self._model_digest).with_output_types(tuple[Key, Scored])
-            scored = (scored, carried | "KeyCarried" >> key) | "Scored" >> beam.Flatten()
-        return Scores(scored, rejected)
-
-
-class _PartDoFn(beam.DoFn):
-    def __init__(self, model_digest: str) -> None:
-        self._model_digest = model_digest
-        self._scored = Metrics.counter(Score, "records_scored")
-        self._rejected = Metrics.counter(Score, "records_rejected")
-
-    @no_annotations
-    def process(self, outcome: Outcome) -> Iterator[object]:
-        if isinstance(outcome, Rejected):
-            self._rejected.inc()
-            yield beam.pvalue.TaggedOutput(REJECTED, keyed(outcome, self._model_digest))
-        else:
-            self._scored.inc()
-            yield keyed(outcome, self._model_digest)
 
 
 def define_pipeline(
@@ -237,7 +173,7 @@ def _run(
     earlier: carry_over.Earlier | None,
 ) -> None:
     """Commits units that are missing: locally one after the other, on Flink as one job."""
-    spread = flags.is_cluster(config.runner)
+    spread = runners_beam_options.is_cluster(config.runner)
     jobs = [missing] if spread and missing else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
     records = stages.estimated_records(plan.inputs)
@@ -245,15 +181,15 @@ def _run(
     with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
         for number, job in enumerate(jobs, 1):
             stage.note = f"unit {number} of {len(jobs)}" if not spread else f"{len(job)} units"
-            beam_options = flags.beam_options(config.runner, config.beam_args)
+            beam_options = runners_beam_options.beam_options(config.runner, config.beam_args)
             with (
-                workers.errors_of_workers(config.runner),
+                results.errors_of_workers(config.runner),
                 beam.Pipeline(options=beam_options) as root,
             ):
                 labels = plan.model.spec.label_names
                 define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
             if earlier is not None:
-                carried.update(beam_metrics.counters(root.result))
+                carried.update(results.counters(root.result))
     if earlier is not None:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
         _log.info("%d records carried over from run %s", count, earlier.run.run_id)
@@ -267,9 +203,9 @@ def _run_on_dataflow(
     last: Publication | None,
 ) -> None:
     """Commits units that are missing; with `last`, the job is not waited for and publishes."""
-    arguments = dataflow.of_run(plan.run, config.beam_args)
-    with workers.errors_of_workers(config.runner):
-        root = beam.Pipeline(options=flags.beam_options(config.runner, arguments))
+    arguments = of_run(plan.run, config.beam_args)
+    with results.errors_of_workers(config.runner):
+        root = beam.Pipeline(options=runners_beam_options.beam_options(config.runner, arguments))
         labels = plan.model.spec.label_names
         committed = define_pipeline(root, missing, labels, score, plan.run, plan.settings, True)
         if last is not None:
@@ -286,3 +222,13 @@ def _commit(
 ) -> None:
     scored, rejected = list(met["scored"]), list(met["rejected"])
     publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)
+
+
+def job_name(run: "RunFolder") -> str:
+    """The same run has the same name, and two jobs of one name cannot run at once."""
+    return f"score-{run.date}-{run.run_id[:12]}"
+
+
+def of_run(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
+    """Beam's options for the job of a scoring run."""
+    return beam_args(job_name(run), {"triad_date": run.date, "triad_run": run.run_id}, given)

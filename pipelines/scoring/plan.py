@@ -8,16 +8,12 @@ from typing import NamedTuple
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish, run_index
-from triad_ml.pipelines.publishing.run_folder import RunFolder, RunSettings
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store, outputs
-from triad_ml.pipelines.tables import rows
-from triad_ml.transforms import hashing
-from triad_ml.transforms.errors import OptionsError
+from triad_ml.pipelines.tables.schema import RunSettings, run_settings
 from triad_ml.transforms.media import uris
-from triad_ml.transforms.records.values import Provenance
-from triad_ml.transforms.version import VERSION
 
 _log = logging.getLogger(__name__)
 
@@ -98,32 +94,3 @@ def _check_output(run: RunFolder) -> None:
 
 def _holds_dates(output: str) -> bool:
     return any(run_index.folders(output, date) for date in run_index.dates(output))
-
-
-def run_settings(model: Artefact, format: rows.Format, explain: bool = False) -> RunSettings:
-    """What all rows of a run of this model have in common.
-
-    Raises:
-        OptionsError: Where explanations are asked for and no task has any.
-    """
-    if explain and all(task.kind != "classification" for task in model.spec.tasks.values()):
-        raise OptionsError("--explain: only classification tasks have shares; remove it")
-    return RunSettings(
-        classes={  # the pieces of texts are no classes
-            task: () if model.spec.tasks[task].kind == "generation" else names
-            for task, names in model.classes.items()
-        },
-        multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
-        provenance=Provenance(
-            model=model.model_digest,
-            transform=model.transform_digest,
-            spec=model.spec_digest,
-            code=hashing.code_digest(),
-            version=VERSION,
-        ),
-        format=format,
-        tagging=frozenset(model.spec.tagging),
-        generation=frozenset(model.spec.generation),
-        explained=model.spec.modalities.names if explain else (),
-        modalities=model.spec.modalities.names,
-    )

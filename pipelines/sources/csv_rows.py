@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from triad_ml.pipelines.sources import changed, fields, format_checks, lines, strict_json
+from triad_ml.pipelines.sources import fields, format_checks, lines, strict_json, units
 from triad_ml.pipelines.sources.units import Unit
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
@@ -34,7 +34,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     csv.field_size_limit(lines.LONGEST)  # of the process; 128 KiB where nobody says more
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        changed.refuse_other_size(unit, opening.size(stored))
+        units.refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         held = _HeldLines(lines.read(file))
         rows = csv.reader(held, strict=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from triad_ml.pipelines.sources import changed, fields, lines, strict_json
+from triad_ml.pipelines.sources import fields, lines, strict_json, units
 from triad_ml.pipelines.sources.units import Unit
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
@@ -24,7 +24,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         if opening.is_gzip(unit.uri):
             numbered = _counted(lines.read(file))
         else:
-            changed.refuse_shorter(unit, opening.size(file))
+            units.refuse_shorter(unit, opening.size(file))
             numbered = lines.read(file, unit.start, unit.stop)
         for number, line in numbered:
             if isinstance(line, bytes) and line.isspace():

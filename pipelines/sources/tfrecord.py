@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from triad_ml.pipelines.sources import changed, example_sizes, fields
+from triad_ml.pipelines.sources import example_sizes, fields, units
 from triad_ml.pipelines.sources.units import Unit
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.files import tfrecord_reader
@@ -25,7 +25,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        changed.refuse_other_size(unit, opening.size(stored))
+        units.refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         end = None if opening.is_gzip(unit.uri) else unit.stop
         for index, content in enumerate(tfrecord_reader.frames(file, unit.uri, end)):

@@ -307,3 +307,28 @@ def _parts(footer: columnar_footer.Footer, index: int, unit_bytes: int, unit_rec
     if group.bytes > unit_bytes:
         parts = max(parts, -(-footer.bytes_beside(index, MODALITIES) // unit_bytes))
     return min(parts, group.rows)
+
+
+def refuse_shorter(unit: Unit, size: int) -> None:
+    """Refuses a file that ends before the unit does.
+
+    Raises:
+        StorageError: Naming the file.
+    """
+    if size < unit.stop:
+        raise changed_error(unit.uri)
+
+
+def refuse_other_size(unit: Unit, size: int) -> None:
+    """Refuses a file of another size, where the unit is all of it.
+
+    Raises:
+        StorageError: Naming the file.
+    """
+    if size != unit.stop:
+        raise changed_error(unit.uri)
+
+
+def changed_error(uri: str) -> StorageError:
+    """The error for a file that is not what was planned."""
+    return StorageError(f"{uri}: changed while it was read; start again when nothing writes it")

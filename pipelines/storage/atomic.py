@@ -9,28 +9,15 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from typing import Protocol
+from pathlib import Path, PurePosixPath
 
 from triad_ml.pipelines.runtime import remedies
 from triad_ml.pipelines.storage import cloud, local
-from triad_ml.pipelines.storage.backend import StoredFile
-from triad_ml.transforms.errors import StorageError
+from triad_ml.pipelines.storage.backend import StoredFile, _Storage
+from triad_ml.transforms.errors import GateError, StorageError
 
 LOCK = local.LOCK
 """Name of the file that is locked in a folder, or, on Cloud Storage, shows that it is in use."""
-
-
-class _Storage(Protocol):
-    def read(self, path: str) -> bytes | None: ...
-    def put(self, path: str, content: bytes) -> None: ...
-    def write_new(self, path: str, content: bytes) -> bool: ...
-    def replace(self, path: str, content: bytes, expected: bytes | None) -> bool: ...
-    def exists(self, path: str) -> bool: ...
-    def names(self, folder: str) -> tuple[list[str], list[str]]: ...
-    def move(self, source: str, target: str) -> bool: ...
-    def delete(self, path: str) -> None: ...
-    def delete_tree(self, folder: str) -> None: ...
-    def tree(self, folder: str) -> list[StoredFile]: ...
 
 
 def exists(path: str) -> bool:
@@ -223,3 +210,33 @@ def explained(path: str) -> Iterator[None]:
         raise StorageError(
             f"{where}: {reason[:1].lower()}{reason[1:]}; {remedies.remedy(code)}"
         ) from error
+
+
+def copy_down(folder: str, place: Path) -> None:
+    """Copies a folder of a bucket to a local one.
+
+    Raises:
+        GateError: Where an object's name leads out of the folder.
+        StorageError: Where the bucket cannot be read.
+    """
+    root = folder.rstrip("/")
+    for file in tree(root):
+        if file.path.endswith("/"):
+            continue  # what a console or TensorFlow makes for a folder
+        path = place / inside(file.path.removeprefix(f"{root}/"), root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_bytes(file.path))
+
+
+def inside(name: str, root: str) -> PurePosixPath:
+    """The path of an object below its folder.
+
+    Raises:
+        GateError: Where the name, taken as a path, leads out of the folder.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise GateError(
+            f"{root}/{name}: leads out of {root}; take the folder from its source again"
+        )
+    return path

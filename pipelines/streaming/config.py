@@ -1,58 +1,38 @@
 """Frozen, checked settings of `triad stream`. Errors name the flag."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
-import re
 import typing
-import urllib.parse
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
-from triad_ml.pipelines import stream_runners
-from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options, dataflow
+from triad_ml.pipelines.streaming import interfaces
+from triad_ml.pipelines.streaming.addresses import (
+    _KAFKA_FORM,
+    _TOPIC_FORM,
+    KAFKA,
+    PUBSUB,
+    is_kafka,
+    is_topic,
+    kafka_place,
+    pubsub_place,
+)
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import OptionsError
 
-KAFKA = "kafka://"
-PUBSUB = "pubsub://"
+if TYPE_CHECKING:
+    pass
+
 
 REPLAY_GROUP = "triad-replay"
 """The consumer group of `triad replay`, unless another one is named."""
 
 MEMORY = "_triad"
 """The folder in a sink's in which a stream's memory lies."""
-
-_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
-_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
-# Of what the service allows: no name may begin with "goog".
-_PUBSUB_PLACE = re.compile(
-    r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReleaseConfig:
-    """Which model a pointer shall name, and what the model must pass.
-
-    Attributes:
-        model: Folder that training wrote; the pointer lies beside it.
-        golden: Pattern of records that the model must score, as they are labelled.
-        verify_key: PEM file of the public key that the model must be signed with.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
-    """
-
-    model: str
-    golden: str | None = None
-    verify_key: str | None = None
-    media_roots: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for flag, value in (
-            ("MODEL", self.model),
-            ("--golden", self.golden),
-            ("--verify-key", self.verify_key),
-            *(("--media-root", root) for root in self.media_roots),
-        ):
-            if value is not None and not value.strip():
-                raise OptionsError(f"{flag}: must not be empty")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +86,10 @@ class StreamConfig:
     rejected: str | None = None
     state: str | None = None
     group: str = "triad"
-    message_format: flags.MessageFormat = "json"
+    message_format: interfaces.MessageFormat = "json"
     message_bytes: int = 16 * 2**20
     media_files: bool = False
-    format: flags.ScoresFormat = "parquet"
+    format: formats.ScoresFormat = "parquet"
     window: int = 60
     batch_records: int = 1024
     batch_bytes: int = 64 * 2**20
@@ -163,8 +143,8 @@ class StreamConfig:
         ):
             if not (math.isfinite(seconds) and seconds >= 0):
                 raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
-        _one_of("--format", self.format, flags.ScoresFormat)
-        _one_of("--message-format", self.message_format, flags.MessageFormat)
+        _one_of("--format", self.format, formats.ScoresFormat)
+        _one_of("--message-format", self.message_format, interfaces.MessageFormat)
         if self.media_files and is_topic(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):
@@ -172,7 +152,7 @@ class StreamConfig:
         if self.replay_from is not None:
             self._check_replay(self.replay_from)
         self._check_schema()
-        stream_runners.check(self)
+        check(self)
         self._check_rejected()
         self._check_state()
 
@@ -250,22 +230,6 @@ class StreamConfig:
                 raise OptionsError(f"{flag}: {folder} is inside the source; choose another folder")
 
 
-def is_kafka(place: str) -> bool:
-    """Whether it is `kafka://...`."""
-    return place.startswith(KAFKA)
-
-
-def is_topic(place: str) -> bool:
-    """Whether it is of Kafka or Pub/Sub, and no folder."""
-    return place.startswith((KAFKA, PUBSUB))
-
-
-def pubsub_place(uri: str) -> tuple[str, str] | None:
-    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
-    found = _PUBSUB_PLACE.fullmatch(uri)
-    return None if found is None else (found[1], found[2])
-
-
 def kafka_places(config: StreamConfig) -> tuple[tuple[str, str], ...]:
     """`HOST:PORT` and topic of source, sink and rejected records, where they are of Kafka."""
     places = map(kafka_place, (config.source, config.sink, config.rejected or ""))
@@ -292,20 +256,6 @@ def check_places(config: StreamConfig) -> None:
     rows = kafka_place(config.replay_from or "")
     for servers, topic in (*places, *([rows] if rows else [])):
         admin.TopicAdmin(servers, topic, config.kafka_config).about()
-
-
-def kafka_place(uri: str) -> tuple[str, str] | None:
-    """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
-    if not is_kafka(uri):
-        return None
-    servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
-    try:
-        port = urllib.parse.urlsplit(f"//{servers}").port
-    except ValueError:
-        return None
-    if not (slash and topic and port and servers.rpartition(":")[0]) or "@" in servers:
-        return None
-    return (servers, topic) if all(c.isalnum() or c in "._-" for c in topic) else None
 
 
 def _check_place(flag: str, place: str) -> None:
@@ -338,3 +288,130 @@ def _one_of(flag: str, value: str, kind: typing.Any) -> None:
     known = typing.get_args(kind)
     if value not in known:
         raise OptionsError(f"{flag}: must be one of {', '.join(known)}, got {value!r}")
+
+
+FLINK = "flink"
+
+
+PRISM = "prism"
+
+
+DATAFLOW = dataflow.RUNNER
+
+
+LOCAL = "local"
+
+
+RUNNERS = (LOCAL, PRISM, FLINK, DATAFLOW)
+
+
+_OF = {
+    "--no-wait": ("no_wait", (FLINK, DATAFLOW)),
+    "--from-checkpoint": ("from_checkpoint", (FLINK,)),
+    "--checkpoint-seconds": ("checkpoint_seconds", (FLINK,)),
+    "--": ("beam_args", (FLINK, DATAFLOW)),
+    "--prism": ("prism", (PRISM,)),
+    "--shards": ("shards", (PRISM, DATAFLOW)),
+    "--id-attribute": ("id_attribute", (DATAFLOW,)),
+    "--time-attribute": ("time_attribute", (DATAFLOW,)),
+    "--until-empty": ("until_empty", (LOCAL, PRISM)),
+    "--poll-seconds": ("poll_seconds", (LOCAL, PRISM)),
+    "--format": ("format", (LOCAL, PRISM, DATAFLOW)),
+    "--window": ("window", (LOCAL, PRISM, DATAFLOW)),
+    "--batch-records": ("batch_records", (LOCAL, PRISM, FLINK)),
+    "--batch-seconds": ("batch_seconds", (LOCAL, FLINK)),
+    "--batch-bytes": ("batch_bytes", (LOCAL,)),
+    "--kafka-config": ("kafka_config", (LOCAL,)),
+    "--golden": ("golden", (LOCAL,)),
+    "--metrics": ("metrics", (LOCAL,)),
+}
+"""The fields of flags that not every runner knows, and the runners that do."""
+
+
+def name(config: StreamConfig) -> str:
+    """The runner's name in lower case."""
+    return LOCAL if config.runner.lower() == "directrunner" else config.runner.lower()
+
+
+def check(config: StreamConfig) -> None:
+    """Refuses what the chosen runner cannot do.
+
+    Raises:
+        OptionsError: Naming the flag.
+    """
+    runner = name(config)
+    if runner not in RUNNERS:
+        raise OptionsError(
+            f"--runner: {config.runner!r} is no runner of streams; use {', '.join(RUNNERS)}"
+        )
+    given = {one.name: getattr(config, one.name) != one.default for one in fields(config)}
+    for flag, (field, runners) in _OF.items():
+        if given[field] and runner not in runners:
+            raise OptionsError(f"{flag}: is of --runner {' or '.join(runners)}; leave it out")
+    beam_options.check_beam_args(config.beam_args)
+    {LOCAL: _check_local, PRISM: _check_prism, FLINK: _check_flink, DATAFLOW: _check_dataflow}[
+        runner
+    ](config)
+
+
+def _check_local(config: StreamConfig) -> None:
+    for flag, place in (("--source", config.source), ("--sink", config.sink)):
+        if place.startswith(("pubsub://", "gs://")):
+            scheme = place.partition("://")[0]
+            raise OptionsError(
+                f"{flag}: {scheme}:// needs --runner dataflow; else give a local folder or kafka://"
+            )
+
+
+def _check_flink(config: StreamConfig) -> None:
+    if not (config.source.startswith("kafka://") and config.sink.startswith("kafka://")):
+        raise OptionsError("--runner: flink streams from kafka:// to kafka://; name topics")
+    if config.state is None:
+        raise OptionsError(
+            "--state: name a folder for the checkpoints that all parts of the cluster see"
+        )
+    if "://" in config.state:
+        raise OptionsError(
+            f"--state: {config.state}: name a folder by its path; Flink's checkpoints are read here"
+        )
+    if not (math.isfinite(config.checkpoint_seconds) and config.checkpoint_seconds >= 0.1):
+        raise OptionsError(
+            f"--checkpoint-seconds: must be at least 0.1, got {config.checkpoint_seconds:g}"
+        )
+
+
+def _check_prism(config: StreamConfig) -> None:
+    for flag, place in (("--source", config.source), ("--sink", config.sink)):
+        if "://" in place:
+            raise OptionsError(
+                f"{flag}: prism keeps its state in memory, so it streams from a folder to a "
+                "folder; name one, or use --runner local"
+            )
+    if config.state is not None:
+        raise OptionsError("--state: is not kept on prism; leave it out")
+
+
+def _check_dataflow(config: StreamConfig) -> None:
+    if not config.source.startswith("pubsub://"):
+        raise OptionsError("--source: dataflow streams from pubsub://PROJECT/SUBSCRIPTION")
+    if not config.sink.startswith(("pubsub://", "gs://")):
+        raise OptionsError("--sink: dataflow streams to pubsub://PROJECT/TOPIC or a gs:// folder")
+    if any(one.partition("=")[0] == "--job_name" for one in config.beam_args):
+        raise OptionsError(
+            "--job_name: is that of the subscription, of which two streams would each get a part; "
+            "leave it out"
+        )
+    if config.state is not None:
+        raise OptionsError("--state: Dataflow keeps it; leave it out")
+    for flag, value in (
+        ("--id-attribute", config.id_attribute),
+        ("--time-attribute", config.time_attribute),
+    ):
+        if value is not None and not value.strip():
+            raise OptionsError(f"{flag}: must not be empty")
+    paths = {
+        "--model": (config.model,),
+        "--sink": () if config.sink.startswith("pubsub://") else (config.sink,),
+        "--media-root": config.media_roots,
+    }
+    dataflow.check(paths, config.beam_args)

@@ -4,9 +4,42 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+)
 
-from triad_ml.transforms.records.values import RawRecord, Rejected
+from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
+
+if TYPE_CHECKING:
+    pass
+
+
+class Written(NamedTuple):
+    """What really became of the records of a batch.
+
+    Attributes:
+        scored: Those whose scores were written.
+        rejected: All others; among them scores that were too large to be written.
+    """
+
+    scored: Sequence[Scored]
+    rejected: Sequence[Rejected]
+
+
+class Sink(Protocol):
+    """Takes what a batch gave; what it returns is durable."""
+
+    def write(
+        self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
+    ) -> Written: ...
+
+
+MessageFormat = Literal["json", "example", "avro"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.scoring.pipeline import REJECTED, Score
+from triad_ml.pipelines.scoring.score import REJECTED, Score
 from triad_ml.pipelines.streaming import losses, metrics
-from triad_ml.pipelines.streaming.folder.sink import Sink
-from triad_ml.pipelines.streaming.interfaces import Batch, Item
+from triad_ml.pipelines.streaming.interfaces import Batch, Item, Sink
 from triad_ml.pipelines.tables.keys import KeyRejected
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records.values import MODALITIES, Rejected, Scored
 
 COUNTS = "counts"

@@ -8,13 +8,12 @@ from typing import Self
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler, keep_only
-from triad_ml.pipelines import model_pointer
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.scoring import plan
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.pipelines.streaming import metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.tables import schema
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.pipelines.verification import model_checks
 from triad_ml.transforms.errors import OptionsError, TriadError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
@@ -67,11 +66,11 @@ class Models:
     def __init__(self, config: StreamConfig, before: str = "") -> None:
         self._config = config
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "next-model")
-        self._pointer = model_pointer.stamp(config.model)
+        self._pointer = model_store.stamp(config.model)
         self._coming: concurrent.futures.Future[Version] | None = None
         self._told = ""
         self.changed = self.refused = 0
-        self.version = self._first(model_pointer.read(config.model), before)
+        self.version = self._first(model_store.read(config.model), before)
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +91,11 @@ class Models:
                 self._coming = None
             return self.version
         try:
-            pointer = model_pointer.stamp(self._config.model)
+            pointer = model_store.stamp(self._config.model)
             if pointer == self._pointer or pointer is None:
                 return self.version
             self._pointer = pointer
-            name = model_pointer.read(self._config.model)
+            name = model_store.read(self._config.model)
         except TriadError as error:
             if str(error) != self._told:  # a disk that fails does so again and again
                 self._told = str(error)
@@ -185,7 +184,7 @@ class Models:
     def _version(self, folder: str) -> Version:
         local = model_store.local(folder)
         model = model_store.load(folder, self._config.verify_key)
-        settings = plan.run_settings(model, self._config.format)
+        settings = schema.run_settings(model, self._config.format)
         canonicalizer = Canonicalizer(
             model.spec, self._config.media_roots, check=False, watched=self._config.watched
         )
@@ -201,8 +200,8 @@ def check_golden(config: StreamConfig) -> None:
     Raises:
         OptionsError: Naming the flag.
     """
-    if config.golden is not None and model_pointer.read(config.model) is None:
+    if config.golden is not None and model_store.read(config.model) is None:
         raise OptionsError(
-            f"--golden: {config.model} has no {model_pointer.POINTER} that names models; make one "
+            f"--golden: {config.model} has no {model_store.POINTER} that names models; make one "
             "with `triad release`, or leave --golden out"
         )

@@ -9,17 +9,12 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.timestamp import Timestamp
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.scoring.pipeline import Scores
-from triad_ml.pipelines.streaming.folder.sink import (
-    rejected_table,
-    scored_table,
-    shortened,
-    too_large_row,
-)
+from triad_ml.pipelines.scoring.score import Scores
 from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.streaming.rows import rejected_table, scored_table, shortened, too_large_row
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.keys import Key
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records.values import Rejected, Scored
 
 ORDERING_KEY = "ordering_key"
@@ -114,7 +109,7 @@ class _EncodeDoFn(beam.DoFn):
     @no_annotations
     def process(self, pair: tuple[Key, Scored]) -> Iterator[object]:
         key, row = pair
-        data = rows.encode(scored_table([row], self._settings), "jsonl").rstrip(b"\n")
+        data = formats.encode(scored_table([row], self._settings), "jsonl").rstrip(b"\n")
         if len(data) <= LARGEST:
             yield PubsubMessage(data, _attributes(key, row.extra.get(HEADERS)))
             return
@@ -126,9 +121,9 @@ class _EncodeDoFn(beam.DoFn):
 def _dead_letter(pair: tuple[Key, Rejected], settings: RunSettings) -> PubsubMessage:
     """The message of a rejected record, without its detail's end where it would be too long."""
     key, row = pair
-    data = rows.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
+    data = formats.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
     if len(data) > LARGEST:
-        data = rows.encode(rejected_table([shortened(row)], settings), "jsonl").rstrip(b"\n")
+        data = formats.encode(rejected_table([shortened(row)], settings), "jsonl").rstrip(b"\n")
     return PubsubMessage(data, _attributes(key, None))
 
 

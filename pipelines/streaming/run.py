@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from triad_ml.pipelines import cluster_config, reading_config, stream_runners
+from triad_ml.pipelines import cluster_config, reading_config
 from triad_ml.pipelines import config as pipelines_config
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
@@ -75,12 +76,11 @@ def _search(settings: pipelines_config.SearchConfig) -> object:
 
 def _score(settings: pipelines_config.ScoreConfig) -> object:
     from triad_ml.model.serving import bundle
-    from triad_ml.pipelines import model_pointer
     from triad_ml.pipelines.runners import dataflow as runners_dataflow
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import model_store
 
-    model = model_pointer.resolved(settings.model)  # once: the pointer may flip meanwhile
+    model = model_store.resolved(settings.model)  # once: the pointer may flip meanwhile
     settings = dataclasses.replace(settings, model=model)
     if settings.verify_key is None:
         what = bundle.described(model_store.local(settings.model))
@@ -252,32 +252,31 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: streaming_config.StreamConfig) -> object:
-    from triad_ml.pipelines import model_pointer
     from triad_ml.pipelines.runners import prism as runners_prism
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import model_store
     from triad_ml.pipelines.streaming.folder import sink
 
     sink.check_outputs(settings)
-    runner = stream_runners.name(settings)
-    if runner == stream_runners.PRISM:
+    runner = streaming_config.name(settings)
+    if runner == streaming_config.PRISM:
         runners_prism.check(settings.prism)
-    model = model_store.load(model_pointer.resolved(settings.model), settings.verify_key)
+    model = model_store.load(model_store.resolved(settings.model), settings.verify_key)
     streaming_config.check_places(settings)
     if not settings.media_files:
         first_look.tell_of_folder(_log, settings.source, model.spec)
     if runner != "local":  # a job that lives on keeps the model that it began with
-        settings = dataclasses.replace(settings, model=model_pointer.resolved(settings.model))
+        settings = dataclasses.replace(settings, model=model_store.resolved(settings.model))
     environment.load_tensorflow()
-    from triad_ml.pipelines.streaming.jobs import local
+    from triad_ml.pipelines.streaming.jobs import stopping
 
     if runner == "local":
-        return local.run_until_signal(settings)
-    if runner == stream_runners.PRISM:
+        return stopping.run_until_signal(settings)
+    if runner == streaming_config.PRISM:
         from triad_ml.pipelines.streaming.jobs import prism as jobs_prism
 
-        return local.run_until_signal(settings, jobs_prism.run)
-    if runner == stream_runners.FLINK:
+        return stopping.run_until_signal(settings, jobs_prism.run)
+    if runner == streaming_config.FLINK:
         from triad_ml.pipelines.streaming.jobs import flink
 
         flink.run(settings)
@@ -288,7 +287,7 @@ def _stream(settings: streaming_config.StreamConfig) -> object:
     return None
 
 
-def _release(settings: streaming_config.ReleaseConfig) -> object:
+def _release(settings: verification_config.ReleaseConfig) -> object:
     from triad_ml.pipelines.storage import model_store
 
     model_store.load(settings.model, settings.verify_key)  # a mistake is told at once
@@ -318,5 +317,5 @@ RUNS: Mapping[type, Run] = {
     cluster_config.FlinkConfig: _flink,
     cluster_config.KafkaConfig: _kafka,
     streaming_config.StreamConfig: _with_media(_stream),
-    streaming_config.ReleaseConfig: _with_media(_release),
+    verification_config.ReleaseConfig: _with_media(_release),
 }

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.scoring.pipeline import REJECTED, Score, Scores
+from triad_ml.pipelines.scoring.score import REJECTED, Score, Scores
 from triad_ml.pipelines.streaming.messages.parser import Message, Parser
 from triad_ml.pipelines.tables.keys import KeyRejected
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records.values import RawRecord, Rejected
 
 

@@ -1,20 +1,15 @@
 """Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
 
 import collections
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from triad_ml.pipelines.cli.flags import ScoresFormat
-from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import json_rows, passthrough, plain_values
-from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records import columns as names
 from triad_ml.transforms.records.values import (
     Prediction,
@@ -24,9 +19,6 @@ from triad_ml.transforms.records.values import (
     Tagged,
     Text,
 )
-
-Format: TypeAlias = ScoresFormat
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 POSITION = "triad.position"
 """Where each record came from: a column of a run's units, never published."""
@@ -116,74 +108,6 @@ def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
     records call it, where the column has another name.
     """
     return tuple(_described(field) for field in schema)
-
-
-def write(table: pa.Table, path: str, format: Format) -> None:
-    """Writes a table: whole, or not at all. Equal tables give equal bytes."""
-    atomic.put(path, encode(table, format))
-
-
-def read(path: str) -> pa.Table:
-    """Reads what `write` wrote, by the suffix of the path.
-
-    JSON Lines hold no types: from them, bytes and times come back as texts, and a table without
-    rows has no columns.
-    """
-    format = format_of(path)
-    content = atomic.read_bytes(path)
-    try:
-        return decode(content, format)
-    except (pa.ArrowException, ValueError) as error:
-        raise StorageError(
-            f"{path}: not a whole .{format} file; restore it or run again with a new output"
-        ) from error
-
-
-def format_of(path: str) -> Format:
-    """The format of a part, by the suffix of its path.
-
-    Raises:
-        StorageError: It has another one.
-    """
-    for format in FORMATS:
-        if path.endswith(f".{format}"):
-            return format
-    raise StorageError(f"{path}: neither .parquet nor .jsonl; name a part that a run wrote")
-
-
-def encode(table: pa.Table, format: Format) -> bytes:
-    """The bytes of a file that holds the table; equal tables give equal bytes."""
-    if format == "jsonl":
-        return "".join(f"{line}\n" for line in map(json_rows.line, json_rows.rows(table))).encode(
-            "utf-8"
-        )
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.combine_chunks(),
-        sink,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=1 << 16,
-        version="2.6",
-        data_page_version="1.0",
-        use_dictionary=True,
-        write_statistics=True,
-        store_schema=True,
-    )
-    return bytes(sink.getvalue())
-
-
-def decode(content: bytes, format: Format, columns: Sequence[str] | None = None) -> pa.Table:
-    """The table that `encode` made bytes of, see `read`; on request only some columns of it.
-
-    Raises:
-        ValueError: Or ArrowException, where the content is no such file.
-    """
-    if format == "parquet":
-        return pq.read_table(pa.BufferReader(content), columns=columns)
-    rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
-    found = columns or list(rows[0] if rows else ())
-    return pa.table({name: json_rows.column(name, [row[name] for row in rows]) for name in found})
 
 
 def _described(field: pa.Field) -> dict[str, str]:

@@ -13,7 +13,7 @@ import rich.text
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.preprocessing import dataset
-from triad_ml.pipelines.publishing.run_folder import Manifest
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.runtime import logs
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import regular

@@ -21,20 +21,21 @@ from triad_ml.model import stages
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import output_name
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer, tagged
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import ParityConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
-from triad_ml.pipelines.scoring.plan import run_settings
+from triad_ml.pipelines.scoring import score as scoring_score
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import json_files, model_store
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables.schema import run_settings
 from triad_ml.pipelines.verification.differences import Difference, table
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
@@ -239,7 +240,7 @@ def _preprocessed(
     work.mkdir()
     with (
         stages.showing(stages.counting("preprocessing pipeline, records", len(raw))),
-        beam.Pipeline(options=flags.beam_options()) as root,
+        beam.Pipeline(options=beam_options.beam_options()) as root,
     ):
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
@@ -249,7 +250,7 @@ def _preprocessed(
     rows = sum(file.rows for file in files)
     with (
         stages.showing(stages.counting("preprocessing pipeline, features", rows)),
-        beam.Pipeline(options=flags.beam_options()) as root,
+        beam.Pipeline(options=beam_options.beam_options()) as root,
         tft_beam.Context(str(work / "tft")),
     ):
         preprocessing_pipeline.define_feature_pipeline(
@@ -281,14 +282,14 @@ def _scored(
     handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
     with (
         stages.showing(stages.counting("scoring pipeline", len(raw))),
-        beam.Pipeline(options=flags.beam_options()) as root,
+        beam.Pipeline(options=beam_options.beam_options()) as root,
     ):
         records = root | beam.Create(raw, reshuffle=False)
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
         trusting = dataclasses.replace(canonicalizer, check=False)
-        scores = records | scoring_pipeline.Score(trusting, handler, model.model_digest)
+        scores = records | scoring_score.Score(trusting, handler, model.model_digest)
         scores | scoring_pipeline.CommitUnits(counts, run_folder, settings)
-    scored = tables_rows.read(run_folder.unit_scores(0))
+    scored = formats.read(run_folder.unit_scores(0))
     for row in scored.to_pylist():
         yield row["id"], _outputs(row, model)
 

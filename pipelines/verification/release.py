@@ -1,8 +1,8 @@
 """Releasing: a model that passed all checks becomes the one that a pointer names."""
 
-from triad_ml.pipelines import model_pointer
-from triad_ml.pipelines.streaming.config import ReleaseConfig
+from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.verification import model_checks
+from triad_ml.pipelines.verification.config import ReleaseConfig
 
 
 def run(config: ReleaseConfig) -> str:
@@ -13,11 +13,11 @@ def run(config: ReleaseConfig) -> str:
         GateError: The model is refused; the pointer is unchanged.
         LostRaceError: Another model was released meanwhile.
     """
-    models, name = model_pointer.parted(config.model)
-    before = model_pointer.content(models)
+    models, name = model_store.parted(config.model)
+    before = model_store.content(models)
     model = model_checks.check(
         f"{models}/{name}", config.golden, config.verify_key, config.media_roots
     )
-    model_pointer.flip(models, name, before)
+    model_store.flip(models, name, before)
     counted = "none" if before is None else before.decode(errors="replace").strip()
     return f"{models}: {name} counts (model {model.model_digest[:12]}), instead of {counted}"

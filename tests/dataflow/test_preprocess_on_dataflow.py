@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from tests.reliability.nights import write_corpus
-from triad_ml.pipelines import bucket_folders
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.storage import atomic
@@ -72,7 +71,7 @@ def test_two_jobs_leave_in_the_bucket_what_the_local_runner_leaves(
     assert f"packages {site}\n" in features["output"]
 
     copy = tmp_path / "copy"
-    bucket_folders.copy_down(output, copy)
+    atomic.copy_down(output, copy)
     mine, local = (dataset.read(folder) for folder in (copy, tmp_path / "local"))
     mine.check_files()
     for path, (_, sha256) in mine.shards.items():

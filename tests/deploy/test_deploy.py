@@ -18,7 +18,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.sockets import listening
-from triad_ml.pipelines import ports
 from triad_ml.pipelines.runners import daemons
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,11 +227,11 @@ def test_the_pool_of_workers_listens_on_localhost_alone(tmp_path):
     assert (port, boot) == ("50000", "/opt/apache/beam/boot")
     driver = containers(documents("kubernetes/flink/driver.yaml")[0])[0]
     assert f"--environment_config=localhost:{port}" in driver["args"]
-    (free,) = ports.free()
+    (free,) = daemons.free()
     log = tmp_path / "pool.log"
     started = daemons.start([sys.executable, *arguments, str(free), boot], log)
     try:
-        while not ports.listens(free):
+        while not daemons.listens(free):
             assert daemons.runs(started), log.read_text()
         assert listening(started[0]) == {("127.0.0.1", free)}
     finally:

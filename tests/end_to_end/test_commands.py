@@ -15,7 +15,7 @@ from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats
 
 ROOT = Path(__file__).resolve().parents[2]
 DATE = "2026-11-24"
@@ -194,7 +194,7 @@ class TestFullDisk:
         after = tree(output)
         assert {path: after[path] for path in before} == before
         (part,) = publish.open_current(str(output), DATE)
-        assert len(rows.read(part)) == 20
+        assert len(formats.read(part)) == 20
         again = ["score", "--model", str(trained), "--input", str(records), "--output", str(output)]
         assert main.main([*again, "--date", DATE, "--format", "jsonl"]) == 0
         manifest = publish.current(str(output), DATE)

@@ -15,11 +15,10 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners import beam_options, results, workers
 from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.runtime import failures
@@ -161,12 +160,12 @@ def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_c
     flink: Cluster,
 ) -> None:
     expected = workers.fingerprint() | {"keras": "0.0"}
-    root = beam.Pipeline(options=flags.beam_options("flink", flink.beam_args))
+    root = beam.Pipeline(options=beam_options.beam_options("flink", flink.beam_args))
     one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
     _ = one | workers.CheckWorkers(expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
-        workers.errors_of_workers("flink"),
+        results.errors_of_workers("flink"),
     ):
         root.run().wait_until_finish()
     failure = failures.explain(caught.value)

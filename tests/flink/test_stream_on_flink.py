@@ -25,7 +25,7 @@ from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.runners.flink import rest
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import flink_checkpoints, local
+from triad_ml.pipelines.streaming.jobs import flink_checkpoints, local, stopping
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -213,7 +213,7 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
             group="local",
             until_empty=True,
         ),
-        local.Stop(),
+        stopping.Stop(),
     )
     assert rows(broker, scores) == rows(broker, local_scores)
     assert rows(broker, rejected) == rows(broker, local_rejected)

@@ -15,11 +15,10 @@ from apache_beam.transforms.window import TimestampedValue
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runners import prism
-from triad_ml.pipelines.scoring import plan
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import dataflow
 from triad_ml.pipelines.streaming.pubsub import Published
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats, schema
 
 START = 1_700_000_040
 SOURCE = "pubsub://triad-project/clips"
@@ -63,7 +62,7 @@ def config(model: bundle.Artefact, sink: str, rejected: str | None, **more: Any)
 
 
 def test_scores_and_dead_letters_are_messages_with_their_key_as_attributes(model, given, endpoint):
-    settings = plan.run_settings(model, "jsonl")
+    settings = schema.run_settings(model, "jsonl")
     digest = settings.provenance.model
     topics = ("pubsub://triad-project/scores", "pubsub://triad-project/rejected")
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
@@ -106,7 +105,7 @@ def refused_are(digest: str) -> Any:
 def test_a_folder_as_sink_gets_a_file_a_window_and_further_ones_for_what_is_late(
     model, given, endpoint, tmp_path
 ):
-    settings = plan.run_settings(model, "parquet")
+    settings = schema.run_settings(model, "parquet")
     cloud = config(model, "gs://b/scores", None)
     object.__setattr__(cloud, "sink", str(tmp_path / "out"))
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
@@ -114,7 +113,7 @@ def test_a_folder_as_sink_gets_a_file_a_window_and_further_ones_for_what_is_late
     found = {}
     for kind in ("scores", "rejected"):
         for path in sorted((tmp_path / "out" / kind).glob("*/*")):
-            ids = tuple(rows.read(str(path))["id"].to_pylist())
+            ids = tuple(formats.read(str(path))["id"].to_pylist())
             found[(kind, path.parent.name, ids)] = 1
     first, second = "window=20231114T221400Z", "window=20231114T221500Z"
     assert set(found) == {

@@ -16,9 +16,9 @@ import pytest
 from tests.reliability.nights import write_corpus
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.jobs import prism as jobs_prism
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 
 PATIENCE = 300.0
 """Seconds until a test gives up; nothing is asserted on how long it took."""
@@ -32,7 +32,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(sink: Path, kind: str) -> list[dict[str, Any]]:
     paths = [path for path in (sink / kind).rglob("*.parquet") if not path.name.startswith(".")]
-    found = [row for path in paths for row in tables_rows.read(str(path)).to_pylist()]
+    found = [row for path in paths for row in formats.read(str(path)).to_pylist()]
     return sorted(found, key=lambda row: (str(row.get("triad.position")), row["id"]))
 
 
@@ -89,8 +89,8 @@ def test_prism_gives_the_rows_of_the_micro_batches(trained, corpus, prism_path, 
         fast: dict[str, Any] = {"until_empty": True, "poll_seconds": 0, "batch_records": 5}
         return StreamConfig(str(trained), str(corpus), str(tmp_path / sink), **fast, **more)
 
-    local.run(config("local"), local.Stop())
-    jobs_prism.run(config("prism", runner="prism", prism=prism_path), local.Stop())
+    local.run(config("local"), stopping.Stop())
+    jobs_prism.run(config("prism", runner="prism", prism=prism_path), stopping.Stop())
     scores = rows(tmp_path / "prism", "scores")
     assert len(scores) == 22
     assert scores == rows(tmp_path / "local", "scores")

@@ -12,9 +12,9 @@ from apache_beam.transforms.window import TimestampedValue
 
 from tests.scores import SETTINGS, rejected, scored
 from triad_ml.pipelines.runners import prism
-from triad_ml.pipelines.scoring.pipeline import Scores
+from triad_ml.pipelines.scoring.score import Scores
 from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.keys import Key
 from triad_ml.transforms.records.values import Rejected, Scored
 
@@ -63,7 +63,7 @@ def found(folder: Path, kind: str = "scores") -> dict[str, list[list[str]]]:
     """By window, the ids in each of its files."""
     windows: dict[str, list[list[str]]] = {}
     for path in sorted((folder / kind).glob("*/*")):
-        ids = tables_rows.read(str(path))["id"].to_pylist()
+        ids = formats.read(str(path))["id"].to_pylist()
         windows.setdefault(path.parent.name, []).append(ids)
     return {window: sorted(files) for window, files in windows.items()}
 
@@ -112,7 +112,7 @@ def test_shards_part_a_window_by_id_and_a_full_file_does_not_wait_for_its_end(wr
     files = sorted((folder / "scores" / FIRST).iterdir())
     by_shard: dict[str, set[str]] = {}
     for path in files:
-        ids = tables_rows.read(str(path))["id"].to_pylist()
+        ids = formats.read(str(path))["id"].to_pylist()
         assert len(ids) <= 4
         by_shard.setdefault(path.name.partition("-")[0], set()).update(ids)
     assert set(by_shard) == {"00000", "00001", "00002"}

@@ -15,15 +15,14 @@ from examples import generated as examples
 from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import parts, publish
+from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.scoring import carry_over, pipeline
+from triad_ml.pipelines.scoring import carry_over, pipeline, score
 from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
@@ -59,7 +58,7 @@ def rows(output: Path, date: str, kind: str = "scores") -> list[Row]:
     return [
         row
         for file in getattr(manifest, kind)
-        for row in tables_rows.read(run.path(file.path)).to_pylist()
+        for row in formats.read(run.path(file.path)).to_pylist()
     ]
 
 
@@ -110,7 +109,7 @@ def output(nights: Nights, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_the_result_is_the_one_of_a_full_run(
-    trained: Path, nights: Nights, tmp_path: Path, form: tables_rows.Format
+    trained: Path, nights: Nights, tmp_path: Path, form: formats.Format
 ) -> None:
     full, carried = tmp_path / "full", tmp_path / "carried"
     pipeline.run(config(trained, nights.first, carried, FIRST, format=form))
@@ -133,13 +132,13 @@ def test_the_model_sees_only_what_is_new_or_changed(
     settings = config(trained, nights.second, nights.output, SECOND, carry_over=True)
     plan = scoring_plan.plan(settings)
     what = plan.model.spec
-    composite = pipeline.Score(
+    composite = score.Score(
         Canonicalizer(what, check=False),
         ScorerHandler(str(trained)),
         plan.model.model_digest,
         carry_over.find(plan),
     )
-    with beam.Pipeline(options=flags.beam_options("local", ())) as root:
+    with beam.Pipeline(options=beam_options.beam_options("local", ())) as root:
         pipeline.define_pipeline(
             root,
             units.plan(plan.inputs),
@@ -148,7 +147,7 @@ def test_the_model_sees_only_what_is_new_or_changed(
             scores.run_folder(tmp_path),
             plan.settings,
         )
-    counted = beam_metrics.counters(root.result)
+    counted = results.counters(root.result)
     # two new ones, and two whose media are others; the one with nothing in it is rejected before
     assert counted["CarryOver.records_to_score"] == counted["Score.num_inferences"] == 4
     assert counted["CarryOver.records_carried"] == RECORDS - 4

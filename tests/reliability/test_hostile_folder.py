@@ -14,8 +14,8 @@ import pytest
 
 from tests import capabilities, media
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import local
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.streaming.jobs import local, stopping
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media import uris
 
 FILES = 60
@@ -148,7 +148,7 @@ def disk() -> Iterator[Path]:
 
 def rows(sink: Path, kind: str) -> list[dict[str, object]]:
     paths = sorted(path for path in (sink / kind).rglob("*") if path.is_file())
-    return [row for path in paths for row in tables_rows.read(str(path)).to_pylist()]
+    return [row for path in paths for row in formats.read(str(path)).to_pylist()]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -166,7 +166,7 @@ def test_a_folder_of_anything_is_read_as_far_as_it_can_be_and_the_rest_is_told(
     def run() -> local.Counts:
         caplog.clear()
         with capabilities.permissions_hold():
-            return local.run(config, local.Stop())
+            return local.run(config, stopping.Stop())
 
     first = run()
     told = [one.partition(": not read: ")[0] for one in caplog.messages if ": not read: " in one]

@@ -18,7 +18,7 @@ from tests.reliability import bombs, faulty_decoder, odd_media
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media.decoder import process
 from triad_ml.transforms.media.decoder import program as decoder_program
 
@@ -210,8 +210,16 @@ def scores_of(model: Path, records: Path, output: Path) -> Run:
     assert manifest is not None
     run = publish.RunFolder(str(output), DATE, manifest.run_id)
     return Run(
-        [row for path in publish.open_current(str(output)) for row in rows.read(path).to_pylist()],
-        [row for part in manifest.rejected for row in rows.read(run.path(part.path)).to_pylist()],
+        [
+            row
+            for path in publish.open_current(str(output))
+            for row in formats.read(path).to_pylist()
+        ],
+        [
+            row
+            for part in manifest.rejected
+            for row in formats.read(run.path(part.path)).to_pylist()
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
 from triad_ml.pipelines.sources import read, units
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import RawRecord, Rejected
 from triad_ml.transforms.spec import loading
@@ -120,7 +120,7 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
         issues_limit=1.0,
     )
     preprocessing_pipeline.run(config)
-    refused = rows.read(str(output / dataset.REJECTED)).to_pylist()
+    refused = formats.read(str(output / dataset.REJECTED)).to_pylist()
     found = {row["id"]: _verdict(row["detail"]) for row in refused}
     counts = dataset.read(output).manifest["counts"]
     everything = GOOD + len(ODD)
@@ -145,11 +145,11 @@ def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
     run = publish.RunFolder(str(output), DATE, manifest.run_id)
     found = {}
     for path in publish.open_current(str(output)):
-        for row in rows.read(path).to_pylist():
+        for row in formats.read(path).to_pylist():
             assert row["issues"] == []
             found[row["id"]] = ACCEPT
     for part in manifest.rejected:
-        for row in rows.read(run.path(part.path)).to_pylist():
+        for row in formats.read(run.path(part.path)).to_pylist():
             assert row["id"] not in found
             found[row["id"]] = _verdict(row["detail"])
     assert len(found) == GOOD + len(ODD)

@@ -24,7 +24,7 @@ from triad_ml.pipelines.config import GcConfig
 from triad_ml.pipelines.publishing import gc, publish, seal
 from triad_ml.pipelines.scoring import pipeline
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import CanonicalRecord
@@ -52,7 +52,7 @@ def second(first: Night, tmp_path: Path) -> Night:
 def rows(output: object) -> list[dict[str, Any]]:
     """The published scores, in order of their ids."""
     paths = publish.open_current(str(output), DATE)
-    found = [row for path in paths for row in tables_rows.read(path).to_pylist()]
+    found = [row for path in paths for row in formats.read(path).to_pylist()]
     return sorted(found, key=lambda row: str(row["id"]))
 
 
@@ -369,7 +369,7 @@ def test_files_of_odd_names_are_scored_and_named(first, second, name):
     sources = {
         row["source"].rpartition("#")[0]
         for part in manifest.rejected
-        for row in tables_rows.read(run.path(part.path)).to_pylist()
+        for row in formats.read(run.path(part.path)).to_pylist()
     }
     assert sources == {uris.spelled(str(path))}
 

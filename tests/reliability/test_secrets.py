@@ -15,8 +15,9 @@ import pytest
 
 from tests import media
 from tests.conftest import SPEC
-from triad_ml.pipelines.cli import flags, main
-from triad_ml.pipelines.tables import rows
+from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.tables import formats
 
 CANARY = "CANARY-6f1d"
 PAYLOAD = "PAYLOAD-93ab"
@@ -109,7 +110,7 @@ def texts(folder: Path) -> dict[str, bytes]:
             if path.suffix == ".gz":
                 content = gzip.decompress(content)
             if path.suffix == ".parquet":
-                content += json.dumps(rows.read(str(path)).to_pylist(), default=repr).encode()
+                content += json.dumps(formats.read(str(path)).to_pylist(), default=repr).encode()
             found[str(path.relative_to(folder))] = content
     return found
 
@@ -127,7 +128,7 @@ def test_nothing_that_the_commands_said_or_wrote_holds_a_payload_or_a_secret(com
 
 def test_every_hostile_record_is_rejected_or_scored_without_its_medium(commands):
     (path,) = (commands.folder / "scores").glob("dt=*/_runs/run=*/_rejected/*.parquet")
-    rejected = rows.read(str(path)).to_pylist()
+    rejected = formats.read(str(path)).to_pylist()
     assert len(rejected) == 12  # scoring looks at neither splits nor groups
     assert {(row["stage"], row["reason"]) for row in rejected} == {
         ("read", "unparsable"),
@@ -158,5 +159,5 @@ def test_what_beam_stores_of_its_options_holds_no_variable_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
-    made = flags.beam_options("local", ("--direct_num_workers=1",))
+    made = beam_options.beam_options("local", ("--direct_num_workers=1",))
     assert CANARY not in repr(made.get_all_options()) + repr(made.display_data())

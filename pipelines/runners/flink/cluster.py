@@ -10,8 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from triad_ml.pipelines import ports as pipelines_ports
-from triad_ml.pipelines.runners import daemons
+from triad_ml.pipelines.runners import daemons as pipelines_ports
 from triad_ml.pipelines.runners import java as runners_java
 from triad_ml.pipelines.runtime import environment
 from triad_ml.transforms.errors import OptionsError, StorageError
@@ -40,12 +39,12 @@ class Cluster:
 
     folder: Path
     ports: dict[str, int]
-    processes: dict[str, daemons.Started]
+    processes: dict[str, pipelines_ports.Started]
 
     @property
     def running(self) -> dict[str, bool]:
         """Which parts run."""
-        return {part: daemons.runs(self.processes.get(part)) for part in PARTS}
+        return {part: pipelines_ports.runs(self.processes.get(part)) for part in PARTS}
 
     @property
     def dashboard(self) -> str:
@@ -134,7 +133,7 @@ def down(folder: Path) -> tuple[str, ...]:
     if cluster is None:
         return ()
     stopped = [part for part in reversed(PARTS) if cluster.running[part]]
-    daemons.stop(cluster.processes[part] for part in stopped)
+    pipelines_ports.stop(cluster.processes[part] for part in stopped)
     (folder / "state.json").unlink()
     shutil.rmtree(folder / "artifacts", ignore_errors=True)
     return tuple(stopped)
@@ -188,7 +187,7 @@ def _commands(cluster: Cluster, java: str, jars: Path) -> dict[str, list[str]]:
     }
 
 
-def _start(part: str, command: list[str], folder: Path) -> daemons.Started:
+def _start(part: str, command: list[str], folder: Path) -> pipelines_ports.Started:
     variables = {
         **environment.DEFAULTS,
         **environment.QUIET,
@@ -197,7 +196,7 @@ def _start(part: str, command: list[str], folder: Path) -> daemons.Started:
     }
     # The pool starts `python`, whichever is first there.
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
-    return daemons.start(command, folder / f"{part}.log", variables)
+    return pipelines_ports.start(command, folder / f"{part}.log", variables)
 
 
 def _write(cluster: Cluster) -> None:

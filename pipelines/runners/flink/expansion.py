@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from triad_ml.pipelines import ports
+from triad_ml.pipelines.runners import daemons
 from triad_ml.pipelines.runners import java as runners_java
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.files.scratch import ScratchFolder
@@ -31,7 +31,7 @@ def service() -> Iterator[str]:
     """
     java, jars = runners_java.java(), runners_java.assemble("flink")
     (jamm,) = jars.glob("jamm-*.jar")
-    (port,) = ports.free()
+    (port,) = daemons.free()
     options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     options += [runners_java.agent(jars, "Loopback"), "-cp", f"{jars}/*"]
     told = [
@@ -57,7 +57,7 @@ def service() -> Iterator[str]:
 def _wait(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
     until = time.monotonic() + PATIENCE
     while True:
-        if ports.listens(port):
+        if daemons.listens(port):
             return
         ended = process.poll() is not None
         if ended or time.monotonic() > until:

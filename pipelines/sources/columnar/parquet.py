@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad_ml.pipelines.sources import changed, fields
+from triad_ml.pipelines.sources import fields, units
 from triad_ml.pipelines.sources.columnar import footer, pages, sizes
 from triad_ml.pipelines.sources.columnar import values as columnar_values
 from triad_ml.pipelines.sources.units import Unit
@@ -80,7 +80,7 @@ class _Scan:
         self._file = opening.open_stored(unit.uri)
         self._footer = footer.read(self._file)
         if self._footer.rows < unit.stop:
-            raise changed.changed_error(unit.uri)
+            raise units.changed_error(unit.uri)
         self._parquet = pq.ParquetFile(
             self._file, pre_buffer=False, buffer_size=opening.BUFFER_BYTES
         )

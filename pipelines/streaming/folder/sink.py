@@ -2,32 +2,22 @@
 
 import collections
 import dataclasses
-import datetime
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar, cast, get_args
+from typing import TypeVar, cast, get_args
 
-import pyarrow as pa
-
-from triad_ml.pipelines import stream_runners
-from triad_ml.pipelines.publishing.run_folder import RunSettings
 from triad_ml.pipelines.storage import atomic, outputs
+from triad_ml.pipelines.streaming import addresses, journal, metrics
 from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming import journal, metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.folder import sink_columns
-from triad_ml.pipelines.tables import json_rows
-from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.transforms.records.values import Reason, Rejected, Scored
-
-Kind = Literal["scores", "rejected"]
-"""The folders in a sink's."""
+from triad_ml.pipelines.streaming.interfaces import Written
+from triad_ml.pipelines.streaming.rows import Kind, _placed, rejected_table, window_name
+from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.transforms.records.values import Rejected, Scored
 
 _WINDOW = "window="
 
-_FIRST_SECOND = -62_135_596_800  # of year 1: no calendar here has an earlier one
-
-_SHORT = 100
-"""Characters of a detail that is cut."""
 
 _Row = TypeVar("_Row", Scored, Rejected)
 
@@ -42,11 +32,11 @@ def check_outputs(config: StreamConfig) -> None:
         OptionsError: Naming something that is there.
         StorageError: Where a folder cannot be listed.
     """
-    if not streaming_config.is_topic(config.sink):
+    if not addresses.is_topic(config.sink):
         sink = config.sink.rstrip("/")
         outputs.check_folder(sink, "stream", lambda: _is_sink(sink), flag="--sink")
     state = config.state
-    if state is not None and stream_runners.name(config) == stream_runners.LOCAL:
+    if state is not None and streaming_config.name(config) == streaming_config.LOCAL:
         outputs.check_folder(state, "stream", lambda: journal.is_in(state), flag="--state")
     if config.metrics is not None:
         outputs.check_file(config.metrics, metrics.MARK, "file of metrics", "--metrics")
@@ -59,26 +49,6 @@ def _is_sink(folder: str) -> bool:
         return True
     below = [path for kind in get_args(Kind) for path in atomic.list_folders(f"{folder}/{kind}")]
     return any(path.rstrip("/").rpartition("/")[2].startswith(_WINDOW) for path in below)
-
-
-class Written(NamedTuple):
-    """What really became of the records of a batch.
-
-    Attributes:
-        scored: Those whose scores were written.
-        rejected: All others; among them scores that were too large to be written.
-    """
-
-    scored: Sequence[Scored]
-    rejected: Sequence[Rejected]
-
-
-class Sink(Protocol):
-    """Takes what a batch gave; what it returns is durable."""
-
-    def write(
-        self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
-    ) -> Written: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,58 +102,7 @@ def write_window(
         table = _placed(sink_columns.table(folder, scored, settings), scored)
     else:
         table = rejected_table(cast(Sequence[Rejected], rows), settings)
-    tables_rows.write(table, f"{folder}/{kind}/{_WINDOW}{window}/{name}", settings.format)
-
-
-def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
-    """See `sinks.score_table`; and where each record came from, and when."""
-    return _placed(settings.score_table(scored), scored)
-
-
-def scored_lines(scored: Sequence[Scored], settings: RunSettings) -> list[bytes]:
-    """Rows for a topic, see `sink_columns.rows`; with where each record came from, and when."""
-    bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
-    last = json_rows.rows(bare.select([tables_rows.POSITION, tables_rows.EVENT_TIME]))
-    rows = zip(sink_columns.rows(scored, settings), last, strict=True)
-    return [json_rows.line({**row, **placed}).encode() for row, placed in rows]
-
-
-def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[bytes]:
-    """Rows for a topic of rejected records."""
-    return tables_rows.encode(rejected_table(rejected, settings), "jsonl").split(b"\n")[:-1]
-
-
-def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
-    """See `sinks.rejected_table`; and when each record was sent or written."""
-    return _timed(tables_rows.rejected_table(rejected, settings.provenance), rejected)
-
-
-def too_large_row(row: Scored, size: int) -> Rejected:
-    """What becomes of a record whose score no topic takes: its row has `size` bytes."""
-    return Rejected(
-        row.id,
-        row.position,
-        "publish",
-        Reason.TOO_LARGE,
-        f"its row has {size} bytes",
-        row.content_digest,
-        row.model_digest,
-    )
-
-
-def shortened(row: Rejected) -> Rejected:
-    """The row of a rejected record without what may be long: for topics that take no more."""
-    return dataclasses.replace(row, detail=row.detail[:_SHORT])
-
-
-def _placed(table: pa.Table, scored: Sequence[Scored]) -> pa.Table:
-    places = pa.array([str(row.position) for row in scored], pa.string())
-    return _timed(table.append_column(tables_rows.POSITION, places), scored)
-
-
-def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:
-    times = pa.array([row.position.event_time for row in rows], pa.timestamp("ms", "UTC"))
-    return table.append_column(tables_rows.EVENT_TIME, times)
+    formats.write(table, f"{folder}/{kind}/{_WINDOW}{window}/{name}", settings.format)
 
 
 def _by_window(rows: Sequence[_Row], seconds: int) -> dict[str, list[_Row]]:
@@ -191,12 +110,3 @@ def _by_window(rows: Sequence[_Row], seconds: int) -> dict[str, list[_Row]]:
     for row in sorted(rows, key=lambda row: (row.position.uri, row.position.offset)):
         found[window_name(row.position.event_time, seconds)].append(row)
     return found
-
-
-def window_name(event_time: int | None, seconds: int) -> str:
-    """The start of the window that a time in milliseconds is in, such as `20261125T223000Z`."""
-    if event_time is None:
-        return "none"
-    start = max(event_time // 1000 // seconds * seconds, _FIRST_SECOND)
-    moment = datetime.datetime.fromtimestamp(start, datetime.UTC)
-    return f"{moment.year:04d}{moment:%m%dT%H%M%SZ}"  # %Y would give year 1 one digit

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import json_rows, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.passthrough import Kind
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import Scored
 

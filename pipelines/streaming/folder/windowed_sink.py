@@ -13,10 +13,11 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.timestamp import Timestamp
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.scoring.pipeline import Scores
-from triad_ml.pipelines.streaming.folder.sink import Kind, window_name, write_window
+from triad_ml.pipelines.scoring.score import Scores
+from triad_ml.pipelines.streaming.folder.sink import write_window
+from triad_ml.pipelines.streaming.rows import Kind, window_name
 from triad_ml.pipelines.tables.keys import Key
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.records.values import Rejected, Scored
 
 LARGEST = 65_536

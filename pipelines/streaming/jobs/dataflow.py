@@ -9,19 +9,17 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub, WriteToPubS
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.runners import dataflow, workers
-from triad_ml.pipelines.scoring import plan
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.runners import beam_options, dataflow, results, workers
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming import addresses, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.folder.sink import check_outputs
 from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.pubsub import FromPubSub, Published, ToPubSub
+from triad_ml.pipelines.tables import schema
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _log = logging.getLogger(__name__)
@@ -39,11 +37,11 @@ def run(config: StreamConfig) -> None:
     """
     check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = plan.run_settings(model, config.format)
+    settings = schema.run_settings(model, config.format)
     name = job_name(config.source)
-    with workers.errors_of_workers(config.runner):
+    with results.errors_of_workers(config.runner):
         arguments = beam_args(config, settings)
-        root = beam.Pipeline(options=flags.beam_options(config.runner, arguments))
+        root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
         project, subscription = _place(config.source)
         read = root | "Read" >> ReadFromPubSub(
             subscription=f"projects/{project}/subscriptions/{subscription}",
@@ -88,7 +86,7 @@ def define_pipeline(
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
     checked = found | "CheckWorkers" >> workers.CheckWorkers(kind=messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
-    if streaming_config.is_topic(config.sink):
+    if addresses.is_topic(config.sink):
         published: Published = scores | "AsMessages" >> ToPubSub(settings)
         return published
     files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
@@ -111,7 +109,7 @@ def beam_args(config: StreamConfig, settings: RunSettings) -> tuple[str, ...]:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    found = streaming_config.pubsub_place(uri)
+    found = addresses.pubsub_place(uri)
     if found is None:
         raise AssertionError(f"{uri}: was checked")
     return found

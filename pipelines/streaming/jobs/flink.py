@@ -8,13 +8,10 @@ import apache_beam as beam
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.cli import flags as cli_flags
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners import beam_options, results, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
-from triad_ml.pipelines.scoring import plan
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import config as streaming_config
@@ -27,6 +24,8 @@ from triad_ml.pipelines.streaming.kafka.reader import Reader
 from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
 from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
+from triad_ml.pipelines.tables import schema
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
@@ -47,14 +46,16 @@ def run(config: StreamConfig) -> None:
     """
     config = _with_full_paths(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = plan.run_settings(model, config.format)
+    settings = schema.run_settings(model, config.format)
     name = flink_checkpoints.stream_name(config)
     streaming_config.check_places(config)  # without one a stream would start again and again
-    with workers.errors_of_workers(config.runner):
+    with results.errors_of_workers(config.runner):
         _check_workers(config)
         settle_topic(config)
         ours = _options_of_stream(config, name)
-        root = beam.Pipeline(options=cli_flags.beam_options(config.runner, config.beam_args, ours))
+        root = beam.Pipeline(
+            options=beam_options.beam_options(config.runner, config.beam_args, ours)
+        )
         with expansion.service() as service:
             define_pipeline(root, config, model, settings, service)
             job = root.run()
@@ -130,7 +131,7 @@ def _check_workers(config: StreamConfig) -> None:
     """Fails where workers are unlike this process: a stream would start them again for ever."""
     ours = ("--job_name=triad-check-workers", _NO_CACHE)
     with beam.Pipeline(
-        options=cli_flags.beam_options(config.runner, config.beam_args, ours)
+        options=beam_options.beam_options(config.runner, config.beam_args, ours)
     ) as root:
         one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
         _ = one | CheckWorkers()

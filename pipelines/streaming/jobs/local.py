@@ -4,30 +4,28 @@ import contextlib
 import dataclasses
 import gc
 import logging
-import os
-import select
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import apache_beam as beam
 
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.publishing.run_folder import RunSettings
+from triad_ml.pipelines.runners import beam_options as runners_beam_options
+from triad_ml.pipelines.runners import results
 from triad_ml.pipelines.runtime import summary
+from triad_ml.pipelines.streaming import addresses, metrics, micro_batch
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal as journals
-from triad_ml.pipelines.streaming import metrics, micro_batch
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder.sink import FileSink, Sink, check_outputs
+from triad_ml.pipelines.streaming.folder.sink import FileSink, check_outputs
 from triad_ml.pipelines.streaming.folder.source import Folder
-from triad_ml.pipelines.streaming.interfaces import Batch, Part, Source
+from triad_ml.pipelines.streaming.interfaces import Batch, Part, Sink, Source
+from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.streaming.losses import Losses, Window
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.model_versions import Models, Version, check_golden
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import TriadError
 
 _log = logging.getLogger(__name__)
@@ -36,28 +34,6 @@ _TELL_SECONDS = 5.0
 
 _BEAM_ARGS = ("--no_pipeline_type_check",)
 """Each batch is a pipeline of the same types: to check them takes a seventh of what it costs."""
-
-
-class Stop:
-    """Asks a stream to end after the batch in hand. It may be set in a handler of signals."""
-
-    def __init__(self) -> None:
-        self._receiving, self._sending = os.pipe()
-
-    def set(self) -> None:
-        """Asks; a stream that waits wakes up."""
-        os.write(self._sending, b".")
-
-    def wait(self, seconds: float) -> bool:
-        """Waits until it is set, or for some seconds; whether it is set."""
-        return bool(select.select([self._receiving], [], [], seconds)[0])
-
-    def is_set(self) -> bool:
-        return self.wait(0)
-
-
-Work = Callable[[StreamConfig, Stop], object]
-"""Runs a stream until it is told to stop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,25 +48,6 @@ class Counts:
         return Counts(
             self.read + other.read, self.scored + other.scored, self.rejected + other.rejected
         )
-
-
-def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
-    """Does `work`, else `run`, until SIGTERM or SIGINT. A second signal ends it at once."""
-    stop = Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def handle(number: int, frame: object) -> None:
-        stop.set()
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        return (work or run)(config, stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(config: StreamConfig, stop: Stop) -> Counts:
@@ -111,7 +68,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)
         if config.state_folder is not None:
-            written = [one for one in (config.sink,) if streaming_config.kafka_place(one) is None]
+            written = [one for one in (config.sink,) if addresses.kafka_place(one) is None]
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         models = stack.enter_context(Models(config, journal.model))
@@ -214,10 +171,10 @@ class _Batches:
     def _run(self, batch: Batch, parts: Sequence[Part], version: Version) -> Counts:
         items = self.source.items(parts, version.model.spec.label_names)
         sink = _sink(self.config, version.settings)
-        beam_options = flags.beam_options(beam_args=_BEAM_ARGS)
+        beam_options = runners_beam_options.beam_options(beam_args=_BEAM_ARGS)
         with beam.Pipeline(options=beam_options) as root:
             micro_batch.define_pipeline(root, items, batch, version.score, sink, version.settings)
-        found = beam_metrics.counters(root.result)
+        found = results.counters(root.result)
         scored, rejected = found.get("Stream.scored", 0), found.get("Stream.rejected", 0)
         self._tell(Losses.of_counters(found), version)
         return Counts(scored + rejected, scored, rejected)
@@ -238,7 +195,7 @@ class _Batches:
 
 def _source(config: StreamConfig, model: bundle.Artefact, journal: journals.Journal) -> Source:
     given = [*journal.done, *(journal.pending.parts if journal.pending else ())]
-    place = streaming_config.kafka_place(config.source)
+    place = addresses.kafka_place(config.source)
     if place is None:
         return Folder(
             config.source,
@@ -251,7 +208,7 @@ def _source(config: StreamConfig, model: bundle.Artefact, journal: journals.Jour
     from triad_ml.pipelines.streaming.kafka.source import KafkaSource
 
     parser = messages_parser.parser(config, model.spec.label_names)
-    rows = streaming_config.kafka_place(config.replay_from or "")
+    rows = addresses.kafka_place(config.replay_from or "")
     source = KafkaSource(
         *(*(rows or place), config.group, parser, config.batch_records, config.batch_seconds),
         given,
@@ -268,8 +225,8 @@ def _source(config: StreamConfig, model: bundle.Artefact, journal: journals.Jour
 
 
 def _sink(config: StreamConfig, settings: RunSettings) -> Sink:
-    place = streaming_config.kafka_place(config.sink)
-    rejected = streaming_config.kafka_place(config.rejected or "")
+    place = addresses.kafka_place(config.sink)
+    rejected = addresses.kafka_place(config.rejected or "")
     if place is None or rejected is None:
         return FileSink(config.sink.rstrip("/"), settings, config.window)
     from triad_ml.pipelines.streaming.kafka.sink import KafkaSink

@@ -8,10 +8,8 @@ from apache_beam.runners.runner import PipelineState
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.runners import prism, workers
-from triad_ml.pipelines.scoring import plan
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.runners import prism, results
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import journal as journals
 from triad_ml.pipelines.streaming import unbounded
@@ -20,7 +18,9 @@ from triad_ml.pipelines.streaming.folder.sink import check_outputs
 from triad_ml.pipelines.streaming.folder.source import Folder
 from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
 from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
-from triad_ml.pipelines.streaming.jobs.local import Stop
+from triad_ml.pipelines.streaming.jobs.stopping import Stop
+from triad_ml.pipelines.tables import schema
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _STEP = 0.2  # seconds between looks at the job
@@ -40,7 +40,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
     """
     check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = plan.run_settings(model, config.format)
+    settings = schema.run_settings(model, config.format)
     binary = prism.check(config.prism)
     with contextlib.ExitStack() as stack:
         memory = config.state_folder or ""
@@ -100,7 +100,7 @@ def _finish(job: beam.runners.runner.PipelineResult) -> None:
     try:
         job.wait_until_finish()
     except RuntimeError as error:
-        told = workers.of_text(str(error))
+        told = results.of_text(str(error))
         if told is None:
             raise
         raise told from error

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from triad_ml.pipelines import ports
 from triad_ml.pipelines.runners import daemons
 from triad_ml.pipelines.runners import java as runners_java
 from triad_ml.pipelines.streaming.kafka.client import TIMEOUT, Connection, explained, load
@@ -81,10 +80,10 @@ def up(
     """
     load()
     java, jars = runners_java.java(), runners_java.assemble("kafka")
-    free, controller = ports.free(2)
+    free, controller = daemons.free(2)
     broker = read(folder) or Broker(folder, free if free_port else PORT, controller)
     if not daemons.runs(broker.process):
-        if ports.listens(broker.port):
+        if daemons.listens(broker.port):
             raise OptionsError(
                 f"port {broker.port}: is taken; stop what listens there or use --free-port"
             )
@@ -156,7 +155,7 @@ def _start(broker: Broker, command: list[str], settings: Mapping[str, str]) -> d
 
 def _wait(broker: Broker) -> None:
     until = time.monotonic() + PATIENCE
-    while not ports.listens(broker.port):
+    while not daemons.listens(broker.port):
         ended = not daemons.runs(broker.process)
         if ended or time.monotonic() > until:
             why = "ended" if ended else f"does not answer for {PATIENCE:.0f} s"

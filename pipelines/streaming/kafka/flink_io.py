@@ -9,7 +9,7 @@ import numpy as np
 from apache_beam.transforms.external import ExternalTransform, NamedTupleBasedPayloadBuilder
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.scoring.pipeline import Scores
+from triad_ml.pipelines.scoring.score import Scores
 from triad_ml.pipelines.streaming import losses
 from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
 from triad_ml.pipelines.streaming.messages.parser import Message

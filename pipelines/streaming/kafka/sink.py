@@ -8,17 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from triad_ml.pipelines.publishing.run_folder import RunSettings
-from triad_ml.pipelines.streaming.folder.sink import (
-    Written,
-    rejected_lines,
-    scored_lines,
-    shortened,
-    too_large_row,
-)
+from triad_ml.pipelines.streaming.interfaces import Written
 from triad_ml.pipelines.streaming.kafka import properties
 from triad_ml.pipelines.streaming.kafka.client import TIMEOUT, Connection, explained, load
+from triad_ml.pipelines.streaming.rows import rejected_lines, scored_lines, shortened, too_large_row
 from triad_ml.pipelines.tables.keys import key_of
+from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records.values import Rejected, Scored
 

@@ -5,10 +5,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeAlias, get_args
 
-from triad_ml.pipelines.cli.flags import MessageFormat
 from triad_ml.pipelines.sources import fields, jsonl, tfrecord
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.interfaces import MessageFormat
 from triad_ml.pipelines.streaming.messages import avro, json_schema
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected

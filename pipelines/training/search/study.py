@@ -23,13 +23,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from triad_ml.model import stages
 from triad_ml.pipelines.config import SearchConfig
-from triad_ml.pipelines.search_judge import ATTEMPTS, Judge, OutOfTimeError, losses_of
 from triad_ml.pipelines.storage import atomic, outputs
 from triad_ml.pipelines.training.search import results, space
 from triad_ml.pipelines.training.search.plan import SearchPlan
 from triad_ml.pipelines.training.search.results import TrialRow
 from triad_ml.pipelines.training.search.space import Choices
-from triad_ml.pipelines.training.search.trial import FailedTrialError, train
+from triad_ml.pipelines.training.search.trial import (
+    ATTEMPTS,
+    FailedTrialError,
+    Judge,
+    OutOfTimeError,
+    losses_of,
+    train,
+)
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec.spec import Spec
 

@@ -7,25 +7,25 @@ import warnings
 import pytest
 from apache_beam.options import pipeline_options
 
-from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.runtime import environment, logs
 from triad_ml.transforms.errors import OptionsError
 
 
 @pytest.mark.parametrize("runner", ["local", "Local", "DirectRunner"])
 def test_local_is_the_runner_in_this_process(runner):
-    found = flags.beam_options(runner).get_all_options(drop_default=True)
+    found = beam_options.beam_options(runner).get_all_options(drop_default=True)
     assert found == {"runner": "FnApiRunner"}
 
 
 def test_beams_options_arrive_as_they_are():
-    found = flags.beam_options("local", ("--direct_num_workers=2", "--experiments", "a"))
+    found = beam_options.beam_options("local", ("--direct_num_workers=2", "--experiments", "a"))
     assert found.view_as(pipeline_options.DirectOptions).direct_num_workers == 2
     assert found.view_as(pipeline_options.DebugOptions).experiments == ["a"]
 
 
 def test_types_are_checked_and_no_session_is_saved():
-    found = flags.beam_options()
+    found = beam_options.beam_options()
     assert found.view_as(pipeline_options.TypeOptions).pipeline_type_check is True
     assert not found.view_as(pipeline_options.SetupOptions).save_main_session
 
@@ -44,7 +44,7 @@ def test_types_are_checked_and_no_session_is_saved():
 )
 def test_what_beam_would_only_log_is_refused(beam_args, line, capsys):
     with pytest.raises(OptionsError) as caught:
-        flags.beam_options("local", beam_args)
+        beam_options.beam_options("local", beam_args)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
     assert capsys.readouterr().err == ""
@@ -53,7 +53,7 @@ def test_what_beam_would_only_log_is_refused(beam_args, line, capsys):
 @pytest.mark.parametrize("runner", ["spark", "DataflowRunner", ""])
 def test_other_runners_are_refused(runner):
     with pytest.raises(OptionsError, match="--runner: .*; use local"):
-        flags.beam_options(runner)
+        beam_options.beam_options(runner)
 
 
 def test_the_environment_gets_defaults_and_keeps_what_it_has(monkeypatch):

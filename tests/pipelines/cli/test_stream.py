@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.streaming.config import ReleaseConfig, StreamConfig
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.verification.config import ReleaseConfig
 
 TOPICS = ("--source", "kafka://h:1/clips", "--from", "kafka://h:1/rejected")
 

@@ -8,13 +8,13 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.utils.windowed_value import WindowedValue
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.preprocessing.canonical_shards import (
     CanonicalFile,
     ReadCanonical,
     WriteCanonical,
     _WriteDoFn,
 )
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.storage import json_files
 from triad_ml.transforms.graph import raw_examples
 from triad_ml.transforms.records.values import CanonicalRecord, Position
@@ -45,7 +45,7 @@ def split_of(one: CanonicalRecord) -> str:
 
 def read_back(folder: Path, paths, without=frozenset()) -> list[bytes]:
     """The serialized records of files, through the pipeline."""
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         read = root | ReadCanonical(tuple(paths), without)
         read | beam.Map(bytes.hex) | json_files.WriteJson(folder / "read.json")
     return [bytes.fromhex(one) for one in json_files.read(folder / "read.json")]
@@ -64,7 +64,7 @@ def made() -> list[CanonicalRecord]:
 @pytest.fixture(scope="module")
 def files(made, tmp_path_factory) -> list[CanonicalFile]:
     folder = tmp_path_factory.mktemp("canonical")
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         written = root | beam.Create(made, reshuffle=False) | WriteCanonical(WHAT, str(folder))
         assert_that(
             written.places, equal_to([(one.id, one.position) for one in made]), label="PlacesOfAll"

@@ -11,13 +11,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.testing.util import assert_that
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.preprocessing.feature_shards import (
     Batch,
     FeatureFile,
     WriteFeatures,
     fill_up,
 )
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.storage import json_files
 from triad_ml.transforms.features import batching
 
@@ -44,7 +44,7 @@ def batch(first: int, rows: int) -> pa.RecordBatch:
 
 def written(folder: Path, batches, shards: int) -> list[FeatureFile]:
     folder.mkdir()
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         features = root | beam.Create(batches, reshuffle=False)
         listed = features | WriteFeatures("train", str(folder), shards, SCHEMA)
         listed | json_files.WriteJson(folder / "shards.json")
@@ -141,7 +141,7 @@ def test_a_batch_has_fewer_rows_where_media_are_large(monkeypatch):
         assert max(map(len, found)) > 24
         assert [0, 1] in found
 
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         serialized = root | beam.Create([None]) | beam.FlatMap(lambda _: given)
         grouped = serialized | Batch(48, schema)
         ids = grouped | beam.Map(lambda one: [int(row[0][1:]) for row in one["id"].to_pylist()])

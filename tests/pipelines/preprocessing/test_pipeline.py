@@ -26,16 +26,15 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import execution
 
 from tests import media, records
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
+from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units as unit_plans
 from triad_ml.pipelines.storage import json_files
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import GateError, OptionsError
 from triad_ml.transforms.features import audio
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
@@ -452,7 +451,7 @@ def test_statistics_count_each_canonical_record(done, expected):
 
 
 def test_rejected_records_are_listed_exactly(corpus, done):
-    rows = tables_rows.read(str(done / "rejected" / "part-00000.parquet")).to_pylist()
+    rows = formats.read(str(done / "rejected" / "part-00000.parquet")).to_pylist()
     lines = corpus.read_bytes().split(b"\n")
     offsets = [sum(len(one) + 1 for one in lines[:index]) for index in range(len(lines))]
     where = [f"{corpus}#{offset}" for offset in offsets]
@@ -876,7 +875,7 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
     work.mkdir(parents=True)
 
     with watched(monkeypatch) as seen:
-        root = beam.Pipeline(options=flags.beam_options())
+        root = beam.Pipeline(options=beam_options.beam_options())
         planned = root | beam.Create(
             unit_plans.plan(unit_plans.list_inputs([str(corpus)])), reshuffle=False
         )
@@ -884,12 +883,12 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
         pipeline.define_canonical_pipeline(read, Canonicalizer(what), str(work))
         result = root.run()
         result.wait_until_finish()
-        counters = beam_metrics.counters(result)
+        counters = results.counters(result)
         shutil.rmtree(tmp_path / "media")  # the second pass needs no source
         files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
         stored = sum(Path(file.path).stat().st_size for file in files)
         with (
-            beam.Pipeline(options=flags.beam_options()) as root,
+            beam.Pipeline(options=beam_options.beam_options()) as root,
             tft_beam.Context(temp_dir=str(work / "tft")),
         ):
             pipeline.define_feature_pipeline(root, files, frozenset(), what, 1, str(folder))
@@ -907,6 +906,6 @@ def test_media_are_read_once_and_cross_no_shuffle(tmp_path, monkeypatch):
 
 def test_the_watch_sees_media_that_do_cross_a_shuffle(monkeypatch):
     mark = b"a medium that is grouped"
-    with watched(monkeypatch) as seen, beam.Pipeline(options=flags.beam_options()) as root:
+    with watched(monkeypatch) as seen, beam.Pipeline(options=beam_options.beam_options()) as root:
         _ = root | beam.Create([(1, mark), (2, b"other")], reshuffle=False) | beam.GroupByKey()
     assert holds(seen, [mark])

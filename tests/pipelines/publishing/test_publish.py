@@ -21,6 +21,7 @@ import pytest
 from tests import scores
 from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.publishing import publish, publish_step
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms.errors import GateError, LostRaceError, OptionsError, StorageError
@@ -71,7 +72,7 @@ def rows(run: publish.RunFolder, kind: str) -> list[dict[str, Any]]:
         row
         for file in manifest.files
         if file.path.startswith((f"{kind}/", f"_{kind}/"))
-        for row in tables_rows.read(run.path(file.path)).to_pylist()
+        for row in formats.read(run.path(file.path)).to_pylist()
     ]
 
 
@@ -353,7 +354,7 @@ def test_a_row_that_gets_lost_between_unit_and_part_is_noticed(tmp_path, monkeyp
     def replace_with_fewer_rows(source: str, target: str) -> None:
         if "/scores/" in target:
             table = pq.read_table(pa.BufferReader(Path(source).read_bytes()))
-            Path(source).write_bytes(tables_rows.encode(table.slice(1), "parquet"))
+            Path(source).write_bytes(formats.encode(table.slice(1), "parquet"))
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", replace_with_fewer_rows)

@@ -17,7 +17,7 @@ import pytest
 from tests import scores
 from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 
 ROOT = Path(__file__).resolve().parents[3]
 BIG = 2**53 + 1
@@ -100,7 +100,7 @@ def test_what_a_run_decides_does_not_depend_on_the_order_of_its_units(tmp_path, 
     assert dict(_orders(run, manifest)) == {"10": str(BIG), "9": "0.5"}
 
 
-@pytest.mark.parametrize("format", tables_rows.FORMATS)
+@pytest.mark.parametrize("format", formats.FORMATS)
 def test_json_lines_say_the_same_as_parquet(tmp_path, format):
     run = scores.run_folder(tmp_path)
     manifest = scores.score(run, WORKS, settings=dataclasses.replace(SETTINGS, format=format))
@@ -109,7 +109,7 @@ def test_json_lines_say_the_same_as_parquet(tmp_path, format):
 
 def _orders(run: publish.RunFolder, manifest: publish.Manifest) -> Iterator[tuple[str, str]]:
     for file in manifest.scores:
-        for row in tables_rows.read(run.path(file.path)).to_pylist():
+        for row in formats.read(run.path(file.path)).to_pylist():
             yield row["id"], row["order"]
 
 

@@ -26,7 +26,7 @@ from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
 from triad_ml.pipelines.publishing import publish, run_list
 from triad_ml.pipelines.reading_config import ExportConfig, RunsConfig
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError, OptionsError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reading.md"
@@ -147,7 +147,7 @@ def test_parquet_has_the_rows_and_columns_of_the_parts_that_count(output, tmp_pa
 def test_json_lines_are_those_of_a_part(output, tmp_path):
     file = export(output, tmp_path / "all.jsonl", date=DATE)
     whole = pa.concat_tables(publish.read_current(str(output)))
-    assert file.read_bytes() == tables_rows.encode(whole, "jsonl")
+    assert file.read_bytes() == formats.encode(whole, "jsonl")
 
 
 def test_csv_has_a_column_for_each_field_and_json_where_their_number_varies(output, tmp_path):

@@ -19,7 +19,14 @@ from PIL import Image
 from tests import reports
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish as publishing_publish
-from triad_ml.pipelines.report import charts, learning_curves, record_cards, score_survey, sections
+from triad_ml.pipelines.report import (
+    charts,
+    learning_curves,
+    previews,
+    record_cards,
+    score_survey,
+    sections,
+)
 from triad_ml.pipelines.report import confusion as report_confusion
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.transforms.errors import OptionsError, StorageError
@@ -541,11 +548,11 @@ class TestGallery:
     def test_a_thumbnail_is_small_and_keeps_its_shape(self) -> None:
         wide = io.BytesIO()
         Image.new("L", (900, 300), 128).save(wide, "JPEG")
-        kind, content = record_cards.thumbnail(wide.getvalue()).split(",")
+        kind, content = previews.thumbnail(wide.getvalue()).split(",")
         picture = Image.open(io.BytesIO(base64.b64decode(content)))
         assert kind in ("data:image/png;base64", "data:image/jpeg;base64")
         assert picture.size == (160, 53)
-        assert record_cards.thumbnail(wide.getvalue()[:40]) == ""
+        assert previews.thumbnail(wide.getvalue()[:40]) == ""
 
     @pytest.mark.parametrize(
         ("rate", "seconds", "played", "heard"),
@@ -555,7 +562,7 @@ class TestGallery:
         self, rate: int, seconds: float, played: int, heard: float
     ) -> None:
         content = reports.wav(3, rate, seconds)
-        one = record_cards.sound(content, AudioSpec(sample_rate=rate, seconds=seconds), Limits())
+        one = previews.sound(content, AudioSpec(sample_rate=rate, seconds=seconds), Limits())
         decoded = base64.b64decode(one.uri.split(",")[1])
         with wave.open(io.BytesIO(decoded)) as file:
             assert file.getframerate() == played

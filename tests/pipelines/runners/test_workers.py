@@ -7,9 +7,8 @@ import grpc
 import pytest
 from apache_beam.testing import util
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import ScoreConfig
-from triad_ml.pipelines.runners import workers
+from triad_ml.pipelines.runners import beam_options, results, workers
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
@@ -52,7 +51,7 @@ def test_paths_of_the_local_runner_stay():
 
 
 def test_an_equal_worker_hands_units_on():
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         checked = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers()
         util.assert_that(checked, util.equal_to([UNIT]))
 
@@ -86,7 +85,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
     expected = workers.fingerprint() | {name: "other"}
     with (
         pytest.raises(OptionsError, match=f"worker: has {name} .* submitted with other; install"),
-        beam.Pipeline(options=flags.beam_options()) as root,
+        beam.Pipeline(options=beam_options.beam_options()) as root,
     ):
         _ = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(expected)
 
@@ -109,7 +108,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
     ],
 )
 def test_errors_of_workers_come_back_as_they_were(text, expected):
-    with pytest.raises(type(expected)) as caught, workers.errors_of_workers("flink"):
+    with pytest.raises(type(expected)) as caught, results.errors_of_workers("flink"):
         raise RuntimeError(text)
     assert str(caught.value) == str(expected)
 
@@ -117,7 +116,7 @@ def test_errors_of_workers_come_back_as_they_were(text, expected):
 def test_a_cluster_that_breaks_is_no_bug():
     with (
         pytest.raises(StorageError, match="cluster: .* TaskManager x is lost; look into its logs"),
-        workers.errors_of_workers("flink"),
+        results.errors_of_workers("flink"),
     ):
         raise RuntimeError("Pipeline job failed:\n TaskManager x is lost")
 
@@ -125,24 +124,24 @@ def test_a_cluster_that_breaks_is_no_bug():
 def test_a_job_server_that_does_not_answer_is_named_with_its_remedy():
     with (
         pytest.raises(StorageError, match=r"job server: does not answer; .*triad flink up"),
-        workers.errors_of_workers("flink"),
+        results.errors_of_workers("flink"),
     ):
         raise grpc.FutureTimeoutError
 
 
 def test_bugs_stay_bugs():
-    with pytest.raises(RuntimeError, match="KeyError"), workers.errors_of_workers("flink"):
+    with pytest.raises(RuntimeError, match="KeyError"), results.errors_of_workers("flink"):
         raise RuntimeError(f"{REMOTE}KeyError: 'x'")
 
 
 def test_errors_of_the_local_runner_are_left_as_they_are():
-    with pytest.raises(RuntimeError), workers.errors_of_workers("local"):
+    with pytest.raises(RuntimeError), results.errors_of_workers("local"):
         raise RuntimeError("triad_ml.transforms.errors.GateError: told by somebody else")
 
 
 def test_flink_has_defaults_that_may_be_replaced():
     given = ("--job_endpoint=other:1", "--parallelism=2")
-    found = flags.beam_options("Flink", given).get_all_options(drop_default=True)
+    found = beam_options.beam_options("Flink", given).get_all_options(drop_default=True)
     assert found["job_endpoint"] == "other:1"
     assert found["environment_config"] == "localhost:50000"
     assert found["environment_cache_millis"] == "600000"

@@ -17,6 +17,7 @@ from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import carry_over, pipeline
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.tables import formats, schema
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Explanation
@@ -50,7 +51,7 @@ def rows(output: Path, date: str = DATE) -> list[Row]:
     return [
         row
         for path in publish.open_current(str(output), date)
-        for row in tables_rows.read(path).to_pylist()
+        for row in formats.read(path).to_pylist()
     ]
 
 
@@ -169,8 +170,8 @@ def test_tasks_without_shares_have_no_column_of_them(trained: Path) -> None:
     about = {**loaded.about, "spec": json.loads(spec.to_json()), "classes": {"names": ["a"]}}
     other = bundle.Artefact(loaded.folder, about)
     with pytest.raises(OptionsError, match="--explain: only classification tasks have shares"):
-        scoring_plan.run_settings(other, "parquet", explain=True)
-    assert scoring_plan.run_settings(other, "parquet").explained == ()
+        schema.run_settings(other, "parquet", explain=True)
+    assert schema.run_settings(other, "parquet").explained == ()
 
 
 def described(predictions: Sequence[Explanation | None]) -> Any:
@@ -191,11 +192,11 @@ def described(predictions: Sequence[Explanation | None]) -> Any:
 
 def test_sets_have_explanations_of_their_likeliest_class() -> None:
     said = Explanation("food", 0.25, {"image": 0.5, "text": -0.125})
-    for form in tables_rows.FORMATS:
+    for form in formats.FORMATS:
         table, found = described([said, said])
         expected = {"label": "food", "baseline": 0.25, "image": 0.5, "text": -0.125}
         assert [one["explanation"] for one in found] == [expected, expected]
-        assert tables_rows.decode(tables_rows.encode(table, form), form).equals(table)
+        assert formats.decode(formats.encode(table, form), form).equals(table)
 
 
 def test_no_rows_have_the_columns_of_rows() -> None:
@@ -210,7 +211,7 @@ def test_a_prediction_without_the_explanation_that_was_wanted_is_a_bug() -> None
 
 def test_shares_are_float32_as_scores_are(explained: Path) -> None:
     (path,) = publish.open_current(str(explained), DATE)
-    field = tables_rows.read(path).schema.field("category").type.field("explanation").type
+    field = formats.read(path).schema.field("category").type.field("explanation").type
     assert str(field) == (
         "struct<label: string, baseline: float, image: float, audio: float, text: float>"
     )

@@ -16,15 +16,15 @@ from examples import generated as examples
 from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import failures
-from triad_ml.pipelines.scoring import pipeline, plan
+from triad_ml.pipelines.scoring import pipeline, plan, score
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import schema as tables_schema
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
@@ -80,7 +80,7 @@ def rejected_rows(output: Path) -> list[Row]:
 
 
 def table_rows(path: str) -> list[Row]:
-    found: list[Row] = tables_rows.read(path).to_pylist()
+    found: list[Row] = formats.read(path).to_pylist()
     return found
 
 
@@ -391,20 +391,20 @@ class TestOutputs:
 
     def test_scores_have_these_columns_and_no_other(self, clean_run: Path) -> None:
         (path,) = publish.open_current(str(clean_run))
-        schema = tables_rows.read(path).schema
+        schema = formats.read(path).schema
         assert {field.name: str(field.type) for field in schema} == COLUMNS
         assert schema.names == list(COLUMNS)
         assert [column["name"] for column in published(clean_run).schema] == list(COLUMNS)
 
     def test_rejected_records_have_these_columns(self, faulty_run: Path) -> None:
         (part,) = published(faulty_run).rejected
-        table = tables_rows.read(folder(faulty_run).path(part.path))
+        table = formats.read(folder(faulty_run).path(part.path))
         assert table.schema.names == REJECTED_COLUMNS
         assert {str(field.type) for field in table.schema} == {"string"}
 
     def test_further_columns_pass_through_and_media_do_not(self, hard_run: Path) -> None:
         (path,) = publish.open_current(str(hard_run))
-        assert tables_rows.read(path).schema.names == [*COLUMNS, "weight"]
+        assert formats.read(path).schema.names == [*COLUMNS, "weight"]
         found = by_id(rows(hard_run))
         assert (found["corrupt picture"]["source"], found["corrupt picture"]["weight"]) == (None, 3)
         assert found["generated-000000"]["source"] == "generated"
@@ -670,20 +670,20 @@ class TestCounters:
     ) -> dict[str, int]:
         model = bundle.load(trained)
         planned = units.plan(units.list_inputs([str(hard)]))
-        with beam.Pipeline(options=flags.beam_options()) as root:
+        with beam.Pipeline(options=beam_options.beam_options()) as root:
             pipeline.define_pipeline(
                 root,
                 planned,
                 model.spec.label_names,
-                pipeline.Score(
+                score.Score(
                     Canonicalizer(model.spec, check=False),
                     ScorerHandler(str(trained)),
                     model.model_digest,
                 ),
                 scores.run_folder(tmp_path_factory.mktemp("counted")),
-                plan.run_settings(model, "parquet"),
+                tables_schema.run_settings(model, "parquet"),
             )
-        return beam_metrics.counters(root.result)
+        return results.counters(root.result)
 
     def test_read_canonical_and_scored_records_come_in_pairs_with_rejected_ones(
         self, counted: dict[str, int]

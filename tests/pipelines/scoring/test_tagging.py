@@ -18,7 +18,7 @@ from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.training import train
 from triad_ml.pipelines.verification import parity
 from triad_ml.transforms.media import text
@@ -110,7 +110,7 @@ def scored(trained: Trained, output: Path, date: str = FIRST, **more: Any) -> di
     )
     scoring_pipeline.run(config)
     paths = publish.open_current(str(output), date)
-    return {row["id"]: row for path in paths for row in tables_rows.read(path).to_pylist()}
+    return {row["id"]: row for path in paths for row in formats.read(path).to_pylist()}
 
 
 def given(path: Path) -> dict[str, Row]:

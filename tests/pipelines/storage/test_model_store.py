@@ -6,7 +6,6 @@ import pytest
 
 from tests.reliability import flaky_storage
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines import bucket_folders
 from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.transforms.errors import GateError, OptionsError
 
@@ -64,4 +63,4 @@ def test_an_object_whose_name_leads_out_of_the_folder_is_refused(bucket, trained
 @pytest.mark.parametrize("name", ["../escaped", "saved_model/../../escaped", "/etc/escaped"])
 def test_a_name_that_leads_out_of_its_folder_is_refused(name):
     with pytest.raises(GateError, match="leads out of gs://bucket/model; take"):
-        bucket_folders.inside(name, "gs://bucket/model")
+        atomic.inside(name, "gs://bucket/model")

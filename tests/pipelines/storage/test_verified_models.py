@@ -14,9 +14,10 @@ from triad_ml.pipelines.config import ParityConfig, ScoreConfig
 from triad_ml.pipelines.report import page
 from triad_ml.pipelines.scoring import pipeline
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming.config import ReleaseConfig, StreamConfig
-from triad_ml.pipelines.streaming.jobs import dataflow, flink, local, prism
+from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.streaming.jobs import dataflow, flink, local, prism, stopping
 from triad_ml.pipelines.verification import parity, release
+from triad_ml.pipelines.verification.config import ReleaseConfig
 from triad_ml.transforms.errors import GateError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,10 +73,10 @@ JOBS: dict[str, Callable[[str, str, Path], object]] = {
     ),
     "release": lambda model, key, folder: release.run(ReleaseConfig(model, verify_key=key)),
     "stream": lambda model, key, folder: local.run(
-        streamed(model, key, folder, until_empty=True, poll_seconds=0.0), local.Stop()
+        streamed(model, key, folder, until_empty=True, poll_seconds=0.0), stopping.Stop()
     ),
     "prism": lambda model, key, folder: prism.run(
-        streamed(model, key, folder, runner="prism"), local.Stop()
+        streamed(model, key, folder, runner="prism"), stopping.Stop()
     ),
     "flink": lambda model, key, folder: flink.run(of_kafka(model, key, folder)),
     "dataflow": lambda model, key, folder: dataflow.run(of_pubsub(model, key, folder)),

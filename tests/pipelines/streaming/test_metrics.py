@@ -13,7 +13,7 @@ from triad_ml.model.serving import bundle
 from triad_ml.pipelines.streaming import metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Load
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.kafka.source import KafkaSource
 from triad_ml.pipelines.streaming.messages.parser import Parser
 from triad_ml.transforms.errors import StorageError
@@ -50,7 +50,7 @@ def test_a_stream_writes_what_it_did_and_what_waits_and_says_what_it_lost(
         metrics=str(path),
     )
     with caplog.at_level(logging.INFO):
-        local.run(config, local.Stop())
+        local.run(config, stopping.Stop())
     after = read(path)
 
     def grew(name: str) -> float:

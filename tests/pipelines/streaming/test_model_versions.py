@@ -14,18 +14,19 @@ import pytest
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import load_scorer
-from triad_ml.pipelines import model_pointer
 from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
-from triad_ml.pipelines.streaming.config import ReleaseConfig, StreamConfig
+from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.model_versions import Models
 from triad_ml.pipelines.streaming.run import RUNS
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.verification import release
+from triad_ml.pipelines.verification.config import ReleaseConfig
 from triad_ml.transforms.errors import GateError, OptionsError, TriadError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -75,7 +76,7 @@ def labelled(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFa
     path, sink = folder / "golden.jsonl", folder.parent / "labels"
     write(path, lines)
     settings = {"until_empty": True, "poll_seconds": 0}
-    local.run(StreamConfig(str(trained), str(folder), str(sink), **settings), local.Stop())
+    local.run(StreamConfig(str(trained), str(folder), str(sink), **settings), stopping.Stop())
     given = {row["id"]: row["category"]["label"] for row in rows(sink)}
     write(path, [{**line, "labels": {"category": given[line["id"]]}} for line in lines])
     return path
@@ -109,7 +110,7 @@ def rows(sink: Path) -> list[dict[str, Any]]:
 
 def files(sink: Path) -> dict[str, list[dict[str, Any]]]:
     found = sorted((sink / "scores").rglob("*.parquet"), key=lambda path: path.name)
-    return {str(path): tables_rows.read(str(path)).to_pylist() for path in found}
+    return {str(path): formats.read(str(path)).to_pylist() for path in found}
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
     config, models, golden
 ):
     one, two = digest(models / "one"), digest(models / "two")
-    stop = local.Stop()
+    stop = stopping.Stop()
     ended: list[local.Counts] = []
     thread = threading.Thread(target=lambda: ended.append(local.run(config, stop)))
     thread.start()
@@ -155,7 +156,7 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
         stop.set()
         thread.join(DEADLINE)
     assert not thread.is_alive()
-    local.run(StreamConfig(**{**vars(config), "until_empty": True}), local.Stop())
+    local.run(StreamConfig(**{**vars(config), "until_empty": True}), stopping.Stop())
     written = files(Path(config.sink))
     makers = [{row["model_digest"] for row in file} for file in written.values()]
     assert all(len(each) == 1 for each in makers)
@@ -173,7 +174,7 @@ def test_a_new_model_that_does_not_pass_is_refused_and_the_old_one_goes_on(
     with Models(config) as opened:
 
         def point(content: str) -> None:
-            model_pointer.flip(str(models), content, model_pointer.content(str(models)))
+            model_store.flip(str(models), content, model_store.content(str(models)))
 
         def refusal() -> str:
             """What is told of the release that is there, once it is refused; and only once."""
@@ -231,14 +232,14 @@ def test_a_new_model_that_does_not_pass_is_refused_and_the_old_one_goes_on(
 def test_a_stream_does_not_start_with_a_model_that_does_not_pass(config, models, golden):
     name = mislabel(golden)
     with pytest.raises(GateError, match=f"golden record {name} gets category"):
-        local.run(config, local.Stop())
+        local.run(config, stopping.Stop())
 
 
 def test_golden_records_without_a_pointer_are_one_line(config, models):
     (models / "CURRENT").unlink()
     settings = StreamConfig(**{**vars(config), "model": str(models / "one")})
     with pytest.raises(OptionsError) as caught:
-        local.run(settings, local.Stop())
+        local.run(settings, stopping.Stop())
     assert str(caught.value) == (
         f"--golden: {models}/one has no CURRENT that names models; make one with `triad release`, "
         "or leave --golden out"
@@ -248,13 +249,13 @@ def test_golden_records_without_a_pointer_are_one_line(config, models):
 def test_a_batch_that_the_model_before_began_is_done_again_by_it(config, models):
     write(Path(config.source, "a.jsonl"), [{"id": "a", "text": "a red bird"}])
     settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
-    local.run(settings, local.Stop())
+    local.run(settings, stopping.Stop())
     before = files(Path(config.sink))
     path = Path(config.sink, streaming_config.MEMORY, "journal.jsonl")
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])  # killed before it was done
     (models / "CURRENT").write_text("two\n")
     write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])
-    local.run(settings, local.Stop())
+    local.run(settings, stopping.Stop())
     after = files(Path(config.sink))
     assert after.items() > before.items()
     assert {row["id"]: row["model_digest"] for row in rows(Path(config.sink))} == {
@@ -269,11 +270,11 @@ def test_a_start_with_a_model_that_does_not_pass_goes_on_with_the_one_before(
     one, two = digest(models / "one"), models / "two"
     settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
     write(Path(config.source, "a.jsonl"), [{"id": "a", "text": "a red bird"}])
-    local.run(settings, local.Stop())
+    local.run(settings, stopping.Stop())
     (two / "analysis.json").write_text("{}")
     (models / "CURRENT").write_text("two\n")
     write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])
-    assert local.run(settings, local.Stop()) == local.Counts(1, 1, 0)
+    assert local.run(settings, stopping.Stop()) == local.Counts(1, 1, 0)
     assert {row["id"]: row["model_digest"] for row in rows(Path(config.sink))} == dict.fromkeys(
         "ab", one
     )
@@ -281,7 +282,7 @@ def test_a_start_with_a_model_that_does_not_pass_goes_on_with_the_one_before(
     assert line.startswith(f"the released model is refused, model one goes on: {two}/analysis.json")
     shutil.rmtree(models / "one")
     with pytest.raises(GateError, match="analysis.json: is not the file that was exported"):
-        local.run(settings, local.Stop())
+        local.run(settings, stopping.Stop())
 
 
 def test_a_release_flips_the_pointer_only_to_a_model_that_passes(models, golden):
@@ -291,7 +292,7 @@ def test_a_release_flips_the_pointer_only_to_a_model_that_passes(models, golden)
     mislabel(golden)
     with pytest.raises(TriadError):
         release.run(ReleaseConfig(str(models / "one"), golden))
-    assert model_pointer.read(str(models)) == "two"
+    assert model_store.read(str(models)) == "two"
     (models / "CURRENT").unlink()
     said = release.run(ReleaseConfig(f"{models}/one/"))
     assert said == f"{models}: one counts (model {digest(models / 'one')[:12]}), instead of none"

@@ -12,12 +12,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
 
 from tests.scores import SETTINGS, rejected, scored
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.scoring.pipeline import Scores
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.scoring.score import Scores
 from triad_ml.pipelines.streaming import pubsub
-from triad_ml.pipelines.streaming.folder.sink import rejected_table, scored_table
 from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message, Parser
-from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.streaming.rows import rejected_table, scored_table
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.keys import Key
 from triad_ml.transforms.records.values import Rejected
 
@@ -29,7 +29,7 @@ def read(given: PubsubMessage, id_attribute: str | None = None, time: int = TIME
     """What the graph makes of one message."""
     found: list[Message] = []
     _found.append(found)
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         messages = root | beam.Create([TimestampedValue(given, time / 1000)], reshuffle=False)
         _ = messages | pubsub.FromPubSub(LOG, id_attribute) | beam.Map(_note)
     (one,) = _found.pop()
@@ -98,14 +98,14 @@ def test_whatever_is_in_a_message_it_is_a_record_or_rejected():
         if table is None:
             row = scored(outcome.id, number, extra=outcome.extra)
             table = scored_table([dataclasses.replace(row, position=outcome.position)], SETTINGS)
-        assert json.loads(tables_rows.encode(table, "jsonl"))["id"] == outcome.id
+        assert json.loads(formats.encode(table, "jsonl"))["id"] == outcome.id
 
 
 def test_a_row_that_no_topic_takes_is_a_rejected_record():
     key, small = Key("a", "m" * 64), scored("a", 1, extra={HEADERS: {"ordering_key": "cam"}})
     large = scored("b", 2, extra={"note": "x" * pubsub.LARGEST})
     refused = dataclasses.replace(rejected("c", 3), detail="x" * pubsub.LARGEST)
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         rows = root | beam.Create([(key, small), (Key("b", "m" * 64), large)], reshuffle=False)
         none = root | "Refused" >> beam.Create([(Key("c", "m" * 64), refused)], reshuffle=False)
         published = Scores(rows, none) | pubsub.ToPubSub(SETTINGS)

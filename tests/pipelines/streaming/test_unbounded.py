@@ -10,11 +10,11 @@ from apache_beam.transforms.window import TimestampedValue
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.scoring import plan
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.streaming import unbounded
 from triad_ml.pipelines.streaming.messages.parser import Message, Parser
+from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.keys import Key
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
@@ -41,13 +41,13 @@ def model(trained: Path) -> bundle.Artefact:
 def run(model: bundle.Artefact, given: list[Any]) -> list[Any]:
     """What the graph gives: time, key and row, in the order of positions."""
     _given.clear()
-    settings = plan.run_settings(model, "parquet")
+    settings = schema.run_settings(model, "parquet")
     score = Score(
         Canonicalizer(model.spec, check=False),
         ScorerHandler(str(model.folder)),
         settings.provenance.model,
     )
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         messages = root | beam.Create(given, reshuffle=False)
         scores = unbounded.define_pipeline(messages, Parser(), score, settings)
         _ = (scores.scored, scores.rejected) | beam.Flatten() | beam.Map(note)
@@ -55,7 +55,7 @@ def run(model: bundle.Artefact, given: list[Any]) -> list[Any]:
 
 
 def test_each_message_gives_one_row_under_its_key_at_its_own_time(model):
-    digest = plan.run_settings(model, "parquet").provenance.model
+    digest = schema.run_settings(model, "parquet").provenance.model
     given = [
         message(0, TIME, id="a", text="a red bird"),
         message(1, TIME + 1),

@@ -14,8 +14,8 @@ from tests.media import corrupt_png
 from tests.scores import rejected
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.scoring.pipeline import Score
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected, Scored
@@ -45,7 +45,7 @@ def run(model: bundle.Artefact, given: Iterable[RawRecord]) -> list[Any]:
     score = Score(
         Canonicalizer(model.spec, check=False), ScorerHandler(str(model.folder)), OF_THE_SETTINGS
     )
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         scores = root | beam.Create(list(given), reshuffle=False) | score
         rows = (scores.scored, scores.rejected) | beam.Flatten()
         _ = rows | beam.Map(note)
@@ -92,7 +92,7 @@ def plain(key: Key, row: Scored | Rejected) -> dict[str, Any]:
 def test_what_a_source_refuses_has_such_a_key_and_time_too(model):
     refused = dataclasses.replace(rejected("r9"), position=Position("in", 9, event_time=TIME))
     _given.clear()
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         keyed_ = root | beam.Create([refused], reshuffle=False) | KeyRejected(OF_THE_SETTINGS)
         _ = keyed_ | beam.Map(note)
     assert _given == [(Timestamp(micros=1000 * TIME), Key("r9", OF_THE_SETTINGS), refused)]

@@ -18,6 +18,7 @@ from tests import scores
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.columnar import parquet
 from triad_ml.pipelines.sources.columnar import values as columnar_values
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.records.values import Provenance, RawRecord
 
@@ -77,10 +78,8 @@ def passed(column: pa.Array) -> pa.ChunkedArray:
     return made.column("x")
 
 
-def tables(*columns: pa.Array, form: tables_rows.Format = "parquet") -> list[pa.Table]:
-    return [
-        tables_rows.decode(tables_rows.encode(_scored(column), form), form) for column in columns
-    ]
+def tables(*columns: pa.Array, form: formats.Format = "parquet") -> list[pa.Table]:
+    return [formats.decode(formats.encode(_scored(column), form), form) for column in columns]
 
 
 def _scored(column: pa.Array) -> pa.Table:
@@ -204,7 +203,7 @@ def test_what_is_nested_passes_as_json(column, expected_value):
     assert json.loads(passed(column)[0].as_py()) == expected_value
 
 
-@pytest.mark.parametrize("form", tables_rows.FORMATS)
+@pytest.mark.parametrize("form", formats.FORMATS)
 def test_json_lines_hold_what_parquet_holds(form):
     column = pa.array([2**53 + 1, None], pa.int64())
     (made,) = tables(column, form=form)

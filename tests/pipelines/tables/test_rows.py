@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies
 
 from tests import scores
-from triad_ml.pipelines.tables import passthrough, plain_values
+from triad_ml.pipelines.tables import formats, passthrough, plain_values
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records import columns as names
@@ -344,7 +344,7 @@ def test_a_rejected_row_says_where_which_stage_and_why():
 
 def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
     path = str(tmp_path / "part.jsonl")
-    tables_rows.write(table(row("ü\n", blob=b"\x00", nan=float("nan"))), path, "jsonl")
+    formats.write(table(row("ü\n", blob=b"\x00", nan=float("nan"))), path, "jsonl")
     content = (tmp_path / "part.jsonl").read_text(encoding="utf-8")
     assert content == (
         '{"id":"ü\\n","id_int":null,'
@@ -360,34 +360,34 @@ def test_a_jsonl_line_is_one_object_with_the_shortest_digits(tmp_path):
 def test_parquet_and_jsonl_read_back_equal(tmp_path):
     rows = [scores.scored(f"r{i}", i, extra={"n": i, "f": i / 3, "t": "x"}) for i in range(50)]
     made = table(*rows)
-    for form in tables_rows.FORMATS:
-        tables_rows.write(made, str(tmp_path / f"part.{form}"), form)
-    assert tables_rows.read(str(tmp_path / "part.parquet")).equals(made)
-    assert tables_rows.read(str(tmp_path / "part.jsonl")).equals(made)
+    for form in formats.FORMATS:
+        formats.write(made, str(tmp_path / f"part.{form}"), form)
+    assert formats.read(str(tmp_path / "part.parquet")).equals(made)
+    assert formats.read(str(tmp_path / "part.jsonl")).equals(made)
     assert len((tmp_path / "part.jsonl").read_text().splitlines()) == 50
 
 
-@pytest.mark.parametrize("form", tables_rows.FORMATS)
+@pytest.mark.parametrize("form", formats.FORMATS)
 def test_equal_tables_give_equal_bytes_however_they_are_chunked(form):
     rows = [scores.scored(f"r{i}", i) for i in range(9)]
     whole = table(*rows)
     parts = pa.concat_tables([table(*rows[:4]), table(*rows[4:])])
-    assert tables_rows.encode(parts, form) == tables_rows.encode(whole, form)
+    assert formats.encode(parts, form) == formats.encode(whole, form)
     sliced = table(scores.scored("first"), *rows).slice(1)
-    assert tables_rows.encode(sliced, "jsonl") == tables_rows.encode(whole, "jsonl")
+    assert formats.encode(sliced, "jsonl") == formats.encode(whole, "jsonl")
 
 
 def test_a_file_that_is_cut_short_is_an_error_of_one_line(tmp_path):
-    for form in tables_rows.FORMATS:
+    for form in formats.FORMATS:
         path = tmp_path / f"part.{form}"
-        path.write_bytes(tables_rows.encode(table(row()), form)[:-20])
+        path.write_bytes(formats.encode(table(row()), form)[:-20])
         with pytest.raises(StorageError, match=rf"^{path}: not a whole .{form} file; [^\n]+$"):
-            tables_rows.read(str(path))
+            formats.read(str(path))
 
 
 def test_a_parquet_file_is_readable_by_column():
-    content = tables_rows.encode(table(row("r1"), row("r2")), "parquet")
-    assert tables_rows.decode(content, "parquet", ["id"]).to_pydict() == {"id": ["r1", "r2"]}
+    content = formats.encode(table(row("r1"), row("r2")), "parquet")
+    assert formats.decode(content, "parquet", ["id"]).to_pydict() == {"id": ["r1", "r2"]}
 
 
 def test_a_nan_score_is_null_in_jsonl():
@@ -395,7 +395,7 @@ def test_a_nan_score_is_null_in_jsonl():
     broken = Scored("r1", Position("in", 0), {"category": nan}, ())
     classes = {"category": scores.CLASSES["category"]}
     made = tables_rows.score_table([broken], classes, frozenset(), PROVENANCE)
-    line = json.loads(tables_rows.encode(made, "jsonl"))
+    line = json.loads(formats.encode(made, "jsonl"))
     assert line["category"] == {
         "label": "cat",
         "score": None,

@@ -16,7 +16,7 @@ import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
 from tests import media
-from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features import audio as features_audio
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
@@ -145,7 +145,7 @@ def analyzed(
     source = tfxio.TFExampleBeamRecord("tfrecord", schema=raw.schema, telemetry_descriptors=["t"])
     serialized = [raw_examples.from_record(record, what).serialized for record in made]
     with (
-        beam.Pipeline(options=flags.beam_options()) as root,
+        beam.Pipeline(options=beam_options.beam_options()) as root,
         tft_beam.Context(str(folder / "work")),
     ):
         records = root | beam.Create(serialized, reshuffle=False)

@@ -10,8 +10,7 @@ from apache_beam import window
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests import capabilities, media
-from triad_ml.pipelines import beam_metrics
-from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.media.canonicalize import HELD_BYTES, Canonicalize, Canonicalizer
 from triad_ml.transforms.records.digests import payload_digest
@@ -281,7 +280,7 @@ def test_200_records_on_threads_give_what_one_after_the_other_gives_in_their_ord
     rejected = [one for one in expected if isinstance(one, Rejected)]
     assert len(kept) == 144
     assert len(rejected) == 56
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         canonicalize = Canonicalize(CANONICALIZER, held_bytes)
         outputs = root | beam.Create(records, reshuffle=False) | canonicalize
         as_lists = [
@@ -294,13 +293,13 @@ def test_200_records_on_threads_give_what_one_after_the_other_gives_in_their_ord
 
 def test_counters_add_up_to_what_came_in():
     records = many(200)
-    root = beam.Pipeline(options=flags.beam_options())
+    root = beam.Pipeline(options=beam_options.beam_options())
     _ = root | beam.Create(records, reshuffle=False) | Canonicalize(CANONICALIZER)
     result = root.run()
     result.wait_until_finish()
     counted = {
         name.removeprefix("Canonicalize."): count
-        for name, count in beam_metrics.counters(result).items()
+        for name, count in results.counters(result).items()
         if name.startswith("Canonicalize.")
     }
     expected = collections.Counter(records_in=200)
@@ -354,7 +353,7 @@ def test_elements_keep_their_timestamps_and_windows(windows, starts):
         kind = "records" if place % 3 == 0 else "rejected"
         for start in starts:
             expected[kind].append((record.id, offset * place + 2, offset * place + start))
-    with beam.Pipeline(options=flags.beam_options()) as root:
+    with beam.Pipeline(options=beam_options.beam_options()) as root:
         outputs = (
             root
             | beam.Create(list(enumerate(records)), reshuffle=False)
@@ -378,7 +377,7 @@ def test_an_error_that_is_not_the_records_fault_fails_the_bundle():
     wrong = raw(text="a source that gives no bytes")
     with pytest.raises(TypeError):
         CANONICALIZER.canonical(wrong)
-    root = beam.Pipeline(options=flags.beam_options())
+    root = beam.Pipeline(options=beam_options.beam_options())
     _ = root | beam.Create([raw(text=TEXT), wrong]) | Canonicalize(CANONICALIZER)
     with pytest.raises(TypeError, match="while running .Canonicalize"):
         root.run().wait_until_finish()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies
 
 from tests.scores import SETTINGS, scored
-from triad_ml.pipelines.streaming.folder import sink as folder_sink
+from triad_ml.pipelines.streaming import rows as streaming_rows
 from triad_ml.pipelines.streaming.folder import sink_columns
 from triad_ml.pipelines.streaming.folder.sink import FileSink
 from triad_ml.pipelines.tables import passthrough
@@ -166,12 +166,12 @@ def test_a_row_of_a_topic_depends_on_no_other_row():
     values = [1, 2**53 + 1, 0.5, "a", b"\0", [1], None, 2**70]
     rows = [scored(str(i), i, extra={"x": value}) for i, value in enumerate(values)]
     rows.append(scored("last", 9, extra={"y": 1}))
-    lines = [json.loads(line) for line in folder_sink.scored_lines(rows, SETTINGS)]
+    lines = [json.loads(line) for line in streaming_rows.scored_lines(rows, SETTINGS)]
     assert [line["x"] for line in lines[:-1]] == [
         *(1, 2**53 + 1, 0.5, "a", "AA==", "[1]", None, str(2**70))
     ]
     assert "x" not in lines[-1]
-    assert [folder_sink.scored_lines([row], SETTINGS)[0] for row in rows] == [
+    assert [streaming_rows.scored_lines([row], SETTINGS)[0] for row in rows] == [
         json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() for line in lines
     ]
 

@@ -16,7 +16,8 @@ from triad_ml.pipelines.scoring import pipeline
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
+from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import OptionsError
 
@@ -31,8 +32,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stop() -> local.Stop:
-    return local.Stop()
+def stop() -> stopping.Stop:
+    return stopping.Stop()
 
 
 def config(model: Path, source: Path, sink: Path, **more: Any) -> StreamConfig:
@@ -43,7 +44,7 @@ def config(model: Path, source: Path, sink: Path, **more: Any) -> StreamConfig:
 def rows(sink: Path, kind: str = "scores") -> list[Row]:
     """All rows of a sink, in the order of file names."""
     paths = sorted(path for path in (sink / kind).rglob("*") if path.is_file())
-    return [row for path in paths for row in tables_rows.read(str(path)).to_pylist()]
+    return [row for path in paths for row in formats.read(str(path)).to_pylist()]
 
 
 def contents(sink: Path) -> dict[str, bytes]:
@@ -66,16 +67,14 @@ def test_the_stream_gives_what_the_batch_gives_bit_for_bit(trained, corpus, tmp_
     manifest = publish.current(str(tmp_path / "b"), "2026-11-24")
     run = publish.RunFolder(str(tmp_path / "b"), "2026-11-24", manifest.run_id)
     batch = [
-        row for part in manifest.scores for row in tables_rows.read(run.path(part.path)).to_pylist()
+        row for part in manifest.scores for row in formats.read(run.path(part.path)).to_pylist()
     ]
     # Only a whole run can know that an id stands twice: the stream scores both, under one key.
     streamed = {row["id"]: without(row, *OURS) for row in reversed(rows(tmp_path / "s"))}
     assert streamed == {row["id"]: row for row in batch}
     assert (len(rows(tmp_path / "s")), len(batch)) == (22, 21)
     refused = {row["id"]: without(row, *OURS) for row in rows(tmp_path / "s", "rejected")}
-    of_batch = [
-        r for p in manifest.rejected for r in tables_rows.read(run.path(p.path)).to_pylist()
-    ]
+    of_batch = [r for p in manifest.rejected for r in formats.read(run.path(p.path)).to_pylist()]
     assert refused == {row["id"]: row for row in of_batch if row["reason"] != "duplicate_id"}
     assert counts == local.Counts(24, 22, 2)
     assert len(list((tmp_path / "s" / "scores").rglob("*.parquet"))) > 3

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from tests import kafka
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
-from triad_ml.pipelines.streaming.jobs import flink, local
+from triad_ml.pipelines.streaming.jobs import flink, local, stopping
 from triad_ml.pipelines.streaming.kafka import client
 from triad_ml.pipelines.streaming.kafka.source import KafkaSource
 from triad_ml.pipelines.streaming.messages.parser import Parser
@@ -26,7 +26,7 @@ MESSAGES: list[bytes | None] = [*GOOD[:2], b"no json", None, *GOOD[2:], b'{"text
 
 def run(model: Path, **settings: Any) -> local.Counts:
     settings = {"until_empty": True, "poll_seconds": 0.5, **settings}
-    return local.run(StreamConfig(str(model), **settings), local.Stop())
+    return local.run(StreamConfig(str(model), **settings), stopping.Stop())
 
 
 def files(sink: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from tensorflow.core.example import example_pb2
 
 from tests import kafka, media
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 
 AVRO = {
     "type": "record",
@@ -20,7 +20,7 @@ AVRO = {
 }
 
 
-class StopOnceCommitted(local.Stop):
+class StopOnceCommitted(stopping.Stop):
     """Asks a stream to end once it has committed offsets."""
 
     def __init__(self, topics: "Topics") -> None:
@@ -39,7 +39,7 @@ class Topics:
         self.source = broker.topic(partitions, **config)
         self.scores, self.rejected = broker.topic(), broker.topic()
 
-    def run(self, model: Path, stop: local.Stop | None = None, **settings: Any) -> local.Counts:
+    def run(self, model: Path, stop: stopping.Stop | None = None, **settings: Any) -> local.Counts:
         uri = self.broker.uri
         places = {
             "source": uri(self.source),
@@ -47,7 +47,7 @@ class Topics:
             "rejected": uri(self.rejected),
         }
         settings = {"until_empty": True, "poll_seconds": 0.5, **places, **settings}
-        return local.run(StreamConfig(str(model), **settings), stop or local.Stop())
+        return local.run(StreamConfig(str(model), **settings), stop or stopping.Stop())
 
     def committed(self) -> list[int]:
         return [self.broker.committed(self.source, "triad", n) for n in range(self.partitions)]

@@ -11,10 +11,10 @@ from tests import kafka, kafka_protocol
 from tests.kafka_protocol import Raw
 from tests.pipelines.streaming.kafka.test_kafka_messages import Topics
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.scoring import plan
 from triad_ml.pipelines.streaming import metrics
 from triad_ml.pipelines.streaming.jobs import local
 from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
+from triad_ml.pipelines.tables import schema
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records.values import Position, Reason, Rejected
 
@@ -112,7 +112,7 @@ def test_of_one_key_the_last_row_stays_the_last(trained, broker):
 
 
 def sink_of(trained: Path, broker: kafka.Broker, topics: Topics) -> KafkaSink:
-    settings = plan.run_settings(bundle.load(trained), "jsonl")
+    settings = schema.run_settings(bundle.load(trained), "jsonl")
     return KafkaSink(broker.servers, topics.scores, broker.servers, topics.rejected, settings)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests import kafka
 from tests.pipelines.streaming.conftest import LOGIN
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.kafka import properties as kafka_properties
 from triad_ml.pipelines.streaming.kafka.source import KafkaSource
 from triad_ml.pipelines.streaming.messages.parser import Parser
@@ -44,7 +44,7 @@ def test_topic_to_topics_by_tls_with_a_password(trained, broker, tmp_path, caplo
     config = StreamConfig(
         str(trained), *places, poll_seconds=0.5, until_empty=True, kafka_config=str(path)
     )
-    assert local.run(config, local.Stop()) == local.Counts(2, 1, 1)
+    assert local.run(config, stopping.Stop()) == local.Counts(2, 1, 1)
     assert [json.loads(one.value())["id"] for one in broker.read(names[1])] == ["a"]
     assert len(broker.read(names[2])) == 1
     assert PASSWORD not in caplog.text + "".join(capfd.readouterr()) + repr(config)
@@ -128,4 +128,4 @@ def test_a_sink_tells_of_a_broken_file_before_the_first_batch(trained, tmp_path)
     }
     config = StreamConfig(str(trained), str(tmp_path / "in"), **topics)
     with pytest.raises(OptionsError, match="line 2: group.id is set by Triad itself"):
-        local.run(config, local.Stop())
+        local.run(config, stopping.Stop())

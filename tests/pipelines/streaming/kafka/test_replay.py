@@ -10,7 +10,7 @@ from tests.kafka_protocol import Raw
 from tests.pipelines.streaming.kafka.test_kafka_messages import Topics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
-from triad_ml.pipelines.streaming.jobs import local
+from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.kafka.replay import GAP, Row, named, runs
 from triad_ml.pipelines.streaming.messages.parser import Message
 
@@ -29,7 +29,7 @@ def test_messages_that_were_rejected_are_read_again_where_their_rows_say(trained
         message_bytes=len(SHORT),
         until_empty=True,
     )
-    assert local.run(config, local.Stop()) == local.Counts(5, 2, 3)
+    assert local.run(config, stopping.Stop()) == local.Counts(5, 2, 3)
     broker.send(rejected, [b"no row", b'{"source": "kafka://elsewhere:1/t/0#0"}', b'{"source": 7}'])
 
     again = StreamConfig(
@@ -41,7 +41,7 @@ def test_messages_that_were_rejected_are_read_again_where_their_rows_say(trained
         replay_from=broker.uri(rejected),
         until_empty=True,
     )
-    assert local.run(again, local.Stop()) == local.Counts(3, 2, 1)
+    assert local.run(again, stopping.Stop()) == local.Counts(3, 2, 1)
     found = [json.loads(message.value()) for message in broker.read(scores)]
     places = [(row["id"], row["triad.position"]) for row in found]
     log = f"{broker.uri(source)}/0"
@@ -54,7 +54,7 @@ def test_messages_that_were_rejected_are_read_again_where_their_rows_say(trained
     told = [json.loads(m.value()) for m in broker.read(rejected)[6:]]
     assert [(row["source"], row["reason"]) for row in told] == [(f"{log}#2", "unparsable")]
     # A second start replays what was rejected since, and nothing twice.
-    assert local.run(again, local.Stop()) == local.Counts(1, 0, 1)
+    assert local.run(again, stopping.Stop()) == local.Counts(1, 0, 1)
 
 
 def test_rows_of_a_topic_that_was_made_again_score_no_other_message(trained, broker, caplog):

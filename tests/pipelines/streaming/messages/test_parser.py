@@ -8,8 +8,8 @@ import json
 import pytest
 from tensorflow.core.example import example_pb2
 
-from triad_ml.pipelines.streaming.folder.sink import window_name
 from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message, Parser
+from triad_ml.pipelines.streaming.rows import window_name
 from triad_ml.transforms.records.values import (
     BrokenMedium,
     Position,

@@ -17,7 +17,6 @@ import pytest
 
 from tests import records
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines import search_judge
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.config import PreprocessConfig, SearchConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import pipeline
@@ -25,6 +24,7 @@ from triad_ml.pipelines.storage import outputs
 from triad_ml.pipelines.training import train
 from triad_ml.pipelines.training.search import plan
 from triad_ml.pipelines.training.search import study as search_study
+from triad_ml.pipelines.training.search import trial as search_trial
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.training import Training
@@ -205,7 +205,7 @@ def test_a_trial_that_ends_the_process_again_and_again_is_given_up(
     storage = f"sqlite:///{folder / search_study.STORAGE}"
     outputs.mark(str(folder), "search")
     trial = optuna.create_study(storage=storage, study_name="search").ask()
-    trial.set_user_attr(search_judge.ATTEMPTS, search_study.MOST_ATTEMPTS)
+    trial.set_user_attr(search_trial.ATTEMPTS, search_study.MOST_ATTEMPTS)
     with pytest.raises(OptionsError) as caught:
         run(SearchConfig(str(texts), str(folder), trials=1))
     assert str(caught.value) == (
@@ -282,39 +282,39 @@ class TestJudge:
         self, study: optuna.Study
     ) -> None:
         trial = study.ask()
-        judge = search_judge.Judge(trial, self.SETTINGS, None)
+        judge = search_trial.Judge(trial, self.SETTINGS, None)
         judge(self.history(0.9))
         with pytest.raises(optuna.TrialPruned):
             judge(self.history(0.9, 0.89))
-        assert search_judge.losses_of(trial) == {1: 0.9, 2: 0.89}
+        assert search_trial.losses_of(trial) == {1: 0.9, 2: 0.89}
 
     def test_a_trial_that_is_better_goes_on(self, study: optuna.Study) -> None:
-        judge = search_judge.Judge(study.ask(), self.SETTINGS, None)
+        judge = search_trial.Judge(study.ask(), self.SETTINGS, None)
         for epochs in range(1, 5):
             judge(self.history(*(0.7, 0.5, 0.3, 0.1)[:epochs]))
 
     def test_an_epoch_of_which_nothing_was_told_is_made_up_for(self, study: optuna.Study) -> None:
         trial = study.ask()
-        search_judge.Judge(trial, self.SETTINGS, None)(self.history(0.7))
+        search_trial.Judge(trial, self.SETTINGS, None)(self.history(0.7))
         # The process ended behind the second epoch's checkpoint; another one goes on.
-        search_judge.Judge(trial, self.SETTINGS, None)(self.history(0.7, 0.5, 0.3))
-        assert search_judge.losses_of(trial) == {1: 0.7, 2: 0.5, 3: 0.3}
+        search_trial.Judge(trial, self.SETTINGS, None)(self.history(0.7, 0.5, 0.3))
+        assert search_trial.losses_of(trial) == {1: 0.7, 2: 0.5, 3: 0.3}
 
     def test_no_epoch_is_begun_that_would_not_end_in_time(self, study: optuna.Study) -> None:
         trial = study.ask()
-        judge = search_judge.Judge(trial, self.SETTINGS, time.monotonic() + 3600)
+        judge = search_trial.Judge(trial, self.SETTINGS, time.monotonic() + 3600)
         judge(self.history(0.7, seconds=1))
-        with pytest.raises(search_judge.OutOfTimeError):
+        with pytest.raises(search_trial.OutOfTimeError):
             judge(self.history(0.7, 0.5, seconds=7200))
-        assert search_judge.losses_of(trial) == {1: 0.7, 2: 0.5}
+        assert search_trial.losses_of(trial) == {1: 0.7, 2: 0.5}
 
     @pytest.mark.parametrize("losses", [(0.7, 0.5, 0.3, 0.1, 0.09, 0.08), (0.1, 0.2, 0.3, 0.4)])
     def test_a_training_that_has_ended_counts_though_the_time_is_up(
         self, study: optuna.Study, losses: tuple[float, ...]
     ) -> None:
         """By its epochs, or by its patience."""
-        search_judge.Judge(study.ask(), self.SETTINGS, 0.0)(self.history(*losses, seconds=9))
+        search_trial.Judge(study.ask(), self.SETTINGS, 0.0)(self.history(*losses, seconds=9))
 
     def test_an_eval_split_without_labels_is_named(self, study: optuna.Study) -> None:
         with pytest.raises(OptionsError, match="the eval split holds no labels"):
-            search_judge.Judge(study.ask(), self.SETTINGS, None)([{"epoch": 1.0, "seconds": 1.0}])
+            search_trial.Judge(study.ask(), self.SETTINGS, None)([{"epoch": 1.0, "seconds": 1.0}])

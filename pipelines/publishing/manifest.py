@@ -1,0 +1,157 @@
+"""TODO docstring of triad_ml.pipelines.publishing.manifest."""
+
+import dataclasses
+import datetime
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from triad_ml.pipelines.publishing import manifest_json
+from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
+from triad_ml.pipelines.runtime.names import check_date as check_date
+from triad_ml.pipelines.tables import formats
+
+Schema = tuple[Mapping[str, str], ...]
+"""Columns in their order, see `sinks.described`."""
+
+
+_PART = re.compile(r"(scores|_?rejected)/part-(\d{5,})\.(parquet|jsonl)")
+
+
+_Content = bytes  # a field of that name hides the type
+
+
+@dataclasses.dataclass(frozen=True)
+class PartFile:
+    """One file of a run; `path` is relative to the run folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str, rows: int, content: _Content) -> Self:
+        return cls(path, rows, len(content), hashlib.sha256(content).hexdigest())
+
+    @property
+    def unit(self) -> int:
+        """Index of the unit of work that a part of a sealed run was made from."""
+        return int(self.path.rpartition("-")[2].partition(".")[0])
+
+    def holds(self, content: _Content | None) -> bool:
+        """Whether this is the content of the file."""
+        return (
+            content is not None
+            and len(content) == self.bytes
+            and hashlib.sha256(content).hexdigest() == self.sha256
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitManifest:
+    """What a complete unit of work holds: `read` is `scored` and `rejected` together."""
+
+    unit: int
+    read: int
+    scored: int
+    rejected: int
+    reasons: Mapping[str, int]
+    scores_file: PartFile
+    rejected_file: PartFile
+    schema: Schema
+
+    def to_json(self) -> bytes:
+        return manifest_json.encoded(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self | None:
+        """None where the content is no unit manifest: the unit is not complete then."""
+        return manifest_json.parsed(content, cls)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a run publishes.
+
+    Attributes:
+        run_id: Names the run folder.
+        date: That the scores are for.
+        created: UTC, ISO 8601.
+        format: Of the files: `parquet` or `jsonl`.
+        units: Number of units of work, each with one part of scores and one of rejected records.
+        counts: `read`, `scored` and `rejected` records.
+        reasons: Rejected records by reason.
+        issues: Media not used, by modality and flaw; of scored records.
+        files: Parts of scores in order, then parts of rejected records.
+        schema: Columns of the scores.
+        classes: By task.
+        digests: `model`, `transform`, `spec` and `code`.
+        code_version: Of this software.
+        about: What the caller adds.
+        media: By modality of the model, the records that came with a medium (`had`), and those that
+            lost it by flaw (`flaws`); of scored and of unreadable records. Empty in manifests of
+            earlier versions.
+    """
+
+    run_id: str
+    date: str
+    created: str
+    format: formats.Format
+    units: int
+    counts: Mapping[str, int]
+    reasons: Mapping[str, int]
+    issues: Mapping[str, int]
+    files: tuple[PartFile, ...]
+    schema: Schema
+    classes: Mapping[str, tuple[str, ...]]
+    digests: Mapping[str, str]
+    code_version: str
+    about: Mapping[str, Any]
+    media: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def scores(self) -> tuple[PartFile, ...]:
+        return tuple(file for file in self.files if file.path.startswith("scores/"))
+
+    @property
+    def rejected(self) -> tuple[PartFile, ...]:
+        return tuple(file for file in self.files if not file.path.startswith("scores/"))
+
+    def to_json(self) -> bytes:
+        return manifest_json.encoded(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self | None:
+        """None where the content is no manifest, or is not as it was written."""
+        manifest = manifest_json.parsed(content, cls)
+        return manifest if manifest is not None and manifest._agrees() else None
+
+    def _agrees(self) -> bool:
+        """Whether what the manifest says in several places is the same in all of them."""
+        rows = {
+            "scored": sum(file.rows for file in self.scores),
+            "rejected": sum(file.rows for file in self.rejected),
+        }
+        paths = [_PART.fullmatch(file.path) for file in self.files]
+        return (
+            {"read": rows["scored"] + rows["rejected"], **rows} == self.counts
+            and all(path is not None and path[3] == self.format for path in paths)
+            and _in_order(self.scores, self.units)
+            and _in_order(self.rejected, self.units)
+            and sum(self.reasons.values()) == rows["rejected"]
+            and _is_time(self.created)
+            and bool(RUN_ID.fullmatch(self.run_id))
+        )
+
+
+def _in_order(parts: Sequence[PartFile], units: int) -> bool:
+    return len(parts) == units and [part.unit for part in parts] == list(range(units))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

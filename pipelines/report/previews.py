@@ -1,0 +1,92 @@
+"""TODO docstring of triad_ml.pipelines.report.previews."""
+
+import base64
+import dataclasses
+import io
+from typing import TYPE_CHECKING
+
+from triad_ml.transforms.media import audio, uris
+from triad_ml.transforms.records.values import (
+    BrokenMedium,
+    Flaw,
+    Medium,
+    MediumError,
+    Uri,
+)
+from triad_ml.transforms.spec.modalities import AudioSpec, Limits
+
+if TYPE_CHECKING:
+    pass  # which imports TensorFlow
+
+
+_THUMBNAIL = 160
+
+
+_SOUND_BYTES = 130_000
+
+
+_SOUND_RATES = (16_000, 8_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sound:
+    """A sound to be played in the page.
+
+    Attributes:
+        uri: A `data:` URI of a 16-bit mono WAV file.
+        seconds: Duration of what can be heard.
+    """
+
+    uri: str
+    seconds: float
+
+
+def thumbnail(canonical: bytes) -> str:
+    """A canonical picture as a `data:` URI of at most 160 x 160 pixels, or "" if it is broken."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as picture:
+            picture.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
+            small = picture.convert("RGB")
+            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # broken or too large
+        return ""
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    small.save(jpeg, "JPEG", quality=86)
+    small.save(png, "PNG", optimize=True)
+    kind, content = min(("jpeg", jpeg), ("png", png), key=lambda pair: pair[1].tell())
+    return _uri(f"image/{kind}", content.getvalue())
+
+
+def sound(content: bytes, spec: AudioSpec, limits: Limits) -> Sound:
+    """A sound as a `data:` URI of at most about 130 KB, cut to the spec's seconds.
+
+    Raises:
+        MediumError: As `audio.canonical`.
+    """
+    rates = [min(rate, spec.sample_rate) for rate in _SOUND_RATES]
+    fitting = (rate for rate in rates if 2 * rate * spec.seconds <= _SOUND_BYTES)
+    rate = next(fitting, rates[-1])
+    seconds = min(spec.seconds, _SOUND_BYTES / (2 * rate))
+    wav = audio.canonical(
+        content, spec.model_copy(update={"sample_rate": rate, "seconds": seconds}), limits
+    )
+    return Sound(_uri("audio/wav", wav), len(audio.samples(wav)) / rate)
+
+
+def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
+    """A medium as it is stored, `b""` where it is missing.
+
+    Raises:
+        MediumError: Where it cannot be read.
+    """
+    if isinstance(medium, BrokenMedium):
+        raise MediumError(Flaw.CORRUPT, medium.detail)
+    if isinstance(medium, Uri):
+        return uris.fetch(medium.value, roots, cap)
+    return medium or b""
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,91 @@
+"""TODO docstring of triad_ml.pipelines.runners.results."""
+
+import contextlib
+import errno
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import grpc
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.runners.runner import PipelineResult
+
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runtime import failures
+from triad_ml.transforms import errors
+from triad_ml.transforms.errors import StorageError, TriadError
+
+
+def counters(result: PipelineResult) -> dict[str, int]:
+    """Every counter of ours as `Namespace.name`, added up over the steps that count it."""
+    totals: Counter[str] = Counter()
+    for metric in result.metrics().query(MetricsFilter())["counters"]:
+        namespace = metric.key.metric.namespace.rsplit(".", 1)[-1]
+        totals[f"{namespace}.{metric.key.metric.name}"] += metric.result
+    return dict(totals)
+
+
+_TYPED = re.compile(r"^transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
+
+
+_SYSTEM = re.compile(
+    r"^\w*Error: \[Errno (?P<code>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<path>[^'\n]*)')?",
+    re.MULTILINE,
+)
+
+
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+@contextlib.contextmanager
+def errors_of_workers(runner: str) -> Iterator[None]:
+    """Raises, for what a job on a cluster fails with, what the local runner would raise.
+
+    Raises:
+        TriadError: What a worker raised; it arrives as the text of a traceback.
+        OSError: Of a worker's file system, likewise.
+        StorageError: Where the cluster fails: nothing answers, or a part of it was lost.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not beam_options.is_cluster(runner) or failures.explain(error) is not None:
+            raise
+        told = _of_connection(error) or of_text(str(error))
+        if told is None:
+            raise
+        raise told from error
+
+
+def of_text(text: str) -> TriadError | OSError | None:
+    """The error that a failed job's text tells of; None where it is the traceback of a bug."""
+    typed = _TYPED.search(text)
+    if typed is not None:
+        kind = getattr(errors, typed["name"], None)
+        if isinstance(kind, type) and issubclass(kind, TriadError):
+            return kind(typed["line"])
+    system = _SYSTEM.search(text)
+    if system is not None and int(system["code"]) in errno.errorcode:
+        return OSError(int(system["code"]), system["reason"].strip(), system["path"])
+    if _TRACEBACK in text:
+        return None
+    line = " ".join(text.split())[:300]
+    return StorageError(
+        f"cluster: {line}; look into its logs, then run the same command again: "
+        "what is complete is not done again"
+    )
+
+
+def _of_connection(error: Exception) -> StorageError | None:
+    if isinstance(error, grpc.FutureTimeoutError):
+        return StorageError(
+            "job server: does not answer; start it (triad flink up) or give its address "
+            "(-- --job_endpoint=HOST:PORT)"
+        )
+    if isinstance(error, grpc.RpcError):
+        said = error.details() if isinstance(error, grpc.Call) else str(error)
+        return StorageError(
+            f"job server: {' '.join(str(said).split())}; see that it runs, "
+            "then run the same command again"
+        )
+    return None

@@ -1,0 +1,82 @@
+"""TODO docstring of triad_ml.pipelines.scoring.score."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.typehints.decorators import no_annotations
+
+from triad_ml.model.serving.scorer import Outcome
+from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
+from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
+from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
+
+REJECTED = "rejected"
+
+
+class Scores(NamedTuple):
+    scored: beam.PCollection[tuple[Key, Scored]]
+    rejected: beam.PCollection[tuple[Key, Rejected]]
+
+
+class Score(beam.PTransform):
+    """Raw records -> `.scored` and `.rejected`, by key; every record is in exactly one of them.
+
+    The key is the record's id and the digest of the model that made the row. A row stands at the
+    record's event time; where that is not known, the timestamp stays as it is. It knows no source,
+    no sink and no runner: batch and stream use it alike.
+
+    Args:
+        canonicalizer: Makes records canonical. It need not check media: the model's batches do.
+        handler: Gives one `Scored` or `Rejected` for each canonical record.
+        model_digest: Stands in the key of a record that is rejected before a model sees it.
+        earlier: A published run that the same model made; what it scored is not scored again.
+    """
+
+    def __init__(
+        self,
+        canonicalizer: Canonicalizer,
+        handler: ModelHandler[CanonicalRecord, Outcome, Any],
+        model_digest: str,
+        earlier: carry_over.Earlier | None = None,
+    ) -> None:
+        super().__init__()
+        self._earlier = earlier
+        self._canonicalizer = canonicalizer
+        self._handler = handler
+        self._model_digest = model_digest
+
+    def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
+        canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
+        to_score, carried = canonical.records, None
+        if self._earlier is not None:
+            carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
+        outcomes = to_score | "RunInference" >> RunInference(self._handler)
+        part = beam.ParDo(_PartDoFn(self._model_digest)).with_output_types(tuple[Key, Scored])
+        parted = outcomes | "Part" >> part.with_outputs(REJECTED, main="scored")
+        refused = canonical.rejected | "KeyRejected" >> KeyRejected(self._model_digest)
+        rejected = (refused, parted[REJECTED]) | "Rejected" >> beam.Flatten()
+        scored = parted["scored"]
+        if carried is not None:
+            key = beam.Map(keyed, self._model_digest).with_output_types(tuple[Key, Scored])
+            scored = (scored, carried | "KeyCarried" >> key) | "Scored" >> beam.Flatten()
+        return Scores(scored, rejected)
+
+
+class _PartDoFn(beam.DoFn):
+    def __init__(self, model_digest: str) -> None:
+        self._model_digest = model_digest
+        self._scored = Metrics.counter(Score, "records_scored")
+        self._rejected = Metrics.counter(Score, "records_rejected")
+
+    @no_annotations
+    def process(self, outcome: Outcome) -> Iterator[object]:
+        if isinstance(outcome, Rejected):
+            self._rejected.inc()
+            yield beam.pvalue.TaggedOutput(REJECTED, keyed(outcome, self._model_digest))
+        else:
+            self._scored.inc()
+            yield keyed(outcome, self._model_digest)

@@ -1,0 +1,51 @@
+"""TODO docstring of triad_ml.pipelines.streaming.addresses."""
+
+import re
+import urllib.parse
+
+KAFKA = "kafka://"
+
+
+PUBSUB = "pubsub://"
+
+
+_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
+
+
+_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
+
+
+# Of what the service allows: no name may begin with "goog".
+_PUBSUB_PLACE = re.compile(
+    r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
+)
+
+
+def is_kafka(place: str) -> bool:
+    """Whether it is `kafka://...`."""
+    return place.startswith(KAFKA)
+
+
+def is_topic(place: str) -> bool:
+    """Whether it is of Kafka or Pub/Sub, and no folder."""
+    return place.startswith((KAFKA, PUBSUB))
+
+
+def pubsub_place(uri: str) -> tuple[str, str] | None:
+    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
+    found = _PUBSUB_PLACE.fullmatch(uri)
+    return None if found is None else (found[1], found[2])
+
+
+def kafka_place(uri: str) -> tuple[str, str] | None:
+    """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
+    if not is_kafka(uri):
+        return None
+    servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
+    try:
+        port = urllib.parse.urlsplit(f"//{servers}").port
+    except ValueError:
+        return None
+    if not (slash and topic and port and servers.rpartition(":")[0]) or "@" in servers:
+        return None
+    return (servers, topic) if all(c.isalnum() or c in "._-" for c in topic) else None
