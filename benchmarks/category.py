@@ -98,8 +98,8 @@ def chosen(records: Path) -> list[Row]:
 
 def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder: Path) -> Path:
     """The preprocessing of one fold; one that is there is not made again."""
-    from triad_ml.pipelines.config import PreprocessConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     folder.mkdir(exist_ok=True)
     records = folder / "records.jsonl"

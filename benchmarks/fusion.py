@@ -85,9 +85,10 @@ def _figures(
     what: Mapping[str, Any], records: Path, media: Path, seed: int, folder: Path, kind: str
 ) -> Figures:
     """Accuracy and macro-F1 on the test split, by what the network was given."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     spec = folder / "spec.yaml"
     spec.write_text(yaml.safe_dump(what), encoding="utf-8")

@@ -53,9 +53,10 @@ def main() -> None:
 
 def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
     """The test split's figures; what is there already is not made again."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     folder.mkdir(parents=True, exist_ok=True)
     spec, data, model = EXAMPLES / f"{name}.yaml", folder / "data", folder / "model"

@@ -78,9 +78,10 @@ def _figures(
     tasks: tuple[str, ...], folder: Path, media: Path, epochs: int, seed: int
 ) -> dict[str, tuple[int, float]]:
     """By task, the records of the test split that have its label, and the task's figure there."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     begun = time.monotonic()
     joint = len(tasks) > 1

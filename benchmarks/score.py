@@ -131,8 +131,8 @@ def _child(way: str, records: str, folder: str) -> None:
 
 
 def _triad(records: str, folder: str) -> int:
-    from triad_ml.pipelines.config import ScoreConfig
     from triad_ml.pipelines.scoring import pipeline
+    from triad_ml.pipelines.scoring.config import ScoreConfig
 
     with tempfile.TemporaryDirectory(dir=folder) as output:
         published = pipeline.run(

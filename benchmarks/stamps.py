@@ -90,9 +90,10 @@ def _evaluated(
     records: Path, media: Path, modalities: Sequence[str], seed: int, folder: Path
 ) -> dict[str, Any]:
     """The evaluation of the test split; what is there already is not made again."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     what = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
     what["modalities"] = {name: what["modalities"][name] for name in modalities}

@@ -122,9 +122,10 @@ def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
     """Trains, and gives the figures of the test split; what is there is not made again."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     folder.mkdir(parents=True, exist_ok=True)
     written, chosen = folder / "spec.yaml", folder / "records.jsonl"

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from triad_ml.pipelines.config import need
+from triad_ml.pipelines.runtime.checks import need
 from triad_ml.transforms.errors import OptionsError
 
 

@@ -88,8 +88,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preprocessing of `generated`."""
-    from triad_ml.pipelines.config import PreprocessConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     def make(folder: Path) -> None:
         spec, output = generated.parents[1] / "spec.yaml", folder / "data"
@@ -101,8 +101,8 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained on `prepared`."""
-    from triad_ml.pipelines.config import TrainConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
         train.run(TrainConfig(str(prepared), str(folder / "model")))

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from triad_ml.pipelines import config
 from triad_ml.pipelines.cli import clusters, flags, published, stream
 from triad_ml.pipelines.cli import spec as cli_spec
 from triad_ml.pipelines.cli.session import BEAM, Call
+from triad_ml.pipelines.preprocessing import config as preprocessing_config
+from triad_ml.pipelines.report import config as report_config
 from triad_ml.pipelines.runtime import failures, logs
+from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming.run import RUNS, Run
+from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.version import VERSION
 
@@ -106,17 +110,17 @@ def preprocess(
     spec: flags.Spec,
     inputs: flags.Inputs,
     output: flags.Output,
-    runner: flags.Runner = config.PreprocessConfig.runner,
-    shards: flags.Shards = config.PreprocessConfig.shards,
+    runner: flags.Runner = preprocessing_config.PreprocessConfig.runner,
+    shards: flags.Shards = preprocessing_config.PreprocessConfig.shards,
     media_roots: flags.MediaRoots = None,
-    rejected_limit: flags.RejectedLimit = config.PreprocessConfig.rejected_limit,
+    rejected_limit: flags.RejectedLimit = preprocessing_config.PreprocessConfig.rejected_limit,
     issues_limit: flags.IssuesLimit = None,
     keep_canonical: flags.KeepCanonical = False,
     verbose: flags.Verbose = False,
 ) -> None:
     """Turn records into features, and keep the graph that made them."""
     call: Call = context.obj
-    settings = config.PreprocessConfig(
+    settings = preprocessing_config.PreprocessConfig(
         spec=spec,
         inputs=tuple(inputs),
         output=output,
@@ -146,7 +150,9 @@ def train(
     """Train the model and export it, with the feature graph inside."""
     call: Call = context.obj
     call.refuse_beam_args("train")
-    call.run(config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose)
+    call.run(
+        training_config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose
+    )
 
 
 @app.command(
@@ -161,12 +167,12 @@ def score(
     inputs: flags.Inputs,
     output: flags.Output,
     date: flags.Date,
-    scores_format: flags.Format = config.ScoreConfig.format,
-    rejected_limit: flags.RejectedLimit = config.ScoreConfig.rejected_limit,
+    scores_format: flags.Format = scoring_config.ScoreConfig.format,
+    rejected_limit: flags.RejectedLimit = scoring_config.ScoreConfig.rejected_limit,
     issues_limit: flags.IssuesLimit = None,
-    runner: flags.Runner = config.ScoreConfig.runner,
+    runner: flags.Runner = scoring_config.ScoreConfig.runner,
     media_roots: flags.MediaRoots = None,
-    unit_records: flags.UnitRecords = config.ScoreConfig.unit_records,
+    unit_records: flags.UnitRecords = scoring_config.ScoreConfig.unit_records,
     verify_key: flags.VerifyKey = None,
     carry_over: flags.CarryOver = False,
     no_wait: flags.NoWait = False,
@@ -175,7 +181,7 @@ def score(
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
     call: Call = context.obj
-    settings = config.ScoreConfig(
+    settings = scoring_config.ScoreConfig(
         model=model,
         inputs=tuple(inputs),
         output=output,
@@ -204,7 +210,7 @@ def parity(
     model: flags.ModelFolder,
     inputs: flags.Inputs,
     limit: flags.Limit = None,
-    tolerance: flags.Tolerance = config.ParityConfig.tolerance,
+    tolerance: flags.Tolerance = verification_config.ParityConfig.tolerance,
     media_roots: flags.MediaRoots = None,
     verify_key: flags.VerifyKey = None,
     verbose: flags.Verbose = False,
@@ -212,7 +218,7 @@ def parity(
     """Prove that training and scoring see the same features and give the same scores."""
     call: Call = context.obj
     call.refuse_beam_args("parity")
-    settings = config.ParityConfig(
+    settings = verification_config.ParityConfig(
         model, tuple(inputs), limit, tolerance, tuple(media_roots or ()), verify_key
     )
     same = call.run(settings, verbose)
@@ -231,14 +237,14 @@ def report(
     date: flags.MaybeDate = None,
     inputs: flags.MaybeInputs = None,
     media_roots: flags.MediaRoots = None,
-    saliency: flags.Saliency = config.ReportConfig.saliency,
+    saliency: flags.Saliency = report_config.ReportConfig.saliency,
     verify_key: flags.VerifyKey = None,
     verbose: flags.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
     call: Call = context.obj
     call.refuse_beam_args("report")
-    settings = config.ReportConfig(
+    settings = report_config.ReportConfig(
         model=model,
         output=output,
         scores=scores,

@@ -2,9 +2,10 @@
 
 import typer
 
-from triad_ml.pipelines import reading_config, upkeep_options
+from triad_ml.pipelines import upkeep_options
 from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import Call
+from triad_ml.pipelines.publishing import config
 
 app = typer.Typer()
 
@@ -24,7 +25,7 @@ def runs(
     """List the runs of dates: which one counts, when, of which model, and how many records."""
     call: Call = context.obj
     call.refuse_beam_args("runs")
-    listed = call.run(reading_config.RunsConfig(output, date, verify), verbose)
+    listed = call.run(config.RunsConfig(output, date, verify), verbose)
     from triad_ml.pipelines.publishing import run_list
 
     if as_json:
@@ -46,7 +47,7 @@ def current(
     """Print the paths of the score files that count."""
     call: Call = context.obj
     call.refuse_beam_args("current")
-    for path in call.run(reading_config.CurrentConfig(output, date), verbose):
+    for path in call.run(config.CurrentConfig(output, date), verbose):
         print(path)
 
 
@@ -67,4 +68,4 @@ def export_scores(
     """Write the scores that count to one Parquet, CSV or JSON Lines file."""
     call: Call = context.obj
     call.refuse_beam_args("export-scores")
-    print(call.run(reading_config.ExportConfig(scores, output, date, overwrite), verbose))
+    print(call.run(config.ExportConfig(scores, output, date, overwrite), verbose))

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import typer
 
-from triad_ml.pipelines import config, upkeep_options
+from triad_ml.pipelines import upkeep_options
 from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import BEAM, Call
+from triad_ml.pipelines.doctor import config as doctor_config
+from triad_ml.pipelines.publishing import config as publishing_config
+from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms.errors import GateError, OptionsError
 
 app = typer.Typer()
@@ -30,7 +34,7 @@ def encoder(
     """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
     call: Call = context.obj
     call.refuse_beam_args("encoder")
-    print(call.run(config.EncoderConfig(output, weights), verbose))
+    print(call.run(training_config.EncoderConfig(output, weights), verbose))
 
 
 @app.command(
@@ -43,16 +47,18 @@ def search(
     context: typer.Context,
     data: flags.PreparedFolder,
     output: flags.Output,
-    trials: upkeep_options.Trials = config.SearchConfig.trials,
+    trials: upkeep_options.Trials = training_config.SearchConfig.trials,
     minutes: upkeep_options.Minutes = None,
     space: upkeep_options.SpaceFile = None,
-    seed: upkeep_options.SearchSeed = config.SearchConfig.seed,
+    seed: upkeep_options.SearchSeed = training_config.SearchConfig.seed,
     verbose: flags.Verbose = False,
 ) -> None:
     """Try settings of model and training, and keep the best as a spec."""
     call: Call = context.obj
     call.refuse_beam_args("search")
-    found = call.run(config.SearchConfig(data, output, trials, minutes, space, seed), verbose)
+    found = call.run(
+        training_config.SearchConfig(data, output, trials, minutes, space, seed), verbose
+    )
     import rich
 
     from triad_ml.pipelines.training.search import results
@@ -71,7 +77,7 @@ def sign(
     """Sign a model folder with a private key of your own."""
     call: Call = context.obj
     call.refuse_beam_args("sign")
-    print(call.run(config.SignConfig(model, key), verbose))
+    print(call.run(verification_config.SignConfig(model, key), verbose))
 
 
 @app.command(
@@ -87,7 +93,7 @@ def verify(
     """Check that a model folder is, byte for byte, what somebody signed."""
     call: Call = context.obj
     call.refuse_beam_args("verify")
-    call.run(config.VerifyConfig(model, key), verbose)
+    call.run(verification_config.VerifyConfig(model, key), verbose)
     print(f"{model}: is as it was signed")
 
 
@@ -104,7 +110,7 @@ def explain_digest(
     """Say which parts of two models, preprocessings or runs are equal, and which differ."""
     call: Call = context.obj
     call.refuse_beam_args("explain-digest")
-    equal = call.run(config.ExplainDigestConfig(left, right), verbose)
+    equal = call.run(verification_config.ExplainDigestConfig(left, right), verbose)
     return 0 if equal else GateError.exit_code
 
 
@@ -115,14 +121,14 @@ def explain_digest(
 def gc(
     context: typer.Context,
     output: flags.Output,
-    keep_days: upkeep_options.KeepDays = config.GcConfig.keep_days,
+    keep_days: upkeep_options.KeepDays = publishing_config.GcConfig.keep_days,
     dry_run: upkeep_options.DryRun = False,
     verbose: flags.Verbose = False,
 ) -> None:
     """Remove runs that are not published, and what killed processes left."""
     call: Call = context.obj
     call.refuse_beam_args("gc")
-    print(call.run(config.GcConfig(output, keep_days, dry_run), verbose).to_json())
+    print(call.run(publishing_config.GcConfig(output, keep_days, dry_run), verbose).to_json())
 
 
 @app.command(
@@ -140,7 +146,7 @@ def rollback(
     """Let an earlier run of a date count again; no run is removed."""
     call: Call = context.obj
     call.refuse_beam_args("rollback")
-    print(call.run(config.RollbackConfig(output, date, to), verbose))
+    print(call.run(publishing_config.RollbackConfig(output, date, to), verbose))
 
 
 @app.command(
@@ -150,7 +156,7 @@ def rollback(
 )
 def doctor(
     context: typer.Context,
-    runner: upkeep_options.DoctorsRunner = config.DoctorConfig.runner,
+    runner: upkeep_options.DoctorsRunner = doctor_config.DoctorConfig.runner,
     spec: upkeep_options.MaybeSpec = None,
     model: upkeep_options.MaybeModel = None,
     inputs: flags.MaybeInputs = None,
@@ -161,7 +167,7 @@ def doctor(
 ) -> int:
     """Say what would make a run fail, before it is started."""
     call: Call = context.obj
-    settings = config.DoctorConfig(
+    settings = doctor_config.DoctorConfig(
         runner,
         spec,
         model,

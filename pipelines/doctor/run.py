@@ -8,8 +8,8 @@ from typing import Any
 import rich.console
 
 from triad_ml.model import stages
-from triad_ml.pipelines.config import DoctorConfig
 from triad_ml.pipelines.doctor import endpoints, findings, folders, machine, versions
+from triad_ml.pipelines.doctor.config import DoctorConfig
 from triad_ml.pipelines.doctor.findings import Finding, of_error
 from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.runtime import environment

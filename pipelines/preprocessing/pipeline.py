@@ -15,7 +15,6 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
-from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset, feature_shards, staging
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import summary as preprocessing_summary
@@ -24,6 +23,7 @@ from triad_ml.pipelines.preprocessing.canonical_shards import (
     ReadCanonical,
     WriteCanonical,
 )
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
 from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
 from triad_ml.pipelines.preprocessing.staging import Staging

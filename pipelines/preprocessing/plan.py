@@ -7,8 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset, staging
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import atomic, json_files, outputs

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad_ml.pipelines.publishing import parts, publish
+from triad_ml.pipelines.publishing.config import ExportConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
-from triad_ml.pipelines.reading_config import ExportConfig
 from triad_ml.pipelines.storage import atomic, local
 from triad_ml.pipelines.tables import formats, json_rows, passthrough
 from triad_ml.transforms.errors import OptionsError

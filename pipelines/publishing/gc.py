@@ -21,8 +21,8 @@ import re
 import time
 from collections.abc import Sequence
 
-from triad_ml.pipelines.config import GcConfig
 from triad_ml.pipelines.publishing import parts, publish, run_index
+from triad_ml.pipelines.publishing.config import GcConfig
 from triad_ml.pipelines.publishing.run_folder import HIDDEN, RUN_ID, RunFolder, date_folder
 from triad_ml.pipelines.runtime import logs
 from triad_ml.pipelines.runtime.names import POINTER

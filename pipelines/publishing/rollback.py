@@ -7,8 +7,8 @@ publishing: who publishes at the same moment is not overwritten.
 import datetime
 from collections.abc import Mapping
 
-from triad_ml.pipelines.config import RollbackConfig
 from triad_ml.pipelines.publishing import commit, parts, publish, run_index
+from triad_ml.pipelines.publishing.config import RollbackConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic

@@ -11,9 +11,9 @@ import rich.table
 import rich.text
 
 from triad_ml.pipelines.publishing import commit, parts, publish, rollback, run_index
+from triad_ml.pipelines.publishing.config import RunsConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RUN_ID, RunFolder, date_folder
-from triad_ml.pipelines.reading_config import RunsConfig
 from triad_ml.pipelines.runtime import logs
 from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.transforms.errors import DamagedError

@@ -6,13 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from triad_ml.transforms.media import audio, uris
-from triad_ml.transforms.records.values import (
-    BrokenMedium,
-    Flaw,
-    Medium,
-    MediumError,
-    Uri,
-)
+from triad_ml.transforms.records.values import BrokenMedium, Flaw, Medium, MediumError, Uri
 from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 if TYPE_CHECKING:

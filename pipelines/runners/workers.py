@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms import hashing

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import apache_beam as beam
 
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
@@ -18,6 +17,7 @@ from triad_ml.pipelines.runners import dataflow, results, stages, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.sources import read as sources_read

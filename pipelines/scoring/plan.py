@@ -6,10 +6,10 @@ import logging
 from typing import NamedTuple
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish, run_index
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store, outputs
 from triad_ml.pipelines.tables.schema import RunSettings, run_settings

@@ -5,7 +5,8 @@ import os
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runtime.names import POINTER as POINTER
-from triad_ml.pipelines.storage import atomic, cloud
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.storage import cloud as storage_cloud
 from triad_ml.transforms.errors import LostRaceError, OptionsError
 from triad_ml.transforms.files.scratch import ScratchFolder
 
@@ -106,7 +107,7 @@ def local(folder: str) -> str:
         GateError: Where an object's name leads out of the folder.
         StorageError: Where the bucket cannot be read.
     """
-    return _copy(folder) if folder.startswith(cloud.SCHEME) else folder
+    return _copy(folder) if folder.startswith(storage_cloud.SCHEME) else folder
 
 
 def load(folder: str, verify_key: str | None) -> bundle.Artefact:

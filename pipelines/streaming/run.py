@@ -6,10 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from triad_ml.pipelines import cluster_config, reading_config
-from triad_ml.pipelines import config as pipelines_config
+from triad_ml.pipelines import cluster_config
+from triad_ml.pipelines.doctor import config as doctor_config
+from triad_ml.pipelines.preprocessing import config as preprocessing_config
+from triad_ml.pipelines.publishing import config as publishing_config
+from triad_ml.pipelines.report import config as report_config
 from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms.errors import OptionsError
 
@@ -31,7 +36,7 @@ def _with_media(run: Run) -> Run:
     return checked
 
 
-def _preprocess(settings: pipelines_config.PreprocessConfig) -> object:
+def _preprocess(settings: preprocessing_config.PreprocessConfig) -> object:
     from triad_ml.pipelines.sources import first_look
     from triad_ml.transforms.spec import loading
 
@@ -50,7 +55,7 @@ def _preprocess(settings: pipelines_config.PreprocessConfig) -> object:
     return pipeline.run(settings)
 
 
-def _train(settings: pipelines_config.TrainConfig) -> object:
+def _train(settings: training_config.TrainConfig) -> object:
     from triad_ml.pipelines.training import plan as training_plan
 
     plan = training_plan.plan(settings)
@@ -62,7 +67,7 @@ def _train(settings: pipelines_config.TrainConfig) -> object:
     return training.run(settings)
 
 
-def _search(settings: pipelines_config.SearchConfig) -> object:
+def _search(settings: training_config.SearchConfig) -> object:
     from triad_ml.pipelines.training.search import plan as search_plan
 
     plan = search_plan.plan(settings)
@@ -74,7 +79,7 @@ def _search(settings: pipelines_config.SearchConfig) -> object:
     return study.run(settings, plan)
 
 
-def _score(settings: pipelines_config.ScoreConfig) -> object:
+def _score(settings: scoring_config.ScoreConfig) -> object:
     from triad_ml.model.serving import bundle
     from triad_ml.pipelines.runners import dataflow as runners_dataflow
     from triad_ml.pipelines.sources import first_look
@@ -102,7 +107,7 @@ def _score(settings: pipelines_config.ScoreConfig) -> object:
     return pipeline_.run(settings)
 
 
-def _parity(settings: pipelines_config.ParityConfig) -> object:
+def _parity(settings: verification_config.ParityConfig) -> object:
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import model_store
 
@@ -114,7 +119,7 @@ def _parity(settings: pipelines_config.ParityConfig) -> object:
     return gate.run(settings)
 
 
-def _report(settings: pipelines_config.ReportConfig) -> object:
+def _report(settings: report_config.ReportConfig) -> object:
     from triad_ml.pipelines.report import page as page
 
     return page.write(
@@ -129,7 +134,7 @@ def _report(settings: pipelines_config.ReportConfig) -> object:
     )
 
 
-def _encoder(settings: pipelines_config.EncoderConfig) -> object:
+def _encoder(settings: training_config.EncoderConfig) -> object:
     from triad_ml.pipelines.storage import outputs
 
     outputs.check_file(settings.output, b"\x89HDF\r\n", "file of weights")
@@ -139,37 +144,37 @@ def _encoder(settings: pipelines_config.EncoderConfig) -> object:
     return encoder_import.run(settings)
 
 
-def _sign(settings: pipelines_config.SignConfig) -> object:
+def _sign(settings: verification_config.SignConfig) -> object:
     from triad_ml.model.serving import signing
 
     return signing.sign(settings.model, settings.key)
 
 
-def _verify(settings: pipelines_config.VerifyConfig) -> None:
+def _verify(settings: verification_config.VerifyConfig) -> None:
     from triad_ml.model.serving import signing
 
     signing.verify(settings.model, settings.key)
 
 
-def _explain_digest(settings: pipelines_config.ExplainDigestConfig) -> object:
+def _explain_digest(settings: verification_config.ExplainDigestConfig) -> object:
     from triad_ml.pipelines.verification import digest_diff
 
     return digest_diff.explain(settings.left, settings.right)
 
 
-def _gc(settings: pipelines_config.GcConfig) -> object:
+def _gc(settings: publishing_config.GcConfig) -> object:
     from triad_ml.pipelines.publishing import gc
 
     return gc.run(settings)
 
 
-def _runs(settings: reading_config.RunsConfig) -> object:
+def _runs(settings: publishing_config.RunsConfig) -> object:
     from triad_ml.pipelines.publishing import run_list
 
     return run_list.run(settings)
 
 
-def _current(settings: reading_config.CurrentConfig) -> tuple[str, ...]:
+def _current(settings: publishing_config.CurrentConfig) -> tuple[str, ...]:
     from triad_ml.pipelines.publishing import parts, publish
 
     run, manifest = publish.counting(settings.output, settings.date)
@@ -177,20 +182,20 @@ def _current(settings: reading_config.CurrentConfig) -> tuple[str, ...]:
     return publish.open_current(settings.output, manifest.date)
 
 
-def _export(settings: reading_config.ExportConfig) -> object:
+def _export(settings: publishing_config.ExportConfig) -> object:
     from triad_ml.pipelines.publishing import export
 
     return export.run(settings)
 
 
-def _rollback(settings: pipelines_config.RollbackConfig) -> object:
+def _rollback(settings: publishing_config.RollbackConfig) -> object:
     from triad_ml.pipelines.publishing import rollback, run_folder
 
     manifest = rollback.run(settings)
     return run_folder.RunFolder(settings.output, settings.date, manifest.run_id).manifest
 
 
-def _doctor(settings: pipelines_config.DoctorConfig) -> object:
+def _doctor(settings: doctor_config.DoctorConfig) -> object:
     from triad_ml.pipelines.doctor import run as doctor_run
 
     return doctor_run.run(settings)
@@ -298,22 +303,22 @@ def _release(settings: verification_config.ReleaseConfig) -> object:
 
 
 RUNS: Mapping[type, Run] = {
-    pipelines_config.PreprocessConfig: _with_media(_preprocess),
-    pipelines_config.TrainConfig: _train,
-    pipelines_config.SearchConfig: _search,
-    pipelines_config.ScoreConfig: _with_media(_score),
-    pipelines_config.ParityConfig: _with_media(_parity),
-    pipelines_config.ReportConfig: _with_media(_report),
-    pipelines_config.EncoderConfig: _encoder,
-    pipelines_config.SignConfig: _sign,
-    pipelines_config.VerifyConfig: _verify,
-    pipelines_config.ExplainDigestConfig: _explain_digest,
-    pipelines_config.GcConfig: _gc,
-    pipelines_config.RollbackConfig: _rollback,
-    reading_config.RunsConfig: _runs,
-    reading_config.CurrentConfig: _current,
-    reading_config.ExportConfig: _export,
-    pipelines_config.DoctorConfig: _doctor,
+    preprocessing_config.PreprocessConfig: _with_media(_preprocess),
+    training_config.TrainConfig: _train,
+    training_config.SearchConfig: _search,
+    scoring_config.ScoreConfig: _with_media(_score),
+    verification_config.ParityConfig: _with_media(_parity),
+    report_config.ReportConfig: _with_media(_report),
+    training_config.EncoderConfig: _encoder,
+    verification_config.SignConfig: _sign,
+    verification_config.VerifyConfig: _verify,
+    verification_config.ExplainDigestConfig: _explain_digest,
+    publishing_config.GcConfig: _gc,
+    publishing_config.RollbackConfig: _rollback,
+    publishing_config.RunsConfig: _runs,
+    publishing_config.CurrentConfig: _current,
+    publishing_config.ExportConfig: _export,
+    doctor_config.DoctorConfig: _doctor,
     cluster_config.FlinkConfig: _flink,
     cluster_config.KafkaConfig: _kafka,
     streaming_config.StreamConfig: _with_media(_stream),

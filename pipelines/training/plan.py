@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.config import TrainConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing.dataset import Preprocessed
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.storage import model_store, outputs
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec

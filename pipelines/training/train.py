@@ -19,12 +19,12 @@ from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.evaluation import predict
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.training import loop
-from triad_ml.pipelines.config import TrainConfig
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
 from triad_ml.pipelines.training import plan as training_plan
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
 from triad_ml.transforms import hashing
 from triad_ml.transforms.spec.spec import Spec

@@ -1,8 +1,77 @@
 """TODO docstring of triad_ml.pipelines.verification.config."""
 
 import dataclasses
+import math
 
+from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each
 from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class ParityConfig:
+    """What is taken through all the ways that must agree.
+
+    Attributes:
+        model: Folder that training wrote.
+        inputs: Patterns of records files.
+        limit: Records that are compared; None compares all.
+        tolerance: Largest difference of floats that passes; ids and bytes must be equal.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
+        verify_key: PEM file of the public key that the model must be signed with.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    limit: int | None = None
+    tolerance: float = 1e-6
+    media_roots: tuple[str, ...] = ()
+    verify_key: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--model", self.model)
+        if self.verify_key is not None:
+            need("--verify-key", self.verify_key)
+        need_each("--input", self.inputs)
+        each("--media-root", self.media_roots)
+        at_least("--limit", self.limit, 1)
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise OptionsError(f"--tolerance: must be 0 or more, got {self.tolerance:g}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SignConfig:
+    """Which model is signed with which private key (PEM file)."""
+
+    model: str
+    key: str
+
+    def __post_init__(self) -> None:
+        need("MODEL", self.model)
+        need("--key", self.key)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyConfig:
+    """Which model must be signed by the holder of which public key (PEM file)."""
+
+    model: str
+    key: str
+
+    def __post_init__(self) -> None:
+        need("MODEL", self.model)
+        need("--key", self.key)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainDigestConfig:
+    """Two folders, or their manifests, that are compared part by part."""
+
+    left: str
+    right: str
+
+    def __post_init__(self) -> None:
+        need("A", self.left)
+        need("B", self.right)
 
 
 @dataclasses.dataclass(frozen=True)

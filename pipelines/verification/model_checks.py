@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from triad_ml.model.serving import bundle, safety
 from triad_ml.model.serving.scorer import load_scorer
-from triad_ml.pipelines.config import ParityConfig
 from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.labels.classes import class_names
 from triad_ml.transforms.media.canonicalize import Canonicalizer

@@ -21,7 +21,6 @@ from triad_ml.model import stages
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import output_name
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer, tagged
-from triad_ml.pipelines.config import ParityConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
@@ -36,6 +35,7 @@ from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import json_files, model_store
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.schema import run_settings
+from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.pipelines.verification.differences import Difference, table
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers

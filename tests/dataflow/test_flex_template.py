@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from triad_ml.pipelines import config
 from triad_ml.pipelines.cli import flex_template, main
+from triad_ml.pipelines.scoring import config
 from triad_ml.pipelines.scoring.plan import Published
 from triad_ml.pipelines.storage import atomic
 

@@ -398,9 +398,11 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
     scored, prepared, trained = [one for one in noted if one[0] == "triad"]
     (copied,) = [one for one in noted if one[0] == "gcloud"]
     assert copied == ["gcloud", "storage", "cp", "-r", "prepared", "prepared"]
-    from triad_ml.pipelines import config
     from triad_ml.pipelines.cli import main
+    from triad_ml.pipelines.preprocessing import config as preprocessing_config
+    from triad_ml.pipelines.scoring import config as scoring_config
     from triad_ml.pipelines.scoring.plan import Published
+    from triad_ml.pipelines.training import config as training_config
 
     handed = []
 
@@ -413,9 +415,9 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
             if flag in command:
                 command[command.index(flag) + 1] = "gs://bucket/x"
     takers = {
-        config.ScoreConfig: take,
-        config.PreprocessConfig: handed.append,
-        config.TrainConfig: handed.append,
+        scoring_config.ScoreConfig: take,
+        preprocessing_config.PreprocessConfig: handed.append,
+        training_config.TrainConfig: handed.append,
     }
     assert [main.main(command[1:], takers) for command in (scored, prepared, trained)] == [0, 0, 0]
     assert [settings.runner for settings in handed[:2]] == ["dataflow", "dataflow"]

@@ -12,9 +12,9 @@ import pytest
 
 from tests import printed
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,14 +15,15 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.runners import beam_options, results, workers
 from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import SPLITS

@@ -27,9 +27,10 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
 @pytest.fixture(scope="session")
 def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of texts alone: for what is killed again and again, and loads it each time."""
-    from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
     from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
         spec, data = folder / "spec.yaml", str(folder / "data")

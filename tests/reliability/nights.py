@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from examples import generated
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import atomic
 
 DATE = "2026-11-24"

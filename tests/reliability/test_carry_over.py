@@ -15,12 +15,12 @@ from examples import generated as examples
 from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import parts, publish
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over, pipeline, score
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import StorageError

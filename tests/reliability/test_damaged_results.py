@@ -13,9 +13,8 @@ import pytest
 from tests import scores
 from tests.reliability.nights import DATE, Night, seen, statuses, write_corpus
 from tests.scores import Work
-from triad_ml.pipelines.config import GcConfig, RollbackConfig
 from triad_ml.pipelines.publishing import export, gc, publish, rollback, run_index, run_list
-from triad_ml.pipelines.reading_config import ExportConfig, RunsConfig
+from triad_ml.pipelines.publishing.config import ExportConfig, GcConfig, RollbackConfig, RunsConfig
 from triad_ml.pipelines.report import score_survey
 from triad_ml.pipelines.scoring import carry_over, pipeline
 from triad_ml.pipelines.storage import atomic

@@ -16,8 +16,8 @@ from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, write_corpus
 from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import GcConfig
 from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.publishing.config import GcConfig
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import OptionsError, StorageError
 

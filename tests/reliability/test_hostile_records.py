@@ -15,9 +15,9 @@ import pytest
 from examples import generated as examples
 from tests import media
 from tests.reliability import bombs, faulty_decoder, odd_media
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media.decoder import process
 from triad_ml.transforms.media.decoder import program as decoder_program

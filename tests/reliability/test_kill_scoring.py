@@ -13,8 +13,8 @@ import pytest
 
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, status, write_corpus
-from triad_ml.pipelines.config import GcConfig
 from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.publishing.config import GcConfig
 from triad_ml.pipelines.scoring import pipeline
 
 pytestmark = pytest.mark.slow

@@ -9,11 +9,12 @@ import pytest
 
 from tests.reliability import odd_media
 from tests.reliability.odd_media import ACCEPT, Odd
-from triad_ml.pipelines.config import PreprocessConfig, ScoreConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media.canonicalize import Canonicalizer

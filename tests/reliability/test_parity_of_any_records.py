@@ -18,8 +18,8 @@ from tests import media, records
 from tests.printed import shown
 from tests.reliability import mutants, seed_media
 from triad_ml.model.serving import bundle, scorer
-from triad_ml.pipelines.config import ParityConfig
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord, RawRecord
 

@@ -10,11 +10,12 @@ import pytest
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import ScoreConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import digest_diff
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError, OptionsError

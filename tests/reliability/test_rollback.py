@@ -9,8 +9,8 @@ from tests import scores
 from tests.reliability.flaky_storage import FlakyStorage
 from tests.scores import DATE, Work
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import GcConfig, RollbackConfig
 from triad_ml.pipelines.publishing import gc, publish, rollback
+from triad_ml.pipelines.publishing.config import GcConfig, RollbackConfig
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import GateError, LostRaceError, OptionsError, StorageError
 

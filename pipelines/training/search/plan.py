@@ -5,10 +5,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from triad_ml.pipelines.config import SearchConfig
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing.dataset import Preprocessed
 from triad_ml.pipelines.storage import outputs
+from triad_ml.pipelines.training.config import SearchConfig
 from triad_ml.pipelines.training.search import space as search_space
 from triad_ml.pipelines.training.search.space import Space
 from triad_ml.transforms.errors import OptionsError

@@ -22,8 +22,8 @@ import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from triad_ml.model import stages
-from triad_ml.pipelines.config import SearchConfig
 from triad_ml.pipelines.storage import atomic, outputs
+from triad_ml.pipelines.training.config import SearchConfig
 from triad_ml.pipelines.training.search import results, space
 from triad_ml.pipelines.training.search.plan import SearchPlan
 from triad_ml.pipelines.training.search.results import TrialRow

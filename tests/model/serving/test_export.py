@@ -19,8 +19,8 @@ from triad_ml.model import layout as model_layout
 from triad_ml.model import network
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.serving.scorer import Scorer
-from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms.media.canonicalize import Canonicalizer

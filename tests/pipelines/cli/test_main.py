@@ -12,12 +12,18 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from triad_ml.pipelines import cluster_config, reading_config
-from triad_ml.pipelines import config as pipelines_config
+from triad_ml.pipelines import cluster_config
 from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.preprocessing import config as preprocessing_config
+from triad_ml.pipelines.publishing import config as publishing_config
+from triad_ml.pipelines.report import config as report_config
+from triad_ml.pipelines.runtime import checks as pipelines_config
 from triad_ml.pipelines.runtime import failures
+from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import run as streaming_run
+from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms import errors
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.version import VERSION
@@ -65,14 +71,14 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     [
         (
             ["preprocess", "--spec", "s", "--input", "a", "--input", "b", "--output", "o"],
-            pipelines_config.PreprocessConfig("s", ("a", "b"), "o"),
+            preprocessing_config.PreprocessConfig("s", ("a", "b"), "o"),
         ),
         (
             ["preprocess", "--spec", "s", "--input", "a", "--output", "o", "--runner", "local"]
             + ["--shards", "2", "--media-root", "r", "--media-root", "t"]
             + ["--rejected-limit", "0.5", "--keep-canonical"]
             + ["--", "--direct_num_workers=2", "--", "x"],
-            pipelines_config.PreprocessConfig(
+            preprocessing_config.PreprocessConfig(
                 spec="s",
                 inputs=("a",),
                 output="o",
@@ -85,29 +91,29 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
         ),
         (
             ["preprocess", "--spec", "s", "--input", "a.csv", "b.csv", "c.csv", "--output", "o"],
-            pipelines_config.PreprocessConfig("s", ("a.csv", "b.csv", "c.csv"), "o"),
+            preprocessing_config.PreprocessConfig("s", ("a.csv", "b.csv", "c.csv"), "o"),
         ),
-        (TRAIN, pipelines_config.TrainConfig("d", "m")),
+        (TRAIN, training_config.TrainConfig("d", "m")),
         (
             [*TRAIN, "--epochs", "3", "--seed", "0", "--batch-size", "8", "--fresh"],
-            pipelines_config.TrainConfig("d", "m", epochs=3, seed=0, batch_size=8, fresh=True),
+            training_config.TrainConfig("d", "m", epochs=3, seed=0, batch_size=8, fresh=True),
         ),
         (
             ["parity", "--model", "m", "--input", "a"],
-            pipelines_config.ParityConfig("m", ("a",)),
+            verification_config.ParityConfig("m", ("a",)),
         ),
         (
             ["parity", "--model", "m", "--input", "a", "--limit", "9", "--tolerance", "0"],
-            pipelines_config.ParityConfig("m", ("a",), limit=9, tolerance=0.0),
+            verification_config.ParityConfig("m", ("a",), limit=9, tolerance=0.0),
         ),
         (
             ["report", "--model", "m", "--output", "r.html"],
-            pipelines_config.ReportConfig("m", "r.html"),
+            report_config.ReportConfig("m", "r.html"),
         ),
         (
             ["report", "--model", "m", "--scores", "s", "--input", "a", "--output", "r.html"]
             + ["--date", "2026-11-24", "--media-root", "r"],
-            pipelines_config.ReportConfig("m", "r.html", "s", "2026-11-24", ("a",), ("r",)),
+            report_config.ReportConfig("m", "r.html", "s", "2026-11-24", ("a",), ("r",)),
         ),
     ],
 )
@@ -265,7 +271,7 @@ def test_score_prints_the_manifest_as_the_last_line(capsys):
     assert main.main([*SCORE, *more], runs) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "o/dt=2026-11-24/run=1/manifest.json"
     assert runs.seen == [
-        pipelines_config.ScoreConfig(
+        scoring_config.ScoreConfig(
             model="m",
             inputs=("a",),
             output="o",
@@ -292,30 +298,30 @@ def test_sign_prints_where_the_signature_is(capsys):
     runs = Runs("m/model.sig")
     assert main.main(["sign", "m", "--key", "key.pem"], runs) == 0
     assert capsys.readouterr().out == "m/model.sig\n"
-    assert runs.seen == [pipelines_config.SignConfig("m", "key.pem")]
+    assert runs.seen == [verification_config.SignConfig("m", "key.pem")]
 
 
 def test_verify_says_that_the_model_is_as_it_was_signed(capsys):
     runs = Runs(None)
     assert main.main(["verify", "m", "--key", "public.pem"], runs) == 0
     assert capsys.readouterr().out == "m: is as it was signed\n"
-    assert runs.seen == [pipelines_config.VerifyConfig("m", "public.pem")]
+    assert runs.seen == [verification_config.VerifyConfig("m", "public.pem")]
 
 
 @pytest.mark.parametrize(("equal", "code"), [(True, 0), (False, 10)])
 def test_explain_digest_exits_by_its_verdict(equal, code):
     runs = Runs(equal)
     assert main.main(["explain-digest", "a", "b"], runs) == code
-    assert runs.seen == [pipelines_config.ExplainDigestConfig("a", "b")]
+    assert runs.seen == [verification_config.ExplainDigestConfig("a", "b")]
 
 
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["export-scores", "o", "--output", "f.csv"], reading_config.ExportConfig("o", "f.csv")),
+        (["export-scores", "o", "--output", "f.csv"], publishing_config.ExportConfig("o", "f.csv")),
         (
             ["export-scores", "o", "--date", "2026-11-24", "--output", "f.csv", "--overwrite"],
-            reading_config.ExportConfig("o", "f.csv", "2026-11-24", overwrite=True),
+            publishing_config.ExportConfig("o", "f.csv", "2026-11-24", overwrite=True),
         ),
     ],
 )
@@ -327,7 +333,7 @@ def test_export_scores_hands_over_what_was_asked_for_and_prints_the_file(argv, e
 
 
 def test_every_config_has_a_run():
-    modules = (pipelines_config, cluster_config, reading_config, streaming_config)
+    modules = (pipelines_config, cluster_config, publishing_config, streaming_config)
     named = {name: one for module in modules for name, one in vars(module).items()}
     kinds = {one for one in named.values() if dataclasses.is_dataclass(one)}
     assert set(streaming_run.RUNS) == kinds

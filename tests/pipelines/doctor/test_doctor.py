@@ -14,7 +14,6 @@ import apache_beam as beam
 import pytest
 
 from tests import media, records
-from triad_ml.pipelines.config import DoctorConfig
 from triad_ml.pipelines.doctor import (
     endpoints,
     findings,
@@ -26,6 +25,7 @@ from triad_ml.pipelines.doctor import (
     worker_functions,
     worker_image,
 )
+from triad_ml.pipelines.doctor.config import DoctorConfig
 from triad_ml.pipelines.doctor.findings import Finding
 from triad_ml.pipelines.runtime import environment
 from triad_ml.transforms.errors import OptionsError

@@ -26,10 +26,10 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import execution
 
 from tests import media, records
-from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units as unit_plans

@@ -1,8 +1,8 @@
 """What a preprocessing is called: the same, however its inputs are spelled."""
 
 from tests import conftest, records
-from triad_ml.pipelines.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing import plan
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
 
 def test_the_spelling_of_an_input_does_not_change_the_key(tmp_path, monkeypatch):

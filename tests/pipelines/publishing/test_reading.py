@@ -25,7 +25,7 @@ from tests.scores import DATE, PROVENANCE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
 from triad_ml.pipelines.publishing import publish, run_list
-from triad_ml.pipelines.reading_config import ExportConfig, RunsConfig
+from triad_ml.pipelines.publishing.config import ExportConfig, RunsConfig
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError, OptionsError
 

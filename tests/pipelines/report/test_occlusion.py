@@ -18,10 +18,10 @@ from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import SERVING
 from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.report import occlusion, occlusion_view
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec import loading
 

@@ -7,8 +7,8 @@ import grpc
 import pytest
 from apache_beam.testing import util
 
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError

@@ -13,10 +13,10 @@ import pytest
 
 from tests import scores
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import carry_over, pipeline
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats, schema
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import OptionsError

@@ -13,14 +13,17 @@ import tensorflow as tf
 from tests import records
 from tests.printed import shown
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.config import ParityConfig, PreprocessConfig, ScoreConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.features import subwords
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.media import text

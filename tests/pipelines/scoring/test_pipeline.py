@@ -16,11 +16,11 @@ from examples import generated as examples
 from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import pipeline, plan, score
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.tables import formats

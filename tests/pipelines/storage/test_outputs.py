@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import SearchConfig, TrainConfig
 from triad_ml.pipelines.storage import outputs
 from triad_ml.pipelines.streaming import journal, metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.folder import sink as folder_sink
 from triad_ml.pipelines.training import plan as training_plan
+from triad_ml.pipelines.training.config import SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import plan as search_plan
 from triad_ml.transforms.errors import OptionsError
 

@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from triad_ml.model.serving import signing
-from triad_ml.pipelines.config import ParityConfig, ScoreConfig
 from triad_ml.pipelines.report import page
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import dataflow, flink, local, prism, stopping
 from triad_ml.pipelines.verification import parity, release
-from triad_ml.pipelines.verification.config import ReleaseConfig
+from triad_ml.pipelines.verification.config import ParityConfig, ReleaseConfig
 from triad_ml.transforms.errors import GateError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,8 +14,8 @@ import pytest
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import load_scorer
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from triad_ml.pipelines.config import ParityConfig, PreprocessConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification.config import ParityConfig
 
 SPEC = """
 modalities: {text: {vocabulary: 60, length: 6}}

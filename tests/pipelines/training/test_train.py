@@ -21,10 +21,11 @@ import pytest
 from tests import records
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Scorer
-from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.media.canonicalize import Canonicalizer

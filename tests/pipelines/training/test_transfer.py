@@ -14,9 +14,10 @@ from tests.conftest import RECORDS
 from tests.printed import shown
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import PreprocessConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.hashing import file_digest
 

@@ -15,10 +15,12 @@ from tests.conftest import RECORDS
 from tests.printed import shown, verdicts
 from triad_ml.model.serving import bundle, scorer
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import ParityConfig, PreprocessConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalizer

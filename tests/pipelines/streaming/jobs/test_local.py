@@ -10,9 +10,9 @@ import pytest
 from tests import media
 from tests.reliability.nights import write_corpus
 from triad_ml.model.serving.scorer import load_scorer
-from triad_ml.pipelines.config import ScoreConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
 from triad_ml.pipelines.streaming.config import StreamConfig

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from triad_ml.pipelines import config
 from triad_ml.pipelines.cli import main
+from triad_ml.pipelines.report import config as report_config
+from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming import run as streaming_run
+from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.training.search import results
 from triad_ml.pipelines.training.search.results import TrialRow
 
@@ -48,7 +50,7 @@ def test_a_search_hands_over_what_was_asked_for_and_prints_the_best_spec_last(
     runs = Runs(Found())
     argv = ["search", "--data", "d", "--output", "o", "--trials", "5", "--minutes", "1.5"]
     assert main.main([*argv, "--space", "s.yaml", "--seed", "3"], runs) == 0
-    assert runs.seen == [config.SearchConfig("d", "o", 5, 1.5, "s.yaml", 3)]
+    assert runs.seen == [training_config.SearchConfig("d", "o", 5, 1.5, "s.yaml", 3)]
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[-1] == "search/best.yaml"
     assert "3 complete, 1 pruned, 1 failed" in lines
@@ -106,9 +108,9 @@ def test_explanations_saliency_and_a_spec_to_train_by_are_handed_over() -> None:
     assert main.main([*report, "--saliency", "4"], runs) == 0
     assert main.main(["train", "--data", "d", "--output", "o", "--spec", "best.yaml"], runs) == 0
     assert runs.seen == [
-        config.ScoreConfig("m", ("i",), "o", "2026-11-24", explain=True),
-        config.ReportConfig("m", "o", "s", None, ("i",), saliency=4),
-        config.TrainConfig("d", "o", spec="best.yaml"),
+        scoring_config.ScoreConfig("m", ("i",), "o", "2026-11-24", explain=True),
+        report_config.ReportConfig("m", "o", "s", None, ("i",), saliency=4),
+        training_config.TrainConfig("d", "o", spec="best.yaml"),
     ]
 
 

@@ -18,10 +18,11 @@ import pytest
 from tests import records
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.config import PreprocessConfig, SearchConfig, TrainConfig
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.storage import outputs
 from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training.config import SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import plan
 from triad_ml.pipelines.training.search import study as search_study
 from triad_ml.pipelines.training.search import trial as search_trial

@@ -1,10 +1,60 @@
-"""Frozen, checked settings of the commands that read published scores."""
+"""TODO docstring of triad_ml.pipelines.publishing.config."""
 
 import dataclasses
 
-from triad_ml.pipelines.config import need
+from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.runtime.checks import at_least, need
 from triad_ml.pipelines.runtime.names import check_date
 from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class GcConfig:
+    """What garbage collection looks at and what it keeps.
+
+    Attributes:
+        output: Folder in which dates are published.
+        keep_days: Runs are kept that changed, or were replaced by another, in so many last days.
+        dry_run: Whether nothing is removed, only said what would be.
+    """
+
+    output: str
+    keep_days: int = 1
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        need("--output", self.output)
+        at_least("--keep-days", self.keep_days, 0)
+        if not self.keep_days and self.output.startswith("gs://"):
+            raise OptionsError(
+                "--keep-days: must be at least 1 on gs://, where nothing else tells whether a run "
+                "is still being written; got 0"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RollbackConfig:
+    """Which date goes back to which run.
+
+    Attributes:
+        output: Folder in which dates are published.
+        date: The date.
+        to: Id of the run that shall count; None takes the one that was replaced last.
+    """
+
+    output: str
+    date: str
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--output", self.output)
+        names.check_date(self.date)
+        if self.to is not None and not names.RUN_ID.fullmatch(self.to):
+            raise OptionsError(
+                f"--to: must be a run id of 24 hexadecimal digits, got {self.to!r}; it stands in "
+                "the name of the run's folder, behind run="
+            )
+
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 """What scores are exported as, by the end of the file's name."""

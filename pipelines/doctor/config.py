@@ -1,0 +1,44 @@
+"""TODO docstring of triad_ml.pipelines.doctor.config."""
+
+import dataclasses
+
+from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runtime.checks import each, need
+from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class DoctorConfig:
+    """What the doctor looks at: the machine, and whatever is named.
+
+    Attributes:
+        runner: One of `options.DOCTORS_RUNNERS`.
+        spec: The spec whose preprocessing would be submitted.
+        model: The model whose scoring would be submitted.
+        inputs: Patterns of records files.
+        output: Folder for the results.
+        media_roots: Folders beside that of the records file in which media may lie.
+        as_json: Print JSON instead of a table.
+        beam_args: What would go to Beam.
+    """
+
+    runner: str = "local"
+    spec: str | None = None
+    model: str | None = None
+    inputs: tuple[str, ...] = ()
+    output: str | None = None
+    as_json: bool = False
+    beam_args: tuple[str, ...] = ()
+    media_roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.runner not in beam_options.DOCTORS_RUNNERS:
+            known = ", ".join(beam_options.DOCTORS_RUNNERS)
+            raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
+        named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
+        for flag, value in named:
+            if value is not None:
+                need(flag, value)
+        each("--input", self.inputs)
+        each("--media-root", self.media_roots)
+        beam_options.check_beam_args(self.beam_args)

@@ -1,0 +1,60 @@
+"""TODO docstring of triad_ml.pipelines.preprocessing.config."""
+
+import dataclasses
+
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options, dataflow
+from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
+from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class PreprocessConfig:
+    """What one preprocessing run reads and writes.
+
+    Attributes:
+        spec: Path of the spec file.
+        inputs: Patterns of records files.
+        output: Folder for features, transform graph, statistics and manifest.
+        runner: A key of `options.RUNNERS`.
+        shards: Files that each split is written to.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
+        rejected_limit: Largest share of rejected records that passes.
+        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
+            spec.
+        keep_canonical: Whether the canonical records stay beside the features.
+        beam_args: What goes to Beam as it is.
+    """
+
+    spec: str
+    inputs: tuple[str, ...]
+    output: str
+    runner: str = "local"
+    shards: int = 4
+    media_roots: tuple[str, ...] = ()
+    rejected_limit: float = flags.REJECTED_LIMIT
+    keep_canonical: bool = False
+    beam_args: tuple[str, ...] = ()
+    issues_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        need("--spec", self.spec)
+        need_each("--input", self.inputs)
+        need("--output", self.output)
+        beam_options.check_runner(self.runner)
+        at_least("--shards", self.shards, 1)
+        each("--media-root", self.media_roots)
+        share("--rejected-limit", self.rejected_limit)
+        share("--issues-limit", self.issues_limit)
+        beam_options.check_beam_args(self.beam_args)
+        if self.output.startswith("gs://") and self.keep_canonical:
+            raise OptionsError("--keep-canonical: needs a local --output; remove it")
+        if self.runner.lower() == dataflow.RUNNER:
+            paths = {
+                "--input": self.inputs,
+                "--output": (self.output,),
+                "--media-root": self.media_roots,
+            }
+            dataflow.check(paths, self.beam_args)
+            if dataflow.makes_template(self.beam_args):
+                raise OptionsError("--template_location: preprocess is two jobs; remove it")

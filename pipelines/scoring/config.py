@@ -1,0 +1,79 @@
+"""TODO docstring of triad_ml.pipelines.scoring.config."""
+
+import dataclasses
+import typing
+
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.runners import beam_options, dataflow
+from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
+from triad_ml.pipelines.tables import formats
+from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreConfig:
+    """What one scoring run reads, loads and publishes.
+
+    Attributes:
+        model: Folder that training wrote.
+        inputs: Patterns of records files.
+        output: Folder in which dates are published.
+        date: The date that the scores are of, as YYYY-MM-DD.
+        format: Of the scores' files.
+        rejected_limit: Largest share of rejected records that is published.
+        runner: A key of `options.RUNNERS`.
+        media_roots: Folders in which media are looked for after that of the records file, in order.
+        unit_records: Records in a unit of work.
+        carry_over: Take scores of unchanged content from the last published run.
+        beam_args: What goes to Beam as it is.
+        verify_key: PEM file of the public key that the model must be signed with; None asks for no
+            signature.
+        no_wait: Submit the job and return: its last step publishes. Dataflow only.
+        explain: Say what each modality is worth to each classification.
+        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
+            model's spec.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    output: str
+    date: str
+    format: formats.ScoresFormat = "parquet"
+    rejected_limit: float = flags.REJECTED_LIMIT
+    runner: str = "local"
+    media_roots: tuple[str, ...] = ()
+    unit_records: int = flags.UNIT_RECORDS
+    carry_over: bool = False
+    beam_args: tuple[str, ...] = ()
+    verify_key: str | None = None
+    no_wait: bool = False
+    explain: bool = False
+    issues_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        need("--model", self.model)
+        need_each("--input", self.inputs)
+        need("--output", self.output)
+        names.check_date(self.date)
+        known = typing.get_args(formats.ScoresFormat)
+        if self.format not in known:
+            raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
+        share("--rejected-limit", self.rejected_limit)
+        share("--issues-limit", self.issues_limit)
+        beam_options.check_runner(self.runner)
+        each("--media-root", self.media_roots)
+        at_least("--unit-records", self.unit_records, 1)
+        if self.verify_key is not None:
+            need("--verify-key", self.verify_key)
+        beam_options.check_beam_args(self.beam_args)
+        if self.runner.lower() == dataflow.RUNNER:
+            paths = {
+                "--model": (self.model,),
+                "--input": self.inputs,
+                "--output": (self.output,),
+                "--media-root": self.media_roots,
+            }
+            dataflow.check(paths, self.beam_args)
+        elif self.no_wait:
+            raise OptionsError("--no-wait: only a job on Dataflow goes on by itself; remove it")

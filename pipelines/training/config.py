@@ -1,0 +1,106 @@
+"""TODO docstring of triad_ml.pipelines.training.config."""
+
+import dataclasses
+import math
+
+from triad_ml.pipelines.runtime.checks import at_least, need
+from triad_ml.transforms.errors import OptionsError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What one training reads and writes. None leaves a setting to the spec.
+
+    Attributes:
+        data: Folder that preprocessing wrote.
+        output: Folder for the model, its report and the checkpoints.
+        epochs: Instead of the spec's.
+        seed: Instead of the spec's; below 2**31.
+        batch_size: Instead of the spec's.
+        fresh: Whether earlier checkpoints are thrown away.
+        spec: File whose `model` and `training` count instead of the prepared spec's.
+    """
+
+    data: str
+    output: str
+    epochs: int | None = None
+    seed: int | None = None
+    batch_size: int | None = None
+    fresh: bool = False
+    spec: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--data", self.data)
+        if self.spec is not None:
+            need("--spec", self.spec)
+        if self.data.startswith("gs://"):
+            raise OptionsError(
+                f"--data: {self.data}: training reads local files; copy the folder to this machine "
+                "(gcloud storage cp -r): its manifest proves the copy"
+            )
+        need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(
+                f"--output: {self.output}: training writes to a local folder; name one, and copy "
+                "the model when it is done"
+            )
+        at_least("--epochs", self.epochs, 1)
+        at_least("--seed", self.seed, 0)
+        if self.seed is not None and self.seed >= 2**31:
+            raise OptionsError(f"--seed: must be below {2**31}, got {self.seed}")
+        at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """What one search reads, writes and may take.
+
+    Attributes:
+        data: Folder that preprocessing wrote.
+        output: Folder for the best spec, the table of trials and what a restart needs.
+        trials: In all, those of earlier calls included.
+        minutes: After which no epoch is begun; None sets no limit.
+        space: File that says what is tried; None takes the default.
+        seed: Decides which values are tried.
+    """
+
+    data: str
+    output: str
+    trials: int = 30
+    minutes: float | None = None
+    space: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        need("--data", self.data)
+        if self.data.startswith("gs://"):
+            raise OptionsError(f"--data: {self.data}: a search reads local files; copy it here")
+        need("--output", self.output)
+        if self.output.startswith("gs://"):
+            raise OptionsError(f"--output: {self.output}: a search writes to a local folder")
+        at_least("--trials", self.trials, 1)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise OptionsError(f"--minutes: must be over 0, got {self.minutes:g}")
+        if self.space is not None:
+            need("--space", self.space)
+        at_least("--seed", self.seed, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which weights of EfficientNet-Lite0 are written as a file of Keras.
+
+    Attributes:
+        output: The file; its name ends in `.weights.h5`.
+        weights: A PyTorch file; None takes the one in the installed package.
+    """
+
+    output: str
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--output", self.output)
+        if not self.output.endswith(".weights.h5"):
+            raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
+        if self.weights is not None:
+            need("--weights", self.weights)
