@@ -1,1 +1,1 @@
-"""TODO pipelines/cli."""
+"""The command line `triad`: one file for each group of commands."""

@@ -1,1 +1,1 @@
-"""Sources, sinks and memory of the stream; `triad_ml.pipelines.streaming.jobs.local` puts them together."""
+"""Scoring of records as they arrive: sources, messages, sinks, and one job a runner."""

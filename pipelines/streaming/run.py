@@ -276,7 +276,9 @@ def _stream(settings: streaming_config.StreamConfig) -> object:
     from triad_ml.pipelines.streaming.jobs import stopping
 
     if runner == "local":
-        return stopping.run_until_signal(settings)
+        from triad_ml.pipelines.streaming.jobs import local
+
+        return stopping.run_until_signal(settings, local.run)
     if runner == streaming_config.PRISM:
         from triad_ml.pipelines.streaming.jobs import prism as jobs_prism
 

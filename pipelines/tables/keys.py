@@ -37,7 +37,7 @@ def keyed(row: _Row, model_digest: str) -> tuple[Key, _Row] | TimestampedValue:
 
 
 class KeyRejected(beam.PTransform):
-    """Rejected records -> the same by key, as `triad_ml.pipelines.scoring.pipeline.Score` gives them.
+    """Rejected records -> the same by key, as `Score` of `pipelines.scoring` gives them.
 
     It is for what a source refuses, which never reaches `Score`.
 

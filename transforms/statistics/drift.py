@@ -33,7 +33,7 @@ class Drift:
 
 
 def drift(training: Mapping[str, Any], tonight: Mapping[str, Any]) -> list[Drift]:
-    """Compares two summaries of `triad_ml.transforms.statistics.combine`, each pooled over its splits.
+    """Compares two summaries of `statistics.combine`, each pooled over its splits.
 
     A feature that only one side has is left to the `<modality>.state` features, which both have.
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.streaming.jobs.stopping."""
+"""Ends a stream on SIGTERM or SIGINT, after the batch in hand."""
 
 import os
 import select
@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.jobs.local import run
 
 
 class Stop:
@@ -31,8 +30,8 @@ Work = Callable[[StreamConfig, Stop], object]
 """Runs a stream until it is told to stop."""
 
 
-def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
-    """Does `work`, else `run`, until SIGTERM or SIGINT. A second signal ends it at once."""
+def run_until_signal(config: StreamConfig, work: Work) -> object:
+    """Does `work` until SIGTERM or SIGINT. A second signal ends it at once."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -44,7 +43,7 @@ def run_until_signal(config: StreamConfig, work: Work | None = None) -> object:
     for number in before:
         signal.signal(number, handle)
     try:
-        return (work or run)(config, stop)
+        return work(config, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -98,7 +98,8 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
             GateError("unit 3: 2 were read; run again"),
         ),
         (
-            f"{REMOTE}triad_ml.transforms.errors.OptionsError: /m: no model [while running 'Score']",
+            f"{REMOTE}triad_ml.transforms.errors.OptionsError: /m: no model "
+            "[while running 'Score']",
             OptionsError("/m: no model [while running 'Score']"),
         ),
         (

@@ -189,7 +189,7 @@ def test_what_is_proven_ends_the_command_before_beam_is_imported(tmp_path, capsy
     (tmp_path / "spec.yaml").write_text(SPEC)
     (tmp_path / "a.csv").write_text("id,img\n1,a\n")
     program = (
-        "import sys\nfrom triad_ml.pipelines.cli import main as cli\ncode = cli.main(sys.argv[1:])\n"
+        "import sys\nfrom triad_ml.pipelines.cli.main import main\ncode = main(sys.argv[1:])\n"
         "assert not {'apache_beam', 'tensorflow'} & set(sys.modules)\nsys.exit(code)\n"
     )
     arguments = ("preprocess", "--spec", "spec.yaml", "--input", "a.csv", "--output", "out")

@@ -128,7 +128,7 @@ def test_the_commands_of_the_pages_are_taken(page: str) -> None:
 
 def test_help_imports_neither_tensorflow_nor_optuna() -> None:
     script = (
-        "import sys; from triad_ml.pipelines.cli import main as cli; cli.main(['search', '--help']); "
+        "import sys; from triad_ml.pipelines.cli.main import main; main(['search', '--help']); "
         "print(sorted({'tensorflow', 'keras', 'optuna', 'apache_beam'} & set(sys.modules)))"
     )
     finished = subprocess.run(
