@@ -121,7 +121,7 @@ def labels(
 
     Args:
         what: Names the tasks.
-        statistics: See `triad_ml.transforms.statistics.combine`; later records of one id are among them.
+        statistics: See `transforms.statistics.combine`; later records of one id are among them.
         classes: See `classes`; none before they are known.
 
     Returns:

@@ -155,7 +155,8 @@ def _labels(
         if _SINGULAR in there:
             remedy = (
                 f"the field {_SINGULAR} is one by that name alone: set tasks.{task}.label to "
-                f"{_SINGULAR} in the spec, or name the field {label_columns.LABEL_PREFIX}{settings.label}"
+                f"{_SINGULAR} in the spec, or name the field "
+                f"{label_columns.LABEL_PREFIX}{settings.label}"
             )
         yield Noticed(
             f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; "
