@@ -655,10 +655,11 @@ class TestGates:
         self, trained: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "empty.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n')
+        settings = config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
+        planned = plan.plan(settings)  # a look at the file would refuse it before
         with pytest.raises(GateError, match=r"^none of 2 records is scored \(most often: empty, 2"):
-            scoring_run.run(
-                config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
-            )
+            settings = config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
+            pipeline.run(settings, plan.plan(settings))
         assert publish.current_id(str(tmp_path / "out"), DATE) is None
 
 
