@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triad_ml.pipelines.tables.formats import ScoresFormat
+from triad_ml.pipelines.tables import ScoresFormat
 
 if TYPE_CHECKING:
     pass
