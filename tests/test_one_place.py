@@ -41,8 +41,8 @@ def test_each_default_of_a_flag_is_taken_from_its_config():
         (r"""(?<=["/])CURRENT\"""", "pipelines/runtime/names.py"),
         (r"date\.fromisoformat", "pipelines/runtime/names.py"),
         (r"errno\.ENOSPC: ", "pipelines/runtime/remedies.py"),
-        (r"""\["parquet", "jsonl"\]""", "pipelines/runtime/names.py"),
-        (r"""\["json", "example", "avro"\]""", "pipelines/streaming/interfaces.py"),
+        (r"""\["parquet", "jsonl"\]""", "pipelines/tables/__init__.py"),
+        (r"""\["json", "example", "avro"\]""", "pipelines/runtime/names.py"),
     ],
 )
 def test_a_rule_that_several_modules_need_stands_in_one(pattern, place):

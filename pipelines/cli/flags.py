@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines.runtime.names import ScoresFormat
+from triad_ml.pipelines.tables import ScoresFormat
 
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")

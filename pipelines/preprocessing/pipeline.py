@@ -207,7 +207,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
-            planned = planned | "CheckWorkers" >> workers.CheckWorkers()
+            planned = planned | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
         read = planned | "Read" >> sources_read.ReadRecords(what.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 

@@ -60,7 +60,7 @@ def define_pipeline(
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
-        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers()
+        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
     read = planned_units | "Read" >> sources_read.ReadRecords(labels)
     ones = (
         planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.runners import beam_options, dataflow
-from triad_ml.pipelines.streaming import interfaces
+from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.streaming.addresses import (
     _KAFKA_FORM,
     _TOPIC_FORM,
@@ -86,7 +86,7 @@ class StreamConfig:
     rejected: str | None = None
     state: str | None = None
     group: str = "triad"
-    message_format: interfaces.MessageFormat = "json"
+    message_format: MessageFormat = "json"
     message_bytes: int = 16 * 2**20
     media_files: bool = False
     format: formats.ScoresFormat = "parquet"
@@ -144,7 +144,7 @@ class StreamConfig:
             if not (math.isfinite(seconds) and seconds >= 0):
                 raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
         _one_of("--format", self.format, formats.ScoresFormat)
-        _one_of("--message-format", self.message_format, interfaces.MessageFormat)
+        _one_of("--message-format", self.message_format, MessageFormat)
         if self.media_files and is_topic(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):

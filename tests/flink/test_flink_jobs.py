@@ -162,7 +162,7 @@ def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_c
     expected = workers.fingerprint() | {"keras": "0.0"}
     root = beam.Pipeline(options=beam_options.beam_options("flink", flink.beam_args))
     one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
-    _ = one | workers.CheckWorkers(expected)
+    _ = one | workers.CheckWorkers(units.Unit, expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
         results.errors_of_workers("flink"),

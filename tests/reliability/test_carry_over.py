@@ -23,7 +23,7 @@ from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat, formats
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
@@ -110,7 +110,7 @@ def output(nights: Nights, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_the_result_is_the_one_of_a_full_run(
-    trained: Path, nights: Nights, tmp_path: Path, form: formats.Format
+    trained: Path, nights: Nights, tmp_path: Path, form: ScoresFormat
 ) -> None:
     full, carried = tmp_path / "full", tmp_path / "carried"
     scoring_run.run(config(trained, nights.first, carried, FIRST, format=form))
