@@ -658,8 +658,7 @@ class TestGates:
         settings = config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
         planned = plan.plan(settings)  # a look at the file would refuse it before
         with pytest.raises(GateError, match=r"^none of 2 records is scored \(most often: empty, 2"):
-            settings = config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
-            pipeline.run(settings, plan.plan(settings))
+            pipeline.run(settings, planned)
         assert publish.current_id(str(tmp_path / "out"), DATE) is None
 
 
