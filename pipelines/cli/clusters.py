@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import Session
 from triad_ml.pipelines.runtime.checks import at_least, need
 from triad_ml.transforms.errors import OptionsError
@@ -17,11 +18,11 @@ app = typer.Typer()
 flink_app = typer.Typer(
     help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
 )
-app.add_typer(flink_app, name="flink")
+app.add_typer(flink_app, name="flink", rich_help_panel=flags.TRY)
 kafka_app = typer.Typer(
     help="A Kafka broker on this machine, for trying streams.", no_args_is_help=True
 )
-app.add_typer(kafka_app, name="kafka")
+app.add_typer(kafka_app, name="kafka", rich_help_panel=flags.TRY)
 
 FlinkFolder = Annotated[
     str | None,
@@ -33,7 +34,9 @@ KafkaFolder = Annotated[
 ]
 Dashboard = Annotated[
     str | None,
-    typer.Option("--dashboard", metavar="URL", help="Of a cluster that triad did not start."),
+    typer.Option(
+        "--dashboard", metavar="URL", help="Dashboard of a cluster that triad did not start."
+    ),
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
 
@@ -85,7 +88,7 @@ def jobs(context: typer.Context, folder: FlinkFolder = None, dashboard: Dashboar
 
 @flink_app.command(
     epilog="triad flink cancel triad-stream-1f2e3d4c5b6a"
-    "\n\nGo on with triad stream --from-checkpoint latest."
+    "\n\nContinue with triad stream --from-checkpoint latest."
 )
 def cancel(
     context: typer.Context, job: Job, folder: FlinkFolder = None, dashboard: Dashboard = None
@@ -100,7 +103,7 @@ def cancel(
 
 @flink_app.command(
     epilog="triad flink drain triad-stream-1f2e3d4c5b6a --state state"
-    "\n\nGo on with triad stream --from-checkpoint latest."
+    "\n\nContinue with triad stream --from-checkpoint latest."
 )
 def drain(
     context: typer.Context,
