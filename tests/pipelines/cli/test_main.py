@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+import typer
 
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import config as preprocessing_config
@@ -619,10 +620,68 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"triad {VERSION}\n"
 
 
-@pytest.mark.parametrize("command", ["preprocess", "train", "score", "parity", "report", "stream"])
-def test_each_command_has_help_with_an_example(command, capsys):
-    assert main.main([command, "--help"]) == 0
-    assert f"triad {command} --" in " ".join(capsys.readouterr().out.split())
+def commands() -> dict[str, typer.core.TyperCommand]:
+    """Each command by the words that start it."""
+    found, groups = {}, [("triad", typer.main.get_command(main.app))]
+    for name, group in groups:
+        for word, one in group.commands.items():
+            if hasattr(one, "commands"):
+                groups.append((f"{name} {word}", one))
+            else:
+                found[f"{name} {word}"] = one
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_each_command_has_help_with_an_example(name, capsys):
+    assert main.main([*name.split()[1:], "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    example = commands()[name].epilog.splitlines()[0]
+    assert example.startswith(name)
+    assert example in said
+
+
+def test_help_groups_the_commands_by_purpose(capsys):
+    assert main.main(["--help"]) == 0
+    grouped: dict[str, list[str]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("╭─ "):
+            grouped[line.strip("╭─╮ ")] = []
+        elif line.startswith("│ ") and line[2] != " ":
+            list(grouped.values())[-1].append(line.split()[1])
+    del grouped["Options"]
+    assert grouped == {
+        "Prepare and train": ["spec", "preprocess", "train", "search", "encoder"],
+        "Score and report": ["score", "report"],
+        "Publish and undo": ["runs", "current", "export-scores", "rollback", "gc"],
+        "Streams": ["stream", "replay"],
+        "Trust and checks": ["parity", "release", "sign", "verify", "explain-digest", "doctor"],
+        "Try out locally": ["flink", "kafka"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["triad", "prep"], ["preprocess"]),
+        (["triad", "score", "--carry"], ["--carry-over"]),
+        (["triad", "flink", "dr"], ["drain"]),
+    ],
+)
+def test_bash_completes_commands_and_options(words, completed):
+    script = (
+        'eval "$(triad --show-completion)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '_triad_completion triad; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    finished = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.split() == completed
 
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_transform", "pyarrow", "soxr")

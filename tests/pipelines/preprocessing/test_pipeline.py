@@ -28,6 +28,7 @@ from apache_beam.runners.portability.fn_api_runner import execution
 from tests import media, records
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
@@ -599,8 +600,10 @@ def test_nothing_to_learn_from_leaves_nothing_behind(tmp_path, rows, message):
     (tmp_path / "spec.yaml").write_text(TEXT_SPEC)
     made = [{"id": f"{index}", "text": "fan", **rows} for index in range(3)]
     corpus = records.write_lines(tmp_path / "records.jsonl", made)
+    config = PreprocessConfig(str(tmp_path / "spec.yaml"), (str(corpus),), str(tmp_path / "output"))
+    planned = preprocessing_plan.plan(config)  # a look at the file would refuse it before
     with pytest.raises(GateError) as refused:
-        run(corpus, tmp_path / "output")
+        pipeline.run(config, planned)
     assert str(refused.value).endswith(message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records.jsonl", "spec.yaml"]
 
