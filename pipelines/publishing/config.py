@@ -68,11 +68,13 @@ class RunsConfig:
         output: Folder in which dates are published.
         date: Only runs of this date; None is all dates.
         verify: Whether all files are hashed, and not only their sizes compared.
+        as_json: Whether the list is printed as JSON.
     """
 
     output: str
     date: str | None = None
     verify: bool = False
+    as_json: bool = False
 
     def __post_init__(self) -> None:
         need("OUT", self.output)
