@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.publishing.manifest."""
+"""Manifests of units and runs, as frozen values."""
 
 import dataclasses
 import datetime

@@ -1,1 +1,1 @@
-"""TODO pipelines/tables."""
+"""Tables of scores and rejected records: Arrow columns, passthrough values and file formats."""

@@ -1,4 +1,4 @@
-"""Decoding of sounds with libsndfile, in the process of `decoder_program`."""
+"""Decoding of audio with libsndfile, in the child process that `program` runs."""
 
 import io
 
