@@ -23,8 +23,7 @@ from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.preprocessing import dataset, pipeline
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import ending, train
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
@@ -182,7 +181,7 @@ def test_a_second_start_does_nothing_but_say_the_figures_again(prepared, trained
         assert train.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
     assert state(trained) == before
     document = json.loads((trained / "evaluation.json").read_text())
-    said = [one.text for one in summary.trained(document, str(trained))]
+    said = [one.text for one in ending.sentences(document, str(trained))]
     assert any("records of the test split" in line for line in said)
     assert [one.message for one in caplog.records] == [
         *said,
