@@ -16,6 +16,7 @@ from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.verification import config as verification_config
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError
 
 _log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def _search(settings: training_config.SearchConfig) -> object:
 
     plan = search_plan.plan(settings)
     if importlib.util.find_spec("optuna") is None:
-        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+        raise OptionsError(f"search: Optuna is not installed; {extras.remedy('search')}")
     environment.load_tensorflow()
     from triad_ml.pipelines.training.search import study
 
