@@ -35,7 +35,7 @@ format: $(INSTALLED)
 
 # Not of a fresh environment: it is how the constraints are moved (CONTRIBUTING.md).
 constraints:
-	$(BIN)/python -m pip freeze --all --exclude-editable --exclude triad --exclude pip \
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude triad-ml --exclude pip \
 	  > constraints.txt.tmp
 	echo "# Exact versions of the whole tree, written by make constraints." > constraints.txt
 	LC_ALL=C sort -f constraints.txt.tmp >> constraints.txt

@@ -1,4 +1,4 @@
-"""TODO docstring of model.layout."""
+"""Layout of training files: spec, classes of each task and vocabularies."""
 
 import dataclasses
 from collections.abc import Mapping

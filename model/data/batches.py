@@ -1,4 +1,4 @@
-"""TODO docstring of model.data.batches."""
+"""Batches of records: parsing of training files into model inputs and labels."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The labels' part of the training files, and how they become what a loss takes."""
+"""Labels in training files: their features, and the tensors that losses take."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

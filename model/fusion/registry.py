@@ -1,4 +1,4 @@
-"""TODO docstring of model.fusion.registry."""
+"""Registry of fusions: the layers behind each value of `model.fusion`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""TODO docstring of model.towers.text."""
+"""Text tower: convolutions over n-grams of tokens, pooled to an embedding."""
 
 import keras
 from keras import ops

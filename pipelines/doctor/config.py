@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.doctor.config."""
+"""Frozen, checked settings of `triad doctor`."""
 
 import dataclasses
 

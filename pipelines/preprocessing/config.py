@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.preprocessing.config."""
+"""Frozen, checked settings of `triad preprocess`."""
 
 import dataclasses
 

@@ -15,7 +15,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
-from triad_ml.pipelines.preprocessing import dataset, feature_shards, staging
+from triad_ml.pipelines.preprocessing import dataset, ending, feature_shards, staging
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import summary as preprocessing_summary
 from triad_ml.pipelines.preprocessing.canonical_shards import (
@@ -68,7 +68,7 @@ def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
         manifest = _preprocess(plan, config, made)
         manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
         made.publish(manifest, config.keep_canonical)
-    runtime_summary.say(_log, runtime_summary.preprocessed(manifest, config.output))
+    runtime_summary.say(_log, ending.sentences(manifest, config.output))
     return plan.manifest
 
 

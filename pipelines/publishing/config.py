@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.publishing.config."""
+"""Frozen, checked settings of gc, rollback, run list, current run and export."""
 
 import dataclasses
 

@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from triad_ml.pipelines.publishing import parts, run_index
 from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
-from triad_ml.pipelines.publishing.gates import Gates
 from triad_ml.pipelines.publishing.manifest import Manifest, PartFile, UnitManifest
 from triad_ml.pipelines.publishing.run_folder import (
     RUN_ID,
@@ -17,7 +16,8 @@ from triad_ml.pipelines.publishing.run_folder import (
     date_folder,
     run_id,
 )
-from triad_ml.pipelines.publishing.seal import seal
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables.schema import RunSettings

@@ -1,4 +1,4 @@
-"""Run folders: where a scoring run keeps what, and the manifests that say what is there."""
+"""Run folders: the layout of a scoring run's files, and its id."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.report.previews."""
+"""Previews of media in the report: thumbnails and short audio clips as `data:` URIs."""
 
 import base64
 import dataclasses

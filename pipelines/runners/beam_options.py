@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.runners.beam_options."""
+"""Beam options: runner names, checks of passed options, and defaults."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.runners.results."""
+"""Results of pipelines: counters, and typed errors that arrive from workers as text."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""What runners on other machines need: full paths, equal workers, errors that arrive as text."""
+"""Requirements of workers on other machines: full paths and equal code."""
 
 import dataclasses
 import os

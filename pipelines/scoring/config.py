@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.scoring.config."""
+"""Frozen, checked settings of `triad score`."""
 
 import dataclasses
 import typing

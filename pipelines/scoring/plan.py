@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.publishing import publish, run_index
+from triad_ml.pipelines.publishing import publish, publish_step, run_index
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.scoring.config import ScoreConfig
@@ -49,7 +49,7 @@ class ScorePlan:
         """Says what a run that is published already holds."""
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
-            summary.say(_log, summary.scored(manifest, self.run))
+            summary.say(_log, publish_step.sentences(manifest, self.run))
         _log.info("%s: already published, nothing to do", self.run.folder)
         return Published(self.run.manifest)
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.scoring.score."""
+"""Composite transform `Score`: raw records to scored and rejected records."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from triad_ml.pipelines.sources.label_columns import LABEL_PREFIX
-from triad_ml.pipelines.sources.label_columns import is_label as is_label
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records.columns import LABEL_PREFIX
+from triad_ml.transforms.records.columns import is_label as is_label
 from triad_ml.transforms.records.values import (
     UNKNOWN_SPLIT,
     BrokenMedium,

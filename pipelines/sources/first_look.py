@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources import heads, input_advice, label_columns
+from triad_ml.pipelines.sources import heads, input_advice
 from triad_ml.pipelines.sources.heads import Head, Heads
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels import classes
+from triad_ml.transforms.records import columns as record_columns
 from triad_ml.transforms.records.values import SPLITS
 from triad_ml.transforms.spec.spec import Spec
 
@@ -156,7 +157,7 @@ def _labels(
             remedy = (
                 f"the field {_SINGULAR} is one by that name alone: set tasks.{task}.label to "
                 f"{_SINGULAR} in the spec, or name the field "
-                f"{label_columns.LABEL_PREFIX}{settings.label}"
+                f"{record_columns.LABEL_PREFIX}{settings.label}"
             )
         yield Noticed(
             f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; "
@@ -174,8 +175,8 @@ def _labels_of(head: Head, what: Spec) -> Iterable[str]:
             yield from (key for key, value in given.items() if value is not None)
             continue
         for field, value in row.items():
-            if value is not None and label_columns.is_label(field, what.label_names):
-                yield field.removeprefix(label_columns.LABEL_PREFIX)
+            if value is not None and record_columns.is_label(field, what.label_names):
+                yield field.removeprefix(record_columns.LABEL_PREFIX)
 
 
 def _forms_of_labels(name: str, seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
@@ -205,8 +206,8 @@ def _label(row: Mapping[str, Any], label: str) -> Any:
     if isinstance(given, Mapping):
         return given.get(label)
     fields = (
-        label_columns.LABEL_PREFIX + label,
-        *([label] if label_columns.is_label(label, (label,)) else ()),
+        record_columns.LABEL_PREFIX + label,
+        *([label] if record_columns.is_label(label, (label,)) else ()),
     )
     return next((row[field] for field in fields if row.get(field) is not None), None)
 
@@ -238,8 +239,8 @@ def _has(row: Mapping[str, Any], field: str) -> bool:
 
 def _unread(there: Sequence[str], what: Spec) -> list[str]:
     """The fields that are neither media nor labels."""
-    known = (*label_columns.RESERVED, "labels")
-    return [f for f in there if f not in known and not label_columns.is_label(f, what.label_names)]
+    known = (*record_columns.NEVER_LABELS, "labels")
+    return [f for f in there if f not in known and not record_columns.is_label(f, what.label_names)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.streaming.addresses."""
+"""Addresses of stream endpoints: parsing of `kafka://` and `pubsub://`."""
 
 import re
 import urllib.parse

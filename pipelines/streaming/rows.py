@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.streaming.rows."""
+"""Rows of a stream: scored and rejected records with position and time."""
 
 import dataclasses
 import datetime

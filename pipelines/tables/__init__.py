@@ -1,4 +1,4 @@
-"""TODO pipelines/tables."""
+"""Tables of scores and rejected records: Arrow columns, passthrough values and file formats."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.tables.formats."""
+"""File formats of tables: Parquet and JSON Lines, with equal bytes for equal tables."""
 
 import json
 from collections.abc import Sequence

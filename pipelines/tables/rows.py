@@ -1,4 +1,4 @@
-"""Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
+"""Rows of scores and rejected records as Arrow tables."""
 
 import collections
 import re

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.tables.schema."""
+"""Schema of score tables: columns, provenance and format that all rows of a run share."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -23,6 +23,7 @@ from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
+from triad_ml.pipelines.training import ending
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
 from triad_ml.transforms import hashing
@@ -67,7 +68,7 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
-    summary.say(_log, summary.trained(evaluated, config.output))
+    summary.say(_log, ending.sentences(evaluated, config.output))
     return plan.about
 
 

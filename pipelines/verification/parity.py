@@ -21,7 +21,7 @@ from triad_ml.model import stages
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import output_name
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer, tagged
-from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import dataset, ending
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile
@@ -96,7 +96,7 @@ def differences(
     made = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
     outcomes = [*refused, *made]
     names = model.spec.modalities.names
-    summary.say(_log, summary.looked_at(names, outcomes, "to be compared"))
+    summary.say(_log, ending.looked_at(names, outcomes, "to be compared"))
     canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")

@@ -101,13 +101,13 @@ def test_the_image_gets_every_file_that_it_copies_and_no_other():
 def test_what_the_image_installs_resolves_from_the_constraints():
     """Every requirement of the tree, from the wheel's own on, allows the pinned version."""
     pinned = constraints()
-    (extras,) = re.findall(r"triad\[([\w,]+)\] @ file", DOCKERFILE)
+    (extras,) = re.findall(r"triad-ml\[([\w,]+)\] @ file", DOCKERFILE)
     seen, refused = set(), []
-    todo = [Requirement(f"triad[{extras}]")]
+    todo = [Requirement(f"triad-ml[{extras}]")]
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
-        if name != "triad" and not (
+        if name != "triad-ml" and not (
             name in pinned and wanted.specifier.contains(pinned[name], prereleases=True)
         ):
             refused.append(str(wanted))

@@ -20,8 +20,9 @@ from tests.reliability.nights import DATE, RECORDS, Night, seen, statuses, write
 from tests.scores import Work
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Outcome, Scorer, ScorerHandler
-from triad_ml.pipelines.publishing import gc, publish, seal
+from triad_ml.pipelines.publishing import gc, publish
 from triad_ml.pipelines.publishing.config import GcConfig
+from triad_ml.pipelines.publishing.sealing import seal
 from triad_ml.pipelines.scoring import pipeline
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.storage import atomic

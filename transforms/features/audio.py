@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.audio."""
+"""TensorFlow graph of audio features: z-scored log-mel frames."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.ids."""
+"""Ids of features that stand for a missing label or marker."""
 
 from triad_ml.transforms.spec.tasks import Task as Task
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.text."""
+"""TensorFlow graph of text features: token ids, with the offsets of each token."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.model."""
+"""Section `model` of a spec: network, fusion and image encoder."""
 
 from typing import Annotated, Literal, Self
 

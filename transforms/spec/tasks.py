@@ -1,4 +1,4 @@
-"""One task of a spec, and what all sections of a spec have in common."""
+"""Section `tasks` of a spec: classification, tagging and text generation."""
 
 from typing import Any, Literal, NamedTuple, Self
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.targets.classes."""
+"""TensorFlow graphs of class labels: ids of one class, or of a set of classes."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.targets.labels."""
+"""TensorFlow graph of all labels but texts, by kind of task."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The labels' part of the feature graph: classes, sets of classes, and tags of words."""
+"""TensorFlow graphs of spans: BIO tags of words, and markers."""
 
 import tensorflow as tf
 

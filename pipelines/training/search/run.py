@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.training.config import SearchConfig
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def run(config: SearchConfig) -> "Found":
 
     plan = search_plan.plan(config)
     if importlib.util.find_spec("optuna") is None:
-        raise OptionsError("search: Optuna is not installed; pip install 'triad[search]'")
+        raise OptionsError(f"search: Optuna is not installed; {extras.remedy('search')}")
     environment.load_tensorflow()
     from triad_ml.pipelines.training.search import study
 

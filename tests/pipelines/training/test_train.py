@@ -24,7 +24,7 @@ from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.runtime import summary
+from triad_ml.pipelines.training import ending
 from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms import hashing
@@ -183,7 +183,7 @@ def test_a_second_start_does_nothing_but_say_the_figures_again(prepared, trained
         assert training_run.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
     assert state(trained) == before
     document = json.loads((trained / "evaluation.json").read_text())
-    said = [one.text for one in summary.trained(document, str(trained))]
+    said = [one.text for one in ending.sentences(document, str(trained))]
     assert any("records of the test split" in line for line in said)
     assert [one.message for one in caplog.records] == [
         *said,

@@ -1,4 +1,4 @@
-"""What a scoring run must hold to be published."""
+"""Gates: limits that a scoring run must hold to be published."""
 
 import dataclasses
 from collections.abc import Mapping

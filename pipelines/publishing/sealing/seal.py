@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from triad_ml.pipelines.publishing import commit, duplicates, mending, run_index
-from triad_ml.pipelines.publishing.gates import Gates
+from triad_ml.pipelines.publishing import commit, run_index
 from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing import duplicates, mending
+from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats, media_counts, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows

@@ -1,4 +1,4 @@
-"""Ids that several units of a run have: the row of the first stays, the later ones are rejected."""
+"""Duplicate ids across the units of a run: the first row stays, later ones are rejected."""
 
 import hashlib
 from collections.abc import Sequence

@@ -5,9 +5,10 @@ import logging
 import numpy as np
 import pyarrow as pa
 
-from triad_ml.pipelines.publishing import commit, duplicates, parts
+from triad_ml.pipelines.publishing import commit, parts
 from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing import duplicates
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats, passthrough
 from triad_ml.pipelines.tables.schema import RunSettings
