@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines.runners.beam_options import DOCTORS_RUNNERS
+from triad_ml.pipelines.runners.registry import RUNNERS
 
 SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec (YAML).")]
 SchemaFile = Annotated[
@@ -62,7 +62,12 @@ KeepDays = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
 DoctorsRunner = Annotated[
-    str, typer.Option("--runner", metavar="NAME", help=f"One of {', '.join(DOCTORS_RUNNERS)}.")
+    str,
+    typer.Option(
+        "--runner",
+        metavar="NAME",
+        help=f"One of {', '.join(one.name for one in RUNNERS.values() if one.doctor_checks)}.",
+    ),
 ]
 MaybeSpec = Annotated[
     str | None,

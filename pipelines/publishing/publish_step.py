@@ -10,7 +10,8 @@ import apache_beam as beam
 from triad_ml.pipelines.publishing import publish as publishing_publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources.units import InputFile, changed, changed_error
+from triad_ml.pipelines.sources.files import InputFile, changed_error
+from triad_ml.pipelines.sources.units import changed
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables.schema import RunSettings
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from triad_ml.pipelines.sources import example_sizes, fields, units
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources import example_sizes, fields
+from triad_ml.pipelines.sources.files import InputFile, Unit, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
@@ -25,7 +25,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        units.refuse_other_size(unit, opening.size(stored))
+        refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         end = None if opening.is_gzip(unit.uri) else unit.stop
         for index, content in enumerate(tfrecord_reader.frames(file, unit.uri, end)):
@@ -82,3 +82,20 @@ def _text(value: Any) -> Any:
     if isinstance(value, list):
         return [_text(part) for part in value]
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+
+class TfRecordReader:
+    """TFRecord files of tf.Example."""
+
+    suffixes = (".tfrecord", ".tfrecord.gz")
+    may_be_empty = True
+    can_be_entered = False
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        yield 0, file.size
+
+    def records(self, file: InputFile) -> float | None:
+        return None

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.streaming.addresses."""
+"""Addresses of stream endpoints: parsing of `kafka://` and `pubsub://`."""
 
 import re
 import urllib.parse
@@ -6,29 +6,10 @@ import urllib.parse
 KAFKA = "kafka://"
 
 
-PUBSUB = "pubsub://"
-
-
-_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
-
-
-_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
-
-
 # Of what the service allows: no name may begin with "goog".
 _PUBSUB_PLACE = re.compile(
     r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
 )
-
-
-def is_kafka(place: str) -> bool:
-    """Whether it is `kafka://...`."""
-    return place.startswith(KAFKA)
-
-
-def is_topic(place: str) -> bool:
-    """Whether it is of Kafka or Pub/Sub, and no folder."""
-    return place.startswith((KAFKA, PUBSUB))
 
 
 def pubsub_place(uri: str) -> tuple[str, str] | None:
@@ -39,7 +20,7 @@ def pubsub_place(uri: str) -> tuple[str, str] | None:
 
 def kafka_place(uri: str) -> tuple[str, str] | None:
     """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
-    if not is_kafka(uri):
+    if not uri.startswith(KAFKA):
         return None
     servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
     try:

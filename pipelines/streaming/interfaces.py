@@ -4,19 +4,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    NamedTuple,
-    Protocol,
-    Self,
-)
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
-
-if TYPE_CHECKING:
-    pass
 
 
 class Written(NamedTuple):
@@ -40,6 +30,10 @@ class Sink(Protocol):
 
 
 MessageFormat = Literal["json", "example", "avro"]
+"""The formats of messages."""
+
+MEMORY = "_triad"
+"""The folder in a sink's in which a stream's memory lies."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

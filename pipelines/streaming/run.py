@@ -81,7 +81,7 @@ def _search(settings: training_config.SearchConfig) -> object:
 
 def _score(settings: scoring_config.ScoreConfig) -> object:
     from triad_ml.model.serving import bundle
-    from triad_ml.pipelines.runners import dataflow as runners_dataflow
+    from triad_ml.pipelines.runners import registry
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import model_store
 
@@ -97,7 +97,9 @@ def _score(settings: scoring_config.ScoreConfig) -> object:
 
     settings = workers.with_full_paths(settings)
     plan = scoring_plan.plan(settings)
-    template = runners_dataflow.makes_template(settings.beam_args)  # must be written in any case
+    template = registry.named(settings.runner).makes_template(
+        settings.beam_args
+    )  # must be written in any case
     # Told at once: a night's second start costs no import of TensorFlow.
     if plan.published and not template:
         return plan.told_published()
@@ -257,41 +259,22 @@ def _kafka(settings: cluster_config.KafkaConfig) -> list[str]:
 
 
 def _stream(settings: streaming_config.StreamConfig) -> object:
-    from triad_ml.pipelines.runners import prism as runners_prism
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import model_store
-    from triad_ml.pipelines.streaming.folder import sink
+    from triad_ml.pipelines.streaming import places, rules
+    from triad_ml.pipelines.streaming.jobs import registry
 
-    sink.check_outputs(settings)
-    runner = streaming_config.name(settings)
-    if runner == streaming_config.PRISM:
-        runners_prism.check(settings.prism)
+    places.check_outputs(settings)
+    chosen = rules.of(settings)
+    chosen.check_machine(settings)
     model = model_store.load(model_store.resolved(settings.model), settings.verify_key)
-    streaming_config.check_places(settings)
+    places.check_inputs(settings)
     if not settings.media_files:
         first_look.tell_of_folder(_log, settings.source, model.spec)
-    if runner != "local":  # a job that lives on keeps the model that it began with
+    if not chosen.follows_model:  # a job that lives on keeps the model that it began with
         settings = dataclasses.replace(settings, model=model_store.resolved(settings.model))
     environment.load_tensorflow()
-    from triad_ml.pipelines.streaming.jobs import stopping
-
-    if runner == "local":
-        from triad_ml.pipelines.streaming.jobs import local
-
-        return stopping.run_until_signal(settings, local.run)
-    if runner == streaming_config.PRISM:
-        from triad_ml.pipelines.streaming.jobs import prism as jobs_prism
-
-        return stopping.run_until_signal(settings, jobs_prism.run)
-    if runner == streaming_config.FLINK:
-        from triad_ml.pipelines.streaming.jobs import flink
-
-        flink.run(settings)
-    else:
-        from triad_ml.pipelines.streaming.jobs import dataflow as jobs_dataflow
-
-        jobs_dataflow.run(settings)
-    return None
+    return registry.JOBS[chosen.runner.name](settings)
 
 
 def _release(settings: verification_config.ReleaseConfig) -> object:
