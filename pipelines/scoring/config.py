@@ -3,9 +3,8 @@
 import dataclasses
 import typing
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.runners import beam_options, registry
-from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.runtime import defaults, names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
@@ -40,10 +39,10 @@ class ScoreConfig:
     output: str
     date: str
     format: ScoresFormat = "parquet"
-    rejected_limit: float = flags.REJECTED_LIMIT
+    rejected_limit: float = defaults.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
-    unit_records: int = flags.UNIT_RECORDS
+    unit_records: int = defaults.UNIT_RECORDS
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None

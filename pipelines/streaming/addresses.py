@@ -3,6 +3,9 @@
 import re
 import urllib.parse
 
+MEMORY = "_triad"
+"""The folder in a sink's in which a stream's memory lies."""
+
 KAFKA = "kafka://"
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
 from triad_ml.pipelines.streaming.settings import StreamSettings
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
+    from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
     from triad_ml.pipelines.tables.schema import RunSettings
 
 
@@ -73,8 +73,8 @@ class Endpoint:
         """
 
     def source(
-        self, settings: StreamSettings, labels: Sequence[str], given: Sequence[Part]
-    ) -> Source:
+        self, settings: StreamSettings, labels: Sequence[str], given: "Sequence[Part]"
+    ) -> "Source":
         """Opens the source of micro-batches.
 
         Args:
@@ -84,7 +84,7 @@ class Endpoint:
         """
         raise NotImplementedError
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> Sink:
+    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
         """Opens the sink of micro-batches.
 
         Args:

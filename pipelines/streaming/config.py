@@ -5,7 +5,8 @@ import math
 import os
 import typing
 
-from triad_ml.pipelines.streaming import endpoints, interfaces, rules
+from triad_ml.pipelines.runtime.names import MessageFormat
+from triad_ml.pipelines.streaming import addresses, endpoints, rules
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
@@ -48,7 +49,7 @@ class StreamConfig(StreamSettings):
             if not (math.isfinite(seconds) and seconds >= 0):
                 raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
         _one_of("--format", self.format, ScoresFormat)
-        _one_of("--message-format", self.message_format, interfaces.MessageFormat)
+        _one_of("--message-format", self.message_format, MessageFormat)
         if self.media_files and endpoints.of(self.source).is_topic:
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not any(
@@ -68,7 +69,7 @@ class StreamConfig(StreamSettings):
         if self.state is not None:
             return self.state
         folder = endpoints.of(self.sink).folder(self.sink)
-        return None if folder is None else f"{folder}/{interfaces.MEMORY}"
+        return None if folder is None else f"{folder}/{addresses.MEMORY}"
 
     @property
     def source_name(self) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
 
@@ -27,13 +27,6 @@ class Sink(Protocol):
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
     ) -> Written: ...
-
-
-MessageFormat = Literal["json", "example", "avro"]
-"""The formats of messages."""
-
-MEMORY = "_triad"
-"""The folder in a sink's in which a stream's memory lies."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from triad_ml.pipelines.streaming import interfaces
+from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.tables import ScoresFormat
 
 
@@ -57,7 +57,7 @@ class StreamSettings:
     rejected: str | None = None
     state: str | None = None
     group: str = "triad"
-    message_format: interfaces.MessageFormat = "json"
+    message_format: MessageFormat = "json"
     message_bytes: int = 16 * 2**20
     media_files: bool = False
     format: ScoresFormat = "parquet"

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.streaming.base import Endpoint
-from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
+    from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
     from triad_ml.pipelines.tables.schema import RunSettings
 
 
@@ -56,8 +56,8 @@ class FolderEndpoint(Endpoint):
         outputs.check_folder(folder, "stream", lambda: sink.is_sink(folder), flag="--sink")
 
     def source(
-        self, settings: StreamSettings, labels: Sequence[str], given: Sequence[Part]
-    ) -> Source:
+        self, settings: StreamSettings, labels: Sequence[str], given: "Sequence[Part]"
+    ) -> "Source":
         from triad_ml.pipelines.streaming.folder.source import Folder
 
         return Folder(
@@ -69,7 +69,7 @@ class FolderEndpoint(Endpoint):
             media_roots=settings.media_roots,
         )
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> Sink:
+    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
         from triad_ml.pipelines.streaming.folder.sink import FileSink
 
         return FileSink(settings.sink.rstrip("/"), run, settings.window)

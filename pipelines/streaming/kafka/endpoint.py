@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.streaming import addresses
 from triad_ml.pipelines.streaming.base import Endpoint
-from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
+    from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
     from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
     from triad_ml.pipelines.tables.schema import RunSettings
 
@@ -38,8 +38,8 @@ class KafkaEndpoint(Endpoint):
         self.check_source(address, settings)
 
     def source(
-        self, settings: StreamSettings, labels: Sequence[str], given: Sequence[Part]
-    ) -> Source:
+        self, settings: StreamSettings, labels: Sequence[str], given: "Sequence[Part]"
+    ) -> "Source":
         """Opens the topic; with `replay_from` the messages of it that rows of another name."""
         from triad_ml.pipelines.streaming.kafka.source import KafkaSource
         from triad_ml.pipelines.streaming.messages import parser as messages_parser
@@ -62,7 +62,7 @@ class KafkaEndpoint(Endpoint):
         originals = Topic(*place(settings.source), settings.group, settings.kafka_config)
         return Replay(source, originals, parser)
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> Sink:
+    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
         return _sink(settings, run)
 
     def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:

@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.sources import fields, jsonl, tfrecord
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.streaming.interfaces import MessageFormat
 from triad_ml.pipelines.streaming.messages import avro, json_schema
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
