@@ -1,6 +1,9 @@
 """Names of runners and schemes are compared in their registries alone."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +78,24 @@ def test_each_runner_of_streams_has_rules_and_a_job():
 def test_each_runner_that_an_endpoint_names_is_a_runner():
     named = {one for kind in endpoints.SCHEMES.values() for one in kind.read_by | kind.written_by}
     assert named == set(registry.RUNNERS)
+
+
+def test_checked_settings_of_a_stream_load_neither_beam_nor_a_client():
+    code = (
+        "import sys\n"
+        "from triad_ml.pipelines.streaming.config import StreamConfig\n"
+        "topics = [f'kafka://h:1/{name}' for name in ('in', 'out', 'rejected')]\n"
+        "StreamConfig('m', *topics, runner='flink', state='s')\n"
+        "print(sorted({'apache_beam', 'confluent_kafka', 'tensorflow'} & set(sys.modules)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(hashing.ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "[]\n"
 
 
 def test_the_names_of_packages_are_those_of_schemes():
