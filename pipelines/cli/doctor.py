@@ -5,7 +5,7 @@ import typer
 from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import BEAM, Session, command
 from triad_ml.pipelines.doctor.config import DoctorConfig
-from triad_ml.pipelines.runners.beam_options import DOCTORS_RUNNERS
+from triad_ml.pipelines.runners.registry import RUNNERS
 from triad_ml.transforms.errors import OptionsError
 
 app = typer.Typer()
@@ -16,7 +16,9 @@ app = typer.Typer()
     DoctorConfig,
     {
         "runner": typer.Option(
-            "--runner", metavar="NAME", help=f"One of {', '.join(DOCTORS_RUNNERS)}."
+            "--runner",
+            metavar="NAME",
+            help=f"One of {', '.join(one.name for one in RUNNERS.values() if one.doctor_checks)}.",
         ),
         "spec": typer.Option(
             "--spec", metavar="FILE", help="Look at what `triad preprocess` submits."

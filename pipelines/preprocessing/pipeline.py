@@ -27,7 +27,7 @@ from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
 from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
 from triad_ml.pipelines.preprocessing.staging import Staging
-from triad_ml.pipelines.runners import beam_options, dataflow, results, stages, workers
+from triad_ml.pipelines.runners import beam_options, registry, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.runtime import summary as runtime_summary
 from triad_ml.pipelines.sources import read as sources_read
@@ -181,26 +181,22 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
 @contextlib.contextmanager
 def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
     """A pipeline that runs at the end of the block."""
-    arguments = config.beam_args
-    with results.errors_of_workers(config.runner):
-        if config.runner.lower() == dataflow.RUNNER:
-            labels = {"triad_key": plan.key[:63]}
-            arguments = dataflow.beam_args(f"{name}-{plan.key[:12]}", labels, arguments)
-            root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
-            yield root
-            dataflow.submit(root, wait=True)
-            return
-        with beam.Pipeline(options=beam_options.beam_options(config.runner, arguments)) as root:
-            yield root
+    runner = registry.named(config.runner)
+    labels = {"triad_key": plan.key[:63]}
+    arguments = runner.job_arguments(f"{name}-{plan.key[:12]}", labels, config.beam_args)
+    with worker_errors.raised(config.runner):
+        root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
+        yield root
+        runner.submit(root)
 
 
 def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> dict[str, Any]:
     """Both passes, the gates, and the manifest's contents."""
     what = plan.what
     work = made.work
-    spread = beam_options.is_cluster(config.runner)
+    spread = registry.named(config.runner).is_remote
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    about = stages.estimated_records(plan.inputs)
+    about = sources_read.estimated_records(plan.inputs)
     with (
         stages.showing("records", about, config.runner, config.beam_args, estimated=True),
         _pipeline(config, plan, "preprocess-records") as root,

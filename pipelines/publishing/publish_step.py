@@ -12,7 +12,8 @@ from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.runtime.summary import Sentence
-from triad_ml.pipelines.sources.units import InputFile, changed, changed_error
+from triad_ml.pipelines.sources.files import InputFile, changed_error
+from triad_ml.pipelines.sources.units import changed
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.schema import RunSettings

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runners import registry
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms import hashing
@@ -39,7 +39,7 @@ def with_full_paths(config: _Config) -> _Config:
 
     Configs of the local runner, and URIs of buckets, stay as they are.
     """
-    if not beam_options.is_cluster(config.runner):
+    if not registry.named(config.runner).is_remote:
         return config
     changes: dict[str, Any] = {}
     for name in config.__dataclass_fields__.keys() & set(_PATHS):

@@ -4,7 +4,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apache_beam as beam
 
@@ -13,7 +13,7 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
-from triad_ml.pipelines.runners import dataflow, results, stages, workers
+from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring.config import ScoreConfig
@@ -27,10 +27,6 @@ from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import Rejected, Scored
-
-if TYPE_CHECKING:
-    from triad_ml.pipelines.publishing.run_folder import RunFolder
-from triad_ml.pipelines.runners.dataflow import beam_args
 
 _log = logging.getLogger(__name__)
 
@@ -150,15 +146,13 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     digest = plan.settings.provenance.model
     handler = ScorerHandler(config.model, model_store.local, config.explain, digest)
     score = Score(canonicalizer, handler, digest, earlier)
-    template = dataflow.makes_template(config.beam_args)
+    template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
-    if config.runner.lower() == dataflow.RUNNER:
-        if missing or template:
-            _run_on_dataflow(config, plan, missing, score, publication if alone else None)
-            if alone:
-                return
-    else:
-        _run(config, plan, missing, len(planned), score, earlier)
+    if missing or template:
+        last = publication if alone else None
+        _run(config, plan, missing, len(planned), score, earlier, last)
+        if alone:
+            return
     publication.publish()
 
 
@@ -169,46 +163,38 @@ def _run(
     units_in_all: int,
     score: Score,
     earlier: carry_over.Earlier | None,
+    last: Publication | None,
 ) -> None:
-    """Commits units that are missing: locally one after the other, on Flink as one job."""
-    spread = runners_beam_options.is_cluster(config.runner)
-    jobs = [missing] if spread and missing else [[unit] for unit in missing]
+    """Commits units that are missing: locally one after the other, on a cluster as one job.
+
+    With `last` the job is not waited for, and publishes as its last step.
+    """
+    runner = registry.named(config.runner)
+    jobs = [missing] if runner.is_remote else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
-    records = stages.estimated_records(plan.inputs)
+    records = None if runner.is_remote else sources_read.estimated_records(plan.inputs)
     about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
+    run_labels = {"triad_date": plan.run.date, "triad_run": plan.run.run_id}
+    arguments = runner.job_arguments(job_name(plan.run), run_labels, config.beam_args)
+    labels = plan.model.spec.label_names
     with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
         for number, job in enumerate(jobs, 1):
-            stage.note = f"unit {number} of {len(jobs)}" if not spread else f"{len(job)} units"
-            beam_options = runners_beam_options.beam_options(config.runner, config.beam_args)
-            with (
-                results.errors_of_workers(config.runner),
-                beam.Pipeline(options=beam_options) as root,
-            ):
-                labels = plan.model.spec.label_names
-                define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
-            if earlier is not None:
-                carried.update(results.counters(root.result))
+            unit = f"unit {number} of {len(jobs)}"
+            stage.note = f"{len(job)} units" if runner.is_remote else unit
+            with worker_errors.raised(config.runner):
+                options = runners_beam_options.beam_options(config.runner, arguments)
+                root = beam.Pipeline(options=options)
+                committed = define_pipeline(
+                    root, job, labels, score, plan.run, plan.settings, runner.is_remote
+                )
+                if last is not None:
+                    _ = committed | "PublishLast" >> Publish(last)
+                result = runner.submit(root, wait=last is None)
+            if earlier is not None and result is not None:
+                carried.update(results.counters(result))
     if earlier is not None:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
         _log.info("%d records carried over from run %s", count, earlier.run.run_id)
-
-
-def _run_on_dataflow(
-    config: ScoreConfig,
-    plan: ScorePlan,
-    missing: list[units.Unit],
-    score: Score,
-    last: Publication | None,
-) -> None:
-    """Commits units that are missing; with `last`, the job is not waited for and publishes."""
-    arguments = of_run(plan.run, config.beam_args)
-    with results.errors_of_workers(config.runner):
-        root = beam.Pipeline(options=runners_beam_options.beam_options(config.runner, arguments))
-        labels = plan.model.spec.label_names
-        committed = define_pipeline(root, missing, labels, score, plan.run, plan.settings, True)
-        if last is not None:
-            _ = committed | "PublishLast" >> Publish(last)
-        dataflow.submit(root, wait=last is None)
 
 
 def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
@@ -222,11 +208,6 @@ def _commit(
     publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)
 
 
-def job_name(run: "RunFolder") -> str:
+def job_name(run: RunFolder) -> str:
     """The same run has the same name, and two jobs of one name cannot run at once."""
     return f"score-{run.date}-{run.run_id[:12]}"
-
-
-def of_run(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
-    """Beam's options for the job of a scoring run."""
-    return beam_args(job_name(run), {"triad_date": run.date, "triad_run": run.run_id}, given)

@@ -24,7 +24,7 @@ def run(config: ScoreConfig) -> "Published":
         GateError: A gate refuses the model or the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
-    from triad_ml.pipelines.runners import dataflow
+    from triad_ml.pipelines.runners import registry
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import cloud, model_store
 
@@ -37,7 +37,8 @@ def run(config: ScoreConfig) -> "Published":
 
     config = workers.with_full_paths(config)
     plan = scoring_plan.plan(config, model)
-    template = dataflow.makes_template(config.beam_args)  # must be written in any case
+    # A template must be written in any case.
+    template = registry.named(config.runner).makes_template(config.beam_args)
     # Reported at once: a night's second start costs no import of TensorFlow.
     if plan.published and not template:
         return plan.told_published()

@@ -6,9 +6,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from triad_ml.pipelines.sources import fields, units
+from triad_ml.pipelines.sources import fields
 from triad_ml.pipelines.sources.fields import MOST_FIELDS, MOST_VALUES, RefusedRecordError
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources.files import InputFile, Unit, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
@@ -34,7 +34,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        units.refuse_other_size(unit, opening.size(stored))
+        refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         end = None if opening.is_gzip(unit.uri) else unit.stop
         for index, content in enumerate(tfrecord_reader.frames(file, unit.uri, end)):
@@ -184,3 +184,20 @@ def _no_example() -> RefusedRecordError:
 
 def _too_large(why: str) -> RefusedRecordError:
     return RefusedRecordError(Reason.TOO_LARGE, why)
+
+
+class TfRecordReader:
+    """TFRecord files of tf.Example."""
+
+    suffixes = (".tfrecord", ".tfrecord.gz")
+    may_be_empty = True
+    can_be_entered = False
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        yield 0, file.size
+
+    def records(self, file: InputFile) -> float | None:
+        return None

@@ -3,32 +3,16 @@
 import re
 import urllib.parse
 
+MEMORY = "_triad"
+"""The folder in a sink's in which a stream's memory lies."""
+
 KAFKA = "kafka://"
-
-
-PUBSUB = "pubsub://"
-
-
-_KAFKA_FORM = "kafka://HOST:PORT/TOPIC"
-
-
-_TOPIC_FORM = "pubsub://PROJECT/TOPIC"
 
 
 # Of what the service allows: no name may begin with "goog".
 _PUBSUB_PLACE = re.compile(
     r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
 )
-
-
-def is_kafka(place: str) -> bool:
-    """Whether it is `kafka://...`."""
-    return place.startswith(KAFKA)
-
-
-def is_topic(place: str) -> bool:
-    """Whether it is of Kafka or Pub/Sub, and no folder."""
-    return place.startswith((KAFKA, PUBSUB))
 
 
 def pubsub_place(uri: str) -> tuple[str, str] | None:
@@ -39,7 +23,7 @@ def pubsub_place(uri: str) -> tuple[str, str] | None:
 
 def kafka_place(uri: str) -> tuple[str, str] | None:
     """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
-    if not is_kafka(uri):
+    if not uri.startswith(KAFKA):
         return None
     servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
     try:

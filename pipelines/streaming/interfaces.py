@@ -4,18 +4,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    NamedTuple,
-    Protocol,
-    Self,
-)
+from typing import Any, NamedTuple, Protocol, Self
 
 from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
-
-if TYPE_CHECKING:
-    pass
 
 
 class Written(NamedTuple):

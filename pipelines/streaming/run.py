@@ -4,7 +4,7 @@ import dataclasses
 import logging
 
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.streaming import rules
 from triad_ml.pipelines.streaming.config import StreamConfig
 
 _log = logging.getLogger(__name__)
@@ -18,39 +18,20 @@ def run(config: StreamConfig) -> object:
         GateError: A model whose files are not the exported or signed ones.
         StorageError: A place that cannot be reached.
     """
-    from triad_ml.pipelines.runners import prism as runners_prism
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import cloud, model_store
-    from triad_ml.pipelines.streaming.folder import sink
+    from triad_ml.pipelines.streaming import places
+    from triad_ml.pipelines.streaming.jobs import registry
 
     cloud.check_places(config.media_roots)
-    sink.check_outputs(config)
-    runner = streaming_config.name(config)
-    if runner == streaming_config.PRISM:
-        runners_prism.check(config.prism)
+    places.check_outputs(config)
+    chosen = rules.of(config)
+    chosen.check_machine(config)
     model = model_store.load(model_store.resolved(config.model), config.verify_key)
-    streaming_config.check_places(config)
+    places.check_inputs(config)
     if not config.media_files:
         first_look.tell_of_folder(_log, config.source, model.spec)
-    if runner != streaming_config.LOCAL:  # a job that lives on keeps the model it began with
+    if not chosen.follows_model:  # a job that lives on keeps the model it began with
         config = dataclasses.replace(config, model=model_store.resolved(config.model))
     environment.load_tensorflow()
-    from triad_ml.pipelines.streaming.jobs import stopping
-
-    if runner == streaming_config.LOCAL:
-        from triad_ml.pipelines.streaming.jobs import local
-
-        return stopping.run_until_signal(config, local.run)
-    if runner == streaming_config.PRISM:
-        from triad_ml.pipelines.streaming.jobs import prism
-
-        return stopping.run_until_signal(config, prism.run)
-    if runner == streaming_config.FLINK:
-        from triad_ml.pipelines.streaming.jobs import flink
-
-        flink.run(config)
-    else:
-        from triad_ml.pipelines.streaming.jobs import dataflow
-
-        dataflow.run(config)
-    return None
+    return registry.JOBS[chosen.runner.name](config)

@@ -18,7 +18,7 @@ import tensorflow as tf
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.runtime import failures
@@ -165,7 +165,7 @@ def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_c
     _ = one | workers.CheckWorkers(units.Unit, expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         root.run().wait_until_finish()
     failure = failures.explain(caught.value)

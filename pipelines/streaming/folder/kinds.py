@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.read import SUFFIXES
 from triad_ml.pipelines.streaming.folder import listing
 from triad_ml.pipelines.streaming.folder.listing import File
 from triad_ml.transforms.media import audio, image, uris
@@ -29,7 +29,7 @@ TOLD_A_LOOK = 20
 """Lines of the log for each look at the folder; what is left comes with the next looks."""
 
 _NO_MEDIUM = "is neither a picture nor a sound, nor a text named .txt"
-_NO_RECORDS = f"is no records file, whose names end in {', '.join(units.SUFFIXES)}; rename it"
+_NO_RECORDS = f"is no records file, whose names end in {', '.join(SUFFIXES)}; rename it"
 
 
 class Kinds:
@@ -76,7 +76,7 @@ class Kinds:
         """What a file is that has not settled, as far as its name tells."""
         if self._media_files:
             return MEDIA_SUFFIXES.get(_suffix(name))
-        return RECORDS if name.lower().endswith(units.SUFFIXES) else None
+        return RECORDS if name.lower().endswith(SUFFIXES) else None
 
     def forget(self, name: str) -> None:
         """Looks into a file again, whether or not it changed."""

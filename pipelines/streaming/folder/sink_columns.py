@@ -7,12 +7,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import json_rows, passthrough
+from triad_ml.pipelines.tables import passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.passthrough import Kind
 from triad_ml.pipelines.tables.schema import RunSettings
@@ -118,24 +117,6 @@ def _divided(
         known[name] = _established(folder, Column(name, kinds[key], said))
         own[name] = key
     return own, frozenset(kinds.keys() - kept)
-
-
-def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]]:
-    """Rows of a topic as JSON has them: each has its own passthrough values, and no other keys.
-
-    What a value is depends on no other row: a number is a number unless it is a decimal or of more
-    than 64 bits, which are texts; times are ISO 8601, bytes base64, lists and mappings JSON texts.
-    """
-    bare = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
-    return [
-        {**fixed, **_own(row, settings)}
-        for fixed, row in zip(json_rows.rows(bare), scored, strict=True)
-    ]
-
-
-def _own(row: Scored, settings: RunSettings) -> dict[str, Any]:
-    named = sorted((tables_rows.extra_name(key, settings.classes)[0], key) for key in row.extra)
-    return {name: passthrough.json_of(row.extra[key]) for name, key in named}
 
 
 def _known(folder: str) -> dict[str, Column]:

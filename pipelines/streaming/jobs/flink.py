@@ -7,20 +7,19 @@ import apache_beam as beam
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming import endpoints, places, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import flink_checkpoints
 from triad_ml.pipelines.streaming.kafka.admin import TopicAdmin
-from triad_ml.pipelines.streaming.kafka.flink_io import ReadMessages, WriteRows
+from triad_ml.pipelines.streaming.kafka.endpoint import place
+from triad_ml.pipelines.streaming.kafka.flink_io import ReadMessages
 from triad_ml.pipelines.streaming.kafka.reader import Reader
-from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
 from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.tables import schema
@@ -47,8 +46,8 @@ def run(config: StreamConfig) -> None:
     model = model_store.load(config.model, config.verify_key)
     settings = schema.run_settings(model, config.format)
     name = flink_checkpoints.stream_name(config)
-    streaming_config.check_places(config)  # without one a stream would start again and again
-    with results.errors_of_workers(config.runner):
+    places.check_inputs(config)  # without one a stream would start again and again
+    with worker_errors.raised(config.runner):
         _check_workers(config)
         settle_topic(config)
         ours = _options_of_stream(config, name)
@@ -57,7 +56,7 @@ def run(config: StreamConfig) -> None:
         )
         with expansion.service() as service:
             define_pipeline(root, config, model, settings, service)
-            job = root.run()
+            job = root.run()  # while the service answers
         _log.info(
             "%s -> %s: job %s on Flink, at least once; it goes on without this process",
             config.source, config.sink, name,
@@ -77,7 +76,7 @@ def settle_topic(config: StreamConfig) -> None:
     Raises:
         StorageError: Where no broker answers, or the state cannot be read or written.
     """
-    (servers, name), *_ = streaming_config.kafka_places(config)
+    servers, name = place(config.source)
     state = flink_checkpoints.folder(config)
     before = flink_checkpoints.topic_id(state)
     now = TopicAdmin(servers, name).about().id
@@ -106,15 +105,14 @@ def define_pipeline(
         settings: What all rows have in common.
         expansion_service: `HOST:PORT`; see `expansion.service`.
     """
-    source, sink, rejected = streaming_config.kafka_places(config)
     parser = messages_parser.parser(config, model.spec.label_names)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
     handler = ScorerHandler(config.model, model_store.local, model_digest=model.model_digest)
     score = Score(canonicalizer, handler, model.model_digest)
-    read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
+    read = root | "Read" >> ReadMessages(*place(config.source), config.group, expansion_service)
     checked = read | "CheckWorkers" >> CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
-    _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
+    endpoints.of(config.sink).write(scores, config, settings)
 
 
 def _check_workers(config: StreamConfig) -> None:

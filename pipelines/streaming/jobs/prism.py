@@ -11,13 +11,11 @@ from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import prism, results
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
+from triad_ml.pipelines.streaming import endpoints, places, unbounded
 from triad_ml.pipelines.streaming import journal as journals
-from triad_ml.pipelines.streaming import unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder.sink import check_outputs
 from triad_ml.pipelines.streaming.folder.source import Folder
 from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
-from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
 from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import RunSettings
@@ -38,7 +36,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
         OptionsError: A model, source, sink or binary that cannot be used.
         StorageError: Where a disk or Prism fails.
     """
-    check_outputs(config)
+    places.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.run_settings(model, config.format)
     binary = prism.check(config.prism)
@@ -91,8 +89,7 @@ def define_pipeline(
         folder, model.spec.label_names, config.poll_seconds, config.until_empty
     )
     scores = unbounded.score_read(read, score, settings)
-    files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
-    _ = scores | "Files" >> WriteWindows(files)
+    endpoints.of(config.sink).write(scores, config, settings)
 
 
 def _finish(job: beam.runners.runner.PipelineResult) -> None:

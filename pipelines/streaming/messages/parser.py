@@ -8,8 +8,8 @@ from typing import Any
 from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.sources import fields, jsonl, tfrecord
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.messages import avro, json_schema
+from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
@@ -132,7 +132,7 @@ class Parser:
         return fields.assemble(row, message.position, names, doubtful)
 
 
-def parser(config: StreamConfig, labels: Sequence[str]) -> Parser:
+def parser(config: StreamSettings, labels: Sequence[str]) -> Parser:
     """Makes the parser that a stream's settings ask for.
 
     Args:

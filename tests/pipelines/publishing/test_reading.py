@@ -24,8 +24,10 @@ from tests import scores
 from tests.scores import DATE, PROVENANCE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
-from triad_ml.pipelines.publishing import publish, run_list
+from triad_ml.pipelines.publishing import exporters, parts, publish, run_list
 from triad_ml.pipelines.publishing.config import ExportConfig, RunsConfig
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError, OptionsError
 
@@ -191,6 +193,41 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(output, tmp_path):
         export(output, file)
     assert file.read_text() == "mine"
     assert export(output, file, overwrite=True).read_text().startswith("id,")
+
+
+class Ledger:
+    """An exporter to a system that keeps rows by run, in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[str]] = {}
+
+    def check(self, target: str, overwrite: bool) -> None:
+        if target != "ledger://scores":
+            raise OptionsError(f"{target}: no such ledger")
+
+    def export(self, target: str, run: RunFolder, manifest: Manifest, overwrite: bool) -> int:
+        tables = [parts.table(run, file) for file in manifest.scores]
+        ids = [one for table in tables for one in table["id"].to_pylist()]
+        self.rows[manifest.run_id] = ids  # the same run again replaces its own rows
+        return len(ids)
+
+
+def test_another_system_is_one_class_and_one_line_of_the_registry(output, monkeypatch):
+    ledger = Ledger()
+    monkeypatch.setattr(exporters, "EXPORTERS", {**exporters.EXPORTERS, "ledger://": ledger})
+    for _ in range(2):  # an export is idempotent by the run's id
+        assert publishing_export.run(ExportConfig(str(output), "ledger://scores"))
+    _, manifest = publish.counting(str(output), None)
+    (ids,) = ledger.rows.values()
+    assert list(ledger.rows) == [manifest.run_id]
+    assert len(ids) == sum(file.rows for file in manifest.scores)
+    with pytest.raises(OptionsError, match="ledger://others: no such ledger"):
+        publishing_export.run(ExportConfig(str(output), "ledger://others"))
+
+
+def test_a_system_without_an_exporter_is_refused(output):
+    with pytest.raises(OptionsError, match="'s3://b/all.csv' is no local file; export it"):
+        ExportConfig(str(output), "s3://b/all.csv")
 
 
 def test_a_damaged_part_leaves_no_file(tmp_path):

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from apache_beam.testing import util
 
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.streaming.config import StreamConfig
@@ -120,7 +120,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
     ],
 )
 def test_errors_of_workers_come_back_as_they_were(text, expected):
-    with pytest.raises(type(expected)) as caught, results.errors_of_workers("flink"):
+    with pytest.raises(type(expected)) as caught, worker_errors.raised("flink"):
         raise RuntimeError(text)
     assert str(caught.value) == str(expected)
 
@@ -128,7 +128,7 @@ def test_errors_of_workers_come_back_as_they_were(text, expected):
 def test_a_cluster_that_breaks_is_no_bug():
     with (
         pytest.raises(StorageError, match="cluster: .* TaskManager x is lost; look into its logs"),
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         raise RuntimeError("Pipeline job failed:\n TaskManager x is lost")
 
@@ -136,18 +136,18 @@ def test_a_cluster_that_breaks_is_no_bug():
 def test_a_job_server_that_does_not_answer_is_named_with_its_remedy():
     with (
         pytest.raises(StorageError, match=r"job server: does not answer; .*triad flink up"),
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         raise grpc.FutureTimeoutError
 
 
 def test_bugs_stay_bugs():
-    with pytest.raises(RuntimeError, match="KeyError"), results.errors_of_workers("flink"):
+    with pytest.raises(RuntimeError, match="KeyError"), worker_errors.raised("flink"):
         raise RuntimeError(f"{REMOTE}KeyError: 'x'")
 
 
 def test_errors_of_the_local_runner_are_left_as_they_are():
-    with pytest.raises(RuntimeError), results.errors_of_workers("local"):
+    with pytest.raises(RuntimeError), worker_errors.raised("local"):
         raise RuntimeError("triad_ml.transforms.errors.GateError: told by somebody else")
 
 

@@ -18,8 +18,8 @@ from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
+from triad_ml.pipelines.streaming.addresses import MEMORY
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.pipelines.streaming.jobs import local, stopping
@@ -251,7 +251,7 @@ def test_a_batch_that_the_model_before_began_is_done_again_by_it(config, models)
     settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
     local.run(settings, stopping.Stop())
     before = files(Path(config.sink))
-    path = Path(config.sink, streaming_config.MEMORY, "journal.jsonl")
+    path = Path(config.sink, MEMORY, "journal.jsonl")
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])  # killed before it was done
     (models / "CURRENT").write_text("two\n")
     write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])

@@ -14,8 +14,8 @@ from apache_beam.transforms.window import TimestampedValue
 from tests.scores import SETTINGS, rejected, scored
 from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.scoring.score import Scores
-from triad_ml.pipelines.streaming import pubsub
 from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message, Parser
+from triad_ml.pipelines.streaming.pubsub import messages as pubsub
 from triad_ml.pipelines.streaming.rows import rejected_table, scored_table
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.keys import Key

@@ -1,0 +1,47 @@
+"""Subscriptions and topics of Pub/Sub as endpoints of streams."""
+
+from typing import TYPE_CHECKING
+
+from triad_ml.pipelines.streaming import addresses
+from triad_ml.pipelines.streaming.base import Endpoint
+from triad_ml.pipelines.streaming.settings import StreamSettings
+from triad_ml.transforms.errors import OptionsError
+
+if TYPE_CHECKING:
+    from triad_ml.pipelines.scoring.score import Scores
+    from triad_ml.pipelines.tables.schema import RunSettings
+
+
+class PubSubEndpoint(Endpoint):
+    """A subscription as source or a topic as sink; the service remembers what was read."""
+
+    form = "pubsub://PROJECT/TOPIC"
+    read_by = frozenset({"dataflow"})
+    written_by = frozenset({"dataflow"})
+
+    def check(self, flag: str, address: str) -> None:
+        if addresses.pubsub_place(address) is None:
+            form = "pubsub://PROJECT/SUBSCRIPTION" if flag == "--source" else self.form
+            raise OptionsError(f"{flag}: must be {form}")
+
+    def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:
+        from apache_beam.io.gcp.pubsub import WriteToPubSub
+
+        from triad_ml.pipelines.streaming.pubsub.messages import ToPubSub
+
+        published = scores | "AsMessages" >> ToPubSub(run)
+        sink, rejected = _topic(settings.sink), _topic(settings.rejected or "")
+        _ = published.scored | "Publish" >> WriteToPubSub(sink, with_attributes=True)
+        _ = published.rejected | "Refuse" >> WriteToPubSub(rejected, with_attributes=True)
+
+
+def place(address: str) -> tuple[str, str]:
+    """Project, and subscription or topic, of an address that was checked."""
+    found = addresses.pubsub_place(address)
+    if found is None:
+        raise AssertionError(f"{address}: was checked")
+    return found
+
+
+def _topic(address: str) -> str:
+    return "projects/{}/topics/{}".format(*place(address))
