@@ -19,13 +19,13 @@ from triad_ml.pipelines.report import (
     confusion,
     ending,
     learning_curves,
-    record_cards,
     score_section,
     score_survey,
     sections,
-    span_cards,
 )
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import records as record_cards
+from triad_ml.pipelines.report.cards import spans as span_cards
+from triad_ml.pipelines.report.cards.gallery import Gallery
 from triad_ml.pipelines.runtime import environment as runtime_environment
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import read, units

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from triad_ml.pipelines.report import charts, record_cards
+from triad_ml.pipelines.report import charts
+from triad_ml.pipelines.report.cards import records as record_cards
 from triad_ml.pipelines.report.score_survey import Survey, TaskScores
 from triad_ml.transforms.spec.spec import Spec
 

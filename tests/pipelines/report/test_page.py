@@ -23,12 +23,12 @@ from triad_ml.pipelines.report import (
     charts,
     learning_curves,
     previews,
-    record_cards,
     score_survey,
     sections,
 )
 from triad_ml.pipelines.report import confusion as report_confusion
 from triad_ml.pipelines.report import page as report_page
+from triad_ml.pipelines.report.cards import records as record_cards
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.records.values import (
     Flaw,

@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from triad_ml.pipelines.report import gallery
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import gallery
+from triad_ml.pipelines.report.cards.gallery import Gallery
 from triad_ml.pipelines.report.previews import Sound, content_of, sound, thumbnail
 from triad_ml.transforms.labels import classes as labels_classes
 from triad_ml.transforms.media import image, uris

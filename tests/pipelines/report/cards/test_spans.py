@@ -7,8 +7,8 @@ from typing import Any
 from tests import reports, scores
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.report import span_cards
-from triad_ml.pipelines.report.span_cards import Piece
+from triad_ml.pipelines.report.cards import spans as span_cards
+from triad_ml.pipelines.report.cards.spans import Piece
 from triad_ml.transforms.records.values import (
     Position,
     RawRecord,

@@ -5,10 +5,10 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from triad_ml.pipelines.report import gallery
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import gallery
+from triad_ml.pipelines.report.cards.gallery import Gallery
+from triad_ml.pipelines.report.cards.records import Records, Rows
 from triad_ml.pipelines.report.previews import content_of
-from triad_ml.pipelines.report.record_cards import Records, Rows
 from triad_ml.transforms.labels import classes, spans
 from triad_ml.transforms.media import text as media_text
 from triad_ml.transforms.media import uris
