@@ -12,7 +12,7 @@ from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources.units import InputFile, changed, changed_error
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Publication:
     units: int
     inputs: tuple[InputFile, ...]
     gates: publishing_publish.Gates
-    settings: RunSettings
+    settings: ScoreSchema
     about: Mapping[str, Any]
     current: str | None
 

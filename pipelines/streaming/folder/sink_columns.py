@@ -15,7 +15,7 @@ from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import json_rows, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.passthrough import Kind
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import Scored
 
@@ -43,8 +43,8 @@ class Column:
     key: str
 
 
-def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
-    """See `sinks.score_table`; with the passthrough columns that the folder's files have.
+def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
+    """See `rows.score_table`; with the passthrough columns that the folder's files have.
 
     A column has the kind of its first value for ever. A value of another kind, which would change
     the column's type, is in the column `TEXT_PREFIX` and its name as a text. A new column is added;
@@ -120,7 +120,7 @@ def _divided(
     return own, frozenset(kinds.keys() - kept)
 
 
-def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]]:
+def rows(scored: Sequence[Scored], settings: ScoreSchema) -> list[dict[str, Any]]:
     """Rows of a topic as JSON has them: each has its own passthrough values, and no other keys.
 
     What a value is depends on no other row: a number is a number unless it is a decimal or of more
@@ -133,7 +133,7 @@ def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]
     ]
 
 
-def _own(row: Scored, settings: RunSettings) -> dict[str, Any]:
+def _own(row: Scored, settings: ScoreSchema) -> dict[str, Any]:
     named = sorted((tables_rows.extra_name(key, settings.classes)[0], key) for key in row.extra)
     return {name: passthrough.json_of(row.extra[key]) for name, key in named}
 

@@ -25,7 +25,7 @@ from triad_ml.pipelines.streaming.losses import Losses, Window
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.model_versions import Models, Version, check_golden
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import TriadError
 
 _log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def _source(config: StreamConfig, model: bundle.Artefact, journal: journals.Jour
     return Replay(source, Topic(*place, config.group, config.kafka_config), parser)
 
 
-def _sink(config: StreamConfig, settings: RunSettings) -> Sink:
+def _sink(config: StreamConfig, settings: ScoreSchema) -> Sink:
     place = addresses.kafka_place(config.sink)
     rejected = addresses.kafka_place(config.rejected or "")
     if place is None or rejected is None:

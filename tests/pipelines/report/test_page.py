@@ -29,6 +29,7 @@ from triad_ml.pipelines.report import (
 from triad_ml.pipelines.report import confusion as report_confusion
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.report.cards import records as record_cards
+from triad_ml.pipelines.tables.columns import Classification
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.records.values import (
     Flaw,
@@ -712,8 +713,8 @@ class TestWithoutLabels:
 
 def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publishing_publish.RunFolder:
     """A published run with one part for each list of scores."""
-    settings = publishing_publish.RunSettings(
-        {"category": ("a", "b")}, frozenset(), Provenance("m", "t", "s", "c", "0")
+    settings = publishing_publish.ScoreSchema(
+        {"category": Classification(("a", "b"))}, Provenance("m", "t", "s", "c", "0")
     )
     run = publishing_publish.RunFolder(str(output), reports.DATE, "ab" * 12)
     for part, numbers in enumerate(scores_of):
