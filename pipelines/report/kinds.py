@@ -63,10 +63,12 @@ class TaskReport(abc.ABC):
     Attributes:
         shows_records: Cards of records compare an answer with its label.
         shows_spans: Cards of texts compare spans with those of the label.
+        shows_chances: Cards of records list probabilities of classes, whose grounds can be shown.
     """
 
     shows_records: ClassVar[bool] = False
     shows_spans: ClassVar[bool] = False
+    shows_chances: ClassVar[bool] = False
 
     @abc.abstractmethod
     def measures(self, evaluated: Mapping[str, Any]) -> Mapping[str, str]:
@@ -159,6 +161,7 @@ class ClassificationReport(TaskReport):
     """Accuracy, macro-F1, confusions; of sets of classes whole sets, and each class alone."""
 
     shows_records = True
+    shows_chances = True
 
     def measures(self, evaluated: Mapping[str, Any]) -> Mapping[str, str]:
         if evaluated["multi_label"]:
@@ -185,8 +188,9 @@ class ClassificationReport(TaskReport):
     def answers(self, column: pa.StructArray) -> Iterable[str]:
         labels = column.field("label")
         if pa.types.is_string(labels.type):
-            return iter(labels.to_pylist())
-        return (", ".join(sorted(names)) or "none" for names in labels.to_pylist())
+            yield from labels.to_pylist()
+        else:
+            yield from (", ".join(sorted(names)) or "none" for names in labels.to_pylist())
 
     def truth(self, label: Any, task: Task) -> tuple[str, ...] | None:
         return classes.class_names(label, task)

@@ -196,7 +196,10 @@ def _with_saliency(
     runtime_environment.load_tensorflow()
     from triad_ml.pipelines.report import occlusion_cards
 
-    return occlusion_cards.add(galleries, model, records, media_roots, most)
+    tasks = model.spec.tasks
+    chosen = [one for one in galleries if kinds.KINDS[tasks[one.task].kind].shows_chances]
+    done = {one.task: one for one in occlusion_cards.add(chosen, model, records, media_roots, most)}
+    return tuple(done.get(one.task, one) for one in galleries)
 
 
 def _template() -> jinja2.Template:

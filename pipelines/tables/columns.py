@@ -301,4 +301,4 @@ def _floats(values: Sequence[float]) -> pa.FloatArray:
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float32]:
-    return column.to_numpy(zero_copy_only=False).astype(np.float32)
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float32)
