@@ -139,7 +139,7 @@ def _seal(
         issues=dict(sorted(issues.items())),
         files=files,
         schema=tables_rows.described(_schema(settings, columns)),
-        classes={task: tuple(names) for task, names in settings.classes.items()},
+        classes=settings.classes,
         digests=settings.provenance.digests,
         code_version=settings.provenance.version,
         about=dict(about),

@@ -59,7 +59,7 @@ def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Ta
         StorageError: Where the columns cannot be read or written.
     """
     known = _known(folder)
-    kept, further = _divided(folder, known, scored, settings.classes)
+    kept, further = _divided(folder, known, scored, settings.columns)
     arrays: dict[str, pa.Array] = {}
     for name, key in sorted(kept.items()):
         values = [row.extra.get(key) for row in scored]
@@ -134,7 +134,7 @@ def rows(scored: Sequence[Scored], settings: ScoreSchema) -> list[dict[str, Any]
 
 
 def _own(row: Scored, settings: ScoreSchema) -> dict[str, Any]:
-    named = sorted((tables_rows.extra_name(key, settings.classes)[0], key) for key in row.extra)
+    named = sorted((tables_rows.extra_name(key, settings.columns)[0], key) for key in row.extra)
     return {name: passthrough.json_of(row.extra[key]) for name, key in named}
 
 
