@@ -8,7 +8,7 @@ import pyarrow as pa
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.columns import COLUMNS, ScoreColumn
 from triad_ml.transforms import hashing
@@ -30,7 +30,7 @@ class ScoreSchema:
 
     columns: Mapping[str, ScoreColumn]
     provenance: Provenance
-    format: formats.Format = "parquet"
+    format: ScoresFormat = "parquet"
     modalities: tuple[str, ...] = MODALITIES
 
     @property
@@ -49,7 +49,7 @@ class ScoreSchema:
         return tables_rows.score_table(scored, self.columns, self.provenance)
 
 
-def score_schema(model: Artefact, format: formats.Format, explain: bool = False) -> ScoreSchema:
+def score_schema(model: Artefact, format: ScoresFormat, explain: bool = False) -> ScoreSchema:
     """The schema of the scores of a model.
 
     Raises:

@@ -84,7 +84,7 @@ def define_pipeline(
     handler = ScorerHandler(config.model, model_store.local, model_digest=settings.provenance.model)
     score = Score(canonicalizer, handler, settings.provenance.model)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
-    checked = found | "CheckWorkers" >> workers.CheckWorkers(kind=messages_parser.Message)
+    checked = found | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
     if addresses.is_topic(config.sink):
         published: Published = scores | "AsMessages" >> ToPubSub(settings)
