@@ -33,7 +33,7 @@ def scoring(model: Artefact) -> dict[str, Define]:
         earlier = carry_over.Earlier(_RUN, (), (), digest)
         handler = ScorerHandler(str(model.folder), model_digest=digest)
         scores = score.Score(canonicalizer, handler, digest, earlier)
-        settings = schema.run_settings(model, "parquet")
+        settings = schema.score_schema(model, "parquet")
         labels = model.spec.label_names
         scoring_pipeline.define_pipeline(
             root, _UNITS, labels, scores, _RUN, settings, check_workers=True

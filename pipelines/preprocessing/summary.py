@@ -10,6 +10,7 @@ from triad_ml.pipelines.preprocessing.staging import Staging
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.pipelines.tables.media_counts import IssuesLimits, Media, MediaCount
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import text
@@ -24,6 +25,12 @@ from triad_ml.transforms.targets import texts
 
 READ = "read"
 """Name of the count of all records that were read, those among them that are rejected."""
+
+ALIGNMENT: Mapping[str, tuple[str, ...]] = {
+    "tagging": (targets_spans.SPANS, targets_spans.CUT, targets_spans.MISALIGNED),
+    "generation": (texts.TEXTS, texts.CUT),
+}
+"""By kind of task, the counts of labels that may not fit the text or the task's length."""
 
 UNSEEN_NAMES = 20
 """So many names of classes that training never sees are kept."""
@@ -134,7 +141,7 @@ def labels(
     found = {}
     for name, task in what.tasks.items():
         flaws = _tally(statistics, f"label.{name}.flaw", SPLITS)
-        known = None if task.kind == "generation" else classes.get(name)
+        known = classes.get(name) if COLUMNS[task.kind].has_classes else None
         found[name] = {
             "label": task.label,
             "records": {
@@ -215,12 +222,11 @@ def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]
 
     See `target_graphs.units_graph` for the latter.
     """
-    of_spans = (targets_spans.SPANS, targets_spans.CUT, targets_spans.MISALIGNED)
-    counted: dict[str, tuple[str, ...]] = dict.fromkeys(what.tagging, of_spans)
-    counted |= dict.fromkeys(what.generation, (texts.TEXTS, texts.CUT))
+    kinds = {name: task.kind for name, task in what.tasks.items() if task.kind in ALIGNMENT}
+    order = list(ALIGNMENT)
     return {
-        task: {count: spans.get(f"label_{task}.{count}", 0) for count in counts}
-        for task, counts in counted.items()
+        name: {count: spans.get(f"label_{name}.{count}", 0) for count in ALIGNMENT[kind]}
+        for name, kind in sorted(kinds.items(), key=lambda pair: order.index(pair[1]))
     }
 
 

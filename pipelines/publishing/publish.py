@@ -20,7 +20,7 @@ from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import DamagedError, GateError, LostRaceError, OptionsError
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "Manifest",
     "PartFile",
     "RunFolder",
-    "RunSettings",
+    "ScoreSchema",
     "Start",
     "UnitManifest",
     "begin",

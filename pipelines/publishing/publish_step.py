@@ -16,7 +16,7 @@ from triad_ml.pipelines.sources.files import InputFile, changed_error
 from triad_ml.pipelines.sources.units import changed
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import media_counts
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Publication:
     units: int
     inputs: tuple[InputFile, ...]
     gates: publishing_publish.Gates
-    settings: RunSettings
+    settings: ScoreSchema
     about: Mapping[str, Any]
     current: str | None
 

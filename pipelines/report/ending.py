@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.report.record_cards import Card
+from triad_ml.pipelines.report.cards.records import Card
 from triad_ml.pipelines.runtime.summary import Sentence
 from triad_ml.transforms.records import remedies
 from triad_ml.transforms.records.values import Flaw

@@ -24,7 +24,7 @@ from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import Rejected, Scored
 
@@ -37,7 +37,7 @@ def define_pipeline(
     labels: Sequence[str],
     score: Score,
     run: RunFolder,
-    settings: RunSettings,
+    settings: ScoreSchema,
     check_workers: bool = False,
 ) -> beam.PCollection[None]:
     """Adds read, score and commit to `root`; runs nothing.
@@ -82,7 +82,7 @@ class CommitUnits(beam.PTransform):
     """
 
     def __init__(
-        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: RunSettings
+        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: ScoreSchema
     ) -> None:
         super().__init__()
         self._counts = counts
@@ -202,7 +202,7 @@ def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
 
 
 def _commit(
-    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: RunSettings
+    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: ScoreSchema
 ) -> None:
     scored, rejected = list(met["scored"]), list(met["rejected"])
     publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)

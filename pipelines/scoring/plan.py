@@ -12,7 +12,7 @@ from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store, outputs
-from triad_ml.pipelines.tables.schema import RunSettings, run_settings
+from triad_ml.pipelines.tables.schema import ScoreSchema, score_schema
 from triad_ml.transforms.media import uris
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class ScorePlan:
 
     model: Artefact
     inputs: tuple[units.InputFile, ...]
-    settings: RunSettings
+    settings: ScoreSchema
     run: RunFolder
 
     @property
@@ -68,7 +68,7 @@ def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
     if model is None:
         model = model_store.load(config.model, config.verify_key)
     inputs = units.list_inputs(config.inputs)
-    settings = run_settings(model, config.format, config.explain)
+    settings = score_schema(model, config.format, config.explain)
     run_id = publish.run_id(
         config.date,
         [(file.uri, file.size, file.version) for file in inputs],

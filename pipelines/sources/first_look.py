@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triad_ml.pipelines.runtime import summary
@@ -12,7 +12,7 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.records import columns as record_columns
 from triad_ml.transforms.records.values import SPLITS
-from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.spec import Spec, Task
 
 FEW_ROWS = 20
 """From fewer records nothing is guessed about the others."""
@@ -179,17 +179,22 @@ def _labels_of(head: Head, what: Spec) -> Iterable[str]:
                 yield field.removeprefix(record_columns.LABEL_PREFIX)
 
 
+_CHECKS: Mapping[str, Callable[[Any, Task], object]] = {"classification": classes.class_names}
+"""By kind of task, a check of a label alone, which raises `LabelError`; other kinds have none."""
+
+
 def _forms_of_labels(name: str, seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
     """Tells of classes of which most cannot be used: they are lists where one is expected, say."""
     rows = [row for head in seen for row in head.rows]
     for task, settings in what.tasks.items():
-        if settings.kind != "classification":
+        check = _CHECKS.get(settings.kind)
+        if check is None:
             continue
         given = [value for row in rows if (value := _label(row, settings.label)) is not None]
         flaws: Counter[str] = Counter()
         for value in given:
             try:
-                classes.class_names(value, settings)
+                check(value, settings)
             except classes.LabelError as error:
                 flaws[str(error)] += 1
         if 2 * flaws.total() > len(given):

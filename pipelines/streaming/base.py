@@ -8,7 +8,7 @@ from triad_ml.pipelines.streaming.settings import StreamSettings
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
     from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
-    from triad_ml.pipelines.tables.schema import RunSettings
+    from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
 class Endpoint:
@@ -84,7 +84,7 @@ class Endpoint:
         """
         raise NotImplementedError
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
+    def sink(self, settings: StreamSettings, run: "ScoreSchema") -> "Sink":
         """Opens the sink of micro-batches.
 
         Args:
@@ -93,7 +93,7 @@ class Endpoint:
         """
         raise NotImplementedError
 
-    def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:
+    def write(self, scores: "Scores", settings: StreamSettings, run: "ScoreSchema") -> None:
         """Adds the steps that write the rows of an unbounded graph.
 
         Args:

@@ -13,7 +13,7 @@ from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.pipelines.streaming import metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.pipelines.verification import model_checks
 from triad_ml.transforms.errors import OptionsError, TriadError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
@@ -36,7 +36,7 @@ class Version:
     name: str
     folder: str
     model: bundle.Artefact
-    settings: RunSettings
+    settings: ScoreSchema
     score: Score
 
     @property
@@ -184,7 +184,7 @@ class Models:
     def _version(self, folder: str) -> Version:
         local = model_store.local(folder)
         model = model_store.load(folder, self._config.verify_key)
-        settings = schema.run_settings(model, self._config.format)
+        settings = schema.score_schema(model, self._config.format)
         canonicalizer = Canonicalizer(
             model.spec, self._config.media_roots, check=False, watched=self._config.watched
         )

@@ -63,7 +63,7 @@ def config(model: bundle.Artefact, sink: str, rejected: str | None, **more: Any)
 
 
 def test_scores_and_dead_letters_are_messages_with_their_key_as_attributes(model, given, endpoint):
-    settings = schema.run_settings(model, "jsonl")
+    settings = schema.score_schema(model, "jsonl")
     digest = settings.provenance.model
     topics = ("pubsub://triad-project/scores", "pubsub://triad-project/rejected")
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
@@ -106,7 +106,7 @@ def refused_are(digest: str) -> Any:
 def test_a_folder_as_sink_gets_a_file_a_window_and_further_ones_for_what_is_late(
     model, given, endpoint, tmp_path
 ):
-    settings = schema.run_settings(model, "parquet")
+    settings = schema.score_schema(model, "parquet")
     cloud = config(model, "gs://b/scores", None)
     object.__setattr__(cloud, "sink", str(tmp_path / "out"))
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:

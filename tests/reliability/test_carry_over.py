@@ -24,6 +24,7 @@ from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.tables import ScoresFormat, formats
+from triad_ml.pipelines.tables.schema import score_schema
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
@@ -240,6 +241,6 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
 
 
 def test_an_index_of_a_run_that_scored_nothing_finds_nothing(trained: Path, tmp_path: Path) -> None:
-    classes = tuple(bundle.load(trained).classes.items())
-    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes, "m" * 64)
+    columns = tuple(score_schema(bundle.load(trained), "parquet").columns.items())
+    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), columns, "m" * 64)
     assert carry_over.Index(empty).find("0" * 64) is None

@@ -88,8 +88,8 @@ def carried(output: Path) -> object:
     if found is None:
         return None
     run, manifest = found
-    classes = tuple(manifest.classes.items())
-    carry_over.Index(carry_over.Earlier(run, manifest.scores, classes, "m"))
+    columns = tuple(scores.COLUMNS.items())
+    carry_over.Index(carry_over.Earlier(run, manifest.scores, columns, "m"))
     return None
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from triad_ml.pipelines.publishing import commit
 from triad_ml.pipelines.tables import passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Position, Reason, Rejected
 
 
@@ -39,7 +39,7 @@ def parted(
     rejected: pa.Table,
     later: npt.NDArray[np.int64],
     columns: Sequence[pa.Field],
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> tuple[pa.Table, pa.Table]:
     """The parts of scores and of rejected records that a unit's tables give.
 
@@ -63,7 +63,7 @@ def _without(
     return passthrough.conformed(kept, columns)
 
 
-def _with_duplicates(rejected: pa.Table, moved: pa.Table, settings: RunSettings) -> pa.Table:
+def _with_duplicates(rejected: pa.Table, moved: pa.Table, settings: ScoreSchema) -> pa.Table:
     if not len(moved):
         return rejected
     duplicates = [

@@ -11,13 +11,13 @@ from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.publishing.sealing import duplicates
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats, passthrough
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import GateError
 
 _log = logging.getLogger(__name__)
 
 
-def mend(run: RunFolder, manifest: Manifest, settings: RunSettings) -> tuple[PartFile, ...]:
+def mend(run: RunFolder, manifest: Manifest, settings: ScoreSchema) -> tuple[PartFile, ...]:
     """Makes the damaged parts of a sealed run again, from units that were scored again.
 
     Parts that are whole are read and not touched, nor is the manifest: whoever reads them meanwhile
@@ -58,7 +58,7 @@ def mend(run: RunFolder, manifest: Manifest, settings: RunSettings) -> tuple[Par
 def _made(
     run: RunFolder,
     manifest: Manifest,
-    settings: RunSettings,
+    settings: ScoreSchema,
     tables: dict[int, tuple[int, pa.Table, pa.Table]],
 ) -> dict[str, bytes]:
     """By path, the content of the parts of the units whose tables are there."""

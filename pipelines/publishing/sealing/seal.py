@@ -18,7 +18,7 @@ from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats, media_counts, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import GateError, StorageError
 from triad_ml.transforms.records.values import Reason
 
@@ -29,7 +29,7 @@ def seal(
     run: RunFolder,
     units: int,
     gates: Gates,
-    settings: RunSettings,
+    settings: ScoreSchema,
     about: Mapping[str, Any],
 ) -> Manifest:
     """Makes the final files of a run whose units are complete, checks them, writes the manifest.
@@ -68,7 +68,7 @@ def seal(
             return sealed
 
 
-def _sealed(run: RunFolder, gates: Gates, settings: RunSettings) -> Manifest | None:
+def _sealed(run: RunFolder, gates: Gates, settings: ScoreSchema) -> Manifest | None:
     manifest = run_index.whole_manifest(run)
     if manifest is not None:
         mending.mend(run, manifest, settings)
@@ -78,7 +78,7 @@ def _sealed(run: RunFolder, gates: Gates, settings: RunSettings) -> Manifest | N
 
 
 def _seal(
-    run: RunFolder, units: int, gates: Gates, settings: RunSettings, about: Mapping[str, Any]
+    run: RunFolder, units: int, gates: Gates, settings: ScoreSchema, about: Mapping[str, Any]
 ) -> Manifest:
     damaged = atomic.read_if_there(run.manifest)  # a whole one would have been found
     _check_units(run, units)
@@ -140,7 +140,7 @@ def _seal(
         issues=dict(sorted(issues.items())),
         files=files,
         schema=tables_rows.described(_schema(settings, columns)),
-        classes={task: tuple(names) for task, names in settings.classes.items()},
+        classes=settings.classes,
         digests=settings.provenance.digests,
         code_version=settings.provenance.version,
         about=dict(about),
@@ -177,7 +177,7 @@ def _check_units(run: RunFolder, units: int) -> None:
         raise GateError(f"{run.folder}: {said}; nothing is published: run again")
 
 
-def _schema(settings: RunSettings, columns: Sequence[pa.Field]) -> pa.Schema:
+def _schema(settings: ScoreSchema, columns: Sequence[pa.Field]) -> pa.Schema:
     empty = settings.score_table(())
     return passthrough.conformed(empty, columns).schema
 

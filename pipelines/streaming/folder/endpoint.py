@@ -11,7 +11,7 @@ from triad_ml.transforms.errors import OptionsError
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
     from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
-    from triad_ml.pipelines.tables.schema import RunSettings
+    from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
 class FolderEndpoint(Endpoint):
@@ -69,12 +69,12 @@ class FolderEndpoint(Endpoint):
             media_roots=settings.media_roots,
         )
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
+    def sink(self, settings: StreamSettings, run: "ScoreSchema") -> "Sink":
         from triad_ml.pipelines.streaming.folder.sink import FileSink
 
         return FileSink(settings.sink.rstrip("/"), run, settings.window)
 
-    def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:
+    def write(self, scores: "Scores", settings: StreamSettings, run: "ScoreSchema") -> None:
         from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
 
         files = Files(settings.sink.rstrip("/"), run, settings.window, settings.shards)

@@ -12,7 +12,7 @@ from triad_ml.pipelines.streaming.folder import sink_columns
 from triad_ml.pipelines.streaming.interfaces import Written
 from triad_ml.pipelines.streaming.rows import Kind, _placed, rejected_table, window_name
 from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 _WINDOW = "window="
@@ -45,7 +45,7 @@ class FileSink:
     """
 
     folder: str
-    settings: RunSettings
+    settings: ScoreSchema
     window: int = 60
 
     def write(
@@ -70,7 +70,7 @@ def write_window(
     window: str,
     name: str,
     rows: Sequence[Scored] | Sequence[Rejected],
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> None:
     """Writes `FOLDER/KIND/window=WINDOW/NAME`, which appears whole.
 

@@ -14,7 +14,7 @@ from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.passthrough import Kind
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import Scored
 
@@ -42,8 +42,8 @@ class Column:
     key: str
 
 
-def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
-    """See `sinks.score_table`; with the passthrough columns that the folder's files have.
+def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
+    """See `rows.score_table`; with the passthrough columns that the folder's files have.
 
     A column has the kind of its first value for ever. A value of another kind, which would change
     the column's type, is in the column `TEXT_PREFIX` and its name as a text. A new column is added;
@@ -58,7 +58,7 @@ def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Ta
         StorageError: Where the columns cannot be read or written.
     """
     known = _known(folder)
-    kept, further = _divided(folder, known, scored, settings.classes)
+    kept, further = _divided(folder, known, scored, settings.columns)
     arrays: dict[str, pa.Array] = {}
     for name, key in sorted(kept.items()):
         values = [row.extra.get(key) for row in scored]

@@ -18,7 +18,7 @@ from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.pubsub.endpoint import place
 from triad_ml.pipelines.streaming.pubsub.messages import FromPubSub
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def run(config: StreamConfig) -> None:
     """
     places.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     name = job_name(config.source)
     with worker_errors.raised(config.runner):
         arguments = beam_args(config, settings)
@@ -62,7 +62,7 @@ def define_pipeline(
     read: beam.PCollection[PubsubMessage],
     config: StreamConfig,
     model: bundle.Artefact,
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> Scores:
     """Adds parse and score to the pipeline of `read`; runs nothing.
 
@@ -91,7 +91,7 @@ def job_name(source: str) -> str:
     return f"stream-{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
-def beam_args(config: StreamConfig, settings: RunSettings) -> tuple[str, ...]:
+def beam_args(config: StreamConfig, settings: ScoreSchema) -> tuple[str, ...]:
     """Beam's options for the job: those that were given, and what Triad adds."""
     labels = {"triad_model": settings.provenance.model[:12]}
     ours = registry.DATAFLOW.job_arguments(job_name(config.source), labels, config.beam_args)

@@ -23,7 +23,7 @@ from triad_ml.pipelines.streaming.kafka.reader import Reader
 from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
@@ -44,7 +44,7 @@ def run(config: StreamConfig) -> None:
     """
     config = workers.with_full_paths(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     name = flink_checkpoints.stream_name(config)
     places.check_inputs(config)  # without one a stream would start again and again
     with worker_errors.raised(config.runner):
@@ -93,7 +93,7 @@ def define_pipeline(
     root: beam.Pipeline,
     config: StreamConfig,
     model: bundle.Artefact,
-    settings: RunSettings,
+    settings: ScoreSchema,
     expansion_service: str,
 ) -> None:
     """Adds read, score and write to `root`; runs nothing.

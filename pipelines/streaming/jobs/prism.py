@@ -18,7 +18,7 @@ from triad_ml.pipelines.streaming.folder.source import Folder
 from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
 from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _STEP = 0.2  # seconds between looks at the job
@@ -38,7 +38,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
     """
     places.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     binary = prism.check(config.prism)
     with contextlib.ExitStack() as stack:
         memory = config.state_folder or ""
@@ -69,7 +69,7 @@ def define_pipeline(
     config: StreamConfig,
     folder: Folder,
     model: bundle.Artefact,
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> None:
     """Adds read, score and write to `root`; runs nothing.
 

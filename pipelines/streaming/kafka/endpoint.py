@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
     from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
     from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
-    from triad_ml.pipelines.tables.schema import RunSettings
+    from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
 class KafkaEndpoint(Endpoint):
@@ -62,10 +62,10 @@ class KafkaEndpoint(Endpoint):
         originals = Topic(*place(settings.source), settings.group, settings.kafka_config)
         return Replay(source, originals, parser)
 
-    def sink(self, settings: StreamSettings, run: "RunSettings") -> "Sink":
+    def sink(self, settings: StreamSettings, run: "ScoreSchema") -> "Sink":
         return _sink(settings, run)
 
-    def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:
+    def write(self, scores: "Scores", settings: StreamSettings, run: "ScoreSchema") -> None:
         from triad_ml.pipelines.streaming.kafka.flink_io import WriteRows
 
         _ = scores | "Write" >> WriteRows(_sink(settings, run))
@@ -79,7 +79,7 @@ def place(address: str) -> tuple[str, str]:
     return found
 
 
-def _sink(settings: StreamSettings, run: "RunSettings") -> "KafkaSink":
+def _sink(settings: StreamSettings, run: "ScoreSchema") -> "KafkaSink":
     from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
 
     rejected = place(settings.rejected or "")

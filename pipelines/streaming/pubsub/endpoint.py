@@ -9,7 +9,7 @@ from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
-    from triad_ml.pipelines.tables.schema import RunSettings
+    from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
 class PubSubEndpoint(Endpoint):
@@ -24,7 +24,7 @@ class PubSubEndpoint(Endpoint):
             form = "pubsub://PROJECT/SUBSCRIPTION" if flag == "--source" else self.form
             raise OptionsError(f"{flag}: must be {form}")
 
-    def write(self, scores: "Scores", settings: StreamSettings, run: "RunSettings") -> None:
+    def write(self, scores: "Scores", settings: StreamSettings, run: "ScoreSchema") -> None:
         from apache_beam.io.gcp.pubsub import WriteToPubSub
 
         from triad_ml.pipelines.streaming.pubsub.messages import ToPubSub

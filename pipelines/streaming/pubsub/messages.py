@@ -14,7 +14,7 @@ from triad_ml.pipelines.streaming.messages.parser import HEADERS, Message
 from triad_ml.pipelines.streaming.rows import rejected_table, scored_table, shortened, too_large_row
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.keys import Key
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 ORDERING_KEY = "ordering_key"
@@ -88,7 +88,7 @@ class ToPubSub(beam.PTransform):
         settings: What all rows have in common.
     """
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: ScoreSchema) -> None:
         super().__init__()
         self._settings = settings
 
@@ -103,7 +103,7 @@ class ToPubSub(beam.PTransform):
 
 
 class _EncodeDoFn(beam.DoFn):
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: ScoreSchema) -> None:
         self._settings = settings
 
     @no_annotations
@@ -118,7 +118,7 @@ class _EncodeDoFn(beam.DoFn):
 
 
 @no_annotations
-def _dead_letter(pair: tuple[Key, Rejected], settings: RunSettings) -> PubsubMessage:
+def _dead_letter(pair: tuple[Key, Rejected], settings: ScoreSchema) -> PubsubMessage:
     """The message of a rejected record, without its detail's end where it would be too long."""
     key, row = pair
     data = formats.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")

@@ -172,9 +172,7 @@ def test_csv_has_a_column_for_each_field_and_json_where_their_number_varies(outp
 
 
 def test_a_run_of_json_lines_is_exported_with_one_type_a_column(tmp_path):
-    settings = publish.RunSettings(
-        scores.CLASSES, frozenset({"topics"}), PROVENANCE, format="jsonl"
-    )
+    settings = publish.ScoreSchema(scores.COLUMNS, PROVENANCE, format="jsonl")
     run = scores.run_folder(tmp_path / "scores")
     for unit, work in enumerate(SECOND):
         read = len(work.scored) + len(work.rejected)

@@ -171,8 +171,8 @@ def test_tasks_without_shares_have_no_column_of_them(trained: Path) -> None:
     about = {**loaded.about, "spec": json.loads(spec.to_json()), "classes": {"names": ["a"]}}
     other = bundle.Artefact(loaded.folder, about)
     with pytest.raises(OptionsError, match="--explain: only classification tasks have shares"):
-        schema.run_settings(other, "parquet", explain=True)
-    assert schema.run_settings(other, "parquet").explained == ()
+        schema.score_schema(other, "parquet", explain=True)
+    assert schema.score_schema(other, "parquet").explained == ()
 
 
 def described(predictions: Sequence[Explanation | None]) -> Any:
@@ -185,9 +185,11 @@ def described(predictions: Sequence[Explanation | None]) -> Any:
             for task, prediction in one.predictions.items()
         }
         made.append(dataclasses.replace(one, predictions=said))
-    table = tables_rows.score_table(
-        made, scores.CLASSES, frozenset({"topics"}), scores.PROVENANCE, explained=("image", "text")
-    )
+    columns = {
+        task: dataclasses.replace(column, explained=("image", "text"))
+        for task, column in scores.COLUMNS.items()
+    }
+    table = tables_rows.score_table(made, columns, scores.PROVENANCE)
     return table, table.column("topics").to_pylist()
 
 

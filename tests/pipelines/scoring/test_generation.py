@@ -187,8 +187,9 @@ def test_the_report_shows_figures_of_texts_and_examples(trained, tmp_path):
     output = tmp_path / "scores"
     scored(trained, output)
     page = report_page.write(
-        trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html"
+        trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html", saliency=1
     )
     content = Path(page).read_text()
+    assert content.count('class="why-so"') == 1  # of the classes; texts have no such grounds
     for words in ("exact match", "chrF", "BLEU", "1 of 242", "Play(song="):
         assert words in content

@@ -682,7 +682,7 @@ class TestCounters:
                     model.model_digest,
                 ),
                 scores.run_folder(tmp_path_factory.mktemp("counted")),
-                tables_schema.run_settings(model, "parquet"),
+                tables_schema.score_schema(model, "parquet"),
             )
         return results.counters(root.result)
 

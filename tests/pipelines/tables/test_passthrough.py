@@ -89,9 +89,7 @@ def _scored(column: pa.Array) -> pa.Table:
     for batch in pq.ParquetFile(io.BytesIO(file.getvalue())).iter_batches():
         rows += [{"x": value} for value in columnar_values.values(batch.column("x"))]
     scored = [scores.scored(f"r{i}", i, extra=values) for i, values in enumerate(rows)]
-    return tables_rows.score_table(
-        scored, scores.CLASSES, frozenset({"topics"}), Provenance(*"mtscv")
-    )
+    return tables_rows.score_table(scored, scores.COLUMNS, Provenance(*"mtscv"))
 
 
 def expected(name: str, kind: pa.DataType, stored: Any, out: pa.DataType, found: Any) -> bool:

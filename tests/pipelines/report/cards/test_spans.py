@@ -7,8 +7,9 @@ from typing import Any
 from tests import reports, scores
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.report import span_cards
-from triad_ml.pipelines.report.span_cards import Piece
+from triad_ml.pipelines.report.cards import spans as span_cards
+from triad_ml.pipelines.report.cards.spans import Piece
+from triad_ml.pipelines.tables.columns import Tagging
 from triad_ml.transforms.records.values import (
     Position,
     RawRecord,
@@ -120,12 +121,7 @@ def test_the_page_shows_texts_with_their_marks(tmp_path: Path) -> None:
     ]
     inputs = reports.write_records(tmp_path / "records", lines)
     model = reports.model_folder(tmp_path / "model", SPEC, {"names": ("x&y",)}, None)
-    settings = publish.RunSettings(
-        classes={"names": ("x&y",)},
-        multi_label=frozenset(),
-        provenance=scores.PROVENANCE,
-        tagging=frozenset({"names"}),
-    )
+    settings = publish.ScoreSchema({"names": Tagging(("x&y",))}, scores.PROVENANCE)
     found = ((ScoredSpan(0, 3, "x&y", 0.9),), (ScoredSpan(8, 11, "x&y", 0.9),))
     scored = [
         Scored(f"r{i}", Position("r.jsonl", i), {"names": Tagged(spans, 0.5)}, ("text",))

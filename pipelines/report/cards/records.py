@@ -6,15 +6,17 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from triad_ml.pipelines.report import gallery
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import gallery
+from triad_ml.pipelines.report.cards.gallery import Gallery
+from triad_ml.pipelines.report.kinds import KINDS
 from triad_ml.pipelines.report.previews import Sound, content_of, sound, thumbnail
+from triad_ml.pipelines.tables import columns
 from triad_ml.transforms.labels import classes as labels_classes
 from triad_ml.transforms.media import image, uris
 from triad_ml.transforms.media import text as media_text
 from triad_ml.transforms.records.values import MediumError, RawRecord, Rejected
 from triad_ml.transforms.spec import split
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.report.occlusion_view import View  # which imports TensorFlow
@@ -93,10 +95,10 @@ def build(
         media_roots: Folders, besides those of the records files, that media may come from.
 
     Returns:
-        One gallery for each task of the spec that gives no spans; empty where no test record has a
-        label and a score.
+        One gallery for each task of the spec whose kind shows records; empty where no test record
+        has a label and a score.
     """
-    tasks = [name for name, task in spec.tasks.items() if task.kind != "tagging"]
+    tasks = [name for name, task in spec.tasks.items() if KINDS[task.kind].shows_records]
     truths = _test_labels(spec, records())
     found = [row for row in rows(frozenset(truths)) if row["id"] in truths]
     each = max(3, most // max(1, len(tasks)))
@@ -144,7 +146,7 @@ def shown(
         spec: Of the model.
         records: Gives the records, from which the media come.
         rows: Published ones.
-        task: Which prediction the cards are about; one that gives no spans.
+        task: Which prediction the cards are about; one whose kind shows records.
         media_roots: Folders, besides those of the records files, that media may come from.
     """
     cards = [_card(row, row[task], None) for row in rows if row.get(task) is not None]
@@ -164,10 +166,11 @@ def _test_labels(
             continue
         known = {}
         for name, task in spec.tasks.items():
-            if task.kind == "tagging":
+            kind = KINDS[task.kind]
+            if not kind.shows_records:
                 continue
             try:
-                classes = _truth(record.labels.get(task.label), task)
+                classes = kind.truth(record.labels.get(task.label), task)
             except labels_classes.LabelError:
                 continue
             if classes is not None:
@@ -176,13 +179,6 @@ def _test_labels(
         if len(found) >= 2 * MOST_RECORDS:
             found = _smallest(found)
     return _smallest(found)
-
-
-def _truth(label: Any, task: Task) -> tuple[str, ...] | None:
-    if task.kind == "generation":
-        written = labels_classes.target_text(label)
-        return None if written is None else (written,)
-    return labels_classes.class_names(label, task)
 
 
 def _smallest(
@@ -212,10 +208,8 @@ def _pick(
 def _card(
     row: Mapping[str, Any], prediction: Mapping[str, Any], truth: tuple[str, ...] | None
 ) -> Card:
-    label = prediction["text"] if "text" in prediction else prediction["label"]
-    predicted = (label,) if isinstance(label, str) else tuple(sorted(label))
-    pairs = prediction.get("distribution", {})  # a map column gives pairs, a JSON column an object
-    shares = dict(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    kind = KINDS[columns.kind_of(prediction)]
+    predicted, shares = kind.predicted(prediction), kind.chances(prediction)
     likeliest = sorted(shares.items(), key=lambda pair: -pair[1])[:_TOP]
     return Card(
         id=row["id"],

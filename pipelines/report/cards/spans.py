@@ -5,16 +5,17 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from triad_ml.pipelines.report import gallery
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import gallery
+from triad_ml.pipelines.report.cards.gallery import Gallery
+from triad_ml.pipelines.report.cards.records import Records, Rows
+from triad_ml.pipelines.report.kinds import KINDS
 from triad_ml.pipelines.report.previews import content_of
-from triad_ml.pipelines.report.record_cards import Records, Rows
 from triad_ml.transforms.labels import classes, spans
 from triad_ml.transforms.media import text as media_text
 from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import CanonicalRecord, MediumError, RawRecord, Span
 from triad_ml.transforms.spec import split
-from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.spec import Spec, Task
 
 MOST_RECORDS = 20_000
 """Test records that are considered: the first ones."""
@@ -55,7 +56,7 @@ def build(
     seed: int = 0,
     media_roots: tuple[str, ...] = (),
 ) -> tuple[Gallery[Card], ...]:
-    """Joins labels and published spans by id, and picks examples of each tagging task.
+    """Joins labels and published spans by id, and picks examples of each task that shows spans.
 
     Args:
         spec: Of the model.
@@ -65,11 +66,17 @@ def build(
         seed: Of the random choice.
         media_roots: Folders, besides those of the records files, that texts may come from.
     """
-    if not spec.tagging:
+    tasks = _tasks(spec)
+    if not tasks:
         return ()
     found = _labelled(spec, records, media_roots)
     scored = [row for row in rows(frozenset(found)) if row["id"] in found]
-    return tuple(_pick(task, scored, found, most, seed) for task in spec.tagging)
+    return tuple(_pick(task, scored, found, most, seed) for task in tasks)
+
+
+def _tasks(spec: Spec) -> dict[str, Task]:
+    """By name the tasks whose kind shows spans."""
+    return {name: task for name, task in spec.tasks.items() if KINDS[task.kind].shows_spans}
 
 
 class _Labelled(NamedTuple):
@@ -80,6 +87,7 @@ class _Labelled(NamedTuple):
 def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dict[str, _Labelled]:
     """By id, the texts of the test split with the spans of their labels; the first id wins."""
     found: dict[str, _Labelled] = {}
+    tasks = _tasks(spec)
     seen = set()
     for raw in records():
         if not isinstance(raw, RawRecord) or raw.id in seen:
@@ -91,9 +99,9 @@ def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dic
         if record is None:
             continue
         truths = {}
-        for name in spec.tagging:
+        for name, task in tasks.items():
             try:
-                label = spans.spans(record, spec.tasks[name])
+                label = spans.spans(record, task)
             except classes.LabelError:
                 continue
             if label is not None:
