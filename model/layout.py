@@ -48,7 +48,7 @@ class Layout:
             total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
             total += 4 * sections.text.length * PARTS if sections.text.spelling else 0
             total += 16 * sections.text.length * len(self.spec.generation)
-        total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
+        total += sum(8 * self.spec.tasks[task].length for task in self.spec.generation)
         return total
 
     @property

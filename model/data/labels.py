@@ -22,7 +22,7 @@ def label_description(
         if task.multi_label:
             feature = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
         elif task.kind == "generation":
-            feature = tf.io.FixedLenFeature([task.writing.length], tf.int64)
+            feature = tf.io.FixedLenFeature([task.length], tf.int64)
         else:
             words = [text.length] if text is not None and task.kind == "tagging" else []
             feature = tf.io.FixedLenFeature(words, tf.int64)

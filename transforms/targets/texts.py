@@ -18,7 +18,7 @@ from triad_ml.transforms.features.subwords import MOST_CHARACTERS
 from triad_ml.transforms.features.text import _tokens
 from triad_ml.transforms.features.words import words_graph
 from triad_ml.transforms.spec.modalities import TextSpec
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
 from triad_ml.transforms.targets.classes import label_vocabulary
 
 END, UNKNOWN, FIRST_PIECE = 0, 1, 2
@@ -53,18 +53,18 @@ class Source(NamedTuple):
     length: int
 
 
-def copies(task: Task) -> int:
+def copies(task: GenerationTask) -> int:
     """The first unit that copies a word; the word at place p is `copies + p`.
 
     With a space before it, it is `copies + length + p`.
     """
-    return FIRST_PIECE + task.writing.vocabulary
+    return FIRST_PIECE + task.vocabulary
 
 
 def target_graph(
     inputs: Mapping[str, tf.Tensor],
     name: str,
-    task: Task,
+    task: GenerationTask,
     source: Source | None,
     analyzers: Analyzers,
 ) -> Tensors:
@@ -86,7 +86,7 @@ def target_graph(
     shape = tf.stack([tf.shape(given, tf.int64)[0], 1])
     texts = tf.sparse.to_dense(tf.SparseTensor(label.indices, label.values, shape), "")[:, 0]
     words = spaced_words(texts).flat_values
-    lookup = analyzers.pieces(words, label_vocabulary(name), size=task.writing.vocabulary)
+    lookup = analyzers.pieces(words, label_vocabulary(name), size=task.vocabulary)
     units, counts = units_graph(texts, given, source, task, lookup)
     outputs = {feature: units, f"{feature}.{TEXT}": texts}
     outputs |= {f"{feature}.{count}": values for count, values in counts.items()}
@@ -118,7 +118,7 @@ def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTen
     return starts.with_flat_values(starts.flat_values > tf.where(~first, before, 0))
 
 
-def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
+def source_graph(source: Source, task: GenerationTask, lookup: Lookup) -> tf.Tensor:
     """The unit that each word of the source is, int64 `[batch, 2 * length]`.
 
     First with a space before it or without, as the text has it, then the other way;
@@ -136,7 +136,7 @@ def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
 
 
 def units_graph(
-    texts: tf.Tensor, given: tf.Tensor, source: Source | None, task: Task, lookup: Lookup
+    texts: tf.Tensor, given: tf.Tensor, source: Source | None, task: GenerationTask, lookup: Lookup
 ) -> tuple[tf.Tensor, Tensors]:
     """Texts as units.
 
@@ -168,7 +168,7 @@ def units_graph(
         values = tf.where(tf.gather(copied, row), tf.gather(unit, row), units.flat_values)
         number = tf.where(~copied, number, 1)
         units = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(values, kept), number)
-    length = task.writing.length
+    length = task.length
     rows = tf.gather(words.value_rowids(), units.value_rowids())
     whole = tf.RaggedTensor.from_value_rowids(units.flat_values, rows, nrows=words.nrows())
     there = given > 0

@@ -14,15 +14,15 @@ from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.spec.modalities import TextSpec
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
 from triad_ml.transforms.targets import texts as targets_texts
 from triad_ml.transforms.targets.texts import END, FIRST_PIECE, NO_UNIT, UNKNOWN
 
 LENGTH = 8
-TASK = Task(kind="generation", label="x", vocabulary=100, length=12)
+TASK = GenerationTask(kind="generation", label="x", vocabulary=100, length=12)
 ALPHABET = 'abcdeé ,("=)名ー\u200b'
 TEXTS = st.text(ALPHABET, max_size=30).map(lambda t: " ".join(t.split()))
-LONG = Task(kind="generation", label="x", vocabulary=100, length=100)
+LONG = GenerationTask(kind="generation", label="x", vocabulary=100, length=100)
 
 
 def learned(*texts, size=100):
@@ -106,7 +106,7 @@ def test_words_are_cut_into_the_longest_pieces():
 
 def test_long_words_are_cut_without_a_loss():
     text = "abc" * 300
-    task = Task(kind="generation", label="x", vocabulary=100, length=256)
+    task = GenerationTask(kind="generation", label="x", vocabulary=100, length=256)
     vocabulary = learned(text)
     found, _ = features(vocabulary, [text], task=task)
     assert written(found["label_t"][0], vocabulary, task=task) == text
