@@ -47,6 +47,14 @@ class BaseTask(Section):
         """The keys in `labels` that the task reads."""
         return (self.label,)
 
+    def record_bytes(self, words: int) -> int:
+        """Estimates how many bytes of a training record are the task's alone.
+
+        Args:
+            words: Length of the text features; 0 where there are none.
+        """
+        return 0
+
 
 class ClassificationTask(BaseTask):
     """A task that gives a record one of two or many classes, or a set of them.
@@ -64,6 +72,7 @@ class ClassificationTask(BaseTask):
     imbalance: Literal["none", "class_weights", "focal", "balanced_sampling"] = "none"
     gamma: float | None = pydantic.Field(default=None, ge=1, le=10)
 
+    tokens: ClassVar[None] = None
     marker: ClassVar[None] = None
 
     @pydantic.model_validator(mode="after")
@@ -111,6 +120,10 @@ class TaggingTask(_WithoutClasses):
         """The keys in `labels` that the task reads."""
         return tuple(key for key in (self.label, self.tokens, self.marker) if key)
 
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of tags, and of marked words."""
+        return 4 * words * (2 if self.marker else 1)
+
 
 class GenerationTask(_WithoutClasses):
     """A task that writes a text.
@@ -128,7 +141,12 @@ class GenerationTask(_WithoutClasses):
     beam: int = pydantic.Field(default=4, ge=1, le=8)
 
     needs_joint: ClassVar[bool] = True
+    tokens: ClassVar[None] = None
     marker: ClassVar[None] = None
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of the text, and of the words that it may copy."""
+        return 16 * words + 8 * self.length
 
     @pydantic.model_validator(mode="before")
     @classmethod
