@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 from triad_ml.transforms.records import scalars
-from triad_ml.transforms.spec.tasks import ClassificationTask
+from triad_ml.transforms.spec.tasks import Task
 
 NO_LIST = "one class where a list is expected; write a list, or leave multi_label out of the spec"
 """What is wrong with one class where the task is `multi_label`."""
@@ -17,7 +17,7 @@ class LabelError(ValueError):
     """A label that names no class; the text does not repeat it."""
 
 
-def class_names(value: Any, task: ClassificationTask) -> tuple[str, ...] | None:
+def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
     """Names the classes of a label, or None where there is no label.
 
     A string is a class by its text (NFC, stripped), a whole number by its digits however it is

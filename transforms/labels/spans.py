@@ -9,12 +9,12 @@ from triad_ml.transforms.labels.classes import LabelError, class_name
 from triad_ml.transforms.records import scalars, text_offsets
 from triad_ml.transforms.records.text_offsets import Offsets
 from triad_ml.transforms.records.values import CanonicalRecord, Span
-from triad_ml.transforms.spec.tasks import TaggingTask
+from triad_ml.transforms.spec.tasks import Task
 
 _TOKEN = re.compile(r"\S+")
 
 
-def spans(record: CanonicalRecord, task: TaggingTask) -> tuple[Span, ...] | None:
+def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
     """The labelled spans of a record, in canonical characters, or None where there is no label.
 
     A label is a list of spans, each `[start, end, class]` or a mapping of these names, in

@@ -27,7 +27,7 @@ class Spans:
     """Label part of the feature graph for tagging."""
 
     places_words = True
-    counts = (SPANS, CUT, MISALIGNED)
+    counts: tuple[str, ...] = (SPANS, CUT, MISALIGNED)
 
     def raw_features(self, name: str, task: TaggingTask) -> FeatureSpec:
         features = given_label(name)

@@ -47,7 +47,7 @@ class Texts:
     """Label part of the feature graph for texts to be written."""
 
     places_words = True
-    counts = (TEXTS, CUT)
+    counts: tuple[str, ...] = (TEXTS, CUT)
 
     def raw_features(self, name: str, task: GenerationTask) -> FeatureSpec:
         return given_label(name)
