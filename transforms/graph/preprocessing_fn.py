@@ -79,7 +79,7 @@ def preprocessing_fn(
         if sections.audio is not None:
             outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
         text = None
-        if sections.text is not None and any(target.places_words for target in targets.values()):
+        if sections.text is not None and spec.reads_words:
             outputs["text"], words = placed_text_graph(inputs["text"], sections.text, known)
             text = TextGraph(inputs["text"], sections.text, words)
         elif sections.text is not None:

@@ -93,6 +93,11 @@ class Spec(Section):
         return tuple(name for name, task in self.tasks.items() if task.kind == kind)
 
     @property
+    def reads_words(self) -> bool:
+        """Whether any task reads words of the text, not their ids alone."""
+        return any(task.reads_words for task in self.tasks.values())
+
+    @property
     def places_spans(self) -> bool:
         """Whether labels or scores of any task name places in the caller's text."""
         return any(task.places_spans for task in self.tasks.values())

@@ -19,6 +19,7 @@ class BaseTask(Section):
         weight: Weight of the task's loss.
         needs_text: True where the task works on the words of the text, and so needs one.
         needs_joint: True where the head reads a joint embedding of the modalities.
+        reads_words: True where the task reads words of the text, not their ids alone.
         places_spans: True where labels and scores name places in the caller's text.
     """
 
@@ -27,6 +28,7 @@ class BaseTask(Section):
 
     needs_text: ClassVar[bool] = False
     needs_joint: ClassVar[bool] = False
+    reads_words: ClassVar[bool] = False
     places_spans: ClassVar[bool] = False
 
     @pydantic.model_validator(mode="before")
@@ -113,6 +115,7 @@ class TaggingTask(_WithoutClasses):
 
     needs_text: ClassVar[bool] = True
     needs_joint: ClassVar[bool] = True
+    reads_words: ClassVar[bool] = True
     places_spans: ClassVar[bool] = True
 
     @property
@@ -141,6 +144,7 @@ class GenerationTask(_WithoutClasses):
     beam: int = pydantic.Field(default=4, ge=1, le=8)
 
     needs_joint: ClassVar[bool] = True
+    reads_words: ClassVar[bool] = True
     tokens: ClassVar[None] = None
     marker: ClassVar[None] = None
 

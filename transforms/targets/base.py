@@ -44,11 +44,9 @@ class TargetGraph(Protocol):
     """Label part of the feature graph for tasks of one kind.
 
     Attributes:
-        places_words: True where the kind reads the places of the text's tokens.
         counts: Names of the counts `label_<task>.<count>` that the graph gives for each record.
     """
 
-    places_words: bool
     counts: tuple[str, ...]
 
     def raw_features(self, name: str, task: Any) -> FeatureSpec:
@@ -82,7 +80,6 @@ def given_label(name: str) -> FeatureSpec:
 class WithoutText:
     """The parts of `TargetGraph` that a kind without texts leaves out."""
 
-    places_words = False
     counts: tuple[str, ...] = ()
 
     def raw_features(self, name: str, task: Any) -> FeatureSpec:

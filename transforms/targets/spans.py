@@ -26,7 +26,6 @@ SPANS, CUT, MISALIGNED = "spans", "cut", "misaligned"
 class Spans:
     """Label part of the feature graph for tagging."""
 
-    places_words = True
     counts: tuple[str, ...] = (SPANS, CUT, MISALIGNED)
 
     def raw_features(self, name: str, task: TaggingTask) -> FeatureSpec:

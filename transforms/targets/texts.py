@@ -46,7 +46,6 @@ _CHUNK = 2**_CHUNK_HOPS
 class Texts:
     """Label part of the feature graph for texts to be written."""
 
-    places_words = True
     counts: tuple[str, ...] = (TEXTS, CUT)
 
     def raw_features(self, name: str, task: GenerationTask) -> FeatureSpec:
