@@ -135,8 +135,8 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
         with tempfile.TemporaryDirectory() as output:
             model = loop.train(files, layout, output, "benchmark").model
         dataset = training_data.eval_dataset(prepared.files("test"), layout, 48)
-        found = predict.predict(model, dataset)
-        best = found.probabilities[TASK].argmax(axis=1)
+        found = predict.predict(model, dataset, layout)
+        best = found.said[TASK].argmax(axis=1)
         said = {one: layout.classes[TASK][k] for one, k in zip(found.ids, best, strict=True)}
         kept.write_text(json.dumps(said), encoding="utf-8")
     return dict(json.loads(kept.read_text(encoding="utf-8")))

@@ -44,12 +44,10 @@ class Layout:
         if sections.audio is not None:
             total += 4 * sections.audio.frames * sections.audio.mel_bins
         if sections.text is not None:
-            columns = 3 + len(self.spec.tagging) + len(self.spec.markers)
-            total += 4 * sections.text.length * (columns if self.spec.tagging else 1)
+            total += 4 * sections.text.length * (3 if self.spec.places_spans else 1)
             total += 4 * sections.text.length * PARTS if sections.text.spelling else 0
-            total += 16 * sections.text.length * len(self.spec.generation)
-        total += sum(8 * self.spec.tasks[task].writing.length for task in self.spec.generation)
-        return total
+        words = sections.text.length if sections.text is not None else 0
+        return total + sum(task.record_bytes(words) for task in self.spec.tasks.values())
 
     @property
     def image_width(self) -> int | None:

@@ -10,9 +10,8 @@ from triad_ml.model.fusion.attention import Tokens
 from triad_ml.model.fusion.missing import MissingEmbedding, ModalityDropout
 from triad_ml.model.layout import Layout
 from triad_ml.model.tasks import task_weights
-from triad_ml.model.tasks.classification import head as classification_head
-from triad_ml.model.tasks.generation import head as generation_head
-from triad_ml.model.tasks.tagging import head as tagging_head
+from triad_ml.model.tasks.base import Fused
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.towers import convolutional, ngrams, pretrained
 from triad_ml.model.towers import text as towers_text
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
@@ -67,31 +66,12 @@ def build_networks(layout: Layout) -> Networks:
         for place, name in enumerate(names)
     ]
     joint = registry.join(spec, filled, used, [seen[name].sequence for name in names])
-    outputs = {}
-    alone = {}
-    for task, classes in ((task, layout.classes[task]) for task in layout.spec.tasks):
-        size, settings = len(classes), layout.spec.tasks[task]
-        if settings.kind == "generation":
-            name = generation_head.head_name(task)
-            outputs[task] = generation_head.head(words, joint, settings, classes, spec, name)
-            continue
-        if settings.kind == "tagging":
-            assert words is not None  # the spec has texts where it has a tagging task
-            marker = inputs.get(f"marker_{task}")
-            outputs[task] = tagging_head.head(*words, joint, marker, size, spec, f"head_{task}")
-            continue
-        hidden = registry.hidden_units(spec)
-        logits = classification_head.classification(
-            joint, size, spec.dropout, f"head_{task}", hidden
-        )
-        for place, name in enumerate(names if len(names) > 1 else ()):
-            own = classification_head.classification(
-                embeddings[name], size, spec.dropout, f"auxiliary_{name}_{task}"
-            )
-            alone[f"{task}@{name}"] = own
-            # What a modality says for itself counts too: fusion begins as good as their sum.
-            logits = logits + own * ops.cast(used[:, place : place + 1], "float32")
-        outputs[task] = logits
+    fused = Fused(joint, words, embeddings, used, inputs, registry.hidden_units(spec))
+    outputs, alone = {}, {}
+    for task, head in heads_of(layout.spec, layout.classes).items():
+        built = head.build(fused)
+        outputs[task] = built.output
+        alone |= {f"{task}@{name}": own for name, own in built.alone.items()}
     return _networks(layout, inputs, outputs, alone, encoder)
 
 
@@ -126,14 +106,10 @@ def _inputs(layout: Layout) -> Tensors:
         if sections.text.spelling:
             parts = (sections.text.length, PARTS)
             inputs[SPELLING] = keras.Input(parts, dtype="int64", name=SPELLING)
-        for task in layout.spec.markers:
-            name = f"marker_{task}"
-            inputs[name] = keras.Input((sections.text.length,), dtype="int64", name=name)
-        for task in layout.spec.generation:
-            name = f"units_{task}"
-            inputs[name] = keras.Input((2 * sections.text.length,), dtype="int64", name=name)
     for name in sections.names:
         inputs[f"{name}_present"] = keras.Input((), dtype="bool", name=f"{name}_present")
+    for head in heads_of(layout.spec, layout.classes).values():
+        inputs |= head.network_inputs()
     return inputs
 
 

@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from triad_ml.model.data.labels import label_description, labels_of, numbered
 from triad_ml.model.layout import Layout
+from triad_ml.model.tasks.base import SURFACES as SURFACES
+from triad_ml.model.tasks.base import FeatureDescription
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
-from triad_ml.transforms.targets import texts as targets_texts
-
-SURFACES = "text_surface"
 
 
 class Batch(NamedTuple):
@@ -43,12 +42,10 @@ class Batch(NamedTuple):
     texts: dict[str, tf.Tensor] = {}
 
 
-def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]:
+def feature_description(layout: Layout) -> FeatureDescription:
     """How `tf.io.parse_example` reads a record of the training files."""
     sections = layout.spec.modalities
-    features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {
-        "id": tf.io.FixedLenFeature([], tf.string)
-    }
+    features: FeatureDescription = {"id": tf.io.FixedLenFeature([], tf.string)}
     if sections.image is not None:
         encoded = layout.image_width
         features["image"] = (
@@ -60,20 +57,15 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
         shape = [sections.audio.frames, sections.audio.mel_bins]
         features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
     if sections.text is not None:
-        tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
-        features |= dict.fromkeys(("text", *_markers(layout)), tokens)
+        features["text"] = tf.io.FixedLenFeature([sections.text.length], tf.int64)
         if sections.text.spelling:
             parts = [sections.text.length, PARTS]
             features[SPELLING] = tf.io.FixedLenFeature(parts, tf.int64)
-        if layout.spec.generation:
-            surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
-            units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
-            features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
-    one_text = tf.io.FixedLenFeature([], tf.string)
-    features |= {_text_name(task): one_text for task in layout.spec.generation}
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
-    return features | label_description(layout)
+    for head in heads_of(layout.spec, layout.classes).values():
+        features |= head.input_features() | head.label_features()
+    return features
 
 
 def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
@@ -83,13 +75,15 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
         tf.errors.InvalidArgumentError: In the graph, where a record is not of the layout.
     """
     description = feature_description(layout)
+    heads = heads_of(layout.spec, layout.classes)
 
     def parsed(serialized: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(serialized, description)
-        texts = {task: columns[_text_name(task)] for task in layout.spec.generation}
-        texts |= {name: columns[name] for name in (SURFACES,) if name in columns}
-        inputs, labels = model_inputs(columns, layout), labels_of(columns, layout)
-        return Batch(inputs, labels, columns["id"], texts)
+        labels = {name: head.labels(columns) for name, head in heads.items()}
+        texts: dict[str, tf.Tensor] = {}
+        for head in heads.values():
+            texts |= head.texts(columns)
+        return Batch(model_inputs(columns, layout), labels, columns["id"], texts)
 
     return parsed
 
@@ -121,16 +115,14 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
         shape = [None, sections.audio.frames, sections.audio.mel_bins]
         inputs["audio"] = tf.ensure_shape(features["audio"], shape)
     if sections.text is not None:
-        for name in ("text", *_markers(layout)):
-            inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
+        inputs["text"] = tf.ensure_shape(features["text"], [None, sections.text.length])
         if sections.text.spelling:
             parts = [None, sections.text.length, PARTS]
             inputs[SPELLING] = tf.ensure_shape(features[SPELLING], parts)
-        for task in layout.spec.generation:
-            units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
-            inputs[f"units_{task}"] = numbered(units, task, layout)
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
+    for head in heads_of(layout.spec, layout.classes).values():
+        inputs |= head.inputs(features)
     return inputs
 
 
@@ -154,15 +146,3 @@ def pad_batch(batch: Batch, batch_size: int) -> Batch:
     labels = {name: missing(values) for name, values in batch.labels.items()}
     texts = {name: empty(values) for name, values in batch.texts.items()}
     return Batch(features, labels, empty(batch.ids), texts)
-
-
-def _text_name(task: str) -> str:
-    return f"label_{task}.{targets_texts.TEXT}"
-
-
-def _units(layout: Layout) -> tuple[str, ...]:
-    return tuple(f"units_{task}" for task in layout.spec.generation)
-
-
-def _markers(layout: Layout) -> tuple[str, ...]:
-    return tuple(f"marker_{task}" for task in layout.spec.markers)

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data.labels import label_description, labels_of
 from triad_ml.model.layout import Layout
+from triad_ml.model.tasks.base import FeatureDescription
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.files.gzip_reader import inflated
@@ -102,7 +103,10 @@ def survey(
             file of `shards`.
         StorageError: Naming the first file that cannot be read.
     """
-    description = label_description(layout) | _sampled_description(layout)
+    heads = heads_of(layout.spec, layout.classes)
+    description: FeatureDescription = dict(_sampled_description(layout))
+    for head in heads.values():
+        description |= head.label_features()
     ordered = tuple(sorted(files))
     num_records = num_bytes = 0
     labelled = dict.fromkeys(layout.spec.tasks, 0)
@@ -123,26 +127,13 @@ def survey(
             elif kept is not None:
                 kept.append(serialized)
             columns = _parsed(serialized, description, file)
-            labels = labels_of(columns, layout)
+            labels = {name: head.labels(columns) for name, head in heads.items()}
             for name, parts in sampled.items():
                 parts.append((labels if name in labels else columns)[name].numpy())
             for name, values in labels.items():
-                found = values.numpy()
-                if layout.spec.tasks[name].kind == "tagging":
-                    labelled[name] += int((found >= 0).any(axis=1).sum())
-                    begun = found[(found % 2 == 1) & (found > 0)] // 2
-                    known = begun[begun < len(counts[name])]
-                    counts[name] += np.bincount(known, minlength=len(counts[name]))
-                elif layout.spec.tasks[name].kind == "generation":
-                    labelled[name] += int((found >= 0).any(axis=1).sum())
-                elif found.ndim == 2:
-                    known = found[found[:, 0] >= 0] if found.size else found
-                    labelled[name] += len(known)
-                    counts[name] += known[:, :-1].sum(axis=0).astype(np.int64)
-                else:
-                    labelled[name] += int((found >= 0).sum())
-                    known = found[(found >= 0) & (found < len(counts[name]))]
-                    counts[name] += np.bincount(known, minlength=len(counts[name]))
+                found, each = heads[name].count(values.numpy())
+                labelled[name] += found
+                counts[name] += each
         rows.append(num_records - before)
     records = tf.concat(kept, axis=0) if kept else None
     joined = {name: np.concatenate(parts) for name, parts in sampled.items() if parts}

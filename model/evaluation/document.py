@@ -1,7 +1,7 @@
 """The evaluation document: each task's metrics, as recorded and by modality subset."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +9,9 @@ import numpy.typing as npt
 
 from triad_ml.model.tasks.classification.metrics import classification as classification
 from triad_ml.model.tasks.classification.metrics import multi_label as multi_label
-from triad_ml.model.tasks.generation.metrics import Written
-from triad_ml.model.tasks.generation.metrics import generation as generation
-from triad_ml.model.tasks.tagging.metrics import Tags
-from triad_ml.model.tasks.tagging.metrics import tagging as tagging
+from triad_ml.model.tasks.metrics import METRICS
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,11 +19,7 @@ if TYPE_CHECKING:
 AS_RECORDED = "as recorded"
 """Key of the metrics on every labelled record, with the modalities that it has."""
 
-FIGURES: Mapping[str, Mapping[str, str]] = {
-    "tagging": {"entity_f1": "entity F1"},
-    "classification": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
-    "generation": {"chrf": "chrF", "bleu": "BLEU"},
-}
+FIGURES: Mapping[str, Mapping[str, str]] = {kind: one.figures for kind, one in METRICS.items()}
 """By kind of task its own figures with their names, in the order of tables."""
 
 SUBSETS = tuple(
@@ -54,8 +47,8 @@ def evaluate_task(
     task: Task,
     classes: Sequence[str],
     labels: npt.ArrayLike,
-    probabilities_as_recorded: npt.ArrayLike | Tags | Written,
-    probabilities_by_subset: Mapping[str, npt.ArrayLike | Tags | Written],
+    said_as_recorded: Any,
+    said_by_subset: Mapping[str, Any],
     complete_mask: npt.ArrayLike,
     *,
     seed: int = 0,
@@ -67,12 +60,12 @@ def evaluate_task(
     Args:
         task: The task as the spec has it.
         classes: Names, in the order of the columns.
-        labels: Of all n records, as the task's metrics take them: `classification`, `multi_label`,
-            `tagging` or `generation`.
-        probabilities_as_recorded: float32 `[n, classes]`, with the modalities that records have; of
-            a tagging task the tags, of a generation task the texts.
-        probabilities_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden;
-            of a tagging task those with text are read. Only the rows of `complete_mask` are read.
+        labels: Labels of all n records, as the task's metrics take them; see `METRICS`.
+        said_as_recorded: Predictions with the modalities that records have: float32
+            `[n, classes]`, `Tags` or `Written`.
+        said_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden; of a
+            task that needs a text those with text are read. Only the rows of `complete_mask` are
+            read.
         complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
             compared on these, so that every row of the comparison is about the same records.
         seed: Of the bootstrap.
@@ -84,39 +77,34 @@ def evaluate_task(
         where records of several data sets have a label also those `as recorded` of the `datasets`,
         by name.
     """
-    is_tagging = task.kind == "tagging"
-    measure: Callable[..., dict[str, Any]] = multi_label if task.multi_label else classification
-    if is_tagging:
-        measure = tagging
-    elif task.kind == "generation":
-        classes, measure = (), generation
+    metrics = METRICS[task.kind]
+    if not metrics.names_classes:
+        classes = ()
     complete = np.asarray(complete_mask, bool)
     truth = np.asarray(labels)
-    order = [name for name in SUBSETS if name in probabilities_by_subset]
-    if len(order) != len(probabilities_by_subset):
-        unknown = sorted(set(probabilities_by_subset) - set(SUBSETS))
+    order = [name for name in SUBSETS if name in said_by_subset]
+    if len(order) != len(said_by_subset):
+        unknown = sorted(set(said_by_subset) - set(SUBSETS))
         raise ValueError(f"unknown subsets {unknown}; known: {', '.join(SUBSETS)}")
 
-    if is_tagging:
+    if task.needs_text:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(
-        rows: npt.NDArray[np.bool_], said: npt.ArrayLike | Tags | Written
-    ) -> dict[str, Any]:
-        chosen = said.of(rows) if isinstance(said, Tags | Written) else np.asarray(said)[rows]
-        return measure(truth[rows], chosen, classes, seed=seed, resamples=resamples)
+    def measured(rows: npt.NDArray[np.bool_], said: Any) -> dict[str, Any]:
+        chosen = metrics.chosen(said, rows)
+        return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
     result = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
-        AS_RECORDED: measured(np.ones(len(truth), bool), probabilities_as_recorded),
-        "subsets": {name: measured(complete, probabilities_by_subset[name]) for name in order},
+        AS_RECORDED: measured(np.ones(len(truth), bool), said_as_recorded),
+        "subsets": {name: measured(complete, said_by_subset[name]) for name in order},
     }
     names = np.asarray(datasets if datasets is not None else [])
     parts = {str(name): names == name for name in np.unique(names)}
     if len(parts) > 1:
-        each = {name: measured(rows, probabilities_as_recorded) for name, rows in parts.items()}
+        each = {name: measured(rows, said_as_recorded) for name, rows in parts.items()}
         labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
     return result

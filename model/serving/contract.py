@@ -7,22 +7,12 @@ import tensorflow as tf
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import EXPLAIN, FEATURES, output_name
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.spec.spec import Spec
 
-_PARTS: Mapping[str, Mapping[str, tf.DType]] = {
-    "classification": {"label": tf.string, "score": tf.float32, "distribution": tf.float32},
-    "tagging": {
-        "label": tf.string,
-        "start": tf.int64,
-        "end": tf.int64,
-        "span_score": tf.float32,
-        "score": tf.float32,
-    },
-    "generation": {"text": tf.string, "score": tf.float32},
-}
 _EXPLAINED: Mapping[str, tf.DType] = {"baseline": tf.float32, "shares": tf.float32}
-"""What the signature `explain` adds for a classification."""
+"""What the signature `explain` adds for a task with explanations."""
 
 
 def check(model: bundle.Artefact, name: str, signature: Any) -> None:
@@ -62,10 +52,11 @@ def _inputs(spec: Spec) -> Iterator[tuple[str, tf.DType]]:
 def _outputs(model: bundle.Artefact, name: str) -> Iterator[tuple[str, tf.DType]]:
     if name == FEATURES:
         return
+    heads = heads_of(model.spec)
     for task in model.classes:
-        kind = model.spec.tasks[task].kind
-        explained = _EXPLAINED if name == EXPLAIN and kind == "classification" else {}
-        for part, dtype in {**_PARTS[kind], **explained}.items():
+        head = heads[task]
+        explained = _EXPLAINED if name == EXPLAIN and head.explained_part is not None else {}
+        for part, dtype in {**head.parts, **explained}.items():
             yield output_name(task, part), dtype
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import EXPLAIN, SERVING, output_name
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Explanation
 
@@ -39,15 +40,17 @@ class Rows:
     """
 
     def __init__(self, model: bundle.Artefact) -> None:
-        self._classes = model.classes
+        self._heads = heads_of(model.spec, model.classes)
         self._modalities = model.spec.modalities.names
 
     def __call__(self, task: str, outputs: Arrays, row: int) -> Explanation | None:
-        """The explanation of one row of a classification task."""
-        likeliest = outputs[output_name(task, "distribution")][row].argmax()
+        """The explanation of one row of a task; None where the task has none."""
+        head = self._heads[task]
+        if head.explained_part is None:
+            return None
         shares = outputs[output_name(task, "shares")][row]
         return Explanation(
-            self._classes[task][likeliest],
+            head.explained_label(outputs, row),
             float(outputs[output_name(task, "baseline")][row]),
             dict(zip(self._modalities, map(float, shares), strict=True)),
         )

@@ -11,24 +11,12 @@ import tensorflow_transform as tft
 from triad_ml.model import layout as model_layout
 from triad_ml.model.data import batches
 from triad_ml.model.serving import bundle, safety, shapley
-from triad_ml.model.tasks.classification import head as classification_head
-from triad_ml.model.tasks.generation import head as generation_head
-from triad_ml.model.tasks.tagging import crf
-from triad_ml.model.tasks.tagging import head as tagging_head
+from triad_ml.model.tasks.base import output_name as output_name
+from triad_ml.model.tasks.heads import heads_of
 
 SERVING = "serving_default"
 FEATURES = "features"
 EXPLAIN = "explain"
-
-
-def output_name(task: str, part: str) -> str:
-    """Name of a serving output: `<task>/label`, `<task>/score` or `<task>/distribution`.
-
-    Of a tagging task `<task>/label`, `<task>/start`, `<task>/end` and `<task>/span_score`, each of
-    one entry a word, and `<task>/score`. Of a generation task `<task>/text` and `<task>/score`. The
-    signature `explain` adds `<task>/baseline` and `<task>/shares`; see `explanation.Explainer`.
-    """
-    return f"{task}/{part}"
 
 
 class ServingModule(tf.Module):
@@ -53,6 +41,7 @@ class ServingModule(tf.Module):
     ) -> None:
         super().__init__(name="triad")
         self._layout = layout
+        self._heads = heads_of(layout.spec, layout.classes)
         self._model = model
         graph = tft.TFTransformOutput.TRANSFORM_FN_DIR
         safety.check_folder(Path(transform_folder, graph), Path(source or transform_folder, graph))
@@ -104,11 +93,12 @@ class ServingModule(tf.Module):
         explainer = shapley.Explainer(self._model, self._layout.spec)
         logits, towers = explainer.logits(inputs)
         outputs = self._outputs(features, inputs, logits)
-        distributions = {
-            task: outputs[output_name(task, "distribution")]
-            for task in shapley.explained(self._layout.spec)
+        whole = {
+            task: outputs[output_name(task, head.explained_part)]
+            for task, head in self._heads.items()
+            if head.explained_part is not None
         }
-        for task, (baseline, shares) in explainer.shares(towers, distributions).items():
+        for task, (baseline, shares) in explainer.shares(towers, whole).items():
             outputs[output_name(task, "baseline")] = baseline
             outputs[output_name(task, "shares")] = shares
         return outputs
@@ -121,61 +111,9 @@ class ServingModule(tf.Module):
     ) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = {}
         for task, names in self._classes.items():
-            if self._layout.spec.tasks[task].kind == "generation":
-                decoder = generation_head.decoder_of(self._model, task)
-                texts, scores = generation_head.write(
-                    decoder, logits[task], inputs, features.get(batches.SURFACES)
-                )
-                outputs |= {output_name(task, "text"): texts, output_name(task, "score"): scores}
-            elif self._layout.spec.tasks[task].kind == "tagging":
-                words = tagging_head.words_to_tag(inputs, task)
-                decoded = crf.decode(crf.unpack(logits[task], words))
-                outputs |= _spans(task, decoded, features, names)
-            elif self._layout.spec.tasks[task].multi_label:
-                outputs |= _sets(
-                    task, classification_head.probabilities(logits[task], multi_label=True), names
-                )
-            else:
-                outputs |= _classes(
-                    task, classification_head.probabilities(logits[task], multi_label=False), names
-                )
+            served = self._heads[task].serve(logits[task], inputs, features, self._model, names)
+            outputs |= {output_name(task, part): value for part, value in served.items()}
         return outputs
-
-
-def _classes(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {
-        output_name(task, "label"): tf.gather(names, tf.argmax(distribution, axis=1)),
-        output_name(task, "score"): tf.reduce_max(distribution, axis=1),
-        output_name(task, "distribution"): distribution,
-    }
-
-
-def _sets(task: str, distribution: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A set of classes as strings of one width: empty strings stand for classes not in it."""
-    chosen = distribution >= 0.5
-    return {
-        output_name(task, "label"): tf.where(chosen, names[tf.newaxis, :], ""),
-        output_name(task, "score"): tf.reduce_max(distribution, axis=1),
-        output_name(task, "distribution"): distribution,
-    }
-
-
-def _spans(
-    task: str, decoded: crf.Decoded, features: dict[str, tf.Tensor], names: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """Spans where they begin: at words where none does the label is empty and both places are -1.
-
-    Places are characters of the canonical text.
-    """
-    last = tf.gather(features["text_end"], decoded.ends, batch_dims=1)
-    classes = tf.gather(names, tf.maximum(decoded.tags - 1, 0) // 2)
-    return {
-        output_name(task, "start"): tf.where(decoded.spans, features["text_start"], -1),
-        output_name(task, "end"): tf.where(decoded.spans, last, -1),
-        output_name(task, "label"): tf.where(decoded.spans, classes, ""),
-        output_name(task, "span_score"): decoded.span_scores,
-        output_name(task, "score"): decoded.scores,
-    }
 
 
 def save(

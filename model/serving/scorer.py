@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler
 
 from triad_ml.model.serving import bundle, contract, explanations, safety
-from triad_ml.model.serving.export import FEATURES, output_name
+from triad_ml.model.serving.export import FEATURES
+from triad_ml.model.tasks.base import Arrays
+from triad_ml.model.tasks.heads import heads_of
+from triad_ml.model.tasks.tagging.task import tagged as tagged
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import batching
 from triad_ml.transforms.features.ids import NO_MARKER
@@ -24,17 +26,12 @@ from triad_ml.transforms.records.digests import content_digest, media_bytes, pay
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
     MediumError,
-    Prediction,
     Reason,
     Rejected,
     Scored,
-    ScoredSpan,
-    Tagged,
-    Text,
 )
 
 Outcome = Scored | Rejected
-Arrays = Mapping[str, npt.NDArray[Any]]
 Signature = Callable[..., Mapping[str, tf.Tensor]]
 """Takes canonical bytes by modality, each string `[batch]`, and markers; see `model.export`."""
 
@@ -68,12 +65,8 @@ class Scorer:
         self._scoring = explanations.signature(explain)
         self._explain = explanations.Rows(model) if explain else explanations.no_row
         self.modalities = model.spec.modalities.names
-        tasks = {task: model.spec.tasks[task] for task in model.classes}
-        self._tagging = tuple(name for name, task in tasks.items() if task.kind == "tagging")
-        self._generation = tuple(n for n, task in tasks.items() if task.kind == "generation")
-        self._multi_label = {
-            n: task.multi_label for n, task in tasks.items() if task.kind == "classification"
-        }
+        heads = heads_of(model.spec, model.classes)
+        self._heads = {task: heads[task] for task in model.classes}
         self._marked = tuple(model.spec.markers)
         if signatures is None:
             self._loaded = safety.load(model.saved_model, model.saved_files)
@@ -148,17 +141,10 @@ class Scorer:
         ]
 
     def _scored(self, records: Sequence[CanonicalRecord], outputs: Arrays) -> list[Outcome]:
-        columns = {
-            task: [outputs[output_name(task, part)] for part in ("label", "score", "distribution")]
-            for task in self._multi_label
-        }
         finite = np.ones(len(records), bool)
-        for _, _, distribution in columns.values():
-            finite &= np.isfinite(distribution).all(axis=1)
-        for task in (*self._tagging, *self._generation):
-            finite &= np.isfinite(outputs[output_name(task, "score")])
-        for task in self._tagging:
-            finite &= np.isfinite(outputs[output_name(task, "span_score")]).all(axis=1)
+        for head in self._heads.values():
+            finite &= head.finite(outputs)
+        readers = {task: head.reader(outputs) for task, head in self._heads.items()}
         outcomes: list[Outcome] = []
         for row, record in enumerate(records):
             if not finite[row]:
@@ -166,20 +152,10 @@ class Scorer:
                     self._rejected(record, Reason.MODEL_FAILED, "a score is not finite")
                 )
                 continue
-            predictions: dict[str, Prediction | Tagged | Text] = {
-                task: Prediction(
-                    self._label(task, labels[row]),
-                    float(scores[row]),
-                    shares[row],
-                    self._explain(task, outputs, row),
-                )
-                for task, (labels, scores, shares) in columns.items()
+            predictions = {
+                task: read(row, record, self._explain(task, outputs, row))
+                for task, read in readers.items()
             }
-            for task in self._tagging:
-                predictions[task] = tagged(task, outputs, row, record)
-            for task in self._generation:
-                text, score = (outputs[output_name(task, part)][row] for part in ("text", "score"))
-                predictions[task] = Text(text.decode(), float(score))
             outcomes.append(
                 Scored(
                     record.id,
@@ -199,25 +175,6 @@ class Scorer:
         return Rejected(
             record.id, record.position, "score", reason, detail, digest, self._model_digest
         )
-
-    def _label(self, task: str, label: Any) -> str | tuple[str, ...]:
-        if self._multi_label[task]:
-            return tuple(name.decode() for name in label if name)
-        return str(label.decode())
-
-
-def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tagged:
-    """What a row of the serving outputs says of a tagging task, in the caller's characters."""
-    labels, starts, ends, scores = (
-        outputs[output_name(task, part)][row] for part in ("label", "start", "end", "span_score")
-    )
-    spans = []
-    for word in np.flatnonzero(starts >= 0):
-        start, end = int(starts[word]), int(ends[word])
-        if record.offsets is not None:
-            start, end = record.offsets.outward(start, end)
-        spans.append(ScoredSpan(start, end, labels[word].decode(), float(scores[word])))
-    return Tagged(tuple(spans), float(outputs[output_name(task, "score")][row]))
 
 
 class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):

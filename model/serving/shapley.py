@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from triad_ml.model.fusion.attention import AttentionFusion
-from triad_ml.model.tasks.classification import head
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.spec.spec import Spec
 
 Coalition: TypeAlias = frozenset[int]
@@ -30,7 +30,8 @@ VISIBLE = "modality_dropout"
 
 def explained(spec: Spec) -> tuple[str, ...]:
     """The tasks that have shares, in their order."""
-    return tuple(name for name, task in spec.tasks.items() if task.kind == "classification")
+    heads = heads_of(spec).items()
+    return tuple(name for name, head in heads if head.explained_part is not None)
 
 
 def coalitions(players: int) -> tuple[Coalition, ...]:
@@ -73,10 +74,11 @@ class Explainer:
 
     def __init__(self, model: keras.Model, spec: Spec) -> None:
         self._names = spec.modalities.names
-        self._multi_label = {task: spec.tasks[task].multi_label for task in explained(spec)}
+        heads = heads_of(spec)
+        self._heads = {task: heads[task] for task in explained(spec)}
         visible = model.get_layer(VISIBLE).output
         self._whole = _Rest(visible, dict(model.output))
-        self._part = _Rest(visible, {task: model.output[task] for task in self._multi_label})
+        self._part = _Rest(visible, {task: model.output[task] for task in self._heads})
         self._steps = _steps(model)
         # What the tasks with shares read is among what all read.
         given = {str(place): one for place, one in enumerate(self._whole.given)}
@@ -101,32 +103,29 @@ class Explainer:
         return self._whole(passed, present), Towers(present, rest)
 
     def shares(
-        self, towers: "Towers", distributions: Mapping[str, tf.Tensor]
+        self, towers: "Towers", whole: Mapping[str, tf.Tensor]
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """The shares in the probability of each row's likeliest class.
+        """Splits what each row's prediction is worth into shares of the modalities.
 
         Args:
             towers: See `logits`.
-            distributions: By task, what the model gives, float32 `[batch, classes]`.
+            whole: By task, the `explained_part` of what the model gives, such as probabilities,
+                float32 `[batch, classes]`.
 
         Returns:
             By task, what the model gives where it sees nothing, float32 `[batch]`, and the shares,
             float32 `[batch, modalities]`; those of what a row lacks are 0.
         """
         players = len(self._names)
-        worth: dict[str, dict[Coalition, tf.Tensor]] = {task: {} for task in self._multi_label}
+        worth: dict[str, dict[Coalition, tf.Tensor]] = {task: {} for task in self._heads}
         for coalition in coalitions(players):
             if len(coalition) == players:
-                found = {task: distributions[task] for task in self._multi_label}
+                found = {task: whole[task] for task in self._heads}
             else:
                 logits = towers.rest(coalition)
-                found = {
-                    task: head.probabilities(logits[task], multi_label)
-                    for task, multi_label in self._multi_label.items()
-                }
+                found = {task: head.shown(logits[task]) for task, head in self._heads.items()}
             for task, one in found.items():
-                likeliest = tf.argmax(distributions[task], axis=1)
-                value = tf.gather(one, likeliest, batch_dims=1)
+                value = self._heads[task].worth(one, whole[task])
                 worth[task][coalition] = tf.cast(value, tf.float64)
         return {
             task: (

@@ -10,17 +10,12 @@ import tensorflow as tf
 
 from triad_ml.model.data import batches as data_batches
 from triad_ml.model.data import scan
-from triad_ml.model.data.labels import known_classes
 from triad_ml.model.layout import Layout
 from triad_ml.model.network import Networks
 from triad_ml.model.tasks import task_weights as tasks_task_weights
 from triad_ml.model.tasks.classification import losses
-from triad_ml.model.tasks.generation import head as generation_head
-from triad_ml.model.tasks.tagging import crf
-from triad_ml.model.tasks.tagging import head as tagging_head
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.training import augmentation
-from triad_ml.transforms.features.ids import MISSING_LABEL
-from triad_ml.transforms.spec.spec import Task
 from triad_ml.transforms.spec.training import Training
 
 Tensors = dict[str, tf.Tensor]
@@ -28,9 +23,6 @@ ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
 
 WARM_UP = 0.05
 """Share of the planned steps in which the learning rate rises; then it falls along a cosine."""
-
-FOCAL_GAMMA = 2.0
-"""Of the focal loss, where the spec names none."""
 
 _CLIP_NORM = 1.0
 _AUGMENT, _LAYERS = 1, 2  # what a seed is for
@@ -56,16 +48,10 @@ class Measured:
 
 def class_weights(split: scan.Survey, layout: Layout) -> ClassWeights:
     """Weights of the classes of each task, or None where the spec wants none."""
-    weights: dict[str, npt.NDArray[np.float32] | None] = {}
-    for name, task in layout.spec.tasks.items():
-        counts = split.class_counts[name]
-        if task.imbalance != "class_weights":
-            weights[name] = None
-        elif task.multi_label:
-            weights[name] = losses.balanced_set_weights(counts, split.labelled[name])
-        else:
-            weights[name] = losses.balanced_weights(counts)
-    return weights
+    return {
+        name: head.class_weights(split.class_counts[name], split.labelled[name])
+        for name, head in heads_of(layout.spec, layout.classes).items()
+    }
 
 
 class Steps:
@@ -83,6 +69,7 @@ class Steps:
     ) -> None:
         self._networks = networks
         self._tasks = layout.spec.tasks
+        self._heads = heads_of(layout.spec, layout.classes)
         self._settings = layout.spec.training
         self._weights = weights
         self._variables, self._encoder = _trained(networks)
@@ -173,97 +160,30 @@ class Steps:
         self, output: str, logits: tf.Tensor, features: Tensors, labels: Tensors
     ) -> tf.Tensor:
         name, _, modality = output.partition("@")
-        task, known = self._tasks[name], labels[name]
-        if task.multi_label:
-            known = known_classes(known)
-        weight = task.weight
-        if task.kind == "generation":
-            found = self._text_losses(
-                name, logits, features, known, self._settings.label_smoothing, training=True
-            )
-            return weight * losses.masked_mean(found.rows, found.known)
-        if task.kind == "tagging":
-            words = tagging_head.words_to_tag(features, name)
-            return weight * losses.masked_mean(*crf.losses(known, crf.unpack(logits, words)))
+        weight, visible = self._tasks[name].weight, None
         if modality:
-            present = features[f"{modality}_present"]
-            mask = present[:, tf.newaxis] if task.multi_label else present
-            known = tf.where(mask, known, tf.cast(MISSING_LABEL, known.dtype))
+            visible = features[f"{modality}_present"]
             weight *= self._settings.auxiliary_weight
-        masked = (
-            losses.masked_binary_crossentropy
-            if task.multi_label
-            else losses.masked_sparse_crossentropy
+        found = self._heads[name].losses(
+            logits,
+            features,
+            labels[name],
+            self._networks.scoring,
+            weights=self._weights[name],
+            smoothing=self._settings.label_smoothing,
+            visible=visible,
         )
-        smoothing = self._settings.label_smoothing
-        return weight * masked(known, logits, self._weights[name], smoothing, _gamma(task))
-
-    def _text_losses(
-        self,
-        name: str,
-        states: tf.Tensor,
-        features: Tensors,
-        labels: tf.Tensor,
-        smoothing: float = 0.0,
-        training: bool = False,
-    ) -> generation_head.Losses:
-        memory = generation_head.memory_of(states, features, name)
-        labels = generation_head.without_padding(labels)
-        decoder = generation_head.decoder_of(self._networks.scoring, name)
-        logits = decoder.logits(tf.maximum(labels, 0), memory, training=training)
-        return generation_head.losses(labels, logits, memory, smoothing)
+        return weight * losses.masked_mean(*found)
 
     @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
-        logits = self._networks.scoring(features, training=False)
-        sums = {}
-        for name, task in self._tasks.items():
-            if task.kind == "tagging":
-                potentials = crf.unpack(logits[name], tagging_head.words_to_tag(features, name))
-                found = _tag_sums(labels[name], potentials)
-            elif task.kind == "generation":
-                text = self._text_losses(name, logits[name], features, labels[name])
-                found = _summed(text.rows, text.known, text.right, text.known)
-            else:
-                found = _sums(labels[name], logits[name], self._weights[name], _gamma(task))
-            sums[name] = tf.cast(tf.stack(found), tf.float64)
-        return sums
-
-
-def _gamma(task: Task) -> float:
-    """Of the focal loss; 0 is none."""
-    if task.imbalance != "focal":
-        return 0.0
-    return FOCAL_GAMMA if task.gamma is None else task.gamma
-
-
-def _sums(
-    labels: tf.Tensor,
-    logits: tf.Tensor,
-    weights: npt.NDArray[np.float32] | None,
-    gamma: float,
-) -> Sequence[tf.Tensor]:
-    if labels.shape.rank == 2:
-        own = known_classes(labels)
-        rows, known = losses.binary_crossentropy(own, logits, weights, gamma=gamma)
-        right = tf.reduce_all(tf.equal(own > 0.5, logits >= 0), axis=1) & (labels[:, -1] < 1)
-        labelled = known
-    else:
-        rows, known = losses.sparse_crossentropy(labels, logits, weights, gamma=gamma)
-        right = tf.equal(labels, tf.argmax(logits, axis=1))
-        labelled = labels >= 0
-    return _summed(rows, known, right & labelled, labelled)
-
-
-def _tag_sums(labels: tf.Tensor, potentials: crf.Potentials) -> Sequence[tf.Tensor]:
-    rows, known = crf.losses(labels, potentials)
-    labelled = tf.reduce_any(labels >= 0, axis=1)
-    right = tf.reduce_all(tf.equal(crf.best_tags(potentials), tf.maximum(labels, 0)), axis=1)
-    return _summed(rows, known, right & labelled, labelled)
-
-
-def _summed(rows: tf.Tensor, *flags: tf.Tensor) -> Sequence[tf.Tensor]:
-    return [tf.reduce_sum(rows), *(tf.reduce_sum(tf.cast(one, tf.float32)) for one in flags)]
+        scoring = self._networks.scoring
+        logits = scoring(features, training=False)
+        sums = {
+            name: head.sums(logits[name], features, labels[name], scoring, self._weights[name])
+            for name, head in self._heads.items()
+        }
+        return {name: tf.cast(tf.stack(found), tf.float64) for name, found in sums.items()}
 
 
 def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Variable]]:

@@ -20,17 +20,10 @@ from triad_ml.transforms.records import remedies, scalars
 from triad_ml.transforms.records.values import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.targets import classes as targets_classes
-from triad_ml.transforms.targets import spans as targets_spans
-from triad_ml.transforms.targets import texts
+from triad_ml.transforms.targets.registry import TARGETS
 
 READ = "read"
 """Name of the count of all records that were read, those among them that are rejected."""
-
-ALIGNMENT: Mapping[str, tuple[str, ...]] = {
-    "tagging": (targets_spans.SPANS, targets_spans.CUT, targets_spans.MISALIGNED),
-    "generation": (texts.TEXTS, texts.CUT),
-}
-"""By kind of task, the counts of labels that may not fit the text or the task's length."""
 
 UNSEEN_NAMES = 20
 """So many names of classes that training never sees are kept."""
@@ -218,15 +211,15 @@ def check_media(media: Media, limits: IssuesLimits) -> None:
 
 
 def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """By task, what became of labels: of spans, see `label_graphs.tags_graph`, and of texts.
+    """By task, the counts of labels that may not fit the text or the task's length.
 
-    See `target_graphs.units_graph` for the latter.
+    The targets of each kind of task name their counts; tasks come in the order of the kinds.
     """
-    kinds = {name: task.kind for name, task in what.tasks.items() if task.kind in ALIGNMENT}
-    order = list(ALIGNMENT)
+    order = list(TARGETS)
+    counted = {name: task.kind for name, task in what.tasks.items() if TARGETS[task.kind].counts}
     return {
-        name: {count: spans.get(f"label_{name}.{count}", 0) for count in ALIGNMENT[kind]}
-        for name, kind in sorted(kinds.items(), key=lambda pair: order.index(pair[1]))
+        name: {count: spans.get(f"label_{name}.{count}", 0) for count in TARGETS[kind].counts}
+        for name, kind in sorted(counted.items(), key=lambda pair: order.index(pair[1]))
     }
 
 

@@ -96,11 +96,13 @@ def _evaluate(
             continue
         files = found.unchanged_files()
         dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, found.records)
-        recorded = predict.predict(model, dataset)
+        recorded = predict.predict(model, dataset, layout)
         datasets = _datasets(found, recorded.ids)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
-            subset: predict.predict(model, dataset, [n for n, seen in mask.items() if not seen])
+            subset: predict.predict(
+                model, dataset, layout, [n for n, seen in mask.items() if not seen]
+            )
             for subset, mask in evaluation_document.masks(layout.spec.modalities.names).items()
         }
         splits[split] = {
@@ -108,8 +110,8 @@ def _evaluate(
                 task,
                 layout.classes[name],
                 recorded.labels[name],
-                recorded.of(name),
-                {subset: one.of(name) for subset, one in subsets.items()},
+                recorded.said[name],
+                {subset: one.said[name] for subset, one in subsets.items()},
                 complete,
                 seed=layout.spec.training.seed,
                 datasets=datasets,

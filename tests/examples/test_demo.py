@@ -12,7 +12,7 @@ from rich.console import Console
 from examples import demo
 from tests import scores
 from triad_ml.model.evaluation import document as evaluation_document
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import ClassificationTask
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
 ):
     probabilities = np.asarray([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
     task = evaluation_document.evaluate_task(
-        Task(kind="classification", label="category"),
+        ClassificationTask(kind="classification", label="category"),
         ("bird", "cat"),
         np.asarray([0, 1, 1]),
         probabilities,

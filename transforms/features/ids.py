@@ -1,7 +1,5 @@
 """Ids of features that stand for a missing label or marker."""
 
-from triad_ml.transforms.spec.tasks import Task as Task
-
 PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
 """Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
 

@@ -11,30 +11,23 @@ from triad_ml.transforms.features.text import _tokens, placed_text_graph, text_g
 from triad_ml.transforms.features.word_shapes import SPELLING, spelling_graph
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
-from triad_ml.transforms.targets import labels, spans, texts
-from triad_ml.transforms.targets.texts import source_of
+from triad_ml.transforms.targets import spans
+from triad_ml.transforms.targets.base import FeatureSpec, Tensors, TextGraph
+from triad_ml.transforms.targets.registry import TARGETS
 
-Tensors = dict[str, tf.Tensor]
 
-
-def raw_feature_spec(spec: Spec) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]:
+def raw_feature_spec(spec: Spec) -> FeatureSpec:
     """What the graph takes: `id`, canonical media, markers, and what labels each task was given.
 
     Places are canonical characters: of marked ones the first and the one behind the last.
     """
     one_string = tf.io.FixedLenFeature([], tf.string)
-    features: dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {"id": one_string}
+    features: FeatureSpec = {"id": one_string}
     features |= dict.fromkeys(spec.modalities.names, one_string)
     if spec.mixture is not None:
         features[DATASET_FEATURE] = one_string
     for name, task in spec.tasks.items():
-        features[f"label_{name}"] = tf.io.VarLenFeature(tf.string)
-        features[f"label_{name}_given"] = tf.io.FixedLenFeature([], tf.int64)
-        if task.kind == "tagging":
-            for part in ("start", "end"):
-                features[f"label_{name}.{part}"] = tf.io.VarLenFeature(tf.int64)
-        if task.marker:
-            features[f"marker_{name}"] = tf.io.FixedLenFeature([2], tf.int64)
+        features |= TARGETS[task.kind].raw_features(name, task)
     return features
 
 
@@ -69,6 +62,7 @@ def preprocessing_fn(
         analyzers: What needs a pass over the training split; measured by tf.Transform if None.
     """
     known = analyzers or MeasuredAnalyzers()
+    targets = {name: TARGETS[task.kind] for name, task in spec.tasks.items()}
 
     def transform(inputs: Mapping[str, tf.Tensor]) -> Tensors:
         outputs: Tensors = {"id": inputs["id"]}
@@ -84,27 +78,29 @@ def preprocessing_fn(
             outputs["image"] = image.vectors_graph(outputs["image"], there, spec)
         if sections.audio is not None:
             outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
-        words, source = None, None
-        if sections.text is not None and (spec.tagging or spec.generation):
+        text = None
+        if sections.text is not None and spec.reads_words:
             outputs["text"], words = placed_text_graph(inputs["text"], sections.text, known)
+            text = TextGraph(inputs["text"], sections.text, words)
         elif sections.text is not None:
             outputs["text"] = text_graph(inputs["text"], sections.text, known)
-        if words is not None and spec.tagging:
-            outputs |= {"text_start": words.starts, "text_end": words.ends}
         if sections.text is not None and sections.text.spelling:
             whole, length = _tokens(inputs["text"], sections.text)[0], sections.text.length
             outputs[SPELLING] = spelling_graph(whole, length, sections.text.spelling)
-        if sections.text is not None and spec.generation:
-            source = source_of(inputs["text"], sections.text)
-            outputs["text_surface"] = source.words.to_tensor("", shape=[None, source.length])
+        if text is not None:
+            for target in dict.fromkeys(targets.values()):
+                outputs |= target.text_graph(text)
         for name in sections.names:
             outputs[f"{name}_present"] = tf.cast(_present(inputs[name]), tf.int64)
         for name in spec.markers:
-            assert words is not None  # the spec has a tagging task
-            outputs[f"marker_{name}"] = spans.marker_graph(inputs[f"marker_{name}"], words)
-        for name in spec.generation:
-            outputs |= texts.target_graph(inputs, name, spec.tasks[name], source, known)
-        return outputs | labels.labels_graph(inputs, spec, words, known)
+            assert text is not None  # the task with a marker reads words
+            outputs[f"marker_{name}"] = spans.marker_graph(inputs[f"marker_{name}"], text.words)
+        # The order of nodes is part of the transform's digest.
+        for name, target in targets.items():
+            outputs |= target.input_graph(inputs, name, spec.tasks[name], text, known)
+        for name, target in targets.items():
+            outputs |= target.label_graph(inputs, name, spec.tasks[name], text, known)
+        return outputs
 
     return transform
 

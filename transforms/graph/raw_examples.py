@@ -5,12 +5,13 @@ import dataclasses
 from tensorflow.core.example import example_pb2
 
 from triad_ml.transforms.features.ids import NO_MARKER
-from triad_ml.transforms.labels import classes as labels_classes
-from triad_ml.transforms.labels import spans
+from triad_ml.transforms.labels.classes import LabelError
+from triad_ml.transforms.labels.registry import LABELS
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import CanonicalRecord
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
+from triad_ml.transforms.targets.registry import TARGETS
 
 _PLACE = "place"  # beside the raw feature spec: the graph does not see it
 
@@ -21,7 +22,7 @@ class CanonicalExample:
 
     Attributes:
         serialized: A tf.Example of `preprocessing.raw_feature_spec`.
-        unnamed: The tasks whose label names no class; they count as missing.
+        unnamed: The tasks whose label cannot be used; they count as missing.
     """
 
     serialized: bytes
@@ -44,13 +45,11 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
             place = record.markers.get(name, NO_MARKER)
             feature[f"marker_{name}"].int64_list.value.extend(place)
         try:
-            classes = _classes(record, name, task, example)
-        except labels_classes.LabelError:
+            value = LABELS[task.kind].parse(record, task)
+        except LabelError:
             unnamed.append(name)
-            classes = None
-        values = feature[f"label_{name}"].bytes_list.value
-        values.extend(one.encode() for one in classes or ())
-        feature[f"label_{name}_given"].int64_list.value.append(classes is not None)
+            value = None
+        TARGETS[task.kind].serialize(value, name, feature)
     return CanonicalExample(example.SerializeToString(deterministic=True), tuple(unnamed))
 
 
@@ -58,22 +57,6 @@ def _dataset(record: CanonicalRecord, by: str) -> str:
     """The name of a record's data set; empty where the record says none."""
     value = record.extra.get(by)
     return "" if scalars.is_missing(value) else scalars.text_of(value) or ""
-
-
-def _classes(
-    record: CanonicalRecord, name: str, task: Task, example: example_pb2.Example
-) -> tuple[str, ...] | None:
-    """The classes of a label, those of spans with their places beside them, or a text."""
-    if task.kind == "classification":
-        return labels_classes.class_names(record.labels.get(task.label), task)
-    if task.kind == "generation":
-        written = labels_classes.target_text(record.labels.get(task.label))
-        return None if written is None else (written,)
-    found = spans.spans(record, task)
-    for part in ("start", "end"):
-        places = [getattr(span, part) for span in found or ()]
-        example.features.feature[f"label_{name}.{part}"].int64_list.value.extend(places)
-    return None if found is None else tuple(span.label for span in found)
 
 
 def identity(serialized: bytes) -> tuple[str, int, int]:

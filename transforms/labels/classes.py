@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 from triad_ml.transforms.records import scalars
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 NO_LIST = "one class where a list is expected; write a list, or leave multi_label out of the spec"
 """What is wrong with one class where the task is `multi_label`."""

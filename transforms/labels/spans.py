@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from triad_ml.transforms.labels.classes import LabelError, class_name, class_names, target_text
+from triad_ml.transforms.labels.classes import LabelError, class_name
 from triad_ml.transforms.records import scalars, text_offsets
 from triad_ml.transforms.records.text_offsets import Offsets
 from triad_ml.transforms.records.values import CanonicalRecord, Span
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 _TOKEN = re.compile(r"\S+")
 
@@ -45,22 +45,6 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
     if any(after.start < before.end for before, after in zip(found, found[1:], strict=False)):
         raise LabelError("spans overlap; give each layer a task of its own")
     return tuple(found)
-
-
-def named(record: CanonicalRecord, task: Task) -> tuple[str, ...] | None:
-    """The classes of a record's label, of spans one each, or None where there is no label.
-
-    A text to be written has no class.
-
-    Raises:
-        LabelError: See `spans` and `class_names`.
-    """
-    if task.kind == "classification":
-        return class_names(record.labels.get(task.label), task)
-    if task.kind == "generation":
-        return None if target_text(record.labels.get(task.label)) is None else ()
-    found = spans(record, task)
-    return None if found is None else tuple(span.label for span in found)
 
 
 def marked(

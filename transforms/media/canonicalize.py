@@ -75,7 +75,7 @@ class Canonicalizer:
             try:
                 content = self._content(name, medium, record.position.uri)
                 media[name] = self._canonical(name, content)
-                if name == "text" and self.spec.tagging:
+                if name == "text" and self.spec.places_spans:
                     offsets = text.places(content, media[name])
             except MediumError as error:
                 issues.append(f"{name}: {error.flaw}")

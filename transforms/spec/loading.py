@@ -13,7 +13,8 @@ import yaml
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import regular
 from triad_ml.transforms.spec import encoder_weights
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.tasks import KINDS
 
 TITLE = "Triad spec"
 """Of the JSON Schema."""
@@ -159,19 +160,25 @@ def schema() -> dict[str, Any]:
 
 def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "spec"
+        location = _without_kind(problem["loc"])
         kind, given = problem["type"], problem.get("input")
         message = problem["msg"].removeprefix("Value error, ")
+        if kind.startswith("union_tag"):
+            location, given = (*location, "kind"), _kind_of(given)
+            message = "input should be " + " or ".join(
+                (", ".join(map(repr, [*KINDS][:-1])), repr([*KINDS][-1]))
+            )
+        key = ".".join(str(part) for part in location if part != "[key]") or "spec"
         if kind == "extra_forbidden":
             known = _keys_beside(problem["loc"])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             message = f"unknown key; {hint}"
-        elif kind == "missing":
+        elif kind == "missing" or given is _NO_KIND:
             message = "this key is required"
         elif kind == "too_short" and not given:
             message = "must not be empty"
-        elif kind in ("model_type", "dict_type"):
+        elif kind in ("model_type", "dict_type", "model_attributes_type"):
             message = f"must be a mapping of keys to values, got {_SHOWN.repr(given)}"
         elif "input" in problem and not isinstance(given, Mapping):
             message = f"{message}, got {_SHOWN.repr(given)}"
@@ -180,17 +187,28 @@ def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
         yield f"{name}: {key}: {message[0].lower()}{message[1:]}"
 
 
+_NO_KIND = object()
+
+
+def _kind_of(task: Any) -> Any:
+    return task.get("kind", _NO_KIND)
+
+
+def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place of a problem in the file: pydantic puts a task's kind behind the task's name."""
+    if location[:1] == ("tasks",) and location[2:3] and location[2] in KINDS:
+        return location[:2] + location[3:]
+    return location
+
+
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The known keys of the section that holds the last part of `location`."""
-    section: type[pydantic.BaseModel] | None = Spec
+    section: type[pydantic.BaseModel] = Spec
+    if location[0] == "tasks":
+        return sorted(KINDS[str(location[2])].model_fields)
     for part in location[:-1]:
-        if section is None:
-            section = Task  # the name of a task
-        elif section is Spec and part == "tasks":
-            section = None
-        else:
-            section = _section(section.model_fields[str(part)].annotation)
-    return sorted((section or Task).model_fields)
+        section = _section(section.model_fields[str(part)].annotation)
+    return sorted(section.model_fields)
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel]:

@@ -6,7 +6,6 @@ import pydantic
 
 from triad_ml.transforms.records.values import MODALITIES
 from triad_ml.transforms.spec.section import Section
-from triad_ml.transforms.spec.tasks import Task as Task
 
 ISSUES_LIMIT = 0.5
 """The largest share of a modality's media that may be lost, where nothing else is said."""

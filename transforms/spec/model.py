@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 import pydantic
 
 from triad_ml.transforms.spec.section import Section
-from triad_ml.transforms.spec.tasks import Task as Task
 
 SMALL, LITE = "small", "efficientnet_lite0"
 

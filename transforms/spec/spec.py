@@ -44,14 +44,15 @@ class Spec(Section):
         return tasks
 
     @pydantic.model_validator(mode="after")
-    def _tagging_needs_text(self) -> Self:
-        if self.tagging and self.modalities.text is None:
-            raise ValueError(f"tasks.{self.tagging[0]}: tagging needs modalities.text; name it")
+    def _words_need_a_text(self) -> Self:
+        for name, task in self.tasks.items():
+            if task.needs_text and self.modalities.text is None:
+                raise ValueError(f"tasks.{name}: {task.kind} needs modalities.text; name it")
         return self
 
     @pydantic.model_validator(mode="after")
     def _sum_joins_nothing(self) -> Self:
-        others = [name for name, task in self.tasks.items() if task.kind != "classification"]
+        others = [name for name, task in self.tasks.items() if task.needs_joint]
         if self.model.fusion == "sum" and others:
             raise ValueError(
                 f"tasks.{others[0]}: {self.tasks[others[0]].kind} needs a joint embedding, which "
@@ -78,14 +79,14 @@ class Spec(Section):
         return self
 
     @property
-    def tagging(self) -> tuple[str, ...]:
-        """The tasks of kind tagging, in their order."""
-        return tuple(name for name, task in self.tasks.items() if task.kind == "tagging")
+    def reads_words(self) -> bool:
+        """Whether any task reads words of the text, not their ids alone."""
+        return any(task.reads_words for task in self.tasks.values())
 
     @property
-    def generation(self) -> tuple[str, ...]:
-        """The tasks of kind generation, in their order."""
-        return tuple(name for name, task in self.tasks.items() if task.kind == "generation")
+    def places_spans(self) -> bool:
+        """Whether labels or scores of any task name places in the caller's text."""
+        return any(task.places_spans for task in self.tasks.values())
 
     @property
     def balanced_task(self) -> str | None:
@@ -101,8 +102,7 @@ class Spec(Section):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The keys in `labels` that the tasks read, each once, sorted."""
-        read = [(task.label, task.tokens, task.marker) for task in self.tasks.values()]
-        return tuple(sorted({key for keys in read for key in keys if key}))
+        return tuple(sorted({key for task in self.tasks.values() for key in task.label_keys}))
 
     def to_json(self) -> str:
         """The spec with every default said, in one canonical line."""

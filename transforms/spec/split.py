@@ -9,7 +9,6 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT
 from triad_ml.transforms.spec.section import Section
-from triad_ml.transforms.spec.tasks import Task as Task
 
 
 class Split(Section):

@@ -1,84 +1,81 @@
-"""Section `tasks` of a spec: classification, tagging and text generation."""
+"""Task sections of a spec: one class for each kind of task, and their union."""
 
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 import pydantic
 
 from triad_ml.transforms.spec.section import Section
 
-
-class Writing(NamedTuple):
-    """How a generation task writes: see the attributes of `Task` of the same names."""
-
-    vocabulary: int
-    length: int
-    beam: int
+_OTHERS = {"multi_label": False, "imbalance": "none"}
+"""Values that keys of another kind may have: stored specs write these two for every task."""
 
 
-_WRITING = Writing(vocabulary=8000, length=32, beam=4)
-_OWN = {
-    "classification": ("multi_label", "imbalance"),
-    "tagging": ("tokens", "marker"),
-    "generation": Writing._fields,
-}
-_UNSAID = {"multi_label": False, "imbalance": "none"}
-
-
-class Task(Section):
-    """One thing to be learned.
+class BaseTask(Section):
+    """Keys that every kind of task has, and properties that differ between kinds.
 
     Attributes:
-        kind: `classification`: of two classes, of many, or of sets; `tagging`: spans of the text,
-            each of one class; or `generation`: a text.
         label: The key in a record's `labels`.
+        weight: Weight of the task's loss.
+        needs_text: True where the task works on the words of the text, and so needs one.
+        needs_joint: True where the head reads a joint embedding of the modalities.
+        reads_words: True where the task reads words of the text, not their ids alone.
+        places_spans: True where labels and scores name places in the caller's text.
+    """
+
+    label: str = pydantic.Field(min_length=1)
+    weight: float = pydantic.Field(default=1.0, gt=0)
+
+    needs_text: ClassVar[bool] = False
+    needs_joint: ClassVar[bool] = False
+    reads_words: ClassVar[bool] = False
+    places_spans: ClassVar[bool] = False
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_keys_of_other_kinds(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        kept = dict(given)
+        for key in [key for key in kept if key in _ALL_KEYS and key not in cls.model_fields]:
+            value, unsaid = kept.pop(key), _OTHERS.get(key)
+            if type(value) is not type(unsaid) or value != unsaid:
+                kind = kept.get("kind")
+                raise ValueError(f"a task of kind {kind} has no {key}; leave it out")
+        return kept
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """The keys in `labels` that the task reads."""
+        return (self.label,)
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates how many bytes of a training record are the task's alone.
+
+        Args:
+            words: Length of the text features; 0 where there are none.
+        """
+        return 0
+
+
+class ClassificationTask(BaseTask):
+    """A task that gives a record one of two or many classes, or a set of them.
+
+    Attributes:
         multi_label: True where a label is a set of classes.
         imbalance: `none`; `class_weights`: each class weighs alike in the loss; `focal`: what is
             already right weighs little; `balanced_sampling`: records of rare classes come more
             often, at most one task of a spec, and none of sets.
-        gamma: Of the focal loss; 2 if None.
-        weight: Of the task's loss.
-        tokens: Of a tagging task: the key in `labels` of the tokens that BIO tags stand for; where
-            there is none, they are what white space parts.
-        marker: Of a tagging task: the key in `labels` of the one token or span that the tags are
-            relative to, such as a predicate.
-        vocabulary: Of a generation task: the pieces that texts are written with, at most; 8000.
-        length: Of a generation task: pieces and copied words of a text, at most; 32.
-        beam: Of a generation task: the beginnings that are kept while a text is written; 4, and 1
-            keeps the likeliest alone.
+        gamma: Exponent of the focal loss; 2 if None.
     """
 
-    kind: Literal["classification", "tagging", "generation"]
-    label: str = pydantic.Field(min_length=1)
+    kind: Literal["classification"]
     multi_label: bool = False
     imbalance: Literal["none", "class_weights", "focal", "balanced_sampling"] = "none"
     gamma: float | None = pydantic.Field(default=None, ge=1, le=10)
-    weight: float = pydantic.Field(default=1.0, gt=0)
-    tokens: str | None = pydantic.Field(default=None, min_length=1)
-    marker: str | None = pydantic.Field(default=None, min_length=1)
-    vocabulary: int | None = pydantic.Field(default=None, ge=1, le=32_000)
-    length: int | None = pydantic.Field(default=None, ge=2, le=256)
-    beam: int | None = pydantic.Field(default=None, ge=1, le=8)
 
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _defaults_of_writing(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("kind") == "generation":
-            return {**_WRITING._asdict(), **given}
-        return given
-
-    @pydantic.model_validator(mode="after")
-    def _keys_of_the_kind(self) -> Self:
-        for kind, keys in _OWN.items():
-            for key in keys:
-                if kind != self.kind and getattr(self, key) != _UNSAID.get(key):
-                    raise ValueError(f"a task of kind {self.kind} has no {key}; leave it out")
-        return self
-
-    @property
-    def writing(self) -> Writing:
-        """The settings of a generation task; of another kind the defaults."""
-        said = {key: getattr(self, key) for key in Writing._fields}
-        return _WRITING._replace(**{key: value for key, value in said.items() if value is not None})
+    tokens: ClassVar[None] = None
+    marker: ClassVar[None] = None
 
     @pydantic.model_validator(mode="after")
     def _keys_of_the_imbalance(self) -> Self:
@@ -89,3 +86,88 @@ class Task(Section):
                 "balanced_sampling needs one class a record; use class_weights or focal for sets"
             )
         return self
+
+
+class _WithoutClasses(BaseTask):
+    """A task whose records belong to no class; stored specs write `multi_label` all the same."""
+
+    multi_label: ClassVar[bool] = False
+    imbalance: ClassVar[str] = "none"
+
+    @pydantic.model_serializer(mode="wrap")
+    def _with_keys_of_every_task(self, dump: pydantic.SerializerFunctionWrapHandler) -> Any:
+        return {**_OTHERS, **dump(self)}
+
+
+class TaggingTask(_WithoutClasses):
+    """A task that finds spans of the text, each of one class.
+
+    Attributes:
+        tokens: The key in `labels` of the tokens that BIO tags stand for; where there is none,
+            they are what white space parts.
+        marker: The key in `labels` of the one token or span that the tags are relative to, such as
+            a predicate.
+    """
+
+    kind: Literal["tagging"]
+    tokens: str | None = pydantic.Field(default=None, min_length=1)
+    marker: str | None = pydantic.Field(default=None, min_length=1)
+
+    needs_text: ClassVar[bool] = True
+    needs_joint: ClassVar[bool] = True
+    reads_words: ClassVar[bool] = True
+    places_spans: ClassVar[bool] = True
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """The keys in `labels` that the task reads."""
+        return tuple(key for key in (self.label, self.tokens, self.marker) if key)
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of tags, and of marked words."""
+        return 4 * words * (2 if self.marker else 1)
+
+
+class GenerationTask(_WithoutClasses):
+    """A task that writes a text.
+
+    Attributes:
+        vocabulary: Largest number of pieces that texts are written with.
+        length: Largest number of pieces and copied words of a text.
+        beam: Number of beginnings that are kept while a text is written; 1 keeps the likeliest
+            alone.
+    """
+
+    kind: Literal["generation"]
+    vocabulary: int = pydantic.Field(default=8000, ge=1, le=32_000)
+    length: int = pydantic.Field(default=32, ge=2, le=256)
+    beam: int = pydantic.Field(default=4, ge=1, le=8)
+
+    needs_joint: ClassVar[bool] = True
+    reads_words: ClassVar[bool] = True
+    tokens: ClassVar[None] = None
+    marker: ClassVar[None] = None
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of the text, and of the words that it may copy."""
+        return 16 * words + 8 * self.length
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        own = ("vocabulary", "length", "beam")
+        return {key: value for key, value in given.items() if value is not None or key not in own}
+
+
+_Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask
+Task: TypeAlias = Annotated[_Kind, pydantic.Field(discriminator="kind")]
+"""One thing to be learned, of any kind."""
+
+KINDS: Mapping[str, type[BaseTask]] = {
+    get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(_Kind)
+}
+"""The class of each kind of task, in the order of the documentation."""
+
+_ALL_KEYS = {key for kind in KINDS.values() for key in kind.model_fields}

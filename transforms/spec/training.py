@@ -6,7 +6,6 @@ import pydantic
 
 from triad_ml.transforms.records.values import MODALITIES
 from triad_ml.transforms.spec.section import Section
-from triad_ml.transforms.spec.tasks import Task as Task
 
 DATASET_FEATURE = "label__dataset"
 """The feature that names a record's data set, where the spec has a mixture; it is no task's."""

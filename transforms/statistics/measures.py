@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from triad_ml.transforms.labels.classes import LabelError
-from triad_ml.transforms.labels.spans import named
+from triad_ml.transforms.labels.registry import named
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import CanonicalRecord
 from triad_ml.transforms.spec.spec import Spec

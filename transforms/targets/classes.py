@@ -1,9 +1,38 @@
-"""TensorFlow graphs of class labels: ids of one class, or of a set of classes."""
+"""Label part of the feature graph for classes and sets of classes."""
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.ids import MISSING_LABEL
+from triad_ml.transforms.spec.tasks import ClassificationTask
+from triad_ml.transforms.targets.base import (
+    Features,
+    Tensors,
+    TextGraph,
+    WithoutText,
+    write_strings,
+)
+
+
+class Classes(WithoutText):
+    """Label part of the feature graph for classification."""
+
+    def serialize(self, value: tuple[str, ...] | None, name: str, feature: Features) -> None:
+        write_strings(value, name, feature)
+
+    def label_graph(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        name: str,
+        task: ClassificationTask,
+        text: TextGraph | None,
+        analyzers: Analyzers,
+    ) -> Tensors:
+        label = f"label_{name}"
+        graph = label_set_graph if task.multi_label else label_graph
+        return {label: graph(inputs[label], inputs[f"{label}_given"], name, analyzers)}
 
 
 def label_vocabulary(task: str) -> str:

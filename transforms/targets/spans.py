@@ -1,16 +1,75 @@
-"""TensorFlow graphs of spans: BIO tags of words, and markers."""
+"""Label part of the feature graph for tagging: tags of words, and marked words."""
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.features.words import _NOWHERE, Words
+from triad_ml.transforms.records.values import Span
+from triad_ml.transforms.spec.tasks import TaggingTask
+from triad_ml.transforms.targets.base import (
+    Features,
+    FeatureSpec,
+    Tensors,
+    TextGraph,
+    given_label,
+    write_strings,
+)
 from triad_ml.transforms.targets.classes import _label_ids
-
-Tensors = dict[str, tf.Tensor]
 
 SPANS, CUT, MISALIGNED = "spans", "cut", "misaligned"
 """What is counted of a record's labelled spans; see `tags_graph`."""
+
+
+class Spans:
+    """Label part of the feature graph for tagging."""
+
+    counts: tuple[str, ...] = (SPANS, CUT, MISALIGNED)
+
+    def raw_features(self, name: str, task: TaggingTask) -> FeatureSpec:
+        features = given_label(name)
+        for part in ("start", "end"):
+            features[f"label_{name}.{part}"] = tf.io.VarLenFeature(tf.int64)
+        if task.marker:
+            features[f"marker_{name}"] = tf.io.FixedLenFeature([2], tf.int64)
+        return features
+
+    def serialize(self, value: tuple[Span, ...] | None, name: str, feature: Features) -> None:
+        for part in ("start", "end"):
+            places = [getattr(span, part) for span in value or ()]
+            feature[f"label_{name}.{part}"].int64_list.value.extend(places)
+        write_strings(None if value is None else tuple(span.label for span in value), name, feature)
+
+    def text_graph(self, text: TextGraph) -> Tensors:
+        return {"text_start": text.words.starts, "text_end": text.words.ends}
+
+    def input_graph(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        name: str,
+        task: TaggingTask,
+        text: TextGraph | None,
+        analyzers: Analyzers,
+    ) -> Tensors:
+        return {}  # see `marker_graph`, which comes first
+
+    def label_graph(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        name: str,
+        task: TaggingTask,
+        text: TextGraph | None,
+        analyzers: Analyzers,
+    ) -> Tensors:
+        assert text is not None  # the spec has texts where it has a tagging task
+        label = f"label_{name}"
+        places = inputs[f"{label}.start"], inputs[f"{label}.end"]
+        tags, counts = tags_graph(
+            inputs[label], *places, inputs[f"{label}_given"], text.words, name, analyzers
+        )
+        return {label: tags, **{f"{label}.{count}": values for count, values in counts.items()}}
 
 
 def tags_graph(

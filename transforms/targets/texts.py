@@ -8,17 +8,23 @@ units.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers, Lookup
 from triad_ml.transforms.features.ids import MISSING_LABEL
+from triad_ml.transforms.features.source_words import Source, row_places, spaced_graph
 from triad_ml.transforms.features.subwords import MOST_CHARACTERS
-from triad_ml.transforms.features.text import _tokens
 from triad_ml.transforms.features.words import words_graph
-from triad_ml.transforms.spec.modalities import TextSpec
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
+from triad_ml.transforms.targets.base import (
+    Features,
+    FeatureSpec,
+    Tensors,
+    TextGraph,
+    given_label,
+    write_strings,
+)
 from triad_ml.transforms.targets.classes import label_vocabulary
 
 END, UNKNOWN, FIRST_PIECE = 0, 1, 2
@@ -36,35 +42,56 @@ _CHUNK_HOPS = 6
 _CHUNK = 2**_CHUNK_HOPS
 """Pieces do not go on over so many characters of a word."""
 
-Tensors = dict[str, tf.Tensor]
+
+class Texts:
+    """Label part of the feature graph for texts to be written."""
+
+    counts: tuple[str, ...] = (TEXTS, CUT)
+
+    def raw_features(self, name: str, task: GenerationTask) -> FeatureSpec:
+        return given_label(name)
+
+    def serialize(self, value: str | None, name: str, feature: Features) -> None:
+        write_strings(None if value is None else (value,), name, feature)
+
+    def text_graph(self, text: TextGraph) -> Tensors:
+        source = text.source
+        return {"text_surface": source.words.to_tensor("", shape=[None, source.length])}
+
+    def input_graph(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        name: str,
+        task: GenerationTask,
+        text: TextGraph | None,
+        analyzers: Analyzers,
+    ) -> Tensors:
+        source = None if text is None else text.source
+        return target_graph(inputs, name, task, source, analyzers)
+
+    def label_graph(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        name: str,
+        task: GenerationTask,
+        text: TextGraph | None,
+        analyzers: Analyzers,
+    ) -> Tensors:
+        return {}  # `input_graph` looks both up with one table
 
 
-class Source(NamedTuple):
-    """The words of the records' own texts.
-
-    Attributes:
-        words: As the text has them, string, ragged `[batch, words]`, at most `length` a record.
-        spaced: Whether there is space between a word and the one before it, bool, likewise.
-        length: Of the text features.
-    """
-
-    words: tf.RaggedTensor
-    spaced: tf.RaggedTensor
-    length: int
-
-
-def copies(task: Task) -> int:
+def copies(task: GenerationTask) -> int:
     """The first unit that copies a word; the word at place p is `copies + p`.
 
     With a space before it, it is `copies + length + p`.
     """
-    return FIRST_PIECE + task.writing.vocabulary
+    return FIRST_PIECE + task.vocabulary
 
 
 def target_graph(
     inputs: Mapping[str, tf.Tensor],
     name: str,
-    task: Task,
+    task: GenerationTask,
     source: Source | None,
     analyzers: Analyzers,
 ) -> Tensors:
@@ -86,7 +113,7 @@ def target_graph(
     shape = tf.stack([tf.shape(given, tf.int64)[0], 1])
     texts = tf.sparse.to_dense(tf.SparseTensor(label.indices, label.values, shape), "")[:, 0]
     words = spaced_words(texts).flat_values
-    lookup = analyzers.pieces(words, label_vocabulary(name), size=task.writing.vocabulary)
+    lookup = analyzers.pieces(words, label_vocabulary(name), size=task.vocabulary)
     units, counts = units_graph(texts, given, source, task, lookup)
     outputs = {feature: units, f"{feature}.{TEXT}": texts}
     outputs |= {f"{feature}.{count}": values for count, values in counts.items()}
@@ -106,26 +133,14 @@ def spaced_words(texts: tf.Tensor) -> tf.RaggedTensor:
     return words.with_flat_values(tf.where(gap, " ", "") + words.flat_values)
 
 
-def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Whether there is space between a word and the one before it, or the text's beginning.
-
-    Args:
-        starts: The words' first characters, int64, ragged `[batch, words]`.
-        ends: Those behind the last ones.
-    """
-    before = tf.roll(ends.flat_values, 1, axis=0)
-    first = tf.equal(_places(ends), 0)
-    return starts.with_flat_values(starts.flat_values > tf.where(~first, before, 0))
-
-
-def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
+def source_graph(source: Source, task: GenerationTask, lookup: Lookup) -> tf.Tensor:
     """The unit that each word of the source is, int64 `[batch, 2 * length]`.
 
     First with a space before it or without, as the text has it, then the other way;
     `NO_UNIT` where there is no word.
     """
     words, spaced, length = source
-    place = _first_places(words, words)
+    place = _firstrow_places(words, words)
     units = []
     for variant in (spaced.flat_values, ~spaced.flat_values):
         piece = lookup(tf.where(variant, " ", "") + words.flat_values)
@@ -136,7 +151,7 @@ def source_graph(source: Source, task: Task, lookup: Lookup) -> tf.Tensor:
 
 
 def units_graph(
-    texts: tf.Tensor, given: tf.Tensor, source: Source | None, task: Task, lookup: Lookup
+    texts: tf.Tensor, given: tf.Tensor, source: Source | None, task: GenerationTask, lookup: Lookup
 ) -> tuple[tf.Tensor, Tensors]:
     """Texts as units.
 
@@ -160,15 +175,15 @@ def units_graph(
     if source is not None:
         bare = tf.strings.regex_replace(flat, "^ ", "")
         spaced = tf.cast(tf.not_equal(flat, bare), tf.int64)
-        place = _first_places(source.words, words.with_flat_values(bare))
+        place = _firstrow_places(source.words, words.with_flat_values(bare))
         copied = (place < _NOWHERE) & ~is_piece
         unit = copies(task) + spaced * source.length + place
         row = units.value_rowids()
-        kept = tf.equal(_places(units), 0) | ~tf.gather(copied, row)
+        kept = tf.equal(row_places(units), 0) | ~tf.gather(copied, row)
         values = tf.where(tf.gather(copied, row), tf.gather(unit, row), units.flat_values)
         number = tf.where(~copied, number, 1)
         units = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(values, kept), number)
-    length = task.writing.length
+    length = task.length
     rows = tf.gather(words.value_rowids(), units.value_rowids())
     whole = tf.RaggedTensor.from_value_rowids(units.flat_values, rows, nrows=words.nrows())
     there = given > 0
@@ -187,7 +202,7 @@ def segments_graph(words: tf.Tensor, lookup: Lookup) -> tf.RaggedTensor:
     the first character is found by doubling steps.
     """
     characters = tf.strings.unicode_split(words, "UTF-8")
-    place, row = _places(characters), characters.value_rowids()
+    place, row = row_places(characters), characters.value_rowids()
     size = tf.size(place, tf.int64)
     begins = tf.equal(place % _CHUNK, 0)
     chunk = tf.cumsum(tf.cast(begins, tf.int64)) - 1
@@ -222,18 +237,12 @@ def segments_graph(words: tf.Tensor, lookup: Lookup) -> tf.RaggedTensor:
     )
 
 
-def _places(ragged: tf.RaggedTensor) -> tf.Tensor:
-    """The place of each value in its row, int64."""
-    values = tf.range(tf.size(ragged.flat_values, tf.int64))
-    return values - tf.gather(ragged.row_starts(), ragged.value_rowids())
-
-
 def _first_units(units: tf.RaggedTensor) -> tf.Tensor:
     """The first unit of each row; `UNKNOWN` where it has none."""
     return units.to_tensor(UNKNOWN, shape=[None, 1])[:, 0]
 
 
-def _first_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
+def _firstrow_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
     """Where in its row of the source each of `words` stands first; `_NOWHERE` where it does not."""
     count = tf.size(source.flat_values)
     _, number = tf.unique(
@@ -242,13 +251,6 @@ def _first_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
     row = tf.concat([source.value_rowids(), words.value_rowids()], axis=0)
     _, same = tf.unique(row * tf.size(number, tf.int64) + number, out_idx=tf.int64)
     nowhere = tf.fill(tf.shape(words.flat_values), _NOWHERE)
-    places = tf.concat([_places(source), nowhere], axis=0)
+    places = tf.concat([row_places(source), nowhere], axis=0)
     first = tf.math.unsorted_segment_min(places, same, tf.size(same, tf.int64))
     return tf.gather(first, same[count:])
-
-
-def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
-    """The tokens that texts to be written may copy; see `text_graph`."""
-    tokens, starts, ends = _tokens(content, spec)
-    spaced = spaced_graph(starts, ends)
-    return Source(tokens[:, : spec.length], spaced[:, : spec.length], spec.length)

@@ -12,7 +12,7 @@ from triad_ml.model.tasks.generation.decoder import Decoder, Logits, Memory
 from triad_ml.model.towers import word_context
 from triad_ml.transforms.features.ids import PAD
 from triad_ml.transforms.spec.model import ModelSpec
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
 from triad_ml.transforms.targets.texts import END
 
 Tensor: TypeAlias = tf.Tensor
@@ -24,7 +24,7 @@ _NEVER = -1e9
 def head(
     words: Words | None,
     joint: keras.KerasTensor,
-    task: Task,
+    task: GenerationTask,
     pieces: tuple[str, ...],
     spec: ModelSpec,
     name: str,
@@ -52,9 +52,7 @@ def head(
         own = keras.layers.Dense(spec.dim, name=f"{name}_words")(sequence)
         near = word_context.in_context(own + states, known, spec, name)
         states = ops.concatenate([states, near], axis=1)
-    decoder = Decoder(
-        pieces, task.writing.length, number, spec.dim, spec.dropout, task.writing.beam, name=name
-    )
+    decoder = Decoder(pieces, task.length, number, spec.dim, spec.dropout, task.beam, name=name)
     return decoder(states)
 
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from sklearn import metrics as reference
 
 from triad_ml.model.evaluation import document
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import ClassificationTask
 
 CLASSES = ("cat", "dog", "eel")
-SINGLE = Task(kind="classification", label="category")
-SETS = Task(kind="classification", label="tags", multi_label=True)
+SINGLE = ClassificationTask(kind="classification", label="category")
+SETS = ClassificationTask(kind="classification", label="tags", multi_label=True)
 
 
 def one_hot(predicted: list[int], num_classes: int = 3, confidence: float = 0.8) -> np.ndarray:

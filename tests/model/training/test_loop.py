@@ -147,8 +147,8 @@ def test_training_finds_a_planted_signal_in_every_modality(tmp_path):
     dataset = datasets.eval_dataset(files["eval"], layout, 16)
 
     def accuracy(*hidden):
-        found = predict.predict(result.model, dataset, hidden)
-        guesses = found.probabilities["category"].argmax(axis=1)
+        found = predict.predict(result.model, dataset, layout, hidden)
+        guesses = found.said["category"].argmax(axis=1)
         return (guesses == found.labels["category"]).mean()
 
     assert accuracy() > 0.9
@@ -176,8 +176,8 @@ def test_the_best_epoch_is_the_one_with_the_most_right_or_the_last_one(tmp_path,
     right = [row["category_accuracy"] for row in result.history]
     best = right.index(max(right)) + 1 if best_by == "accuracy" else 12
     assert (result.best_epoch, len(right)) == (best, 12)
-    found = predict.predict(result.model, datasets.eval_dataset(files["eval"], layout, 16), ())
-    guesses = found.probabilities["category"].argmax(axis=1)
+    found = predict.predict(result.model, datasets.eval_dataset(files["eval"], layout, 16), layout)
+    guesses = found.said["category"].argmax(axis=1)
     assert (guesses == found.labels["category"]).mean() == pytest.approx(right[best - 1])
 
 
@@ -206,10 +206,10 @@ def test_predictions_are_of_every_record_in_order(tmp_path, uninterrupted):
     layout = layout_of()
     made = features.records(layout, 5, seed=2, missing=0.3)
     files = features.write(tmp_path, layout, made, 1)
-    found = predict.predict(uninterrupted[0].model, datasets.eval_dataset(files, layout, 4))
+    found = predict.predict(uninterrupted[0].model, datasets.eval_dataset(files, layout, 4), layout)
     assert found.ids == tuple(one.id for one in made)
     assert found.labels["category"].tolist() == [one.labels["category"] for one in made]
-    shares = found.probabilities["category"]
+    shares = found.said["category"]
     assert shares.shape == (5, 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
 

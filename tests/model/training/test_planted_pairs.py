@@ -47,8 +47,8 @@ def test_each_fusion_learns_what_only_two_modalities_together_tell(files, fusion
     dataset = datasets.eval_dataset(files["eval"], layout, 48)
 
     def accuracy(*hidden):
-        found = predict.predict(model, dataset, hidden)
-        guesses = found.probabilities["category"].argmax(axis=1)
+        found = predict.predict(model, dataset, layout, hidden)
+        guesses = found.said["category"].argmax(axis=1)
         return np.mean(guesses == found.labels["category"])
 
     assert accuracy() >= 0.95
@@ -61,6 +61,6 @@ def test_a_network_of_one_of_them_stays_at_chance(alone, tmp_path):
     layout = layout_of((alone,), "gated")
     files = write(tmp_path / "records", layout)
     model = loop.train(files, layout, tmp_path / "out", "digest").model
-    found = predict.predict(model, datasets.eval_dataset(files["eval"], layout, 48))
-    guesses = found.probabilities["category"].argmax(axis=1)
+    found = predict.predict(model, datasets.eval_dataset(files["eval"], layout, 48), layout)
+    guesses = found.said["category"].argmax(axis=1)
     assert np.mean(guesses == found.labels["category"]) <= CHANCE + MARGIN

@@ -15,11 +15,11 @@ from triad_ml.pipelines.sources import units
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.labels.classes import class_names
 from triad_ml.transforms.records.values import RawRecord, Rejected, Uri
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import ClassificationTask
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "records.md"
 LABELS = ("category", "tags")
-CATEGORY = Task(kind="classification", label="category")
+CATEGORY = ClassificationTask(kind="classification", label="category")
 
 FORMATS = [
     pytest.param("a.jsonl", {}, id="jsonl"),

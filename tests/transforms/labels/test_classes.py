@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from triad_ml.transforms.labels.classes import NO_LIST, LabelError, class_names
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import ClassificationTask
 
-SINGLE = Task(kind="classification", label="kind")
-SETS = Task(kind="classification", label="kind", multi_label=True)
+SINGLE = ClassificationTask(kind="classification", label="kind")
+SETS = ClassificationTask(kind="classification", label="kind", multi_label=True)
 
 
 @pytest.mark.parametrize("task", [SINGLE, SETS])

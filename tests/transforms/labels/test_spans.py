@@ -7,13 +7,14 @@ import pytest
 
 from triad_ml.transforms.labels import spans
 from triad_ml.transforms.labels.classes import LabelError
+from triad_ml.transforms.labels.registry import named
 from triad_ml.transforms.media import text
 from triad_ml.transforms.records.values import CanonicalRecord, Position, Span
 from triad_ml.transforms.spec.modalities import Limits
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import ClassificationTask, TaggingTask
 
-NAMES = Task(kind="tagging", label="names")
-OF_TOKENS = Task(kind="tagging", label="names", tokens="words")
+NAMES = TaggingTask(kind="tagging", label="names")
+OF_TOKENS = TaggingTask(kind="tagging", label="names", tokens="words")
 TEXT = "Ann visits New York, twice."
 
 
@@ -148,5 +149,5 @@ def test_a_marker_of_no_part_of_the_text_is_refused(value):
 
 def test_the_names_of_a_label_are_the_classes_of_its_spans():
     given = record(names=[[11, 19, "place"], [0, 3, "person"]], kind="x")
-    assert spans.named(given, NAMES) == ("person", "place")
-    assert spans.named(given, Task(kind="classification", label="kind")) == ("x",)
+    assert named(given, NAMES) == ("person", "place")
+    assert named(given, ClassificationTask(kind="classification", label="kind")) == ("x",)

@@ -12,7 +12,7 @@ import pytest
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import MODALITIES
-from triad_ml.transforms.spec import loading, modalities, spec, split, training
+from triad_ml.transforms.spec import loading, modalities, spec, split, tasks, training
 from triad_ml.transforms.spec import model as spec_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,7 +73,9 @@ def test_what_is_not_said_has_its_default():
     assert small.modalities.image == modalities.ImageSpec(size=32, fit="pad")
     assert small.modalities.text == modalities.TextSpec(tokens="word", vocabulary=20_000, length=64)
     assert small.modalities.audio is None
-    assert small.tasks == {"category": spec.Task(kind="classification", label="what")}
+    assert small.tasks == {
+        "category": tasks.ClassificationTask(kind="classification", label="what")
+    }
     assert small.split == split.Split(by="group", train=0.8, eval=0.1, test=0.1)
     assert small.training == training.Training()
     assert small.model == spec_model.ModelSpec()
@@ -119,6 +121,27 @@ def test_what_is_not_said_has_its_default():
             SMALL.replace("classification", "guessing"),
             "my.yaml: tasks.category.kind: input should be 'classification', "
             "'tagging' or 'generation', got 'guessing'",
+        ),
+        (
+            SMALL.replace("kind: classification, ", ""),
+            "my.yaml: tasks.category.kind: this key is required",
+        ),
+        (
+            SMALL.replace("classification", "[tagging]"),
+            "my.yaml: tasks.category.kind: input should be 'classification', "
+            "'tagging' or 'generation', got ['tagging']",
+        ),
+        (
+            SMALL.replace("{kind: classification, label: what}", "3"),
+            "my.yaml: tasks.category: must be a mapping of keys to values, got 3",
+        ),
+        (
+            SMALL.replace("classification", "tagging, makrer: x"),
+            "my.yaml: tasks.category.makrer: unknown key; did you mean 'marker'?",
+        ),
+        (
+            SMALL.replace("classification", "generation, beam: 9"),
+            "my.yaml: tasks.category.beam: input should be less than or equal to 8, got 9",
         ),
         (
             SMALL.replace("classification", "tagging, multi_label: true"),
@@ -333,6 +356,15 @@ def test_a_spec_without_tagging_reads_as_it_did_before_there_was_tagging():
     }
 
 
+@pytest.mark.parametrize("kind", ["tagging", "generation"])
+def test_stored_tasks_without_classes_have_the_keys_of_classes(kind):
+    found = loading.parse(SMALL.replace("classification", kind))
+    stored = json.loads(found.to_json())
+    task = stored["tasks"]["category"]
+    assert (task["kind"], task["multi_label"], task["imbalance"]) == (kind, False, "none")
+    assert spec.Spec.model_validate(stored) == found
+
+
 def test_spelling_is_a_feature_and_a_spec_without_it_reads_as_it_did_before():
     plain = loading.parse(SMALL)
     spelled = loading.parse(SMALL.replace("text: }", "text: {spelling: 500}}"))
@@ -394,14 +426,16 @@ def sections(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_schema_names_every_key_and_allows_no_other():
     found = sections(loading.schema())
-    for name in ("Spec", "Modalities", "Task", "ModelSpec", "Training", "Split", "Limits"):
-        model = getattr(spec, name)
+    models = [getattr(spec, name) for name in ("Spec", "Modalities", "ModelSpec", "Training")]
+    for model in (*models, spec.Split, spec.Limits, *tasks.KINDS.values()):
+        name = model.__name__
         assert found[name]["properties"].keys() == model.model_fields.keys()
         assert found[name]["additionalProperties"] is False
     assert found["Spec"]["required"] == ["modalities", "tasks"]
-    assert found["Task"]["required"] == ["kind", "label"]
-    kinds = ["classification", "tagging", "generation"]
-    assert found["Task"]["properties"]["kind"]["enum"] == kinds
+    assert [*tasks.KINDS] == ["classification", "tagging", "generation"]
+    for kind, model in tasks.KINDS.items():
+        assert set(found[model.__name__]["required"]) == {"kind", "label"}
+        assert found[model.__name__]["properties"]["kind"]["const"] == kind
     assert found["Training"]["properties"]["epochs"] == {
         "default": 40,
         "minimum": 1,
@@ -425,7 +459,8 @@ def keys(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, str]:
         key = f"{prefix}{name}"
         section = _section(field.annotation)
         if name == "tasks":
-            found |= keys(spec.Task, f"{key}.NAME.")
+            for kind in tasks.KINDS.values():
+                found |= keys(kind, f"{key}.NAME.")
         elif section is None:
             found[key] = "required" if field.is_required() else f"`{_yaml(field.default)}`"
         else:
@@ -457,7 +492,10 @@ def test_the_examples_of_the_reference_are_good_specs():
     found = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     first, tagging, writing, *_ = map(loading.parse, found)
     assert first.modalities.names == ("image", "text")
-    assert tagging.tagging == ("names", "predicates", "roles")
+    assert [name for name, task in tagging.tasks.items() if task.kind == "tagging"] == [
+        *("names", "predicates", "roles")
+    ]
     assert tagging.markers == {"roles": "predicate"}
-    assert writing.generation == ("translation",)
-    assert writing.tasks["translation"].writing == (8000, 32, 4)
+    translation = writing.tasks["translation"]
+    assert isinstance(translation, tasks.GenerationTask)
+    assert (translation.vocabulary, translation.length, translation.beam) == (8000, 32, 4)

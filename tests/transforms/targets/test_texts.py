@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from triad_ml.transforms.features import subwords
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
 from triad_ml.transforms.features.ids import MISSING_LABEL
+from triad_ml.transforms.features.source_words import source_of
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.spec.modalities import TextSpec
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
 from triad_ml.transforms.targets import texts as targets_texts
 from triad_ml.transforms.targets.texts import END, FIRST_PIECE, NO_UNIT, UNKNOWN
 
 LENGTH = 8
-TASK = Task(kind="generation", label="x", vocabulary=100, length=12)
+TASK = GenerationTask(kind="generation", label="x", vocabulary=100, length=12)
 ALPHABET = 'abcdeé ,("=)名ー\u200b'
 TEXTS = st.text(ALPHABET, max_size=30).map(lambda t: " ".join(t.split()))
-LONG = Task(kind="generation", label="x", vocabulary=100, length=100)
+LONG = GenerationTask(kind="generation", label="x", vocabulary=100, length=100)
 
 
 def learned(*texts, size=100):
@@ -47,7 +48,7 @@ def features(vocabulary, texts, sources=None, task=TASK):
     }
     source = None
     if sources is not None:
-        source = targets_texts.source_of(tf.constant(sources), TextSpec(length=LENGTH))
+        source = source_of(tf.constant(sources), TextSpec(length=LENGTH))
     found = targets_texts.target_graph(inputs, "t", task, source, known)
     surfaces = source.words.to_tensor("", shape=[None, LENGTH]) if source else None
     return {name: value.numpy() for name, value in found.items()}, surfaces
@@ -106,7 +107,7 @@ def test_words_are_cut_into_the_longest_pieces():
 
 def test_long_words_are_cut_without_a_loss():
     text = "abc" * 300
-    task = Task(kind="generation", label="x", vocabulary=100, length=256)
+    task = GenerationTask(kind="generation", label="x", vocabulary=100, length=256)
     vocabulary = learned(text)
     found, _ = features(vocabulary, [text], task=task)
     assert written(found["label_t"][0], vocabulary, task=task) == text
@@ -128,7 +129,7 @@ def test_a_word_of_the_text_is_copied_unless_it_is_a_piece():
 
 
 def test_a_word_stands_in_the_source_with_the_space_that_is_there_first():
-    source = targets_texts.source_of(tf.constant([" a-b", "a - b.c"]), TextSpec(length=4))
+    source = source_of(tf.constant([" a-b", "a - b.c"]), TextSpec(length=4))
     assert source.words.to_list() == [[b"a", b"-", b"b"], [b"a", b"-", b"b", b"."]]
     assert source.spaced.to_list() == [[True, False, False], [False, True, True, False]]
 

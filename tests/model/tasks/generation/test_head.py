@@ -274,15 +274,15 @@ def test_training_learns_texts_and_predictions_are_those_of_the_search(trainer):
     assert losses[-1] < losses[0] / 4
     dataset = tf.data.Dataset.from_tensors(one)
     model = trainer.networks.scoring
-    found = predict.predict(model, dataset)
-    assert found.written.keys() == {"meaning", "other"}
+    found = predict.predict(model, dataset, LAYOUT)
+    assert found.said.keys() == {"meaning", "other"}
     assert found.labels["other"].tolist() == [b"x"] * 8
     for task in SPEC.tasks:
         decoder = head.decoder_of(model, task)
         expected = head.write(decoder, model(given)[task], given, tf.constant(SURFACES[:8]))
-        np.testing.assert_array_equal(found.written[task].texts, expected[0])
-    hidden = predict.predict(model, dataset, hidden=["text"])
-    assert not any(b"w" in text for text in hidden.written["meaning"].texts)
+        np.testing.assert_array_equal(found.said[task].texts, expected[0])
+    hidden = predict.predict(model, dataset, LAYOUT, hidden=["text"])
+    assert not any(b"w" in text for text in hidden.said["meaning"].texts)
 
 
 def test_a_decoder_knows_which_words_follow_those_it_has_written(network):

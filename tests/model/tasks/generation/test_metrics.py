@@ -8,9 +8,9 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from triad_ml.model.evaluation import document
 from triad_ml.model.tasks.generation.metrics import Written, generation
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import GenerationTask
 
-TASK = Task(kind="generation", label="t")
+TASK = GenerationTask(kind="generation", label="t")
 
 
 def written(*texts: str, score: float = 0.5) -> Written:

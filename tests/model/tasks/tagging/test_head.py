@@ -211,17 +211,17 @@ def test_training_learns_tags_and_predictions_are_those_of_the_head(trainer):
     losses = [trained.train(one, epoch=1, step=step) for step in range(40)]
     assert losses[-1] < losses[0] / 2
     dataset = tf.data.Dataset.from_tensors(one)
-    found = predict.predict(networks.scoring, dataset)
-    assert found.probabilities.keys() == {"kind"}
+    found = predict.predict(networks.scoring, dataset, LAYOUT)
+    assert found.said.keys() == {"names", "roles", "kind"}
     for task in ("names", "roles"):
         expected = decoded(networks.scoring, given, task)
-        np.testing.assert_array_equal(found.tags[task].tags, expected.tags)
-        np.testing.assert_allclose(found.tags[task].scores, expected.span_scores, atol=1e-5)
+        np.testing.assert_array_equal(found.said[task].tags, expected.tags)
+        np.testing.assert_allclose(found.said[task].scores, expected.span_scores, atol=1e-5)
         words = known[task].numpy() >= 0
         right = (np.where(words, known[task], 0) == expected.tags.numpy()).all(axis=1).sum()
         assert trained.measure([one])[task].correct == right
-    hidden = predict.predict(networks.scoring, dataset, hidden=["text"])
-    assert not hidden.tags["names"].tags.any()
+    hidden = predict.predict(networks.scoring, dataset, LAYOUT, hidden=["text"])
+    assert not hidden.said["names"].tags.any()
 
 
 def test_the_same_training_gives_the_same_weights_to_the_last_bit(traced):

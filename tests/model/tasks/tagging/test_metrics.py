@@ -8,10 +8,10 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 
 from triad_ml.model.evaluation import document
 from triad_ml.model.tasks.tagging.metrics import Tags, tagging
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import TaggingTask
 
 CLASSES = ("place", "person-name")
-TASK = Task(kind="tagging", label="names")
+TASK = TaggingTask(kind="tagging", label="names")
 NAMES = ("O", "B-place", "I-place", "B-person-name", "I-person-name")
 
 

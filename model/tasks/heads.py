@@ -1,0 +1,28 @@
+"""Heads, one class for each kind of task."""
+
+from collections.abc import Mapping, Sequence
+
+from triad_ml.model.tasks.base import TaskHead
+from triad_ml.model.tasks.classification.task import Classification
+from triad_ml.model.tasks.generation.task import Generation
+from triad_ml.model.tasks.tagging.task import Tagging
+from triad_ml.transforms.spec.spec import Spec
+
+HEADS: Mapping[str, type[TaskHead]] = {
+    "classification": Classification,
+    "tagging": Tagging,
+    "generation": Generation,
+}
+
+
+def heads_of(spec: Spec, classes: Mapping[str, Sequence[str]] | None = None) -> dict[str, TaskHead]:
+    """Makes the head of each task, by its name in the order of the spec.
+
+    Args:
+        spec: Names the tasks.
+        classes: By task, the names of its classes; None where nobody asks for them.
+    """
+    known = classes or {}
+    return {
+        name: HEADS[task.kind](name, spec, known.get(name, ())) for name, task in spec.tasks.items()
+    }

@@ -1,0 +1,115 @@
+"""Metrics, one entry for each kind of task; nothing here needs TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from triad_ml.model.tasks.classification.metrics import classification, multi_label
+from triad_ml.model.tasks.generation.metrics import Written, generation
+from triad_ml.model.tasks.tagging.metrics import Tags, tagging
+
+Rows = npt.NDArray[np.bool_]
+
+
+class TaskMetrics(Protocol):
+    """Metrics of tasks of one kind.
+
+    Attributes:
+        figures: Keys of the kind's main figures, with their names in tables.
+        names_classes: True where the evaluation document lists the task's classes.
+    """
+
+    figures: Mapping[str, str]
+    names_classes: bool
+
+    def chosen(self, said: Any, rows: Rows) -> Any:
+        """Takes the predictions of chosen records."""
+
+    def measure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: Any,
+        classes: Sequence[str],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> dict[str, Any]:
+        """Measures predictions against labels; JSON-able."""
+
+
+class Classes:
+    """Metrics of classes and of sets of classes."""
+
+    figures: Mapping[str, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+    names_classes = True
+
+    def chosen(self, said: npt.ArrayLike, rows: Rows) -> npt.NDArray[Any]:
+        return np.asarray(said)[rows]
+
+    def measure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: npt.ArrayLike,
+        classes: Sequence[str],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> dict[str, Any]:
+        figures = multi_label if task.multi_label else classification
+        return figures(labels, said, classes, seed=seed, resamples=resamples)
+
+
+class Spans:
+    """Metrics of spans of the text."""
+
+    figures: Mapping[str, str] = {"entity_f1": "entity F1"}
+    names_classes = True
+
+    def chosen(self, said: Tags, rows: Rows) -> Tags:
+        return said.of(rows)
+
+    def measure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: Tags,
+        classes: Sequence[str],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> dict[str, Any]:
+        return tagging(labels, said, classes, seed=seed, resamples=resamples)
+
+
+class Texts:
+    """Metrics of texts that a model writes."""
+
+    figures: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU"}
+    names_classes = False
+
+    def chosen(self, said: Written, rows: Rows) -> Written:
+        return said.of(rows)
+
+    def measure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: Written,
+        classes: Sequence[str],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> dict[str, Any]:
+        return generation(labels, said, seed=seed, resamples=resamples)
+
+
+METRICS: Mapping[str, TaskMetrics] = {
+    "tagging": Spans(),
+    "classification": Classes(),
+    "generation": Texts(),
+}
+"""In the order of columns of tables."""
