@@ -18,11 +18,12 @@ from triad_ml.model.serving.export import FEATURES, output_name
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import batching
 from triad_ml.transforms.features.ids import NO_MARKER
-from triad_ml.transforms.media import image_check
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import content_digest, media_bytes, payload_digest
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
+    Flaw,
     MediumError,
     Prediction,
     Reason,
@@ -315,14 +316,16 @@ def keep_only(model_folder: str, model_digest: str) -> None:
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
-    if not record.image:
+    lost: dict[str, Flaw] = {}
+    for name in record.present:
+        try:
+            MEDIA[name].check(getattr(record, name))
+        except MediumError as error:
+            lost[name] = error.flaw
+    if not lost:
         return record
-    try:
-        image_check.check_image(record.image)
-    except MediumError as error:
-        issues = (f"image: {error.flaw}", *record.issues)  # the order of MODALITIES
-        return dataclasses.replace(record, image=b"", issues=issues)
-    return record
+    issues = (*(f"{name}: {flaw}" for name, flaw in lost.items()), *record.issues)
+    return dataclasses.replace(record, **dict.fromkeys(lost, b""), issues=issues)
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:
