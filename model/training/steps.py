@@ -18,7 +18,7 @@ from triad_ml.model.tasks.classification import losses
 from triad_ml.model.tasks.generation import head as generation_head
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging import head as tagging_head
-from triad_ml.model.training import augmentation
+from triad_ml.model.towers import augmentation
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.spec.spec import Task
 from triad_ml.transforms.spec.training import Training

@@ -14,8 +14,8 @@ from tests.model.training.test_loop import Stopped, assert_same
 from tests.model.training.test_steps import QUIET, STILL, batch_of, steps_of
 from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
-from triad_ml.model.towers import pretrained
-from triad_ml.model.training import augmentation, loop
+from triad_ml.model.towers import augmentation, pretrained
+from triad_ml.model.training import loop
 from triad_ml.transforms.encoders import efficientnet_lite
 
 SIZE = 32

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests import features
-from triad_ml.model.training import augmentation
+from triad_ml.model.towers import augmentation
 
 SEED = tf.constant([3, 4])
 
