@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from triad_ml.model.data.labels import label_description, labels_of, numbered
 from triad_ml.model.layout import Layout
+from triad_ml.model.towers.registry import TOWERS
 from triad_ml.transforms.features.ids import MISSING_LABEL
-from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
 from triad_ml.transforms.targets import texts as targets_texts
 
 SURFACES = "text_surface"
@@ -49,26 +49,12 @@ def feature_description(layout: Layout) -> dict[str, tf.io.FixedLenFeature | tf.
     features: dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature] = {
         "id": tf.io.FixedLenFeature([], tf.string)
     }
-    if sections.image is not None:
-        encoded = layout.image_width
-        features["image"] = (
-            tf.io.FixedLenFeature([encoded], tf.float32)
-            if encoded
-            else tf.io.FixedLenFeature([], tf.string)
-        )
-    if sections.audio is not None:
-        shape = [sections.audio.frames, sections.audio.mel_bins]
-        features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
-    if sections.text is not None:
-        tokens = tf.io.FixedLenFeature([sections.text.length], tf.int64)
-        features |= dict.fromkeys(("text", *_markers(layout)), tokens)
-        if sections.text.spelling:
-            parts = [sections.text.length, PARTS]
-            features[SPELLING] = tf.io.FixedLenFeature(parts, tf.int64)
-        if layout.spec.generation:
-            surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
-            units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
-            features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
+    for name in sections.names:
+        features |= TOWERS[name].columns(layout)
+    if sections.text is not None and layout.spec.generation:
+        surfaces = tf.io.FixedLenFeature([sections.text.length], tf.string)
+        units = tf.io.FixedLenFeature([2 * sections.text.length], tf.int64)
+        features |= {SURFACES: surfaces, **dict.fromkeys(_units(layout), units)}
     one_text = tf.io.FixedLenFeature([], tf.string)
     features |= {_text_name(task): one_text for task in layout.spec.generation}
     for name in sections.names:
@@ -108,24 +94,10 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
         See `Batch.features`.
     """
     sections = layout.spec.modalities
-    inputs = {}
-    if layout.image_width:
-        inputs["image"] = tf.ensure_shape(features["image"], [None, layout.image_width])
-    elif sections.image is not None:
-        size = sections.image.size
-        pixels = tf.io.decode_raw(features["image"], tf.uint8)
-        # Bytes of another picture size would otherwise pass as another number of rows.
-        pixels = tf.ensure_shape(pixels, [None, 3 * size**2])
-        inputs["image"] = tf.reshape(pixels, [-1, size, size, 3])
-    if sections.audio is not None:
-        shape = [None, sections.audio.frames, sections.audio.mel_bins]
-        inputs["audio"] = tf.ensure_shape(features["audio"], shape)
+    inputs: dict[str, tf.Tensor] = {}
+    for name in sections.names:
+        inputs |= TOWERS[name].parse(features, layout)
     if sections.text is not None:
-        for name in ("text", *_markers(layout)):
-            inputs[name] = tf.ensure_shape(features[name], [None, sections.text.length])
-        if sections.text.spelling:
-            parts = [None, sections.text.length, PARTS]
-            inputs[SPELLING] = tf.ensure_shape(features[SPELLING], parts)
         for task in layout.spec.generation:
             units = tf.ensure_shape(features[f"units_{task}"], [None, 2 * sections.text.length])
             inputs[f"units_{task}"] = numbered(units, task, layout)
@@ -162,7 +134,3 @@ def _text_name(task: str) -> str:
 
 def _units(layout: Layout) -> tuple[str, ...]:
     return tuple(f"units_{task}" for task in layout.spec.generation)
-
-
-def _markers(layout: Layout) -> tuple[str, ...]:
-    return tuple(f"marker_{task}" for task in layout.spec.markers)

@@ -325,7 +325,8 @@ def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
     if not lost:
         return record
     issues = (*(f"{name}: {flaw}" for name, flaw in lost.items()), *record.issues)
-    return dataclasses.replace(record, **dict.fromkeys(lost, b""), issues=issues)
+    empty: dict[str, Any] = dict.fromkeys(lost, b"")
+    return dataclasses.replace(record, **empty, issues=issues)
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:

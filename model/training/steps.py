@@ -18,7 +18,7 @@ from triad_ml.model.tasks.classification import losses
 from triad_ml.model.tasks.generation import head as generation_head
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging import head as tagging_head
-from triad_ml.model.towers import augmentation
+from triad_ml.model.towers import registry
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.spec.spec import Task
 from triad_ml.transforms.spec.training import Training
@@ -149,7 +149,7 @@ class Steps:
     @tf.function(autograph=False)
     def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
         if self._settings.augment:
-            features = augmentation.augment(features, seed)
+            features = registry.augment(features, seed)
         trained = {self.optimizer: self._variables}
         if tunes:
             trained[self._tuner] = self._encoder

@@ -11,7 +11,7 @@ import pydantic
 
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.model import ModelSpec
+from triad_ml.transforms.spec.model import ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import Training
@@ -113,7 +113,7 @@ def default(spec: Spec) -> Space:
         space["model.modality_dropout"] = Range(low=0.0, high=0.5)
         fusions = typing.get_args(ModelSpec.model_fields["fusion"].annotation)
         if spec.tagging or spec.generation:
-            fusions = tuple(one for one in fusions if one != "sum")
+            fusions = tuple(one for one in fusions if is_joint(one))
         if len(fusions) > 1:
             space["model.fusion"] = Choices(choices=fusions)
     if sections.text is not None:

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from triad_ml.transforms.features import audio as features_audio
 from triad_ml.transforms.features import image as features_image
+from triad_ml.transforms.features import registry as features_registry
 from triad_ml.transforms.features import words as features_words
 from triad_ml.transforms.features.analyzers import Analysis
 from triad_ml.transforms.graph import digest as graph_digest
-from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 
@@ -218,6 +218,6 @@ def two_branches(swapped):
 def test_it_changes_where_like_results_change_places(monkeypatch, name, variants):
     found = set()
     for swapped in (False, True, False):
-        monkeypatch.setattr(preprocessing_fn, name, variants(swapped))
+        monkeypatch.setattr(features_registry, name, variants(swapped))
         found.add(graph_digest.transform_digest(SPEC, ANALYSIS))
     assert len(found) == 2
