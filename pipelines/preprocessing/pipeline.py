@@ -38,6 +38,7 @@ from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms import hashing
 from triad_ml.transforms.features.analyzers import Analysis, Analyzers
+from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position, Provenance, Reason
@@ -248,9 +249,8 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
-    analysis = Analysis.of_transform_output(
-        local / dataset.TRANSFORM, ("audio",) if what.modalities.audio else ()
-    )
+    moments = [name for one in what.modalities.names for name in FEATURES[one].moments]
+    analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
     json_files.write(local / dataset.STATISTICS, [measured])
     rejected_path = local / dataset.REJECTED

@@ -16,7 +16,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.transforms.labels import spans
 from triad_ml.transforms.labels.classes import LabelError
-from triad_ml.transforms.media import audio, image, image_check, text, uris
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import media_bytes, payload_digest
 from triad_ml.transforms.records.text_offsets import Offsets
@@ -74,11 +75,14 @@ class Canonicalizer:
                 continue
             try:
                 content = self._content(name, medium, record.position.uri)
-                media[name] = self._canonical(name, content)
-                if name == "text" and self.spec.places_spans:
-                    offsets = text.places(content, media[name])
+                kept = MEDIA[name].canonical(content, self.spec)
+                if self.check:
+                    MEDIA[name].check(kept)
             except MediumError as error:
                 issues.append(f"{name}: {error.flaw}")
+                continue
+            media[name] = kept
+            offsets = MEDIA[name].offsets(content, kept, self.spec) or offsets
         if not media:
             reason = Reason.UNREADABLE if issues else Reason.EMPTY
             return Rejected(
@@ -124,28 +128,15 @@ class Canonicalizer:
         return found, flaws
 
     def _content(self, name: str, medium: Medium, records_uri: str) -> bytes:
-        limits = self.spec.limits
         if isinstance(medium, BrokenMedium):
             raise MediumError(Flaw.CORRUPT, medium.detail)
         if isinstance(medium, Uri):
-            cap = limits.text_bytes if name == "text" else limits.media_bytes
+            cap = MEDIA[name].most_bytes(self.spec.limits)
             return uris.fetch(medium.value, self._roots(records_uri), cap)
         return medium
 
     def _roots(self, records_uri: str) -> uris.Roots:
         return _roots(posixpath.dirname(records_uri), self.media_roots, self.watched)
-
-    def _canonical(self, name: str, content: bytes) -> bytes:
-        limits = self.spec.limits
-        if name == "text":
-            return text.canonical(content, limits)
-        if name == "audio":
-            assert self.spec.modalities.audio is not None
-            return audio.canonical(content, self.spec.modalities.audio, limits)
-        picture = image.canonical(content, limits)
-        if self.check:
-            image_check.check_image(picture)
-        return picture
 
 
 class Canonicalize(beam.PTransform):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from triad_ml.pipelines.report.cards import gallery
 from triad_ml.pipelines.report.cards.gallery import Gallery
 from triad_ml.pipelines.report.kinds import KINDS
-from triad_ml.pipelines.report.previews import Sound, content_of, sound, thumbnail
+from triad_ml.pipelines.report.previews import PREVIEWS, Sound, content_of
 from triad_ml.pipelines.tables import columns
 from triad_ml.transforms.labels import classes as labels_classes
-from triad_ml.transforms.media import image, uris
-from triad_ml.transforms.media import text as media_text
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records.values import MediumError, RawRecord, Rejected
 from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MOST_RECORDS = 20_000
 """Test records that are considered; of more, those with the smallest digest of their id."""
 
-_TEXT = 400
 _TOP = 3
 
 Records = Callable[[], Iterable[RawRecord | Rejected]]
@@ -238,24 +237,13 @@ def _media_of(
 def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[str, Any]:
     """What of a record can be shown. What cannot be read is left out: the row's issues say why."""
     roots = uris.Roots(posixpath.dirname(record.position.uri), media_roots)
-    limits = spec.limits
     shown: dict[str, Any] = {}
     for name in spec.modalities.names:
         try:
-            cap = limits.text_bytes if name == "text" else limits.media_bytes
+            cap = MEDIA[name].most_bytes(spec.limits)
             content = content_of(getattr(record, name), roots, cap)
-            if not content:
-                continue
-            if name == "image":
-                shown["picture"] = thumbnail(image.canonical(content, limits))
-            elif name == "audio" and spec.modalities.audio is not None:
-                shown["sound"] = sound(content, spec.modalities.audio, limits)
-            else:
-                shown["text"] = _short(media_text.canonical(content, limits).decode())
+            if content:
+                shown[PREVIEWS[name].field] = PREVIEWS[name].make(content, spec)
         except MediumError:
             continue
     return shown
-
-
-def _short(whole: str) -> str:
-    return whole if len(whole) <= _TEXT else f"{whole[:_TEXT].rstrip()} …"

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests import features
-from triad_ml.model.training import augmentation
+from triad_ml.model.towers import augmentation, registry
 
 SEED = tf.constant([3, 4])
 
@@ -16,7 +16,7 @@ def batch(rows=16):
 def test_the_same_seed_makes_the_same_changes_and_another_seed_others():
     given = batch()
     once, again, other = (
-        augmentation.augment(given, tf.constant(seed)) for seed in ([1, 2], [1, 2], [1, 3])
+        registry.augment(given, tf.constant(seed)) for seed in ([1, 2], [1, 2], [1, 3])
     )
     for name in features.ALL:
         np.testing.assert_array_equal(once[name], again[name])
@@ -26,7 +26,7 @@ def test_the_same_seed_makes_the_same_changes_and_another_seed_others():
 
 def test_shapes_types_and_presence_stay():
     given = batch()
-    changed = augmentation.augment(given, SEED)
+    changed = registry.augment(given, SEED)
     assert {n: (v.dtype, v.shape) for n, v in changed.items()} == {
         n: (v.dtype, v.shape) for n, v in given.items()
     }
@@ -36,7 +36,7 @@ def test_shapes_types_and_presence_stay():
 
 def test_only_the_modalities_that_are_given_are_changed():
     given = {"text": tf.constant([[5, 6]], tf.int64), "text_present": tf.constant([True])}
-    assert augmentation.augment(given, SEED).keys() == given.keys()
+    assert registry.augment(given, SEED).keys() == given.keys()
 
 
 def test_each_picture_is_changed_in_its_own_way():

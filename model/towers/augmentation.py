@@ -19,34 +19,6 @@ HIDDEN_WORDS = 0.15
 
 _WHITE = 255.0
 
-Tensors = dict[str, tf.Tensor]
-
-
-def augment(features: Tensors, seed: tf.Tensor) -> Tensors:
-    """Changes each row of a batch in its own way, and leaves what it stands for.
-
-    Args:
-        features: See `data.Batch`.
-        seed: int32 `[2]`; the same seed makes the same changes.
-
-    Returns:
-        The features with `image`, `audio` and `text` changed, of the same shapes and types. What an
-        encoder made of a picture stays as it is.
-    """
-    changes: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-        "image": vary_pictures,
-        "audio": vary_sounds,
-        "text": hide_words,
-    }
-    changed = dict(features)
-    for place, (name, change) in enumerate(changes.items()):
-        encoded = name == "image" and name in features and features[name].shape.rank == 2
-        if name in features and not encoded:
-            changed[name] = change(
-                features[name], tf.random.experimental.stateless_fold_in(seed, place)
-            )
-    return changed
-
 
 def vary_pictures(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors, zooms, shifts and recolours pictures, uint8 `[batch, size, size, 3]`.
