@@ -6,23 +6,18 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad_ml.pipelines.publishing import parts, publish
+from triad_ml.pipelines.publishing import publish, reading
 from triad_ml.pipelines.publishing.config import ExportConfig
-from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic, local
-from triad_ml.pipelines.tables import formats, json_rows, passthrough
+from triad_ml.pipelines.tables import formats, json_rows
 from triad_ml.transforms.errors import OptionsError
 
-_KEPT_IN_JSON: tuple[passthrough.Kind, ...] = (
-    *("null", "bool", "int", "long", "float", "number", "string", "json"),
-)
 _log = logging.getLogger(__name__)
 
 _Write = Callable[[pa.Table], object]
@@ -49,7 +44,7 @@ def run(config: ExportConfig) -> str:
     if os.path.lexists(config.output) and not config.overwrite:
         raise _exists(config.output)
     found_run, manifest = publish.counting(config.scores, config.date)
-    schema, tables = _tables(found_run, manifest)
+    schema, tables = reading.tables(found_run, manifest)
     rows = 0
     with atomic.explained(config.output):
         try:
@@ -66,44 +61,6 @@ def run(config: ExportConfig) -> str:
 
 def _exists(path: str) -> OptionsError:
     return OptionsError(f"{path}: is there already; name another file, or give --overwrite")
-
-
-def _tables(run: RunFolder, manifest: Manifest) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """The columns of all parts, and the parts with just these."""
-    if manifest.format == "parquet":
-        tables = (parts.table(run, file) for file in manifest.scores)
-        first = next(tables, None)
-        if first is None:
-            return pa.schema([]), iter(())
-        return first.schema, _chained(first, tables)
-    columns = [_of_json(one) for one in manifest.schema if one.get("kind")]
-    found = (parts.table(run, file) for file in manifest.scores if file.rows)
-    typed = (_typed(table, columns) for table in found)
-    first = next(typed, None)
-    if first is None:
-        names = [one["name"] for one in manifest.schema]
-        return pa.schema([(name, pa.string()) for name in names]), iter(())
-    return first.schema, _chained(first, typed)
-
-
-def _chained(first: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    for table in others:
-        yield table if table.schema == first.schema else table.cast(first.schema)
-
-
-def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
-    """The table with these types of its passthrough columns: each part infers its own."""
-    for field in columns:
-        values = pa.array(table.column(field.name).to_pylist(), field.type)
-        table = table.set_column(table.schema.get_field_index(field.name), field, values)
-    return table
-
-
-def _of_json(column: Mapping[str, str]) -> pa.Field:
-    """A passthrough column of JSON Lines; bytes and times are texts there, and stay texts."""
-    kinds = (kind for kind in _KEPT_IN_JSON if kind == column["kind"])
-    return passthrough.field_of(column["name"], next(kinds, "string"))
 
 
 @contextlib.contextmanager

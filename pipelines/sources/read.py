@@ -115,3 +115,40 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
     for name, value in record.labels.items():
         if value is not None:  # a label that is not there is stored in no way
             yield f"labels.{name}", scalars.kind_of(value)
+
+
+class ReadFiles(beam.PTransform):
+    """Reads the records of files; `triad_ml.ReadRecords` is this class.
+
+    It begins a pipeline, and gives `.records`, which are `RawRecord`s, and `.rejected`: each line
+    or row of a file is in exactly one of them. Files are JSON Lines, CSV, Parquet or TFRecord, by
+    their suffix; large ones are read in parts. A medium that a record names by a relative path is
+    looked for in the folder of its file.
+
+    Args:
+        inputs: Patterns of records files, local or `gs://`.
+        labels: Names of fields that are labels; they do not pass through. A mapping `labels`, and
+            fields such as `labels.category`, are labels in any case.
+
+    Raises:
+        OptionsError: On being applied, where a pattern matches nothing or a file is of no known
+            format.
+        StorageError: On being applied, where a folder or a bucket cannot be listed.
+
+    Example:
+        >>> import apache_beam as beam
+        >>> import triad_ml
+        >>> with beam.Pipeline("FnApiRunner") as root:
+        ...     read = root | triad_ml.ReadRecords(["records/*.jsonl"], labels=["category"])
+        ...     scores = read.records | triad_ml.Score.from_model("model")
+    """
+
+    def __init__(self, inputs: Sequence[str], labels: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        self._labels = tuple(labels)
+
+    def expand(self, root: beam.pvalue.PBegin) -> Read:
+        planned = units.plan(units.list_inputs(self._inputs))
+        read: Read = root | "Units" >> beam.Create(planned) | "Read" >> ReadRecords(self._labels)
+        return read

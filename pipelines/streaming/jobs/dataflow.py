@@ -8,7 +8,6 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub, WriteToPubSub
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import beam_options, dataflow, results, workers
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
@@ -20,7 +19,6 @@ from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.pubsub import FromPubSub, Published, ToPubSub
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _log = logging.getLogger(__name__)
 
@@ -80,9 +78,7 @@ def define_pipeline(
         What is to be published, where the sink is a topic.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=settings.provenance.model)
-    score = Score(canonicalizer, handler, settings.provenance.model)
+    score = Score.from_model(model, config.model, config.media_roots)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
     checked = found | "CheckWorkers" >> workers.CheckWorkers(kind=messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)

@@ -7,7 +7,6 @@ from typing import Any
 import apache_beam as beam
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import beam_options, results, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
@@ -26,7 +25,6 @@ from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
 """A job that is restarted gets a new worker: the one in the cache may be the one that died."""
@@ -109,9 +107,7 @@ def define_pipeline(
     """
     source, sink, rejected = streaming_config.kafka_places(config)
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=model.model_digest)
-    score = Score(canonicalizer, handler, model.model_digest)
+    score = Score.from_model(model, config.model, config.media_roots)
     read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
     checked = read | "CheckWorkers" >> CheckWorkers(kind=messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
