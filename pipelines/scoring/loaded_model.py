@@ -85,7 +85,7 @@ class Model:
                 f"records: a {type(records).__name__} is no record; give a dict with the field id, "
                 "or a list of such dicts; files are scored by triad_ml.score"
             )
-        if _is_one(records):
+        if isinstance(records, RawRecord | Mapping) or hasattr(records, "_asdict"):
             (outcome,) = self._outcomes([self._canonical(records, 0)])
             return outcome
         return self._scored(records)
@@ -159,9 +159,4 @@ def load_model(
     place = model_store.resolved(os.fspath(folder))
     opened = model_store.load(place, verify_key)
     scorer = load_scorer(str(opened.folder), opened.model_digest, explain)
-    return Model(opened, scorer, tuple(map(os.fspath, media_roots)))
-
-
-def _is_one(records: object) -> bool:
-    """Whether it is one record: a mapping, a row with names, or a raw record."""
-    return isinstance(records, RawRecord | Mapping) or hasattr(records, "_asdict")
+    return Model(opened, scorer, tuple(os.fspath(root) for root in media_roots))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
 
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
@@ -92,6 +93,7 @@ class CommitUnits(beam.PTransform):
         self._run = run
         self._settings = settings
 
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, scores: Scores) -> beam.PCollection[None]:
         run, settings = self._run, self._settings
         by_unit = {

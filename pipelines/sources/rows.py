@@ -36,10 +36,8 @@ def read(row: object, place: Position, labels: Collection[str]) -> RawRecord | R
         return row
     given = _plain(row)
     if not isinstance(given, dict):
-        error = fields.RefusedRecordError(
-            Reason.UNPARSABLE, f"{type(row).__name__} where a row should be"
-        )
-        return fields.rejected(error, place, "")
+        why = f"{type(row).__name__} where a row should be"
+        return fields.rejected(fields.RefusedRecordError(Reason.UNPARSABLE, why), place, "")
     try:
         if not all(isinstance(name, str) for name in given):
             raise fields.RefusedRecordError(Reason.UNPARSABLE, "a field's name is not a string")
