@@ -40,8 +40,9 @@ class ScoreRows(beam.PTransform):
     """Scores rows with a model; `triad_ml.Score` is this class.
 
     It is built with `from_model`. Each element of the input is a dict, `beam.Row` or named tuple
-    with the fields that a row of JSON Lines has, or a `RawRecord`. Each gives one row in exactly
-    one of two outputs, `.scored` and `.rejected`; elements keep their timestamps and windows.
+    with the fields that a row of JSON Lines has, or a `RawRecord`; a `Rejected` of `ReadRecords`
+    may be one too. Each gives one row in exactly one of two outputs, `.scored` and `.rejected`;
+    elements keep their timestamps and windows.
     The predictions are those of `triad score`, bit for bit, since both run the same composite.
 
     `.scored` has a schema with the columns of published scores: `id`, `id_int`, a nested row for

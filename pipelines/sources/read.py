@@ -117,11 +117,29 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
             yield f"labels.{name}", scalars.kind_of(value)
 
 
+class FileRecords(dict[str, "beam.PCollection[Any]"]):
+    """Outputs of `ReadFiles` by name: `records` and `rejected`.
+
+    It is a mapping so that Beam YAML finds each output by its name.
+    """
+
+    @property
+    def records(self) -> "beam.PCollection[RawRecord]":
+        """Records."""
+        return self["records"]
+
+    @property
+    def rejected(self) -> "beam.PCollection[Rejected]":
+        """Lines and rows that are no records."""
+        return self["rejected"]
+
+
 class ReadFiles(beam.PTransform):
     """Reads the records of files; `triad_ml.ReadRecords` is this class.
 
     It begins a pipeline, and gives `.records`, which are `RawRecord`s, and `.rejected`: each line
-    or row of a file is in exactly one of them. Files are JSON Lines, CSV, Parquet or TFRecord, by
+    or row of a file is in exactly one of them. Both may go to `Score`, whose `.rejected` then has
+    what could not be read too. Files are JSON Lines, CSV, Parquet or TFRecord, by
     their suffix; large ones are read in parts. A medium that a record names by a relative path is
     looked for in the folder of its file.
 
@@ -140,7 +158,8 @@ class ReadFiles(beam.PTransform):
         >>> import triad_ml
         >>> with beam.Pipeline("FnApiRunner") as root:
         ...     read = root | triad_ml.ReadRecords(["records/*.jsonl"], labels=["category"])
-        ...     scores = read.records | triad_ml.Score.from_model("model")
+        ...     outcomes = (read.records, read.rejected) | beam.Flatten()
+        ...     scores = outcomes | triad_ml.Score.from_model("model")
     """
 
     def __init__(self, inputs: Sequence[str], labels: Sequence[str] = ()) -> None:
@@ -148,7 +167,8 @@ class ReadFiles(beam.PTransform):
         self._inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
         self._labels = tuple(labels)
 
-    def expand(self, root: beam.pvalue.PBegin) -> Read:
+    @no_annotations
+    def expand(self, root: beam.pvalue.PBegin) -> FileRecords:
         planned = units.plan(units.list_inputs(self._inputs))
-        read: Read = root | "Units" >> beam.Create(planned) | "Read" >> ReadRecords(self._labels)
-        return read
+        read = root | "Units" >> beam.Create(planned) | "Read" >> ReadRecords(self._labels)
+        return FileRecords(records=read.records, rejected=read.rejected)
