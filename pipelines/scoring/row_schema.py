@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import apache_beam as beam
 import numpy as np
@@ -60,7 +60,7 @@ def _scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
 
 def _row_type(fields: pa.Schema | pa.StructType) -> RowTypeConstraint:
     named = [
-        (field.name, kind | None if field.name in _NULLABLE else kind)
+        (field.name, Optional[kind] if field.name in _NULLABLE else kind)  # noqa: UP045 - Beam
         for field, kind in ((field, _type(field.type)) for field in fields)
     ]
     return RowTypeConstraint.from_fields(named)

@@ -1,10 +1,12 @@
 """Scoring as a step of other people's pipelines: rows in, rows with a schema out."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.pipelines.scoring import row_schema
@@ -42,7 +44,7 @@ class ScoreRows(beam.PTransform):
     It is built with `from_model`. Each element of the input is a dict, `beam.Row` or named tuple
     with the fields that a row of JSON Lines has, or a `RawRecord`; a `Rejected` of `ReadRecords`
     may be one too. Each gives one row in exactly one of two outputs, `.scored` and `.rejected`;
-    elements keep their timestamps and windows.
+    elements keep their windows, and their timestamps to the millisecond.
     The predictions are those of `triad score`, bit for bit, since both run the same composite.
 
     `.scored` has a schema with the columns of published scores: `id`, `id_int`, a nested row for
@@ -56,8 +58,9 @@ class ScoreRows(beam.PTransform):
         >>> rows = [{"id": "a", "text": "a fan rattles"}, {"id": "b"}]
         >>> with beam.Pipeline("FnApiRunner") as root:
         ...     scores = root | beam.Create(rows) | triad_ml.Score.from_model("model")
-        ...     _ = scores.scored | "Labels" >> beam.Map(lambda row: print(row.category.label))
+        ...     labels = scores.scored | "Labels" >> beam.Map(lambda row: row.category.label)
         ...     _ = scores.rejected | "Why" >> beam.Map(lambda row: print(row.id, row.reason))
+        b empty
     """
 
     def __init__(self, score: Score, settings: RunSettings, labels: tuple[str, ...]) -> None:
@@ -123,8 +126,12 @@ class _RecordDoFn(beam.DoFn):
         self._labels = frozenset(labels)
 
     @no_annotations
-    def process(self, row: object) -> Iterator[object]:
+    def process(self, row: object, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[object]:
         outcome = sources_rows.read(row, sources_rows.position(), self._labels)
+        if outcome.position.event_time is None and timestamp != MIN_TIMESTAMP:
+            # Batches of a model forget the times of what is in them.
+            place = dataclasses.replace(outcome.position, event_time=timestamp.micros // 1000)
+            outcome = dataclasses.replace(outcome, position=place)
         if isinstance(outcome, Rejected):
             yield beam.pvalue.TaggedOutput(REJECTED, outcome)
         else:

@@ -26,9 +26,9 @@ def read(row: object, place: Position, labels: Collection[str]) -> RawRecord | R
     """Makes a record of one row; the row itself stays as it is.
 
     Args:
-        row: A `RawRecord` or `Rejected`, which is returned as it is, or a mapping, `beam.Row` or named tuple with
-            the fields that a JSON Lines row has; see `fields.assemble`. A medium may also be a
-            `pathlib.Path`, and a list an array of NumPy.
+        row: A `RawRecord` or `Rejected`, which is returned as it is, or a mapping, `beam.Row` or
+            named tuple with the fields that a JSON Lines row has; see `fields.assemble`. A medium
+            may also be a `pathlib.Path`, and a list an array of NumPy.
         place: Position of the row.
         labels: Label names that the spec's tasks read.
     """

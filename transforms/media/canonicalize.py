@@ -186,7 +186,7 @@ class Canonicalize(beam.PTransform):
             >>> with beam.Pipeline("FnApiRunner") as root:
             ...     read = root | triad_ml.ReadRecords(["records/*.jsonl"], labels=["category"])
             ...     canonical = read.records | triad_ml.Canonicalize.from_spec("spec.yaml")
-            ...     _ = canonical.records | beam.Map(lambda record: print(record.present))
+            ...     _ = canonical.records | beam.Map(lambda record: record.present)
         """
         return cls(Canonicalizer(loading.load(spec), tuple(media_roots)))
 
