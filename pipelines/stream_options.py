@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines.streaming.interfaces import MessageFormat
+from triad_ml.pipelines.runtime.names import MessageFormat
 
 Golden = Annotated[
     str | None,

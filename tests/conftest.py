@@ -88,12 +88,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preprocessing of `generated`."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     def make(folder: Path) -> None:
         spec, output = generated.parents[1] / "spec.yaml", folder / "data"
-        pipeline.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
+        preprocessing_run.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
 
     return made_once(tmp_path_factory, "prepared", make) / "data"
 
@@ -101,11 +101,11 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained on `prepared`."""
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
-        train.run(TrainConfig(str(prepared), str(folder / "model")))
+        training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
 

@@ -10,7 +10,7 @@ import pytest
 
 from triad_ml.pipelines.publishing import manifest as publishing_manifest
 from triad_ml.pipelines.publishing import run_folder
-from triad_ml.pipelines.tables import formats, rows, schema
+from triad_ml.pipelines.tables import ScoresFormat, formats, rows, schema
 from triad_ml.transforms.records.values import (
     Explanation,
     Position,
@@ -166,7 +166,7 @@ def test_the_columns_of_scores_and_of_rejected_records() -> None:
         ),
     ],
 )
-def test_the_bytes_of_published_rows(form: formats.Format, scored: str, rejected: str) -> None:
+def test_the_bytes_of_published_rows(form: ScoresFormat, scored: str, rejected: str) -> None:
     """Those of Parquet also change with pyarrow's version, which stands in each file."""
     tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
     found = [sha256(formats.encode(table, form)) for table in tables]

@@ -1,21 +1,10 @@
 """Flags that commands share, and those of the way of a record; and the options that Beam gets."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines.tables.formats import ScoresFormat
-
-if TYPE_CHECKING:
-    pass
-
-
-REJECTED_LIMIT = 0.05
-"""Largest share of rejected records that passes."""
-
-UNIT_RECORDS = 4096
-"""Records in a unit of work."""
-
+from triad_ml.pipelines.tables import ScoresFormat
 
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE", help="The spec: what records hold (YAML).")

@@ -1,20 +1,24 @@
 """The `triad` command: it parses, checks, hands over, and turns failures into lines and codes."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import typer
 
 from triad_ml.pipelines.cli import clusters, flags, published, stream
 from triad_ml.pipelines.cli import spec as cli_spec
-from triad_ml.pipelines.cli.session import BEAM, Call
+from triad_ml.pipelines.cli.session import BEAM, Call, Session
 from triad_ml.pipelines.preprocessing import config as preprocessing_config
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.report import config as report_config
+from triad_ml.pipelines.report import run as report_run
 from triad_ml.pipelines.runtime import failures, logs
 from triad_ml.pipelines.scoring import config as scoring_config
-from triad_ml.pipelines.streaming.run import RUNS, Run
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.verification import config as verification_config
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.version import VERSION
 
@@ -28,22 +32,22 @@ app = typer.Typer(
 )
 
 
-def main(argv: Sequence[str] | None = None, runs: Mapping[type, Run] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, call: Call | None = None) -> int:
     """Runs one command and returns the exit code.
 
     Args:
         argv: Arguments without the program's name; by default those of the process.
-        runs: What each kind of config is handed to; by default the pipelines.
+        call: Calls the function of a use case; by default with its arguments and no more.
 
     Raises:
         Exception: Any bug, with its traceback; Python then exits with 1.
     """
     ours, beam_args = _parted(sys.argv[1:] if argv is None else argv)
     ours = _each_named(ours, "--input")
-    call = Call(RUNS if runs is None else runs, beam_args)
+    session = Session(beam_args) if call is None else Session(beam_args, call)
     try:
         code = typer.main.get_command(app).main(
-            ours, prog_name="triad", standalone_mode=False, obj=call
+            ours, prog_name="triad", standalone_mode=False, obj=session
         )
     except typer.TyperException as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "triad")
@@ -119,7 +123,7 @@ def preprocess(
     verbose: flags.Verbose = False,
 ) -> None:
     """Turn records into features, and keep the graph that made them."""
-    call: Call = context.obj
+    session: Session = context.obj.loud(verbose)
     settings = preprocessing_config.PreprocessConfig(
         spec=spec,
         inputs=tuple(inputs),
@@ -130,9 +134,9 @@ def preprocess(
         rejected_limit=rejected_limit,
         issues_limit=issues_limit,
         keep_canonical=keep_canonical,
-        beam_args=call.beam_args,
+        beam_args=session.beam_args,
     )
-    call.run(settings, verbose)
+    session.run(preprocessing_run.run, settings)
 
 
 @app.command(epilog="triad train --data prepared --output model --seed 1")
@@ -148,10 +152,11 @@ def train(
     verbose: flags.Verbose = False,
 ) -> None:
     """Train the model and export it, with the feature graph inside."""
-    call: Call = context.obj
-    call.refuse_beam_args("train")
-    call.run(
-        training_config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("train")
+    session.run(
+        training_run.run,
+        training_config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec),
     )
 
 
@@ -180,7 +185,7 @@ def score(
     verbose: flags.Verbose = False,
 ) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
-    call: Call = context.obj
+    session: Session = context.obj.loud(verbose)
     settings = scoring_config.ScoreConfig(
         model=model,
         inputs=tuple(inputs),
@@ -193,12 +198,12 @@ def score(
         media_roots=tuple(media_roots or ()),
         unit_records=unit_records,
         carry_over=carry_over,
-        beam_args=call.beam_args,
+        beam_args=session.beam_args,
         verify_key=verify_key,
         no_wait=no_wait,
         explain=explain,
     )
-    print(call.run(settings, verbose).manifest_uri)
+    print(session.run(scoring_run.run, settings).manifest_uri)
 
 
 @app.command(
@@ -216,12 +221,12 @@ def parity(
     verbose: flags.Verbose = False,
 ) -> int:
     """Prove that training and scoring see the same features and give the same scores."""
-    call: Call = context.obj
-    call.refuse_beam_args("parity")
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("parity")
     settings = verification_config.ParityConfig(
         model, tuple(inputs), limit, tolerance, tuple(media_roots or ()), verify_key
     )
-    same = call.run(settings, verbose)
+    same = session.run(verification_run.parity, settings)
     return 0 if same else GateError.exit_code
 
 
@@ -242,8 +247,8 @@ def report(
     verbose: flags.Verbose = False,
 ) -> None:
     """Write one page: how good the model is, what was rejected, and a gallery."""
-    call: Call = context.obj
-    call.refuse_beam_args("report")
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("report")
     settings = report_config.ReportConfig(
         model=model,
         output=output,
@@ -254,7 +259,7 @@ def report(
         saliency=saliency,
         verify_key=verify_key,
     )
-    print(call.run(settings, verbose))
+    print(session.run(report_run.run, settings))
 
 
 app.add_typer(stream.app)

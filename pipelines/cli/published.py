@@ -4,7 +4,7 @@ import typer
 
 from triad_ml.pipelines import upkeep_options
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.cli.session import Call
+from triad_ml.pipelines.cli.session import Session
 from triad_ml.pipelines.publishing import config
 
 app = typer.Typer()
@@ -23,11 +23,11 @@ def runs(
     verbose: flags.Verbose = False,
 ) -> None:
     """List the runs of dates: which one counts, when, of which model, and how many records."""
-    call: Call = context.obj
-    call.refuse_beam_args("runs")
-    listed = call.run(config.RunsConfig(output, date, verify), verbose)
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("runs")
     from triad_ml.pipelines.publishing import run_list
 
+    listed = session.run(run_list.run, config.RunsConfig(output, date, verify))
     if as_json:
         print(run_list.to_json(listed))
     else:
@@ -45,9 +45,11 @@ def current(
     verbose: flags.Verbose = False,
 ) -> None:
     """Print the paths of the score files that count."""
-    call: Call = context.obj
-    call.refuse_beam_args("current")
-    for path in call.run(config.CurrentConfig(output, date), verbose):
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("current")
+    from triad_ml.pipelines.publishing import current as publishing_current
+
+    for path in session.run(publishing_current.run, config.CurrentConfig(output, date)):
         print(path)
 
 
@@ -66,6 +68,8 @@ def export_scores(
     verbose: flags.Verbose = False,
 ) -> None:
     """Write the scores that count to one Parquet, CSV or JSON Lines file."""
-    call: Call = context.obj
-    call.refuse_beam_args("export-scores")
-    print(call.run(config.ExportConfig(scores, output, date, overwrite), verbose))
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("export-scores")
+    from triad_ml.pipelines.publishing import export
+
+    print(session.run(export.run, config.ExportConfig(scores, output, date, overwrite)))

@@ -7,11 +7,14 @@ import typer
 
 from triad_ml.pipelines import upkeep_options
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.cli.session import BEAM, Call
+from triad_ml.pipelines.cli.session import BEAM, Session
 from triad_ml.pipelines.doctor import config as doctor_config
 from triad_ml.pipelines.publishing import config as publishing_config
 from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.training import run as training_run
+from triad_ml.pipelines.training.search import run as search_run
 from triad_ml.pipelines.verification import config as verification_config
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.transforms.errors import GateError, OptionsError
 
 app = typer.Typer()
@@ -32,9 +35,9 @@ def encoder(
     verbose: flags.Verbose = False,
 ) -> None:
     """Write the weights of a pretrained encoder of pictures as a file that specs can name."""
-    call: Call = context.obj
-    call.refuse_beam_args("encoder")
-    print(call.run(training_config.EncoderConfig(output, weights), verbose))
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("encoder")
+    print(session.run(training_run.encoder, training_config.EncoderConfig(output, weights)))
 
 
 @app.command(
@@ -54,10 +57,10 @@ def search(
     verbose: flags.Verbose = False,
 ) -> None:
     """Try settings of model and training, and keep the best as a spec."""
-    call: Call = context.obj
-    call.refuse_beam_args("search")
-    found = call.run(
-        training_config.SearchConfig(data, output, trials, minutes, space, seed), verbose
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("search")
+    found = session.run(
+        search_run.run, training_config.SearchConfig(data, output, trials, minutes, space, seed)
     )
     import rich
 
@@ -75,9 +78,9 @@ def sign(
     verbose: flags.Verbose = False,
 ) -> None:
     """Sign a model folder with a private key of your own."""
-    call: Call = context.obj
-    call.refuse_beam_args("sign")
-    print(call.run(verification_config.SignConfig(model, key), verbose))
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("sign")
+    print(session.run(verification_run.sign, verification_config.SignConfig(model, key)))
 
 
 @app.command(
@@ -91,9 +94,9 @@ def verify(
     verbose: flags.Verbose = False,
 ) -> None:
     """Check that a model folder is, byte for byte, what somebody signed."""
-    call: Call = context.obj
-    call.refuse_beam_args("verify")
-    call.run(verification_config.VerifyConfig(model, key), verbose)
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("verify")
+    session.run(verification_run.verify, verification_config.VerifyConfig(model, key))
     print(f"{model}: is as it was signed")
 
 
@@ -108,9 +111,11 @@ def explain_digest(
     verbose: flags.Verbose = False,
 ) -> int:
     """Say which parts of two models, preprocessings or runs are equal, and which differ."""
-    call: Call = context.obj
-    call.refuse_beam_args("explain-digest")
-    equal = call.run(verification_config.ExplainDigestConfig(left, right), verbose)
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("explain-digest")
+    equal = session.run(
+        verification_run.explain_digest, verification_config.ExplainDigestConfig(left, right)
+    )
     return 0 if equal else GateError.exit_code
 
 
@@ -126,9 +131,15 @@ def gc(
     verbose: flags.Verbose = False,
 ) -> None:
     """Remove runs that are not published, and what killed processes left."""
-    call: Call = context.obj
-    call.refuse_beam_args("gc")
-    print(call.run(publishing_config.GcConfig(output, keep_days, dry_run), verbose).to_json())
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("gc")
+    from triad_ml.pipelines.publishing import gc as publishing_gc
+
+    print(
+        session.run(
+            publishing_gc.run, publishing_config.GcConfig(output, keep_days, dry_run)
+        ).to_json()
+    )
 
 
 @app.command(
@@ -144,9 +155,14 @@ def rollback(
     verbose: flags.Verbose = False,
 ) -> None:
     """Let an earlier run of a date count again; no run is removed."""
-    call: Call = context.obj
-    call.refuse_beam_args("rollback")
-    print(call.run(publishing_config.RollbackConfig(output, date, to), verbose))
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("rollback")
+    from triad_ml.pipelines.publishing import rollback as publishing_rollback
+    from triad_ml.pipelines.publishing import run_folder
+
+    settings = publishing_config.RollbackConfig(output, date, to)
+    manifest = session.run(publishing_rollback.run, settings)
+    print(run_folder.RunFolder(output, date, manifest.run_id).manifest)
 
 
 @app.command(
@@ -166,7 +182,7 @@ def doctor(
     verbose: flags.Verbose = False,
 ) -> int:
     """Say what would make a run fail, before it is started."""
-    call: Call = context.obj
+    session: Session = context.obj.loud(verbose)
     settings = doctor_config.DoctorConfig(
         runner,
         spec,
@@ -174,10 +190,12 @@ def doctor(
         tuple(inputs or ()),
         output,
         as_json,
-        call.beam_args,
+        session.beam_args,
         tuple(media_roots or ()),
     )
-    return 0 if call.run(settings, verbose) else OptionsError.exit_code
+    from triad_ml.pipelines.doctor import run as doctor_run
+
+    return 0 if session.run(doctor_run.run, settings) else OptionsError.exit_code
 
 
 @spec_app.command(epilog="triad spec check spec.yaml")

@@ -4,9 +4,11 @@ import typer
 
 from triad_ml.pipelines import stream_options
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.cli.session import Call
+from triad_ml.pipelines.cli.session import Session
 from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.streaming import run as streaming_run
 from triad_ml.pipelines.verification import config as verification_config
+from triad_ml.pipelines.verification import run as verification_run
 
 app = typer.Typer()
 _DEFAULT = streaming_config.StreamConfig
@@ -52,7 +54,7 @@ def stream(
     verbose: flags.Verbose = False,
 ) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
-    call: Call = context.obj
+    session: Session = context.obj.loud(verbose)
     settings = streaming_config.StreamConfig(
         model=model,
         source=source,
@@ -81,13 +83,13 @@ def stream(
         no_wait=no_wait,
         from_checkpoint=from_checkpoint,
         checkpoint_seconds=checkpoint_seconds,
-        beam_args=call.beam_args,
+        beam_args=session.beam_args,
         prism=prism,
         shards=shards,
         id_attribute=id_attribute,
         time_attribute=time_attribute,
     )
-    call.run(settings, verbose)
+    session.run(streaming_run.run, settings)
 
 
 @app.command(
@@ -116,8 +118,8 @@ def replay(
     verbose: flags.Verbose = False,
 ) -> None:
     """Score again the messages that a topic of rejected records names, then end."""
-    call: Call = context.obj
-    call.refuse_beam_args("replay")
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("replay")
     settings = streaming_config.StreamConfig(
         model=model,
         source=source,
@@ -137,7 +139,7 @@ def replay(
         kafka_config=kafka_config,
         replay_from=rows,
     )
-    call.run(settings, verbose)
+    session.run(streaming_run.run, settings)
 
 
 @app.command(
@@ -153,9 +155,9 @@ def release(
     verbose: flags.Verbose = False,
 ) -> None:
     """Check a model, and let CURRENT beside it name it: streams and nights take it."""
-    call: Call = context.obj
-    call.refuse_beam_args("release")
+    session: Session = context.obj.loud(verbose)
+    session.refuse_beam_args("release")
     settings = verification_config.ReleaseConfig(
         model, golden, verify_key, tuple(media_roots or ())
     )
-    print(call.run(settings, verbose))
+    print(session.run(verification_run.release, settings))

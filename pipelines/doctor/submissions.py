@@ -42,7 +42,8 @@ def preprocessing(what: Spec) -> dict[str, Define]:
     """What `triad preprocess` submits: its two passes."""
 
     def canonical(root: beam.Pipeline) -> None:
-        planned = root | "Units" >> beam.Create(_UNITS) | "CheckWorkers" >> workers.CheckWorkers()
+        planned = root | "Units" >> beam.Create(_UNITS)
+        planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
         read = planned | "Read" >> sources_read.ReadRecords(what.label_names)
         canonicalizer = Canonicalizer(what, (), check=True)
         preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, "work")

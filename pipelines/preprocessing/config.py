@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.runners import beam_options, dataflow
+from triad_ml.pipelines.runtime import defaults
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.transforms.errors import OptionsError
 
@@ -32,7 +32,7 @@ class PreprocessConfig:
     runner: str = "local"
     shards: int = 4
     media_roots: tuple[str, ...] = ()
-    rejected_limit: float = flags.REJECTED_LIMIT
+    rejected_limit: float = defaults.REJECTED_LIMIT
     keep_canonical: bool = False
     beam_args: tuple[str, ...] = ()
     issues_limit: float | None = None

@@ -50,21 +50,20 @@ from triad_ml.transforms.version import VERSION
 _log = logging.getLogger(__name__)
 
 
-def run(config: PreprocessConfig) -> str:
+def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
     """Preprocesses records into `config.output`, all of it or nothing.
+
+    Args:
+        config: The settings, with paths that each worker can use.
+        plan: The settings' plan, of which something is left to do.
 
     Returns:
         The manifest's path.
 
     Raises:
-        OptionsError: A spec, input or output that cannot be used.
         GateError: Too many rejected records, or nothing to learn from.
     """
     started = time.monotonic()
-    config = workers.with_full_paths(config)
-    plan = preprocessing_plan.plan(config)
-    if plan.done:
-        return plan.manifest
     with staging.begin(plan.output) as made:
         manifest = _preprocess(plan, config, made)
         manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
@@ -208,7 +207,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
-            planned = planned | "CheckWorkers" >> workers.CheckWorkers()
+            planned = planned | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
         read = planned | "Read" >> sources_read.ReadRecords(what.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 

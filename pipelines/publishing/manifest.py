@@ -10,7 +10,7 @@ from typing import Any, Self
 from triad_ml.pipelines.publishing import manifest_json
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 
 Schema = tuple[Mapping[str, str], ...]
 """Columns in their order, see `sinks.described`."""
@@ -98,7 +98,7 @@ class Manifest:
     run_id: str
     date: str
     created: str
-    format: formats.Format
+    format: ScoresFormat
     units: int
     counts: Mapping[str, int]
     reasons: Mapping[str, int]

@@ -25,7 +25,7 @@ def counters(result: PipelineResult) -> dict[str, int]:
     return dict(totals)
 
 
-_TYPED = re.compile(r"^transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
+_TYPED = re.compile(r"^triad_ml\.transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
 
 
 _SYSTEM = re.compile(

@@ -3,11 +3,10 @@
 import dataclasses
 import typing
 
-from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.runners import beam_options, dataflow
-from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.runtime import defaults, names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -39,11 +38,11 @@ class ScoreConfig:
     inputs: tuple[str, ...]
     output: str
     date: str
-    format: formats.ScoresFormat = "parquet"
-    rejected_limit: float = flags.REJECTED_LIMIT
+    format: ScoresFormat = "parquet"
+    rejected_limit: float = defaults.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
-    unit_records: int = flags.UNIT_RECORDS
+    unit_records: int = defaults.UNIT_RECORDS
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
@@ -56,7 +55,7 @@ class ScoreConfig:
         need_each("--input", self.inputs)
         need("--output", self.output)
         names.check_date(self.date)
-        known = typing.get_args(formats.ScoresFormat)
+        known = typing.get_args(ScoresFormat)
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
         share("--rejected-limit", self.rejected_limit)

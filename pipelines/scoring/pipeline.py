@@ -16,7 +16,6 @@ from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import dataflow, results, stages, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over
-from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
@@ -60,7 +59,7 @@ def define_pipeline(
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
-        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers()
+        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
     read = planned_units | "Read" >> sources_read.ReadRecords(labels)
     ones = (
         planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
@@ -108,22 +107,21 @@ class CommitUnits(beam.PTransform):
         )
 
 
-def run(config: ScoreConfig) -> Published:
+def run(config: ScoreConfig, plan: ScorePlan) -> Published:
     """Scores records and publishes them for `config.date`, whole or not at all.
 
     On the local runner each unit of work is a pipeline of its own, so that memory does not grow
     with the corpus; on a cluster all are one job. Either commits each unit on its own, and a run
     that was killed goes on with the units that are missing.
 
+    Args:
+        config: The settings, with paths that each worker can use.
+        plan: The settings' plan.
+
     Raises:
-        OptionsError: A model or input that cannot be used.
-        GateError: A gate refuses the model or the scores.
+        GateError: A gate refuses the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
-    config = workers.with_full_paths(config)
-    plan = scoring_plan.plan(config)
-    if plan.published and not dataflow.makes_template(config.beam_args):
-        return plan.told_published()
     with atomic.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
         _score_and_publish(config, plan)
     return Published(plan.run.manifest)

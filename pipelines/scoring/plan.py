@@ -54,14 +54,19 @@ class ScorePlan:
         return Published(self.run.manifest)
 
 
-def plan(config: ScoreConfig) -> ScorePlan:
+def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
     """Plans a run, without TensorFlow.
+
+    Args:
+        config: The settings.
+        model: The model of `config.model`, where the caller has opened it; else it is opened here.
 
     Raises:
         OptionsError: A model or input that cannot be used.
         GateError: A model whose files are not the exported ones.
     """
-    model = model_store.load(config.model, config.verify_key)
+    if model is None:
+        model = model_store.load(config.model, config.verify_key)
     inputs = units.list_inputs(config.inputs)
     settings = run_settings(model, config.format, config.explain)
     run_id = publish.run_id(

@@ -12,7 +12,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from triad_ml.pipelines.cli.flags import UNIT_RECORDS as UNIT_RECORDS
+from triad_ml.pipelines.runtime.defaults import UNIT_RECORDS
 from triad_ml.pipelines.sources import format_checks, input_advice
 from triad_ml.pipelines.sources.columnar import footer as columnar_footer
 from triad_ml.pipelines.storage import cloud, opening

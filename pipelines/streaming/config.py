@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.runners import beam_options, dataflow
-from triad_ml.pipelines.streaming import interfaces
+from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.streaming.addresses import (
     _KAFKA_FORM,
     _TOPIC_FORM,
@@ -21,7 +21,7 @@ from triad_ml.pipelines.streaming.addresses import (
     kafka_place,
     pubsub_place,
 )
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class StreamConfig:
     rejected: str | None = None
     state: str | None = None
     group: str = "triad"
-    message_format: interfaces.MessageFormat = "json"
+    message_format: MessageFormat = "json"
     message_bytes: int = 16 * 2**20
     media_files: bool = False
-    format: formats.ScoresFormat = "parquet"
+    format: ScoresFormat = "parquet"
     window: int = 60
     batch_records: int = 1024
     batch_bytes: int = 64 * 2**20
@@ -143,8 +143,8 @@ class StreamConfig:
         ):
             if not (math.isfinite(seconds) and seconds >= 0):
                 raise OptionsError(f"{flag}: must be 0 or more, got {seconds:g}")
-        _one_of("--format", self.format, formats.ScoresFormat)
-        _one_of("--message-format", self.message_format, interfaces.MessageFormat)
+        _one_of("--format", self.format, ScoresFormat)
+        _one_of("--message-format", self.message_format, MessageFormat)
         if self.media_files and is_topic(self.source):
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not (is_kafka(self.source) or is_kafka(self.sink)):

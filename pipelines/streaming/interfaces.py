@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
-    Literal,
     NamedTuple,
     Protocol,
     Self,
@@ -37,9 +36,6 @@ class Sink(Protocol):
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
     ) -> Written: ...
-
-
-MessageFormat = Literal["json", "example", "avro"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
@@ -34,7 +34,7 @@ class RunSettings:
     classes: Mapping[str, tuple[str, ...]]
     multi_label: frozenset[str]
     provenance: Provenance
-    format: formats.Format = "parquet"
+    format: ScoresFormat = "parquet"
     tagging: frozenset[str] = frozenset()
     generation: frozenset[str] = frozenset()
     explained: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class RunSettings:
         )
 
 
-def run_settings(model: Artefact, format: formats.Format, explain: bool = False) -> RunSettings:
+def run_settings(model: Artefact, format: ScoresFormat, explain: bool = False) -> RunSettings:
     """What all rows of a run of this model have in common.
 
     Raises:

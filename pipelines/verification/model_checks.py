@@ -52,7 +52,7 @@ def check(
         _check_outcome(golden, outcome, labels, model.spec)
     roots = tuple(media_roots)
     compared = ParityConfig(local, (golden,), media_roots=roots, verify_key=verify_key)
-    for part in parity.differences(compared):
+    for part in parity.differences(compared, model):
         for one in part:
             if not one.passes:
                 raise GateError(

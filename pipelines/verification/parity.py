@@ -32,7 +32,7 @@ from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
 from triad_ml.pipelines.scoring import score as scoring_score
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.storage import json_files, model_store
+from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.schema import run_settings
 from triad_ml.pipelines.verification.config import ParityConfig
@@ -56,20 +56,26 @@ Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
 Value = TypeVar("Value")
 
 
-def run(config: ParityConfig) -> bool:
+def run(config: ParityConfig, model: bundle.Artefact) -> bool:
     """Compares the ways, prints a table, and says whether they agree.
+
+    Args:
+        config: The settings.
+        model: The opened model of `config.model`.
 
     Raises:
         OptionsError: Where no record can be compared.
     """
-    features, scores = differences(config)
+    features, scores = differences(config, model)
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
     console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
     console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
     return all(difference.passes for difference in (*features, *scores))
 
 
-def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference]]:
+def differences(
+    config: ParityConfig, model: bundle.Artefact
+) -> tuple[list[Difference], list[Difference]]:
     """Compares the ways: features, and scores.
 
     (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
@@ -77,10 +83,13 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
     its files. Features of (a) and scores of (c) are each compared with those of (b). The records
     that are compared are held in memory.
 
+    Args:
+        config: The settings.
+        model: The opened model of `config.model`.
+
     Raises:
         OptionsError: Where no record can be compared.
     """
-    model = model_store.load(config.model, config.verify_key)
     with stages.showing(stages.Stage("reading", config.limit)):
         raw, refused = _raw_records(model, config.inputs, config.limit)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)

@@ -80,7 +80,7 @@ def define_pipeline(
     parser = messages_parser.parser(config, model.spec.label_names)
     score = Score.from_model(model, config.model, config.media_roots)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
-    checked = found | "CheckWorkers" >> workers.CheckWorkers(kind=messages_parser.Message)
+    checked = found | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
     if addresses.is_topic(config.sink):
         published: Published = scores | "AsMessages" >> ToPubSub(settings)

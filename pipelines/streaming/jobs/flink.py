@@ -1,6 +1,5 @@
 """`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -42,7 +41,7 @@ def run(config: StreamConfig) -> None:
         OptionsError: A model, topic, checkpoint or worker that cannot be used.
         StorageError: Where the cluster does not answer, or the job fails.
     """
-    config = _with_full_paths(config)
+    config = workers.with_full_paths(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.run_settings(model, config.format)
     name = flink_checkpoints.stream_name(config)
@@ -109,18 +108,9 @@ def define_pipeline(
     parser = messages_parser.parser(config, model.spec.label_names)
     score = Score.from_model(model, config.model, config.media_roots)
     read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
-    checked = read | "CheckWorkers" >> CheckWorkers(kind=messages_parser.Message)
+    checked = read | "CheckWorkers" >> CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
     _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
-
-
-def _with_full_paths(config: StreamConfig) -> StreamConfig:
-    """The config with absolute paths, since workers have other working folders."""
-    return dataclasses.replace(
-        config,
-        model=workers.full_path(config.model),
-        media_roots=tuple(map(workers.full_path, config.media_roots)),
-    )
 
 
 def _check_workers(config: StreamConfig) -> None:
@@ -130,7 +120,7 @@ def _check_workers(config: StreamConfig) -> None:
         options=beam_options.beam_options(config.runner, config.beam_args, ours)
     ) as root:
         one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
-        _ = one | CheckWorkers()
+        _ = one | CheckWorkers(units.Unit)
 
 
 def _options_of_stream(config: StreamConfig, name: str) -> list[str]:

@@ -28,6 +28,7 @@ from apache_beam.runners.portability.fn_api_runner import execution
 from tests import media, records
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runners import beam_options, results
@@ -185,7 +186,7 @@ def base64_of(content: bytes) -> str:
 def run(corpus: Path, output: Path, **settings: Any) -> str:
     what = str(settings.pop("spec", corpus.parent / "spec.yaml"))
     settings.setdefault("shards", 2)
-    return pipeline.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
+    return preprocessing_run.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
 
 
 def plainly(corpus: Path, what: Spec | None = None) -> Expected:

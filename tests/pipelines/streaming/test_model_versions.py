@@ -15,6 +15,7 @@ import pytest
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import config as streaming_config
@@ -23,7 +24,6 @@ from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.model_versions import Models
-from triad_ml.pipelines.streaming.run import RUNS
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.verification import release
 from triad_ml.pipelines.verification.config import ReleaseConfig
@@ -301,7 +301,7 @@ def test_a_release_flips_the_pointer_only_to_a_model_that_passes(models, golden)
 def test_a_night_scores_with_the_model_that_the_pointer_names(models, golden, tmp_path):
     config = ScoreConfig(str(models), (golden,), str(tmp_path / "scores"), "2026-11-24")
     (models / "CURRENT").write_text("two\n")
-    RUNS[ScoreConfig](config)
+    scoring_run.run(config)
     plan = scoring_plan.plan(
         ScoreConfig(str(models / "two"), (golden,), str(tmp_path / "scores"), "2026-11-24")
     )

@@ -11,7 +11,7 @@ from tests import media
 from tests.reliability.nights import write_corpus
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
@@ -59,7 +59,7 @@ def without(row: Row, *names: str) -> Row:
 def test_the_stream_gives_what_the_batch_gives_bit_for_bit(trained, corpus, tmp_path, stop):
     inputs = (str(corpus / "records.jsonl"),)
     limits = {"rejected_limit": 1.0}
-    pipeline.run(ScoreConfig(str(trained), inputs, str(tmp_path / "b"), "2026-11-24", **limits))
+    scoring_run.run(ScoreConfig(str(trained), inputs, str(tmp_path / "b"), "2026-11-24", **limits))
     loaded = load_scorer.cache_info().misses
     counts = local.run(config(trained, corpus, tmp_path / "s", batch_records=5), stop)
     assert load_scorer.cache_info().misses == loaded  # many batches, one model
