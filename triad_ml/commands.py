@@ -11,13 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+from triad_ml.pipelines.report import run as report_run
 from triad_ml.pipelines.report.config import ReportConfig
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published
+from triad_ml.pipelines.streaming import run as streaming_run
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.run import RUNS
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.errors import OptionsError
 
@@ -87,7 +92,7 @@ def preprocess(config: PreprocessConfig) -> str:
         ...     spec="spec.yaml", inputs=["records/*.jsonl"], output="prepared"
         ... )
     """
-    return typing.cast(str, RUNS[PreprocessConfig](config))
+    return preprocessing_run.run(config)
 
 
 @_with_fields_of(TrainConfig)
@@ -112,7 +117,7 @@ def train(config: TrainConfig) -> Path:
         >>> import triad_ml
         >>> about = triad_ml.train(data="prepared", output="model", epochs=2)
     """
-    return typing.cast(Path, RUNS[TrainConfig](config))
+    return training_run.run(config)
 
 
 @_with_fields_of(ScoreConfig)
@@ -142,7 +147,7 @@ def score(config: ScoreConfig) -> Published:
         >>> published.manifest_uri.endswith("/manifest.json")
         True
     """
-    return typing.cast(Published, RUNS[ScoreConfig](config))
+    return scoring_run.run(config)
 
 
 @_with_fields_of(StreamConfig)
@@ -169,7 +174,7 @@ def stream(config: StreamConfig) -> object:
         ...     model="model", source="arriving", sink="stream", state="state", until_empty=True
         ... )
     """
-    return RUNS[StreamConfig](config)
+    return streaming_run.run(config)
 
 
 @_with_fields_of(ParityConfig)
@@ -193,7 +198,7 @@ def parity(config: ParityConfig) -> bool:
         >>> if not triad_ml.parity(model="model", inputs=["records/*.jsonl"], limit=20):
         ...     raise SystemExit("training and serving differ")
     """
-    return typing.cast(bool, RUNS[ParityConfig](config))
+    return verification_run.parity(config)
 
 
 @_with_fields_of(ReportConfig)
@@ -215,4 +220,4 @@ def report(config: ReportConfig) -> str:
         >>> import triad_ml
         >>> page = triad_ml.report(model="model", output="report.html")
     """
-    return typing.cast(str, RUNS[ReportConfig](config))
+    return report_run.run(config)
