@@ -20,7 +20,7 @@ def run(text: str, name: str) -> int:
     """Runs the examples of a text, as `doctest` does, and returns how many there were."""
     test = doctest.DocTestParser().get_doctest(text, {}, name, name, 0)
     report: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     failed = runner.run(test, out=report.append).failed
     assert not failed, "".join(report)
     return len(test.examples)

@@ -195,8 +195,13 @@ def parity(config: ParityConfig) -> bool:
 
     Example:
         >>> import triad_ml
-        >>> if not triad_ml.parity(model="model", inputs=["records/*.jsonl"], limit=20):
-        ...     raise SystemExit("training and serving differ")
+        >>> same = triad_ml.parity(model="model", inputs=["records/*.jsonl"], limit=20)
+        Features: preprocessing pipeline and SavedModel
+        ...
+        Scores: scoring pipeline and SavedModel
+        ...
+        >>> same
+        True
     """
     return verification_run.parity(config)
 
