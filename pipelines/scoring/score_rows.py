@@ -96,6 +96,10 @@ class ScoreRows(beam.PTransform):
                 explain.
             GateError: A file of the model is not the one that was exported or signed, or the model
                 could do more than compute.
+
+        Example:
+            >>> import triad_ml
+            >>> step = triad_ml.Score.from_model("model", media_roots=["records"], explain=True)
         """
         folder = model_store.resolved(model)
         opened = model_store.load(folder, verify_key)
