@@ -89,7 +89,7 @@ def preprocess(config: PreprocessConfig) -> str:
     Example:
         >>> import triad_ml
         >>> manifest = triad_ml.preprocess(
-        ...     spec="spec.yaml", inputs=["records/*.jsonl"], output="prepared"
+        ...     spec="spec.yaml", inputs=["records/*.jsonl"], output="prepared", shards=2
         ... )
     """
     return preprocessing_run.run(config)
@@ -115,7 +115,7 @@ def train(config: TrainConfig) -> Path:
 
     Example:
         >>> import triad_ml
-        >>> about = triad_ml.train(data="prepared", output="model", epochs=2)
+        >>> about = triad_ml.train(data="prepared", output="model")
     """
     return training_run.run(config)
 
