@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ def test_an_own_pipeline_gives_the_published_scores_bit_for_bit(published):
 
 def test_the_notebook_runs_in_a_fresh_interpreter(workplace, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.setenv("IPYTHONDIR", str(workplace / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(workplace / "jupyter"))
     book = nbformat.read(NOTEBOOK, as_version=4)
@@ -68,7 +71,7 @@ def test_the_notebook_runs_in_a_fresh_interpreter(workplace, monkeypatch):
         for output in cell.get("outputs", [])
         if output.output_type == "execute_result"
     ]
-    assert ast.literal_eval(results[1]) == {"read": 120, "rejected": 0, "scored": 120}
+    assert ast.literal_eval(results[0]) == {"read": 120, "rejected": 0, "scored": 120}
     assert results[-1] == "[('a', 'Scored'), ('b', 'Rejected')]"
 
 
