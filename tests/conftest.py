@@ -111,6 +111,24 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def workplace(
+    generated: Path, prepared: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working folder of somebody who has trained: `spec.yaml`, `records`, `prepared`, `model`.
+
+    It is entered, so that pages and examples name these folders as their readers would.
+    """
+    folder = tmp_path / "workplace"
+    folder.mkdir()
+    shutil.copy(generated.parents[1] / "spec.yaml", folder)
+    (folder / "records").symlink_to(generated.parent)
+    shutil.copytree(prepared, folder / "prepared")
+    shutil.copytree(trained, folder / "model")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
 def own_model(trained: Path, tmp_path: Path) -> Path:
     """A copy of `trained` that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "model"))

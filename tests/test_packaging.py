@@ -128,7 +128,9 @@ def test_the_wheel_holds_every_file_of_the_three_packages_and_no_other(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    expected |= {"triad_ml/__init__.py"}
+    own = {path.name for path in (ROOT / "triad_ml").iterdir() if path.is_file()}
+    expected |= {f"triad_ml/{name}" for name in own}
+    assert own == {"__init__.py", "commands.py", "py.typed"}
     assert {f"triad_ml/{package}/py.typed" for package in PACKAGES} <= expected
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 

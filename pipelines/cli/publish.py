@@ -54,9 +54,9 @@ def runs(session: Session, config: RunsConfig) -> None:
 )
 def current(session: Session, config: CurrentConfig) -> None:
     """Print the paths of the score files that count."""
-    from triad_ml.pipelines.publishing import current as use_case
+    from triad_ml.pipelines.publishing import reading
 
-    for path in session.run(use_case.run, config):
+    for path in session.run(reading.published_files, config.output, config.date):
         print(path)
 
 

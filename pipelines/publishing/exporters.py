@@ -11,16 +11,12 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad_ml.pipelines.publishing import parts
+from triad_ml.pipelines.publishing import reading
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic, local
-from triad_ml.pipelines.tables import formats, json_rows, passthrough
+from triad_ml.pipelines.tables import formats, json_rows
 from triad_ml.transforms.errors import OptionsError
-
-_KEPT_IN_JSON: tuple[passthrough.Kind, ...] = (
-    *("null", "bool", "int", "long", "float", "number", "string", "json"),
-)
 
 Write = Callable[[pa.Table], object]
 """Writes a part's rows behind those of the part before."""
@@ -72,7 +68,7 @@ class FileExporter:
             raise _exists(target)
 
     def export(self, target: str, run: RunFolder, manifest: Manifest, overwrite: bool) -> int:
-        schema, tables = _tables(run, manifest)
+        schema, tables = reading.tables(run, manifest)
         rows = 0
         with atomic.explained(target):
             try:
@@ -150,44 +146,6 @@ def find(target: str) -> Exporter:
 
 def _exists(path: str) -> OptionsError:
     return OptionsError(f"{path}: is there already; name another file, or give --overwrite")
-
-
-def _tables(run: RunFolder, manifest: Manifest) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """The columns of all parts, and the parts with just these."""
-    if manifest.format == "parquet":
-        tables = (parts.table(run, file) for file in manifest.scores)
-        first = next(tables, None)
-        if first is None:
-            return pa.schema([]), iter(())
-        return first.schema, _chained(first, tables)
-    columns = [_of_json(one) for one in manifest.schema if one.get("kind")]
-    found = (parts.table(run, file) for file in manifest.scores if file.rows)
-    typed = (_typed(table, columns) for table in found)
-    first = next(typed, None)
-    if first is None:
-        names = [one["name"] for one in manifest.schema]
-        return pa.schema([(name, pa.string()) for name in names]), iter(())
-    return first.schema, _chained(first, typed)
-
-
-def _chained(first: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    for table in others:
-        yield table if table.schema == first.schema else table.cast(first.schema)
-
-
-def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
-    """The table with these types of its passthrough columns: each part infers its own."""
-    for field in columns:
-        values = pa.array(table.column(field.name).to_pylist(), field.type)
-        table = table.set_column(table.schema.get_field_index(field.name), field, values)
-    return table
-
-
-def _of_json(column: Mapping[str, str]) -> pa.Field:
-    """A passthrough column of JSON Lines; bytes and times are texts there, and stay texts."""
-    kinds = (kind for kind in _KEPT_IN_JSON if kind == column["kind"])
-    return passthrough.field_of(column["name"], next(kinds, "string"))
 
 
 def _header(schema: Sequence[pa.Field]) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
@@ -21,11 +21,10 @@ from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.storage import atomic, model_store
+from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.pipelines.tables.schema import ScoreSchema
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import Rejected, Scored
 
 _log = logging.getLogger(__name__)
@@ -89,6 +88,7 @@ class CommitUnits(beam.PTransform):
         self._run = run
         self._settings = settings
 
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, scores: Scores) -> beam.PCollection[None]:
         run, settings = self._run, self._settings
         by_unit = {
@@ -142,10 +142,9 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
-    canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
-    digest = plan.settings.provenance.model
-    handler = ScorerHandler(config.model, model_store.local, config.explain, digest)
-    score = Score(canonicalizer, handler, digest, earlier)
+    score = Score.from_model(
+        plan.model, config.model, config.media_roots, config.explain, earlier=earlier
+    )
     template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
     if missing or template:

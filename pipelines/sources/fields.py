@@ -1,6 +1,7 @@
 """Fields of a line or row -> a raw record: one set of rules for every format."""
 
 import binascii
+import hashlib
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -56,6 +57,16 @@ def rejected(error: RefusedRecordError, position: Position, digest: str) -> Reje
         detail=error.detail,
         payload_digest=digest,
     )
+
+
+def row_digest(row: Mapping[Any, Any]) -> str:
+    """Returns the SHA-256 of a row's fields, hexadecimal, for a row that is no line of a file."""
+    digest = hashlib.sha256()
+    for name, value in row.items():
+        stored = value if isinstance(value, bytes) else repr(value).encode()
+        digest.update(b"%s %d\n" % (str(name).encode(errors="backslashreplace"), len(stored)))
+        digest.update(stored)
+    return digest.hexdigest()
 
 
 def assemble(

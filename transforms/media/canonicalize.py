@@ -8,10 +8,11 @@ import os
 import posixpath
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.transforms.labels import spans
@@ -32,6 +33,7 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Uri,
 )
+from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 
 REJECTED = "rejected"
@@ -156,6 +158,30 @@ class Canonicalize(beam.PTransform):
         self._canonicalizer = canonicalizer
         self._held_bytes = held_bytes
 
+    @classmethod
+    def from_spec(cls, spec: str, media_roots: Sequence[str] = ()) -> Self:
+        """Builds the step from a spec file, for pipelines that are not Triad's own.
+
+        Each image is also decoded by the op of the feature graph, as in `triad preprocess`.
+
+        Args:
+            spec: Path of the YAML file.
+            media_roots: Folders, besides that of the records file, from which media may be read.
+
+        Raises:
+            OptionsError: The spec is wrong.
+
+        Example:
+            >>> import apache_beam as beam
+            >>> import triad_ml
+            >>> with beam.Pipeline("FnApiRunner") as root:
+            ...     read = root | triad_ml.ReadRecords(["records/*.jsonl"], labels=["category"])
+            ...     canonical = read.records | triad_ml.Canonicalize.from_spec("spec.yaml")
+            ...     _ = canonical.records | beam.Map(lambda record: record.present)
+        """
+        return cls(Canonicalizer(loading.load(spec), tuple(media_roots)))
+
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
         canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer, self._held_bytes))
         canonicalize = canonicalize.with_output_types(CanonicalRecord)

@@ -1,9 +1,8 @@
 """Records from Parquet files."""
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -233,16 +232,7 @@ def _record(
     try:
         return fields.assemble(row, position, names, doubtful)
     except fields.RefusedRecordError as error:
-        return fields.rejected(error, position, _digest(given))
-
-
-def _digest(row: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256()
-    for name, value in row.items():
-        stored = value if isinstance(value, bytes) else repr(value).encode()
-        digest.update(b"%s %d\n" % (name.encode(), len(stored)))
-        digest.update(stored)
-    return digest.hexdigest()
+        return fields.rejected(error, position, fields.row_digest(given))
 
 
 class ParquetReader:

@@ -8,7 +8,6 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import beam_options, registry, worker_errors, workers
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.storage import model_store
@@ -19,7 +18,6 @@ from triad_ml.pipelines.streaming.pubsub.endpoint import place
 from triad_ml.pipelines.streaming.pubsub.messages import FromPubSub
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import ScoreSchema
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _log = logging.getLogger(__name__)
 
@@ -76,9 +74,7 @@ def define_pipeline(
         Rows by key, which the endpoint of the sink writes.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=settings.provenance.model)
-    score = Score(canonicalizer, handler, settings.provenance.model)
+    score = Score.from_model(model, config.model, config.media_roots)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
     checked = found | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
     return unbounded.define_pipeline(checked, parser, score, settings)

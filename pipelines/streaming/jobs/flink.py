@@ -6,7 +6,6 @@ from typing import Any
 import apache_beam as beam
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
@@ -24,7 +23,6 @@ from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import ScoreSchema
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _NO_CACHE = "--environment_cache_millis=0"
 """A job that is restarted gets a new worker: the one in the cache may be the one that died."""
@@ -106,9 +104,7 @@ def define_pipeline(
         expansion_service: `HOST:PORT`; see `expansion.service`.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=model.model_digest)
-    score = Score(canonicalizer, handler, model.model_digest)
+    score = Score.from_model(model, config.model, config.media_roots)
     read = root | "Read" >> ReadMessages(*place(config.source), config.group, expansion_service)
     checked = read | "CheckWorkers" >> CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)

@@ -7,7 +7,6 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import prism, results
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
@@ -19,7 +18,6 @@ from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
 from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import ScoreSchema
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _STEP = 0.2  # seconds between looks at the job
 
@@ -80,11 +78,7 @@ def define_pipeline(
         model: Scores.
         settings: What all rows have in common.
     """
-    canonicalizer = Canonicalizer(
-        model.spec, config.media_roots, check=False, watched=config.watched
-    )
-    digest = settings.provenance.model
-    score = Score(canonicalizer, ScorerHandler(config.model, model_digest=digest), digest)
+    score = Score.from_model(model, config.model, config.media_roots, watched=config.watched)
     read = root | "Watch" >> ReadFolder(
         folder, model.spec.label_names, config.poll_seconds, config.until_empty
     )

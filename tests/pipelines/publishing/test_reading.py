@@ -24,7 +24,7 @@ from tests import scores
 from tests.scores import DATE, PROVENANCE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
-from triad_ml.pipelines.publishing import exporters, parts, publish, run_list
+from triad_ml.pipelines.publishing import exporters, parts, publish, reading, run_list
 from triad_ml.pipelines.publishing.config import ExportConfig, RunsConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
@@ -311,3 +311,48 @@ def test_the_commands_of_the_page_are_taken(output, tmp_path, monkeypatch, capsy
         assert (program, main.main(argv)) == ("triad", 0), line
     assert capsys.readouterr().out.splitlines()[-1] == f"scores-of-{DATE}.parquet"
     assert pq.read_table(f"scores-of-{DATE}.parquet")["id"].to_pylist() == ["a", "c"]
+
+
+# --- reading from Python
+
+
+def test_the_files_that_count_are_those_of_the_run_that_is_published(output):
+    run = scores.run_folder(output, name="second")
+    expected = tuple(f"{run.folder}/scores/part-0000{n}.parquet" for n in (0, 1))
+    assert reading.published_files(str(output), DATE) == expected
+    assert reading.published_files(str(output)) == expected
+
+
+def test_scores_are_one_table_with_every_column_that_a_part_has(output):
+    table = reading.read_scores(str(output), DATE)
+    assert table.column("id").to_pylist() == ["a", "c"]
+    assert table.column("n").to_pylist() == [1.0, 0.5]
+    assert table.to_pandas()["id"].tolist() == ["a", "c"]
+
+
+def test_only_the_columns_that_are_asked_for_are_read_in_that_order(output):
+    assert reading.read_scores(str(output), DATE, ["n", "id"]).to_pydict() == {
+        "n": [1.0, 0.5],
+        "id": ["a", "c"],
+    }
+    with pytest.raises(OptionsError, match="no column 'nought'; name some of id, id_int, "):
+        reading.read_scores(str(output), DATE, ["nought"])
+
+
+def test_the_manifest_is_that_of_the_run_that_counts(output):
+    manifest = reading.read_manifest(str(output))
+    assert manifest.run_id == scores.run_folder(output, name="second").run_id
+    assert manifest.counts == {"read": 4, "scored": 2, "rejected": 2}
+
+
+def test_nothing_is_read_of_a_run_with_a_changed_part(tmp_path):
+    run = scores.run_folder(tmp_path / "scores")
+    scores.score(run, SECOND)
+    part = Path(run.path("scores/part-00001.parquet"))
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    with pytest.raises(DamagedError, match="part-00001.parquet: is missing or is not what"):
+        reading.published_files(run.output, DATE)
+    with pytest.raises(DamagedError, match="part-00001.parquet: is not what the run wrote"):
+        reading.read_scores(run.output, DATE)
+    with pytest.raises(OptionsError, match="no scores are published here"):
+        reading.read_manifest(str(tmp_path / "elsewhere"))
