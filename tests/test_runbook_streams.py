@@ -19,7 +19,7 @@ from tests import kafka
 from triad_ml.pipelines.streaming import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "runbooks/streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 DEADLINE = 300.0
 Shells = list[subprocess.Popen[bytes]]

@@ -258,7 +258,7 @@ def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
 
 
 def test_the_commands_of_the_page_on_streaming_are_taken():
-    page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
+    page = (ROOT / "docs" / "how-to/stream.md").read_text().replace("\\\n", " ")
     commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
     assert len(commands) == 7
     for command in commands:
