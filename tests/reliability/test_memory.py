@@ -1,4 +1,4 @@
-"""The largest records allowed, many at once, stay under the ceilings that docs/reference/limits.md states."""
+"""The largest records allowed, many at once, stay under the ceilings of the page on limits."""
 
 import re
 from pathlib import Path
