@@ -3,7 +3,7 @@
 All commands run in this process, because most of what each of them costs is its start.
 """
 
-import os
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -23,44 +23,23 @@ DOCTOR_ACCEPTS = (0, 12)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, Any]]:
     """The folder of somebody who did all of it, what was printed, and what the programs hold."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    printed: list[str] = []
+    base = tmp_path_factory.mktemp("tutorial")
+    folder, printed = base / "work", base / "printed.txt"
+    folder.mkdir()
     held: dict[str, Any] = {}
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.stdout", out := _Copy(printed))
-            patch.setattr("sys.stderr", out)
-            for language, content in docs_pages.blocks(PAGE, "python", "yaml", "sh"):
-                if language == "python":
-                    exec(content, held)
-                elif language == "yaml":
-                    Path("returns.yaml").write_text(content, encoding="utf-8")
-                else:
-                    _run(content)
-    finally:
-        os.chdir(before)
-    return folder, "".join(printed), held
-
-
-class _Copy:
-    """A stream that keeps what is written to it."""
-
-    encoding = "utf-8"
-
-    def __init__(self, held: list[str]) -> None:
-        self._held = held
-
-    def write(self, text: str) -> int:
-        self._held.append(text)
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return False
+    with pytest.MonkeyPatch.context() as patch, printed.open("w", encoding="utf-8") as out:
+        patch.chdir(folder)
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", out)
+        patch.setattr(logging.getLogger(), "handlers", [])  # those of the commands write to `out`
+        for language, content in docs_pages.blocks(PAGE, "python", "yaml", "sh"):
+            if language == "python":
+                exec(content, held)
+            elif language == "yaml":
+                Path("returns.yaml").write_text(content, encoding="utf-8")
+            else:
+                _run(content)
+    return folder, printed.read_text(encoding="utf-8"), held
 
 
 def _run(block: str) -> None:
