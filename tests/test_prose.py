@@ -20,8 +20,7 @@ ATTRIBUTE = re.compile(r"^ {4,}\w+: Of\b", re.MULTILINE)
 
 def sources() -> Iterator[Path]:
     for part in ("transforms", "model", "pipelines", "triad_ml"):
-        for path in sorted((ROOT / part).glob("**/*.py")):
-            yield path
+        yield from sorted((ROOT / part).glob("**/*.py"))
 
 
 def violations(source: str) -> list[str]:
