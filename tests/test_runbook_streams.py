@@ -156,7 +156,7 @@ def test_its_commands_do_what_it_says(
 
 
 def test_every_metric_is_in_the_table_and_no_other():
-    table = PAGE.partition("| Metric | Says |")[2].partition("\n\n")[0]
+    table = PAGE.partition("| Metric | Meaning |")[2].partition("\n\n")[0]
     assert sorted(re.findall(r"`(triad_\w+)`", table)) == metrics.names()
 
 
