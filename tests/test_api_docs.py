@@ -1,4 +1,4 @@
-"""What docs/api.md and the docstrings of the Python API show is what happens."""
+"""What docs/how-to/python.md and the docstrings of the Python API show is what happens."""
 
 import doctest
 import json
@@ -10,7 +10,7 @@ import pytest
 
 import triad_ml
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "python.md"
 METHODS = {"Model": ("score",), "Score": ("from_model",), "Canonicalize": ("from_spec",)}
 COMMANDS = ("preprocess", "train", "score", "stream", "parity", "report")
 IN_ORDER = (*COMMANDS, "load_model", "published_files", "read_scores", "read_manifest")
@@ -55,10 +55,10 @@ def test_docstrings_show_what_happens(workplace):
 @pytest.mark.parametrize("name", sorted(set(public()) - {"Canonicalize"}))
 def test_docstrings_say_what_is_taken_given_and_raised(name):
     text = public()[name].__doc__
-    sections = re.findall(r"^ *(Args|Attributes|Returns|Raises|Example):$", text, re.MULTILINE)
-    assert sections == sorted(sections, key="Args Attributes Returns Raises Example".split().index)
+    sections = re.findall(r"^ *(Args|Attributes|Returns|Raises|Examples):$", text, re.MULTILINE)
+    assert sections == sorted(sections, key="Args Attributes Returns Raises Examples".split().index)
     if name not in ("Model", "Score"):
-        assert {"Args", "Raises", "Example"} <= set(sections)
+        assert {"Args", "Raises", "Examples"} <= set(sections)
 
 
 def test_the_page_names_everything_that_is_public():

@@ -22,7 +22,7 @@ from triad_ml.transforms.errors import TriadError
 from triad_ml.transforms.records.values import Flaw, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "runbooks/night.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 DATE = "2026-11-24"
 DAYS = ("2026-11-22", "2026-11-23", DATE)

@@ -86,7 +86,7 @@ def preprocess(config: PreprocessConfig) -> str:
         GateError: Too many records or media are lost; nothing is kept.
         StorageError: A disk or a connection fails.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> manifest = triad_ml.preprocess(
         ...     spec="spec.yaml", inputs=["records/*.jsonl"], output="prepared", shards=2
@@ -113,7 +113,7 @@ def train(config: TrainConfig) -> Path:
         GateError: The data are not those that were prepared.
         StorageError: A disk fails.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> about = triad_ml.train(data="prepared", output="model")
     """
@@ -139,7 +139,7 @@ def score(config: ScoreConfig) -> Published:
         LostRaceError: Another run was published for the date meanwhile.
         StorageError: A disk or a connection fails.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> published = triad_ml.score(
         ...     model="model", inputs=["records/*.jsonl"], output="scores", date="2026-11-24"
@@ -168,7 +168,7 @@ def stream(config: StreamConfig) -> object:
         GateError: The model is refused.
         StorageError: A disk or a connection fails.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> counts = triad_ml.stream(
         ...     model="model", source="arriving", sink="stream", state="state", until_empty=True
@@ -193,7 +193,7 @@ def parity(config: ParityConfig) -> bool:
         OptionsError: The model, an option or an input cannot be used.
         GateError: A file of the model is not the one that was exported or signed.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> same = triad_ml.parity(model="model", inputs=["records/*.jsonl"], limit=20)
         Features: preprocessing pipeline and SavedModel
@@ -221,7 +221,7 @@ def report(config: ReportConfig) -> str:
         DamagedError: A file of the scores is not what the run wrote.
         StorageError: The page cannot be written.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> page = triad_ml.report(model="model", output="report.html")
     """

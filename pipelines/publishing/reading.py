@@ -32,7 +32,7 @@ def published_files(scores: str, date: str | None = None) -> tuple[str, ...]:
         OptionsError: Nothing is published.
         DamagedError: A file of the run is missing or is not what the run wrote.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> for path in triad_ml.published_files("scores", "2026-11-24"):
         ...     print(path.rpartition("/")[2])
@@ -65,7 +65,7 @@ def read_scores(
         OptionsError: Nothing is published, or the scores have no such column.
         DamagedError: A file of the run is missing or is not what the run wrote.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> table = triad_ml.read_scores("scores", "2026-11-24", columns=["id", "category"])
         >>> frame = table.to_pandas()
@@ -94,7 +94,7 @@ def read_manifest(scores: str, date: str | None = None) -> Manifest:
         OptionsError: Nothing is published.
         DamagedError: The pointer or the manifest is damaged.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> manifest = triad_ml.read_manifest("scores", "2026-11-24")
         >>> manifest.counts["read"] == manifest.counts["scored"] + manifest.counts["rejected"]

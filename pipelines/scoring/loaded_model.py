@@ -71,7 +71,7 @@ class Model:
             OptionsError: `records` is a string or bytes.
             OSError: A disk or a connection fails while a medium is read.
 
-        Example:
+        Examples:
             >>> import triad_ml
             >>> model = triad_ml.load_model("model")
             >>> outcome = model.score({"id": "a", "text": "a fan rattles"})
@@ -150,7 +150,7 @@ def load_model(
             than compute.
         StorageError: A bucket cannot be read.
 
-    Example:
+    Examples:
         >>> import triad_ml
         >>> model = triad_ml.load_model("model", media_roots=["records"])
         >>> sorted(model.classes)

@@ -52,7 +52,7 @@ class ScoreRows(beam.PTransform):
     in the column `other_fields`, as one JSON object. `.rejected` has the columns of published
     rejected records: `id`, `source`, `stage`, `reason`, `detail` and the digests.
 
-    Example:
+    Examples:
         >>> import apache_beam as beam
         >>> import triad_ml
         >>> rows = [{"id": "a", "text": "a fan rattles"}, {"id": "b"}]
@@ -97,7 +97,7 @@ class ScoreRows(beam.PTransform):
             GateError: A file of the model is not the one that was exported or signed, or the model
                 could do more than compute.
 
-        Example:
+        Examples:
             >>> import triad_ml
             >>> step = triad_ml.Score.from_model("model", media_roots=["records"], explain=True)
         """

@@ -47,7 +47,7 @@ class ReadFiles(beam.PTransform):
             format.
         StorageError: On being applied, where a folder or a bucket cannot be listed.
 
-    Example:
+    Examples:
         >>> import apache_beam as beam
         >>> import triad_ml
         >>> with beam.Pipeline("FnApiRunner") as root:

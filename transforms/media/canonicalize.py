@@ -171,7 +171,7 @@ class Canonicalize(beam.PTransform):
         Raises:
             OptionsError: The spec is wrong.
 
-        Example:
+        Examples:
             >>> import apache_beam as beam
             >>> import triad_ml
             >>> with beam.Pipeline("FnApiRunner") as root:

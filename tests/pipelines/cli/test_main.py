@@ -258,7 +258,8 @@ def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
 
 
 def test_the_commands_of_the_page_on_streaming_are_taken():
-    page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
+    pages = [(ROOT / "docs/how-to" / f"{name}.md") for name in ("stream", "flink", "dataflow")]
+    page = "".join(path.read_text() for path in pages).replace("\\\n", " ")
     commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
     assert len(commands) == 7
     for command in commands:

@@ -31,7 +31,7 @@ from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError, OptionsError
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "reading.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to/read.md"
 FIRST = (Work([scores.scored("a", 1), scores.scored("b", 2)], [scores.rejected("z", 3)]),)
 SECOND = (
     Work([scores.scored("a", 1, extra={"n": 1, "t": None})], [scores.rejected("z", 3)]),

@@ -113,12 +113,12 @@ def test_explanations_saliency_and_a_spec_to_train_by_are_handed_over() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["search.md", "explanations.md"])
+@pytest.mark.parametrize("page", ["search.md", "explain.md"])
 def test_the_commands_of_the_pages_are_taken(page: str) -> None:
     class Outcome(Found):
         manifest_uri = "m"
 
-    lines = (ROOT / "docs" / page).read_text().splitlines()
+    lines = (ROOT / "docs" / "how-to" / page).read_text().splitlines()
     commands = [line.removeprefix("$ triad ") for line in lines if line.startswith("$ triad ")]
     assert len(commands) == 2
     for command in commands:
