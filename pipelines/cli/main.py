@@ -9,7 +9,6 @@ from triad_ml.pipelines.cli import (
     clusters,
     doctor,
     flags,
-    preprocess,
     publish,
     report,
     score,
@@ -106,7 +105,7 @@ def _top(
 
 # In the order in which `triad --help` lists them.
 app.add_typer(spec.app, name="spec", rich_help_panel=flags.PREPARE)
-for group in (preprocess, train, score, report, publish, stream, verify, doctor, clusters):
+for group in (train, score, report, publish, stream, verify, doctor, clusters):
     app.add_typer(group.app)
 
 

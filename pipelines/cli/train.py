@@ -1,14 +1,40 @@
-"""The commands that make a model: train, search and encoder."""
+"""The commands that make a model: preprocess, train, search and encoder."""
 
 import typer
 
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.cli.session import Session, command
+from triad_ml.pipelines.cli.session import BEAM, Session, command
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
+from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.training import run
 from triad_ml.pipelines.training.config import EncoderConfig, SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import run as search_run
 
 app = typer.Typer()
+
+
+@command(
+    app,
+    PreprocessConfig,
+    {
+        "spec": typer.Option(
+            "--spec", metavar="FILE", help="The spec: modalities, features and tasks (YAML)."
+        ),
+        "runner": flags.RUNNER,
+        "shards": typer.Option(
+            "--shards", metavar="N", help="Number of files that each split is written to."
+        ),
+        "keep_canonical": typer.Option(
+            "--keep-canonical", help="Keep the canonical records beside the features."
+        ),
+    },
+    panel=flags.PREPARE,
+    epilog="triad preprocess --spec spec.yaml --input 'records/*.jsonl' --output prepared"
+    f"\n\n{BEAM}",
+)
+def preprocess(session: Session, config: PreprocessConfig) -> None:
+    """Turn records into features, and keep the graph that made them."""
+    session.run(preprocessing_run.run, config)
 
 
 @command(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources import heads, input_advice
+from triad_ml.pipelines.sources import format_checks, heads
 from triad_ml.pipelines.sources.heads import Head, Heads
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels import classes
@@ -115,7 +115,7 @@ def _fields(seen: Sequence[Head]) -> list[str]:
 def _other_delimiter(seen: Sequence[Head]) -> str | None:
     """What is said of headers of CSV whose cells are not parted by commas."""
     tables = (head.columns for head in seen if head.columns is not None)
-    said = (input_advice.other_delimiter(",".join(columns)) for columns in tables)
+    said = (format_checks.other_delimiter(",".join(columns)) for columns in tables)
     return next(filter(None, said), None)
 
 

@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
 from triad_ml.pipelines.runtime.defaults import UNIT_RECORDS
-from triad_ml.pipelines.sources import format_checks, input_advice
+from triad_ml.pipelines.sources import format_checks
 from triad_ml.pipelines.sources.files import SAMPLE_BYTES
 from triad_ml.pipelines.sources.files import InputFile as InputFile
 from triad_ml.pipelines.sources.files import Unit as Unit
@@ -41,7 +41,7 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
-            raise input_advice.nothing(pattern, SUFFIXES)
+            raise format_checks.nothing(pattern, SUFFIXES)
         for found in matched:
             kind = suffix(found)
             is_local = not opening.scheme(found)
@@ -120,7 +120,7 @@ def _match(pattern: str) -> Iterator[str]:
         yield _local(pattern)  # also where the name holds a character of patterns
         return
     if not scheme and os.path.isdir(pattern):
-        raise input_advice.folder(pattern, SUFFIXES)
+        raise format_checks.folder(pattern, SUFFIXES)
     if scheme:
         cloud.check_credentials()  # Beam would ask for minutes, and then go on without
     try:

@@ -6,8 +6,8 @@ import os
 import typing
 
 from triad_ml.pipelines.runtime.names import MessageFormat
-from triad_ml.pipelines.streaming import addresses, endpoints, rules
-from triad_ml.pipelines.streaming.settings import StreamSettings
+from triad_ml.pipelines.streaming import endpoints, rules
+from triad_ml.pipelines.streaming.settings import MEMORY, StreamSettings
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 
@@ -69,7 +69,7 @@ class StreamConfig(StreamSettings):
         if self.state is not None:
             return self.state
         folder = endpoints.of(self.sink).folder(self.sink)
-        return None if folder is None else f"{folder}/{addresses.MEMORY}"
+        return None if folder is None else f"{folder}/{MEMORY}"
 
     @property
     def source_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Rules of runners for streams: the flags that each knows, and the endpoints that it joins."""
+"""Rules for streams: flags and endpoints of each runner, and places that must or must not be."""
 
 import dataclasses
 import math
@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from triad_ml.pipelines.runners import beam_options, prism, registry
 from triad_ml.pipelines.runners.base import Runner
-from triad_ml.pipelines.streaming import endpoints
+from triad_ml.pipelines.storage import outputs
+from triad_ml.pipelines.streaming import endpoints, journal, metrics
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 
@@ -196,6 +197,38 @@ def check(settings: StreamSettings) -> None:
         if chosen.runner.name not in knowing_it:
             raise OptionsError(chosen.refusal(flag, address))
     chosen.check(settings)
+
+
+def check_inputs(config: StreamSettings) -> None:
+    """Refuses a folder to watch, or topics of Kafka, that are not there.
+
+    Raises:
+        OptionsError: Where there is no such folder or topic, or the client's properties cannot be
+            used.
+        StorageError: Where no broker answers.
+    """
+    endpoints.of(config.source).check_source(config.source, config)
+    for address in (config.sink, config.rejected, config.replay_from):
+        if address is not None:
+            endpoints.of(address).check_sink(address, config)
+
+
+def check_outputs(config: StreamSettings) -> None:
+    """Refuses folders, and a file of metrics, in whose place something of the user's is.
+
+    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows. What
+    Flink keeps lies in a folder of its own in `--state`, whatever else is there.
+
+    Raises:
+        OptionsError: Naming something that is there.
+        StorageError: Where a folder cannot be listed.
+    """
+    endpoints.of(config.sink).check_output(config.sink)
+    state = config.state
+    if state is not None and of(config).keeps_journal:
+        outputs.check_folder(state, "stream", lambda: journal.is_in(state), flag="--state")
+    if config.metrics is not None:
+        outputs.check_file(config.metrics, metrics.MARK, "file of metrics", "--metrics")
 
 
 _FLAGS = {"beam_args": "--"}

@@ -20,15 +20,14 @@ def run(config: StreamConfig) -> object:
     """
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import cloud, model_store
-    from triad_ml.pipelines.streaming import places
     from triad_ml.pipelines.streaming.jobs import registry
 
     cloud.check_places(config.media_roots)
-    places.check_outputs(config)
+    rules.check_outputs(config)
     chosen = rules.of(config)
     chosen.check_machine(config)
     model = model_store.load(model_store.resolved(config.model), config.verify_key)
-    places.check_inputs(config)
+    rules.check_inputs(config)
     if not config.media_files:
         first_look.tell_of_folder(_log, config.source, model.spec)
     if not chosen.follows_model:  # a job that lives on keeps the model it began with

@@ -5,6 +5,9 @@ import dataclasses
 from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.tables import ScoresFormat
 
+MEMORY = "_triad"
+"""Folder in the sink's, in which a stream's memory lies."""
+
 
 @dataclasses.dataclass(frozen=True)
 class StreamSettings:

@@ -15,7 +15,13 @@ from triad_ml.pipelines.streaming.jobs.registry import JOBS
 from triad_ml.transforms import hashing
 
 ROOT = hashing.ROOT / "pipelines"
-OWN = ("runners/", "streaming/addresses.py", "streaming/endpoints.py", "streaming/rules.py")
+OWN = (
+    "runners/",
+    "streaming/kafka/endpoint.py",
+    "streaming/pubsub/endpoint.py",
+    "streaming/endpoints.py",
+    "streaming/rules.py",
+)
 """Files that may know a name; a kind's own package, such as `streaming/kafka/`, too."""
 
 RUNNERS = {*registry.RUNNERS, *registry.ALIASES}

@@ -7,10 +7,10 @@ from typing import TypeVar, cast, get_args
 
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.streaming import journal
-from triad_ml.pipelines.streaming.addresses import MEMORY
 from triad_ml.pipelines.streaming.folder import sink_columns
 from triad_ml.pipelines.streaming.interfaces import Written
 from triad_ml.pipelines.streaming.rows import Kind, _placed, rejected_table, window_name
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored

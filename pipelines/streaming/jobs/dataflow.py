@@ -11,7 +11,7 @@ from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runners import beam_options, registry, worker_errors, workers
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import endpoints, places, unbounded
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.pubsub.endpoint import place
@@ -32,7 +32,7 @@ def run(config: StreamConfig) -> None:
         LostRaceError: A stream from this subscription is running already.
         StorageError: Where the service does not take the job, or the job does not end well.
     """
-    places.check_outputs(config)
+    rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.score_schema(model, config.format)
     name = job_name(config.source)

@@ -12,7 +12,7 @@ from triad_ml.pipelines.runners.workers import CheckWorkers
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import endpoints, places, unbounded
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import flink_checkpoints
 from triad_ml.pipelines.streaming.kafka.admin import TopicAdmin
@@ -44,7 +44,7 @@ def run(config: StreamConfig) -> None:
     model = model_store.load(config.model, config.verify_key)
     settings = schema.score_schema(model, config.format)
     name = flink_checkpoints.stream_name(config)
-    places.check_inputs(config)  # without one a stream would start again and again
+    rules.check_inputs(config)  # without one a stream would start again and again
     with worker_errors.raised(config.runner):
         _check_workers(config)
         settle_topic(config)

@@ -12,7 +12,7 @@ import apache_beam as beam
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import results
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.streaming import endpoints, metrics, micro_batch, places
+from triad_ml.pipelines.streaming import endpoints, metrics, micro_batch, rules
 from triad_ml.pipelines.streaming import journal as journals
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Batch, Part, Source
@@ -55,9 +55,9 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         GateError: A model that is refused.
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
-    places.check_outputs(config)
+    rules.check_outputs(config)
     check_golden(config)
-    places.check_inputs(config)
+    rules.check_inputs(config)
     sink = endpoints.of(config.sink)
     total = Counts()
     with contextlib.ExitStack() as stack:

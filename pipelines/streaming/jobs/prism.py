@@ -10,7 +10,7 @@ from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runners import prism, results
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import endpoints, places, unbounded
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming import journal as journals
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.folder.source import Folder
@@ -34,7 +34,7 @@ def run(config: StreamConfig, stop: Stop) -> None:
         OptionsError: A model, source, sink or binary that cannot be used.
         StorageError: Where a disk or Prism fails.
     """
-    places.check_outputs(config)
+    rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.score_schema(model, config.format)
     binary = prism.check(config.prism)

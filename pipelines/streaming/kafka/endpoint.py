@@ -1,9 +1,9 @@
 """Topics of Kafka as endpoints of streams."""
 
+import urllib.parse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from triad_ml.pipelines.streaming import addresses
 from triad_ml.pipelines.streaming.base import Endpoint
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from triad_ml.pipelines.streaming.interfaces import Part, Sink, Source
     from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
     from triad_ml.pipelines.tables.schema import ScoreSchema
+
+
+KAFKA = "kafka://"
+
+
+def kafka_place(uri: str) -> tuple[str, str] | None:
+    """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
+    if not uri.startswith(KAFKA):
+        return None
+    servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
+    try:
+        port = urllib.parse.urlsplit(f"//{servers}").port
+    except ValueError:
+        return None
+    if not (slash and topic and port and servers.rpartition(":")[0]) or "@" in servers:
+        return None
+    return (servers, topic) if all(c.isalnum() or c in "._-" for c in topic) else None
 
 
 class KafkaEndpoint(Endpoint):
@@ -25,7 +42,7 @@ class KafkaEndpoint(Endpoint):
     can_replay = True
 
     def check(self, flag: str, address: str) -> None:
-        if addresses.kafka_place(address) is None:
+        if kafka_place(address) is None:
             raise OptionsError(f"{flag}: must be {self.form}, of one topic")
 
     def check_source(self, address: str, settings: StreamSettings) -> None:
@@ -73,7 +90,7 @@ class KafkaEndpoint(Endpoint):
 
 def place(address: str) -> tuple[str, str]:
     """`HOST:PORT` and topic of an address that was checked."""
-    found = addresses.kafka_place(address)
+    found = kafka_place(address)
     if found is None:
         raise AssertionError(f"{address}: was checked")
     return found

@@ -1,8 +1,8 @@
 """Subscriptions and topics of Pub/Sub as endpoints of streams."""
 
+import re
 from typing import TYPE_CHECKING
 
-from triad_ml.pipelines.streaming import addresses
 from triad_ml.pipelines.streaming.base import Endpoint
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
@@ -10,6 +10,18 @@ from triad_ml.transforms.errors import OptionsError
 if TYPE_CHECKING:
     from triad_ml.pipelines.scoring.score import Scores
     from triad_ml.pipelines.tables.schema import ScoreSchema
+
+
+# Of what the service allows: no name may begin with "goog".
+_PUBSUB_PLACE = re.compile(
+    r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
+)
+
+
+def pubsub_place(uri: str) -> tuple[str, str] | None:
+    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
+    found = _PUBSUB_PLACE.fullmatch(uri)
+    return None if found is None else (found[1], found[2])
 
 
 class PubSubEndpoint(Endpoint):
@@ -20,7 +32,7 @@ class PubSubEndpoint(Endpoint):
     written_by = frozenset({"dataflow"})
 
     def check(self, flag: str, address: str) -> None:
-        if addresses.pubsub_place(address) is None:
+        if pubsub_place(address) is None:
             form = "pubsub://PROJECT/SUBSCRIPTION" if flag == "--source" else self.form
             raise OptionsError(f"{flag}: must be {form}")
 
@@ -37,7 +49,7 @@ class PubSubEndpoint(Endpoint):
 
 def place(address: str) -> tuple[str, str]:
     """Project, and subscription or topic, of an address that was checked."""
-    found = addresses.pubsub_place(address)
+    found = pubsub_place(address)
     if found is None:
         raise AssertionError(f"{address}: was checked")
     return found

@@ -19,11 +19,11 @@ from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import journal
-from triad_ml.pipelines.streaming.addresses import MEMORY
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.model_versions import Models
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.verification import release
 from triad_ml.pipelines.verification.config import ReleaseConfig

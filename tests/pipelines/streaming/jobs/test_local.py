@@ -14,9 +14,9 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.streaming import journal
-from triad_ml.pipelines.streaming.addresses import MEMORY
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import local, stopping
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import OptionsError
