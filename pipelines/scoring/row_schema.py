@@ -101,7 +101,7 @@ def _values(array: pa.Array) -> list[Any]:
 @functools.cache
 def _nested(fields: tuple[str, ...]) -> Any:
     """The type of a nested row: a named tuple, since pyarrow takes no `beam.Row` for a struct."""
-    parent = collections.namedtuple("NestedRow", fields)
+    parent = collections.namedtuple("NestedRow", fields)  # type: ignore[misc]
     return type("NestedRow", (parent,), {"__slots__": (), "__reduce__": _reduced})
 
 
