@@ -41,7 +41,16 @@ def define_pipeline(root: beam.Pipeline, model: str, pattern: str, output: str) 
 
 def as_line(row: Any) -> str:
     """Returns a row with its nested rows as one line of JSON."""
-    return json.dumps(row._asdict(), default=lambda nested: nested._asdict())
+    return json.dumps(plain(row))
+
+
+def plain(value: Any) -> Any:
+    """Returns a value in which each row, nested ones too, is a dict."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if not hasattr(value, "_asdict"):
+        return value
+    return {name: plain(part) for name, part in value._asdict().items()}
 
 
 def main(argv: Sequence[str]) -> None:

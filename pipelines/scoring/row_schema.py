@@ -1,6 +1,9 @@
 """Scored and rejected records as `beam.Row`s with a schema: the columns of published tables."""
 
+import collections
 import dataclasses
+import functools
+import itertools
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
@@ -78,21 +81,33 @@ def _type(kind: pa.DataType) -> Any:
 
 def _rows(table: pa.Table) -> list[beam.Row]:
     columns = [_values(column.combine_chunks()) for column in table.columns]
-    return _zipped(table.column_names, columns)
+    names_of = table.column_names
+    return [beam.Row(**dict(zip(names_of, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_struct(array.type):
-        fields = [field.name for field in array.type]
-        return _zipped(fields, [_values(array.field(name)) for name in fields])
+        fields = tuple(field.name for field in array.type)
+        return list(map(_nested(fields)._make, zip(*map(_values, array.flatten()), strict=True)))
     if pa.types.is_map(array.type):
         return [dict(pairs) for pairs in array.to_pylist()]
     if pa.types.is_list(array.type) and pa.types.is_struct(array.type.value_type):
         edges = array.offsets.to_pylist()
         structs = _values(array.values)
-        return [structs[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+        return [structs[start:end] for start, end in itertools.pairwise(edges)]
     return list(array.to_pylist())
 
 
-def _zipped(names_of: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[beam.Row]:
-    return [beam.Row(**dict(zip(names_of, row, strict=True))) for row in zip(*columns, strict=True)]
+@functools.cache
+def _nested(fields: tuple[str, ...]) -> Any:
+    """The type of a nested row: a named tuple, since pyarrow takes no `beam.Row` for a struct."""
+    parent = collections.namedtuple("NestedRow", fields)  # type: ignore[misc]
+    return type("NestedRow", (parent,), {"__slots__": (), "__reduce__": _reduced})
+
+
+def _reduced(row: Any) -> tuple[Any, tuple[tuple[str, ...], tuple[Any, ...]]]:
+    return _rebuilt, (row._fields, tuple(row))
+
+
+def _rebuilt(fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    return _nested(fields)._make(values)

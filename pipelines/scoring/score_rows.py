@@ -117,12 +117,19 @@ class ScoreRows(beam.PTransform):
         rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
         scored_rows = beam.ParDo(_RowsDoFn(row_schema.scored_rows, settings))
         rejected_rows = beam.ParDo(_RowsDoFn(row_schema.rejected_rows, settings))
+        # Beam 2.77 loses what a DoFn gives at the end of a bundle to a consumer of batches, such as
+        # WriteToParquet. What the steps "Scored" and "Rejected" give comes from `process`.
+        scored = beam.Map(_same).with_output_types(row_schema.scored_type(settings))
+        refusals = beam.Map(_same).with_output_types(row_schema.rejected_type(settings))
         return ScoredRows(
-            scored=scores.scored
-            | "ScoredRows" >> scored_rows.with_output_types(row_schema.scored_type(settings)),
-            rejected=rejected
-            | "RejectedRows" >> rejected_rows.with_output_types(row_schema.rejected_type(settings)),
+            scored=scores.scored | "ScoredRows" >> scored_rows | "Scored" >> scored,
+            rejected=rejected | "RejectedRows" >> rejected_rows | "Rejected" >> refusals,
         )
+
+
+@no_annotations
+def _same(row: beam.Row) -> beam.Row:
+    return row
 
 
 class _RecordDoFn(beam.DoFn):

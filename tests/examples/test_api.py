@@ -10,7 +10,10 @@ from typing import Any
 
 import nbclient
 import nbformat
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from apache_beam.yaml import main as beam_yaml
 
 import triad_ml
 from examples import api, own_beam_pipeline
@@ -54,6 +57,20 @@ def test_an_own_pipeline_gives_the_published_scores_bit_for_bit(published):
     found = sorted(lines("out/scored*.jsonl"), key=lambda row: str(row["id"]))
     assert [{name: row[name] for name in published[0]} for row in found] == published
     assert list(lines("out/rejected*.jsonl")) == []
+
+
+def test_beam_yaml_gives_them_too_without_a_download(published):
+    names = {"model": "model", "records": "records", "output": "out"}
+    beam_yaml.run(
+        [
+            f"--yaml_pipeline_file={ROOT / 'examples' / 'scores.yaml'}",
+            "--runner=FnApiRunner",
+            f"--jinja_variables={json.dumps(names)}",
+        ]
+    )
+    columns = ["id", "category", "content_digest"]
+    tables = [pq.read_table(path, columns=columns) for path in Path().glob("out/scored*")]
+    assert plain(pa.concat_tables(tables)) == published
 
 
 def test_the_notebook_runs_in_a_fresh_interpreter(workplace, monkeypatch):

@@ -1,21 +1,27 @@
 """Own pipelines: rows in, rows with a schema out, with the scores of a run bit for bit."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
+from examples import own_beam_pipeline
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import reading
 from triad_ml.pipelines.scoring import row_schema
 from triad_ml.pipelines.scoring.score_rows import ScoreRows
 from triad_ml.pipelines.sources.read_files import ReadFiles
 from triad_ml.pipelines.tables import schema
+from triad_ml.transforms.records.values import Position, Prediction, Scored
 
 REFUSED = [("broken", "unreadable"), ("empty", "empty"), ("memory://rows/row#0", "invalid_id")]
 
@@ -34,7 +40,7 @@ def expected(published: Path) -> list[str]:
 
 
 def line(row: Any) -> str:
-    return json.dumps(row._asdict(), default=lambda nested: nested._asdict())
+    return json.dumps(own_beam_pipeline.plain(row))
 
 
 def as_beam_row(row: dict[str, Any]) -> Any:
@@ -84,6 +90,21 @@ def test_rows_keep_their_times_and_windows(trained):
         assert_that(rejected, equal_to([("b", 14, 20)]), label="rejected")
 
 
+def test_a_consumer_of_batches_gets_every_row(mixed, published, trained, tmp_path):
+    with beam.Pipeline("FnApiRunner") as root:
+        given = root | beam.Create(rows(mixed))
+        scores = given | ScoreRows.from_model(str(trained), media_roots=[str(mixed.parent)])
+        _ = scores.scored | "WriteScored" >> beam.io.WriteToParquet(f"{tmp_path}/scored")
+        _ = scores.rejected | "WriteRejected" >> beam.io.WriteToParquet(f"{tmp_path}/rejected")
+    written = {
+        name: pa.concat_tables([pq.read_table(path) for path in tmp_path.glob(f"{name}-*")])
+        for name in ("scored", "rejected")
+    }
+    ids = reading.read_scores(str(published)).column("id").to_pylist()
+    assert sorted(written["scored"].column("id").to_pylist()) == sorted(ids)
+    assert sorted(written["rejected"].column("id").to_pylist()) == [name for name, _ in REFUSED]
+
+
 def test_the_schema_has_the_columns_of_published_scores(trained):
     settings = schema.score_schema(bundle.load(trained), "parquet", explain=True)
     kinds = row_schema.scored_type(settings)._fields
@@ -92,6 +113,15 @@ def test_the_schema_has_the_columns_of_published_scores(trained):
     assert [name for name, _ in dict(kinds)["category"]._fields] == [
         *("label", "score", "distribution", "explanation")
     ]
+
+
+def test_nested_rows_survive_a_pickle(trained):
+    settings = schema.run_settings(bundle.load(trained), "parquet")
+    distribution = np.full(4, 0.25, np.float32)
+    scored = Scored("a", Position("f", 0), {"category": Prediction("fan", 0.25, distribution)}, ())
+    (row,) = row_schema.scored_rows([scored], settings)
+    assert pickle.loads(pickle.dumps(row.category)) == row.category
+    assert row.category._fields == ("label", "score", "distribution")
 
 
 def test_explanations_are_nested_rows(trained):
