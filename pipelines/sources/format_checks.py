@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
 
 BYTES = 64 * 2**10
@@ -43,6 +42,8 @@ def check(uri: str, kind: str) -> None:
         OptionsError: With the file and the remedy, and none of its content.
         StorageError: Where it cannot be opened.
     """
+    from triad_ml.pipelines.storage import opening  # it imports Beam, and `first_look` does not
+
     if kind not in _UTF_16:
         return
     with opening.open_inflated(uri) as file:

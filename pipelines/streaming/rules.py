@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from triad_ml.pipelines.runners import beam_options, prism, registry
 from triad_ml.pipelines.runners.base import Runner
-from triad_ml.pipelines.storage import outputs
-from triad_ml.pipelines.streaming import endpoints, journal, metrics
+from triad_ml.pipelines.streaming import endpoints
 from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 
@@ -223,6 +222,9 @@ def check_outputs(config: StreamSettings) -> None:
         OptionsError: Naming something that is there.
         StorageError: Where a folder cannot be listed.
     """
+    from triad_ml.pipelines.storage import outputs
+    from triad_ml.pipelines.streaming import journal, metrics  # checked settings load neither
+
     endpoints.of(config.sink).check_output(config.sink)
     state = config.state
     if state is not None and of(config).keeps_journal:
