@@ -33,7 +33,7 @@ OTHER = {"model/evaluation/predict.py": ["kind == 'text'"]}
 @pytest.mark.parametrize(
     "registry",
     [MEDIA, FEATURES, MEASURES, TOWERS, PREVIEWS, OCCLUDERS],
-    ids=lambda one: str(one)[:40],
+    ids=["media", "features", "measures", "towers", "previews", "occluders"],
 )
 def test_each_registry_has_all_modalities_in_their_order(registry):
     assert tuple(registry) == MODALITIES

@@ -24,7 +24,9 @@ from triad_ml.pipelines.verification import parity
 from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.features import audio as features_audio
+from triad_ml.transforms.features import registry as features_registry
+from triad_ml.transforms.features import text as features_text
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, Position, RawRecord
 from triad_ml.transforms.spec import modalities
@@ -114,18 +116,19 @@ def changed_words(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("graph", "change", "feature"),
+    ("module", "graph", "change", "feature"),
     [
-        ("image_graph", lambda _: nearest, "image"),
-        ("audio_graph", changed_audio, "audio"),
-        ("log_mel_graph", changed_log_mel, "audio"),
-        ("words_graph", changed_words, "text"),
+        (features_registry, "image_graph", lambda _: nearest, "image"),
+        (features_registry, "audio_graph", changed_audio, "audio"),
+        (features_audio, "log_mel_graph", changed_log_mel, "audio"),
+        (features_text, "words_graph", changed_words, "text"),
     ],
+    ids=["image", "audio", "log-mel", "words"],
 )
 def test_a_changed_line_of_the_graph_is_named(
-    generated, trained, capsys, monkeypatch, graph, change, feature
+    generated, trained, capsys, monkeypatch, module, graph, change, feature
 ):
-    monkeypatch.setattr(preprocessing_fn, graph, change(getattr(preprocessing_fn, graph)))
+    monkeypatch.setattr(module, graph, change(getattr(module, graph)))
     arguments = ["--model", str(trained), "--input", str(generated), "--limit", "5"]
     assert main.main(["parity", *arguments]) == 10
     text = capsys.readouterr().out
@@ -166,7 +169,7 @@ def inline(content: bytes) -> dict[str, str]:
 def test_nothing_to_compare_is_refused(trained, tmp_path):
     path = records.write_lines(tmp_path / "records.jsonl", [{"id": "empty"}, b"{no record"])
     with pytest.raises(OptionsError) as refused:
-        verification_run.parity(ParityConfig(str(trained), (str(path),)))
+        parity.run(ParityConfig(str(trained), (str(path),)), bundle.load(trained))
     assert str(refused.value) == f"{path}: no record in it can be compared"
 
 
