@@ -106,7 +106,7 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     complete = publish.complete_units(run)
     before = {unit: status(run.unit_manifest(unit)) for unit in complete}
 
-    with caplog.at_level(logging.INFO, "pipelines"):
+    with caplog.at_level(logging.INFO, "triad_ml"):
         scoring_run.run(night.config)
 
     ours = [
