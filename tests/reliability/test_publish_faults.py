@@ -23,8 +23,8 @@ from triad_ml.model.serving.scorer import Outcome, Scorer, ScorerHandler
 from triad_ml.pipelines.publishing import gc, publish
 from triad_ml.pipelines.publishing.config import GcConfig
 from triad_ml.pipelines.publishing.sealing import seal
-from triad_ml.pipelines.scoring import pipeline
 from triad_ml.pipelines.scoring import run as scoring_run
+from triad_ml.pipelines.scoring import score
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import GateError
@@ -86,7 +86,7 @@ class ShortHandler(ScorerHandler):
 
 
 def test_a_handler_that_loses_a_record_publishes_nothing(first, second, monkeypatch):
-    monkeypatch.setattr(pipeline, "ScorerHandler", ShortHandler)
+    monkeypatch.setattr(score, "ScorerHandler", ShortHandler)
     with pytest.raises(GateError, match=r"^unit 0: 7 records were read, but 5 scored"):
         scoring_run.run(second.config)
     assert seen(second.output) == seen(first.output)
