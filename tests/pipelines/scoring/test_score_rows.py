@@ -116,7 +116,7 @@ def test_the_schema_has_the_columns_of_published_scores(trained):
 
 
 def test_nested_rows_survive_a_pickle(trained):
-    settings = schema.run_settings(bundle.load(trained), "parquet")
+    settings = schema.score_schema(bundle.load(trained), "parquet")
     distribution = np.full(4, 0.25, np.float32)
     scored = Scored("a", Position("f", 0), {"category": Prediction("fan", 0.25, distribution)}, ())
     (row,) = row_schema.scored_rows([scored], settings)
