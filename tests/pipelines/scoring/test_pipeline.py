@@ -713,7 +713,7 @@ def test_records_of_a_name_that_is_not_utf8_are_scored_and_named(
     trained: Path, clean: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A report of a test is UTF-8, and the first look names the file as it is.
-    caplog.set_level(logging.ERROR, "triad_ml.pipelines.sources.first_look")
+    caplog.set_level(logging.ERROR, "triad_ml.pipelines.scoring.run")
     folder_ = tmp_path / os.fsdecode(b"caf\xe9")
     folder_.mkdir()
     path = folder_ / os.fsdecode(b"na\xefve.jsonl")
