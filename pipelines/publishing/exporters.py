@@ -1,5 +1,6 @@
 """Exporters of published scores by the end of the target's name: Parquet, CSV and JSON Lines."""
 
+import abc
 import contextlib
 import csv
 import io
@@ -54,7 +55,7 @@ class Exporter(Protocol):
         """
 
 
-class FileExporter:
+class FileExporter(abc.ABC):
     """Writes one local file, part after part; a subclass gives the writer of its format.
 
     Each part is checked against the manifest and held in memory alone. The rows stand in the order
@@ -83,9 +84,9 @@ class FileExporter:
                 raise _exists(target) from error
         return rows
 
+    @abc.abstractmethod
     def writer(self, file: BinaryIO, schema: pa.Schema) -> contextlib.AbstractContextManager[Write]:
         """Begins a file with these columns; the end of the block completes it."""
-        raise NotImplementedError
 
 
 class ParquetExporter(FileExporter):

@@ -1,5 +1,6 @@
 """Stream endpoint interface: everything that Triad asks of one kind of source or sink."""
 
+import abc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
-class Endpoint:
+class Endpoint(abc.ABC):
     """A kind of place that is streamed from or to; a class for each scheme of addresses.
 
     A subclass is imported with the settings, so it imports Beam and clients in its methods only.
@@ -33,13 +34,13 @@ class Endpoint:
     has_client_file: ClassVar[bool] = False
     can_replay: ClassVar[bool] = False
 
+    @abc.abstractmethod
     def check(self, flag: str, address: str) -> None:
         """Refuses an address that has not the form of this kind.
 
         Raises:
             OptionsError: Naming the flag.
         """
-        raise NotImplementedError
 
     def name(self, address: str) -> str:
         """The name of a source, however its address was written."""
@@ -60,9 +61,11 @@ class Endpoint:
             OptionsError: Where there is none, or its client's properties cannot be used.
             StorageError: Where nothing answers.
         """
+        return None
 
     def check_sink(self, address: str, settings: StreamSettings) -> None:
         """Refuses a sink that is not there and would not be made; see `check_source`."""
+        return None
 
     def check_output(self, address: str) -> None:
         """Refuses a sink in whose place something of the user's is.
@@ -71,6 +74,7 @@ class Endpoint:
             OptionsError: Naming something that is there.
             StorageError: Where a folder cannot be listed.
         """
+        return None
 
     def source(
         self, settings: StreamSettings, labels: Sequence[str], given: "Sequence[Part]"

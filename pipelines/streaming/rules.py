@@ -1,5 +1,6 @@
 """Rules for streams: flags and endpoints of each runner, and places that must or must not be."""
 
+import abc
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 
 
-class Rules:
+class Rules(abc.ABC):
     """Rules of a runner; subclasses are one for each runner.
 
     Attributes:
@@ -28,9 +29,9 @@ class Rules:
     follows_model: ClassVar[bool] = False
     keeps_journal: ClassVar[bool] = False
 
+    @abc.abstractmethod
     def refusal(self, flag: str, address: str) -> str:
-        """The message for a source or sink that the runner does not join."""
-        raise NotImplementedError
+        """Returns the message for a source or sink that the runner does not join."""
 
     def check(self, settings: StreamSettings) -> None:
         """Refuses further settings that the runner cannot have.
@@ -38,6 +39,7 @@ class Rules:
         Raises:
             OptionsError: Naming the flag.
         """
+        return None
 
     def check_machine(self, settings: StreamSettings) -> None:
         """Refuses a machine that lacks what the runner needs, before anything is loaded.
@@ -45,6 +47,7 @@ class Rules:
         Raises:
             OptionsError: With the remedy.
         """
+        return None
 
 
 class LocalRules(Rules):
