@@ -1,1 +1,1 @@
-"""Statistics of records: measures, mergeable accumulators, a CombineFn and drift."""
+"""Statistics of records: measures, mergeable accumulators and a CombineFn."""
