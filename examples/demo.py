@@ -26,7 +26,7 @@ NEXT_STEPS = """\
 [bold]On your own records[/bold]
 1. Write records.jsonl, one object a line: id, image, audio, text, labels (paths beside the file).
 2. Copy {spec}, name your tasks in it, and check it: triad spec check my.yaml
-3. Run the four commands above with your files; README.md says what each exit code means."""
+3. Run the four commands above with your files; docs/runbooks/night.md has every exit code."""
 
 
 class StepFailedError(Exception):
