@@ -21,6 +21,7 @@ class BaseTask(Section):
         needs_joint: True where the head reads a joint embedding of the modalities.
         reads_words: True where the task reads words of the text, not their ids alone.
         places_spans: True where labels and scores name places in the caller's text.
+        needs_classes: True where a model knows a list of classes, or of pieces, for the task.
     """
 
     label: str = pydantic.Field(min_length=1)
@@ -30,6 +31,7 @@ class BaseTask(Section):
     needs_joint: ClassVar[bool] = False
     reads_words: ClassVar[bool] = False
     places_spans: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = True
 
     @pydantic.model_validator(mode="before")
     @classmethod
