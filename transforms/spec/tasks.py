@@ -163,7 +163,24 @@ class GenerationTask(_WithoutClasses):
         return {key: value for key, value in given.items() if value is not None or key not in own}
 
 
-_Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask
+class RegressionTask(BaseTask):
+    """A task that gives a record a number; its label is the number."""
+
+    kind: Literal["regression"]
+
+    needs_joint: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = False
+    multi_label: ClassVar[bool] = False
+    imbalance: ClassVar[str] = "none"
+    tokens: ClassVar[None] = None
+    marker: ClassVar[None] = None
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of the number and its scale."""
+        return 16
+
+
+_Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask | RegressionTask
 Task: TypeAlias = Annotated[_Kind, pydantic.Field(discriminator="kind")]
 """One thing to be learned, of any kind."""
 
