@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format constraints flink kafka clean
+.PHONY: help demo test lint format docs constraints flink kafka clean
 
 help:
 	@echo "make demo         real records -> training -> published scores and a report, below demo/"
@@ -11,6 +11,7 @@ help:
 	@echo "make test         style, types and tests (SLOW=1: those of over a minute too, as CI does)"
 	@echo "make lint         style and types only"
 	@echo "make format       formats the code"
+	@echo "make docs         builds the documentation into site/; a warning or a broken link fails"
 	@echo "make constraints  writes constraints.txt from what is installed"
 	@echo "make flink        starts a Flink cluster on this machine (JDK 17, Maven); triad flink down"
 	@echo "make kafka        starts a Kafka broker on this machine (Java 17, Maven); triad kafka down"
@@ -33,9 +34,12 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
 # Not of a fresh environment: it is how the constraints are moved (CONTRIBUTING.md).
 constraints:
-	$(BIN)/python -m pip freeze --all --exclude-editable --exclude triad --exclude pip \
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude triad-ml --exclude pip \
 	  > constraints.txt.tmp
 	echo "# Exact versions of the whole tree, written by make constraints." > constraints.txt
 	LC_ALL=C sort -f constraints.txt.tmp >> constraints.txt
@@ -48,7 +52,7 @@ kafka: $(INSTALLED)
 	@$(BIN)/triad kafka up
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) demo site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	  .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

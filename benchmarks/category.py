@@ -98,7 +98,7 @@ def chosen(records: Path) -> list[Row]:
 
 def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder: Path) -> Path:
     """The preprocessing of one fold; one that is there is not made again."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     folder.mkdir(exist_ok=True)
@@ -107,7 +107,9 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
     write_records(records, ({**row, "split": one} for row, one in zip(rows, split, strict=True)))
     output = folder / "data"
     roots = (str(media.resolve()),)
-    pipeline.run(PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots))
+    preprocessing_run.run(
+        PreprocessConfig(str(spec), (str(records),), str(output), media_roots=roots)
+    )
     return output
 
 

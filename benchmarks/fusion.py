@@ -85,9 +85,9 @@ def _figures(
     what: Mapping[str, Any], records: Path, media: Path, seed: int, folder: Path, kind: str
 ) -> Figures:
     """Accuracy and macro-F1 on the test split, by what the network was given."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     spec = folder / "spec.yaml"
@@ -95,8 +95,8 @@ def _figures(
     data, model = str(folder / "data"), folder / kind
     roots = (str(media.resolve()),)
     # The first makes the features of a seed, the others only tell them how to train.
-    pipeline.run(PreprocessConfig(str(spec), (str(records),), data, media_roots=roots))
-    train.run(TrainConfig(data, str(model), seed=seed))
+    preprocessing_run.run(PreprocessConfig(str(spec), (str(records),), data, media_roots=roots))
+    training_run.run(TrainConfig(data, str(model), seed=seed))
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     task = document["splits"]["test"]["tasks"]["category"]
     rows = {"as recorded": task["as recorded"], **task["subsets"]}

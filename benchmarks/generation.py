@@ -53,9 +53,9 @@ def main() -> None:
 
 def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
     """The test split's figures; what is there already is not made again."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,9 +66,11 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
         rows = [{**row, "split": found[row["id"]]} for row in rows]
     chosen = folder / "records.jsonl"
     seeds.write_records(chosen, rows)
-    pipeline.run(PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0))
+    preprocessing_run.run(
+        PreprocessConfig(str(spec), (str(chosen),), str(data), rejected_limit=1.0)
+    )
     started = time.process_time()
-    train.run(TrainConfig(str(data), str(model), seed=seed))
+    training_run.run(TrainConfig(str(data), str(model), seed=seed))
     spent = time.process_time() - started
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     (task,) = document["splits"]["test"]["tasks"].values()

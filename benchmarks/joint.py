@@ -78,9 +78,9 @@ def _figures(
     tasks: tuple[str, ...], folder: Path, media: Path, epochs: int, seed: int
 ) -> dict[str, tuple[int, float]]:
     """By task, the records of the test split that have its label, and the task's figure there."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     begun = time.monotonic()
@@ -100,8 +100,10 @@ def _figures(
     spec.write_text(yaml.safe_dump(what), encoding="utf-8")
     inputs = tuple(str(folder / f"{OF[task]}.jsonl") for task in tasks)
     data, model = str(place / "data"), place / "model"
-    pipeline.run(PreprocessConfig(str(spec), inputs, data, media_roots=(str(media.resolve()),)))
-    train.run(TrainConfig(data, str(model), seed=seed))
+    preprocessing_run.run(
+        PreprocessConfig(str(spec), inputs, data, media_roots=(str(media.resolve()),))
+    )
+    training_run.run(TrainConfig(data, str(model), seed=seed))
     evaluated = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     found = {}
     for task in tasks:

@@ -131,11 +131,11 @@ def _child(way: str, records: str, folder: str) -> None:
 
 
 def _triad(records: str, folder: str) -> int:
-    from triad_ml.pipelines.scoring import pipeline
+    from triad_ml.pipelines.scoring import run as scoring_run
     from triad_ml.pipelines.scoring.config import ScoreConfig
 
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        published = pipeline.run(
+        published = scoring_run.run(
             ScoreConfig(f"{folder}/model", (records,), output, datetime.date.today().isoformat())
         )
         counts = json.loads(Path(published.manifest_uri).read_text(encoding="utf-8"))["counts"]

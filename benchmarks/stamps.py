@@ -90,9 +90,9 @@ def _evaluated(
     records: Path, media: Path, modalities: Sequence[str], seed: int, folder: Path
 ) -> dict[str, Any]:
     """The evaluation of the test split; what is there already is not made again."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     what = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
@@ -103,10 +103,10 @@ def _evaluated(
     data, model = str(folder / "data"), folder / "model"
     roots = (str(media.resolve()),)
     # A network for one modality has nothing to see in records that lack it: they are rejected.
-    pipeline.run(
+    preprocessing_run.run(
         PreprocessConfig(str(spec), (str(records),), data, media_roots=roots, rejected_limit=1.0)
     )
-    train.run(TrainConfig(data, str(model), seed=seed))
+    training_run.run(TrainConfig(data, str(model), seed=seed))
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     return dict(document["splits"]["test"]["tasks"]["category"])
 

@@ -122,9 +122,9 @@ def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
     """Trains, and gives the figures of the test split; what is there is not made again."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,9 +132,9 @@ def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Pat
     data, model = folder / "data", folder / "model"
     written.write_text(yaml.safe_dump(json.loads(json.dumps(spec))), encoding="utf-8")
     seeds.write_records(chosen, rows)
-    pipeline.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
+    preprocessing_run.run(PreprocessConfig(str(written), (str(chosen),), str(data)))
     begun = time.process_time()
-    train.run(TrainConfig(str(data), str(model), seed=seed))
+    training_run.run(TrainConfig(str(data), str(model), seed=seed))
     figures: Figures = {"CPU-s": round(time.process_time() - begun)}
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     for name, found in document["splits"]["test"]["tasks"].items():

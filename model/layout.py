@@ -1,11 +1,10 @@
-"""TODO docstring of model.layout."""
+"""Layout of training files: spec, classes of each task and vocabularies."""
 
 import dataclasses
 from collections.abc import Mapping
 
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.ids import FIRST_TOKEN
-from triad_ml.transforms.features.word_shapes import PARTS
 from triad_ml.transforms.spec.spec import Spec
 
 
@@ -40,21 +39,6 @@ class Layout:
                 raise no_label(name)
 
     @property
-    def record_bytes(self) -> int:
-        """About how many bytes one record takes, decompressed."""
-        sections = self.spec.modalities
-        total = 512
-        if sections.image is not None:
-            total += 4 * self.image_width if self.image_width else 3 * sections.image.size**2
-        if sections.audio is not None:
-            total += 4 * sections.audio.frames * sections.audio.mel_bins
-        if sections.text is not None:
-            total += 4 * sections.text.length * (3 if self.spec.places_spans else 1)
-            total += 4 * sections.text.length * PARTS if sections.text.spelling else 0
-        words = sections.text.length if sections.text is not None else 0
-        return total + sum(task.record_bytes(words) for task in self.spec.tasks.values())
-
-    @property
     def image_width(self) -> int | None:
         """How many numbers a picture is, where preprocessing has encoded it."""
         if self.spec.modalities.image is None or not self.spec.model.encodes_first:
@@ -62,8 +46,3 @@ class Layout:
         from triad_ml.transforms.encoders import image
 
         return image.width(self.spec)
-
-    @property
-    def longest_record(self) -> int:
-        """No record takes more bytes than this; what claims more is damaged or hostile."""
-        return 4 * self.record_bytes + 2**20

@@ -88,12 +88,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preprocessing of `generated`."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     def make(folder: Path) -> None:
         spec, output = generated.parents[1] / "spec.yaml", folder / "data"
-        pipeline.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
+        preprocessing_run.run(PreprocessConfig(str(spec), (str(generated),), str(output), shards=2))
 
     return made_once(tmp_path_factory, "prepared", make) / "data"
 
@@ -101,13 +101,31 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained on `prepared`."""
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
-        train.run(TrainConfig(str(prepared), str(folder / "model")))
+        training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
+
+
+@pytest.fixture
+def workplace(
+    generated: Path, prepared: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working folder of somebody who has trained: `spec.yaml`, `records`, `prepared`, `model`.
+
+    It is entered, so that pages and examples name these folders as their readers would.
+    """
+    folder = tmp_path / "workplace"
+    folder.mkdir()
+    shutil.copy(generated.parents[1] / "spec.yaml", folder)
+    (folder / "records").symlink_to(generated.parent)
+    shutil.copytree(prepared, folder / "prepared")
+    shutil.copytree(trained, folder / "model")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture

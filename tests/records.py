@@ -56,7 +56,7 @@ def write(
     Pictures and sounds that are not inline go to the folder `media` beside the file. CSV is flat
     in any case, and TFRecord too.
     """
-    suffix = units.suffix(str(path)).removesuffix(".gz")
+    suffix = sources_read.suffix(str(path)).removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = {
         ".jsonl": _write_jsonl,

@@ -14,6 +14,7 @@ from PIL import Image
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.transforms.records.values import (
     Position,
     Prediction,
@@ -169,10 +170,12 @@ def publish_scores(
 ) -> publish.Manifest:
     """Publishes scores of one unit as `triad score` does."""
     loaded = bundle.load(model)
-    settings = publish.RunSettings(
-        classes=loaded.classes,
-        multi_label=frozenset(n for n, task in loaded.spec.tasks.items() if task.multi_label),
-        provenance=Provenance(
+    settings = publish.ScoreSchema(
+        {
+            name: COLUMNS[task.kind].of(task, loaded.classes[name], ())
+            for name, task in loaded.spec.tasks.items()
+        },
+        Provenance(
             model_digest or loaded.model_digest,
             loaded.transform_digest,
             loaded.spec.digest(),

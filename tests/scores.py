@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.tables.columns import Classification
 from triad_ml.transforms.errors import LostRaceError
 from triad_ml.transforms.records.values import (
     Position,
@@ -21,11 +22,11 @@ from triad_ml.transforms.records.values import (
 
 CLASSES = {"category": ("bird", "cat", "dog"), "topics": ("art", "food")}
 PROVENANCE = Provenance("m" * 8, "t" * 8, "s" * 8, "c" * 8, "1.2.3")
-SETTINGS = publish.RunSettings(
-    classes=CLASSES,
-    multi_label=frozenset({"topics"}),
-    provenance=PROVENANCE,
-)
+COLUMNS = {
+    "category": Classification(CLASSES["category"]),
+    "topics": Classification(CLASSES["topics"], multi_label=True),
+}
+SETTINGS = publish.ScoreSchema(COLUMNS, PROVENANCE)
 DATE = "2026-11-24"
 
 
@@ -92,7 +93,7 @@ def score(
     run: publish.RunFolder,
     works: Sequence[Work],
     *,
-    settings: publish.RunSettings = SETTINGS,
+    settings: publish.ScoreSchema = SETTINGS,
     rejected_limit: float = 1.0,
 ) -> publish.Manifest:
     """A whole attempt: from the first look to the flip."""

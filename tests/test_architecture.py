@@ -1,12 +1,14 @@
 """Imports point one way, and what must not be in the packages is not there."""
 
 import ast
+import collections
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +24,9 @@ LOADERS = {
 SAFE_YAML = ("_Loader", "yaml.SafeLoader")  # the former is a SafeLoader of spec_files
 PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", "joblib", "torch")
 BEAMS_PICKLER = "apache_beam.internal.pickler"
+CONTRACTS = 10
+MOST_FILES = 15
+MOST_ENTRIES = 14
 PICKLING = ROOT / "pipelines" / "doctor" / "pickling.py"
 """`triad doctor` pickles what Beam will pickle, and loads its own bytes: here and nowhere else."""
 NAMES = {"WriteToFiles": "it reports success with files missing; write shards of our own"}
@@ -39,11 +44,33 @@ def test_imports_point_one_way():
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "pipelines -> model -> transforms KEPT" in finished.stdout
+    assert finished.stdout.count(" KEPT") >= CONTRACTS
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = grimp.build_graph("triad_ml", cache_dir=None)
+    imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert _circle(imported) == []
+
+
+def test_no_package_has_too_many_files():
+    sizes = collections.Counter(path.parent.relative_to(ROOT).as_posix() for path in SOURCES)
+    large = {name for name, size in sizes.items() if size > MOST_FILES}
+    assert large == set()
+
+
+def test_the_top_level_of_pipelines_holds_packages_alone():
+    entries = [path for path in (ROOT / "pipelines").iterdir() if path.suffix != ".pyc"]
+    packages = [path for path in entries if (path / "__init__.py").is_file()]
+    assert len(packages) <= MOST_ENTRIES
+    left = {path.name for path in entries} - {path.name for path in packages}
+    assert left - {"__pycache__"} == {"__init__.py", "py.typed"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_forbidden_is_in(path):
-    runner_is_named = path == ROOT / "pipelines" / "options.py"
+    runner_is_named = path == ROOT / "pipelines" / "runners" / "beam_options.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = [one.partition(": ")[2] for one in forbidden(tree, runner_may_be_named=runner_is_named)]
     allowed = [
@@ -107,6 +134,21 @@ def test_what_is_allowed_is_not_found(source):
     assert list(forbidden(ast.parse(source))) == []
 
 
+def _circle(imported: Mapping[str, Set[str]]) -> list[str]:
+    """Modules that reach themselves by their imports or lie between such; none if there are none.
+
+    Modules that import nothing, or that nothing imports, are taken away until all others do both.
+    """
+    left = set(imported)
+    while gone := {
+        name
+        for name in left
+        if not imported[name] & left or not any(name in imported[other] for other in left)
+    }:
+        left -= gone
+    return sorted(left)
+
+
 def forbidden(tree: ast.Module, runner_may_be_named: bool = False) -> Iterator[str]:
     """What must not be in a module, each with its line."""
     said = {id(one) for one in _docstrings(tree)}
@@ -115,7 +157,7 @@ def forbidden(tree: ast.Module, runner_may_be_named: bool = False) -> Iterator[s
             yield f"line {getattr(node, 'lineno', 0)}: {problem}"
         named = id(node) not in said and any("DirectRunner" in name for name in _words(node))
         if named and not runner_may_be_named:
-            yield f"line {getattr(node, 'lineno', 0)}: DirectRunner: use options.beam_options"
+            yield f"line {getattr(node, 'lineno', 0)}: DirectRunner: use beam_options.beam_options"
 
 
 def _problems(node: ast.AST) -> Iterator[str]:

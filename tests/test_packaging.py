@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.wheels import build_wheel
+from triad_ml.transforms import extras
 from triad_ml.transforms.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +59,12 @@ def test_setup_py_is_only_a_shim():
 
 def test_the_console_command_is_declared():
     assert project()["scripts"] == {"triad": "triad_ml.pipelines.cli.main:main"}
+
+
+def test_messages_name_the_packages_that_each_extra_declares():
+    declared = dict(project()["optional-dependencies"])
+    del declared["dev"], declared["docs"]  # a checkout alone is tested, and documented
+    assert {name: list(packages) for name, packages in extras.REQUIREMENTS.items()} == declared
 
 
 def test_constraints_are_exact_versions_without_urls_sorted_and_once_each():
@@ -121,7 +128,9 @@ def test_the_wheel_holds_every_file_of_the_three_packages_and_no_other(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    expected |= {"triad_ml/__init__.py"}
+    own = {path.name for path in (ROOT / "triad_ml").iterdir() if path.is_file()}
+    expected |= {f"triad_ml/{name}" for name in own}
+    assert own == {"__init__.py", "commands.py", "py.typed"}
     assert {f"triad_ml/{package}/py.typed" for package in PACKAGES} <= expected
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 

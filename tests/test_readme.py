@@ -11,7 +11,6 @@ import pytest
 
 from examples import generated
 from tests import printed
-from triad_ml.transforms.errors import TriadError
 from triad_ml.transforms.spec import loading
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,14 +61,6 @@ def test_every_make_target_that_a_page_names_is_in_the_makefile(page):
     assert named <= targets
 
 
-def test_its_table_lists_every_exit_code_of_an_error_and_success():
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
-    assert listed == {
-        0,
-        *(error.exit_code for error in TriadError.__subclasses__() if _ours(error)),
-    }
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_commands_run_as_printed_on_generated_records(tmp_path):
@@ -95,7 +86,3 @@ def test_its_commands_run_as_printed_on_generated_records(tmp_path):
     assert (
         (tmp_path / "report.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
     )
-
-
-def _ours(error: type[TriadError]) -> bool:
-    return error.__module__ == "triad_ml.transforms.errors"

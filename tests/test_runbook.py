@@ -17,12 +17,12 @@ from examples import generated
 from tests.reliability.nights import RECORDS, Night, write_corpus
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.transforms.errors import TriadError
 from triad_ml.transforms.records.values import Flaw, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "runbooks/night.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 DATE = "2026-11-24"
 DAYS = ("2026-11-22", "2026-11-23", DATE)
@@ -152,16 +152,16 @@ def test_its_commands_do_what_it_says(run):
 def test_mended_media_count_once_the_records_file_has_a_new_time(trained, tmp_path):
     records = write_corpus(tmp_path / "records")
     night = Night(str(trained), str(records), str(tmp_path / "scores"))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     first = manifest_of(night)
     broken = {name: count for name, count in first.issues.items() if name.startswith("image: ")}
     assert broken == {"image: truncated": 1}
     for path in generated.write(tmp_path / "whole", RECORDS, seed=11).parent.rglob("*.jpg"):
         shutil.copy(path, records.parent / path.relative_to(tmp_path / "whole"))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     assert manifest_of(night) == first
     os.utime(records, (0, 0))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     assert manifest_of(night).issues == {}
     assert manifest_of(night).run_id != first.run_id
 

@@ -19,7 +19,7 @@ from tests import kafka
 from triad_ml.pipelines.streaming import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "runbooks/streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 DEADLINE = 300.0
 Shells = list[subprocess.Popen[bytes]]
@@ -156,7 +156,7 @@ def test_its_commands_do_what_it_says(
 
 
 def test_every_metric_is_in_the_table_and_no_other():
-    table = PAGE.partition("| Metric | Says |")[2].partition("\n\n")[0]
+    table = PAGE.partition("| Metric | Meaning |")[2].partition("\n\n")[0]
     assert sorted(re.findall(r"`(triad_\w+)`", table)) == metrics.names()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from triad_ml.pipelines.publishing import manifest as publishing_manifest
 from triad_ml.pipelines.publishing import run_folder
-from triad_ml.pipelines.tables import formats, rows, schema
+from triad_ml.pipelines.tables import ScoresFormat, columns, formats, rows, schema
 from triad_ml.transforms.records.values import (
     Explanation,
     Position,
@@ -73,13 +73,14 @@ def test_the_digest_of_a_spec_and_of_its_features(text: str, digest: str, featur
     assert Spec.model_validate_json(spec.to_json()) == spec
 
 
-SETTINGS = schema.RunSettings(
-    classes={"kind": ("cat", "dog"), "marks": ("x", "y"), "names": ("person",), "answer": ()},
-    multi_label=frozenset({"marks"}),
+SETTINGS = schema.ScoreSchema(
+    columns={
+        "kind": columns.Classification(("cat", "dog"), ("image", "text")),
+        "marks": columns.Classification(("x", "y"), ("image", "text"), multi_label=True),
+        "names": columns.Tagging(("person",)),
+        "answer": columns.Generation(),
+    },
     provenance=Provenance("m" * 64, "t" * 64, "s" * 64, "c" * 64, "1.2.3"),
-    tagging=frozenset({"names"}),
-    generation=frozenset({"answer"}),
-    explained=("image", "text"),
     modalities=("image", "text"),
 )
 SCORED = Scored(
@@ -166,7 +167,7 @@ def test_the_columns_of_scores_and_of_rejected_records() -> None:
         ),
     ],
 )
-def test_the_bytes_of_published_rows(form: formats.Format, scored: str, rejected: str) -> None:
+def test_the_bytes_of_published_rows(form: ScoresFormat, scored: str, rejected: str) -> None:
     """Those of Parquet also change with pyarrow's version, which stands in each file."""
     tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
     found = [sha256(formats.encode(table, form)) for table in tables]

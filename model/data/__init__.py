@@ -1,1 +1,1 @@
-"""TODO model/data."""
+"""Training data: files to batches, with labels, sampling and a scan of each split."""

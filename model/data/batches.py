@@ -1,4 +1,4 @@
-"""Batches as the model takes them, and their parsing from the training files."""
+"""Batches of records: parsing of training files into model inputs and labels."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from triad_ml.model.layout import Layout
 from triad_ml.model.tasks.base import SURFACES as SURFACES
 from triad_ml.model.tasks.base import FeatureDescription
 from triad_ml.model.tasks.heads import heads_of
+from triad_ml.model.towers.registry import TOWERS
 from triad_ml.transforms.features.ids import MISSING_LABEL
-from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
 
 
 class Batch(NamedTuple):
@@ -46,21 +46,8 @@ def feature_description(layout: Layout) -> FeatureDescription:
     """How `tf.io.parse_example` reads a record of the training files."""
     sections = layout.spec.modalities
     features: FeatureDescription = {"id": tf.io.FixedLenFeature([], tf.string)}
-    if sections.image is not None:
-        encoded = layout.image_width
-        features["image"] = (
-            tf.io.FixedLenFeature([encoded], tf.float32)
-            if encoded
-            else tf.io.FixedLenFeature([], tf.string)
-        )
-    if sections.audio is not None:
-        shape = [sections.audio.frames, sections.audio.mel_bins]
-        features["audio"] = tf.io.FixedLenFeature(shape, tf.float32)
-    if sections.text is not None:
-        features["text"] = tf.io.FixedLenFeature([sections.text.length], tf.int64)
-        if sections.text.spelling:
-            parts = [sections.text.length, PARTS]
-            features[SPELLING] = tf.io.FixedLenFeature(parts, tf.int64)
+    for name in sections.names:
+        features |= TOWERS[name].columns(layout)
     for name in sections.names:
         features[f"{name}_present"] = tf.io.FixedLenFeature([], tf.int64)
     for head in heads_of(layout.spec, layout.classes).values():
@@ -102,23 +89,9 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
         See `Batch.features`.
     """
     sections = layout.spec.modalities
-    inputs = {}
-    if layout.image_width:
-        inputs["image"] = tf.ensure_shape(features["image"], [None, layout.image_width])
-    elif sections.image is not None:
-        size = sections.image.size
-        pixels = tf.io.decode_raw(features["image"], tf.uint8)
-        # Bytes of another picture size would otherwise pass as another number of rows.
-        pixels = tf.ensure_shape(pixels, [None, 3 * size**2])
-        inputs["image"] = tf.reshape(pixels, [-1, size, size, 3])
-    if sections.audio is not None:
-        shape = [None, sections.audio.frames, sections.audio.mel_bins]
-        inputs["audio"] = tf.ensure_shape(features["audio"], shape)
-    if sections.text is not None:
-        inputs["text"] = tf.ensure_shape(features["text"], [None, sections.text.length])
-        if sections.text.spelling:
-            parts = [None, sections.text.length, PARTS]
-            inputs[SPELLING] = tf.ensure_shape(features[SPELLING], parts)
+    inputs: dict[str, tf.Tensor] = {}
+    for name in sections.names:
+        inputs |= TOWERS[name].parse(features, layout)
     for name in sections.names:
         inputs[f"{name}_present"] = tf.cast(features[f"{name}_present"], tf.bool)
     for head in heads_of(layout.spec, layout.classes).values():

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from triad_ml.model.data import record_size
 from triad_ml.model.data.batches import pad_batch, parse
 from triad_ml.model.layout import Layout
 
@@ -84,7 +85,7 @@ def train_dataset(
         records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
         return _batches(records, layout, batch_size)
     shuffled = [sorted(files)[place] for place in random.permutation(len(files))]
-    block = max(shuffle_bytes // (2 * layout.record_bytes), batch_size)
+    block = max(shuffle_bytes // (2 * record_size.record_bytes(layout)), batch_size)
     block_seed = int(random.integers(2**31))
 
     def shuffle(index: tf.Tensor, records: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from triad_ml.model.data import record_size
 from triad_ml.model.layout import Layout
 from triad_ml.model.tasks.base import FeatureDescription
 from triad_ml.model.tasks.heads import heads_of
@@ -182,7 +183,7 @@ def _records(
             versions[file] = _version(os.fstat(stored.fileno()))
             with inflated(io.BufferedReader(stored, 2**20), file) as content:
                 records = tfrecord_reader.frames(
-                    content, file, longest=layout.longest_record, remedy=_REMEDY
+                    content, file, longest=record_size.longest_record(layout), remedy=_REMEDY
                 )
                 for index, record in enumerate(records):
                     if expected is not None and index == expected.rows:

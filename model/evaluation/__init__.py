@@ -1,1 +1,1 @@
-"""TODO model/evaluation."""
+"""Evaluation: predictions on a split, and the document of metrics."""

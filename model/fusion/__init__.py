@@ -1,1 +1,1 @@
-"""TODO model/fusion."""
+"""Fusion: embeddings of the modalities, some of them missing, into a joint one."""

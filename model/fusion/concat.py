@@ -1,4 +1,4 @@
-"""The kinds of fusion, chosen by `model.fusion`: embeddings of all modalities into a joint one."""
+"""Fusion by concatenation: a projection of the joined embeddings, or a multilayer perceptron."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

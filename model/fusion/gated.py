@@ -1,4 +1,4 @@
-"""TODO docstring of model.fusion.gated."""
+"""Gated fusion: a learned softmax weight for each modality."""
 
 from collections.abc import Sequence
 from typing import Any

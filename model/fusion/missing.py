@@ -1,4 +1,4 @@
-"""Fusion: embeddings of modalities, some of them missing, into one."""
+"""Missing modalities: dropout of modalities in training, and learned stand-in embeddings."""
 
 from typing import Any, TypeAlias
 

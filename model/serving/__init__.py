@@ -1,1 +1,1 @@
-"""TODO model/serving."""
+"""Serving: the model bundle, its safety checks, batch scoring and explanations."""

@@ -164,16 +164,6 @@ def _refuse_links(folder: Path) -> None:
             raise GateError(f"{path}: is a link, and a model is in one folder; {_TAKE_AGAIN}")
 
 
-def described(folder: str | Path) -> Spec:
-    """The spec of a model folder whose files nobody has checked: for a look ahead, and no more.
-
-    Raises:
-        OptionsError: Where there is no complete model.
-    """
-    folder = Path(folder)
-    return Artefact(folder, _read(folder)).spec
-
-
 def parts(
     spec_digest: str, classes: Mapping[str, Sequence[str]], transform_digest: str
 ) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from triad_ml.model.tasks.tagging.task import tagged as tagged
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import batching
 from triad_ml.transforms.features.ids import NO_MARKER
-from triad_ml.transforms.media import image_check
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import content_digest, media_bytes, payload_digest
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
+    Flaw,
     MediumError,
     Reason,
     Rejected,
@@ -272,14 +273,17 @@ def keep_only(model_folder: str, model_digest: str) -> None:
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
-    if not record.image:
+    lost: dict[str, Flaw] = {}
+    for name in record.present:
+        try:
+            MEDIA[name].check(getattr(record, name))
+        except MediumError as error:
+            lost[name] = error.flaw
+    if not lost:
         return record
-    try:
-        image_check.check_image(record.image)
-    except MediumError as error:
-        issues = (f"image: {error.flaw}", *record.issues)  # the order of MODALITIES
-        return dataclasses.replace(record, image=b"", issues=issues)
-    return record
+    issues = (*(f"{name}: {flaw}" for name, flaw in lost.items()), *record.issues)
+    empty: dict[str, Any] = dict.fromkeys(lost, b"")
+    return dataclasses.replace(record, **empty, issues=issues)
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from triad_ml.model.serving import bundle
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 from triad_ml.transforms.files.private_copies import private_copy
 
@@ -148,7 +149,7 @@ def _hashing() -> "hashing.Config":
         from model_signing import hashing
     except ImportError as error:
         raise OptionsError(
-            "signing needs the package model-signing; install it with pip install 'triad[sign]'"
+            f"signing needs the package model-signing; {extras.remedy('sign')}"
         ) from error
     config = hashing.Config().use_file_serialization(allow_symlinks=False)
     return config.set_ignored_paths(

@@ -1,1 +1,1 @@
-"""TODO model/towers."""
+"""Towers: one encoder for each modality, from features to an embedding."""

@@ -1,4 +1,4 @@
-"""TODO docstring of model.towers.convolutional."""
+"""Image and audio towers: residual depthwise-separable convolutions."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Towers: one modality each, from features to an embedding."""
+"""Layers that all towers share: masking, pooling and the final projection."""
 
 from typing import TypeAlias
 

@@ -1,11 +1,24 @@
-"""TODO docstring of model.towers.text."""
+"""Text tower: convolutions over n-grams of tokens, pooled to an embedding."""
+
+from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 from keras import ops
 
+from triad_ml.model.layout import Layout
+from triad_ml.model.towers import augmentation, ngrams
+from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tensors, Tower, Words
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
+from triad_ml.model.towers.steps import word_tokens
 from triad_ml.transforms.features.ids import PAD
+from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
+from triad_ml.transforms.spec.modalities import TextSpec
 from triad_ml.transforms.spec.model import ModelSpec
+
+_SCALE = 16.0
+"""Of what a text's sequences say in late fusion, so that it is learned about as fast as what an
+image says."""
 
 NGRAMS = (1, 2, 3, 4)
 """How many neighbouring tokens each group of the text tower's filters sees."""
@@ -17,7 +30,7 @@ def text_sequence(
     spec: ModelSpec,
     vocabulary_size: int,
     spelled: tuple[Tensor, int] | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Words:
     """Filters over one to four neighbouring tokens, wherever they stand.
 
     Args:
@@ -28,7 +41,7 @@ def text_sequence(
         spelled: Numbers of the words' parts, int64 `[batch, length, parts]`, and the highest one.
 
     Returns:
-        float32 `[batch, length, filters]`, and where there is a token, bool `[batch, length]`.
+        One word a token.
     """
     masked = MaskMissing(name="text_masked")(tokens, present)
     known = ops.not_equal(masked, PAD)
@@ -49,10 +62,81 @@ def text_sequence(
         )(embedded)
         for size in NGRAMS
     ]
-    return keras.layers.Concatenate(name="text_grams")(grams), known
+    return Words(keras.layers.Concatenate(name="text_grams")(grams), known)
 
 
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
     """What a text is about, float32 `[batch, dim]`, of what `text_sequence` gives."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
     return embedding(pooled, spec, "text")
+
+
+class Text(Tower):
+    """The tower of texts; see `Tower`."""
+
+    def record_bytes(self, layout: Layout) -> int:
+        section = _section(layout)
+        total = 4 * section.length * (3 if layout.spec.places_spans else 1)
+        return total + (4 * section.length * PARTS if section.spelling else 0)
+
+    def columns(self, layout: Layout) -> Columns:
+        section = _section(layout)
+        tokens = tf.io.FixedLenFeature([section.length], tf.int64)
+        columns: Columns = {self.name: tokens}
+        if section.spelling:
+            columns[SPELLING] = tf.io.FixedLenFeature([section.length, PARTS], tf.int64)
+        return columns
+
+    def parse(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
+        section = _section(layout)
+        inputs = {self.name: tf.ensure_shape(columns[self.name], [None, section.length])}
+        if section.spelling:
+            inputs[SPELLING] = tf.ensure_shape(columns[SPELLING], [None, section.length, PARTS])
+        return inputs
+
+    def inputs(self, layout: Layout) -> Tensors:
+        section = _section(layout)
+        shapes: dict[str, tuple[int, ...]] = {self.name: (section.length,)}
+        if section.spelling:
+            shapes[SPELLING] = (section.length, PARTS)
+        return {
+            name: keras.Input(shape, dtype="int64", name=name) for name, shape in shapes.items()
+        }
+
+    def words(self, inputs: Tensors, layout: Layout) -> Words:
+        section = _section(layout)
+        spelled = (inputs[SPELLING], section.spelling) if section.spelling else None
+        given = inputs[self.name], inputs[f"{self.name}_present"]
+        return text_sequence(*given, layout.spec.model, layout.vocabulary_size, spelled)
+
+    def build(self, inputs: Tensors, layout: Layout, parts: Parts, steps: bool) -> Seen:
+        spec, words = layout.spec.model, parts.words
+        assert words is not None  # `words` gives some
+        tokens = word_tokens(*words) if steps else None
+        if spec.text_ngrams:
+            given = inputs[self.name], inputs[f"{self.name}_present"]
+            return Seen(ngrams.text_tower(*given, words.sequence, spec), tokens)
+        return Seen(text_embedding(*words, spec), tokens)
+
+    def augmentation(self, values: tf.Tensor) -> Change | None:
+        return augmentation.hide_words
+
+    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
+        """The ids of tokens, where their sequences have vectors."""
+        if not layout.spec.model.text_ngrams:
+            return super().view(inputs, layout, encoder)
+        given = inputs[self.name], inputs[f"{self.name}_present"]
+        return MaskMissing(name="text_ngrams_masked")(*given)
+
+    def linear(self, view: Tensor, size: int, spec: ModelSpec, layer: str) -> Tensor:
+        if not spec.text_ngrams:
+            return super().linear(view, size, spec, layer)
+        sums = ngrams.HashedNgrams(
+            spec.text_ngrams, size, deviation=SMALL, dropout=spec.dropout, name=layer
+        )
+        return sums(view, ngrams.known(view)) * _SCALE
+
+
+def _section(layout: Layout) -> TextSpec:
+    assert layout.spec.modalities.text is not None
+    return layout.spec.modalities.text

@@ -1,1 +1,1 @@
-"""TODO model/training."""
+"""Training: optimizer steps, the loop, checkpoints, augmentation and progress."""

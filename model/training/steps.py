@@ -15,7 +15,7 @@ from triad_ml.model.network import Networks
 from triad_ml.model.tasks import task_weights as tasks_task_weights
 from triad_ml.model.tasks.classification import losses
 from triad_ml.model.tasks.heads import heads_of
-from triad_ml.model.training import augmentation
+from triad_ml.model.towers import registry
 from triad_ml.transforms.spec.training import Training
 
 Tensors = dict[str, tf.Tensor]
@@ -136,7 +136,7 @@ class Steps:
     @tf.function(autograph=False)
     def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
         if self._settings.augment:
-            features = augmentation.augment(features, seed)
+            features = registry.augment(features, seed)
         trained = {self.optimizer: self._variables}
         if tunes:
             trained[self._tuner] = self._encoder

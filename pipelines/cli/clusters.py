@@ -1,129 +1,221 @@
-"""Commands of what runs on this machine for trying: a Flink cluster, a Kafka broker."""
+"""Commands for trying things out on this machine: a Flink cluster and a Kafka broker.
+
+Each function is imported when its command runs: what they need takes longer to load than `--help`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from triad_ml.pipelines import cluster_config, cluster_options
-from triad_ml.pipelines.cli.session import Call
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.cli.session import Session
+from triad_ml.pipelines.runtime.checks import at_least, need
+from triad_ml.transforms.errors import OptionsError
 
 app = typer.Typer()
 flink_app = typer.Typer(
     help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
 )
-app.add_typer(flink_app, name="flink")
+app.add_typer(flink_app, name="flink", rich_help_panel=flags.TRY)
 kafka_app = typer.Typer(
     help="A Kafka broker on this machine, for trying streams.", no_args_is_help=True
 )
-app.add_typer(kafka_app, name="kafka")
+app.add_typer(kafka_app, name="kafka", rich_help_panel=flags.TRY)
+
+FlinkFolder = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
+]
+KafkaFolder = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", help="Messages and log; else the user's cache."),
+]
+Dashboard = Annotated[
+    str | None,
+    typer.Option(
+        "--dashboard", metavar="URL", help="Dashboard of a cluster that triad did not start."
+    ),
+]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
 
 
 @flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven and javac the first time.")
 def up(
     context: typer.Context,
-    folder: cluster_options.FlinkFolder = None,
-    free_ports: cluster_options.FreePorts = False,
+    folder: FlinkFolder = None,
+    free_ports: Annotated[
+        bool, typer.Option("--free-ports", help="Choose ports that are free.")
+    ] = False,
 ) -> None:
     """Start what does not run yet, and wait until each part answers."""
-    _flink(context, cluster_config.FlinkConfig("up", folder, free_ports))
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import cluster
+
+    _print(session.run(cluster.up, _flink_folder(folder), free_ports).described())
 
 
 @flink_app.command(epilog="triad flink status")
-def status(context: typer.Context, folder: cluster_options.FlinkFolder = None) -> None:
+def status(context: typer.Context, folder: FlinkFolder = None) -> None:
     """Say which parts run, and where."""
-    _flink(context, cluster_config.FlinkConfig("status", folder))
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import cluster
+
+    found = session.run(cluster.read, _flink_folder(folder))
+    _print(["nothing runs"] if found is None else found.described())
 
 
 @flink_app.command(epilog="triad flink down")
-def down(context: typer.Context, folder: cluster_options.FlinkFolder = None) -> None:
+def down(context: typer.Context, folder: FlinkFolder = None) -> None:
     """Stop exactly what was started."""
-    _flink(context, cluster_config.FlinkConfig("down", folder))
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import cluster
+
+    stopped = session.run(cluster.down, _flink_folder(folder))
+    _print([f"{part}: stopped" for part in stopped] or ["nothing runs"])
 
 
 @flink_app.command(epilog="triad flink jobs")
-def jobs(
-    context: typer.Context,
-    folder: cluster_options.FlinkFolder = None,
-    dashboard: cluster_options.Dashboard = None,
-) -> None:
+def jobs(context: typer.Context, folder: FlinkFolder = None, dashboard: Dashboard = None) -> None:
     """List jobs: id, state and name."""
-    _flink(context, cluster_config.FlinkConfig("jobs", folder, dashboard=dashboard))
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import rest
+
+    found = session.run(rest.jobs, _dashboard(folder, dashboard))
+    _print([f"{job.id}  {job.state:10}  {job.name}" for job in found] or ["no jobs"])
 
 
 @flink_app.command(
     epilog="triad flink cancel triad-stream-1f2e3d4c5b6a"
-    "\n\nGo on with triad stream --from-checkpoint latest."
+    "\n\nContinue with triad stream --from-checkpoint latest."
 )
 def cancel(
-    context: typer.Context,
-    job: cluster_options.FlinkJob,
-    folder: cluster_options.FlinkFolder = None,
-    dashboard: cluster_options.Dashboard = None,
+    context: typer.Context, job: Job, folder: FlinkFolder = None, dashboard: Dashboard = None
 ) -> None:
     """End a job as it is; the last checkpoint of a stream stays."""
-    _flink(context, cluster_config.FlinkConfig("cancel", folder, dashboard=dashboard, job=job))
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import rest
+
+    ended = session.run(rest.cancel, _dashboard(folder, dashboard), job)
+    _print([f"{ended.name}: {ended.state}"])
 
 
 @flink_app.command(
     epilog="triad flink drain triad-stream-1f2e3d4c5b6a --state state"
-    "\n\nGo on with triad stream --from-checkpoint latest."
+    "\n\nContinue with triad stream --from-checkpoint latest."
 )
 def drain(
     context: typer.Context,
-    job: cluster_options.FlinkJob,
-    state: cluster_options.StreamState,
-    folder: cluster_options.FlinkFolder = None,
-    dashboard: cluster_options.Dashboard = None,
+    job: Job,
+    state: Annotated[
+        str,
+        typer.Option("--state", metavar="DIR", help="The stream's --state, for the savepoint."),
+    ],
+    folder: FlinkFolder = None,
+    dashboard: Dashboard = None,
 ) -> None:
     """End a stream once all that it has read is written; what a restart needs is in its state."""
-    settings = cluster_config.FlinkConfig(
-        "drain", folder, dashboard=dashboard, job=job, state=state
-    )
-    _flink(context, settings)
+    session = _session(context, "flink", folder)
+    from triad_ml.pipelines.runners.flink import rest
 
-
-def _flink(context: typer.Context, settings: cluster_config.FlinkConfig) -> None:
-    call: Call = context.obj
-    call.refuse_beam_args("flink")
-    print("\n".join(call.run(settings, verbose=False)))
+    uri = Path(state).absolute().as_uri()
+    ended, savepoint = session.run(rest.drain, _dashboard(folder, dashboard), job, uri)
+    _print([f"{ended.name}: {ended.state}", f"savepoint: {savepoint}"])
 
 
 @kafka_app.command("up", epilog="triad kafka up\n\nNeeds Java 17, and Maven the first time.")
 def kafka_up(
     context: typer.Context,
-    folder: cluster_options.KafkaFolder = None,
-    free_port: cluster_options.FreePort = False,
+    folder: KafkaFolder = None,
+    free_port: Annotated[
+        bool, typer.Option("--free-port", help="Choose a port that is free.")
+    ] = False,
 ) -> None:
     """Start it where it does not run yet, and wait until it answers."""
-    _kafka(context, cluster_config.KafkaConfig("up", folder, free_port))
+    session = _session(context, "kafka", folder)
+    from triad_ml.pipelines.streaming.kafka import dev_broker
+
+    _print(session.run(dev_broker.up, _kafka_folder(folder), free_port).described())
 
 
 @kafka_app.command("status", epilog="triad kafka status")
-def kafka_status(context: typer.Context, folder: cluster_options.KafkaFolder = None) -> None:
+def kafka_status(context: typer.Context, folder: KafkaFolder = None) -> None:
     """Say whether it runs, and where."""
-    _kafka(context, cluster_config.KafkaConfig("status", folder))
+    session = _session(context, "kafka", folder)
+    from triad_ml.pipelines.streaming.kafka import dev_broker
+
+    broker = session.run(dev_broker.read, _kafka_folder(folder))
+    _print(["nothing runs"] if broker is None else broker.described())
 
 
 @kafka_app.command("down", epilog="triad kafka down")
-def kafka_down(context: typer.Context, folder: cluster_options.KafkaFolder = None) -> None:
+def kafka_down(context: typer.Context, folder: KafkaFolder = None) -> None:
     """Stop it; topics and messages stay."""
-    _kafka(context, cluster_config.KafkaConfig("down", folder))
+    session = _session(context, "kafka", folder)
+    from triad_ml.pipelines.streaming.kafka import dev_broker
+
+    stopped = session.run(dev_broker.down, _kafka_folder(folder))
+    _print(["broker: stopped" if stopped else "nothing runs"])
 
 
 @kafka_app.command("topic", epilog="triad kafka topic scores --compacted")
 def kafka_topic(
     context: typer.Context,
-    topic: cluster_options.Topic,
-    folder: cluster_options.KafkaFolder = None,
-    partitions: cluster_options.Partitions = cluster_config.KafkaConfig.partitions,
-    compacted: cluster_options.Compacted = False,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.")],
+    folder: KafkaFolder = None,
+    partitions: Annotated[
+        int, typer.Option("--partitions", metavar="N", help="Parts that are read side by side.")
+    ] = 1,
+    compacted: Annotated[
+        bool, typer.Option("--compacted", help="Keep one message for each key, as for scores.")
+    ] = False,
 ) -> None:
     """Make a topic, and print its address."""
-    settings = cluster_config.KafkaConfig(
-        "topic", folder, topic=topic, partitions=partitions, compacted=compacted
-    )
-    _kafka(context, settings)
+    session = _session(context, "kafka", folder)
+    at_least("--partitions", partitions, 1)
+    from triad_ml.pipelines.streaming.kafka import dev_broker
+
+    broker = session.run(dev_broker.read, _kafka_folder(folder))
+    if broker is None:
+        raise OptionsError("triad kafka topic: no broker was started; triad kafka up starts one")
+    policy = {"cleanup.policy": "compact"} if compacted else {}
+    session.run(dev_broker.create_topic, broker, topic, partitions, policy)
+    _print([f"kafka://{broker.servers}/{topic}"])
 
 
-def _kafka(context: typer.Context, settings: cluster_config.KafkaConfig) -> None:
-    call: Call = context.obj
-    call.refuse_beam_args("kafka")
-    print("\n".join(call.run(settings, verbose=False)))
+def _session(context: typer.Context, command: str, folder: str | None) -> Session:
+    """The session, once what every command here is given has been checked."""
+    session: Session = context.obj
+    session.refuse_beam_args(command)
+    if folder is not None:
+        need("--folder", folder)
+    return session
+
+
+def _flink_folder(folder: str | None) -> Path:
+    from triad_ml.pipelines.runners.flink import cluster
+
+    return Path(folder).absolute() if folder else cluster.default_folder()
+
+
+def _kafka_folder(folder: str | None) -> Path:
+    from triad_ml.pipelines.streaming.kafka import dev_broker
+
+    return Path(folder).absolute() if folder else dev_broker.default_folder()
+
+
+def _dashboard(folder: str | None, dashboard: str | None) -> str:
+    """The dashboard that is named, else that of the cluster in the folder."""
+    if dashboard:
+        return dashboard
+    from triad_ml.pipelines.runners.flink import cluster
+
+    found = cluster.read(_flink_folder(folder))
+    if found is None:
+        raise OptionsError("--dashboard: no cluster was started here; name the dashboard of one")
+    return found.dashboard
+
+
+def _print(lines: Iterable[str]) -> None:
+    print("\n".join(lines))

@@ -1,49 +1,51 @@
 """The `triad` command: it parses, checks, hands over, and turns failures into lines and codes."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import typer
 
-from triad_ml.pipelines.cli import clusters, flags, published, stream
-from triad_ml.pipelines.cli import spec as cli_spec
-from triad_ml.pipelines.cli.session import BEAM, Call
-from triad_ml.pipelines.preprocessing import config as preprocessing_config
-from triad_ml.pipelines.report import config as report_config
+from triad_ml.pipelines.cli import (
+    clusters,
+    doctor,
+    flags,
+    publish,
+    report,
+    score,
+    spec,
+    stream,
+    train,
+    verify,
+)
+from triad_ml.pipelines.cli.session import Call, Session
 from triad_ml.pipelines.runtime import failures, logs
-from triad_ml.pipelines.scoring import config as scoring_config
-from triad_ml.pipelines.streaming.run import RUNS, Run
-from triad_ml.pipelines.training import config as training_config
-from triad_ml.pipelines.verification import config as verification_config
-from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.version import VERSION
 
 app = typer.Typer(
     name="triad",
-    help="Picture, sound and text records -> features -> one model -> published scores.",
+    help="Image, audio and text records -> features -> one model -> published scores.",
     epilog="Start with: triad spec check spec.yaml",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
 
-def main(argv: Sequence[str] | None = None, runs: Mapping[type, Run] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, call: Call | None = None) -> int:
     """Runs one command and returns the exit code.
 
     Args:
         argv: Arguments without the program's name; by default those of the process.
-        runs: What each kind of config is handed to; by default the pipelines.
+        call: Calls the function of a use case; by default with its arguments and no more.
 
     Raises:
         Exception: Any bug, with its traceback; Python then exits with 1.
     """
     ours, beam_args = _parted(sys.argv[1:] if argv is None else argv)
     ours = _each_named(ours, "--input")
-    call = Call(RUNS if runs is None else runs, beam_args)
+    session = Session(beam_args) if call is None else Session(beam_args, call)
     try:
         code = typer.main.get_command(app).main(
-            ours, prog_name="triad", standalone_mode=False, obj=call
+            ours, prog_name="triad", standalone_mode=False, obj=session
         )
     except typer.TyperException as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "triad")
@@ -101,166 +103,10 @@ def _top(
     pass
 
 
-@app.command(
-    epilog="triad preprocess --spec spec.yaml --input 'records/*.jsonl' --output prepared"
-    f"\n\n{BEAM}"
-)
-def preprocess(
-    context: typer.Context,
-    spec: flags.Spec,
-    inputs: flags.Inputs,
-    output: flags.Output,
-    runner: flags.Runner = preprocessing_config.PreprocessConfig.runner,
-    shards: flags.Shards = preprocessing_config.PreprocessConfig.shards,
-    media_roots: flags.MediaRoots = None,
-    rejected_limit: flags.RejectedLimit = preprocessing_config.PreprocessConfig.rejected_limit,
-    issues_limit: flags.IssuesLimit = None,
-    keep_canonical: flags.KeepCanonical = False,
-    verbose: flags.Verbose = False,
-) -> None:
-    """Turn records into features, and keep the graph that made them."""
-    call: Call = context.obj
-    settings = preprocessing_config.PreprocessConfig(
-        spec=spec,
-        inputs=tuple(inputs),
-        output=output,
-        runner=runner,
-        shards=shards,
-        media_roots=tuple(media_roots or ()),
-        rejected_limit=rejected_limit,
-        issues_limit=issues_limit,
-        keep_canonical=keep_canonical,
-        beam_args=call.beam_args,
-    )
-    call.run(settings, verbose)
-
-
-@app.command(epilog="triad train --data prepared --output model --seed 1")
-def train(
-    context: typer.Context,
-    data: flags.PreparedFolder,
-    output: flags.Output,
-    epochs: flags.Epochs = None,
-    seed: flags.Seed = None,
-    batch_size: flags.BatchSize = None,
-    fresh: flags.Fresh = False,
-    spec: flags.TrainSpec = None,
-    verbose: flags.Verbose = False,
-) -> None:
-    """Train the model and export it, with the feature graph inside."""
-    call: Call = context.obj
-    call.refuse_beam_args("train")
-    call.run(
-        training_config.TrainConfig(data, output, epochs, seed, batch_size, fresh, spec), verbose
-    )
-
-
-@app.command(
-    epilog="triad score --model model --input 'records/*.jsonl' --output scores --date 2026-11-24"
-    "\n\nPrints the manifest's path as the last line. Exits with 0 where the scores are published,"
-    " now or before; 10 where a gate refuses; 11 where another run was first; 12 on bad options;"
-    f" 20 where a disk or a connection fails.\n\n{BEAM}"
-)
-def score(
-    context: typer.Context,
-    model: flags.ModelFolder,
-    inputs: flags.Inputs,
-    output: flags.Output,
-    date: flags.Date,
-    scores_format: flags.Format = scoring_config.ScoreConfig.format,
-    rejected_limit: flags.RejectedLimit = scoring_config.ScoreConfig.rejected_limit,
-    issues_limit: flags.IssuesLimit = None,
-    runner: flags.Runner = scoring_config.ScoreConfig.runner,
-    media_roots: flags.MediaRoots = None,
-    unit_records: flags.UnitRecords = scoring_config.ScoreConfig.unit_records,
-    verify_key: flags.VerifyKey = None,
-    carry_over: flags.CarryOver = False,
-    no_wait: flags.NoWait = False,
-    explain: flags.Explain = False,
-    verbose: flags.Verbose = False,
-) -> None:
-    """Score records and publish the scores of one date, whole or not at all."""
-    call: Call = context.obj
-    settings = scoring_config.ScoreConfig(
-        model=model,
-        inputs=tuple(inputs),
-        output=output,
-        date=date,
-        format=scores_format,
-        rejected_limit=rejected_limit,
-        issues_limit=issues_limit,
-        runner=runner,
-        media_roots=tuple(media_roots or ()),
-        unit_records=unit_records,
-        carry_over=carry_over,
-        beam_args=call.beam_args,
-        verify_key=verify_key,
-        no_wait=no_wait,
-        explain=explain,
-    )
-    print(call.run(settings, verbose).manifest_uri)
-
-
-@app.command(
-    epilog="triad parity --model model --input 'records/*.jsonl' --limit 500"
-    "\n\nExits with 10 where a difference is over the tolerance."
-)
-def parity(
-    context: typer.Context,
-    model: flags.ModelFolder,
-    inputs: flags.Inputs,
-    limit: flags.Limit = None,
-    tolerance: flags.Tolerance = verification_config.ParityConfig.tolerance,
-    media_roots: flags.MediaRoots = None,
-    verify_key: flags.VerifyKey = None,
-    verbose: flags.Verbose = False,
-) -> int:
-    """Prove that training and scoring see the same features and give the same scores."""
-    call: Call = context.obj
-    call.refuse_beam_args("parity")
-    settings = verification_config.ParityConfig(
-        model, tuple(inputs), limit, tolerance, tuple(media_roots or ()), verify_key
-    )
-    same = call.run(settings, verbose)
-    return 0 if same else GateError.exit_code
-
-
-@app.command(
-    epilog="triad report --model model --scores scores --input 'records/*.jsonl'"
-    " --output report.html"
-)
-def report(
-    context: typer.Context,
-    model: flags.ModelFolder,
-    output: flags.OutputFile,
-    scores: flags.MaybeScoresFolder = None,
-    date: flags.MaybeDate = None,
-    inputs: flags.MaybeInputs = None,
-    media_roots: flags.MediaRoots = None,
-    saliency: flags.Saliency = report_config.ReportConfig.saliency,
-    verify_key: flags.VerifyKey = None,
-    verbose: flags.Verbose = False,
-) -> None:
-    """Write one page: how good the model is, what was rejected, and a gallery."""
-    call: Call = context.obj
-    call.refuse_beam_args("report")
-    settings = report_config.ReportConfig(
-        model=model,
-        output=output,
-        scores=scores,
-        date=date,
-        inputs=tuple(inputs or ()),
-        media_roots=tuple(media_roots or ()),
-        saliency=saliency,
-        verify_key=verify_key,
-    )
-    print(call.run(settings, verbose))
-
-
-app.add_typer(stream.app)
-app.add_typer(clusters.app)
-app.add_typer(published.app)
-app.add_typer(cli_spec.app)
+# In the order in which `triad --help` lists them.
+app.add_typer(spec.app, name="spec", rich_help_panel=flags.PREPARE)
+for group in (train, score, report, publish, stream, verify, doctor, clusters):
+    app.add_typer(group.app)
 
 
 if __name__ == "__main__":

@@ -1,161 +1,162 @@
-"""Commands of streams: score as records arrive, replay what was rejected, release a model."""
+"""The commands of streams: stream and replay."""
+
+from typing import Any
 
 import typer
 
-from triad_ml.pipelines import stream_options
 from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.cli.session import Call
-from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.verification import config as verification_config
+from triad_ml.pipelines.cli.session import Session, command
+from triad_ml.pipelines.streaming import run
+from triad_ml.pipelines.streaming.config import REPLAY_GROUP, StreamConfig
 
 app = typer.Typer()
-_DEFAULT = streaming_config.StreamConfig
+
+_MESSAGES: dict[str, Any] = {
+    "source": typer.Option(
+        "--source",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/SUBSCRIPTION",
+        help="Folder or topic that is watched.",
+    ),
+    "sink": typer.Option(
+        "--sink",
+        metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/TOPIC",
+        help="Folder or topic for the scores.",
+    ),
+    "rejected": typer.Option(
+        "--rejected",
+        metavar="kafka://...|pubsub://...",
+        help="Topic for rejected records, if the sink is a topic.",
+    ),
+    "message_format": typer.Option(
+        "--message-format", help="Format of a message: a JSON object, a tf.Example or Avro."
+    ),
+    "message_bytes": typer.Option("--message-bytes", metavar="N", help="Reject larger messages."),
+    "window": typer.Option(
+        "--window",
+        metavar="SECONDS",
+        help="Length of an event-time window; the files of a window share a folder.",
+    ),
+    "batch_records": typer.Option(
+        "--batch-records", metavar="N", help="About how many records are scored at once."
+    ),
+    "message_schema": typer.Option(
+        "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
+    ),
+    "message_schema_id": typer.Option(
+        "--message-schema-id",
+        metavar="N",
+        help="A registry's number of the schema: messages begin with it, as Confluent's do.",
+    ),
+    "kafka_config": typer.Option(
+        "--kafka-config", metavar="FILE", help="Properties of Kafka's client, for TLS and SASL."
+    ),
+}
+"""Flags of both commands."""
 
 
-@app.command(
+@command(
+    app,
+    StreamConfig,
+    {
+        **_MESSAGES,
+        "state": typer.Option(
+            "--state",
+            metavar="DIR",
+            help="Remembers what was scored, if the source is a folder and the sink Kafka.",
+        ),
+        "group": typer.Option(
+            "--group", metavar="NAME", help="Kafka's consumer group of this stream."
+        ),
+        "media_files": typer.Option(
+            "--media-files", help="The files are media; those of one name are one record."
+        ),
+        "batch_bytes": typer.Option(
+            "--batch-bytes",
+            metavar="N",
+            help="Bytes of messages in a batch; no more are fetched ahead.",
+        ),
+        "batch_seconds": typer.Option(
+            "--batch-seconds",
+            metavar="SECONDS",
+            help="Time that a batch of messages waits to be filled.",
+        ),
+        "poll_seconds": typer.Option(
+            "--poll-seconds",
+            metavar="SECONDS",
+            help="Polling interval; a file is read once it has been unchanged for this long.",
+        ),
+        "until_empty": typer.Option("--until-empty", help="Score what is there, then end."),
+        "runner": typer.Option(
+            "--runner",
+            metavar="NAME",
+            help="Runner of the stream: local (this process), prism, flink or dataflow.",
+        ),
+        "no_wait": typer.Option(
+            "--no-wait", help="Submit the job to the cluster and return; the job continues."
+        ),
+        "from_checkpoint": typer.Option(
+            "--from-checkpoint",
+            metavar="DIR|latest",
+            help="Continue from a checkpoint of Flink; else at the committed offsets.",
+        ),
+        "checkpoint_seconds": typer.Option(
+            "--checkpoint-seconds",
+            metavar="SECONDS",
+            help="Interval between Flink's checkpoints.",
+        ),
+        "prism": typer.Option(
+            "--prism", metavar="PATH", help="The Prism binary that --runner prism runs."
+        ),
+        "shards": typer.Option(
+            "--shards", metavar="N", help="Number of files of a window, on Prism and Dataflow."
+        ),
+        "id_attribute": typer.Option(
+            "--id-attribute",
+            metavar="NAME",
+            help="Attribute by which Pub/Sub's messages that were sent twice are known.",
+        ),
+        "time_attribute": typer.Option(
+            "--time-attribute",
+            metavar="NAME",
+            help="Attribute with the event time; else the time of publishing.",
+        ),
+        "golden": flags.GOLDEN,
+        "metrics": typer.Option(
+            "--metrics",
+            metavar="FILE",
+            help="Write lag, latency and more for Prometheus (*.prom).",
+        ),
+    },
+    panel=flags.STREAMS,
     epilog="triad stream --model model --source incoming --sink scores"
-    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0."
+    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0.",
 )
-def stream(
-    context: typer.Context,
-    model: flags.ModelFolder,
-    source: stream_options.Source,
-    sink: stream_options.Sink,
-    rejected: stream_options.RejectedTopic = None,
-    state: stream_options.StateFolder = None,
-    group: stream_options.Group = _DEFAULT.group,
-    message_format: stream_options.MessageKind = _DEFAULT.message_format,
-    message_bytes: stream_options.MessageBytes = _DEFAULT.message_bytes,
-    media_files: stream_options.MediaFiles = False,
-    scores_format: flags.Format = _DEFAULT.format,
-    window: stream_options.Window = _DEFAULT.window,
-    batch_records: stream_options.BatchRecords = _DEFAULT.batch_records,
-    batch_bytes: stream_options.BatchBytes = _DEFAULT.batch_bytes,
-    batch_seconds: stream_options.BatchSeconds = _DEFAULT.batch_seconds,
-    poll_seconds: stream_options.PollSeconds = _DEFAULT.poll_seconds,
-    media_roots: flags.MediaRoots = None,
-    until_empty: stream_options.UntilEmpty = False,
-    verify_key: flags.VerifyKey = None,
-    message_schema: stream_options.MessageSchema = None,
-    message_schema_id: stream_options.MessageSchemaId = None,
-    kafka_config: stream_options.KafkaConfig = None,
-    golden: stream_options.Golden = None,
-    metrics: stream_options.Metrics = None,
-    runner: stream_options.StreamRunner = _DEFAULT.runner,
-    no_wait: stream_options.NoWaitForStream = False,
-    from_checkpoint: stream_options.FromCheckpoint = None,
-    checkpoint_seconds: stream_options.CheckpointSeconds = _DEFAULT.checkpoint_seconds,
-    prism: stream_options.Prism = None,
-    shards: stream_options.WindowShards = _DEFAULT.shards,
-    id_attribute: stream_options.IdAttribute = None,
-    time_attribute: stream_options.TimeAttribute = None,
-    verbose: flags.Verbose = False,
-) -> None:
+def stream(session: Session, config: StreamConfig) -> None:
     """Score records as they arrive, in micro-batches: at least once, to the same places."""
-    call: Call = context.obj
-    settings = streaming_config.StreamConfig(
-        model=model,
-        source=source,
-        sink=sink,
-        rejected=rejected,
-        state=state,
-        group=group,
-        message_format=message_format,
-        message_bytes=message_bytes,
-        media_files=media_files,
-        format=scores_format,
-        window=window,
-        batch_records=batch_records,
-        batch_bytes=batch_bytes,
-        batch_seconds=batch_seconds,
-        poll_seconds=poll_seconds,
-        media_roots=tuple(media_roots or ()),
-        until_empty=until_empty,
-        verify_key=verify_key,
-        message_schema=message_schema,
-        message_schema_id=message_schema_id,
-        kafka_config=kafka_config,
-        golden=golden,
-        metrics=metrics,
-        runner=runner,
-        no_wait=no_wait,
-        from_checkpoint=from_checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
-        beam_args=call.beam_args,
-        prism=prism,
-        shards=shards,
-        id_attribute=id_attribute,
-        time_attribute=time_attribute,
-    )
-    call.run(settings, verbose)
+    session.run(run.run, config)
 
 
-@app.command(
+@command(
+    app,
+    StreamConfig,
+    {
+        **_MESSAGES,
+        "group": typer.Option(
+            "--group", metavar="NAME", help="Remembers in Kafka what was replayed."
+        ),
+        "replay_from": typer.Option(
+            "--from",
+            metavar="kafka://HOST:PORT/TOPIC",
+            help="The topic of rejected records; those of --source are scored again.",
+        ),
+    },
+    panel=flags.STREAMS,
     epilog="triad replay --model model --source kafka://HOST:PORT/clips"
     " --from kafka://HOST:PORT/rejected --sink again"
-    "\n\nA second start replays only what was rejected since; another --group begins anew."
+    "\n\nA second start replays only what was rejected since; another --group begins anew.",
+    fixed={"until_empty": True, "beam_args": ()},
+    defaults={"group": REPLAY_GROUP, "replay_from": ...},
 )
-def replay(
-    context: typer.Context,
-    model: flags.ModelFolder,
-    source: stream_options.Source,
-    rows: stream_options.ReplayFrom,
-    sink: stream_options.Sink,
-    rejected: stream_options.RejectedTopic = None,
-    group: stream_options.ReplayGroup = streaming_config.REPLAY_GROUP,
-    message_format: stream_options.MessageKind = _DEFAULT.message_format,
-    message_bytes: stream_options.MessageBytes = _DEFAULT.message_bytes,
-    scores_format: flags.Format = _DEFAULT.format,
-    window: stream_options.Window = _DEFAULT.window,
-    batch_records: stream_options.BatchRecords = _DEFAULT.batch_records,
-    media_roots: flags.MediaRoots = None,
-    verify_key: flags.VerifyKey = None,
-    message_schema: stream_options.MessageSchema = None,
-    message_schema_id: stream_options.MessageSchemaId = None,
-    kafka_config: stream_options.KafkaConfig = None,
-    verbose: flags.Verbose = False,
-) -> None:
+def replay(session: Session, config: StreamConfig) -> None:
     """Score again the messages that a topic of rejected records names, then end."""
-    call: Call = context.obj
-    call.refuse_beam_args("replay")
-    settings = streaming_config.StreamConfig(
-        model=model,
-        source=source,
-        sink=sink,
-        rejected=rejected,
-        group=group,
-        message_format=message_format,
-        message_bytes=message_bytes,
-        format=scores_format,
-        window=window,
-        batch_records=batch_records,
-        media_roots=tuple(media_roots or ()),
-        until_empty=True,
-        verify_key=verify_key,
-        message_schema=message_schema,
-        message_schema_id=message_schema_id,
-        kafka_config=kafka_config,
-        replay_from=rows,
-    )
-    call.run(settings, verbose)
-
-
-@app.command(
-    epilog="triad release models/may --golden golden.jsonl"
-    "\n\nExits with 10 where the model is refused: models/CURRENT stays as it is."
-)
-def release(
-    context: typer.Context,
-    model: flags.Model,
-    golden: stream_options.Golden = None,
-    verify_key: flags.VerifyKey = None,
-    media_roots: flags.MediaRoots = None,
-    verbose: flags.Verbose = False,
-) -> None:
-    """Check a model, and let CURRENT beside it name it: streams and nights take it."""
-    call: Call = context.obj
-    call.refuse_beam_args("release")
-    settings = verification_config.ReleaseConfig(
-        model, golden, verify_key, tuple(media_roots or ())
-    )
-    print(call.run(settings, verbose))
+    session.run(run.run, config)

@@ -1,8 +1,8 @@
-"""TODO docstring of triad_ml.pipelines.doctor.config."""
+"""Frozen, checked settings of `triad doctor`."""
 
 import dataclasses
 
-from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runners import beam_options, registry
 from triad_ml.pipelines.runtime.checks import each, need
 from triad_ml.transforms.errors import OptionsError
 
@@ -12,7 +12,7 @@ class DoctorConfig:
     """What the doctor looks at: the machine, and whatever is named.
 
     Attributes:
-        runner: One of `options.DOCTORS_RUNNERS`.
+        runner: Name of a runner that has checks of the doctor.
         spec: The spec whose preprocessing would be submitted.
         model: The model whose scoring would be submitted.
         inputs: Patterns of records files.
@@ -32,9 +32,9 @@ class DoctorConfig:
     media_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.runner not in beam_options.DOCTORS_RUNNERS:
-            known = ", ".join(beam_options.DOCTORS_RUNNERS)
-            raise OptionsError(f"--runner: must be one of {known}, got {self.runner!r}")
+        known = [name for name, runner in registry.RUNNERS.items() if runner.doctor_checks]
+        if self.runner not in known:
+            raise OptionsError(f"--runner: must be one of {', '.join(known)}, got {self.runner!r}")
         named = (("--spec", self.spec), ("--model", self.model), ("--output", self.output))
         for flag, value in named:
             if value is not None:

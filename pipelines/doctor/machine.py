@@ -13,7 +13,7 @@ from typing import NamedTuple
 from triad_ml.pipelines.doctor.findings import Finding
 
 PROCESS_BYTES = 4 * 2**30
-"""What one process that scores or preprocesses may need, as docs/limits.md says."""
+"""What one process that scores or preprocesses may need, as docs/reference/limits.md says."""
 
 JAVA_LEAST = 11
 

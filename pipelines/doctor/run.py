@@ -1,17 +1,16 @@
 """One visit of the doctor: looks at all that was named, in the order in which it would fail."""
 
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import rich.console
 
 from triad_ml.model import stages
-from triad_ml.pipelines.doctor import endpoints, findings, folders, machine, versions
+from triad_ml.pipelines.doctor import findings, folders, runner_checks, versions
 from triad_ml.pipelines.doctor.config import DoctorConfig
 from triad_ml.pipelines.doctor.findings import Finding, of_error
-from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runners import beam_options, registry
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.storage import model_store
 from triad_ml.transforms.errors import GateError, OptionsError
@@ -51,7 +50,6 @@ def visit(config: DoctorConfig) -> Iterator[Finding]:
 
 def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
     try:
-        beam_options.check_runner(config.runner)
         settings = beam_options.beam_options(config.runner, config.beam_args).get_all_options()
     except OptionsError as error:
         yield of_error("options", error, "a run would be refused at once")
@@ -61,16 +59,8 @@ def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
         "--input": [*config.inputs],
         "--output": [config.output],
     }
-    if config.runner == "dataflow":
-        from triad_ml.pipelines.doctor import worker_image
-
-        named |= {f"--{name}": [settings[name]] for name in ("temp_location", "staging_location")}
-        yield from folders.refuse_local(named)
-        yield from worker_image.check(settings["sdk_container_image"], settings["setup_file"])
-    elif config.runner == "flink":
-        yield from _of_flink(settings, named)
-    else:
-        yield from _of_local(settings["direct_running_mode"], settings["direct_num_workers"])
+    for name in registry.RUNNERS[config.runner].doctor_checks:
+        yield from runner_checks.CHECKS[name](settings, named)
 
 
 def _without(config: DoctorConfig) -> dict[str, Any]:
@@ -79,39 +69,6 @@ def _without(config: DoctorConfig) -> dict[str, Any]:
         return dict(beam_options.beam_options(beam_args=config.beam_args).get_all_options())
     except OptionsError:
         return dict(beam_options.beam_options().get_all_options())
-
-
-def _of_flink(
-    settings: Mapping[str, Any], named: Mapping[str, list[str | None]]
-) -> Iterator[Finding]:
-    """A cluster on this machine needs Java and memory here; one elsewhere only has to answer."""
-    server = settings["job_endpoint"]
-    if endpoints.is_here(server):
-        yield from machine.java()
-        yield machine.memory(1)
-    yield from folders.artifacts(settings["artifacts_dir"])
-    if not endpoints.is_here(server):
-        yield from folders.shared(named, server)
-    services = ("job_endpoint", "artifact_endpoint", "flink_master")
-    yield from endpoints.check({f"--{name}": settings[name] for name in services})
-
-
-def _of_local(mode: str, workers: int) -> Iterator[Finding]:
-    name = f"local is Beam's {beam_options.RUNNERS['local']}"
-    processes = (workers or os.cpu_count() or 1) if mode == "multi_processing" else 1
-    if processes > 1:
-        yield Finding("runner", "ok", f"{name}, with {processes} processes on this machine")
-    else:
-        yield Finding("runner", "ok", f"{name}, in one process; nothing is downloaded")
-    if workers != 1 and mode == "in_memory":
-        yield Finding(
-            "runner",
-            "warning",
-            f"--direct_num_workers={workers} has no effect",
-            "the running mode is in_memory: one process with one worker",
-            "add --direct_running_mode=multi_processing, or remove it",
-        )
-    yield machine.memory(processes)
 
 
 def _of_functions(config: DoctorConfig, can_be_read: bool) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.doctor.worker_functions import Define
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
@@ -28,12 +27,9 @@ def scoring(model: Artefact) -> dict[str, Define]:
     """What `triad score` submits, with and without `--carry-over` in one."""
 
     def define(root: beam.Pipeline) -> None:
-        canonicalizer = Canonicalizer(model.spec, (), check=False)
-        digest = model.model_digest
-        earlier = carry_over.Earlier(_RUN, (), (), digest)
-        handler = ScorerHandler(str(model.folder), model_digest=digest)
-        scores = score.Score(canonicalizer, handler, digest, earlier)
-        settings = schema.run_settings(model, "parquet")
+        earlier = carry_over.Earlier(_RUN, (), (), model.model_digest)
+        scores = score.Score.from_model(model, str(model.folder), earlier=earlier)
+        settings = schema.score_schema(model, "parquet")
         labels = model.spec.label_names
         scoring_pipeline.define_pipeline(
             root, _UNITS, labels, scores, _RUN, settings, check_workers=True
@@ -46,7 +42,8 @@ def preprocessing(what: Spec) -> dict[str, Define]:
     """What `triad preprocess` submits: its two passes."""
 
     def canonical(root: beam.Pipeline) -> None:
-        planned = root | "Units" >> beam.Create(_UNITS) | "CheckWorkers" >> workers.CheckWorkers()
+        planned = root | "Units" >> beam.Create(_UNITS)
+        planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
         read = planned | "Read" >> sources_read.ReadRecords(what.label_names)
         canonicalizer = Canonicalizer(what, (), check=True)
         preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, "work")

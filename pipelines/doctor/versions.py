@@ -15,11 +15,11 @@ from triad_ml.pipelines.doctor.findings import Finding
 from triad_ml.pipelines.runtime import environment
 from triad_ml.transforms.hashing import ROOT
 
-NAME = "triad"
+NAME = "triad-ml"
 CONSTRAINTS = ROOT / "constraints.txt"
 """Beside the packages in a checkout; a wheel has none, and is held to its own requirements."""
 
-_INSTALL = "pip install -c constraints.txt triad, here and in the workers' image"
+_INSTALL = "pip install -c constraints.txt WHEEL, here and in the workers' image"
 _SHOWN = 8
 
 

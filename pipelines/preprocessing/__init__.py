@@ -1,1 +1,1 @@
-"""TODO pipelines/preprocessing."""
+"""Preprocessing: raw records to a prepared data set, with its transform graph."""

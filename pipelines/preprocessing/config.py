@@ -1,9 +1,9 @@
-"""TODO docstring of triad_ml.pipelines.preprocessing.config."""
+"""Frozen, checked settings of `triad preprocess`."""
 
 import dataclasses
 
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.runners import beam_options, dataflow
+from triad_ml.pipelines.runners import beam_options, registry
+from triad_ml.pipelines.runtime import defaults
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.transforms.errors import OptionsError
 
@@ -16,7 +16,7 @@ class PreprocessConfig:
         spec: Path of the spec file.
         inputs: Patterns of records files.
         output: Folder for features, transform graph, statistics and manifest.
-        runner: A key of `options.RUNNERS`.
+        runner: A key of `registry.RUNNERS`.
         shards: Files that each split is written to.
         media_roots: Folders in which media are looked for after that of the records file, in order.
         rejected_limit: Largest share of rejected records that passes.
@@ -32,7 +32,7 @@ class PreprocessConfig:
     runner: str = "local"
     shards: int = 4
     media_roots: tuple[str, ...] = ()
-    rejected_limit: float = flags.REJECTED_LIMIT
+    rejected_limit: float = defaults.REJECTED_LIMIT
     keep_canonical: bool = False
     beam_args: tuple[str, ...] = ()
     issues_limit: float | None = None
@@ -41,7 +41,7 @@ class PreprocessConfig:
         need("--spec", self.spec)
         need_each("--input", self.inputs)
         need("--output", self.output)
-        beam_options.check_runner(self.runner)
+        runner = registry.named(self.runner)
         at_least("--shards", self.shards, 1)
         each("--media-root", self.media_roots)
         share("--rejected-limit", self.rejected_limit)
@@ -49,12 +49,11 @@ class PreprocessConfig:
         beam_options.check_beam_args(self.beam_args)
         if self.output.startswith("gs://") and self.keep_canonical:
             raise OptionsError("--keep-canonical: needs a local --output; remove it")
-        if self.runner.lower() == dataflow.RUNNER:
-            paths = {
-                "--input": self.inputs,
-                "--output": (self.output,),
-                "--media-root": self.media_roots,
-            }
-            dataflow.check(paths, self.beam_args)
-            if dataflow.makes_template(self.beam_args):
-                raise OptionsError("--template_location: preprocess is two jobs; remove it")
+        paths = {
+            "--input": self.inputs,
+            "--output": (self.output,),
+            "--media-root": self.media_roots,
+        }
+        runner.check(paths, self.beam_args)
+        if runner.makes_template(self.beam_args):
+            raise OptionsError("--template_location: preprocess is two jobs; remove it")

@@ -15,7 +15,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 from tfx_bsl.public import tfxio
 
-from triad_ml.pipelines.preprocessing import dataset, feature_shards, staging
+from triad_ml.pipelines.preprocessing import dataset, ending, feature_shards, staging
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import summary as preprocessing_summary
 from triad_ml.pipelines.preprocessing.canonical_shards import (
@@ -27,7 +27,7 @@ from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
 from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
 from triad_ml.pipelines.preprocessing.staging import Staging
-from triad_ml.pipelines.runners import beam_options, dataflow, results, stages, workers
+from triad_ml.pipelines.runners import beam_options, registry, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.runtime import summary as runtime_summary
 from triad_ml.pipelines.sources import read as sources_read
@@ -38,6 +38,7 @@ from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms import hashing
 from triad_ml.transforms.features.analyzers import Analysis, Analyzers
+from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position, Provenance, Reason
@@ -51,26 +52,25 @@ from triad_ml.transforms.version import VERSION
 _log = logging.getLogger(__name__)
 
 
-def run(config: PreprocessConfig) -> str:
+def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
     """Preprocesses records into `config.output`, all of it or nothing.
+
+    Args:
+        config: The settings, with paths that each worker can use.
+        plan: The settings' plan, of which something is left to do.
 
     Returns:
         The manifest's path.
 
     Raises:
-        OptionsError: A spec, input or output that cannot be used.
         GateError: Too many rejected records, or nothing to learn from.
     """
     started = time.monotonic()
-    config = workers.with_full_paths(config)
-    plan = preprocessing_plan.plan(config)
-    if plan.done:
-        return plan.manifest
     with staging.begin(plan.output) as made:
         manifest = _preprocess(plan, config, made)
         manifest |= {"key": plan.key, "seconds": round(time.monotonic() - started, 1)}
         made.publish(manifest, config.keep_canonical)
-    runtime_summary.say(_log, runtime_summary.preprocessed(manifest, config.output))
+    runtime_summary.say(_log, ending.sentences(manifest, config.output))
     return plan.manifest
 
 
@@ -183,33 +183,29 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
 @contextlib.contextmanager
 def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
     """A pipeline that runs at the end of the block."""
-    arguments = config.beam_args
-    with results.errors_of_workers(config.runner):
-        if config.runner.lower() == dataflow.RUNNER:
-            labels = {"triad_key": plan.key[:63]}
-            arguments = dataflow.beam_args(f"{name}-{plan.key[:12]}", labels, arguments)
-            root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
-            yield root
-            dataflow.submit(root, wait=True)
-            return
-        with beam.Pipeline(options=beam_options.beam_options(config.runner, arguments)) as root:
-            yield root
+    runner = registry.named(config.runner)
+    labels = {"triad_key": plan.key[:63]}
+    arguments = runner.job_arguments(f"{name}-{plan.key[:12]}", labels, config.beam_args)
+    with worker_errors.raised(config.runner):
+        root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
+        yield root
+        runner.submit(root)
 
 
 def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> dict[str, Any]:
     """Both passes, the gates, and the manifest's contents."""
     what = plan.what
     work = made.work
-    spread = beam_options.is_cluster(config.runner)
+    spread = registry.named(config.runner).is_remote
     canonicalizer = Canonicalizer(what, config.media_roots, check=True)
-    about = stages.estimated_records(plan.inputs)
+    about = sources_read.estimated_records(plan.inputs)
     with (
         stages.showing("records", about, config.runner, config.beam_args, estimated=True),
         _pipeline(config, plan, "preprocess-records") as root,
     ):
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
-            planned = planned | "CheckWorkers" >> workers.CheckWorkers()
+            planned = planned | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
         read = planned | "Read" >> sources_read.ReadRecords(what.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 
@@ -254,13 +250,9 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
-    analysis = Analysis.of_transform_output(
-        local / dataset.TRANSFORM,
-        (
-            *(("audio",) if what.modalities.audio else ()),
-            *(m for name, task in what.tasks.items() for m in TARGETS[task.kind].moments(name)),
-        ),
-    )
+    moments = [name for one in what.modalities.names for name in FEATURES[one].moments]
+    moments += [m for name, task in what.tasks.items() for m in TARGETS[task.kind].moments(name)]
+    analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
     json_files.write(local / dataset.STATISTICS, [measured])
     rejected_path = local / dataset.REJECTED

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from triad_ml.pipelines.preprocessing import dataset, staging
+from triad_ml.pipelines.preprocessing import dataset, ending, staging
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
@@ -63,7 +63,7 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
             raise OptionsError(f"{output}: holds another preprocessing; choose another --output")
         _log.info("%s: already preprocessed from these records, nothing to do", output)
         _take_over(what, manifest, manifest_path)
-        summary.say(_log, summary.preprocessed(manifest, config.output))
+        summary.say(_log, ending.sentences(manifest, config.output))
     else:
         outputs.check_folder(output, "preprocess", lambda: False, bare=True)
     return PreprocessPlan(what, inputs, output, key, done)

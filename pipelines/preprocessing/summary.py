@@ -10,6 +10,7 @@ from triad_ml.pipelines.preprocessing.staging import Staging
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.pipelines.tables.media_counts import IssuesLimits, Media, MediaCount
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import text
@@ -19,8 +20,7 @@ from triad_ml.transforms.records import remedies, scalars
 from triad_ml.transforms.records.values import MODALITIES, SPLITS, Flaw, Position, Reason, Rejected
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.targets import classes as targets_classes
-from triad_ml.transforms.targets import spans as targets_spans
-from triad_ml.transforms.targets import texts
+from triad_ml.transforms.targets.registry import TARGETS
 
 READ = "read"
 """Name of the count of all records that were read, those among them that are rejected."""
@@ -136,7 +136,7 @@ def labels(
     found = {}
     for name, task in what.tasks.items():
         flaws = _tally(statistics, f"label.{name}.flaw", SPLITS)
-        known = None if task.kind == "generation" else classes.get(name)
+        known = classes.get(name) if COLUMNS[task.kind].has_classes else None
         found[name] = {
             "label": task.label,
             "records": {
@@ -213,16 +213,15 @@ def check_media(media: Media, limits: IssuesLimits) -> None:
 
 
 def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """By task, what became of labels: of spans, see `label_graphs.tags_graph`, and of texts.
+    """By task, the counts of labels that may not fit the text or the task's length.
 
-    See `target_graphs.units_graph` for the latter.
+    The targets of each kind of task name their counts; tasks come in the order of the kinds.
     """
-    of_spans = (targets_spans.SPANS, targets_spans.CUT, targets_spans.MISALIGNED)
-    counted: dict[str, tuple[str, ...]] = dict.fromkeys(what.tagging, of_spans)
-    counted |= dict.fromkeys(what.generation, (texts.TEXTS, texts.CUT))
+    order = list(TARGETS)
+    counted = {name: task.kind for name, task in what.tasks.items() if TARGETS[task.kind].counts}
     return {
-        task: {count: spans.get(f"label_{task}.{count}", 0) for count in counts}
-        for task, counts in counted.items()
+        name: {count: spans.get(f"label_{name}.{count}", 0) for count in TARGETS[kind].counts}
+        for name, kind in sorted(counted.items(), key=lambda pair: order.index(pair[1]))
     }
 
 

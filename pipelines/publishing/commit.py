@@ -11,7 +11,7 @@ from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
@@ -24,7 +24,7 @@ def commit_unit(
     scored: Sequence[Scored],
     rejected: Sequence[Rejected],
     read: int,
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> UnitManifest:
     """Writes what became of one unit's records; its manifest, written last, makes it count.
 

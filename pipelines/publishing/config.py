@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.publishing.config."""
+"""Frozen, checked settings of gc, rollback, run list, current run and export."""
 
 import dataclasses
 
@@ -56,10 +56,6 @@ class RollbackConfig:
             )
 
 
-SUFFIXES = (".parquet", ".csv", ".jsonl")
-"""What scores are exported as, by the end of the file's name."""
-
-
 @dataclasses.dataclass(frozen=True)
 class RunsConfig:
     """Which runs are listed.
@@ -68,11 +64,13 @@ class RunsConfig:
         output: Folder in which dates are published.
         date: Only runs of this date; None is all dates.
         verify: Whether all files are hashed, and not only their sizes compared.
+        as_json: Whether the list is printed as JSON.
     """
 
     output: str
     date: str | None = None
     verify: bool = False
+    as_json: bool = False
 
     def __post_init__(self) -> None:
         need("OUT", self.output)
@@ -104,7 +102,7 @@ class ExportConfig:
 
     Attributes:
         scores: Folder in which dates are published.
-        output: The local file; its name ends in one of `SUFFIXES`.
+        output: The target: a local file, or what an exporter of another system takes.
         date: None is the latest that is published.
         overwrite: Whether a file of that name is replaced.
     """
@@ -119,10 +117,6 @@ class ExportConfig:
         need("--output", self.output)
         if self.date is not None:
             check_date(self.date)
-        if "://" in self.output:
-            raise OptionsError(f"--output: {self.output!r} is no local file; export it, then copy")
-        if not self.output.endswith(SUFFIXES):
-            raise OptionsError(
-                f"--output: {self.output!r} ends in none of {', '.join(SUFFIXES)}; its end says "
-                "what is written"
-            )
+        from triad_ml.pipelines.publishing import exporters  # brings Arrow, which `--help` spares
+
+        exporters.find(self.output)

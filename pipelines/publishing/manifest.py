@@ -1,20 +1,26 @@
-"""TODO docstring of triad_ml.pipelines.publishing.manifest."""
+"""Manifests of units and runs: frozen values, and JSON that holds its own digest."""
 
 import dataclasses
 import datetime
+import functools
 import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
 
-from triad_ml.pipelines.publishing import manifest_json
+import pydantic
+
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 
 Schema = tuple[Mapping[str, str], ...]
 """Columns in their order, see `sinks.described`."""
 
+
+_DIGEST = "digest"
+_M = TypeVar("_M")
 
 _PART = re.compile(r"(scores|_?rejected)/part-(\d{5,})\.(parquet|jsonl)")
 
@@ -63,12 +69,12 @@ class UnitManifest:
     schema: Schema
 
     def to_json(self) -> bytes:
-        return manifest_json.encoded(dataclasses.asdict(self))
+        return _encoded(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
         """None where the content is no unit manifest: the unit is not complete then."""
-        return manifest_json.parsed(content, cls)
+        return _parsed(content, cls)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Manifest:
     run_id: str
     date: str
     created: str
-    format: formats.Format
+    format: ScoresFormat
     units: int
     counts: Mapping[str, int]
     reasons: Mapping[str, int]
@@ -120,12 +126,12 @@ class Manifest:
         return tuple(file for file in self.files if not file.path.startswith("scores/"))
 
     def to_json(self) -> bytes:
-        return manifest_json.encoded(dataclasses.asdict(self))
+        return _encoded(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
         """None where the content is no manifest, or is not as it was written."""
-        manifest = manifest_json.parsed(content, cls)
+        manifest = _parsed(content, cls)
         return manifest if manifest is not None and manifest._agrees() else None
 
     def _agrees(self) -> bool:
@@ -155,3 +161,42 @@ def _is_time(text: str) -> bool:
         return datetime.datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
+
+
+def _encoded(fields: Mapping[str, Any]) -> bytes:
+    """The fields, and as the last one `digest`: SHA-256 of all others.
+
+    The digest is that of the fields as JSON with sorted keys, in ASCII, without spaces.
+    """
+    text = json.dumps({**fields, _DIGEST: _digest(fields)}, indent=1, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def _parsed(content: bytes, kind: type[_M]) -> _M | None:
+    """What `_encoded` wrote of a dataclass; None where it is damaged or is something else.
+
+    Fields that a later version added are passed over. Triad before 0.2 wrote no digest: then there
+    must be no field that is not known.
+    """
+    try:
+        fields = json.loads(content)
+        digest = fields.pop(_DIGEST, None)
+        if digest not in (None, _digest(fields)):
+            return None
+        extra: Literal["forbid", "ignore"] = "forbid" if digest is None else "ignore"
+        named: Any = kind  # a class is hashable, which mypy does not see
+        found: _M = _adapter(named).validate_json(content, strict=True, extra=extra)
+        return found
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+@functools.cache
+def _adapter(kind: Hashable) -> "pydantic.TypeAdapter[Any]":
+    dataclass: Any = kind
+    return pydantic.TypeAdapter(dataclass)
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

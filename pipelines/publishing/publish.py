@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from triad_ml.pipelines.publishing import parts, run_index
 from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
-from triad_ml.pipelines.publishing.gates import Gates
 from triad_ml.pipelines.publishing.manifest import Manifest, PartFile, UnitManifest
 from triad_ml.pipelines.publishing.run_folder import (
     RUN_ID,
@@ -17,10 +16,11 @@ from triad_ml.pipelines.publishing.run_folder import (
     date_folder,
     run_id,
 )
-from triad_ml.pipelines.publishing.seal import seal
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import DamagedError, GateError, LostRaceError, OptionsError
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "Manifest",
     "PartFile",
     "RunFolder",
-    "RunSettings",
+    "ScoreSchema",
     "Start",
     "UnitManifest",
     "begin",

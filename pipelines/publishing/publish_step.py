@@ -8,11 +8,15 @@ from typing import Any
 import apache_beam as beam
 
 from triad_ml.pipelines.publishing import publish as publishing_publish
+from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources.units import InputFile, changed, changed_error
+from triad_ml.pipelines.runtime.summary import Sentence
+from triad_ml.pipelines.sources.files import InputFile, changed_error
+from triad_ml.pipelines.sources.units import changed
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +39,7 @@ class Publication:
     units: int
     inputs: tuple[InputFile, ...]
     gates: publishing_publish.Gates
-    settings: RunSettings
+    settings: ScoreSchema
     about: Mapping[str, Any]
     current: str | None
 
@@ -56,7 +60,7 @@ class Publication:
             self.run, self.units, self.gates, self.settings, self.about
         )
         publishing_publish.publish(self.run, self.current)
-        summary.say(_log, summary.scored(sealed, self.run))
+        summary.say(_log, sentences(sealed, self.run))
         _log.info("%s: published", self.run.folder)
 
 
@@ -79,6 +83,16 @@ class Publish(beam.PTransform):
             | "AllCommitted" >> beam.combiners.Count.Globally()
             | "Publish" >> beam.Map(_publish, self._publication)
         )
+
+
+def sentences(manifest: Manifest, run: RunFolder) -> list[Sentence]:
+    """Describes a scoring run by its manifest; media as far as the manifest counts them."""
+    counts = manifest.counts
+    return [
+        *summary.records(counts["read"], counts["scored"], "scored", manifest.reasons),
+        *summary.where(counts["rejected"], run.rejected),
+        *summary.media(media_counts.from_json(manifest.media)),
+    ]
 
 
 def _publish(_: int, publication: Publication) -> None:

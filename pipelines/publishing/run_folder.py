@@ -1,4 +1,4 @@
-"""Run folders: where a scoring run keeps what, and the manifests that say what is there."""
+"""Run folders: the layout of a scoring run's files, and its id."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Provenance
 
@@ -94,7 +94,7 @@ class RunFolder:
     def unit_rejected(self, unit: int) -> str:
         return f"{self.units}/{unit:05d}.rejected.parquet"
 
-    def part(self, kind: str, unit: int, format: formats.Format) -> str:
+    def part(self, kind: str, unit: int, format: ScoresFormat) -> str:
         """The path, relative to the run folder, of a part of `scores` or of `rejected` records."""
         folder = "scores" if kind == "scores" else self.rejected.rpartition("/")[2]
         return f"{folder}/part-{unit:05d}.{format}"

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.report.config."""
+"""Frozen, checked settings of `triad report`."""
 
 import dataclasses
 

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.report.record_cards import Card
+from triad_ml.pipelines.report.cards.records import Card
+from triad_ml.pipelines.report.previews import PREVIEWS
 from triad_ml.pipelines.runtime.summary import Sentence
 from triad_ml.transforms.records import remedies
 from triad_ml.transforms.records.values import Flaw
-
-_SHOWN = {"image": "picture", "audio": "sound", "text": "text"}
-"""By modality, what a card has of it."""
 
 
 def sentences(
@@ -52,7 +50,9 @@ def _not_shown(cards: Iterable[Card]) -> Iterator[Sentence]:
     lacking: Counter[str] = Counter()
     for card in cards:
         used.update(card.modalities_used)
-        lacking.update(one for one in card.modalities_used if not getattr(card, _SHOWN[one]))
+        lacking.update(
+            one for one in card.modalities_used if not getattr(card, PREVIEWS[one].field)
+        )
     for name, count in lacking.items():
         yield Sentence(
             f"{name}: {count} of {used[name]} that scoring used are not shown: they cannot be read "

@@ -7,9 +7,10 @@ is approximated, and nothing but the serving signature is needed.
 
 import dataclasses
 import io
+import itertools
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,9 @@ class Saliency:
 
     label: str
     probability: float
-    picture: Floats | None
-    sound: Floats | None
-    words: tuple[Word, ...]
+    picture: Floats | None = None
+    sound: Floats | None = None
+    words: tuple[Word, ...] = ()
 
 
 def explain(scorer: Scorer, record: CanonicalRecord, task: str, place: int, label: str) -> Saliency:
@@ -72,24 +73,16 @@ def explain(scorer: Scorer, record: CanonicalRecord, task: str, place: int, labe
         place: Of the class in a distribution.
         label: Its name.
     """
-    used = set(scorer.modalities)
-    pictures = _pictures(record) if record.image and "image" in used else None
-    sounds = _sounds(record) if record.audio and "audio" in used else []
-    text = record.text.decode() if "text" in used else ""
-    found = [one.span() for one in _WORD.finditer(text)][:MOST_WORDS]
-    texts = [dataclasses.replace(record, text=_without(text, *span)) for span in found]
-    hidden = [record, *(pictures.hidden if pictures else ()), *sounds, *texts]
-    shares = iter(_shares(scorer, hidden, task, place))
+    there = [name for name in scorer.modalities if getattr(record, name)]
+    occluded = [OCCLUDERS[name](record) for name in there]
+    records = [record, *itertools.chain.from_iterable(one.records for one in occluded)]
+    shares = iter(_shares(scorer, records, task, place))
     whole = next(shares)
-    picture = None
-    if pictures is not None:
-        # Encoded anew like those with a hidden cell, so that the cell is all that differs.
-        as_encoded = next(shares)
-        cells = [as_encoded - next(shares) for _ in pictures.hidden[1:]]
-        picture = np.array(cells, np.float32).reshape(pictures.rows, pictures.columns)
-    sound = np.array([whole - next(shares) for _ in sounds], np.float32) if sounds else None
-    words = tuple(Word(*span, float(whole - next(shares))) for span in found)
-    return Saliency(label, float(whole), picture, sound, words)
+    weights = {
+        one.field: one.weights(whole, list(itertools.islice(shares, len(one.records))))
+        for one in occluded
+    }
+    return Saliency(label, float(whole), **weights)
 
 
 def _shares(
@@ -100,10 +93,20 @@ def _shares(
     return [share for one in batches for share in scorer.outputs(one)[name][:, place]]
 
 
-class _Pictures(NamedTuple):
-    rows: int
-    columns: int
-    hidden: list[CanonicalRecord]
+@dataclasses.dataclass(frozen=True)
+class Occluded:
+    """A record with one part of one medium hidden, once for each part.
+
+    Attributes:
+        field: Of `Saliency`, the one that has the weights.
+        records: What the model is asked about beside the whole record.
+        weights: Makes the field's value of the probability for the whole record and of those for
+            `records`.
+    """
+
+    field: str
+    records: Sequence[CanonicalRecord]
+    weights: Callable[[np.float32, Sequence[np.float32]], Any]
 
 
 def grid(width: int, height: int) -> tuple[int, int]:
@@ -113,8 +116,8 @@ def grid(width: int, height: int) -> tuple[int, int]:
     return min(rows, height), min(columns, width)
 
 
-def _pictures(record: CanonicalRecord) -> _Pictures:
-    """The record with its picture encoded anew, then once for each cell that is hidden."""
+def _of_image(record: CanonicalRecord) -> Occluded:
+    """Hides cells. First comes the whole picture, encoded anew like those with a hidden cell."""
     with Image.open(io.BytesIO(record.image), formats=("JPEG", "PNG")) as picture:
         whole = picture.convert("RGB")
     rows, columns = grid(*whole.size)
@@ -127,7 +130,12 @@ def _pictures(record: CanonicalRecord) -> _Pictures:
             painted = whole.copy()
             painted.paste(neutral, (left, top, right, bottom))
             hidden.append(dataclasses.replace(record, image=_png(painted)))
-    return _Pictures(rows, columns, hidden)
+
+    def weights(whole: np.float32, shares: Sequence[np.float32]) -> Floats:
+        cells = [shares[0] - share for share in shares[1:]]  # the cell is all that differs
+        return np.array(cells, np.float32).reshape(rows, columns)
+
+    return Occluded("picture", hidden, weights)
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -136,8 +144,8 @@ def _png(picture: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def _sounds(record: CanonicalRecord) -> list[CanonicalRecord]:
-    """The record once for each window of its sound that is silent."""
+def _of_audio(record: CanonicalRecord) -> Occluded:
+    """Silences windows."""
     samples = audio.samples(record.audio)
     start = len(record.audio) - samples.nbytes
     edges = [len(samples) * edge // WINDOWS for edge in range(WINDOWS + 1)]
@@ -147,9 +155,34 @@ def _sounds(record: CanonicalRecord) -> list[CanonicalRecord]:
         silent[begin:end] = 0
         content = record.audio[:start] + silent.tobytes()
         made.append(dataclasses.replace(record, audio=content))
-    return made
+    return Occluded(
+        "sound",
+        made,
+        lambda whole, shares: np.array([whole - share for share in shares], np.float32),
+    )
+
+
+def _of_text(record: CanonicalRecord) -> Occluded:
+    """Removes words."""
+    text = record.text.decode()
+    found = [one.span() for one in _WORD.finditer(text)][:MOST_WORDS]
+
+    def weights(whole: np.float32, shares: Sequence[np.float32]) -> tuple[Word, ...]:
+        pairs = zip(found, shares, strict=True)
+        return tuple(Word(*span, float(whole - share)) for span, share in pairs)
+
+    hidden = [dataclasses.replace(record, text=_without(text, *span)) for span in found]
+    return Occluded("words", hidden, weights)
 
 
 def _without(text: str, start: int, end: int) -> bytes:
     left = f"{text[:start]} {text[end:]}"
     return left.encode() if left.strip() else b""
+
+
+OCCLUDERS: Mapping[str, Callable[[CanonicalRecord], Occluded]] = {
+    "image": _of_image,
+    "audio": _of_audio,
+    "text": _of_text,
+}
+"""By modality, in the order of `MODALITIES`; each is given a record that has a medium of it."""

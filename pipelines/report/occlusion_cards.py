@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.report import occlusion, occlusion_view
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards.gallery import Gallery
+from triad_ml.pipelines.report.cards.records import Card, Records
 from triad_ml.pipelines.report.occlusion_view import View
-from triad_ml.pipelines.report.record_cards import Card, Records
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord
 

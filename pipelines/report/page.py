@@ -15,17 +15,15 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.report import (
-    charts,
-    confusion,
     ending,
+    kinds,
     learning_curves,
-    record_cards,
-    score_section,
     score_survey,
     sections,
-    span_cards,
 )
-from triad_ml.pipelines.report.gallery import Gallery
+from triad_ml.pipelines.report.cards import records as record_cards
+from triad_ml.pipelines.report.cards import spans as span_cards
+from triad_ml.pipelines.report.cards.gallery import Gallery
 from triad_ml.pipelines.runtime import environment as runtime_environment
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import read, units
@@ -81,7 +79,7 @@ def write(
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[Gallery[record_cards.Card], ...] = ()
     tagged: tuple[Gallery[span_cards.Card], ...] = ()
-    said: tuple[score_section.Said, ...] = ()
+    said: tuple[score_survey.Said, ...] = ()
     manifest = None
     if published is not None:
         run, manifest = published
@@ -93,7 +91,7 @@ def write(
                 galleries, model, manifest, about_records, media_roots, saliency
             )
         tagged = span_cards.build(model.spec, about_records, found.of, media_roots=media_roots)
-        said = score_section.view(found, model.spec, about_records, media_roots)
+        said = score_survey.view(found, model.spec, about_records, media_roots)
     page = render(model, manifest, about_records, galleries, tagged, said)
     atomic.put(str(output), page.encode())
     cards = [card for one in galleries for card in (*one.wrong, *one.right)]
@@ -136,7 +134,7 @@ def render(
     records: Records,
     galleries: Sequence[Gallery[record_cards.Card]],
     tagged: Sequence[Gallery[span_cards.Card]] = (),
-    said: Sequence[score_section.Said] = (),
+    said: Sequence[score_survey.Said] = (),
 ) -> str:
     """The page as text."""
     about = model.about
@@ -146,10 +144,11 @@ def render(
     source = str(about.get("data_source") or records.source())
     files = records.files or tuple(str(one["uri"]) for one in preprocessed.get("inputs", ()))
     generated = bool(about.get("generated")) or source.lower().startswith("generated")
-    tasks = [sections.task(name, one, model.spec) for name, one in evaluation.items()]
-    for view, one in zip(tasks, evaluation.values(), strict=True):
-        view["confusion"] = confusion.view(one)
-        view["facts"] += sections.alignment(view["name"], preprocessed)
+    aligned = preprocessed.get("alignment", {})
+    tasks = [
+        kinds.view(name, one, model.spec.modalities.names, aligned.get(name))
+        for name, one in evaluation.items()
+    ]
     shown = [one for one in galleries if one.right or one.wrong]
     context = {
         "title": "Generated records"
@@ -197,7 +196,10 @@ def _with_saliency(
     runtime_environment.load_tensorflow()
     from triad_ml.pipelines.report import occlusion_cards
 
-    return occlusion_cards.add(galleries, model, records, media_roots, most)
+    tasks = model.spec.tasks
+    chosen = [one for one in galleries if kinds.KINDS[tasks[one.task].kind].shows_chances]
+    done = {one.task: one for one in occlusion_cards.add(chosen, model, records, media_roots, most)}
+    return tuple(done.get(one.task, one) for one in galleries)
 
 
 def _template() -> jinja2.Template:
@@ -208,10 +210,9 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = sections.percent
-    environment.filters["count"] = sections.count
+    environment.filters["percent"] = kinds.percent
+    environment.filters["count"] = kinds.count
     environment.filters["brief"] = sections.brief
-    environment.globals["interval"] = charts.interval
     return environment.get_template("report.html.j2")
 
 

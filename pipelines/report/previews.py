@@ -1,25 +1,21 @@
-"""TODO docstring of triad_ml.pipelines.report.previews."""
+"""Previews of media in the report: thumbnails and short audio clips as `data:` URIs."""
 
 import base64
 import dataclasses
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from triad_ml.transforms.media import audio, uris
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records.values import BrokenMedium, Flaw, Medium, MediumError, Uri
 from triad_ml.transforms.spec.modalities import AudioSpec, Limits
-
-if TYPE_CHECKING:
-    pass  # which imports TensorFlow
-
+from triad_ml.transforms.spec.spec import Spec
 
 _THUMBNAIL = 160
-
-
 _SOUND_BYTES = 130_000
-
-
 _SOUND_RATES = (16_000, 8_000)
+_CHARACTERS = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +63,44 @@ def sound(content: bytes, spec: AudioSpec, limits: Limits) -> Sound:
         content, spec.model_copy(update={"sample_rate": rate, "seconds": seconds}), limits
     )
     return Sound(_uri("audio/wav", wav), len(audio.samples(wav)) / rate)
+
+
+def _short(whole: str) -> str:
+    return whole if len(whole) <= _CHARACTERS else f"{whole[:_CHARACTERS].rstrip()} …"
+
+
+def _of_image(content: bytes, spec: Spec) -> str:
+    return thumbnail(MEDIA["image"].canonical(content, spec))
+
+
+def _of_audio(content: bytes, spec: Spec) -> Sound:
+    assert spec.modalities.audio is not None
+    return sound(content, spec.modalities.audio, spec.limits)
+
+
+def _of_text(content: bytes, spec: Spec) -> str:
+    return _short(MEDIA["text"].canonical(content, spec).decode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Preview:
+    """The part of a card that shows one modality.
+
+    Attributes:
+        field: Of `record_cards.Card`.
+        make: Makes the field's value of a medium as it is stored; raises `MediumError`.
+    """
+
+    field: str
+    make: Callable[[bytes, Spec], Any]
+
+
+PREVIEWS: Mapping[str, Preview] = {
+    "image": Preview("picture", _of_image),
+    "audio": Preview("sound", _of_audio),
+    "text": Preview("text", _of_text),
+}
+"""By modality, in the order of `MODALITIES`."""
 
 
 def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:

@@ -1,25 +1,33 @@
-"""What published scores say by themselves, labels or not: one pass over the parts of a run."""
+"""The published scores themselves, with labels or without: a pass over a run, and its section."""
 
 import collections
 import dataclasses
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from markupsafe import Markup
 
 from triad_ml.pipelines.publishing import parts
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.report import charts, kinds
+from triad_ml.pipelines.report.cards import records as record_cards
+from triad_ml.pipelines.tables import columns
+from triad_ml.transforms.spec.spec import Spec
 
 BINS = 20
 """Bins of equal width into which scores, from 0 to 1, are counted."""
 
 MOST = 12
 """Rows of a task that are kept to be shown: the least certain ones, and ones drawn at random."""
+
+_CLASSES = 20
+_CARDS = 6
 
 Row = Mapping[str, Any]
 _Ranked = list[tuple[float, int, Row]]  # a heap: the largest first, by its negative
@@ -77,10 +85,10 @@ def survey(run: RunFolder, manifest: Manifest, ids: frozenset[str], seed: int = 
     """
     wanted = pa.array(sorted(ids), pa.string())
     found = {task: _Found(seed) for task in manifest.classes}
-    columns = ["id", *manifest.classes, "modalities_used", "issues"]
+    names = ["id", *manifest.classes, "modalities_used", "issues"]
     rows: list[Row] = []
     for file in manifest.scores:
-        table = parts.table(run, file, columns if file.rows else None)
+        table = parts.table(run, file, names if file.rows else None)
         if not len(table):
             continue
         rows += table.filter(pc.is_in(table["id"].cast(pa.string()), wanted)).to_pylist()
@@ -102,10 +110,10 @@ class _Found:
 
     def add(self, table: pa.Table, task: str) -> None:
         column = table.column(task).combine_chunks()
-        scores = column.field("score").to_numpy(zero_copy_only=False).astype(np.float64)
+        kind = kinds.KINDS[columns.kind_of([field.name for field in column.type])]
+        scores = kind.scores(column)
         self._counts += np.histogram(scores, BINS, (0.0, 1.0))[0]
-        if column.type.get_field_index("label") >= 0:
-            self._predicted.update(_labels(column.field("label")))
+        self._predicted.update(kind.answers(column))
         self._keep(self._uncertain, table, scores)
         self._keep(self._drawn, table, self._random.random(len(table)))
         self._seen += len(table)
@@ -133,12 +141,56 @@ class _Found:
         )
 
 
-def _labels(labels: pa.Array) -> Iterator[str]:
-    """The label of each row, sets as one text."""
-    if pa.types.is_string(labels.type):
-        return iter(labels.to_pylist())
-    return (", ".join(sorted(classes)) or "none" for classes in labels.to_pylist())
-
-
 def _ordered(heap: _Ranked) -> tuple[Row, ...]:
     return tuple(row for _, _, row in sorted(heap, reverse=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What the scores of one task look like.
+
+    Attributes:
+        task: Its name.
+        chart: Records by score.
+        figures: The same as rows: lowest and highest score of a bin, and records.
+        predicted: The commonest answers, with their records and their share.
+        others: Records with another answer.
+        uncertain: Cards of the records of the lowest scores; none of tagged texts.
+        drawn: Cards of records drawn at random.
+    """
+
+    task: str
+    chart: Markup
+    figures: tuple[tuple[float, float, int], ...]
+    predicted: tuple[tuple[str, int, float], ...]
+    others: int
+    uncertain: tuple[record_cards.Card, ...]
+    drawn: tuple[record_cards.Card, ...]
+
+
+def view(
+    found: Survey, spec: Spec, records: record_cards.Records, media_roots: tuple[str, ...]
+) -> tuple[Said, ...]:
+    """Arranges what `survey` found, task by task."""
+    return tuple(_said(one, spec, records, media_roots) for one in found.tasks if any(one.counts))
+
+
+def _said(
+    one: TaskScores, spec: Spec, records: record_cards.Records, media_roots: tuple[str, ...]
+) -> Said:
+    total, bins = sum(one.counts), len(one.counts)
+    rows = enumerate(one.counts)
+    commonest = one.predicted[:_CLASSES]
+    cards: Sequence[record_cards.Card] = ()
+    if one.task in spec.tasks and kinds.KINDS[spec.tasks[one.task].kind].shows_records:
+        shown = (*one.uncertain[:_CARDS], *one.drawn)
+        cards = record_cards.shown(spec, records, shown, one.task, media_roots=media_roots)
+    return Said(
+        one.task,
+        charts.histogram(f"{one.task}: records by score", one.counts, "score"),
+        tuple((place / bins, (place + 1) / bins, n) for place, n in rows if n),
+        tuple((name, n, n / total) for name, n in commonest),
+        sum(n for _, n in one.predicted[_CLASSES:]),
+        tuple(cards[: min(_CARDS, len(one.uncertain))]),
+        tuple(cards[min(_CARDS, len(one.uncertain)) :]),
+    )

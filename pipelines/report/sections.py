@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from triad_ml.model.evaluation.document import AS_RECORDED
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.report import charts, confusion
+from triad_ml.pipelines.report.kinds import count
 from triad_ml.transforms.records.values import Flaw, Reason
-from triad_ml.transforms.spec.spec import Spec
 
 _WHY = {
     Reason.UNPARSABLE: "the line or row is not a record",
@@ -31,32 +29,6 @@ _WHY_NOT_USED = {
     Flaw.EMPTY: "nothing is in it",
     Flaw.TIMEOUT: "decoding did not end in time",
 }
-_MEASURES = {
-    "classes": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
-    "sets": {
-        "accuracy": "whole set right",
-        "macro_f1": "macro-F1",
-        "mean_average_precision": "mean average precision",
-    },
-    "spans": {
-        "accuracy": "all spans right",
-        "entity_f1": "entity F1",
-        "precision": "precision",
-        "recall": "recall",
-        "macro_f1": "macro-F1",
-    },
-    "texts": {"accuracy": "exact match", "chrf": "chrF", "bleu": "BLEU"},
-}
-
-
-def percent(share: float | None) -> str:
-    """`0.9123` -> `91.2%`; a dash where there is none."""
-    return "–" if share is None else f"{share:.1%}"
-
-
-def count(number: int) -> str:
-    """`12345` -> `12,345`."""
-    return f"{number:,}"
 
 
 def brief(number: int) -> str:
@@ -90,16 +62,12 @@ def tiles(
     """The few figures to read first: `name`, `figure` and what stands `under` it."""
     found = []
     for one in tasks[:4]:
-        accuracy = one["rows"][0]["measures"][0]
-        within = (
-            f"{percent(accuracy['low'])} to {percent(accuracy['high'])}, "
-            if accuracy["low"] is not None
-            else ""
-        )
+        first = one["rows"][0]["figures"][0]
+        within = f"{first.low} to {first.high}, " if first.low else ""
         found.append(
             {
                 "name": f"{one['name']}: {one['measures'][0]}",
-                "figure": percent(accuracy["value"]),
+                "figure": first.text,
                 "under": f"{within}{one['rows'][0]['n']:,} test records",
             }
         )
@@ -124,41 +92,6 @@ def tiles(
     return found
 
 
-def task(name: str, evaluated: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """One task's part of the evaluation document, arranged for tables and charts."""
-    recorded = evaluated[AS_RECORDED]
-    sets = bool(evaluated["multi_label"])
-    measures = _MEASURES["sets" if sets else "classes"]
-    if evaluated["kind"] == "tagging":
-        measures = _MEASURES["spans"]
-    if evaluated["kind"] == "generation":
-        measures = _MEASURES["texts"]
-    rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
-    rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
-    return {
-        "name": name,
-        "multi_label": sets,
-        "measures": list(measures.values()),
-        "rows": [
-            {
-                "seen": seen,
-                "n": one["n"],
-                "majority": one["majority"],
-                "measures": [one[key] for key in measures],
-            }
-            for seen, one in rows
-        ],
-        "finding": _finding(evaluated["subsets"], spec.modalities.names),
-        "facts": _facts(recorded),
-        "per_class": _counted(recorded["per_class"]),
-        "ece": recorded["calibration"]["ece"],
-        "bins": recorded["calibration"]["bins"],
-        "reliability": charts.reliability(
-            f"{name}: accuracy against confidence", recorded["calibration"]["bins"]
-        ),
-    }
-
-
 def title(files: Sequence[str]) -> str:
     """What the page is called where the data has no name: its records file, or their folder."""
     if not files:
@@ -167,26 +100,6 @@ def title(files: Sequence[str]) -> str:
     if len(files) == 1:
         return name
     return f"{folder.rpartition('/')[2] or folder or name} ({len(files):,} files)"
-
-
-def _counted(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    order = confusion.natural_order([str(one["class"]) for one in per_class])
-    return [per_class[place] for place in order]
-
-
-def alignment(name: str, preprocessed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What became of labelled spans and texts, all splits."""
-    counts = preprocessed.get("alignment", {}).get(name)
-    if counts is None:
-        return []
-    if "texts" in counts:
-        of_all = f"{count(counts['cut'])} of {count(counts['texts'])}"
-        return [("texts cut by the task's length, all splits", of_all)]
-    of_all = f" of {count(counts['spans'])}"
-    return [
-        ("spans that do not fit words, all splits", f"{count(counts['misaligned'])}{of_all}"),
-        ("spans cut by the text's length, all splits", f"{count(counts['cut'])}{of_all}"),
-    ]
 
 
 def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[dict[str, Any]]:
@@ -251,44 +164,6 @@ def provenance(
 def _listed(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _finding(subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
-    """How much the modalities together add to the best single one."""
-    whole = subsets.get("+".join(modalities))
-    singles = {name: subsets[name]["accuracy"]["value"] for name in modalities if name in subsets}
-    if len(modalities) < 2 or whole is None or not whole["n"] or len(singles) < len(modalities):
-        return ""
-    best = max(singles, key=lambda name: singles[name])
-    together = whole["accuracy"]["value"]
-    points = 100 * (together - singles[best])
-    gain = f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than"
-    return (
-        f"On the {whole['n']:,} complete records all modalities together reach "
-        f"{percent(together)}, {'as much as' if abs(points) < 0.05 else gain} the best single "
-        f"one, {best} ({percent(singles[best])})."
-    )
-
-
-def _facts(recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = [
-        ("records with a label", count(recorded["n"])),
-        ("commonest answer", percent(recorded["majority"])),
-    ]
-    if "spans" in recorded:
-        facts.append(("labelled spans", count(recorded["spans"])))
-    if recorded.get("unseen"):
-        facts.append(("of unseen classes", count(recorded["unseen"])))
-    if "micro_f1" in recorded:
-        facts.append(("micro-F1", percent(recorded["micro_f1"]["value"])))
-    for key, name in (
-        ("log_loss", "log loss"),
-        ("roc_auc", "ROC AUC"),
-        ("average_precision", "average precision"),
-    ):
-        if recorded.get(key) is not None:
-            facts.append((name, f"{recorded[key]:.3f}"))
-    return facts
 
 
 def _reasons(counts: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""TODO pipelines/runners."""
+"""Runners: Beam options, workers, results, and the programs that each runner needs."""

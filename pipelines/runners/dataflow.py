@@ -1,16 +1,13 @@
-"""What a job on Dataflow needs: what must be in a bucket, its options, its errors."""
+"""Dataflow runner: what must be in a bucket, the options of a job, and its errors."""
 
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from triad_ml.pipelines.runners.base import RemoteRunner
 from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
-if TYPE_CHECKING:
-    pass
-
-RUNNER = "dataflow"
 IN_CLOUD = ("--model", "--input", "--output", "--media-root")
 """Flags whose paths workers open: they must be in a bucket."""
 
@@ -28,84 +25,73 @@ _SAME_RUN = (
 _log = logging.getLogger(__name__)
 
 
-def check(paths: Mapping[str, Sequence[str]], beam_args: Sequence[str]) -> None:
-    """Refuses what cannot work on Dataflow.
+class DataflowRunner(RemoteRunner):
+    """Google Cloud Dataflow: a service whose workers open buckets alone."""
 
-    Args:
-        paths: By flag, what workers open.
-        beam_args: What goes to Beam.
+    name = "dataflow"
+    beam_name = "DataflowRunner"
+    detaches = True
+    doctor_checks = ("buckets", "worker_image")
 
-    Raises:
-        OptionsError: Naming the flag.
-    """
-    for flag, of_flag in paths.items():
-        for path in of_flag:
-            if not path.startswith("gs://"):
-                raise OptionsError(
-                    f"{flag}: {path}: workers of Dataflow cannot open it; copy it to a bucket and "
-                    "give its gs:// path"
-                )
-    given = _names(beam_args)
-    for name, what in _NEEDED.items():
-        if name not in given:
-            raise OptionsError(f"{name}: is missing: {what}; add -- {name}=VALUE")
-    if not given & {_IMAGE, _SETUP}:
-        raise OptionsError(
-            f"{_IMAGE}: is missing, so workers would not have triad; add -- {_IMAGE}=IMAGE "
-            f"(deploy/Dockerfile, target worker), or -- {_SETUP}=./setup.py"
-        )
+    def check(self, paths: Mapping[str, Sequence[str]], beam_args: Sequence[str]) -> None:
+        for flag, of_flag in paths.items():
+            for path in of_flag:
+                if not path.startswith("gs://"):
+                    raise OptionsError(
+                        f"{flag}: {path}: workers of Dataflow cannot open it; copy it to a bucket "
+                        "and give its gs:// path"
+                    )
+        given = _names(beam_args)
+        for name, what in _NEEDED.items():
+            if name not in given:
+                raise OptionsError(f"{name}: is missing: {what}; add -- {name}=VALUE")
+        if not given & {_IMAGE, _SETUP}:
+            raise OptionsError(
+                f"{_IMAGE}: is missing, so workers would not have triad; add -- {_IMAGE}=IMAGE "
+                f"(deploy/Dockerfile, target worker), or -- {_SETUP}=./setup.py"
+            )
 
+    def makes_template(self, beam_args: Sequence[str]) -> bool:
+        """Whether a Flex Template's launcher asks: it starts the job itself, from a file."""
+        return _TEMPLATE in _names(beam_args)
 
-def makes_template(beam_args: Sequence[str]) -> bool:
-    """Whether a Flex Template's launcher asks: it starts the job itself, from a file."""
-    return _TEMPLATE in _names(beam_args)
+    def job_arguments(
+        self, name: str, labels: Mapping[str, str], beam_args: Sequence[str]
+    ) -> tuple[str, ...]:
+        ours = [f"--labels={key}={value}" for key, value in labels.items()]
+        ours.append("--no_save_main_session")
+        names = _names(beam_args)
+        if "--job_name" not in names:
+            ours.append(f"--job_name={name}")
+        if _IMAGE in names and "--sdk_location" not in names:
+            ours.append("--sdk_location=container")  # the image has Beam: nothing is installed
+        return (*beam_args, *ours)
 
+    def submit(self, root: Any, wait: bool = True, taken: str | None = None) -> None:
+        """Submits a pipeline; see `Runner.submit`. The service keeps the counters.
 
-def beam_args(name: str, labels: Mapping[str, str], given: Sequence[str]) -> tuple[str, ...]:
-    """Beam's options for a job: those that were given, and what Triad adds."""
-    ours = [f"--labels={key}={value}" for key, value in labels.items()]
-    ours.append("--no_save_main_session")
-    names = _names(given)
-    if "--job_name" not in names:
-        ours.append(f"--job_name={name}")
-    if _IMAGE in names and "--sdk_location" not in names:
-        ours.append("--sdk_location=container")  # the image has Beam: nothing is installed at start
-    return (*given, *ours)
+        Raises:
+            DataflowRuntimeException: The job failed; its text tells why.
+        """
+        from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
 
+        try:
+            with _explained():
+                result = root.run()
+        except DataflowJobAlreadyExistsError as error:
+            if wait or taken is not None:
+                raise LostRaceError(taken or _SAME_RUN) from error
+            _log.info("a job for this very run is running already: nothing to do")
+            return
+        if not result.has_job:
+            _log.info("the template is written; whoever asked for it starts the job")
+            return
+        _log.info("Dataflow job %s", result.job_id())
+        if wait:
+            from triad_ml.model import stages  # not for who only reads a command line
 
-def submit(root: Any, wait: bool, taken: str | None = None) -> None:
-    """Submits a pipeline, and waits for its end where that is wanted.
-
-    Args:
-        root: The `beam.Pipeline`.
-        wait: Whether to wait. Without, an active job of the same name is as good as a new one.
-        taken: What to raise where there is such a job, whether it would be waited for or not.
-
-    Raises:
-        LostRaceError: A job of this name is running already.
-        OptionsError: Dataflow does not accept an option.
-        StorageError: Dataflow does not take the job, or the job does not end well.
-        DataflowRuntimeException: The job failed; its text tells why.
-    """
-    from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
-
-    try:
-        with _explained():
-            result = root.run()
-    except DataflowJobAlreadyExistsError as error:
-        if wait or taken is not None:
-            raise LostRaceError(taken or _SAME_RUN) from error
-        _log.info("a job for this very run is running already: nothing to do")
-        return
-    if not result.has_job:
-        _log.info("the template is written; whoever asked for it starts the job")
-        return
-    _log.info("Dataflow job %s", result.job_id())
-    if wait:
-        from triad_ml.model import stages  # not for who only reads a command line
-
-        with stages.showing(stages.Stage(f"Dataflow job {result.job_id()}")), _explained():
-            result.wait_until_finish()
+            with stages.showing(stages.Stage(f"Dataflow job {result.job_id()}")), _explained():
+                result.wait_until_finish()
 
 
 @contextlib.contextmanager

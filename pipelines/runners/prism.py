@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from triad_ml.pipelines.runners import daemons
+from triad_ml.pipelines.runners.base import Runner
 from triad_ml.transforms.errors import OptionsError, StorageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the parent is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+class PrismRunner(Runner):
+    """Prism as a child of this process; it runs unbounded graphs alone."""
+
+    name = "prism"
+    beam_name = "PrismRunner"
+    runs_batches = False
 
 
 def check(path: str | None) -> str:
@@ -87,7 +96,7 @@ def beam_options(endpoint: str) -> "PipelineOptions":
     from apache_beam.options.pipeline_options import PipelineOptions
 
     arguments = [f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", "--streaming"]
-    return PipelineOptions(arguments, runner="PrismRunner")
+    return PipelineOptions(arguments, runner=PrismRunner.beam_name)
 
 
 def _version() -> str:

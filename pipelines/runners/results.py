@@ -1,17 +1,13 @@
-"""TODO docstring of triad_ml.pipelines.runners.results."""
+"""Results of pipelines: counters, and typed errors that arrive from workers as text."""
 
-import contextlib
 import errno
 import re
 from collections import Counter
-from collections.abc import Iterator
 
 import grpc
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from triad_ml.pipelines.runners import beam_options
-from triad_ml.pipelines.runtime import failures
 from triad_ml.transforms import errors
 from triad_ml.transforms.errors import StorageError, TriadError
 
@@ -25,7 +21,7 @@ def counters(result: PipelineResult) -> dict[str, int]:
     return dict(totals)
 
 
-_TYPED = re.compile(r"^transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
+_TYPED = re.compile(r"^triad_ml\.transforms\.errors\.(?P<name>\w+): (?P<line>.+)$", re.MULTILINE)
 
 
 _SYSTEM = re.compile(
@@ -37,24 +33,14 @@ _SYSTEM = re.compile(
 _TRACEBACK = "Traceback (most recent call last)"
 
 
-@contextlib.contextmanager
-def errors_of_workers(runner: str) -> Iterator[None]:
-    """Raises, for what a job on a cluster fails with, what the local runner would raise.
+def translated(error: Exception) -> Exception | None:
+    """The error that the local runner would raise for what a job on a cluster fails with.
 
-    Raises:
-        TriadError: What a worker raised; it arrives as the text of a traceback.
-        OSError: Of a worker's file system, likewise.
-        StorageError: Where the cluster fails: nothing answers, or a part of it was lost.
+    Returns:
+        What a worker raised; a StorageError where nothing answers or a part of the cluster was
+        lost; None where the error is the traceback of a bug.
     """
-    try:
-        yield
-    except Exception as error:
-        if not beam_options.is_cluster(runner) or failures.explain(error) is not None:
-            raise
-        told = _of_connection(error) or of_text(str(error))
-        if told is None:
-            raise
-        raise told from error
+    return _of_connection(error) or of_text(str(error))
 
 
 def of_text(text: str) -> TriadError | OSError | None:

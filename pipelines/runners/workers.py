@@ -1,23 +1,33 @@
-"""What runners on other machines need: full paths, equal workers, errors that arrive as text."""
+"""Requirements of workers on other machines: full paths and equal code."""
 
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.runners import beam_options
+from triad_ml.pipelines.runners import registry
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.scoring.config import ScoreConfig
-from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
 
-_Config = TypeVar("_Config", PreprocessConfig, ScoreConfig)
+_PATHS = ("inputs", "media_roots", "output", "model")
+"""The fields of a config that hold one path, or several, which workers open."""
+
+
+class _HasRunner(Protocol):
+    """A frozen dataclass with the settings of a command that runs a pipeline."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def runner(self) -> str: ...
+
+
+_Config = TypeVar("_Config", bound=_HasRunner)
 
 PACKAGES = (*hashing.PACKAGES, "pipelines")
 """Whoever submits a job and its workers must have the same source files in these: in all, since
@@ -29,15 +39,13 @@ def with_full_paths(config: _Config) -> _Config:
 
     Configs of the local runner, and URIs of buckets, stay as they are.
     """
-    if not beam_options.is_cluster(config.runner):
+    if not registry.named(config.runner).is_remote:
         return config
-    changes: dict[str, Any] = {
-        "inputs": tuple(map(full_path, config.inputs)),
-        "media_roots": tuple(map(full_path, config.media_roots)),
-        "output": full_path(config.output),
-    }
-    if isinstance(config, ScoreConfig):
-        changes["model"] = full_path(config.model)
+    changes: dict[str, Any] = {}
+    for name in config.__dataclass_fields__.keys() & set(_PATHS):
+        value = getattr(config, name)
+        one = isinstance(value, str)
+        changes[name] = full_path(value) if one else tuple(map(full_path, value))
     return dataclasses.replace(config, **changes)
 
 
@@ -53,13 +61,11 @@ class CheckWorkers(beam.PTransform):
     give other features and scores, and nobody would see why.
 
     Args:
-        expected: The fingerprint that each worker must have.
-        kind: What the work is: units, or messages.
+        kind: Type of the work: units, or messages.
+        expected: The fingerprint that each worker must have; None takes that of this process.
     """
 
-    def __init__(
-        self, expected: Mapping[str, str] | None = None, kind: type[Any] = units.Unit
-    ) -> None:
+    def __init__(self, kind: type[Any], expected: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._kind = kind
         self._expected = dict(fingerprint() if expected is None else expected)

@@ -1,1 +1,1 @@
-"""TODO pipelines/runtime."""
+"""Runtime of a process: environment, logging, failures, final summary and checks of flags."""

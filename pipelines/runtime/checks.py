@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.runtime.checks."""
+"""Checks of settings that name the flag, the value and the rule."""
 
 from triad_ml.transforms.errors import OptionsError
 

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from typing import Literal
 
 from triad_ml.transforms.errors import OptionsError
 
@@ -9,6 +10,9 @@ POINTER = "CURRENT"
 """Name of the file that says which run, or which model, of those beside it counts."""
 
 RUN_ID = re.compile(r"[0-9a-f]{24}")
+
+MessageFormat = Literal["json", "example", "avro"]
+"""Formats of a stream's messages."""
 
 
 def check_date(date: str, flag: str = "--date") -> None:

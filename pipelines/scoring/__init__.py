@@ -1,1 +1,1 @@
-"""TODO pipelines/scoring."""
+"""Batch scoring: settings, plan, transforms, pipeline and carry-over of earlier scores."""

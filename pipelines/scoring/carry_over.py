@@ -3,12 +3,10 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
@@ -17,17 +15,10 @@ from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring.plan import ScorePlan
+from triad_ml.pipelines.tables.columns import ScoreColumn
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import content_digest
-from triad_ml.transforms.records.values import (
-    CanonicalRecord,
-    Explanation,
-    Prediction,
-    Scored,
-    ScoredSpan,
-    Tagged,
-    Text,
-)
+from triad_ml.transforms.records.values import CanonicalRecord, Prediction, Scored, Tagged, Text
 
 OTHERS = "others"
 _REMEDY = f"score once without --carry-over; {parts.REMEDY}"
@@ -41,13 +32,13 @@ class Earlier:
     Attributes:
         run: Its folder.
         files: Its parts of scores.
-        classes: Tasks, each with its classes in the order of a distribution.
+        columns: Tasks, each with its column.
         model_digest: Of the model.
     """
 
     run: RunFolder
     files: tuple[PartFile, ...]
-    classes: tuple[tuple[str, tuple[str, ...]], ...]
+    columns: tuple[tuple[str, ScoreColumn], ...]
     model_digest: str
 
 
@@ -74,8 +65,8 @@ def find(plan: ScorePlan) -> Earlier | None:
             *(manifest.run_id, manifest.date, differing),
         )
         return None
-    classes = tuple(manifest.classes.items())
-    return Earlier(run, manifest.scores, classes, plan.settings.provenance.model)
+    columns = tuple(plan.settings.columns.items())  # of the same model, so those of the run
+    return Earlier(run, manifest.scores, columns, plan.settings.provenance.model)
 
 
 def _differing(manifest: Manifest, plan: ScorePlan) -> str:
@@ -111,14 +102,14 @@ class Index:
     def __init__(self, earlier: Earlier) -> None:
         tables = [_table(earlier, file) for file in earlier.files if file.rows]
         self._rows: dict[bytes, int] = {}
-        self._tasks: dict[str, _Task | _TaggingTask | _TextTask] = {}
+        self._answers: dict[str, Callable[[int], Any]] = {}
         if not tables:
             return
         table = pa.concat_tables(tables).combine_chunks()
         for row, digest in enumerate(table.column("content_digest").to_pylist()):
             self._rows.setdefault(bytes.fromhex(digest), row)
-        for task, classes in earlier.classes:
-            self._tasks[task] = _task(table.column(task).combine_chunks(), classes)
+        for task, column in earlier.columns:
+            self._answers[task] = column.decode(table.column(task).combine_chunks())
         self._used = table.column("modalities_used")
         self._issues = table.column("issues")
 
@@ -128,61 +119,14 @@ class Index:
         if row is None:
             return None
         return Known(
-            {name: task.prediction(row) for name, task in self._tasks.items()},
+            {task: answer(row) for task, answer in self._answers.items()},
             tuple(self._used[row].as_py()),
             tuple(self._issues[row].as_py()),
         )
 
 
-class _Task(NamedTuple):
-    labels: pa.Array
-    scores: npt.NDArray[np.float32]
-    shares: npt.NDArray[np.float32]  # [rows, classes]
-    explanations: pa.StructArray | None
-
-    def prediction(self, row: int) -> Prediction:
-        label = self.labels[row].as_py()
-        label = tuple(label) if isinstance(label, list) else label
-        return Prediction(label, float(self.scores[row]), self.shares[row], self._explanation(row))
-
-    def _explanation(self, row: int) -> Explanation | None:
-        if self.explanations is None:
-            return None
-        said = self.explanations[row].as_py()
-        return Explanation(said.pop("label"), said.pop("baseline"), said)
-
-
-class _TaggingTask(NamedTuple):
-    column: pa.StructArray
-
-    def prediction(self, row: int) -> Tagged:
-        said = self.column[row].as_py()
-        return Tagged(tuple(ScoredSpan(**span) for span in said["spans"]), said["score"])
-
-
-class _TextTask(NamedTuple):
-    column: pa.StructArray
-
-    def prediction(self, row: int) -> Text:
-        return Text(**self.column[row].as_py())
-
-
-def _task(column: pa.StructArray, classes: tuple[str, ...]) -> _Task | _TaggingTask | _TextTask:
-    if column.type.get_field_index("text") >= 0:
-        return _TextTask(column)
-    if column.type.get_field_index("spans") >= 0:
-        return _TaggingTask(column)
-    shares = column.field("distribution").items.to_numpy(zero_copy_only=False)
-    return _Task(
-        column.field("label"),
-        column.field("score").to_numpy(zero_copy_only=False).astype(np.float32),
-        shares.astype(np.float32).reshape(len(column), len(classes)),
-        column.field("explanation") if column.type.get_field_index("explanation") >= 0 else None,
-    )
-
-
 def _table(earlier: Earlier, file: PartFile) -> pa.Table:
-    tasks = [task for task, _ in earlier.classes]
+    tasks = [task for task, _ in earlier.columns]
     names = ["content_digest", "modalities_used", "issues", *tasks]
     return parts.table(earlier.run, file, names, _REMEDY)
 

@@ -1,13 +1,12 @@
-"""TODO docstring of triad_ml.pipelines.scoring.config."""
+"""Frozen, checked settings of `triad score`."""
 
 import dataclasses
 import typing
 
-from triad_ml.pipelines.cli import flags
-from triad_ml.pipelines.runners import beam_options, dataflow
-from triad_ml.pipelines.runtime import names
+from triad_ml.pipelines.runners import beam_options, registry
+from triad_ml.pipelines.runtime import defaults, names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -22,7 +21,7 @@ class ScoreConfig:
         date: The date that the scores are of, as YYYY-MM-DD.
         format: Of the scores' files.
         rejected_limit: Largest share of rejected records that is published.
-        runner: A key of `options.RUNNERS`.
+        runner: A key of `registry.RUNNERS`.
         media_roots: Folders in which media are looked for after that of the records file, in order.
         unit_records: Records in a unit of work.
         carry_over: Take scores of unchanged content from the last published run.
@@ -39,11 +38,11 @@ class ScoreConfig:
     inputs: tuple[str, ...]
     output: str
     date: str
-    format: formats.ScoresFormat = "parquet"
-    rejected_limit: float = flags.REJECTED_LIMIT
+    format: ScoresFormat = "parquet"
+    rejected_limit: float = defaults.REJECTED_LIMIT
     runner: str = "local"
     media_roots: tuple[str, ...] = ()
-    unit_records: int = flags.UNIT_RECORDS
+    unit_records: int = defaults.UNIT_RECORDS
     carry_over: bool = False
     beam_args: tuple[str, ...] = ()
     verify_key: str | None = None
@@ -56,24 +55,23 @@ class ScoreConfig:
         need_each("--input", self.inputs)
         need("--output", self.output)
         names.check_date(self.date)
-        known = typing.get_args(formats.ScoresFormat)
+        known = typing.get_args(ScoresFormat)
         if self.format not in known:
             raise OptionsError(f"--format: must be one of {', '.join(known)}, got {self.format!r}")
         share("--rejected-limit", self.rejected_limit)
         share("--issues-limit", self.issues_limit)
-        beam_options.check_runner(self.runner)
+        runner = registry.named(self.runner)
         each("--media-root", self.media_roots)
         at_least("--unit-records", self.unit_records, 1)
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
         beam_options.check_beam_args(self.beam_args)
-        if self.runner.lower() == dataflow.RUNNER:
-            paths = {
-                "--model": (self.model,),
-                "--input": self.inputs,
-                "--output": (self.output,),
-                "--media-root": self.media_roots,
-            }
-            dataflow.check(paths, self.beam_args)
-        elif self.no_wait:
+        paths = {
+            "--model": (self.model,),
+            "--input": self.inputs,
+            "--output": (self.output,),
+            "--media-root": self.media_roots,
+        }
+        runner.check(paths, self.beam_args)
+        if self.no_wait and not runner.detaches:
             raise OptionsError("--no-wait: only a job on Dataflow goes on by itself; remove it")

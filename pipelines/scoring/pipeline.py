@@ -4,34 +4,28 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
-from triad_ml.pipelines.runners import dataflow, results, stages, workers
+from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over
-from triad_ml.pipelines.scoring import plan as scoring_plan
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.storage import atomic, model_store
+from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
-
-if TYPE_CHECKING:
-    from triad_ml.pipelines.publishing.run_folder import RunFolder
-from triad_ml.pipelines.runners.dataflow import beam_args
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +36,7 @@ def define_pipeline(
     labels: Sequence[str],
     score: Score,
     run: RunFolder,
-    settings: RunSettings,
+    settings: ScoreSchema,
     check_workers: bool = False,
 ) -> beam.PCollection[None]:
     """Adds read, score and commit to `root`; runs nothing.
@@ -61,7 +55,7 @@ def define_pipeline(
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
-        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers()
+        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
     read = planned_units | "Read" >> sources_read.ReadRecords(labels)
     ones = (
         planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
@@ -87,13 +81,14 @@ class CommitUnits(beam.PTransform):
     """
 
     def __init__(
-        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: RunSettings
+        self, counts: beam.PCollection[tuple[int, int]], run: RunFolder, settings: ScoreSchema
     ) -> None:
         super().__init__()
         self._counts = counts
         self._run = run
         self._settings = settings
 
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, scores: Scores) -> beam.PCollection[None]:
         run, settings = self._run, self._settings
         by_unit = {
@@ -108,22 +103,21 @@ class CommitUnits(beam.PTransform):
         )
 
 
-def run(config: ScoreConfig) -> Published:
+def run(config: ScoreConfig, plan: ScorePlan) -> Published:
     """Scores records and publishes them for `config.date`, whole or not at all.
 
     On the local runner each unit of work is a pipeline of its own, so that memory does not grow
     with the corpus; on a cluster all are one job. Either commits each unit on its own, and a run
     that was killed goes on with the units that are missing.
 
+    Args:
+        config: The settings, with paths that each worker can use.
+        plan: The settings' plan.
+
     Raises:
-        OptionsError: A model or input that cannot be used.
-        GateError: A gate refuses the model or the scores.
+        GateError: A gate refuses the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
-    config = workers.with_full_paths(config)
-    plan = scoring_plan.plan(config)
-    if plan.published and not dataflow.makes_template(config.beam_args):
-        return plan.told_published()
     with atomic.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
         _score_and_publish(config, plan)
     return Published(plan.run.manifest)
@@ -148,19 +142,16 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
-    canonicalizer = Canonicalizer(plan.model.spec, config.media_roots, check=False)
-    digest = plan.settings.provenance.model
-    handler = ScorerHandler(config.model, model_store.local, config.explain, digest)
-    score = Score(canonicalizer, handler, digest, earlier)
-    template = dataflow.makes_template(config.beam_args)
+    score = Score.from_model(
+        plan.model, config.model, config.media_roots, config.explain, earlier=earlier
+    )
+    template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
-    if config.runner.lower() == dataflow.RUNNER:
-        if missing or template:
-            _run_on_dataflow(config, plan, missing, score, publication if alone else None)
-            if alone:
-                return
-    else:
-        _run(config, plan, missing, len(planned), score, earlier)
+    if missing or template:
+        last = publication if alone else None
+        _run(config, plan, missing, len(planned), score, earlier, last)
+        if alone:
+            return
     publication.publish()
 
 
@@ -171,46 +162,38 @@ def _run(
     units_in_all: int,
     score: Score,
     earlier: carry_over.Earlier | None,
+    last: Publication | None,
 ) -> None:
-    """Commits units that are missing: locally one after the other, on Flink as one job."""
-    spread = runners_beam_options.is_cluster(config.runner)
-    jobs = [missing] if spread and missing else [[unit] for unit in missing]
+    """Commits units that are missing: locally one after the other, on a cluster as one job.
+
+    With `last` the job is not waited for, and publishes as its last step.
+    """
+    runner = registry.named(config.runner)
+    jobs = [missing] if runner.is_remote else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
-    records = stages.estimated_records(plan.inputs)
+    records = None if runner.is_remote else sources_read.estimated_records(plan.inputs)
     about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
+    run_labels = {"triad_date": plan.run.date, "triad_run": plan.run.run_id}
+    arguments = runner.job_arguments(job_name(plan.run), run_labels, config.beam_args)
+    labels = plan.model.spec.label_names
     with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
         for number, job in enumerate(jobs, 1):
-            stage.note = f"unit {number} of {len(jobs)}" if not spread else f"{len(job)} units"
-            beam_options = runners_beam_options.beam_options(config.runner, config.beam_args)
-            with (
-                results.errors_of_workers(config.runner),
-                beam.Pipeline(options=beam_options) as root,
-            ):
-                labels = plan.model.spec.label_names
-                define_pipeline(root, job, labels, score, plan.run, plan.settings, spread)
-            if earlier is not None:
-                carried.update(results.counters(root.result))
+            unit = f"unit {number} of {len(jobs)}"
+            stage.note = f"{len(job)} units" if runner.is_remote else unit
+            with worker_errors.raised(config.runner):
+                options = runners_beam_options.beam_options(config.runner, arguments)
+                root = beam.Pipeline(options=options)
+                committed = define_pipeline(
+                    root, job, labels, score, plan.run, plan.settings, runner.is_remote
+                )
+                if last is not None:
+                    _ = committed | "PublishLast" >> Publish(last)
+                result = runner.submit(root, wait=last is None)
+            if earlier is not None and result is not None:
+                carried.update(results.counters(result))
     if earlier is not None:
         count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
         _log.info("%d records carried over from run %s", count, earlier.run.run_id)
-
-
-def _run_on_dataflow(
-    config: ScoreConfig,
-    plan: ScorePlan,
-    missing: list[units.Unit],
-    score: Score,
-    last: Publication | None,
-) -> None:
-    """Commits units that are missing; with `last`, the job is not waited for and publishes."""
-    arguments = of_run(plan.run, config.beam_args)
-    with results.errors_of_workers(config.runner):
-        root = beam.Pipeline(options=runners_beam_options.beam_options(config.runner, arguments))
-        labels = plan.model.spec.label_names
-        committed = define_pipeline(root, missing, labels, score, plan.run, plan.settings, True)
-        if last is not None:
-            _ = committed | "PublishLast" >> Publish(last)
-        dataflow.submit(root, wait=last is None)
 
 
 def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
@@ -218,17 +201,12 @@ def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
 
 
 def _commit(
-    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: RunSettings
+    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: ScoreSchema
 ) -> None:
     scored, rejected = list(met["scored"]), list(met["rejected"])
     publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)
 
 
-def job_name(run: "RunFolder") -> str:
+def job_name(run: RunFolder) -> str:
     """The same run has the same name, and two jobs of one name cannot run at once."""
     return f"score-{run.date}-{run.run_id[:12]}"
-
-
-def of_run(run: "RunFolder", given: Sequence[str]) -> tuple[str, ...]:
-    """Beam's options for the job of a scoring run."""
-    return beam_args(job_name(run), {"triad_date": run.date, "triad_run": run.run_id}, given)

@@ -6,13 +6,13 @@ import logging
 from typing import NamedTuple
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.publishing import publish, run_index
+from triad_ml.pipelines.publishing import publish, publish_step, run_index
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store, outputs
-from triad_ml.pipelines.tables.schema import RunSettings, run_settings
+from triad_ml.pipelines.tables.schema import ScoreSchema, score_schema
 from triad_ml.transforms.media import uris
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class ScorePlan:
 
     model: Artefact
     inputs: tuple[units.InputFile, ...]
-    settings: RunSettings
+    settings: ScoreSchema
     run: RunFolder
 
     @property
@@ -49,21 +49,26 @@ class ScorePlan:
         """Says what a run that is published already holds."""
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
-            summary.say(_log, summary.scored(manifest, self.run))
+            summary.say(_log, publish_step.sentences(manifest, self.run))
         _log.info("%s: already published, nothing to do", self.run.folder)
         return Published(self.run.manifest)
 
 
-def plan(config: ScoreConfig) -> ScorePlan:
+def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
     """Plans a run, without TensorFlow.
+
+    Args:
+        config: The settings.
+        model: The model of `config.model`, where the caller has opened it; else it is opened here.
 
     Raises:
         OptionsError: A model or input that cannot be used.
         GateError: A model whose files are not the exported ones.
     """
-    model = model_store.load(config.model, config.verify_key)
+    if model is None:
+        model = model_store.load(config.model, config.verify_key)
     inputs = units.list_inputs(config.inputs)
-    settings = run_settings(model, config.format, config.explain)
+    settings = score_schema(model, config.format, config.explain)
     run_id = publish.run_id(
         config.date,
         [(file.uri, file.size, file.version) for file in inputs],

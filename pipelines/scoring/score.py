@@ -1,15 +1,17 @@
-"""TODO docstring of triad_ml.pipelines.scoring.score."""
+"""Composite transform `Score`: raw records to scored and rejected records."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.model.serving.scorer import Outcome
+from triad_ml.model.serving.bundle import Artefact
+from triad_ml.model.serving.scorer import Outcome, ScorerHandler
 from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
@@ -49,6 +51,36 @@ class Score(beam.PTransform):
         self._handler = handler
         self._model_digest = model_digest
 
+    @classmethod
+    def from_model(
+        cls,
+        model: Artefact,
+        folder: str,
+        media_roots: tuple[str, ...] = (),
+        explain: bool = False,
+        watched: str = "",
+        earlier: carry_over.Earlier | None = None,
+    ) -> Self:
+        """Builds the composite that scores with one model.
+
+        Args:
+            model: Opened, and verified where a key is given, by `model_store.load`.
+            folder: Path of the model as workers find it, local or in a bucket. Each worker checks
+                that the folder still holds `model`.
+            media_roots: See `Canonicalizer`.
+            explain: Whether predictions come with explanations.
+            watched: See `Canonicalizer`.
+            earlier: A published run that the same model made.
+
+        Raises:
+            GateError: The folder holds another model, or one that does more than compute.
+            OptionsError: The model cannot explain and shall.
+        """
+        canonicalizer = Canonicalizer(model.spec, media_roots, check=False, watched=watched)
+        handler = ScorerHandler(folder, model_store.local, explain, model.model_digest)
+        return cls(canonicalizer, handler, model.model_digest, earlier)
+
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
         to_score, carried = canonical.records, None

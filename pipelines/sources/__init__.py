@@ -1,1 +1,1 @@
-"""TODO pipelines/sources."""
+"""Sources: records files in JSON Lines, CSV, Parquet and TFRecord, read as raw records."""

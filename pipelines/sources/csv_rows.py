@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from triad_ml.pipelines.sources import fields, format_checks, lines, strict_json, units
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources import fields, format_checks, lines, strict_json
+from triad_ml.pipelines.sources.files import InputFile, Unit, average_line, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
@@ -34,7 +34,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     csv.field_size_limit(lines.LONGEST)  # of the process; 128 KiB where nobody says more
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        units.refuse_other_size(unit, opening.size(stored))
+        refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         held = _HeldLines(lines.read(file))
         rows = csv.reader(held, strict=True)
@@ -199,3 +199,20 @@ def _label(cell: str) -> Any:
             if fields.is_unicode(parsed):  # its escapes may spell what is none
                 return parsed
     return cell or None
+
+
+class CsvReader:
+    """CSV with a header; only its beginning says where rows begin."""
+
+    suffixes = (".csv", ".csv.gz")
+    may_be_empty = False
+    can_be_entered = False
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        yield 0, file.size
+
+    def records(self, file: InputFile) -> float | None:
+        return None if opening.is_gzip(file.uri) else file.size / average_line(file.uri)

@@ -1,15 +1,16 @@
 """Fields of a line or row -> a raw record: one set of rules for every format."""
 
 import binascii
+import hashlib
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from triad_ml.pipelines.sources.label_columns import LABEL_PREFIX
-from triad_ml.pipelines.sources.label_columns import is_label as is_label
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records.columns import LABEL_PREFIX
+from triad_ml.transforms.records.columns import is_label as is_label
 from triad_ml.transforms.records.values import (
     UNKNOWN_SPLIT,
     BrokenMedium,
@@ -56,6 +57,16 @@ def rejected(error: RefusedRecordError, position: Position, digest: str) -> Reje
         detail=error.detail,
         payload_digest=digest,
     )
+
+
+def row_digest(row: Mapping[Any, Any]) -> str:
+    """Returns the SHA-256 of a row's fields, hexadecimal, for a row that is no line of a file."""
+    digest = hashlib.sha256()
+    for name, value in row.items():
+        stored = value if isinstance(value, bytes) else repr(value).encode()
+        digest.update(b"%s %d\n" % (str(name).encode(errors="backslashreplace"), len(stored)))
+        digest.update(stored)
+    return digest.hexdigest()
 
 
 def assemble(

@@ -2,16 +2,17 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.sources import heads, input_advice, label_columns
+from triad_ml.pipelines.sources import format_checks, heads
 from triad_ml.pipelines.sources.heads import Head, Heads
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels import classes
+from triad_ml.transforms.records import columns as record_columns
 from triad_ml.transforms.records.values import SPLITS
-from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.spec import Spec, Task
 
 FEW_ROWS = 20
 """From fewer records nothing is guessed about the others."""
@@ -114,7 +115,7 @@ def _fields(seen: Sequence[Head]) -> list[str]:
 def _other_delimiter(seen: Sequence[Head]) -> str | None:
     """What is said of headers of CSV whose cells are not parted by commas."""
     tables = (head.columns for head in seen if head.columns is not None)
-    said = (input_advice.other_delimiter(",".join(columns)) for columns in tables)
+    said = (format_checks.other_delimiter(",".join(columns)) for columns in tables)
     return next(filter(None, said), None)
 
 
@@ -156,7 +157,7 @@ def _labels(
             remedy = (
                 f"the field {_SINGULAR} is one by that name alone: set tasks.{task}.label to "
                 f"{_SINGULAR} in the spec, or name the field "
-                f"{label_columns.LABEL_PREFIX}{settings.label}"
+                f"{record_columns.LABEL_PREFIX}{settings.label}"
             )
         yield Noticed(
             f"{name}: {who} has the label {settings.label!r} of the task {task}; {others}; "
@@ -174,21 +175,26 @@ def _labels_of(head: Head, what: Spec) -> Iterable[str]:
             yield from (key for key, value in given.items() if value is not None)
             continue
         for field, value in row.items():
-            if value is not None and label_columns.is_label(field, what.label_names):
-                yield field.removeprefix(label_columns.LABEL_PREFIX)
+            if value is not None and record_columns.is_label(field, what.label_names):
+                yield field.removeprefix(record_columns.LABEL_PREFIX)
+
+
+_CHECKS: Mapping[str, Callable[[Any, Task], object]] = {"classification": classes.class_names}
+"""By kind of task, a check of a label alone, which raises `LabelError`; other kinds have none."""
 
 
 def _forms_of_labels(name: str, seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
     """Tells of classes of which most cannot be used: they are lists where one is expected, say."""
     rows = [row for head in seen for row in head.rows]
     for task, settings in what.tasks.items():
-        if settings.kind != "classification":
+        check = _CHECKS.get(settings.kind)
+        if check is None:
             continue
         given = [value for row in rows if (value := _label(row, settings.label)) is not None]
         flaws: Counter[str] = Counter()
         for value in given:
             try:
-                classes.class_names(value, settings)
+                check(value, settings)
             except classes.LabelError as error:
                 flaws[str(error)] += 1
         if 2 * flaws.total() > len(given):
@@ -205,8 +211,8 @@ def _label(row: Mapping[str, Any], label: str) -> Any:
     if isinstance(given, Mapping):
         return given.get(label)
     fields = (
-        label_columns.LABEL_PREFIX + label,
-        *([label] if label_columns.is_label(label, (label,)) else ()),
+        record_columns.LABEL_PREFIX + label,
+        *([label] if record_columns.is_label(label, (label,)) else ()),
     )
     return next((row[field] for field in fields if row.get(field) is not None), None)
 
@@ -238,8 +244,8 @@ def _has(row: Mapping[str, Any], field: str) -> bool:
 
 def _unread(there: Sequence[str], what: Spec) -> list[str]:
     """The fields that are neither media nor labels."""
-    known = (*label_columns.RESERVED, "labels")
-    return [f for f in there if f not in known and not label_columns.is_label(f, what.label_names)]
+    known = (*record_columns.NEVER_LABELS, "labels")
+    return [f for f in there if f not in known and not record_columns.is_label(f, what.label_names)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,12 +1,15 @@
-"""What the first bytes of a records file show to be wrong with all of it, told before any work."""
+"""Refusals of inputs that are no records files, and of those whose first bytes show it."""
 
 import codecs
+import collections
+import difflib
 import json
 import logging
+import os
 import re
+import shlex
+from collections.abc import Sequence
 
-from triad_ml.pipelines.sources import input_advice
-from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
 
 BYTES = 64 * 2**10
@@ -17,6 +20,11 @@ _UTF_16 = {
     ".jsonl": re.compile(rb'(?:\xff\xfe)?\{\0[\s"]\0|(?:\xfe\xff)?\0\{\0[\s"]'),
     ".csv": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){2}|(?:\xfe\xff)?(?:\0[ -~]){2}"),
 }
+_MANY = 10_000
+"""So many names of a folder are looked at."""
+
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
 _LIST = re.compile(rb"\s*\[\s*\{")
 _KNOWN = ("id", "image", "audio", "text", "group", "split", "label", "labels")
 
@@ -34,6 +42,8 @@ def check(uri: str, kind: str) -> None:
         OptionsError: With the file and the remedy, and none of its content.
         StorageError: Where it cannot be opened.
     """
+    from triad_ml.pipelines.storage import opening  # it imports Beam, and `first_look` does not
+
     if kind not in _UTF_16:
         return
     with opening.open_inflated(uri) as file:
@@ -78,9 +88,9 @@ def check_header(uri: str, header: bytes) -> None:
         OptionsError: With the delimiter that was seen.
     """
     text = header.decode(errors="replace")
-    if "id" in _names(text, ","):
+    if "id" in _cells(text, ","):
         return
-    said = input_advice.other_delimiter(text)
+    said = other_delimiter(text)
     if said is not None:
         raise OptionsError(f"{uri}: {said}")
 
@@ -91,5 +101,65 @@ def known(columns: list[str]) -> str:
     return ", ".join(found) or "none that is known"
 
 
-def _names(header: str, delimiter: str) -> list[str]:
+def _cells(header: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"') for cell in header.split(delimiter)]
+
+
+def other_delimiter(header: str) -> str | None:
+    """What is wrong with a header of CSV whose cells are not parted by commas, and the remedy."""
+    for delimiter, name in _DELIMITERS.items():
+        if header.count(delimiter) > header.count(","):
+            return (
+                f"no column is named id, and {name} part its header, not commas; write it again "
+                f"with commas, such as pandas.read_csv(OLD, sep={delimiter!r}).to_csv(NEW, "
+                "index=False)"
+            )
+    return None
+
+
+def folder(path: str, suffixes: Sequence[str]) -> OptionsError:
+    """The error for a folder: its files are named by a pattern."""
+    found = _pattern(path, suffixes)
+    if found is None:
+        known = ", ".join(suffixes)
+        return OptionsError(f"{path}: is a folder without records files ({known}); name another")
+    return OptionsError(f"{path}: is a folder; name its files by a pattern: --input {found}")
+
+
+def nothing(pattern: str, suffixes: Sequence[str]) -> OptionsError:
+    """The error for a pattern that names nothing, with names that are like it."""
+    said = f"{pattern}: no file matches; give a path or pattern of records files"
+    if "://" in pattern:
+        return OptionsError(said)
+    parent, name = os.path.split(pattern)
+    if not os.path.isdir(parent or "."):
+        return OptionsError(f"{said}: there is no folder {parent}")
+    near = difflib.get_close_matches(name, _listed(parent or "."), 3, 0.6)
+    if near:
+        like = " or ".join(os.path.join(parent, one) for one in near)
+        return OptionsError(f"{said}, such as {like}")
+    found = _pattern(parent, suffixes)
+    return OptionsError(f"{said}, such as {found}" if found else said)
+
+
+def _pattern(folder: str, suffixes: Sequence[str]) -> str | None:
+    """A quoted pattern of the commonest format in a folder; None where there are no such files."""
+    found = collections.Counter(  # as they are spelled: patterns know upper and lower case
+        name[-len(one) :]
+        for name in _listed(folder or ".")
+        for one in suffixes
+        if name.lower().endswith(one)
+    )
+    if not found:
+        return None
+    commonest = max(found, key=lambda one: (found[one], one))
+    parent = re.sub(r"[*?\[]", "?", folder.rstrip("/") or folder)  # Beam's patterns quote nothing
+    return shlex.quote(os.path.join(parent, f"*{commonest}"))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry, _ in zip(entries, range(_MANY), strict=False))
+    except OSError:
+        return []

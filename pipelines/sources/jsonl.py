@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from triad_ml.pipelines.sources import fields, lines, strict_json, units
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources import fields, lines, strict_json
+from triad_ml.pipelines.sources.files import InputFile, Unit, average_line, refuse_shorter
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
@@ -24,7 +24,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         if opening.is_gzip(unit.uri):
             numbered = _counted(lines.read(file))
         else:
-            units.refuse_shorter(unit, opening.size(file))
+            refuse_shorter(unit, opening.size(file))
             numbered = lines.read(file, unit.start, unit.stop)
         for number, line in numbered:
             if isinstance(line, bytes) and line.isspace():
@@ -81,3 +81,26 @@ def parse(line: bytes) -> tuple[dict[str, Any], bool]:
     if not isinstance(row, dict):
         raise fields.RefusedRecordError(Reason.UNPARSABLE, "the line is not an object")
     return row, doubtful
+
+
+class JsonlReader:
+    """JSON Lines; a line belongs to the range that holds its first byte."""
+
+    suffixes = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+    may_be_empty = True
+    can_be_entered = True
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        if opening.is_gzip(file.uri):
+            yield 0, file.size
+            return
+        width = min(unit_bytes, max(1, int(unit_records * average_line(file.uri))))
+        count = -(-file.size // width)
+        for index in range(count):
+            yield index * file.size // count, (index + 1) * file.size // count
+
+    def records(self, file: InputFile) -> float | None:
+        return None if opening.is_gzip(file.uri) else file.size / average_line(file.uri)

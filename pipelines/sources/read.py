@@ -1,16 +1,18 @@
 """Sources: JSON lines, CSV, Parquet and TFRecord files -> raw records."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.typehints.decorators import no_annotations
 
-from triad_ml.pipelines.sources import csv_rows, jsonl, tfrecord, units
+from triad_ml.pipelines.sources import csv_rows, jsonl, tfrecord
 from triad_ml.pipelines.sources.columnar import parquet
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources.files import InputFile, Reader, Unit
+from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import live, scalars
 from triad_ml.transforms.records.digests import payload_digest
 from triad_ml.transforms.records.values import RawRecord, Reason, Rejected
@@ -18,12 +20,20 @@ from triad_ml.transforms.records.values import RawRecord, Reason, Rejected
 REJECTED = "rejected"
 KINDS = "kinds"
 
-_READERS = {
-    ".jsonl": jsonl.read,
-    ".csv": csv_rows.read,
-    ".parquet": parquet.read,
-    ".tfrecord": tfrecord.read,
-}
+_FORMATS: tuple[Reader, ...] = (
+    jsonl.JsonlReader(),
+    csv_rows.CsvReader(),
+    parquet.ParquetReader(),
+    tfrecord.TfRecordReader(),
+)
+
+READERS: Mapping[str, Reader] = {suffix: one for one in _FORMATS for suffix in one.suffixes}
+"""The readers of records files, by the end of a file's name in any case."""
+
+SUFFIXES = tuple(READERS)
+"""The ends of names of files that are read, in lower case."""
+
+_log = logging.getLogger(__name__)
 
 
 class Read(NamedTuple):
@@ -47,7 +57,59 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
         OptionsError: Where a file cannot be read to its end without losing records.
         StorageError: Where a file cannot be opened, or changed since the plan.
     """
-    return _READERS[units.suffix(unit.uri).removesuffix(".gz")](unit, labels)
+    return reader(unit.uri).read(unit, labels)
+
+
+def _known_suffix(uri: str) -> str:
+    name = uri.lower()
+    for known in SUFFIXES:
+        if name.endswith(known):
+            return known
+    raise OptionsError(
+        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; "
+        "leave other files out of the pattern"
+    )
+
+
+def suffix(uri: str) -> str:
+    """The one of `SUFFIXES` with which the name ends; `.ndjson` is another name of `.jsonl`.
+
+    Raises:
+        OptionsError: Where there is none.
+    """
+    return _known_suffix(uri).replace(".ndjson", ".jsonl")
+
+
+def reader(uri: str) -> Reader:
+    """The reader of a file, by the end of its name.
+
+    Raises:
+        OptionsError: Where there is none.
+    """
+    return READERS[_known_suffix(uri)]
+
+
+def estimated_records(inputs: Sequence[InputFile]) -> int | None:
+    """About how many records files hold, by their average line.
+
+    None, with a line in the log, where one is compressed or TFRecord: only reading it tells.
+
+    Raises:
+        StorageError: Where a file cannot be read.
+    """
+    total = 0.0
+    for file in inputs:
+        if not file.size:
+            continue
+        records = reader(file.uri).records(file)
+        if records is None:
+            _log.info(
+                "%s: only reading tells how many records it holds, so no time left is shown",
+                file.uri,
+            )
+            return None
+        total += records
+    return round(total)
 
 
 def for_training(record: RawRecord) -> RawRecord | Rejected:

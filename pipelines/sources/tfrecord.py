@@ -1,4 +1,4 @@
-"""Records from TFRecord files of tf.Example."""
+"""Records from TFRecord files of tf.Example, whose sizes are checked before it is parsed."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -6,11 +6,20 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from triad_ml.pipelines.sources import example_sizes, fields, units
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources import fields
+from triad_ml.pipelines.sources.fields import MOST_FIELDS, MOST_VALUES, RefusedRecordError
+from triad_ml.pipelines.sources.files import InputFile, Unit, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
+
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_FLOATS, _INTEGERS = 2, 3  # fields of a Feature; what remains are bytes
+
+MOST_PARTS = 4 * MOST_VALUES
+"""Fields of messages that are gone through, those among them that no tf.Example has."""
+
+_NOT_FINAL = bytes(range(128, 256))  # bytes of a number but its last
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
@@ -25,7 +34,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
-        units.refuse_other_size(unit, opening.size(stored))
+        refuse_other_size(unit, opening.size(stored))
     with opening.open_inflated(unit.uri) as file:
         end = None if opening.is_gzip(unit.uri) else unit.stop
         for index, content in enumerate(tfrecord_reader.frames(file, unit.uri, end)):
@@ -33,7 +42,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
             try:
                 row, doubtful = parse(content, names)
                 yield fields.assemble(row, position, names, doubtful)
-            except fields.RefusedRecordError as error:
+            except RefusedRecordError as error:
                 yield fields.rejected(error, position, hashlib.sha256(content).hexdigest())
 
 
@@ -45,11 +54,11 @@ def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
     """
     from tensorflow.core.example import example_pb2  # 5 CPU-seconds that other formats do not need
 
-    example_sizes.check(content)
+    check_size(content)
     try:
         example = example_pb2.Example.FromString(content)
     except DecodeError as error:
-        raise fields.RefusedRecordError(Reason.UNPARSABLE, "not a tf.Example") from error
+        raise RefusedRecordError(Reason.UNPARSABLE, "not a tf.Example") from error
     values = {name: _value(feature) for name, feature in example.features.feature.items()}
     row: dict[str, Any] = {}
     for name in MODALITIES:
@@ -82,3 +91,113 @@ def _text(value: Any) -> Any:
     if isinstance(value, list):
         return [_text(part) for part in value]
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+
+def check_size(content: bytes) -> None:
+    """Refuses a tf.Example of too many features or values, by its framing.
+
+    A value of one byte takes eight and more once it is parsed.
+
+    Raises:
+        RefusedRecordError: Where it has more than `MOST_FIELDS` or `MOST_VALUES`, or is none.
+    """
+    if len(content) <= MOST_VALUES:
+        return
+    walk = _Walk(content)
+    features = values = 0
+    for example in walk.parts(0, len(content), 1):
+        for entry in walk.parts(*example[2:], 1):
+            features += 1
+            if features > MOST_FIELDS:
+                raise _too_large(f"the record has over {MOST_FIELDS} fields")
+            for feature in walk.parts(*entry[2:], 2):
+                for kind, _, start, stop in walk.parts(*feature[2:]):
+                    for count in walk.counts(kind, start, stop):
+                        values += count
+                        if values > MOST_VALUES:
+                            raise _too_large(f"the record has over {MOST_VALUES} values")
+
+
+class _Walk:
+    """Goes through messages within messages, up to `MOST_PARTS` fields."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._left = MOST_PARTS
+
+    def counts(self, kind: int, start: int, stop: int) -> Iterator[int]:
+        """How many values each part of a list holds."""
+        for _, wire, begin, end in self.parts(start, stop, 1):
+            packed = wire == _LENGTH
+            if packed and kind == _FLOATS:
+                yield (end - begin) // 4
+            elif packed and kind == _INTEGERS:
+                yield len(self._content[begin:end].translate(None, _NOT_FINAL))
+            else:
+                yield 1
+
+    def parts(self, start: int, stop: int, wanted: int = 0) -> Iterator[tuple[int, int, int, int]]:
+        """The fields of a message: number, how it is written, and where its value is."""
+        for part in _parts(self._content, start, stop):
+            self._left -= 1
+            if self._left < 0:
+                raise _too_large(f"the record has over {MOST_PARTS} parts")
+            if not wanted or part[0] == wanted:
+                yield part
+
+
+def _parts(content: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    place = start
+    while place < stop:
+        tag, place = _number(content, place, stop)
+        wire = tag & 7
+        if wire == _VARINT:
+            _, end = _number(content, place, stop)
+        elif wire == _LENGTH:
+            length, place = _number(content, place, stop)
+            end = place + length
+        elif wire in (_FIXED64, _FIXED32):
+            end = place + (8 if wire == _FIXED64 else 4)
+        else:
+            raise _no_example()
+        if end > stop:
+            raise _no_example()
+        yield tag >> 3, wire, place, end
+        place = end
+
+
+def _number(content: bytes, place: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    while place < stop and shift < 70:
+        byte = content[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+        shift += 7
+    raise _no_example()
+
+
+def _no_example() -> RefusedRecordError:
+    return RefusedRecordError(Reason.UNPARSABLE, "not a tf.Example")
+
+
+def _too_large(why: str) -> RefusedRecordError:
+    return RefusedRecordError(Reason.TOO_LARGE, why)
+
+
+class TfRecordReader:
+    """TFRecord files of tf.Example."""
+
+    suffixes = (".tfrecord", ".tfrecord.gz")
+    may_be_empty = True
+    can_be_entered = False
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        yield 0, file.size
+
+    def records(self, file: InputFile) -> float | None:
+        return None

@@ -1,78 +1,25 @@
 """Input files, and the work units into which they are cut."""
 
-import dataclasses
 import functools
 import hashlib
-import itertools
 import os
-import posixpath
 from collections.abc import Iterator, Sequence
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import gcsio
 
-from triad_ml.pipelines.cli.flags import UNIT_RECORDS as UNIT_RECORDS
-from triad_ml.pipelines.sources import format_checks, input_advice
-from triad_ml.pipelines.sources.columnar import footer as columnar_footer
+from triad_ml.pipelines.runtime.defaults import UNIT_RECORDS
+from triad_ml.pipelines.sources import format_checks
+from triad_ml.pipelines.sources.files import SAMPLE_BYTES
+from triad_ml.pipelines.sources.files import InputFile as InputFile
+from triad_ml.pipelines.sources.files import Unit as Unit
+from triad_ml.pipelines.sources.read import SUFFIXES, reader, suffix
 from triad_ml.pipelines.storage import cloud, opening
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.media import uris
-from triad_ml.transforms.records.values import MODALITIES
-
-SUFFIXES = (
-    ".jsonl",
-    ".jsonl.gz",
-    ".ndjson",
-    ".ndjson.gz",
-    ".csv",
-    ".csv.gz",
-    ".parquet",
-    ".tfrecord",
-    ".tfrecord.gz",
-)
-"""The formats that are read, by the end of the file's name in any case."""
-
-MAY_BE_EMPTY = (".jsonl", ".tfrecord")
-"""The formats that have a file of no bytes: one without records."""
 
 UNIT_BYTES = 64 * 2**20
-SAMPLE_BYTES = 64 * 2**10
-"""How much of a file's beginning its average line is estimated from."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class InputFile:
-    """A records file as it was when it was listed.
-
-    Attributes:
-        uri: Local path, or `gs://` URI. A path is absolute and one spelling, see `list_inputs`;
-            one that is not UTF-8 is a `file://` URI.
-        size: In bytes, as stored.
-        version: Changes with the content. Of a local file a digest of its size, its time of change
-            and its ends; of a `gs://` object its generation.
-    """
-
-    uri: str
-    size: int
-    version: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Unit:
-    """A part of a records file that is read, scored and published as one.
-
-    Attributes:
-        index: Place among the units of a run, from 0.
-        uri: The records file.
-        start: First byte of a range, or first row of a Parquet file.
-        stop: The byte or row behind the last.
-    """
-
-    index: int
-    uri: str
-    start: int
-    stop: int
 
 
 def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
@@ -94,7 +41,7 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
-            raise input_advice.nothing(pattern, SUFFIXES)
+            raise format_checks.nothing(pattern, SUFFIXES)
         for found in matched:
             kind = suffix(found)
             is_local = not opening.scheme(found)
@@ -145,30 +92,10 @@ def plan(
     ranges = (
         (file.uri, start, stop)
         for file in inputs
-        for start, stop in _ranges(file, unit_bytes, unit_records)
+        if file.size
+        for start, stop in reader(file.uri).ranges(file, unit_bytes, unit_records)
     )
     return tuple(Unit(index, *place) for index, place in enumerate(ranges))
-
-
-def folder(uri: str) -> str:
-    """The folder of a records file, against which relative media URIs are resolved."""
-    return posixpath.dirname(opening.local_path(uri) or uri) or "."
-
-
-def suffix(uri: str) -> str:
-    """The one of `SUFFIXES` with which the name ends; `.ndjson` is another name of `.jsonl`.
-
-    Raises:
-        OptionsError: Where there is none.
-    """
-    name = uri.lower()
-    for known in SUFFIXES:
-        if name.endswith(known):
-            return known.replace(".ndjson", ".jsonl")
-    raise OptionsError(
-        f"{uri}: the format is not known; a name ends in {', '.join(SUFFIXES)}; "
-        "leave other files out of the pattern"
-    )
 
 
 def refuse_empty(uri: str) -> None:
@@ -177,10 +104,10 @@ def refuse_empty(uri: str) -> None:
     Raises:
         OptionsError: Naming the file.
     """
-    kind = suffix(uri)
-    if kind not in MAY_BE_EMPTY:
+    if opening.is_gzip(uri) or not reader(uri).may_be_empty:
         raise OptionsError(
-            f"{uri}: is empty, and {kind} files never are; copy or write it again, or leave it out"
+            f"{uri}: is empty, and {suffix(uri)} files never are; copy or write it again, or leave "
+            "it out"
         )
 
 
@@ -193,7 +120,7 @@ def _match(pattern: str) -> Iterator[str]:
         yield _local(pattern)  # also where the name holds a character of patterns
         return
     if not scheme and os.path.isdir(pattern):
-        raise input_advice.folder(pattern, SUFFIXES)
+        raise format_checks.folder(pattern, SUFFIXES)
     if scheme:
         cloud.check_credentials()  # Beam would ask for minutes, and then go on without
     try:
@@ -249,86 +176,3 @@ def _describe_local(uri: str) -> InputFile:
     digest.update(head)
     digest.update(tail)
     return InputFile(uri, status.st_size, digest.hexdigest())
-
-
-def _ranges(file: InputFile, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
-    if file.size == 0:
-        return
-    kind = suffix(file.uri)
-    if kind == ".jsonl":
-        width = min(unit_bytes, max(1, int(unit_records * average_line(file.uri))))
-        count = -(-file.size // width)
-        for index in range(count):
-            yield index * file.size // count, (index + 1) * file.size // count
-    elif kind == ".parquet":
-        yield from _rows(file.uri, unit_bytes, unit_records)
-    else:
-        yield 0, file.size
-
-
-def average_line(uri: str) -> float:
-    """Bytes of an average line in the first `SAMPLE_BYTES` of a file."""
-    with opening.open_stored(uri) as file:
-        sample = file.read(SAMPLE_BYTES)
-    return len(sample) / max(1, sample.count(b"\n"))
-
-
-def _rows(uri: str, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
-    """Runs of whole row groups; one that is too large is cut into even parts."""
-    with opening.open_stored(uri) as file:
-        try:
-            footer = columnar_footer.read(file)
-            parts_of = [
-                _parts(footer, index, unit_bytes, unit_records)
-                for index in range(len(footer.groups))
-            ]
-        except columnar_footer.FooterError as error:
-            raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error
-    start = end = total_bytes = 0
-    for group, parts in zip(footer.groups, parts_of, strict=True):
-        fits = total_bytes + group.bytes <= unit_bytes and end - start + group.rows <= unit_records
-        if end > start and not fits:
-            yield start, end
-            start, total_bytes = end, 0
-        first, end = end, end + group.rows
-        total_bytes += max(0, group.bytes)
-        if parts > 1:
-            edges = [first + part * group.rows // parts for part in range(parts + 1)]
-            yield from itertools.pairwise(edges)
-            start, total_bytes = end, 0
-    if end > start:
-        yield start, end
-
-
-def _parts(footer: columnar_footer.Footer, index: int, unit_bytes: int, unit_records: int) -> int:
-    """How many units a row group is: no medium is held for a whole unit, and the others are."""
-    group = footer.groups[index]
-    parts = -(-group.rows // unit_records)
-    if group.bytes > unit_bytes:
-        parts = max(parts, -(-footer.bytes_beside(index, MODALITIES) // unit_bytes))
-    return min(parts, group.rows)
-
-
-def refuse_shorter(unit: Unit, size: int) -> None:
-    """Refuses a file that ends before the unit does.
-
-    Raises:
-        StorageError: Naming the file.
-    """
-    if size < unit.stop:
-        raise changed_error(unit.uri)
-
-
-def refuse_other_size(unit: Unit, size: int) -> None:
-    """Refuses a file of another size, where the unit is all of it.
-
-    Raises:
-        StorageError: Naming the file.
-    """
-    if size != unit.stop:
-        raise changed_error(unit.uri)
-
-
-def changed_error(uri: str) -> StorageError:
-    """The error for a file that is not what was planned."""
-    return StorageError(f"{uri}: changed while it was read; start again when nothing writes it")

@@ -1,1 +1,1 @@
-"""TODO pipelines/storage."""
+"""Storage: atomic writes and reads on local folders and Google Cloud Storage."""

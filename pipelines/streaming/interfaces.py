@@ -4,19 +4,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    NamedTuple,
-    Protocol,
-    Self,
-)
+from typing import Any, NamedTuple, Protocol, Self
 
 from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
-
-if TYPE_CHECKING:
-    pass
 
 
 class Written(NamedTuple):
@@ -37,9 +27,6 @@ class Sink(Protocol):
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
     ) -> Written: ...
-
-
-MessageFormat = Literal["json", "example", "avro"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from triad_ml.pipelines.scoring.score import REJECTED, Score
 from triad_ml.pipelines.streaming import losses, metrics
 from triad_ml.pipelines.streaming.interfaces import Batch, Item, Sink
 from triad_ml.pipelines.tables.keys import KeyRejected
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import MODALITIES, Rejected, Scored
 
 COUNTS = "counts"
@@ -23,7 +23,7 @@ def define_pipeline(
     batch: Batch,
     score: Score,
     sink: Sink,
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> None:
     """Adds read, score and write of one micro-batch to `root`; runs nothing.
 

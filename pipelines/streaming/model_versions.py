@@ -7,16 +7,15 @@ from types import TracebackType
 from typing import Self
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler, keep_only
+from triad_ml.model.serving.scorer import keep_only
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.pipelines.streaming import metrics
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.pipelines.verification import model_checks
 from triad_ml.transforms.errors import OptionsError, TriadError
-from triad_ml.transforms.media.canonicalize import Canonicalizer
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Version:
     name: str
     folder: str
     model: bundle.Artefact
-    settings: RunSettings
+    settings: ScoreSchema
     score: Score
 
     @property
@@ -184,12 +183,10 @@ class Models:
     def _version(self, folder: str) -> Version:
         local = model_store.local(folder)
         model = model_store.load(folder, self._config.verify_key)
-        settings = schema.run_settings(model, self._config.format)
-        canonicalizer = Canonicalizer(
-            model.spec, self._config.media_roots, check=False, watched=self._config.watched
+        settings = schema.score_schema(model, self._config.format)
+        score = Score.from_model(
+            model, local, self._config.media_roots, watched=self._config.watched
         )
-        handler = ScorerHandler(local, model_digest=model.model_digest)
-        score = Score(canonicalizer, handler, model.model_digest)
         name = folder.rpartition("/")[2] if folder != self._config.model else folder
         return Version(name, local, model, settings, score)
 

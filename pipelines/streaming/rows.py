@@ -1,16 +1,15 @@
-"""TODO docstring of triad_ml.pipelines.streaming.rows."""
+"""Rows of a stream: scored and rejected records with position and time."""
 
 import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from triad_ml.pipelines.streaming.folder import sink_columns
-from triad_ml.pipelines.tables import formats, json_rows
+from triad_ml.pipelines.tables import formats, json_rows, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 Kind = Literal["scores", "rejected"]
@@ -24,25 +23,43 @@ _SHORT = 100
 """Characters of a detail that is cut."""
 
 
-def scored_table(scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
-    """See `sinks.score_table`; and where each record came from, and when."""
+def scored_table(scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
+    """See `rows.score_table`; and where each record came from, and when."""
     return _placed(settings.score_table(scored), scored)
 
 
-def scored_lines(scored: Sequence[Scored], settings: RunSettings) -> list[bytes]:
-    """Rows for a topic, see `sink_columns.rows`; with where each record came from, and when."""
+def scored_lines(scored: Sequence[Scored], settings: ScoreSchema) -> list[bytes]:
+    """Rows for a topic as JSON: passthrough values, and where each record came from, and when."""
     bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
     last = json_rows.rows(bare.select([tables_rows.POSITION, tables_rows.EVENT_TIME]))
-    rows = zip(sink_columns.rows(scored, settings), last, strict=True)
+    rows = zip(_rows(scored, settings), last, strict=True)
     return [json_rows.line({**row, **placed}).encode() for row, placed in rows]
 
 
-def rejected_lines(rejected: Sequence[Rejected], settings: RunSettings) -> list[bytes]:
+def _rows(scored: Sequence[Scored], settings: ScoreSchema) -> list[dict[str, Any]]:
+    """Rows of a topic as JSON has them: each has its own passthrough values, and no other keys.
+
+    What a value is depends on no other row: a number is a number unless it is a decimal or of more
+    than 64 bits, which are texts; times are ISO 8601, bytes base64, lists and mappings JSON texts.
+    """
+    bare = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
+    return [
+        {**fixed, **_own(row, settings)}
+        for fixed, row in zip(json_rows.rows(bare), scored, strict=True)
+    ]
+
+
+def _own(row: Scored, settings: ScoreSchema) -> dict[str, Any]:
+    named = sorted((tables_rows.extra_name(key, settings.columns)[0], key) for key in row.extra)
+    return {name: passthrough.json_of(row.extra[key]) for name, key in named}
+
+
+def rejected_lines(rejected: Sequence[Rejected], settings: ScoreSchema) -> list[bytes]:
     """Rows for a topic of rejected records."""
     return formats.encode(rejected_table(rejected, settings), "jsonl").split(b"\n")[:-1]
 
 
-def rejected_table(rejected: Sequence[Rejected], settings: RunSettings) -> pa.Table:
+def rejected_table(rejected: Sequence[Rejected], settings: ScoreSchema) -> pa.Table:
     """See `sinks.rejected_table`; and when each record was sent or written."""
     return _timed(tables_rows.rejected_table(rejected, settings.provenance), rejected)
 

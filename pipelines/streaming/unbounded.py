@@ -8,12 +8,12 @@ from apache_beam.typehints.decorators import no_annotations
 from triad_ml.pipelines.scoring.score import REJECTED, Score, Scores
 from triad_ml.pipelines.streaming.messages.parser import Message, Parser
 from triad_ml.pipelines.tables.keys import KeyRejected
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import RawRecord, Rejected
 
 
 def define_pipeline(
-    messages: beam.PCollection[Message], parser: Parser, score: Score, settings: RunSettings
+    messages: beam.PCollection[Message], parser: Parser, score: Score, settings: ScoreSchema
 ) -> Scores:
     """Adds parse and score to the pipeline of `messages`; runs nothing.
 
@@ -35,7 +35,7 @@ def define_pipeline(
 
 
 def score_read(
-    read: beam.PCollection[RawRecord | Rejected], score: Score, settings: RunSettings
+    read: beam.PCollection[RawRecord | Rejected], score: Score, settings: ScoreSchema
 ) -> Scores:
     """Adds score to the pipeline of `read`, what a source read; see `define_pipeline`."""
     part = beam.ParDo(_PartDoFn()).with_output_types(RawRecord)

@@ -1,1 +1,6 @@
-"""TODO pipelines/tables."""
+"""Tables of scores and rejected records: Arrow columns, passthrough values and file formats."""
+
+from typing import Literal
+
+ScoresFormat = Literal["parquet", "jsonl"]
+"""The formats of files that hold scores."""

@@ -1,30 +1,20 @@
-"""TODO docstring of triad_ml.pipelines.tables.formats."""
+"""File formats of tables: Parquet and JSON Lines, with equal bytes for equal tables."""
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import json_rows
+from triad_ml.pipelines.tables import ScoresFormat, json_rows
 from triad_ml.transforms.errors import StorageError
 
-if TYPE_CHECKING:
-    pass
+FORMATS: tuple[ScoresFormat, ...] = get_args(ScoresFormat)
 
 
-ScoresFormat = Literal["parquet", "jsonl"]
-
-
-Format: TypeAlias = ScoresFormat
-
-
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-
-def write(table: pa.Table, path: str, format: Format) -> None:
+def write(table: pa.Table, path: str, format: ScoresFormat) -> None:
     """Writes a table: whole, or not at all. Equal tables give equal bytes."""
     atomic.put(path, encode(table, format))
 
@@ -45,7 +35,7 @@ def read(path: str) -> pa.Table:
         ) from error
 
 
-def format_of(path: str) -> Format:
+def format_of(path: str) -> ScoresFormat:
     """The format of a part, by the suffix of its path.
 
     Raises:
@@ -57,7 +47,7 @@ def format_of(path: str) -> Format:
     raise StorageError(f"{path}: neither .parquet nor .jsonl; name a part that a run wrote")
 
 
-def encode(table: pa.Table, format: Format) -> bytes:
+def encode(table: pa.Table, format: ScoresFormat) -> bytes:
     """The bytes of a file that holds the table; equal tables give equal bytes."""
     if format == "jsonl":
         return "".join(f"{line}\n" for line in map(json_rows.line, json_rows.rows(table))).encode(
@@ -79,7 +69,7 @@ def encode(table: pa.Table, format: Format) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode(content: bytes, format: Format, columns: Sequence[str] | None = None) -> pa.Table:
+def decode(content: bytes, format: ScoresFormat, columns: Sequence[str] | None = None) -> pa.Table:
     """The table that `encode` made bytes of, see `read`; on request only some columns of it.
 
     Raises:

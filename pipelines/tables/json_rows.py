@@ -7,13 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from triad_ml.pipelines.tables import passthrough, plain_values
-
-DISTRIBUTION = pa.map_(pa.string(), pa.float32())
-TEXTS = pa.list_(pa.string())
-_PLACES = (("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()))
-SPANS = pa.list_(pa.struct([*_PLACES, ("score", pa.float32())]))
-"""Types of the columns of scores."""
+from triad_ml.pipelines.tables import columns, passthrough, plain_values
 
 
 def line(row: Mapping[str, Any]) -> str:
@@ -23,26 +17,16 @@ def line(row: Mapping[str, Any]) -> str:
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of a table, with values as JSON has them."""
-    columns = [json_values(column.combine_chunks()) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    values = [json_values(column.combine_chunks()) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def column(name: str, values: list[Any]) -> pa.Array:
     """A column of the values that JSON has of it."""
-    if isinstance(values[0], dict) and "spans" in values[0] if values else False:
-        return pa.array(values, pa.struct([("spans", SPANS), ("score", pa.float32())]))
-    if isinstance(values[0], dict) and "text" in values[0] if values else False:
-        return pa.array(values, pa.struct([("text", pa.string()), ("score", pa.float32())]))
-    if isinstance(values[0], dict) if values else False:
-        label = TEXTS if isinstance(values[0]["label"], list) else pa.string()
-        items = [{**v, "distribution": list(v["distribution"].items())} for v in values]
-        fields = [("label", label), ("score", pa.float32()), ("distribution", DISTRIBUTION)]
-        if "explanation" in values[0]:
-            shares = [(key, pa.float32()) for key in values[0]["explanation"] if key != "label"]
-            fields.append(("explanation", pa.struct([("label", pa.string()), *shares])))
-        return pa.array(items, pa.struct(fields))
+    if values and isinstance(values[0], dict):
+        return columns.COLUMNS[columns.kind_of(values[0])].from_json(values)
     if name in ("modalities_used", "issues"):
-        return pa.array(values, TEXTS)
+        return pa.array(values, columns.TEXTS)
     if name == "id_int":
         return pa.array(values, pa.int64())
     return passthrough.field(name, values)[1]

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from triad_ml.pipelines.tables import iso_times
-from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records import iso_times, scalars
 
 
 class NumberText(str):

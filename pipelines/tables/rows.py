@@ -1,24 +1,16 @@
-"""Scores and rejected records as Arrow tables, and those as Parquet or JSON Lines."""
+"""Rows of scores and rejected records as Arrow tables."""
 
 import collections
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from triad_ml.pipelines.tables import json_rows, passthrough, plain_values
+from triad_ml.pipelines.tables import passthrough, plain_values
+from triad_ml.pipelines.tables.columns import TEXTS, ScoreColumn
 from triad_ml.transforms.records import columns as names
-from triad_ml.transforms.records.values import (
-    Prediction,
-    Provenance,
-    Rejected,
-    Scored,
-    Tagged,
-    Text,
-)
+from triad_ml.transforms.records.values import Provenance, Rejected, Scored
 
 POSITION = "triad.position"
 """Where each record came from: a column of a run's units, never published."""
@@ -30,59 +22,37 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def score_table(
-    scored: Sequence[Scored],
-    classes: Mapping[str, tuple[str, ...]],
-    multi_label: frozenset[str],
-    provenance: Provenance,
-    tagging: frozenset[str] = frozenset(),
-    generation: frozenset[str] = frozenset(),
-    explained: tuple[str, ...] = (),
+    scored: Sequence[Scored], columns: Mapping[str, ScoreColumn], provenance: Provenance
 ) -> pa.Table:
     """One row per scored record, in the order given.
 
     Args:
-        scored: With a prediction for each task.
-        classes: By task, in the order of the columns: names of the entries of a distribution.
-        multi_label: The tasks whose label is a list.
+        scored: With an answer for each task.
+        columns: By task, in the order of the columns.
         provenance: Stands in each row.
-        tagging: The tasks that give spans.
-        generation: The tasks that give texts.
-        explained: The modalities whose shares are columns; predictions then have explanations.
 
     Returns:
-        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task
-        (`label`, `score`: float32, `distribution`: map of class to float32, and on request
-        `explanation`: `label`, `baseline` and one share a modality; of a tagging task `spans`: list
-        of structs `start`, `end`, `label`, `score`, and `score`; of a generation task `text` and
-        `score`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
+        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task (see
+        `columns.COLUMNS`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
         `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
         whose name is taken begins with `extra_`, see `columns.is_taken`. What is in none of the
         most frequent `passthrough.MOST_COLUMNS` is in `columns.OTHERS`, as JSON.
     """
     ids = [plain_values.clean(row.id) for row in scored]
-    columns: dict[str, pa.Array] = {
+    made: dict[str, pa.Array] = {
         "id": pa.array(ids, pa.string()),
         "id_int": pa.array([_integer(one) for one in ids], pa.int64()),
     }
-    for task, class_names in classes.items():
-        said = [row.predictions[task] for row in scored]
-        if task in tagging:
-            columns[task] = _tagged([one for one in said if isinstance(one, Tagged)])
-        elif task in generation:
-            columns[task] = _texts([one for one in said if isinstance(one, Text)])
-        else:
-            predictions = [one for one in said if isinstance(one, Prediction)]
-            columns[task] = _predictions(predictions, class_names, task in multi_label, explained)
-    columns["modalities_used"] = pa.array(
-        [list(row.modalities_used) for row in scored], json_rows.TEXTS
-    )
-    columns["issues"] = pa.array([list(row.issues) for row in scored], json_rows.TEXTS)
-    columns["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
-    columns |= _digest_columns(provenance, len(scored))
-    fields = [pa.field(name, array.type) for name, array in columns.items()]
-    extra = _extra(scored, classes)
+    for task, column in columns.items():
+        made[task] = column.encode([row.predictions[task] for row in scored])
+    made["modalities_used"] = pa.array([list(row.modalities_used) for row in scored], TEXTS)
+    made["issues"] = pa.array([list(row.issues) for row in scored], TEXTS)
+    made["content_digest"] = pa.array([row.content_digest for row in scored], pa.string())
+    made |= _digest_columns(provenance, len(scored))
+    fields = [pa.field(name, array.type) for name, array in made.items()]
+    extra = _extra(scored, columns)
     schema = pa.schema([*fields, *(field for field, _ in extra)])
-    return pa.Table.from_arrays([*columns.values(), *(one for _, one in extra)], schema=schema)
+    return pa.Table.from_arrays([*made.values(), *(one for _, one in extra)], schema=schema)
 
 
 def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
@@ -135,65 +105,6 @@ def _digest_columns(provenance: Provenance, count: int) -> dict[str, pa.Array]:
     return {
         f"{name}_digest": pa.repeat(digest, count) for name, digest in provenance.digests.items()
     }
-
-
-def _predictions(
-    predictions: Sequence[Prediction],
-    classes: tuple[str, ...],
-    multi_label: bool,
-    explained: tuple[str, ...],
-) -> pa.StructArray:
-    count = len(predictions)
-    probabilities = np.zeros((count, len(classes)), np.float32)
-    if predictions:
-        np.stack([p.distribution for p in predictions], out=probabilities, casting="same_kind")
-    labels = [list(p.label) if multi_label else p.label for p in predictions]
-    columns = {
-        "label": pa.array(labels, json_rows.TEXTS if multi_label else pa.string()),
-        "score": pa.array(np.array([p.score for p in predictions], np.float32)),
-        "distribution": _distributions(probabilities, classes),
-    }
-    if explained:
-        columns["explanation"] = _explanations(predictions, explained)
-    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _explanations(predictions: Sequence[Prediction], modalities: tuple[str, ...]) -> pa.StructArray:
-    said = [one.explanation for one in predictions if one.explanation is not None]
-    if len(said) != len(predictions):
-        raise AssertionError(f"{len(predictions) - len(said)} predictions have no explanation")
-    columns = {
-        "label": pa.array([one.label for one in said], pa.string()),
-        "baseline": pa.array(np.array([one.baseline for one in said], np.float32)),
-        **{
-            name: pa.array(np.array([one.shares[name] for one in said], np.float32))
-            for name in modalities
-        },
-    }
-    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _tagged(tagged: Sequence[Tagged]) -> pa.StructArray:
-    spans = [[span._asdict() for span in one.spans] for one in tagged]
-    scores = np.array([one.score for one in tagged], np.float32)
-    arrays = [pa.array(spans, json_rows.SPANS), pa.array(scores)]
-    return pa.StructArray.from_arrays(arrays, names=["spans", "score"])
-
-
-def _texts(written: Sequence[Text]) -> pa.StructArray:
-    scores = np.array([one.score for one in written], np.float32)
-    arrays = [pa.array([one.text for one in written], pa.string()), pa.array(scores)]
-    return pa.StructArray.from_arrays(arrays, names=["text", "score"])
-
-
-def _distributions(probabilities: npt.NDArray[np.float32], classes: tuple[str, ...]) -> pa.MapArray:
-    """Maps of class to probability from `[rows, classes]`."""
-    count, width = probabilities.shape
-    keys = pa.array(classes, pa.string()).take(pa.array(np.tile(np.arange(width), count)))
-    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
-    return pa.MapArray.from_arrays(
-        offsets, keys, pa.array(probabilities.ravel()), json_rows.DISTRIBUTION
-    )
 
 
 def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Field, pa.Array]]:

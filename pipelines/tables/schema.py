@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.tables.schema."""
+"""Schema of score tables: columns, provenance and format that all rows of a run share."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,9 @@ import pyarrow as pa
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
 from triad_ml.pipelines.runtime.names import check_date as check_date
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.pipelines.tables import rows as tables_rows
+from triad_ml.pipelines.tables.columns import COLUMNS, ScoreColumn
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import MODALITIES, Provenance, Scored
@@ -17,56 +18,53 @@ from triad_ml.transforms.version import VERSION
 
 
 @dataclasses.dataclass(frozen=True)
-class RunSettings:
-    """What each row and each file of a run has in common.
+class ScoreSchema:
+    """The columns of the scores of a run or a stream, and what all their rows have in common.
 
     Attributes:
-        classes: By task, in the order of the columns.
-        multi_label: The tasks whose label is a list.
-        tagging: The tasks that give spans.
-        generation: The tasks that give texts.
-        explained: The modalities whose shares stand beside each classification; none if empty.
-        modalities: Those that the model knows.
+        columns: By task, in the order of the columns.
         provenance: Stands in each row.
         format: Of the published files.
+        modalities: Those that the model knows.
     """
 
-    classes: Mapping[str, tuple[str, ...]]
-    multi_label: frozenset[str]
+    columns: Mapping[str, ScoreColumn]
     provenance: Provenance
-    format: formats.Format = "parquet"
-    tagging: frozenset[str] = frozenset()
-    generation: frozenset[str] = frozenset()
-    explained: tuple[str, ...] = ()
+    format: ScoresFormat = "parquet"
     modalities: tuple[str, ...] = MODALITIES
 
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """By task the names of its classes, as manifests have them."""
+        return {task: column.classes for task, column in self.columns.items()}
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """The modalities whose shares are in the rows; none where no task is explained."""
+        shares = (column.explained for column in self.columns.values())
+        return next(filter(None, shares), ())
+
     def score_table(self, scored: Sequence[Scored]) -> pa.Table:
-        """See `sinks.score_table`."""
-        return tables_rows.score_table(
-            scored,
-            self.classes,
-            self.multi_label,
-            self.provenance,
-            self.tagging,
-            self.generation,
-            self.explained,
-        )
+        """See `rows.score_table`."""
+        return tables_rows.score_table(scored, self.columns, self.provenance)
 
 
-def run_settings(model: Artefact, format: formats.Format, explain: bool = False) -> RunSettings:
-    """What all rows of a run of this model have in common.
+def score_schema(model: Artefact, format: ScoresFormat, explain: bool = False) -> ScoreSchema:
+    """The schema of the scores of a model.
 
     Raises:
         OptionsError: Where explanations are asked for and no task has any.
     """
-    if explain and all(task.kind != "classification" for task in model.spec.tasks.values()):
-        raise OptionsError("--explain: only classification tasks have shares; remove it")
-    return RunSettings(
-        classes={  # the pieces of texts are no classes
-            task: () if model.spec.tasks[task].kind == "generation" else names
-            for task, names in model.classes.items()
+    tasks = model.spec.tasks
+    if explain and not any(COLUMNS[task.kind].explainable for task in tasks.values()):
+        kinds = " and ".join(kind for kind, column in COLUMNS.items() if column.explainable)
+        raise OptionsError(f"--explain: only {kinds} tasks have shares; remove it")
+    explained = model.spec.modalities.names if explain else ()
+    return ScoreSchema(
+        columns={
+            task: COLUMNS[tasks[task].kind].of(tasks[task], classes, explained)
+            for task, classes in model.classes.items()
         },
-        multi_label=frozenset(t for t, task in model.spec.tasks.items() if task.multi_label),
         provenance=Provenance(
             model=model.model_digest,
             transform=model.transform_digest,
@@ -75,8 +73,5 @@ def run_settings(model: Artefact, format: formats.Format, explain: bool = False)
             version=VERSION,
         ),
         format=format,
-        tagging=frozenset(model.spec.tagging),
-        generation=frozenset(model.spec.generation),
-        explained=model.spec.modalities.names if explain else (),
         modalities=model.spec.modalities.names,
     )

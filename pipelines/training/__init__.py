@@ -1,1 +1,1 @@
-"""TODO pipelines/training."""
+"""Training of a model on preprocessed data, import of encoder weights, hyperparameter search."""

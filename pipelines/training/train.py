@@ -23,7 +23,7 @@ from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
-from triad_ml.pipelines.training import plan as training_plan
+from triad_ml.pipelines.training import ending
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
 from triad_ml.transforms import hashing
@@ -35,19 +35,19 @@ _EVALUATED = ("eval", "test")
 _log = logging.getLogger(__name__)
 
 
-def run(config: TrainConfig) -> Path:
-    """Trains on a preprocessing and writes a model folder; goes on where it was interrupted.
+def run(config: TrainConfig, plan: TrainPlan) -> Path:
+    """Trains on a preprocessing and writes a model folder; continues where it was interrupted.
+
+    Args:
+        config: The settings.
+        plan: The settings' plan, of which something is left to do.
 
     Returns:
         `triad.json` of the model, which is written last.
 
     Raises:
-        OptionsError: Data or an output that cannot be used.
         GateError: Data whose parts come from two preprocessings.
     """
-    plan = training_plan.plan(config)
-    if plan.done:
-        return plan.about
     prepared, what, output = plan.prepared, plan.what, plan.output
     prepared.check_files()
     layout = model_layout.Layout(what, prepared.classes, prepared.vocabulary_size)
@@ -68,7 +68,7 @@ def run(config: TrainConfig) -> Path:
     json_files.write(plan.about, _about(plan, result, evaluated))
     shutil.rmtree(output / TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
-    summary.say(_log, summary.trained(evaluated, config.output))
+    summary.say(_log, ending.sentences(evaluated, config.output))
     return plan.about
 
 

@@ -1,1 +1,1 @@
-"""TODO pipelines/verification."""
+"""Verification: parity of training and scoring, signatures, releases, digest comparison."""

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.pipelines.verification.config."""
+"""Frozen, checked settings of parity, release, signatures and digest comparison."""
 
 import dataclasses
 import math

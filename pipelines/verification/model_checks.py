@@ -1,6 +1,7 @@
 """What a model must pass before it may score: whole, signed, in parity, right on golden records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from triad_ml.model.serving import bundle, safety
 from triad_ml.model.serving.scorer import load_scorer
@@ -18,7 +19,7 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Scored,
 )
-from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.spec import Spec, Task
 
 
 def check(
@@ -52,7 +53,7 @@ def check(
         _check_outcome(golden, outcome, labels, model.spec)
     roots = tuple(media_roots)
     compared = ParityConfig(local, (golden,), media_roots=roots, verify_key=verify_key)
-    for part in parity.differences(compared):
+    for part in parity.differences(compared, model):
         for one in part:
             if not one.passes:
                 raise GateError(
@@ -76,6 +77,21 @@ def _golden(
             raise _refused(pattern, record)
 
 
+_Names = tuple[str, ...]
+
+
+def _classes(prediction: Prediction, label: object, task: Task) -> tuple[_Names, _Names | None]:
+    said = prediction.label
+    found = tuple(sorted(said)) if isinstance(said, tuple) else (said,)
+    return found, class_names(label, task)
+
+
+_ANSWERS: Mapping[str, Callable[[Any, object, Task], tuple[_Names, _Names | None]]] = {
+    "classification": _classes
+}
+"""By kind of task, names that a prediction has and those of the label; other kinds may differ."""
+
+
 def _check_outcome(
     pattern: str, outcome: Scored | Rejected, labels: Mapping[str, object], spec: Spec
 ) -> None:
@@ -83,11 +99,10 @@ def _check_outcome(
         raise _refused(pattern, outcome)
     for name, prediction in outcome.predictions.items():
         task = spec.tasks[name]
-        if not isinstance(prediction, Prediction):
+        compare = _ANSWERS.get(task.kind)
+        if compare is None:
             continue
-        wanted = class_names(labels.get(task.label), task)
-        label = prediction.label
-        found = tuple(sorted(label)) if isinstance(label, tuple) else (label,)
+        found, wanted = compare(prediction, labels.get(task.label), task)
         if wanted is not None and found != wanted:
             raise GateError(
                 f"{pattern}: golden record {outcome.id} gets {name} {', '.join(found) or 'none'}, "

@@ -2,10 +2,9 @@
 
 import dataclasses
 import itertools
-import json
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +19,8 @@ import tensorflow_transform.beam as tft_beam
 from triad_ml.model import stages
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.export import output_name
-from triad_ml.model.serving.scorer import ScorerHandler, load_scorer, tagged
-from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.model.serving.scorer import ScorerHandler, load_scorer
+from triad_ml.pipelines.preprocessing import dataset, ending
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile
@@ -32,9 +31,9 @@ from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
 from triad_ml.pipelines.scoring import score as scoring_score
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.storage import json_files, model_store
+from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.tables.schema import run_settings
+from triad_ml.pipelines.tables.schema import ScoreSchema, score_schema
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.pipelines.verification.differences import Difference, table
 from triad_ml.transforms.errors import OptionsError
@@ -56,20 +55,26 @@ Row = tuple[str, Mapping[str, npt.NDArray[Any]]]
 Value = TypeVar("Value")
 
 
-def run(config: ParityConfig) -> bool:
+def run(config: ParityConfig, model: bundle.Artefact) -> bool:
     """Compares the ways, prints a table, and says whether they agree.
+
+    Args:
+        config: The settings.
+        model: The opened model of `config.model`.
 
     Raises:
         OptionsError: Where no record can be compared.
     """
-    features, scores = differences(config)
+    features, scores = differences(config, model)
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
     console.print(table(features, "Features: preprocessing pipeline and SavedModel"))
     console.print(table(scores, "Scores: scoring pipeline and SavedModel"))
     return all(difference.passes for difference in (*features, *scores))
 
 
-def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference]]:
+def differences(
+    config: ParityConfig, model: bundle.Artefact
+) -> tuple[list[Difference], list[Difference]]:
     """Compares the ways: features, and scores.
 
     (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
@@ -77,17 +82,21 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
     its files. Features of (a) and scores of (c) are each compared with those of (b). The records
     that are compared are held in memory.
 
+    Args:
+        config: The settings.
+        model: The opened model of `config.model`.
+
     Raises:
         OptionsError: Where no record can be compared.
     """
-    model = model_store.load(config.model, config.verify_key)
     with stages.showing(stages.Stage("reading", config.limit)):
         raw, refused = _raw_records(model, config.inputs, config.limit)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
+    schema = score_schema(model, "parquet")
     made = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
     outcomes = [*refused, *made]
     names = model.spec.modalities.names
-    summary.say(_log, summary.looked_at(names, outcomes, "to be compared"))
+    summary.say(_log, ending.looked_at(names, outcomes, "to be compared"))
     canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
     if not canonical:
         raise OptionsError(f"{', '.join(config.inputs)}: no record in it can be compared")
@@ -103,8 +112,8 @@ def differences(config: ParityConfig) -> tuple[list[Difference], list[Difference
         )
         scores = compare(
             canonical,
-            _shown(_scored(model, canonicalizer, raw, folder), "scores compared", number),
-            lambda records: _served(records, scorer.outputs(records), model.spec.tagging),
+            _shown(_scored(model, canonicalizer, raw, schema, folder), "scores compared", number),
+            lambda records: _served(records, scorer.outputs(records), schema),
             tolerance=0.0,
         )
     return features, scores
@@ -191,26 +200,23 @@ def _rows(
 def _served(
     records: Sequence[CanonicalRecord],
     arrays: Mapping[str, npt.NDArray[Any]],
-    tagging: Collection[str],
+    schema: ScoreSchema,
 ) -> Iterator[Row]:
-    """Like `_rows`; what is said of a tagging task is one value, as a published row has it."""
-    plain = {n: array for n, array in arrays.items() if n.partition("/")[0] not in tagging}
-    for row, (record_id, values) in enumerate(_rows(records, plain)):
-        said = {task: tagged(task, arrays, row, records[row]) for task in tagging}
-        spans = {task: [span._asdict() for span in one.spans] for task, one in said.items()}
-        tags = [_spans(task, spans[task], one.score) for task, one in said.items()]
-        yield record_id, dict(values, **{name: one for tag in tags for name, one in tag.items()})
+    """Like `_rows`, with the outputs of each task as a published row is compared with them."""
+    for row, record in enumerate(records):
+        found = {
+            task: column.served(task, arrays, row, record)
+            for task, column in schema.columns.items()
+        }
+        yield record.id, _outputs(found)
 
 
-def _spans(
-    task: str, spans: Sequence[Mapping[str, Any]], score: float
-) -> dict[str, npt.NDArray[Any]]:
-    """Spans with their places and classes as bytes, and their scores."""
-    places = json.dumps([[span["start"], span["end"], span["label"]] for span in spans])
+def _outputs(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, npt.NDArray[Any]]:
+    """What tasks have to compare, by the names of the serving signature."""
     return {
-        output_name(task, "spans"): _plain(places.encode()),
-        output_name(task, "span_score"): np.array([span["score"] for span in spans], np.float32),
-        output_name(task, "score"): np.array(score, np.float32),
+        output_name(task, name): _plain(value)
+        for task, values in compared.items()
+        for name, value in values.items()
     }
 
 
@@ -274,11 +280,11 @@ def _scored(
     model: bundle.Artefact,
     canonicalizer: Canonicalizer,
     raw: Sequence[RawRecord],
+    schema: ScoreSchema,
     folder: Path,
 ) -> Iterator[Row]:
     """Way (c): scores as they stand in a run's files."""
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
-    settings = run_settings(model, "parquet")
     handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
     with (
         stages.showing(stages.counting("scoring pipeline", len(raw))),
@@ -288,31 +294,8 @@ def _scored(
         counts = root | "Counts" >> beam.Create([(0, len(raw))])
         trusting = dataclasses.replace(canonicalizer, check=False)
         scores = records | scoring_score.Score(trusting, handler, model.model_digest)
-        scores | scoring_pipeline.CommitUnits(counts, run_folder, settings)
+        scores | scoring_pipeline.CommitUnits(counts, run_folder, schema)
     scored = formats.read(run_folder.unit_scores(0))
     for row in scored.to_pylist():
-        yield row["id"], _outputs(row, model)
-
-
-def _outputs(row: Mapping[str, Any], model: bundle.Artefact) -> dict[str, npt.NDArray[Any]]:
-    """A published row as the serving signature names and shapes it."""
-    outputs: dict[str, npt.NDArray[Any]] = {}
-    for task, classes in model.classes.items():
-        head = row[task]
-        if "spans" in head:
-            outputs |= _spans(task, head["spans"], head["score"])
-            continue
-        if "text" in head:
-            outputs[output_name(task, "text")] = _plain(head["text"].encode())
-            outputs[output_name(task, "score")] = np.array(head["score"], np.float32)
-            continue
-        labels = head["label"] if isinstance(head["label"], list) else [head["label"]]
-        shares = dict(head["distribution"])
-        outputs |= {
-            output_name(task, "label"): _plain(b"\0".join(label.encode() for label in labels)),
-            output_name(task, "score"): np.array(head["score"], np.float32),
-            output_name(task, "distribution"): np.array(
-                [shares[name] for name in classes], np.float32
-            ),
-        }
-    return outputs
+        found = {task: column.published(row[task]) for task, column in schema.columns.items()}
+        yield row["id"], _outputs(found)

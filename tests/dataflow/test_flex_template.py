@@ -70,12 +70,12 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
     taken = []
     given = [f"--{name}={value}" for name, value in PARAMETERS.items()]
 
-    def take(settings):
+    def take(function, settings):
         taken.append(settings)
         return Published("manifest.json")
 
     arguments = flex_template.arguments([*given, *LAUNCHER])
-    assert main.main(arguments, {config.ScoreConfig: take}) == 0
+    assert main.main(arguments, take) == 0
     assert taken == [
         config.ScoreConfig(
             model="gs://bucket/model",

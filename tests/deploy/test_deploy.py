@@ -101,13 +101,13 @@ def test_the_image_gets_every_file_that_it_copies_and_no_other():
 def test_what_the_image_installs_resolves_from_the_constraints():
     """Every requirement of the tree, from the wheel's own on, allows the pinned version."""
     pinned = constraints()
-    (extras,) = re.findall(r"triad\[([\w,]+)\] @ file", DOCKERFILE)
+    (extras,) = re.findall(r"triad-ml\[([\w,]+)\] @ file", DOCKERFILE)
     seen, refused = set(), []
-    todo = [Requirement(f"triad[{extras}]")]
+    todo = [Requirement(f"triad-ml[{extras}]")]
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
-        if name != "triad" and not (
+        if name != "triad-ml" and not (
             name in pinned and wanted.specifier.contains(pinned[name], prereleases=True)
         ):
             refused.append(str(wanted))
@@ -399,14 +399,11 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
     (copied,) = [one for one in noted if one[0] == "gcloud"]
     assert copied == ["gcloud", "storage", "cp", "-r", "prepared", "prepared"]
     from triad_ml.pipelines.cli import main
-    from triad_ml.pipelines.preprocessing import config as preprocessing_config
-    from triad_ml.pipelines.scoring import config as scoring_config
     from triad_ml.pipelines.scoring.plan import Published
-    from triad_ml.pipelines.training import config as training_config
 
     handed = []
 
-    def take(settings):
+    def take(function, settings):
         handed.append(settings)
         return Published("manifest.json")
 
@@ -414,11 +411,6 @@ def test_every_command_block_of_the_readme_runs(commands, tmp_path):
         for command in (scored, prepared):
             if flag in command:
                 command[command.index(flag) + 1] = "gs://bucket/x"
-    takers = {
-        scoring_config.ScoreConfig: take,
-        preprocessing_config.PreprocessConfig: handed.append,
-        training_config.TrainConfig: handed.append,
-    }
-    assert [main.main(command[1:], takers) for command in (scored, prepared, trained)] == [0, 0, 0]
+    assert [main.main(command[1:], take) for command in (scored, prepared, trained)] == [0, 0, 0]
     assert [settings.runner for settings in handed[:2]] == ["dataflow", "dataflow"]
     assert handed[2].data == copied[-1]

@@ -13,7 +13,7 @@ import pytest
 from tests import printed
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
 
@@ -183,7 +183,7 @@ class TestFullDisk:
         first = "\n".join(records.read_text().splitlines()[:20])
         (inputs / "few.jsonl").write_text(first)
         output = tmp_path / "scores"
-        pipeline.run(ScoreConfig(str(trained), (str(inputs / "few.jsonl"),), str(output), DATE))
+        scoring_run.run(ScoreConfig(str(trained), (str(inputs / "few.jsonl"),), str(output), DATE))
         before = tree(output)
         finished = triad(
             *("score", "--model", trained, "--input", records, "--output", output),
@@ -216,7 +216,7 @@ class TestOthersSilence:
     ) -> None:
         output = tmp_path / "scores"
         model, records = ("--model", trained), ("--input", generated)
-        pipeline.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
+        scoring_run.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
         commands = [
             ("--help",),
             ("spec", "check", spec),

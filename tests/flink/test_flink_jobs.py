@@ -15,14 +15,14 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.runtime import failures
-from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms.errors import OptionsError
@@ -111,8 +111,7 @@ def test_preprocessing_gives_the_examples_and_the_digest_of_the_local_runner(
     )
     before = worker_starts(flink)
     manifests = [
-        json.loads(Path(preprocessing_pipeline.run(config)).read_text())
-        for config in (local, spread)
+        json.loads(Path(preprocessing_run.run(config)).read_text()) for config in (local, spread)
     ]
     assert worker_starts(flink) - before == 2  # two jobs, of a dozen stages each
     assert manifests[0]["rejected"] == {
@@ -131,15 +130,15 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     few = corpus.with_name("few.jsonl")
     few.write_text("".join(corpus.read_text().splitlines(keepends=True)[:20]))
     local, output = tmp_path / "local", tmp_path / "flink"
-    scoring_pipeline.run(scoring(trained, corpus, local))
-    scoring_pipeline.run(scoring(trained, few, output))
+    scoring_run.run(scoring(trained, corpus, local))
+    scoring_run.run(scoring(trained, few, output))
     old = published(output)
     config = scoring(trained, corpus, output, runner="flink", beam_args=flink.beam_args)
 
     log = flink.folder / "taskmanager.log"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         behind = log.stat().st_size
-        running = pool.submit(scoring_pipeline.run, config)
+        running = pool.submit(scoring_run.run, config)
         wait_for_line(log, behind, "switched from INITIALIZING to RUNNING")
         kill(flink.processes["taskmanager"][0])
         assert not flink.running["taskmanager"]
@@ -152,7 +151,7 @@ def test_scores_are_those_of_the_local_runner_though_a_task_manager_is_killed(
     assert published(output) == old
 
     before = worker_starts(restarted)
-    scoring_pipeline.run(config)
+    scoring_run.run(config)
     assert published(output) == published(local)
     assert worker_starts(restarted) - before == 1
 
@@ -163,10 +162,10 @@ def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_c
     expected = workers.fingerprint() | {"keras": "0.0"}
     root = beam.Pipeline(options=beam_options.beam_options("flink", flink.beam_args))
     one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
-    _ = one | workers.CheckWorkers(expected)
+    _ = one | workers.CheckWorkers(units.Unit, expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         root.run().wait_until_finish()
     failure = failures.explain(caught.value)

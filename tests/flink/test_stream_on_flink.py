@@ -34,7 +34,7 @@ DEADLINE = 300.0
 SENT = 1_700_000_000_000
 BEYOND_BEAM = 9_223_371_950_454_776  # milliseconds
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "runbook-streams.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "runbooks/streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 

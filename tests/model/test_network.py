@@ -191,8 +191,8 @@ def test_logits_become_probabilities(multi_label, expected):
 )
 def test_both_import_orders_give_a_keras_3_model(order):
     code = (
-        f"{order}\nimport triad_ml.model.network\nimport tests.features as f\n"
-        "network = model.fused.build(f.layout(['text']))\n"
+        f"{order}\nfrom triad_ml.model import network as networks\nimport tests.features as f\n"
+        "network = networks.build(f.layout(['text']))\n"
         "assert isinstance(network, keras.Model), type(network)\n"
         "print(keras.__version__.split('.')[0], network(f.batch(f.layout(['text']), 2)).keys())"
     )

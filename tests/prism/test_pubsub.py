@@ -15,9 +15,10 @@ from apache_beam.transforms.window import TimestampedValue
 
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runners import prism
+from triad_ml.pipelines.streaming import endpoints
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import dataflow
-from triad_ml.pipelines.streaming.pubsub import Published
+from triad_ml.pipelines.streaming.pubsub.messages import ToPubSub
 from triad_ml.pipelines.tables import formats, schema
 
 START = 1_700_000_040
@@ -62,12 +63,12 @@ def config(model: bundle.Artefact, sink: str, rejected: str | None, **more: Any)
 
 
 def test_scores_and_dead_letters_are_messages_with_their_key_as_attributes(model, given, endpoint):
-    settings = schema.run_settings(model, "jsonl")
+    settings = schema.score_schema(model, "jsonl")
     digest = settings.provenance.model
     topics = ("pubsub://triad-project/scores", "pubsub://triad-project/rejected")
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
-        published = dataflow.define_pipeline(root | given, config(model, *topics), model, settings)
-        assert isinstance(published, Published)
+        scores = dataflow.define_pipeline(root | given, config(model, *topics), model, settings)
+        published = scores | ToPubSub(settings)
         assert_that(published.scored, scores_are(digest), label="Scores")
         assert_that(published.rejected, refused_are(digest), label="Refused")
 
@@ -105,11 +106,12 @@ def refused_are(digest: str) -> Any:
 def test_a_folder_as_sink_gets_a_file_a_window_and_further_ones_for_what_is_late(
     model, given, endpoint, tmp_path
 ):
-    settings = schema.run_settings(model, "parquet")
+    settings = schema.score_schema(model, "parquet")
     cloud = config(model, "gs://b/scores", None)
     object.__setattr__(cloud, "sink", str(tmp_path / "out"))
     with beam.Pipeline(options=prism.beam_options(endpoint)) as root:
-        assert dataflow.define_pipeline(root | given, cloud, model, settings) is None
+        scores = dataflow.define_pipeline(root | given, cloud, model, settings)
+        endpoints.of(cloud.sink).write(scores, cloud, settings)
     found = {}
     for kind in ("scores", "rejected"):
         for path in sorted((tmp_path / "out" / kind).glob("*/*")):

@@ -27,17 +27,19 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
 @pytest.fixture(scope="session")
 def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of texts alone: for what is killed again and again, and loads it each time."""
-    from triad_ml.pipelines.preprocessing import pipeline
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-    from triad_ml.pipelines.training import train
+    from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
         spec, data = folder / "spec.yaml", str(folder / "data")
         spec.write_text(TEXT_SPEC)
         given = (str(generated),)  # some have no text
-        pipeline.run(PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5))
-        train.run(TrainConfig(data, str(folder / "model")))
+        preprocessing_run.run(
+            PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5)
+        )
+        training_run.run(TrainConfig(data, str(folder / "model")))
 
     return made_once(tmp_path_factory, "texts", make) / "model"
 

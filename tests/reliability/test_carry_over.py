@@ -20,9 +20,11 @@ from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over, pipeline, score
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat, formats
+from triad_ml.pipelines.tables.schema import score_schema
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 
@@ -97,7 +99,7 @@ def nights(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     del changed[24]
     second = write(made.parent / "second.jsonl", changed)
     output = folder / "scores"
-    pipeline.run(config(trained, first, output, FIRST))
+    scoring_run.run(config(trained, first, output, FIRST))
     return Nights(first, second, output)
 
 
@@ -109,12 +111,12 @@ def output(nights: Nights, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_the_result_is_the_one_of_a_full_run(
-    trained: Path, nights: Nights, tmp_path: Path, form: formats.Format
+    trained: Path, nights: Nights, tmp_path: Path, form: ScoresFormat
 ) -> None:
     full, carried = tmp_path / "full", tmp_path / "carried"
-    pipeline.run(config(trained, nights.first, carried, FIRST, format=form))
-    pipeline.run(config(trained, nights.second, carried, SECOND, format=form, carry_over=True))
-    pipeline.run(config(trained, nights.second, full, SECOND, format=form))
+    scoring_run.run(config(trained, nights.first, carried, FIRST, format=form))
+    scoring_run.run(config(trained, nights.second, carried, SECOND, format=form, carry_over=True))
+    scoring_run.run(config(trained, nights.second, full, SECOND, format=form))
     assert len(rows(full, SECOND)) == RECORDS
     assert contents(carried, SECOND) == contents(full, SECOND)
     both = [publish.current(str(one), SECOND) for one in (carried, full)]
@@ -155,7 +157,7 @@ def test_the_model_sees_only_what_is_new_or_changed(
 
 
 def test_nothing_new_calls_no_model(trained: Path, nights: Nights, output: Path) -> None:
-    pipeline.run(config(trained, nights.first, output, SECOND, carry_over=True))
+    scoring_run.run(config(trained, nights.first, output, SECOND, carry_over=True))
     assert rows(output, SECOND) == rows(output, FIRST)
     assert rows(output, SECOND, "rejected") == rows(output, FIRST, "rejected")
 
@@ -163,7 +165,7 @@ def test_nothing_new_calls_no_model(trained: Path, nights: Nights, output: Path)
 def test_what_the_model_found_broken_is_carried_over_with_its_issue(
     trained: Path, nights: Nights, output: Path
 ) -> None:
-    pipeline.run(config(trained, nights.second, output, SECOND, carry_over=True))
+    scoring_run.run(config(trained, nights.second, output, SECOND, carry_over=True))
     by_id = {row["id"]: row for row in rows(output, SECOND)}
     issues = {identity: row["issues"] for identity, row in by_id.items() if row["issues"]}
     assert sorted(issues.values()) == [["image: corrupt"], ["image: not_found"]]
@@ -173,7 +175,7 @@ def test_the_log_says_how_many_were_carried_over(
     trained: Path, nights: Nights, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    pipeline.run(config(trained, nights.second, output, SECOND, carry_over=True))
+    scoring_run.run(config(trained, nights.second, output, SECOND, carry_over=True))
     assert f"{RECORDS - 4} records carried over from run " in caplog.text
 
 
@@ -239,6 +241,6 @@ def test_a_damaged_file_of_the_earlier_run_is_an_error_of_one_line(
 
 
 def test_an_index_of_a_run_that_scored_nothing_finds_nothing(trained: Path, tmp_path: Path) -> None:
-    classes = tuple(bundle.load(trained).classes.items())
-    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), classes, "m" * 64)
+    columns = tuple(score_schema(bundle.load(trained), "parquet").columns.items())
+    empty = carry_over.Earlier(scores.run_folder(tmp_path), (), columns, "m" * 64)
     assert carry_over.Index(empty).find("0" * 64) is None

@@ -9,7 +9,7 @@ import pytest
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import KINDS, FlakyStorage
 from tests.reliability.nights import Night, seen, write_corpus
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.storage import atomic
 
 
@@ -30,11 +30,11 @@ def rows(output: str) -> dict[str, bytes]:
 
 
 def test_records_and_media_in_a_bucket_give_the_scores_of_local_ones(cloud_night, tmp_path):
-    pipeline.run(cloud_night.config)
+    scoring_run.run(cloud_night.config)
     local_night = dataclasses.replace(
         cloud_night, inputs=str(tmp_path / "records" / "*.jsonl"), output=str(tmp_path / "out")
     )
-    pipeline.run(local_night.config)
+    scoring_run.run(local_night.config)
     assert rows(cloud_night.output) == rows(local_night.output)
     assert json.loads(seen(cloud_night.output)[1]["manifest.json"])["counts"] == {
         "read": 24,
@@ -44,16 +44,16 @@ def test_records_and_media_in_a_bucket_give_the_scores_of_local_ones(cloud_night
 
 
 def test_a_run_that_meets_faults_publishes_the_bytes_of_one_that_does_not(cloud_night, flaky):
-    pipeline.run(cloud_night.config)
+    scoring_run.run(cloud_night.config)
     whole = seen(cloud_night.output)
     atomic.delete_tree(cloud_night.output)
     # Beam's reader waits a minute for a silent storage, and no setting changes that.
     kinds = [kind for kind in KINDS if kind != "stalled"]
     met = len(flaky.met)
     with flaky.faults(flaky_storage.seeded(3, 0.1, kinds)):
-        pipeline.run(cloud_night.config)
+        scoring_run.run(cloud_night.config)
     assert len(flaky.met) - met > 20
     assert seen(cloud_night.output) == whole
     before = flaky.generations()
-    pipeline.run(cloud_night.config)
+    scoring_run.run(cloud_night.config)
     assert flaky.generations() == before

@@ -16,7 +16,8 @@ from tests.scores import Work
 from triad_ml.pipelines.publishing import export, gc, publish, rollback, run_index, run_list
 from triad_ml.pipelines.publishing.config import ExportConfig, GcConfig, RollbackConfig, RunsConfig
 from triad_ml.pipelines.report import score_survey
-from triad_ml.pipelines.scoring import carry_over, pipeline
+from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.verification.digest_diff import explain
 from triad_ml.transforms.errors import GateError, StorageError, TriadError
@@ -87,8 +88,8 @@ def carried(output: Path) -> object:
     if found is None:
         return None
     run, manifest = found
-    classes = tuple(manifest.classes.items())
-    carry_over.Index(carry_over.Earlier(run, manifest.scores, classes, "m"))
+    columns = tuple(scores.COLUMNS.items())
+    carry_over.Index(carry_over.Earlier(run, manifest.scores, columns, "m"))
     return None
 
 
@@ -260,7 +261,7 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     night = Night(str(trained), str(write_corpus(tmp_path / "in")), str(tmp_path / "out"))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     whole = seen(night.output)
     units = len(list(Path(night.run.units).glob("*.json")))
     before = statuses(night.output)
@@ -271,7 +272,7 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     with pytest.raises(GateError, match=rf"^{gone[0]}: is missing; the pointer is unchanged"):
         rollback.run(RollbackConfig(night.output, DATE, night.run.run_id))
     with caplog.at_level(logging.INFO):
-        pipeline.run(night.config)
+        scoring_run.run(night.config)
     assert seen(night.output) == whole
     assert f"{night.run.folder}: 1 of {units} units to score" in caplog.messages
     for path in gone:
@@ -283,5 +284,5 @@ def test_score_scores_only_the_units_whose_files_are_gone_and_says_what_it_mende
     rollback.run(RollbackConfig(night.output, DATE, night.run.run_id))
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        pipeline.run(night.config)
+        scoring_run.run(night.config)
     assert caplog.messages[-1].endswith(": already published, nothing to do")

@@ -48,7 +48,7 @@ def decoders() -> list[int]:
     """The ids of the children of this process that decode media, those that ended not counted."""
     found = []
     for process in psutil.Process().children():  # not of clusters, which other tests share
-        if process.status() != psutil.STATUS_ZOMBIE and "decoder_program" in " ".join(
+        if process.status() != psutil.STATUS_ZOMBIE and "decoder/program" in " ".join(
             process.cmdline()
         ):
             found.append(process.pid)

@@ -122,7 +122,7 @@ def test_a_package_that_only_the_main_program_finds(trained, tmp_path):
     for what in named:
         assert what.startswith("score: a worker cannot load step ")
         assert ": ModuleNotFoundError: No module named '" in what
-    assert any("'pipelines'" in what for what in named)
+    assert any("'triad_ml'" in what for what in named)
 
 
 def test_another_version_of_a_library(installed, tmp_path):

@@ -16,7 +16,7 @@ from examples import generated as examples
 from tests import media
 from tests.reliability import bombs, faulty_decoder, odd_media
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.media.decoder import process
@@ -201,7 +201,7 @@ class Run(NamedTuple):
 
 
 def scores_of(model: Path, records: Path, output: Path) -> Run:
-    pipeline.run(
+    scoring_run.run(
         ScoreConfig(
             str(model), (str(records),), str(output), DATE, rejected_limit=1.0, issues_limit=1.0
         )

@@ -15,7 +15,7 @@ from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, status, write_corpus
 from triad_ml.pipelines.publishing import gc, publish
 from triad_ml.pipelines.publishing.config import GcConfig
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def whole(
 ) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
     night = Night(str(text_model), str(write_corpus(folder / "records")), str(folder / "before"))
-    pipeline.run(dataclasses.replace(night, unit_records=100).config)
+    scoring_run.run(dataclasses.replace(night, unit_records=100).config)
     old = seen(night.output)
 
     after = night.moved(shutil.copytree(night.output, folder / "after"))
@@ -107,7 +107,7 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     before = {unit: status(run.unit_manifest(unit)) for unit in complete}
 
     with caplog.at_level(logging.INFO, "pipelines"):
-        pipeline.run(night.config)
+        scoring_run.run(night.config)
 
     ours = [
         record for record in caplog.records if record.name.startswith("triad_ml.pipelines.scoring")

@@ -1,4 +1,4 @@
-"""The largest records allowed, many at once, stay under the ceilings that docs/limits.md states."""
+"""The largest records allowed, many at once, stay under the ceilings of the page on limits."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ tasks: {category: {kind: classification, label: category}}
 
 def ceiling(command: str) -> int:
     """The documented ceiling of a command, in bytes."""
-    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference/limits.md").read_text(encoding="utf-8")
     (gibibytes,) = re.findall(rf"^\| `triad {command}` \| (\d+) GiB \|", page, re.MULTILINE)
     return int(gibibytes) * 2**30
 

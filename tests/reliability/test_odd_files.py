@@ -10,10 +10,10 @@ import pytest
 from tests.reliability import odd_media
 from tests.reliability.odd_media import ACCEPT, Odd
 from triad_ml.pipelines.preprocessing import dataset
-from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.tables import formats
@@ -120,7 +120,7 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
         rejected_limit=1.0,
         issues_limit=1.0,
     )
-    preprocessing_pipeline.run(config)
+    preprocessing_run.run(config)
     refused = formats.read(str(output / dataset.REJECTED)).to_pylist()
     found = {row["id"]: _verdict(row["detail"]) for row in refused}
     counts = dataset.read(output).manifest["counts"]
@@ -131,7 +131,7 @@ def _preprocessed(corpus: Corpus, output: Path) -> dict[str, str]:
 
 
 def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
-    scoring_pipeline.run(
+    scoring_run.run(
         ScoreConfig(
             str(model),
             (str(corpus.records),),

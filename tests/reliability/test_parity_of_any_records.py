@@ -18,7 +18,7 @@ from tests import media, records
 from tests.printed import shown
 from tests.reliability import mutants, seed_media
 from triad_ml.model.serving import bundle, scorer
-from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord, RawRecord
@@ -138,7 +138,7 @@ def test_preprocessing_serving_and_scoring_agree_bit_for_bit(
     trained: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert parity.run(ParityConfig(str(trained), (str(corpus),), tolerance=0.0))
+    assert verification_run.parity(ParityConfig(str(trained), (str(corpus),), tolerance=0.0))
     rows = shown(capsys.readouterr().out)
     assert rows == dict.fromkeys(rows, [str(len(canonical)), "0", "0", "equal"])
     assert {"id", "image", "audio", "text", "category/score"} < rows.keys()

@@ -11,10 +11,10 @@ import pytest
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import dataset
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import json_files
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import digest_diff
 from triad_ml.transforms import hashing
@@ -37,7 +37,7 @@ MIXES = [set(some) for n in range(len(PARTS) + 1) for some in itertools.combinat
 def other(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second training on the same data, from another seed."""
     output = tmp_path_factory.mktemp("other") / "model"
-    train.run(TrainConfig(str(prepared), str(output), epochs=1, seed=1))
+    training_run.run(TrainConfig(str(prepared), str(output), epochs=1, seed=1))
     return output
 
 
@@ -48,7 +48,7 @@ def scored(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFact
     folder = shutil.copytree(generated.parent, tmp_path_factory.mktemp("few") / "records")
     few = Path(folder) / generated.name  # beside the media
     few.write_text("".join(generated.read_text().splitlines(keepends=True)[:5]))
-    pipeline.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
+    scoring_run.run(ScoreConfig(str(trained), (str(few),), str(output), "2026-11-24"))
     (run,) = (output / "dt=2026-11-24").glob("_runs/run=*")
     return run
 
@@ -161,7 +161,7 @@ def test_training_refuses_the_transform_of_another_preprocessing(
     folder = Path(shutil.copytree(prepared, tmp_path / "data"))
     said = change(folder)
     with pytest.raises(GateError) as refused:
-        train.run(TrainConfig(str(folder), str(tmp_path / "model")))
+        training_run.run(TrainConfig(str(folder), str(tmp_path / "model")))
     assert str(refused.value) == (
         f"{folder}/{said}; its parts do not belong together: "
         "run triad preprocess with a new --output"

@@ -20,9 +20,11 @@ from tests.reliability.nights import DATE, RECORDS, Night, seen, statuses, write
 from tests.scores import Work
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Outcome, Scorer, ScorerHandler
-from triad_ml.pipelines.publishing import gc, publish, seal
+from triad_ml.pipelines.publishing import gc, publish
 from triad_ml.pipelines.publishing.config import GcConfig
+from triad_ml.pipelines.publishing.sealing import seal
 from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import GateError
@@ -37,7 +39,7 @@ def first(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
     """A night that is published: three units of the corpus."""
     folder = tmp_path_factory.mktemp("first")
     night = Night(str(trained), str(write_corpus(folder / "records")), str(folder / "out"))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     return night
 
 
@@ -86,7 +88,7 @@ class ShortHandler(ScorerHandler):
 def test_a_handler_that_loses_a_record_publishes_nothing(first, second, monkeypatch):
     monkeypatch.setattr(pipeline, "ScorerHandler", ShortHandler)
     with pytest.raises(GateError, match=r"^unit 0: 7 records were read, but 5 scored"):
-        pipeline.run(second.config)
+        scoring_run.run(second.config)
     assert seen(second.output) == seen(first.output)
 
 
@@ -122,7 +124,9 @@ def test_a_model_that_cannot_score_publishes_nothing(
 def test_another_number_of_units_gives_the_same_rows_and_no_part_of_the_run_before(
     first, second, unit_records, units
 ):
-    pipeline.run(dataclasses.replace(second, inputs=first.inputs, unit_records=unit_records).config)
+    scoring_run.run(
+        dataclasses.replace(second, inputs=first.inputs, unit_records=unit_records).config
+    )
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
     assert manifest.units == len(manifest.scores) == units
@@ -138,7 +142,7 @@ def test_another_number_of_files_gives_the_same_rows(first, second, tmp_path):
             chosen = lines[part * RECORDS // count : (part + 1) * RECORDS // count]
             Path(second.inputs).with_name(f"{count}-{part}.jsonl").write_bytes(b"".join(chosen))
         pattern = str(Path(second.inputs).with_name(f"{count}-*.jsonl"))
-        pipeline.run(dataclasses.replace(second, inputs=pattern, unit_records=100).config)
+        scoring_run.run(dataclasses.replace(second, inputs=pattern, unit_records=100).config)
         manifest = publish.current(second.output, DATE)
         assert manifest is not None
         assert manifest.units == len(manifest.scores) == count
@@ -161,7 +165,7 @@ def test_bundles_that_run_three_times_publish_the_same_bytes(first, second):
     again = dataclasses.replace(
         first, output=second.output + "-again", beam_args=("--direct_runner_bundle_repeat=2",)
     )
-    pipeline.run(again.config)
+    scoring_run.run(again.config)
     assert seen(again.output) == seen(first.output)
 
 
@@ -351,7 +355,7 @@ def test_an_input_that_changes_while_it_is_scored_is_not_published(
     # The file comes back as it was: nothing of the changed one is taken for scored.
     path.write_bytes(stored)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     assert rows(night.output) == rows(first.output)
 
 
@@ -361,7 +365,7 @@ def test_an_input_that_changes_while_it_is_scored_is_not_published(
 def test_files_of_odd_names_are_scored_and_named(first, second, name):
     path = Path(second.inputs).with_name(name)
     Path(second.inputs).rename(path)
-    pipeline.run(dataclasses.replace(second, inputs=str(path)).config)
+    scoring_run.run(dataclasses.replace(second, inputs=str(path)).config)
     assert rows(second.output) == rows(first.output)
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
@@ -376,7 +380,7 @@ def test_files_of_odd_names_are_scored_and_named(first, second, name):
 
 def test_an_output_of_an_odd_name_is_written_and_collected(first, second, tmp_path):
     night = second.moved(tmp_path / "Ausgänge\nvon heute *")
-    pipeline.run(night.config)
+    scoring_run.run(night.config)
     assert rows(night.output) == rows(first.output)
     gc.run(GcConfig(night.output, keep_days=0))
     assert rows(night.output) == rows(first.output)

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests import features
-from triad_ml.model.data import scan
+from triad_ml.model.data import record_size, scan
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.storage import json_files
@@ -148,8 +148,8 @@ def test_a_lying_length_is_refused_before_memory_is_reserved(
     tracemalloc.stop()
     assert str(refused.value) == (
         f"{damaged}: the TFRecord frame at byte {begin} (record {after}) is broken: it claims "
-        f"{length} bytes, over {LAYOUT.longest_record}; the rest of the file cannot be trusted, "
-        "run triad preprocess with a new --output"
+        f"{length} bytes, over {record_size.longest_record(LAYOUT)}; the rest of the file cannot "
+        "be trusted, run triad preprocess with a new --output"
     )
     assert peak < 16 * 2**20
 

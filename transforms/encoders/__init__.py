@@ -1,1 +1,1 @@
-"""TODO transforms/encoders."""
+"""Pretrained image encoders, as Keras models and as TensorFlow graphs."""

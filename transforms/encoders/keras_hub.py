@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -27,7 +28,7 @@ def load(folder: Path, size: int, source: str) -> keras.Model:
         import keras_hub
     except ImportError as error:
         raise OptionsError(
-            "model.image_encoder: keras_hub is not installed; pip install 'triad[hub]'"
+            f"model.image_encoder: keras_hub is not installed; {extras.remedy('hub')}"
         ) from error
     try:
         backbone = keras_hub.models.Backbone.from_preset(str(folder))

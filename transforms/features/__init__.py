@@ -1,1 +1,1 @@
-"""TODO transforms/features."""
+"""TensorFlow graphs of media: image pixels, log-mel frames, token ids and subwords."""

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.audio."""
+"""TensorFlow graph of audio features: z-scored log-mel frames."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,6 +6,9 @@ import tensorflow as tf
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec.modalities import AudioSpec
+
+MOMENTS = "audio"
+"""The name of the moments of the mel bins."""
 
 
 def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf.Tensor:
@@ -27,7 +30,7 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     whole = (num_samples - spec.frame_length) // spec.frame_step + 1
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
     sounding = tf.sequence_mask(num_frames, spec.frames)
-    mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), "audio")
+    mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), MOMENTS)
     # In double precision: the last bit of a float's reciprocal depends on whether TensorFlow folds
     # it beforehand or computes it in vectors, and features must not.
     inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 0.1), tf.float64), tf.float32)

@@ -1,19 +1,17 @@
 """How many records the feature graph takes at once: by count, or fewer where they are large."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tensorflow.core.example import example_pb2
 
-from triad_ml.transforms.records.values import CanonicalRecord
+from triad_ml.transforms.media.registry import MEDIA
+from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord
 
 _T = TypeVar("_T")
 
 ROOM = 256 * 2**20
 """Bytes that the media of a batch may take in the graph, as `room` counts them."""
-
-_TEXT_FACTOR = 128
-"""Bytes that the graph takes for each byte of a text, which it cuts into characters."""
 
 
 def kwargs(count: int, room_of: Callable[[_T], int]) -> dict[str, Any]:
@@ -32,21 +30,17 @@ def kwargs(count: int, room_of: Callable[[_T], int]) -> dict[str, Any]:
     }
 
 
-def room(image: bytes, audio: bytes, text: bytes) -> int:
-    """About how many bytes canonical media take in the feature graph."""
-    return len(image) + len(audio) + _TEXT_FACTOR * len(text)
+def room(media: Iterable[tuple[str, bytes]]) -> int:
+    """About how many bytes canonical media take in the feature graph, each with its modality."""
+    return sum(MEDIA[name].graph_bytes(len(content)) for name, content in media)
 
 
 def record_room(record: CanonicalRecord) -> int:
     """`room` of a record."""
-    return room(record.image, record.audio, record.text)
+    return room((name, getattr(record, name)) for name in MODALITIES)
 
 
 def example_room(serialized: bytes) -> int:
     """`room` of a serialized example, see `examples.from_record`."""
     feature = example_pb2.Example.FromString(serialized).features.feature
-    image, audio, text = (
-        feature[name].bytes_list.value[0] if name in feature else b""
-        for name in ("image", "audio", "text")
-    )
-    return room(image, audio, text)
+    return room((name, feature[name].bytes_list.value[0]) for name in MODALITIES if name in feature)

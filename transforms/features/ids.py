@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.ids."""
+"""Ids of features that stand for a missing label or marker."""
 
 PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
 """Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.features.image."""
+"""TensorFlow graph of image features: decoded, resized and padded to a square."""
 
 import tensorflow as tf
 

@@ -1,10 +1,11 @@
-"""TODO docstring of triad_ml.transforms.features.text."""
+"""TensorFlow graph of text features: token ids, with the offsets of each token."""
 
 import tensorflow as tf
 
 from triad_ml.transforms.features import words
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.ids import FIRST_TOKEN, PAD
+from triad_ml.transforms.features.word_shapes import spelling_graph
 from triad_ml.transforms.features.words import Words, words_graph
 from triad_ml.transforms.spec.modalities import TextSpec
 
@@ -40,6 +41,11 @@ def placed_text_graph(
     lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
     ids = _token_ids(tokens.with_flat_values(lowered), spec, analyzers)
     return ids, words.words_of(starts, ends, spec.length)
+
+
+def spelled_graph(content: tf.Tensor, spec: TextSpec, buckets: int) -> tf.Tensor:
+    """Numbers the parts of the tokens' spelling; see `word_shapes.spelling_graph`."""
+    return spelling_graph(_tokens(content, spec)[0], spec.length, buckets)
 
 
 def _tokens(

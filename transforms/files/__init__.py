@@ -1,1 +1,1 @@
-"""TODO transforms/files."""
+"""Safe reading of untrusted files: regular files, bounded inflation, checked lengths."""

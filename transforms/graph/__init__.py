@@ -1,1 +1,1 @@
-"""TODO transforms/graph."""
+"""The tf.Transform graph: preprocessing function, raw examples and digest."""

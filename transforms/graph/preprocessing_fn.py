@@ -5,10 +5,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers, MeasuredAnalyzers
-from triad_ml.transforms.features.audio import audio_graph
-from triad_ml.transforms.features.image import image_graph
-from triad_ml.transforms.features.text import _tokens, placed_text_graph, text_graph
-from triad_ml.transforms.features.word_shapes import SPELLING, spelling_graph
+from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.targets import spans
@@ -69,29 +66,18 @@ def preprocessing_fn(
         if spec.mixture is not None:
             outputs[DATASET_FEATURE] = inputs[DATASET_FEATURE]
         sections = spec.modalities
-        if sections.image is not None:
-            outputs["image"] = image_graph(inputs["image"], sections.image)
-        if sections.image is not None and spec.model.encodes_first:
-            from triad_ml.transforms.encoders import image  # Keras is not needed without
-
-            there = _present(inputs["image"])
-            outputs["image"] = image.vectors_graph(outputs["image"], there, spec)
-        if sections.audio is not None:
-            outputs["audio"] = audio_graph(inputs["audio"], sections.audio, known)
         text = None
-        if sections.text is not None and spec.reads_words:
-            outputs["text"], words = placed_text_graph(inputs["text"], sections.text, known)
-            text = TextGraph(inputs["text"], sections.text, words)
-        elif sections.text is not None:
-            outputs["text"] = text_graph(inputs["text"], sections.text, known)
-        if sections.text is not None and sections.text.spelling:
-            whole, length = _tokens(inputs["text"], sections.text)[0], sections.text.length
-            outputs[SPELLING] = spelling_graph(whole, length, sections.text.spelling)
+        for name in sections.names:
+            read = FEATURES[name].graph(inputs[name], spec, known)
+            outputs |= read.features
+            if read.words is not None:
+                assert sections.text is not None  # only texts have words
+                text = TextGraph(inputs[name], sections.text, read.words)
         if text is not None:
             for target in dict.fromkeys(targets.values()):
                 outputs |= target.text_graph(text)
         for name in sections.names:
-            outputs[f"{name}_present"] = tf.cast(_present(inputs[name]), tf.int64)
+            outputs[f"{name}_present"] = tf.cast(tf.not_equal(inputs[name], b""), tf.int64)
         for name in spec.markers:
             assert text is not None  # the task with a marker reads words
             outputs[f"marker_{name}"] = spans.marker_graph(inputs[f"marker_{name}"], text.words)
@@ -103,7 +89,3 @@ def preprocessing_fn(
         return outputs
 
     return transform
-
-
-def _present(content: tf.Tensor) -> tf.Tensor:
-    return tf.not_equal(content, b"")

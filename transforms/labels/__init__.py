@@ -1,1 +1,1 @@
-"""TODO transforms/labels."""
+"""Labels as records give them, parsed into values; without TensorFlow."""

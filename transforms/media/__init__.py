@@ -1,1 +1,1 @@
-"""TODO transforms/media."""
+"""Canonical media: images, audio and texts in the one form that the graph reads."""

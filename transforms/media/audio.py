@@ -50,15 +50,6 @@ def samples(canonical: bytes) -> npt.NDArray[np.int16]:
     return np.frombuffer(canonical, "<i2", offset=HEADER_BYTES)
 
 
-def mono(frames: _Floats) -> _Floats:
-    """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean: _Floats = frames.mean(axis=1, dtype=np.float32)
-    return mean
-
-
 def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
     """Makes a sound canonical: 16-bit mono WAV at `spec.sample_rate`, `spec.samples` at most.
 
@@ -176,7 +167,7 @@ def _wav(content: bytes, wanted: _Wanted) -> _Sound:
     frames = wanted.frames(found.rate, found.channels, found.size // found.block)
     stored = content[found.start : found.start + frames * found.block]
     numbers = wav.numbers(stored, found.tag, width, found.order)
-    return _Sound(found.rate, mono(numbers.reshape(-1, found.channels)))
+    return _Sound(found.rate, wav.mono(numbers.reshape(-1, found.channels)))
 
 
 def _without_tag(content: bytes) -> bytes:

@@ -8,15 +8,17 @@ import os
 import posixpath
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.transforms.labels import spans
 from triad_ml.transforms.labels.classes import LabelError
-from triad_ml.transforms.media import audio, image, image_check, text, uris
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import media_bytes, payload_digest
 from triad_ml.transforms.records.text_offsets import Offsets
@@ -31,6 +33,7 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Uri,
 )
+from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 
 REJECTED = "rejected"
@@ -74,11 +77,14 @@ class Canonicalizer:
                 continue
             try:
                 content = self._content(name, medium, record.position.uri)
-                media[name] = self._canonical(name, content)
-                if name == "text" and self.spec.places_spans:
-                    offsets = text.places(content, media[name])
+                kept = MEDIA[name].canonical(content, self.spec)
+                if self.check:
+                    MEDIA[name].check(kept)
             except MediumError as error:
                 issues.append(f"{name}: {error.flaw}")
+                continue
+            media[name] = kept
+            offsets = MEDIA[name].offsets(content, kept, self.spec) or offsets
         if not media:
             reason = Reason.UNREADABLE if issues else Reason.EMPTY
             return Rejected(
@@ -124,28 +130,15 @@ class Canonicalizer:
         return found, flaws
 
     def _content(self, name: str, medium: Medium, records_uri: str) -> bytes:
-        limits = self.spec.limits
         if isinstance(medium, BrokenMedium):
             raise MediumError(Flaw.CORRUPT, medium.detail)
         if isinstance(medium, Uri):
-            cap = limits.text_bytes if name == "text" else limits.media_bytes
+            cap = MEDIA[name].most_bytes(self.spec.limits)
             return uris.fetch(medium.value, self._roots(records_uri), cap)
         return medium
 
     def _roots(self, records_uri: str) -> uris.Roots:
         return _roots(posixpath.dirname(records_uri), self.media_roots, self.watched)
-
-    def _canonical(self, name: str, content: bytes) -> bytes:
-        limits = self.spec.limits
-        if name == "text":
-            return text.canonical(content, limits)
-        if name == "audio":
-            assert self.spec.modalities.audio is not None
-            return audio.canonical(content, self.spec.modalities.audio, limits)
-        picture = image.canonical(content, limits)
-        if self.check:
-            image_check.check_image(picture)
-        return picture
 
 
 class Canonicalize(beam.PTransform):
@@ -165,6 +158,30 @@ class Canonicalize(beam.PTransform):
         self._canonicalizer = canonicalizer
         self._held_bytes = held_bytes
 
+    @classmethod
+    def from_spec(cls, spec: str, media_roots: Sequence[str] = ()) -> Self:
+        """Builds the step from a spec file, for pipelines that are not Triad's own.
+
+        Each image is also decoded by the op of the feature graph, as in `triad preprocess`.
+
+        Args:
+            spec: Path of the YAML file.
+            media_roots: Folders, besides that of the records file, from which media may be read.
+
+        Raises:
+            OptionsError: The spec is wrong.
+
+        Examples:
+            >>> import apache_beam as beam
+            >>> import triad_ml
+            >>> with beam.Pipeline("FnApiRunner") as root:
+            ...     read = root | triad_ml.ReadRecords(["records/*.jsonl"], labels=["category"])
+            ...     canonical = read.records | triad_ml.Canonicalize.from_spec("spec.yaml")
+            ...     _ = canonical.records | beam.Map(lambda record: record.present)
+        """
+        return cls(Canonicalizer(loading.load(spec), tuple(media_roots)))
+
+    @no_annotations  # Beam warns of each that it cannot use
     def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
         canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer, self._held_bytes))
         canonicalize = canonicalize.with_output_types(CanonicalRecord)

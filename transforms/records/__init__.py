@@ -1,1 +1,1 @@
-"""TODO transforms/records."""
+"""Records: frozen values that cross pipeline steps, their digests and text offsets."""

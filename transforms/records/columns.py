@@ -1,8 +1,14 @@
-"""The names that scores and their folders take: no task and no passthrough column has them."""
+"""Column names with a meaning: labels in input records, and columns of published scores."""
 
 import dataclasses
+from collections.abc import Collection
 
 from triad_ml.transforms.records.values import MODALITIES, Provenance
+
+LABEL_PREFIX = "labels."
+
+NEVER_LABELS = frozenset({"id", *MODALITIES, "group", "split"})
+"""Fields that are never labels, whatever the labels are called."""
 
 DIGESTS = tuple(
     f"{field.name}_digest" for field in dataclasses.fields(Provenance) if field.name != "version"
@@ -42,3 +48,8 @@ def is_taken(name: str) -> bool:
 def is_refused_task(name: str) -> bool:
     """Whether a task may not have this name: a column of ours, a folder, or a modality has it."""
     return is_taken(name) or name in MODALITIES or name.startswith(EXTRA_PREFIX)
+
+
+def is_label(name: str, labels: Collection[str]) -> bool:
+    """Whether a column is a label of its own."""
+    return name.startswith(LABEL_PREFIX) or (name in labels and name not in NEVER_LABELS)

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.modalities."""
+"""Sections of the modalities of a spec, and limits of records."""
 
 from typing import Any, Literal, Self
 

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.model."""
+"""Section `model` of a spec: network, fusion and image encoder."""
 
 from typing import Annotated, Literal, Self
 
@@ -67,12 +67,21 @@ class EncoderSpec(Section):
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
+Fusion = Literal["concat", "mlp", "gated", "attention", "sum"]
+"""The names of the fusions; `model.fusion.registry` has them all."""
+
+
+def is_joint(fusion: Fusion) -> bool:
+    """Whether a fusion gives a joint embedding: late fusion adds logits up instead."""
+    return fusion != "sum"
+
+
 class ModelSpec(EncoderSpec):
     """The fused network, with an encoder of pictures.
 
     Attributes:
-        fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusions`; or `sum`, see
-            `model.added`.
+        fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
+            late fusion.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Channels of the picture tower's stages, each at half the size before.
         audio_filters: Channels of the sound tower's stages.
@@ -83,7 +92,7 @@ class ModelSpec(EncoderSpec):
             in training; at least one stays.
     """
 
-    fusion: Literal["concat", "mlp", "gated", "attention", "sum"] = "gated"
+    fusion: Fusion = "gated"
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)

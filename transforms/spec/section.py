@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.section."""
+"""Base class of the sections of a spec."""
 
 import pydantic
 

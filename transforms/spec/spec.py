@@ -10,7 +10,7 @@ import pydantic
 
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.spec.modalities import Limits, Modalities
-from triad_ml.transforms.spec.model import ModelSpec
+from triad_ml.transforms.spec.model import ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.spec.tasks import Task as Task
@@ -53,10 +53,10 @@ class Spec(Section):
     @pydantic.model_validator(mode="after")
     def _sum_joins_nothing(self) -> Self:
         others = [name for name, task in self.tasks.items() if task.needs_joint]
-        if self.model.fusion == "sum" and others:
+        if not is_joint(self.model.fusion) and others:
             raise ValueError(
                 f"tasks.{others[0]}: {self.tasks[others[0]].kind} needs a joint embedding, which "
-                "model.fusion: sum has not; choose another fusion"
+                f"model.fusion: {self.model.fusion} has not; choose another fusion"
             )
         return self
 
@@ -77,20 +77,6 @@ class Spec(Section):
                 f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
             )
         return self
-
-    @property
-    def tagging(self) -> tuple[str, ...]:
-        """The tasks of kind tagging, in their order."""
-        return self.of_kind("tagging")
-
-    @property
-    def generation(self) -> tuple[str, ...]:
-        """The tasks of kind generation, in their order."""
-        return self.of_kind("generation")
-
-    def of_kind(self, kind: str) -> tuple[str, ...]:
-        """The tasks of a kind, in their order."""
-        return tuple(name for name, task in self.tasks.items() if task.kind == kind)
 
     @property
     def reads_words(self) -> bool:

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.split."""
+"""Section `split` of a spec, and the split that a record belongs to."""
 
 import hashlib
 from typing import Any, Literal, Self

@@ -1,4 +1,4 @@
-"""TODO docstring of triad_ml.transforms.spec.training."""
+"""Section `training` of a spec: optimizer, augmentation and mixture of data sets."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""TODO transforms/statistics."""
+"""Statistics of records: measures, mergeable accumulators, a CombineFn and drift."""

@@ -6,7 +6,8 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.labels.registry import named
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import CanonicalRecord
+from triad_ml.transforms.spec.modalities import Modalities
 from triad_ml.transforms.spec.spec import Spec
 
 TELEPHONE_HZ = 4_000
@@ -81,6 +83,10 @@ SCALES = {
 """Every measure that is a number, and its scale."""
 
 
+MediumMeasures: TypeAlias = tuple[Mapping[str, str], Mapping[str, float]]
+"""The categories and the numbers of one medium, by name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """What one record adds to the statistics.
@@ -109,15 +115,11 @@ def measure(record: CanonicalRecord, spec: Spec) -> Measured:
         categories.append((f"{name}.state", "present" if medium else flaws.get(name, "missing")))
         if medium:
             digests.append((name, _digest(medium)))
-    if spec.modalities.image and record.image:
-        kind, measured = image_numbers(record.image)
-        categories.append(("image.format", kind))
-        numbers += [(f"image.{key}", value) for key, value in measured.items()]
-    if spec.modalities.audio and record.audio:
-        measured = audio_numbers(record.audio, spec.modalities.audio.sample_rate)
-        numbers += [(f"audio.{key}", value) for key, value in measured.items()]
-    if spec.modalities.text and record.text:
-        numbers += [(f"text.{key}", value) for key, value in text_numbers(record.text).items()]
+    for name in spec.modalities.names:
+        if medium := getattr(record, name):
+            kinds, measured = MEASURES[name](medium, spec.modalities)
+            categories += [(f"{name}.{key}", kind) for key, kind in kinds.items()]
+            numbers += [(f"{name}.{key}", value) for key, value in measured.items()]
     categories += _label_categories(record, spec)
     return Measured(tuple(numbers), tuple(categories), tuple(digests))
 
@@ -180,6 +182,28 @@ def text_numbers(content: bytes) -> dict[str, float]:
     text = content.decode("utf-8")
     words = sum(1 for _ in _WORD.finditer(text))
     return {"characters": len(text), "bytes": len(content), "words": words}
+
+
+def _of_image(content: bytes, sections: Modalities) -> MediumMeasures:
+    kind, numbers = image_numbers(content)
+    return {"format": kind}, numbers
+
+
+def _of_audio(content: bytes, sections: Modalities) -> MediumMeasures:
+    assert sections.audio is not None
+    return {}, audio_numbers(content, sections.audio.sample_rate)
+
+
+def _of_text(content: bytes, sections: Modalities) -> MediumMeasures:
+    return {}, text_numbers(content)
+
+
+MEASURES: Mapping[str, Callable[[bytes, Modalities], MediumMeasures]] = {
+    "image": _of_image,
+    "audio": _of_audio,
+    "text": _of_text,
+}
+"""By modality, the measures of a canonical medium."""
 
 
 def _share_above(samples: npt.NDArray[np.int64], sample_rate: int) -> float | None:

@@ -1,1 +1,1 @@
-"""TODO transforms/targets."""
+"""TensorFlow graphs of labels: class ids, BIO tags and target tokens."""

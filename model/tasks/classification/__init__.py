@@ -1,1 +1,1 @@
-"""TODO model/tasks/classification."""
+"""Classification tasks: head, losses and metrics, for one class or several."""

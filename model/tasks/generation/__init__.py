@@ -1,1 +1,1 @@
-"""TODO model/tasks/generation."""
+"""Text generation tasks: decoder head, beam search and metrics."""

@@ -1,1 +1,1 @@
-"""TODO model/tasks/tagging."""
+"""Tagging tasks: BIO tags, CRF head and span metrics."""

@@ -1,1 +1,1 @@
-"""TODO pipelines/runners/flink."""
+"""Flink: session cluster, REST client, expansion service and worker pool."""

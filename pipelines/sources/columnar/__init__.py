@@ -1,1 +1,1 @@
-"""TODO pipelines/sources/columnar."""
+"""Parquet: footers and pages checked before Arrow reads them, columns to values."""

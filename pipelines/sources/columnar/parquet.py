@@ -1,18 +1,17 @@
 """Records from Parquet files."""
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad_ml.pipelines.sources import fields, units
-from triad_ml.pipelines.sources.columnar import footer, pages, sizes
+from triad_ml.pipelines.sources import fields
+from triad_ml.pipelines.sources.columnar import footer, pages, row_ranges, sizes
 from triad_ml.pipelines.sources.columnar import values as columnar_values
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources.files import InputFile, Unit, changed_error
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
@@ -80,7 +79,7 @@ class _Scan:
         self._file = opening.open_stored(unit.uri)
         self._footer = footer.read(self._file)
         if self._footer.rows < unit.stop:
-            raise units.changed_error(unit.uri)
+            raise changed_error(unit.uri)
         self._parquet = pq.ParquetFile(
             self._file, pre_buffer=False, buffer_size=opening.BUFFER_BYTES
         )
@@ -233,13 +232,34 @@ def _record(
     try:
         return fields.assemble(row, position, names, doubtful)
     except fields.RefusedRecordError as error:
-        return fields.rejected(error, position, _digest(given))
+        return fields.rejected(error, position, fields.row_digest(given))
 
 
-def _digest(row: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256()
-    for name, value in row.items():
-        stored = value if isinstance(value, bytes) else repr(value).encode()
-        digest.update(b"%s %d\n" % (name.encode(), len(stored)))
-        digest.update(stored)
-    return digest.hexdigest()
+class ParquetReader:
+    """Parquet; a unit is a run of whole row groups, or of rows of one that is too large."""
+
+    suffixes = (".parquet",)
+    may_be_empty = False
+    can_be_entered = True
+    read = staticmethod(read)
+
+    def ranges(
+        self, file: InputFile, unit_bytes: int, unit_records: int
+    ) -> Iterator[tuple[int, int]]:
+        with _footer(file.uri) as found:
+            cut = list(row_ranges.cut(found, unit_bytes, unit_records))
+        yield from cut
+
+    def records(self, file: InputFile) -> float | None:
+        with _footer(file.uri) as found:
+            return float(found.rows)
+
+
+@contextlib.contextmanager
+def _footer(uri: str) -> Iterator[footer.Footer]:
+    try:
+        with opening.open_stored(uri) as file:
+            found = footer.read(file)
+        yield found
+    except footer.FooterError as error:
+        raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from triad_ml.pipelines.tables import iso_times
+from triad_ml.transforms.records import iso_times
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _DAY_MILLISECONDS = 86_400_000

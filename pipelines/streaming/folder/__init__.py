@@ -1,1 +1,1 @@
-"""TODO pipelines/streaming/folder."""
+"""Watched folders: source of arriving files, and sinks of rows by window."""

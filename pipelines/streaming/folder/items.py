@@ -9,7 +9,7 @@ from typing import Any
 
 from triad_ml.pipelines.sources import fields, units
 from triad_ml.pipelines.sources import read as sources_read
-from triad_ml.pipelines.sources.columnar import footer
+from triad_ml.pipelines.sources.files import InputFile, Unit
 from triad_ml.pipelines.storage import opening
 from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.transforms.errors import OptionsError, StorageError
@@ -46,27 +46,20 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
     """
     path = os.path.join(folder, whole.source)
     opening.confine(folder)
-    kind = units.suffix(path)
+    reader = sources_read.reader(path)
+    compressed = opening.is_gzip(path)
     if whole.stop == 0:
-        return Cut((whole,), int(kind not in units.MAY_BE_EMPTY))
-    if kind not in (".jsonl", ".parquet"):
+        return Cut((whole,), int(compressed or not reader.may_be_empty))
+    if compressed or not reader.can_be_entered:
         return _counted(folder, whole, unit_records, unit_bytes)
     try:
-        listed = units.InputFile(path, whole.stop, whole.version)
+        listed = InputFile(path, whole.stop, whole.version)
         planned = units.plan([listed], unit_bytes, unit_records)
-        records = _rows(path) if kind == ".parquet" else int(whole.stop / units.average_line(path))
+        records = int(reader.records(listed) or 0)
     except OptionsError:
         return Cut((whole,), 1)  # to be told, as a rejected record, when it is read
     ranges = [dataclasses.replace(whole, start=unit.start, stop=unit.stop) for unit in planned]
     return Cut(tuple(ranges) or (dataclasses.replace(whole, stop=0),), records)
-
-
-def _rows(path: str) -> int:
-    try:
-        with opening.open_stored(path) as file:
-            return footer.read(file).rows
-    except (footer.FooterError, OSError):
-        return 1
 
 
 def _counted(folder: str, whole: Part, unit_records: int, unit_bytes: int) -> Cut:
@@ -123,7 +116,7 @@ class RecordsItem:
         path = os.path.join(self.folder, self.part.source)
         opening.confine(self.folder)
         place = uris.spelled(path)
-        unit = units.Unit(0, path, start, stop)
+        unit = Unit(0, path, start, stop)
         after = start
         try:
             if start == stop == 0:

@@ -4,24 +4,18 @@ import logging
 import os
 from collections.abc import Mapping
 
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.read import SUFFIXES
 from triad_ml.pipelines.streaming.folder import listing
 from triad_ml.pipelines.streaming.folder.listing import File
-from triad_ml.transforms.media import audio, image, uris
+from triad_ml.transforms.media import uris
+from triad_ml.transforms.media.registry import MEDIA
 
 _log = logging.getLogger(__name__)
 
 MEDIA_SUFFIXES: Mapping[str, str] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"), "image"),
-    **dict.fromkeys((".tif", ".tiff", ".avif", ".heic", ".heif"), "image"),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "image"),
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac"), "audio"),
-    **dict.fromkeys((".aif", ".aiff", ".aifc", ".au", ".snd"), "audio"),
-    ".txt": "text",
+    suffix: name for name, kind in MEDIA.items() for suffix in kind.suffixes
 }
-"""By the end of a name in any case, the modality of a file whose content does not tell it.
-
-Not all of these formats are read: a file of another one is a record that is rejected by name."""
+"""By the end of a name in any case, the modality of a file whose content does not tell it."""
 
 RECORDS = "records"
 
@@ -29,7 +23,7 @@ TOLD_A_LOOK = 20
 """Lines of the log for each look at the folder; what is left comes with the next looks."""
 
 _NO_MEDIUM = "is neither a picture nor a sound, nor a text named .txt"
-_NO_RECORDS = f"is no records file, whose names end in {', '.join(units.SUFFIXES)}; rename it"
+_NO_RECORDS = f"is no records file, whose names end in {', '.join(SUFFIXES)}; rename it"
 
 
 class Kinds:
@@ -76,7 +70,7 @@ class Kinds:
         """What a file is that has not settled, as far as its name tells."""
         if self._media_files:
             return MEDIA_SUFFIXES.get(_suffix(name))
-        return RECORDS if name.lower().endswith(units.SUFFIXES) else None
+        return RECORDS if name.lower().endswith(SUFFIXES) else None
 
     def forget(self, name: str) -> None:
         """Looks into a file again, whether or not it changed."""
@@ -112,7 +106,9 @@ class Kinds:
     def _media(self, name: str) -> str | None:
         head = self._folder.head(name)
         by_name = MEDIA_SUFFIXES.get(_suffix(name))
-        return by_name if by_name == "text" else _modality(head) or by_name
+        if by_name is not None and MEDIA[by_name].told_by_name:
+            return by_name
+        return _modality(head) or by_name
 
     def _records(self, name: str) -> str | None:
         if self.likely(name) == RECORDS:
@@ -132,6 +128,4 @@ def _suffix(name: str) -> str:
 
 
 def _modality(head: bytes) -> str | None:
-    if image.begins_as_picture(head):
-        return "image"
-    return "audio" if audio.begins_as_sound(head) else None
+    return next((name for name, kind in MEDIA.items() if kind.begins(head)), None)

@@ -5,15 +5,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar, cast, get_args
 
-from triad_ml.pipelines.storage import atomic, outputs
-from triad_ml.pipelines.streaming import addresses, journal, metrics
-from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming.config import StreamConfig
+from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.streaming import journal
 from triad_ml.pipelines.streaming.folder import sink_columns
 from triad_ml.pipelines.streaming.interfaces import Written
 from triad_ml.pipelines.streaming.rows import Kind, _placed, rejected_table, window_name
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 _WINDOW = "window="
@@ -22,28 +21,9 @@ _WINDOW = "window="
 _Row = TypeVar("_Row", Scored, Rejected)
 
 
-def check_outputs(config: StreamConfig) -> None:
-    """Refuses folders, and a file of metrics, in whose place something of the user's is.
-
-    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows. What
-    Flink keeps lies in a folder of its own in `--state`, whatever else is there.
-
-    Raises:
-        OptionsError: Naming something that is there.
-        StorageError: Where a folder cannot be listed.
-    """
-    if not addresses.is_topic(config.sink):
-        sink = config.sink.rstrip("/")
-        outputs.check_folder(sink, "stream", lambda: _is_sink(sink), flag="--sink")
-    state = config.state
-    if state is not None and streaming_config.name(config) == streaming_config.LOCAL:
-        outputs.check_folder(state, "stream", lambda: journal.is_in(state), flag="--state")
-    if config.metrics is not None:
-        outputs.check_file(config.metrics, metrics.MARK, "file of metrics", "--metrics")
-
-
-def _is_sink(folder: str) -> bool:
-    if journal.is_in(f"{folder}/{streaming_config.MEMORY}"):
+def is_sink(folder: str) -> bool:
+    """Whether a stream wrote into the folder: its memory, its columns, or windows of rows."""
+    if journal.is_in(f"{folder}/{MEMORY}"):
         return True
     if atomic.list_files(f"{folder}/{sink_columns.FOLDER}"):
         return True
@@ -65,7 +45,7 @@ class FileSink:
     """
 
     folder: str
-    settings: RunSettings
+    settings: ScoreSchema
     window: int = 60
 
     def write(
@@ -90,7 +70,7 @@ def write_window(
     window: str,
     name: str,
     rows: Sequence[Scored] | Sequence[Rejected],
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> None:
     """Writes `FOLDER/KIND/window=WINDOW/NAME`, which appears whole.
 

@@ -7,15 +7,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables import json_rows, passthrough
+from triad_ml.pipelines.tables import passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.passthrough import Kind
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import Scored
 
@@ -43,8 +42,8 @@ class Column:
     key: str
 
 
-def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Table:
-    """See `sinks.score_table`; with the passthrough columns that the folder's files have.
+def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
+    """See `rows.score_table`; with the passthrough columns that the folder's files have.
 
     A column has the kind of its first value for ever. A value of another kind, which would change
     the column's type, is in the column `TEXT_PREFIX` and its name as a text. A new column is added;
@@ -59,7 +58,7 @@ def table(folder: str, scored: Sequence[Scored], settings: RunSettings) -> pa.Ta
         StorageError: Where the columns cannot be read or written.
     """
     known = _known(folder)
-    kept, further = _divided(folder, known, scored, settings.classes)
+    kept, further = _divided(folder, known, scored, settings.columns)
     arrays: dict[str, pa.Array] = {}
     for name, key in sorted(kept.items()):
         values = [row.extra.get(key) for row in scored]
@@ -118,24 +117,6 @@ def _divided(
         known[name] = _established(folder, Column(name, kinds[key], said))
         own[name] = key
     return own, frozenset(kinds.keys() - kept)
-
-
-def rows(scored: Sequence[Scored], settings: RunSettings) -> list[dict[str, Any]]:
-    """Rows of a topic as JSON has them: each has its own passthrough values, and no other keys.
-
-    What a value is depends on no other row: a number is a number unless it is a decimal or of more
-    than 64 bits, which are texts; times are ISO 8601, bytes base64, lists and mappings JSON texts.
-    """
-    bare = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
-    return [
-        {**fixed, **_own(row, settings)}
-        for fixed, row in zip(json_rows.rows(bare), scored, strict=True)
-    ]
-
-
-def _own(row: Scored, settings: RunSettings) -> dict[str, Any]:
-    named = sorted((tables_rows.extra_name(key, settings.classes)[0], key) for key in row.extra)
-    return {name: passthrough.json_of(row.extra[key]) for name, key in named}
 
 
 def _known(folder: str) -> dict[str, Column]:

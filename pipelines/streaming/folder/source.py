@@ -47,7 +47,7 @@ class Folder:
         media_files: Whether the files are media, those of one record having one name up to the
             suffix, which is its id. A second picture of one name, or sound, or text, is a record
             of its own, by its whole name. What a file is, its content says, see `folder_kinds`.
-            Else they are records files, see `units.SUFFIXES`.
+            Else they are records files, see `read.SUFFIXES`.
         unit_records: About how many records of one file go into one batch.
         settle: In seconds.
         given: Parts given out in the past.

@@ -17,7 +17,7 @@ from triad_ml.pipelines.scoring.score import Scores
 from triad_ml.pipelines.streaming.folder.sink import write_window
 from triad_ml.pipelines.streaming.rows import Kind, window_name
 from triad_ml.pipelines.tables.keys import Key
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 LARGEST = 65_536
@@ -41,7 +41,7 @@ class Files:
     """
 
     folder: str
-    settings: RunSettings
+    settings: ScoreSchema
     window: int = 60
     shards: int = 1
     largest: int = LARGEST

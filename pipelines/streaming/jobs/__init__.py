@@ -1,1 +1,1 @@
-"""TODO pipelines/streaming/jobs."""
+"""Streaming jobs, one module for each runner."""

@@ -5,22 +5,19 @@ import logging
 import re
 
 import apache_beam as beam
-from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub, WriteToPubSub
+from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.runners import beam_options, dataflow, results, workers
-from triad_ml.pipelines.scoring.score import Score
+from triad_ml.pipelines.runners import beam_options, registry, worker_errors, workers
+from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import addresses, unbounded
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder.sink import check_outputs
-from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
-from triad_ml.pipelines.streaming.pubsub import FromPubSub, Published, ToPubSub
+from triad_ml.pipelines.streaming.pubsub.endpoint import place
+from triad_ml.pipelines.streaming.pubsub.messages import FromPubSub
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _log = logging.getLogger(__name__)
 
@@ -35,85 +32,63 @@ def run(config: StreamConfig) -> None:
         LostRaceError: A stream from this subscription is running already.
         StorageError: Where the service does not take the job, or the job does not end well.
     """
-    check_outputs(config)
+    rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     name = job_name(config.source)
-    with results.errors_of_workers(config.runner):
+    with worker_errors.raised(config.runner):
         arguments = beam_args(config, settings)
         root = beam.Pipeline(options=beam_options.beam_options(config.runner, arguments))
-        project, subscription = _place(config.source)
+        project, subscription = place(config.source)
         read = root | "Read" >> ReadFromPubSub(
             subscription=f"projects/{project}/subscriptions/{subscription}",
             id_label=config.id_attribute,
             with_attributes=True,
             timestamp_attribute=config.time_attribute,
         )
-        published = define_pipeline(read, config, model, settings)
-        if published is not None:
-            sink, rejected = _topic(config.sink), _topic(config.rejected or "")
-            _ = published.scored | "Publish" >> WriteToPubSub(sink, with_attributes=True)
-            _ = published.rejected | "Refuse" >> WriteToPubSub(rejected, with_attributes=True)
+        scores = define_pipeline(read, config, model, settings)
+        endpoints.of(config.sink).write(scores, config, settings)
         taken = (
             f"{config.source}: a stream from it is running already (job {name}); drain that one, "
             "or replace it with -- --update"
         )
         _log.info("%s -> %s: job %s on Dataflow", config.source, config.sink, name)
-        dataflow.submit(root, not config.no_wait, taken)
+        registry.DATAFLOW.submit(root, not config.no_wait, taken)
 
 
 def define_pipeline(
     read: beam.PCollection[PubsubMessage],
     config: StreamConfig,
     model: bundle.Artefact,
-    settings: RunSettings,
-) -> Published | None:
-    """Adds score, and write where the sink is a folder, to the pipeline of `read`; runs nothing.
+    settings: ScoreSchema,
+) -> Scores:
+    """Adds parse and score to the pipeline of `read`; runs nothing.
 
     Args:
         read: Messages with attributes, at their event times.
-        config: Source, sinks and limits.
+        config: Source and limits.
         model: Scores.
         settings: What all rows have in common.
 
     Returns:
-        What is to be published, where the sink is a topic.
+        Rows by key, which the endpoint of the sink writes.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=settings.provenance.model)
-    score = Score(canonicalizer, handler, settings.provenance.model)
+    score = Score.from_model(model, config.model, config.media_roots)
     found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
-    checked = found | "CheckWorkers" >> workers.CheckWorkers(kind=messages_parser.Message)
-    scores = unbounded.define_pipeline(checked, parser, score, settings)
-    if addresses.is_topic(config.sink):
-        published: Published = scores | "AsMessages" >> ToPubSub(settings)
-        return published
-    files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
-    _ = scores | "Files" >> WriteWindows(files)
-    return None
+    checked = found | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
+    return unbounded.define_pipeline(checked, parser, score, settings)
 
 
 def job_name(source: str) -> str:
     """The same subscription has the same name, and two jobs of one name cannot run at once."""
-    _, subscription = _place(source)
+    _, subscription = place(source)
     readable = re.sub("[^a-z0-9]+", "-", subscription.lower())[:40].strip("-")
     return f"stream-{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
-def beam_args(config: StreamConfig, settings: RunSettings) -> tuple[str, ...]:
+def beam_args(config: StreamConfig, settings: ScoreSchema) -> tuple[str, ...]:
     """Beam's options for the job: those that were given, and what Triad adds."""
     labels = {"triad_model": settings.provenance.model[:12]}
-    ours = dataflow.beam_args(job_name(config.source), labels, config.beam_args)
+    ours = registry.DATAFLOW.job_arguments(job_name(config.source), labels, config.beam_args)
     return (*ours, "--streaming", "--enable_streaming_engine")
-
-
-def _place(uri: str) -> tuple[str, str]:
-    found = addresses.pubsub_place(uri)
-    if found is None:
-        raise AssertionError(f"{uri}: was checked")
-    return found
-
-
-def _topic(uri: str) -> str:
-    return "projects/{}/topics/{}".format(*_place(uri))

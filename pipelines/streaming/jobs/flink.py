@@ -1,32 +1,28 @@
 """`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
 
-import dataclasses
 import logging
 from typing import Any
 
 import apache_beam as beam
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming import unbounded
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import flink_checkpoints
 from triad_ml.pipelines.streaming.kafka.admin import TopicAdmin
-from triad_ml.pipelines.streaming.kafka.flink_io import ReadMessages, WriteRows
+from triad_ml.pipelines.streaming.kafka.endpoint import place
+from triad_ml.pipelines.streaming.kafka.flink_io import ReadMessages
 from triad_ml.pipelines.streaming.kafka.reader import Reader
-from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
 from triad_ml.pipelines.streaming.kafka.topic import Topic
 from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _NO_CACHE = "--environment_cache_millis=0"
 """A job that is restarted gets a new worker: the one in the cache may be the one that died."""
@@ -44,12 +40,12 @@ def run(config: StreamConfig) -> None:
         OptionsError: A model, topic, checkpoint or worker that cannot be used.
         StorageError: Where the cluster does not answer, or the job fails.
     """
-    config = _with_full_paths(config)
+    config = workers.with_full_paths(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     name = flink_checkpoints.stream_name(config)
-    streaming_config.check_places(config)  # without one a stream would start again and again
-    with results.errors_of_workers(config.runner):
+    rules.check_inputs(config)  # without one a stream would start again and again
+    with worker_errors.raised(config.runner):
         _check_workers(config)
         settle_topic(config)
         ours = _options_of_stream(config, name)
@@ -58,7 +54,7 @@ def run(config: StreamConfig) -> None:
         )
         with expansion.service() as service:
             define_pipeline(root, config, model, settings, service)
-            job = root.run()
+            job = root.run()  # while the service answers
         _log.info(
             "%s -> %s: job %s on Flink, at least once; it goes on without this process",
             config.source, config.sink, name,
@@ -78,7 +74,7 @@ def settle_topic(config: StreamConfig) -> None:
     Raises:
         StorageError: Where no broker answers, or the state cannot be read or written.
     """
-    (servers, name), *_ = streaming_config.kafka_places(config)
+    servers, name = place(config.source)
     state = flink_checkpoints.folder(config)
     before = flink_checkpoints.topic_id(state)
     now = TopicAdmin(servers, name).about().id
@@ -95,7 +91,7 @@ def define_pipeline(
     root: beam.Pipeline,
     config: StreamConfig,
     model: bundle.Artefact,
-    settings: RunSettings,
+    settings: ScoreSchema,
     expansion_service: str,
 ) -> None:
     """Adds read, score and write to `root`; runs nothing.
@@ -107,24 +103,12 @@ def define_pipeline(
         settings: What all rows have in common.
         expansion_service: `HOST:PORT`; see `expansion.service`.
     """
-    source, sink, rejected = streaming_config.kafka_places(config)
     parser = messages_parser.parser(config, model.spec.label_names)
-    canonicalizer = Canonicalizer(model.spec, config.media_roots, check=False)
-    handler = ScorerHandler(config.model, model_store.local, model_digest=model.model_digest)
-    score = Score(canonicalizer, handler, model.model_digest)
-    read = root | "Read" >> ReadMessages(*source, config.group, expansion_service)
-    checked = read | "CheckWorkers" >> CheckWorkers(kind=messages_parser.Message)
+    score = Score.from_model(model, config.model, config.media_roots)
+    read = root | "Read" >> ReadMessages(*place(config.source), config.group, expansion_service)
+    checked = read | "CheckWorkers" >> CheckWorkers(messages_parser.Message)
     scores = unbounded.define_pipeline(checked, parser, score, settings)
-    _ = scores | "Write" >> WriteRows(KafkaSink(*sink, *rejected, settings))
-
-
-def _with_full_paths(config: StreamConfig) -> StreamConfig:
-    """The config with absolute paths, since workers have other working folders."""
-    return dataclasses.replace(
-        config,
-        model=workers.full_path(config.model),
-        media_roots=tuple(map(workers.full_path, config.media_roots)),
-    )
+    endpoints.of(config.sink).write(scores, config, settings)
 
 
 def _check_workers(config: StreamConfig) -> None:
@@ -134,7 +118,7 @@ def _check_workers(config: StreamConfig) -> None:
         options=beam_options.beam_options(config.runner, config.beam_args, ours)
     ) as root:
         one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
-        _ = one | CheckWorkers()
+        _ = one | CheckWorkers(units.Unit)
 
 
 def _options_of_stream(config: StreamConfig, name: str) -> list[str]:

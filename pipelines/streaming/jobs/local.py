@@ -9,23 +9,17 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from triad_ml.model.serving import bundle
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import results
 from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.streaming import addresses, metrics, micro_batch
-from triad_ml.pipelines.streaming import config as streaming_config
+from triad_ml.pipelines.streaming import endpoints, metrics, micro_batch, rules
 from triad_ml.pipelines.streaming import journal as journals
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder.sink import FileSink, check_outputs
-from triad_ml.pipelines.streaming.folder.source import Folder
-from triad_ml.pipelines.streaming.interfaces import Batch, Part, Sink, Source
+from triad_ml.pipelines.streaming.interfaces import Batch, Part, Source
 from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.streaming.losses import Losses, Window
-from triad_ml.pipelines.streaming.messages import parser as messages_parser
 from triad_ml.pipelines.streaming.model_versions import Models, Version, check_golden
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
-from triad_ml.pipelines.tables.schema import RunSettings
 from triad_ml.transforms.errors import TriadError
 
 _log = logging.getLogger(__name__)
@@ -61,19 +55,23 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         GateError: A model that is refused.
         StorageError: Where a disk or a connection fails; nothing is marked as done.
     """
-    check_outputs(config)
+    rules.check_outputs(config)
     check_golden(config)
-    streaming_config.check_places(config)
+    rules.check_inputs(config)
+    sink = endpoints.of(config.sink)
     total = Counts()
     with contextlib.ExitStack() as stack:
         journal = journals.Journal(None)
         if config.state_folder is not None:
-            written = [one for one in (config.sink,) if addresses.kafka_place(one) is None]
+            folder = sink.folder(config.sink)
+            written = [] if folder is None else [config.sink]
             journal = stack.enter_context(journals.opened(config.state_folder, *written))
             journals.pin(config.state_folder, config.source_name)
         models = stack.enter_context(Models(config, journal.model))
-        source = _source(config, models.version.model, journal)
-        _sink(config, models.version.settings)  # one that cannot be used is told before any batch
+        given = [*journal.done, *(journal.pending.parts if journal.pending else ())]
+        labels = models.version.model.spec.label_names
+        source = endpoints.of(config.source).source(config, labels, given)
+        sink.sink(config, models.version.settings)  # one that cannot be used is told before a batch
         told = _Told(config.metrics)
         stack.callback(source.close)
         stack.callback(gc.unfreeze)
@@ -170,7 +168,7 @@ class _Batches:
 
     def _run(self, batch: Batch, parts: Sequence[Part], version: Version) -> Counts:
         items = self.source.items(parts, version.model.spec.label_names)
-        sink = _sink(self.config, version.settings)
+        sink = endpoints.of(self.config.sink).sink(self.config, version.settings)
         beam_options = runners_beam_options.beam_options(beam_args=_BEAM_ARGS)
         with beam.Pipeline(options=beam_options) as root:
             micro_batch.define_pipeline(root, items, batch, version.score, sink, version.settings)
@@ -191,44 +189,3 @@ class _Batches:
             if part not in left:
                 _log.warning("%s: changed or gone before it was scored", part.source)
         return left
-
-
-def _source(config: StreamConfig, model: bundle.Artefact, journal: journals.Journal) -> Source:
-    given = [*journal.done, *(journal.pending.parts if journal.pending else ())]
-    place = addresses.kafka_place(config.source)
-    if place is None:
-        return Folder(
-            config.source,
-            config.media_files,
-            config.batch_records,
-            config.poll_seconds,
-            given,
-            media_roots=config.media_roots,
-        )
-    from triad_ml.pipelines.streaming.kafka.source import KafkaSource
-
-    parser = messages_parser.parser(config, model.spec.label_names)
-    rows = addresses.kafka_place(config.replay_from or "")
-    source = KafkaSource(
-        *(*(rows or place), config.group, parser, config.batch_records, config.batch_seconds),
-        given,
-        config.kafka_config,
-        config.batch_bytes,
-        only_there=rows is not None,
-    )
-    if rows is None:
-        return source
-    from triad_ml.pipelines.streaming.kafka.replay import Replay
-    from triad_ml.pipelines.streaming.kafka.topic import Topic
-
-    return Replay(source, Topic(*place, config.group, config.kafka_config), parser)
-
-
-def _sink(config: StreamConfig, settings: RunSettings) -> Sink:
-    place = addresses.kafka_place(config.sink)
-    rejected = addresses.kafka_place(config.rejected or "")
-    if place is None or rejected is None:
-        return FileSink(config.sink.rstrip("/"), settings, config.window)
-    from triad_ml.pipelines.streaming.kafka.sink import KafkaSink
-
-    return KafkaSink(*place, *rejected, settings, config.kafka_config)

@@ -7,21 +7,17 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.runners import prism, results
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import model_store
+from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming import journal as journals
-from triad_ml.pipelines.streaming import unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder.sink import check_outputs
 from triad_ml.pipelines.streaming.folder.source import Folder
 from triad_ml.pipelines.streaming.folder.unbounded_source import ReadFolder
-from triad_ml.pipelines.streaming.folder.windowed_sink import Files, WriteWindows
 from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.tables import schema
-from triad_ml.pipelines.tables.schema import RunSettings
-from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _STEP = 0.2  # seconds between looks at the job
 
@@ -38,9 +34,9 @@ def run(config: StreamConfig, stop: Stop) -> None:
         OptionsError: A model, source, sink or binary that cannot be used.
         StorageError: Where a disk or Prism fails.
     """
-    check_outputs(config)
+    rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
-    settings = schema.run_settings(model, config.format)
+    settings = schema.score_schema(model, config.format)
     binary = prism.check(config.prism)
     with contextlib.ExitStack() as stack:
         memory = config.state_folder or ""
@@ -71,7 +67,7 @@ def define_pipeline(
     config: StreamConfig,
     folder: Folder,
     model: bundle.Artefact,
-    settings: RunSettings,
+    settings: ScoreSchema,
 ) -> None:
     """Adds read, score and write to `root`; runs nothing.
 
@@ -82,17 +78,12 @@ def define_pipeline(
         model: Scores.
         settings: What all rows have in common.
     """
-    canonicalizer = Canonicalizer(
-        model.spec, config.media_roots, check=False, watched=config.watched
-    )
-    digest = settings.provenance.model
-    score = Score(canonicalizer, ScorerHandler(config.model, model_digest=digest), digest)
+    score = Score.from_model(model, config.model, config.media_roots, watched=config.watched)
     read = root | "Watch" >> ReadFolder(
         folder, model.spec.label_names, config.poll_seconds, config.until_empty
     )
     scores = unbounded.score_read(read, score, settings)
-    files = Files(config.sink.rstrip("/"), settings, config.window, config.shards)
-    _ = scores | "Files" >> WriteWindows(files)
+    endpoints.of(config.sink).write(scores, config, settings)
 
 
 def _finish(job: beam.runners.runner.PipelineResult) -> None:

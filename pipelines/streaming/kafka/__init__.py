@@ -1,1 +1,1 @@
-"""TODO pipelines/streaming/kafka."""
+"""Kafka: client, topics, source, sink, replay and a development broker."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from triad_ml.pipelines.streaming.kafka import properties
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError, StorageError
 
 _T = TypeVar("_T")
@@ -34,7 +35,7 @@ def load() -> Any:
         return importlib.import_module("confluent_kafka")
     except ModuleNotFoundError as error:
         raise OptionsError(
-            "kafka://: the Kafka client is not installed; pip install 'triad[streams]'"
+            f"kafka://: the Kafka client is not installed; {extras.remedy('streams')}"
         ) from error
 
 

@@ -13,7 +13,7 @@ from triad_ml.pipelines.streaming.kafka import properties
 from triad_ml.pipelines.streaming.kafka.client import TIMEOUT, Connection, explained, load
 from triad_ml.pipelines.streaming.rows import rejected_lines, scored_lines, shortened, too_large_row
 from triad_ml.pipelines.tables.keys import key_of
-from triad_ml.pipelines.tables.schema import RunSettings
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records.values import Rejected, Scored
 
@@ -52,7 +52,7 @@ class KafkaSink:
     topic: str
     rejected_servers: str
     rejected_topic: str
-    settings: RunSettings
+    settings: ScoreSchema
     config_file: str | None = None
 
     def __post_init__(self) -> None:

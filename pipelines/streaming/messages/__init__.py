@@ -1,1 +1,1 @@
-"""TODO pipelines/streaming/messages."""
+"""Messages in JSON, tf.Example or Avro, parsed into raw records."""

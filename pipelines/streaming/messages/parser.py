@@ -3,18 +3,15 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias, get_args
+from typing import Any
 
+from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.sources import fields, jsonl, tfrecord
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.interfaces import MessageFormat
 from triad_ml.pipelines.streaming.messages import avro, json_schema
+from triad_ml.pipelines.streaming.settings import StreamSettings
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
-
-Format: TypeAlias = MessageFormat
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 HEADERS = "message_headers"
 """The passthrough column that holds a message's headers, where it has some."""
@@ -88,7 +85,7 @@ class Parser:
             number in four, as Confluent's serializers write them; None where they do not.
     """
 
-    format: Format = "json"
+    format: MessageFormat = "json"
     labels: Sequence[str] = ()
     largest: int = LARGEST
     schema: str | None = None
@@ -135,7 +132,7 @@ class Parser:
         return fields.assemble(row, message.position, names, doubtful)
 
 
-def parser(config: StreamConfig, labels: Sequence[str]) -> Parser:
+def parser(config: StreamSettings, labels: Sequence[str]) -> Parser:
     """Makes the parser that a stream's settings ask for.
 
     Args:
@@ -153,7 +150,7 @@ def parser(config: StreamConfig, labels: Sequence[str]) -> Parser:
     )
 
 
-def _schema(path: str, format: Format) -> str:
+def _schema(path: str, format: MessageFormat) -> str:
     try:
         content = atomic.read_if_there(path)
         if content is None:

@@ -1,1 +1,1 @@
-"""TODO pipelines/training/search."""
+"""Hyperparameter search: space, trials, study and results."""

@@ -112,8 +112,7 @@ def default(spec: Spec) -> Space:
     if len(sections.names) > 1:
         space["model.modality_dropout"] = Range(low=0.0, high=0.5)
         fusions = typing.get_args(ModelSpec.model_fields["fusion"].annotation)
-        if spec.tagging or spec.generation:
-            fusions = tuple(one for one in fusions if one != "sum")
+        fusions = tuple(one for one in fusions if _can_have(spec, "model.fusion", one))
         if len(fusions) > 1:
             space["model.fusion"] = Choices(choices=fusions)
     if sections.text is not None:
@@ -152,6 +151,14 @@ def applied(spec: Spec, values: Mapping[str, Any], name: str = "trial") -> Spec:
         is_whole = isinstance(value, float) and _type_of(key) is int
         whole[section][field] = int(value) if is_whole else value
     return loading.validated(whole, name)
+
+
+def _can_have(spec: Spec, key: str, value: Any) -> bool:
+    try:
+        applied(spec, {key: value})
+    except OptionsError:
+        return False
+    return True
 
 
 def own_value(spec: Spec, key: str) -> Any:

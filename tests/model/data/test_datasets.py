@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests import features
 from triad_ml.model import layout as model_layout
-from triad_ml.model.data import datasets, scan
+from triad_ml.model.data import datasets, record_size, scan
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -118,7 +118,7 @@ def test_the_global_seed_of_tensorflow_does_not_change_the_order(tmp_path, kept)
 def test_a_small_shuffle_budget_shuffles_within_blocks_and_loses_nothing(tmp_path):
     layout = features.layout(["text"])
     files = features.write(tmp_path, layout, features.records(layout, 30), num_shards=1)
-    budget = 2 * 10 * layout.record_bytes
+    budget = 2 * 10 * record_size.record_bytes(layout)
     found = ids_of(datasets.train_dataset(files, layout, 4, 0, 1, shuffle_bytes=budget))
     blocks = [found[begin : begin + 10] for begin in (0, 10, 20)]
     names = [f"record-{place:04d}" for place in range(30)]

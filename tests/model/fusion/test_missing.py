@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from triad_ml.model.fusion.attention import LONGEST, AttentionFusion, Shorten
+from triad_ml.model.fusion.attention import AttentionFusion
 from triad_ml.model.fusion.concat import ConcatFusion, MlpFusion
 from triad_ml.model.fusion.gated import GatedFusion
 from triad_ml.model.fusion.missing import MissingEmbedding, ModalityDropout
+from triad_ml.model.towers.steps import LONGEST, Shorten
 
 
 def embeddings(rows=4, seed=0):

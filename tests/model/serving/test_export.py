@@ -19,7 +19,8 @@ from triad_ml.model import layout as model_layout
 from triad_ml.model import network
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.serving.scorer import Scorer
-from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
@@ -150,7 +151,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
         media_roots=(str(generated.parent),),
         rejected_limit=1.0,
     )
-    pipeline.run(config)
+    preprocessing_run.run(config)
     prepared = dataset.read(folder / "data")
     layout = model_layout.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
     keras.utils.set_random_seed(3)

@@ -14,8 +14,9 @@ from tests.model.training.test_loop import Stopped, assert_same
 from tests.model.training.test_steps import QUIET, STILL, batch_of, steps_of
 from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
-from triad_ml.model.towers import pretrained
-from triad_ml.model.training import augmentation, loop
+from triad_ml.model.data import record_size
+from triad_ml.model.towers import pretrained, registry
+from triad_ml.model.training import loop
 from triad_ml.transforms.encoders import efficientnet_lite
 
 SIZE = 32
@@ -90,7 +91,7 @@ def test_frozen_for_good_there_is_no_encoder_to_train(weights: Path) -> None:
     inputs = {one.name: one for one in networks.scoring.inputs}
     assert inputs["image"].shape == (None, 1280)
     assert inputs["image"].dtype == "float32"
-    assert layout.record_bytes == 512 + 4 * 1280 + 4 * 6
+    assert record_size.record_bytes(layout) == 512 + 4 * 1280 + 4 * 6
 
 
 def test_fine_tuning_from_the_first_epoch_takes_smaller_steps_by_the_rate(weights: Path) -> None:
@@ -121,7 +122,7 @@ def test_statistics_of_normalization_and_dropout_stay_out_of_training() -> None:
 
 def test_vectors_are_not_augmented() -> None:
     vectors = np.ones((4, 1280), np.float32)
-    found = augmentation.augment({"image": tf.constant(vectors)}, tf.constant([1, 2]))
+    found = registry.augment({"image": tf.constant(vectors)}, tf.constant([1, 2]))
     np.testing.assert_array_equal(found["image"], vectors)
 
 

@@ -7,21 +7,20 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
+import typer
 
-from triad_ml.pipelines import cluster_config
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import config as preprocessing_config
 from triad_ml.pipelines.publishing import config as publishing_config
 from triad_ml.pipelines.report import config as report_config
-from triad_ml.pipelines.runtime import checks as pipelines_config
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import config as scoring_config
 from triad_ml.pipelines.streaming import config as streaming_config
-from triad_ml.pipelines.streaming import run as streaming_run
 from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms import errors
@@ -45,16 +44,17 @@ class Published:
     manifest_uri: str
 
 
-class Runs(dict):
-    """Stands where the pipelines are: keeps the config it is handed, then gives or raises."""
+class Calls:
+    """Stands where the use cases are: keeps what each is given, then gives an outcome or raises."""
 
     def __init__(self, outcome: object = None) -> None:
-        super().__init__({kind: self.run for kind in streaming_run.RUNS})
         self.outcome = outcome
+        self.functions: list[Callable[..., object]] = []
         self.seen: list[object] = []
 
-    def run(self, settings: object) -> object:
-        self.seen.append(settings)
+    def __call__(self, function: Callable[..., object], config: object) -> object:
+        self.functions.append(function)
+        self.seen.append(config)
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -118,17 +118,17 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     ],
 )
 def test_a_command_hands_over_what_was_asked_for(argv, expected):
-    runs = Runs(outcome=True)
-    assert main.main(argv, runs) == 0
-    assert runs.seen == [expected]
+    calls = Calls(outcome=True)
+    assert main.main(argv, calls) == 0
+    assert calls.seen == [expected]
 
 
 def test_stream_hands_over_what_was_asked_for():
-    runs = Runs()
+    calls = Calls()
     argv = ["stream", "--model", "m", "--source", "in", "--sink", "out", "--media-files"]
     argv += ["--window", "5", "--batch-records", "7", "--poll-seconds", "0.5", "--until-empty"]
     argv += ["--format", "jsonl", "--media-root", "r", "--verify-key", "k"]
-    assert main.main(argv, runs) == 0
+    assert main.main(argv, calls) == 0
     expected = streaming_config.StreamConfig(
         model="m",
         source="in",
@@ -142,16 +142,16 @@ def test_stream_hands_over_what_was_asked_for():
         until_empty=True,
         verify_key="k",
     )
-    assert runs.seen == [expected]
+    assert calls.seen == [expected]
 
 
 def test_stream_hands_over_topics():
-    runs = Runs()
+    calls = Calls()
     argv = ["stream", "--model", "m", "--source", "kafka://h:1/a", "--sink", "kafka://h:1/b"]
     argv += ["--rejected", "kafka://h:1/c", "--group", "g", "--message-format", "avro"]
     argv += ["--message-bytes", "9", "--state", "s", "--message-schema", "f"]
     argv += ["--message-schema-id", "0", "--kafka-config", "k"]
-    assert main.main(argv, runs) == 0
+    assert main.main(argv, calls) == 0
     expected = streaming_config.StreamConfig(
         model="m",
         source="kafka://h:1/a",
@@ -165,7 +165,7 @@ def test_stream_hands_over_topics():
         message_schema_id=0,
         kafka_config="k",
     )
-    assert runs.seen == [expected]
+    assert calls.seen == [expected]
 
 
 @pytest.mark.parametrize(
@@ -253,24 +253,25 @@ def test_stream_hands_over_topics():
 )
 def test_a_wrong_stream_is_one_line_and_code_12(flags, line, capsys):
     argv = ["stream", "--model", "m", "--source", "in", "--sink", "out", *flags]
-    assert main.main(argv, Runs()) == 12
+    assert main.main(argv, Calls()) == 12
     assert lines_of(capsys) == [f"triad: {line}"]
 
 
 def test_the_commands_of_the_page_on_streaming_are_taken():
-    page = (ROOT / "docs" / "streaming.md").read_text().replace("\\\n", " ")
+    pages = [(ROOT / "docs/how-to" / f"{name}.md") for name in ("stream", "flink", "dataflow")]
+    page = "".join(path.read_text() for path in pages).replace("\\\n", " ")
     commands = [line[2:] for line in page.splitlines() if line.startswith("$ triad stream ")]
     assert len(commands) == 7
     for command in commands:
-        assert main.main(shlex.split(command)[1:], Runs()) == 0
+        assert main.main(shlex.split(command)[1:], Calls()) == 0
 
 
 def test_score_prints_the_manifest_as_the_last_line(capsys):
-    runs = Runs(Published("o/dt=2026-11-24/run=1/manifest.json"))
+    calls = Calls(Published("o/dt=2026-11-24/run=1/manifest.json"))
     more = ["--format", "jsonl", "--unit-records", "7", "--rejected-limit", "0", "--verbose"]
-    assert main.main([*SCORE, *more], runs) == 0
+    assert main.main([*SCORE, *more], calls) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "o/dt=2026-11-24/run=1/manifest.json"
-    assert runs.seen == [
+    assert calls.seen == [
         scoring_config.ScoreConfig(
             model="m",
             inputs=("a",),
@@ -284,35 +285,35 @@ def test_score_prints_the_manifest_as_the_last_line(capsys):
 
 
 def test_report_prints_where_the_page_is(capsys):
-    assert main.main(["report", "--model", "m", "--output", "r.html"], Runs("/o/r.html")) == 0
+    assert main.main(["report", "--model", "m", "--output", "r.html"], Calls("/o/r.html")) == 0
     assert capsys.readouterr().out == "/o/r.html\n"
 
 
 def test_score_hands_the_key_over(capsys):
-    runs = Runs(Published("manifest.json"))
-    assert main.main([*SCORE, "--verify-key", "public.pem"], runs) == 0
-    assert runs.seen[0].verify_key == "public.pem"
+    calls = Calls(Published("manifest.json"))
+    assert main.main([*SCORE, "--verify-key", "public.pem"], calls) == 0
+    assert calls.seen[0].verify_key == "public.pem"
 
 
 def test_sign_prints_where_the_signature_is(capsys):
-    runs = Runs("m/model.sig")
-    assert main.main(["sign", "m", "--key", "key.pem"], runs) == 0
+    calls = Calls("m/model.sig")
+    assert main.main(["sign", "m", "--key", "key.pem"], calls) == 0
     assert capsys.readouterr().out == "m/model.sig\n"
-    assert runs.seen == [verification_config.SignConfig("m", "key.pem")]
+    assert calls.seen == [verification_config.SignConfig("m", "key.pem")]
 
 
 def test_verify_says_that_the_model_is_as_it_was_signed(capsys):
-    runs = Runs(None)
-    assert main.main(["verify", "m", "--key", "public.pem"], runs) == 0
+    calls = Calls(None)
+    assert main.main(["verify", "m", "--key", "public.pem"], calls) == 0
     assert capsys.readouterr().out == "m: is as it was signed\n"
-    assert runs.seen == [verification_config.VerifyConfig("m", "public.pem")]
+    assert calls.seen == [verification_config.VerifyConfig("m", "public.pem")]
 
 
 @pytest.mark.parametrize(("equal", "code"), [(True, 0), (False, 10)])
 def test_explain_digest_exits_by_its_verdict(equal, code):
-    runs = Runs(equal)
-    assert main.main(["explain-digest", "a", "b"], runs) == code
-    assert runs.seen == [verification_config.ExplainDigestConfig("a", "b")]
+    calls = Calls(equal)
+    assert main.main(["explain-digest", "a", "b"], calls) == code
+    assert calls.seen == [verification_config.ExplainDigestConfig("a", "b")]
 
 
 @pytest.mark.parametrize(
@@ -326,22 +327,15 @@ def test_explain_digest_exits_by_its_verdict(equal, code):
     ],
 )
 def test_export_scores_hands_over_what_was_asked_for_and_prints_the_file(argv, expected, capsys):
-    runs = Runs("f.csv")
-    assert main.main(argv, runs) == 0
-    assert runs.seen == [expected]
+    calls = Calls("f.csv")
+    assert main.main(argv, calls) == 0
+    assert calls.seen == [expected]
     assert capsys.readouterr().out == "f.csv\n"
-
-
-def test_every_config_has_a_run():
-    modules = (pipelines_config, cluster_config, publishing_config, streaming_config)
-    named = {name: one for module in modules for name, one in vars(module).items()}
-    kinds = {one for one in named.values() if dataclasses.is_dataclass(one)}
-    assert set(streaming_run.RUNS) == kinds
 
 
 @pytest.mark.parametrize(("same", "code"), [(True, 0), (False, 10)])
 def test_parity_exits_by_its_verdict(same, code):
-    assert main.main(["parity", "--model", "m", "--input", "a"], Runs(same)) == code
+    assert main.main(["parity", "--model", "m", "--input", "a"], Calls(same)) == code
 
 
 @pytest.mark.parametrize(
@@ -420,11 +414,11 @@ def test_parity_exits_by_its_verdict(same, code):
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_code_12(argv, line, capsys):
-    runs = Runs()
-    assert main.main(argv, runs) == 12
+    calls = Calls()
+    assert main.main(argv, calls) == 12
     (said,) = lines_of(capsys)
     assert said.startswith(line)
-    assert runs.seen == []
+    assert calls.seen == []
 
 
 @pytest.mark.parametrize("argv", [[], ["spec"]])
@@ -439,14 +433,14 @@ def test_without_a_command_the_help_is_printed(argv, capsys):
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_secret_for_beam_is_refused_and_not_repeated(name, joined, capsys):
     argument = [f"--{name}=CANARY"] if joined else [f"--{name}", "CANARY"]
-    assert main.main([*SCORE, "--", *argument], Runs()) == 12
+    assert main.main([*SCORE, "--", *argument], Calls()) == 12
     (said,) = lines_of(capsys)
     assert said.startswith(f"triad: --{name} looks like a secret")
     assert "CANARY" not in said
 
 
 def test_an_unknown_option_is_refused_without_its_value(capsys):
-    assert main.main([*SCORE, "--x_token=CANARY"], Runs()) == 12
+    assert main.main([*SCORE, "--x_token=CANARY"], Calls()) == 12
     (said,) = lines_of(capsys)
     assert said == "triad: No such option: --x_token; see triad score --help"
 
@@ -492,17 +486,17 @@ def test_an_unknown_option_is_refused_without_its_value(capsys):
     ],
 )
 def test_a_failure_is_one_line_and_its_code(error, line, code, capsys):
-    assert main.main(SCORE, Runs(error)) == code
+    assert main.main(SCORE, Calls(error)) == code
     assert lines_of(capsys) == [f"triad: {line}"]
 
 
 def test_each_line_of_a_refusal_has_the_prefix(capsys):
-    assert main.main(SCORE, Runs(errors.OptionsError("a: one\nb: two"))) == 12
+    assert main.main(SCORE, Calls(errors.OptionsError("a: one\nb: two"))) == 12
     assert lines_of(capsys) == ["triad: a: one", "triad: b: two"]
 
 
 def test_an_interruption_is_one_line_and_code_130(capsys):
-    assert main.main(SCORE, Runs(KeyboardInterrupt())) == 130
+    assert main.main(SCORE, Calls(KeyboardInterrupt())) == 130
     assert lines_of(capsys) == ["triad: interrupted; run the same command again to go on"]
 
 
@@ -511,7 +505,7 @@ def test_an_interruption_is_one_line_and_code_130(capsys):
 )
 def test_a_bug_keeps_its_traceback(bug):
     with pytest.raises(type(bug)):
-        main.main(SCORE, Runs(bug))
+        main.main(SCORE, Calls(bug))
 
 
 def test_a_bug_while_an_error_of_the_disk_is_handled_stays_a_bug():
@@ -533,6 +527,11 @@ def _fail(kind: str) -> None:
     raise KeyError("bug")
 
 
+def calling(work: Callable[[], object]) -> Callable[..., object]:
+    """Does the same work, whichever use case is called."""
+    return lambda function, config: work()
+
+
 def run_in_beam(kind: str) -> None:
     with beam.Pipeline(runner="FnApiRunner") as root:
         root | beam.Create([kind]) | "Fail" >> beam.Map(_fail)
@@ -552,39 +551,37 @@ def run_in_beam(kind: str) -> None:
     ],
 )
 def test_a_failure_inside_beam_is_one_line_too(kind, line, code, capsys):
-    runs = dict.fromkeys(streaming_run.RUNS, lambda _: run_in_beam(kind))
-    assert main.main(SCORE, runs) == code
+    calls = calling(lambda: run_in_beam(kind))
+    assert main.main(SCORE, calls) == code
     assert lines_of(capsys) == [f"triad: {line}"]
 
 
 def test_a_bug_inside_beam_keeps_its_traceback_in_the_log_too(capsys):
-    runs = dict.fromkeys(streaming_run.RUNS, lambda _: run_in_beam("bug"))
+    calls = calling(lambda: run_in_beam("bug"))
     with pytest.raises(KeyError, match="bug"):
-        main.main(SCORE, runs)
+        main.main(SCORE, calls)
     assert "KeyError: 'bug'" in capsys.readouterr().err
 
 
 def test_an_unreachable_file_of_beam_is_one_line(capsys):
-    def read(_: object) -> None:
+    def read() -> None:
         beam.io.filesystems.FileSystems.match(["nosuch://a/*"])
 
-    def listed(_: object) -> None:
+    def listed() -> None:
         raise beam.io.filesystem.BeamIOError("Match failed", {"gs://b/*": "403"})
 
-    assert main.main(SCORE, dict.fromkeys(streaming_run.RUNS, listed)) == 20
+    assert main.main(SCORE, calling(listed)) == 20
     assert lines_of(capsys)[0].startswith("triad: Match failed")
     with pytest.raises(ValueError, match="nosuch"):
-        main.main(SCORE, dict.fromkeys(streaming_run.RUNS, read))
+        main.main(SCORE, calling(read))
 
 
 def test_a_full_disk_under_tensorflow_is_one_line(capsys):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     tf = pytest.importorskip("tensorflow")
-    runs = dict.fromkeys(
-        streaming_run.RUNS, lambda _: tf.io.write_file("/dev/full", b"x" * 100_000)
-    )
-    assert main.main(SCORE, runs) == 20
+    calls = calling(lambda: tf.io.write_file("/dev/full", b"x" * 100_000))
+    assert main.main(SCORE, calls) == 20
     assert lines_of(capsys)[-1].startswith("triad: /dev/full: no space left on device; free some")
 
 
@@ -624,10 +621,68 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"triad {VERSION}\n"
 
 
-@pytest.mark.parametrize("command", ["preprocess", "train", "score", "parity", "report", "stream"])
-def test_each_command_has_help_with_an_example(command, capsys):
-    assert main.main([command, "--help"]) == 0
-    assert f"triad {command} --" in " ".join(capsys.readouterr().out.split())
+def commands() -> dict[str, typer.core.TyperCommand]:
+    """Each command by the words that start it."""
+    found, groups = {}, [("triad", typer.main.get_command(main.app))]
+    for name, group in groups:
+        for word, one in group.commands.items():
+            if hasattr(one, "commands"):
+                groups.append((f"{name} {word}", one))
+            else:
+                found[f"{name} {word}"] = one
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_each_command_has_help_with_an_example(name, capsys):
+    assert main.main([*name.split()[1:], "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    example = commands()[name].epilog.splitlines()[0]
+    assert example.startswith(name)
+    assert example in said
+
+
+def test_help_groups_the_commands_by_purpose(capsys):
+    assert main.main(["--help"]) == 0
+    grouped: dict[str, list[str]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("╭─ "):
+            grouped[line.strip("╭─╮ ")] = []
+        elif line.startswith("│ ") and line[2] != " ":
+            list(grouped.values())[-1].append(line.split()[1])
+    del grouped["Options"]
+    assert grouped == {
+        "Prepare and train": ["spec", "preprocess", "train", "search", "encoder"],
+        "Score and report": ["score", "report"],
+        "Publish and undo": ["runs", "current", "export-scores", "rollback", "gc"],
+        "Streams": ["stream", "replay"],
+        "Trust and checks": ["parity", "release", "sign", "verify", "explain-digest", "doctor"],
+        "Try out locally": ["flink", "kafka"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["triad", "prep"], ["preprocess"]),
+        (["triad", "score", "--carry"], ["--carry-over"]),
+        (["triad", "flink", "dr"], ["drain"]),
+    ],
+)
+def test_bash_completes_commands_and_options(words, completed):
+    script = (
+        'eval "$(triad --show-completion)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '_triad_completion triad; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    finished = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.split() == completed
 
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_transform", "pyarrow", "soxr")

@@ -257,7 +257,9 @@ def test_memory_is_what_the_narrowest_limit_leaves(tmp_path, cgroup, files, limi
 
 
 def test_a_process_needs_what_the_page_of_limits_says():
-    page = (Path(__file__).resolve().parents[3] / "docs/limits.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs/reference/limits.md").read_text(
+        encoding="utf-8"
+    )
     ceilings = re.findall(r"^\| `triad \w+` \| (\d+) GiB \|", page, re.MULTILINE)
     assert max(map(int, ceilings)) * GIB == machine.PROCESS_BYTES
 

@@ -28,6 +28,8 @@ from apache_beam.runners.portability.fn_api_runner import execution
 from tests import media, records
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runners import beam_options, results
@@ -185,7 +187,7 @@ def base64_of(content: bytes) -> str:
 def run(corpus: Path, output: Path, **settings: Any) -> str:
     what = str(settings.pop("spec", corpus.parent / "spec.yaml"))
     settings.setdefault("shards", 2)
-    return pipeline.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
+    return preprocessing_run.run(PreprocessConfig(what, (str(corpus),), str(output), **settings))
 
 
 def plainly(corpus: Path, what: Spec | None = None) -> Expected:
@@ -598,8 +600,10 @@ def test_nothing_to_learn_from_leaves_nothing_behind(tmp_path, rows, message):
     (tmp_path / "spec.yaml").write_text(TEXT_SPEC)
     made = [{"id": f"{index}", "text": "fan", **rows} for index in range(3)]
     corpus = records.write_lines(tmp_path / "records.jsonl", made)
+    config = PreprocessConfig(str(tmp_path / "spec.yaml"), (str(corpus),), str(tmp_path / "output"))
+    planned = preprocessing_plan.plan(config)  # a look at the file would refuse it before
     with pytest.raises(GateError) as refused:
-        run(corpus, tmp_path / "output")
+        pipeline.run(config, planned)
     assert str(refused.value).endswith(message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records.jsonl", "spec.yaml"]
 

@@ -119,7 +119,7 @@ def test_the_joins_of_the_documentation_find_each_integer_id(tmp_path, monkeypat
         pa.table({"id": [9, 10, 11], "shelf": ["a", "b", "c"]}), tmp_path / "table.parquet"
     )
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference/columns.md").read_text(encoding="utf-8")
     with_sql, with_pandas = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     found: dict[str, Any] = {}
     exec(with_sql, found)

@@ -24,12 +24,14 @@ from tests import scores
 from tests.scores import DATE, PROVENANCE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
-from triad_ml.pipelines.publishing import publish, run_list
+from triad_ml.pipelines.publishing import exporters, parts, publish, reading, run_list
 from triad_ml.pipelines.publishing.config import ExportConfig, RunsConfig
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.tables import formats
 from triad_ml.transforms.errors import DamagedError, OptionsError
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "reading.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to/read.md"
 FIRST = (Work([scores.scored("a", 1), scores.scored("b", 2)], [scores.rejected("z", 3)]),)
 SECOND = (
     Work([scores.scored("a", 1, extra={"n": 1, "t": None})], [scores.rejected("z", 3)]),
@@ -170,9 +172,7 @@ def test_csv_has_a_column_for_each_field_and_json_where_their_number_varies(outp
 
 
 def test_a_run_of_json_lines_is_exported_with_one_type_a_column(tmp_path):
-    settings = publish.RunSettings(
-        scores.CLASSES, frozenset({"topics"}), PROVENANCE, format="jsonl"
-    )
+    settings = publish.ScoreSchema(scores.COLUMNS, PROVENANCE, format="jsonl")
     run = scores.run_folder(tmp_path / "scores")
     for unit, work in enumerate(SECOND):
         read = len(work.scored) + len(work.rejected)
@@ -191,6 +191,41 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(output, tmp_path):
         export(output, file)
     assert file.read_text() == "mine"
     assert export(output, file, overwrite=True).read_text().startswith("id,")
+
+
+class Ledger:
+    """An exporter to a system that keeps rows by run, in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[str]] = {}
+
+    def check(self, target: str, overwrite: bool) -> None:
+        if target != "ledger://scores":
+            raise OptionsError(f"{target}: no such ledger")
+
+    def export(self, target: str, run: RunFolder, manifest: Manifest, overwrite: bool) -> int:
+        tables = [parts.table(run, file) for file in manifest.scores]
+        ids = [one for table in tables for one in table["id"].to_pylist()]
+        self.rows[manifest.run_id] = ids  # the same run again replaces its own rows
+        return len(ids)
+
+
+def test_another_system_is_one_class_and_one_line_of_the_registry(output, monkeypatch):
+    ledger = Ledger()
+    monkeypatch.setattr(exporters, "EXPORTERS", {**exporters.EXPORTERS, "ledger://": ledger})
+    for _ in range(2):  # an export is idempotent by the run's id
+        assert publishing_export.run(ExportConfig(str(output), "ledger://scores"))
+    _, manifest = publish.counting(str(output), None)
+    (ids,) = ledger.rows.values()
+    assert list(ledger.rows) == [manifest.run_id]
+    assert len(ids) == sum(file.rows for file in manifest.scores)
+    with pytest.raises(OptionsError, match="ledger://others: no such ledger"):
+        publishing_export.run(ExportConfig(str(output), "ledger://others"))
+
+
+def test_a_system_without_an_exporter_is_refused(output):
+    with pytest.raises(OptionsError, match="'s3://b/all.csv' is no local file; export it"):
+        ExportConfig(str(output), "s3://b/all.csv")
 
 
 def test_a_damaged_part_leaves_no_file(tmp_path):
@@ -276,3 +311,48 @@ def test_the_commands_of_the_page_are_taken(output, tmp_path, monkeypatch, capsy
         assert (program, main.main(argv)) == ("triad", 0), line
     assert capsys.readouterr().out.splitlines()[-1] == f"scores-of-{DATE}.parquet"
     assert pq.read_table(f"scores-of-{DATE}.parquet")["id"].to_pylist() == ["a", "c"]
+
+
+# --- reading from Python
+
+
+def test_the_files_that_count_are_those_of_the_run_that_is_published(output):
+    run = scores.run_folder(output, name="second")
+    expected = tuple(f"{run.folder}/scores/part-0000{n}.parquet" for n in (0, 1))
+    assert reading.published_files(str(output), DATE) == expected
+    assert reading.published_files(str(output)) == expected
+
+
+def test_scores_are_one_table_with_every_column_that_a_part_has(output):
+    table = reading.read_scores(str(output), DATE)
+    assert table.column("id").to_pylist() == ["a", "c"]
+    assert table.column("n").to_pylist() == [1.0, 0.5]
+    assert table.to_pandas()["id"].tolist() == ["a", "c"]
+
+
+def test_only_the_columns_that_are_asked_for_are_read_in_that_order(output):
+    assert reading.read_scores(str(output), DATE, ["n", "id"]).to_pydict() == {
+        "n": [1.0, 0.5],
+        "id": ["a", "c"],
+    }
+    with pytest.raises(OptionsError, match="no column 'nought'; name some of id, id_int, "):
+        reading.read_scores(str(output), DATE, ["nought"])
+
+
+def test_the_manifest_is_that_of_the_run_that_counts(output):
+    manifest = reading.read_manifest(str(output))
+    assert manifest.run_id == scores.run_folder(output, name="second").run_id
+    assert manifest.counts == {"read": 4, "scored": 2, "rejected": 2}
+
+
+def test_nothing_is_read_of_a_run_with_a_changed_part(tmp_path):
+    run = scores.run_folder(tmp_path / "scores")
+    scores.score(run, SECOND)
+    part = Path(run.path("scores/part-00001.parquet"))
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    with pytest.raises(DamagedError, match="part-00001.parquet: is missing or is not what"):
+        reading.published_files(run.output, DATE)
+    with pytest.raises(DamagedError, match="part-00001.parquet: is not what the run wrote"):
+        reading.read_scores(run.output, DATE)
+    with pytest.raises(OptionsError, match="no scores are published here"):
+        reading.read_manifest(str(tmp_path / "elsewhere"))

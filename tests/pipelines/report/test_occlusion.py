@@ -20,7 +20,7 @@ from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.report import occlusion, occlusion_view
 from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec import loading
@@ -172,7 +172,7 @@ class TestView:
 @pytest.fixture(scope="module")
 def scores(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("saliency") / "scores"
-    pipeline.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
+    scoring_run.run(ScoreConfig(str(trained), (str(generated),), str(output), DATE))
     return output
 
 

@@ -21,14 +21,16 @@ from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish as publishing_publish
 from triad_ml.pipelines.report import (
     charts,
+    kinds,
     learning_curves,
     previews,
-    record_cards,
     score_survey,
     sections,
 )
 from triad_ml.pipelines.report import confusion as report_confusion
 from triad_ml.pipelines.report import page as report_page
+from triad_ml.pipelines.report.cards import records as record_cards
+from triad_ml.pipelines.tables.columns import Classification
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.records.values import (
     Flaw,
@@ -712,8 +714,8 @@ class TestWithoutLabels:
 
 def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publishing_publish.RunFolder:
     """A published run with one part for each list of scores."""
-    settings = publishing_publish.RunSettings(
-        {"category": ("a", "b")}, frozenset(), Provenance("m", "t", "s", "c", "0")
+    settings = publishing_publish.ScoreSchema(
+        {"category": Classification(("a", "b"))}, Provenance("m", "t", "s", "c", "0")
     )
     run = publishing_publish.RunFolder(str(output), reports.DATE, "ab" * 12)
     for part, numbers in enumerate(scores_of):
@@ -731,6 +733,30 @@ def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publishing_pub
     publishing_publish.seal(run, len(scores_of), publishing_publish.Gates(1.0), settings, {})
     publishing_publish.publish(run, None)
     return run
+
+
+class Scattered(kinds.ClassificationReport):
+    """A kind of task with a plot of its own, and scores that are no probabilities."""
+
+    def plots(self, name: str, evaluated: Mapping[str, Any]) -> tuple[kinds.Plot, ...]:
+        chart = charts.histogram(f"{name}: residuals", [3, 1], "residual")
+        return (kinds.Plot("Residuals", f"{evaluated['as recorded']['n']} of them.", chart),)
+
+    def calibration(self, name: str, evaluated: Mapping[str, Any]) -> None:
+        return None
+
+
+def test_a_kind_may_bring_plots_and_have_no_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(kinds.KINDS, "classification", Scattered())
+    source = Built(tmp_path).page(scores=False).source
+    errors, trust = source.split('<section id="')[2:4]
+    assert errors.startswith("errors")
+    assert "<figure><h4>Residuals</h4><figcaption>120 of them.</figcaption><svg" in errors
+    assert trust.startswith("trust")
+    assert "No figures on the test split." in trust
+    assert "<svg" not in trust
 
 
 class TestTitles:

@@ -1,5 +1,6 @@
 """What every runner on other machines needs."""
 
+import dataclasses
 import shutil
 
 import apache_beam as beam
@@ -7,9 +8,10 @@ import grpc
 import pytest
 from apache_beam.testing import util
 
-from triad_ml.pipelines.runners import beam_options, results, workers
+from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 
@@ -50,9 +52,18 @@ def test_paths_of_the_local_runner_stay():
     assert workers.with_full_paths(score_config()) == score_config()
 
 
+def test_a_stream_has_full_paths_of_what_its_workers_open(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    topics = [f"kafka://h:1/{name}" for name in ("in", "out", "rejected")]
+    config = StreamConfig("m", *topics, state="s", runner="flink", media_roots=("media",))
+    found = workers.with_full_paths(config)
+    assert (found.model, found.media_roots) == (f"{tmp_path}/m", (f"{tmp_path}/media",))
+    assert dataclasses.replace(found, model="m", media_roots=("media",)) == config
+
+
 def test_an_equal_worker_hands_units_on():
     with beam.Pipeline(options=beam_options.beam_options()) as root:
-        checked = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers()
+        checked = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(units.Unit)
         util.assert_that(checked, util.equal_to([UNIT]))
 
 
@@ -87,7 +98,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
         pytest.raises(OptionsError, match=f"worker: has {name} .* submitted with other; install"),
         beam.Pipeline(options=beam_options.beam_options()) as root,
     ):
-        _ = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(expected)
+        _ = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(units.Unit, expected)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
     ],
 )
 def test_errors_of_workers_come_back_as_they_were(text, expected):
-    with pytest.raises(type(expected)) as caught, results.errors_of_workers("flink"):
+    with pytest.raises(type(expected)) as caught, worker_errors.raised("flink"):
         raise RuntimeError(text)
     assert str(caught.value) == str(expected)
 
@@ -117,7 +128,7 @@ def test_errors_of_workers_come_back_as_they_were(text, expected):
 def test_a_cluster_that_breaks_is_no_bug():
     with (
         pytest.raises(StorageError, match="cluster: .* TaskManager x is lost; look into its logs"),
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         raise RuntimeError("Pipeline job failed:\n TaskManager x is lost")
 
@@ -125,18 +136,18 @@ def test_a_cluster_that_breaks_is_no_bug():
 def test_a_job_server_that_does_not_answer_is_named_with_its_remedy():
     with (
         pytest.raises(StorageError, match=r"job server: does not answer; .*triad flink up"),
-        results.errors_of_workers("flink"),
+        worker_errors.raised("flink"),
     ):
         raise grpc.FutureTimeoutError
 
 
 def test_bugs_stay_bugs():
-    with pytest.raises(RuntimeError, match="KeyError"), results.errors_of_workers("flink"):
+    with pytest.raises(RuntimeError, match="KeyError"), worker_errors.raised("flink"):
         raise RuntimeError(f"{REMOTE}KeyError: 'x'")
 
 
 def test_errors_of_the_local_runner_are_left_as_they_are():
-    with pytest.raises(RuntimeError), results.errors_of_workers("local"):
+    with pytest.raises(RuntimeError), worker_errors.raised("local"):
         raise RuntimeError("triad_ml.transforms.errors.GateError: told by somebody else")
 
 

@@ -8,7 +8,7 @@ import rich.console
 
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.doctor import findings
-from triad_ml.pipelines.publishing import config, run_list
+from triad_ml.pipelines.publishing import run_list
 from triad_ml.pipelines.publishing.run_list import Listed
 from triad_ml.pipelines.runtime import logs
 from triad_ml.pipelines.verification import differences
@@ -30,8 +30,7 @@ def test_log_lines_and_errors_write_them_out(capsys):
     def fail(*_: object) -> None:
         raise OptionsError(HOSTILE.replace("\r", ""))
 
-    runs = {config.RunsConfig: fail}
-    assert main.main(["runs", "OUT"], runs) == OptionsError.exit_code
+    assert main.main(["runs", "OUT"], fail) == OptionsError.exit_code
     assert capsys.readouterr().err == "triad: " + PLAIN.replace(r"\r", "") + "\n"
 
 

@@ -14,8 +14,9 @@ import pytest
 from tests import scores
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import carry_over, pipeline
+from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats, schema
 from triad_ml.pipelines.tables import rows as tables_rows
@@ -58,14 +59,14 @@ def rows(output: Path, date: str = DATE) -> list[Row]:
 @pytest.fixture(scope="module")
 def plain(trained: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("plain") / "scores"
-    pipeline.run(config(trained, few, output))
+    scoring_run.run(config(trained, few, output))
     return output
 
 
 @pytest.fixture(scope="module")
 def explained(trained: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("explained") / "scores"
-    pipeline.run(config(trained, few, output, explain=True))
+    scoring_run.run(config(trained, few, output, explain=True))
     return output
 
 
@@ -110,7 +111,7 @@ def test_explanations_make_another_run_and_are_in_its_manifest(
 def test_json_lines_hold_what_parquet_holds(
     trained: Path, few: Path, explained: Path, tmp_path: Path
 ) -> None:
-    pipeline.run(config(trained, few, tmp_path / "lines", explain=True, format="jsonl"))
+    scoring_run.run(config(trained, few, tmp_path / "lines", explain=True, format="jsonl"))
     assert rows(tmp_path / "lines") == rows(explained)
     (path,) = publish.open_current(str(tmp_path / "lines"), DATE)
     first = json.loads(Path(path).read_text().splitlines()[0])
@@ -122,7 +123,7 @@ def test_explanations_are_carried_over(
 ) -> None:
     caplog.set_level(logging.INFO)
     settings = config(trained, few, explained, explain=True, carry_over=True)
-    pipeline.run(dataclasses.replace(settings, date="2026-11-25"))
+    scoring_run.run(dataclasses.replace(settings, date="2026-11-25"))
     assert rows(explained, "2026-11-25") == rows(explained)
     assert f"{len(rows(explained))} records carried over" in caplog.text
 
@@ -170,8 +171,8 @@ def test_tasks_without_shares_have_no_column_of_them(trained: Path) -> None:
     about = {**loaded.about, "spec": json.loads(spec.to_json()), "classes": {"names": ["a"]}}
     other = bundle.Artefact(loaded.folder, about)
     with pytest.raises(OptionsError, match="--explain: only classification tasks have shares"):
-        schema.run_settings(other, "parquet", explain=True)
-    assert schema.run_settings(other, "parquet").explained == ()
+        schema.score_schema(other, "parquet", explain=True)
+    assert schema.score_schema(other, "parquet").explained == ()
 
 
 def described(predictions: Sequence[Explanation | None]) -> Any:
@@ -184,9 +185,11 @@ def described(predictions: Sequence[Explanation | None]) -> Any:
             for task, prediction in one.predictions.items()
         }
         made.append(dataclasses.replace(one, predictions=said))
-    table = tables_rows.score_table(
-        made, scores.CLASSES, frozenset({"topics"}), scores.PROVENANCE, explained=("image", "text")
-    )
+    columns = {
+        task: dataclasses.replace(column, explained=("image", "text"))
+        for task, column in scores.COLUMNS.items()
+    }
+    table = tables_rows.score_table(made, columns, scores.PROVENANCE)
     return table, table.column("topics").to_pylist()
 
 

@@ -13,16 +13,16 @@ import tensorflow as tf
 from tests import records
 from tests.printed import shown
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
-from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.features import subwords
 from triad_ml.transforms.labels import classes
@@ -86,10 +86,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = records.write_lines(folder / "records.jsonl", made)
     (folder / "spec.yaml").write_text(SPEC)
     data, model = folder / "data", folder / "model"
-    preprocessing_pipeline.run(
+    preprocessing_run.run(
         PreprocessConfig(str(folder / "spec.yaml"), (str(path),), str(data), rejected_limit=0.1)
     )
-    train.run(TrainConfig(str(data), str(model)))
+    training_run.run(TrainConfig(str(data), str(model)))
     return Trained(path, data, model)
 
 
@@ -97,7 +97,7 @@ def scored(trained: Trained, output: Path, date: str = FIRST, **more: Any) -> di
     config = ScoreConfig(
         str(trained.model), (str(trained.input),), str(output), date, rejected_limit=0.1, **more
     )
-    scoring_pipeline.run(config)
+    scoring_run.run(config)
     paths = publish.open_current(str(output), date)
     return {row["id"]: row for path in paths for row in formats.read(path).to_pylist()}
 
@@ -162,7 +162,9 @@ def test_a_score_is_a_probability_and_a_record_without_words_is_scored(published
 
 
 def test_all_ways_are_the_same(trained, capsys):
-    assert parity.run(ParityConfig(str(trained.model), (str(trained.input),), tolerance=0.0))
+    assert verification_run.parity(
+        ParityConfig(str(trained.model), (str(trained.input),), tolerance=0.0)
+    )
     found = shown(capsys.readouterr().out)
     names = {"text", "text_surface", "units_meaning", "meaning/text", "meaning/score"}
     assert found.keys() >= names
@@ -185,8 +187,9 @@ def test_the_report_shows_figures_of_texts_and_examples(trained, tmp_path):
     output = tmp_path / "scores"
     scored(trained, output)
     page = report_page.write(
-        trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html"
+        trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html", saliency=1
     )
     content = Path(page).read_text()
+    assert content.count('class="why-so"') == 1  # of the classes; texts have no such grounds
     for words in ("exact match", "chrF", "BLEU", "1 of 242", "Play(song="):
         assert words in content

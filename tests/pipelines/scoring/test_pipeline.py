@@ -20,6 +20,7 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import pipeline, plan, score
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
@@ -192,21 +193,21 @@ def hard(clean: Path) -> Path:
 @pytest.fixture(scope="module")
 def clean_run(trained: Path, clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("scored") / "clean"
-    pipeline.run(config(trained, clean, output))
+    scoring_run.run(config(trained, clean, output))
     return output
 
 
 @pytest.fixture(scope="module")
 def faulty_run(trained: Path, faulty: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("scored") / "faulty"
-    pipeline.run(config(trained, faulty.path, output))
+    scoring_run.run(config(trained, faulty.path, output))
     return output
 
 
 @pytest.fixture(scope="module")
 def hard_run(trained: Path, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("scored") / "hard"
-    pipeline.run(config(trained, hard, output, rejected_limit=0.5))
+    scoring_run.run(config(trained, hard, output, rejected_limit=0.5))
     return output
 
 
@@ -282,7 +283,7 @@ class TestFiveSpoiltRecordsOf200:
         sound = str(clean.parent / line["audio"])
         alone = tmp_path / "alone.jsonl"
         alone.write_text(json.dumps(line | {"image": None, "audio": sound}))
-        pipeline.run(config(trained, alone, tmp_path / "out", media_roots=(str(clean.parent),)))
+        scoring_run.run(config(trained, alone, tmp_path / "out", media_roots=(str(clean.parent),)))
         (without,) = rows(tmp_path / "out")
         assert without["issues"] == []
         broken = by_id(rows(faulty_run))[identity]
@@ -382,7 +383,7 @@ class TestPlainComputation:
         lines = clean.read_text().splitlines()[:50]
         for name, part in (("a", lines[:20]), ("b", lines[20:])):
             (clean.parent / f"part-{name}.jsonl").write_text("\n".join(part))
-        pipeline.run(config(trained, clean.parent / "part-*.jsonl", tmp_path))
+        scoring_run.run(config(trained, clean.parent / "part-*.jsonl", tmp_path))
         assert rows(tmp_path) == rows(clean_run)[:50]
 
 
@@ -428,7 +429,7 @@ class TestOutputs:
     def test_json_lines_hold_what_parquet_holds(
         self, trained: Path, hard: Path, hard_run: Path, tmp_path: Path
     ) -> None:
-        pipeline.run(config(trained, hard, tmp_path, format="jsonl", rejected_limit=0.5))
+        scoring_run.run(config(trained, hard, tmp_path, format="jsonl", rejected_limit=0.5))
         assert rows(tmp_path) == rows(hard_run)
         assert rejected_rows(tmp_path) == rejected_rows(hard_run)
         (path,) = publish.open_current(str(tmp_path))
@@ -438,7 +439,7 @@ class TestOutputs:
     def test_a_file_without_records_publishes_no_rows(self, trained: Path, tmp_path: Path) -> None:
         (tmp_path / "none.jsonl").write_text("")
         loaded = models_loaded()
-        pipeline.run(config(trained, tmp_path / "none.jsonl", tmp_path / "out"))
+        scoring_run.run(config(trained, tmp_path / "none.jsonl", tmp_path / "out"))
         assert published(tmp_path / "out").counts == {"read": 0, "scored": 0, "rejected": 0}
         assert rows(tmp_path / "out") == []
         assert models_loaded() == loaded
@@ -450,7 +451,7 @@ class TestUnits:
     def test_several_units_give_the_rows_of_one(
         self, trained: Path, faulty: Corpus, faulty_run: Path, tmp_path: Path
     ) -> None:
-        pipeline.run(config(trained, faulty.path, tmp_path, unit_records=60))
+        scoring_run.run(config(trained, faulty.path, tmp_path, unit_records=60))
         assert published(tmp_path).units > 2
         assert len(publish.open_current(str(tmp_path))) == published(tmp_path).units
         assert published(tmp_path).counts == published(faulty_run).counts
@@ -464,15 +465,15 @@ class TestUnits:
     ) -> None:
         whole, output = tmp_path / "whole", tmp_path / "output"
         settings = {"unit_records": 60}
-        pipeline.run(config(trained, clean, whole, **settings))
-        pipeline.run(config(trained, faulty.path, output))
+        scoring_run.run(config(trained, clean, whole, **settings))
+        scoring_run.run(config(trained, faulty.path, output))
         before = published(output)
         run = publish.RunFolder(str(output), DATE, published(whole).run_id)
         in_the_way = Path(run.unit_scores(2))
         in_the_way.mkdir(parents=True)
 
         with pytest.raises(Exception, match="a folder is where a file belongs") as raised:
-            pipeline.run(config(trained, clean, output, **settings))
+            scoring_run.run(config(trained, clean, output, **settings))
         failure = failures.explain(raised.value)
         assert failure is not None
         assert failure.exit_code == 20
@@ -487,7 +488,7 @@ class TestUnits:
         done = {unit: Path(run.unit_manifest(unit)).stat() for unit in (0, 1)}
         in_the_way.rmdir()
         loaded = models_loaded()
-        pipeline.run(config(trained, clean, output, **settings))
+        scoring_run.run(config(trained, clean, output, **settings))
         assert models_loaded() == loaded + published(whole).units - 2
         for unit, status in done.items():
             now = Path(run.unit_manifest(unit)).stat()
@@ -499,7 +500,7 @@ class TestUnits:
 
     def test_a_second_start_does_nothing(self, trained: Path, clean: Path, clean_run: Path) -> None:
         before, loaded = files(clean_run), models_loaded()
-        again = pipeline.run(config(trained, clean, clean_run))
+        again = scoring_run.run(config(trained, clean, clean_run))
         assert again.manifest_uri == folder(clean_run).manifest
         assert files(clean_run) == before
         assert models_loaded() == loaded
@@ -507,7 +508,7 @@ class TestUnits:
     def test_the_same_records_give_the_same_files_elsewhere(
         self, trained: Path, clean: Path, clean_run: Path, tmp_path: Path
     ) -> None:
-        pipeline.run(config(trained, clean, tmp_path))
+        scoring_run.run(config(trained, clean, tmp_path))
         assert published(tmp_path).run_id == published(clean_run).run_id
         assert contents(tmp_path, "scores") == contents(clean_run, "scores")
 
@@ -541,12 +542,12 @@ class TestRunId:
         self, trained: Path, few: Path, clean: Path, tmp_path: Path
     ) -> None:
         output = tmp_path / "out"
-        pipeline.run(config(trained, few, output, issues_limit=1.0))
+        scoring_run.run(config(trained, few, output, issues_limit=1.0))
         assert {i for row in rows(output) for i in row["issues"]} == {
             "image: forbidden",
             "audio: forbidden",
         }
-        pipeline.run(config(trained, few, output, media_roots=(str(clean.parent),)))
+        scoring_run.run(config(trained, few, output, media_roots=(str(clean.parent),)))
         assert {i for row in rows(output) for i in row["issues"]} == set()
 
     def test_the_order_of_media_folders_is_part_of_the_runs_id(
@@ -589,8 +590,8 @@ class TestRunId:
         self, trained: Path, few: Path, tmp_path: Path, change: Callable[[ScoreConfig], ScoreConfig]
     ) -> None:
         first = config(trained, few, tmp_path / "out", issues_limit=1.0)
-        before = pipeline.run(first).manifest_uri
-        after = pipeline.run(change(first)).manifest_uri
+        before = scoring_run.run(first).manifest_uri
+        after = scoring_run.run(change(first)).manifest_uri
         assert Path(after).parent.name != Path(before).parent.name
         assert Path(before).is_file()
 
@@ -606,7 +607,7 @@ class TestGates:
         self, trained: Path, faulty: Corpus, faulty_run: Path, tmp_path: Path
     ) -> None:
         with pytest.raises(GateError) as refused:
-            pipeline.run(config(trained, faulty.path, tmp_path, rejected_limit=0.005))
+            scoring_run.run(config(trained, faulty.path, tmp_path, rejected_limit=0.005))
         run = publish.RunFolder(str(tmp_path), DATE, published(faulty_run).run_id)
         assert str(refused.value) == (
             "2 of 200 records are rejected (1.00%; most often: empty, 1), over the limit of 0.50%; "
@@ -617,7 +618,7 @@ class TestGates:
         assert not Path(run.manifest).exists()
 
         loaded = models_loaded()
-        pipeline.run(config(trained, faulty.path, tmp_path, rejected_limit=0.01))
+        scoring_run.run(config(trained, faulty.path, tmp_path, rejected_limit=0.01))
         assert models_loaded() == loaded
         assert rows(tmp_path) == rows(faulty_run)
 
@@ -628,7 +629,7 @@ class TestGates:
         made = [{"id": str(n), "image": f"{n}.png", "text": "a red bird"} for n in range(3)]
         path.write_text("".join(f"{json.dumps(one)}\n" for one in made))
         with pytest.raises(GateError) as refused:
-            pipeline.run(config(trained, path, tmp_path / "out"))
+            scoring_run.run(config(trained, path, tmp_path / "out"))
         (run,) = (tmp_path / "out").glob("dt=*/_runs/run=*")
         assert str(refused.value) == (
             "image: 3 of 3 media are not used (100.0%; most often: not_found, 3), over the limit "
@@ -639,11 +640,11 @@ class TestGates:
         assert refused.value.exit_code == 10
         assert publish.current_id(str(tmp_path / "out"), DATE) is None
 
-        pipeline.run(config(trained, path, tmp_path / "taken", issues_limit=1.0))
+        scoring_run.run(config(trained, path, tmp_path / "taken", issues_limit=1.0))
         assert published(tmp_path / "taken").media["image"] == {"had": 3, "flaws": {"not_found": 3}}
         for n in range(3):
             (tmp_path / f"{n}.png").write_bytes(media.png(seed=n))
-        pipeline.run(config(trained, path, tmp_path / "out"))
+        scoring_run.run(config(trained, path, tmp_path / "out"))
         assert published(tmp_path / "out").media == {
             "image": {"had": 3, "flaws": {}},
             "audio": {"had": 0, "flaws": {}},
@@ -654,10 +655,10 @@ class TestGates:
         self, trained: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "empty.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n')
+        settings = config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
+        planned = plan.plan(settings)  # a look at the file would refuse it before
         with pytest.raises(GateError, match=r"^none of 2 records is scored \(most often: empty, 2"):
-            pipeline.run(
-                config(trained, tmp_path / "empty.jsonl", tmp_path / "out", rejected_limit=1)
-            )
+            pipeline.run(settings, planned)
         assert publish.current_id(str(tmp_path / "out"), DATE) is None
 
 
@@ -681,7 +682,7 @@ class TestCounters:
                     model.model_digest,
                 ),
                 scores.run_folder(tmp_path_factory.mktemp("counted")),
-                tables_schema.run_settings(model, "parquet"),
+                tables_schema.score_schema(model, "parquet"),
             )
         return results.counters(root.result)
 
@@ -716,7 +717,7 @@ def test_records_of_a_name_that_is_not_utf8_are_scored_and_named(
     lines = [{"id": "a", "text": "a fan", "image": "a.png"}, {"id": "", "text": "a fan"}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder_ / "a.png").write_bytes(media.png())
-    pipeline.run(config(trained, path, tmp_path / "out", rejected_limit=1.0))
+    scoring_run.run(config(trained, path, tmp_path / "out", rejected_limit=1.0))
     (scored,) = rows(tmp_path / "out")
     assert (scored["id"], scored["issues"]) == ("a", [])
     (refused,) = rejected_rows(tmp_path / "out")

@@ -13,16 +13,16 @@ import tensorflow as tf
 from tests import records
 from tests.printed import shown
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
-from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.media import text
 from triad_ml.transforms.spec.modalities import Limits
@@ -100,10 +100,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = records.write_lines(folder / "records.jsonl", made)
     (folder / "spec.yaml").write_text(SPEC)
     data, model = folder / "data", folder / "model"
-    preprocessing_pipeline.run(
+    preprocessing_run.run(
         PreprocessConfig(str(folder / "spec.yaml"), (str(path),), str(data), rejected_limit=0.1)
     )
-    train.run(TrainConfig(str(data), str(model)))
+    training_run.run(TrainConfig(str(data), str(model)))
     return Trained(path, data, model)
 
 
@@ -111,7 +111,7 @@ def scored(trained: Trained, output: Path, date: str = FIRST, **more: Any) -> di
     config = ScoreConfig(
         str(trained.model), (str(trained.input),), str(output), date, rejected_limit=0.1, **more
     )
-    scoring_pipeline.run(config)
+    scoring_run.run(config)
     paths = publish.open_current(str(output), date)
     return {row["id"]: row for path in paths for row in formats.read(path).to_pylist()}
 
@@ -234,7 +234,9 @@ def test_without_a_marker_there_are_no_roles_and_a_bad_one_is_an_issue(published
 
 
 def test_all_ways_are_the_same(trained, capsys):
-    assert parity.run(ParityConfig(str(trained.model), (str(trained.input),), tolerance=0.0))
+    assert verification_run.parity(
+        ParityConfig(str(trained.model), (str(trained.input),), tolerance=0.0)
+    )
     found = shown(capsys.readouterr().out)
     names = {f"{task}/{part}" for task in TASKS for part in ("spans", "score", "span_score")}
     assert found.keys() >= {"text", "text_start", "text_end", "marker_roles", *names}

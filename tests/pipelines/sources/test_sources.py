@@ -17,7 +17,7 @@ from triad_ml.transforms.labels.classes import class_names
 from triad_ml.transforms.records.values import RawRecord, Rejected, Uri
 from triad_ml.transforms.spec.tasks import ClassificationTask
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "records.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference/records.md"
 LABELS = ("category", "tags")
 CATEGORY = ClassificationTask(kind="classification", label="category")
 

@@ -10,7 +10,7 @@ import google_crc32c
 import pytest
 
 from tests import records
-from triad_ml.pipelines.sources import example_sizes, fields
+from triad_ml.pipelines.sources import fields, tfrecord
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.records.values import BrokenMedium, RawRecord, Reason, Rejected, Uri
@@ -178,9 +178,9 @@ def test_a_large_example_of_few_values_is_read(tmp_path):
 
 
 def test_fields_that_no_example_has_are_not_gone_through_without_end(monkeypatch):
-    monkeypatch.setattr(example_sizes, "MOST_PARTS", 1000)
+    monkeypatch.setattr(tfrecord, "MOST_PARTS", 1000)
     unknown = b"\x10\0" * 600_000
     for content in (unknown, b"\x0a\x80\x9f\x49" + unknown):
         with pytest.raises(fields.RefusedRecordError, match="the record has over 1000 parts") as no:
-            example_sizes.check(content)
+            tfrecord.check_size(content)
         assert no.value.reason == Reason.TOO_LARGE

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import strategies
 
 from tests import records
+from triad_ml.pipelines.sources import files, units
 from triad_ml.pipelines.sources import read as sources_read
-from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.columnar import footer
 from triad_ml.pipelines.sources.units import Unit
 from triad_ml.transforms.errors import OptionsError, StorageError, TriadError
@@ -79,7 +79,7 @@ def test_every_spelling_of_a_path_is_one_input(tmp_path, monkeypatch):
     (tmp_path / "linked").symlink_to("records")
     monkeypatch.chdir(tmp_path)
     (expected,) = units.list_inputs([str(path)])
-    assert (expected.uri, units.folder(expected.uri)) == (str(path), str(path.parent))
+    assert (expected.uri, files.folder(expected.uri)) == (str(path), str(path.parent))
     spellings = (
         "records/a.jsonl",
         "./records/../records//a.jsonl",
@@ -97,7 +97,7 @@ def test_a_link_to_another_folder_is_a_file_of_its_own_folder(tmp_path):
     path = jsonl(tmp_path / "archive" / "a.jsonl")
     (tmp_path / "today.jsonl").symlink_to(path)
     (linked,) = units.list_inputs([f"{tmp_path}/today.jsonl"])
-    assert (linked.uri, units.folder(linked.uri)) == (f"{tmp_path}/today.jsonl", str(tmp_path))
+    assert (linked.uri, files.folder(linked.uri)) == (f"{tmp_path}/today.jsonl", str(tmp_path))
     both = units.list_inputs([f"{tmp_path}/today.jsonl", str(path)])
     assert [file.uri for file in both] == [str(path)]
 
@@ -107,7 +107,7 @@ def test_a_name_that_is_not_utf8_is_a_file_uri_and_is_read(tmp_path):
     path = jsonl(tmp_path / name, count=2)
     (listed,) = units.list_inputs([f"{tmp_path}/*"])
     assert listed.uri == f"file://{tmp_path}/caf%E9%20%25.jsonl"
-    assert units.folder(listed.uri) == str(tmp_path)
+    assert files.folder(listed.uri) == str(tmp_path)
     assert units.list_inputs([str(path)]) == (listed,)
     assert not units.changed([listed])
     found = [one for unit in units.plan([listed]) for one in sources_read.read(unit, ())]
@@ -140,7 +140,7 @@ def test_a_link_that_leads_nowhere_is_an_error_that_names_it(tmp_path, target):
     [("a/b.jsonl", "a"), ("/a/b/c.csv", "/a/b"), ("gs://bucket/x/y.parquet", "gs://bucket/x")],
 )
 def test_media_are_relative_to_the_folder_of_the_records(uri, folder):
-    assert units.folder(uri) == folder
+    assert files.folder(uri) == folder
 
 
 def test_a_pattern_without_a_file_is_refused(tmp_path):

@@ -10,9 +10,8 @@ import pytest
 
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.storage import outputs
-from triad_ml.pipelines.streaming import journal, metrics
+from triad_ml.pipelines.streaming import journal, metrics, rules
 from triad_ml.pipelines.streaming.config import StreamConfig
-from triad_ml.pipelines.streaming.folder import sink as folder_sink
 from triad_ml.pipelines.training import plan as training_plan
 from triad_ml.pipelines.training.config import SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import plan as search_plan
@@ -131,10 +130,10 @@ def test_a_sink_that_was_begun_is_known_by_whatever_a_kill_left_there(tmp_path, 
     (sink / left).touch()
     (sink / "README.txt").write_text("Scores of the pumps.")
     metrics.write(str(file))
-    folder_sink.check_outputs(StreamConfig("m", "in", str(sink), metrics=str(file)))
+    rules.check_outputs(StreamConfig("m", "in", str(sink), metrics=str(file)))
     with journal.opened(str(tmp_path / "state")):
         given = StreamConfig("m", "in", str(tmp_path / "new"), state=str(tmp_path / "state"))
-        folder_sink.check_outputs(given)
+        rules.check_outputs(given)
 
 
 @pytest.mark.parametrize("command", ["preprocess", "train", "search", "score"])

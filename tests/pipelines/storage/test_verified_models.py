@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from triad_ml.model.serving import signing
 from triad_ml.pipelines.report import page
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import dataflow, flink, local, prism, stopping
-from triad_ml.pipelines.verification import parity, release
+from triad_ml.pipelines.verification import release
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig, ReleaseConfig
 from triad_ml.transforms.errors import GateError
 
@@ -60,12 +61,12 @@ def of_pubsub(model: str, key: str, folder: Path) -> StreamConfig:
 
 
 JOBS: dict[str, Callable[[str, str, Path], object]] = {
-    "score": lambda model, key, folder: pipeline.run(
+    "score": lambda model, key, folder: scoring_run.run(
         ScoreConfig(
             model, (str(folder / "in.jsonl"),), str(folder / "out"), "2026-11-24", verify_key=key
         )
     ),
-    "parity": lambda model, key, folder: parity.run(
+    "parity": lambda model, key, folder: verification_run.parity(
         ParityConfig(model, (str(folder / "in.jsonl"),), verify_key=key)
     ),
     "report": lambda model, key, folder: page.write(

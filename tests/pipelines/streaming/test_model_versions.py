@@ -15,15 +15,15 @@ import pytest
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.scoring import plan as scoring_plan
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.pipelines.streaming.jobs import local, stopping
 from triad_ml.pipelines.streaming.model_versions import Models
-from triad_ml.pipelines.streaming.run import RUNS
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.verification import release
 from triad_ml.pipelines.verification.config import ReleaseConfig
@@ -251,7 +251,7 @@ def test_a_batch_that_the_model_before_began_is_done_again_by_it(config, models)
     settings = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
     local.run(settings, stopping.Stop())
     before = files(Path(config.sink))
-    path = Path(config.sink, streaming_config.MEMORY, "journal.jsonl")
+    path = Path(config.sink, MEMORY, "journal.jsonl")
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])  # killed before it was done
     (models / "CURRENT").write_text("two\n")
     write(Path(config.source, "b.jsonl"), [{"id": "b", "text": "a red bird"}])
@@ -301,7 +301,7 @@ def test_a_release_flips_the_pointer_only_to_a_model_that_passes(models, golden)
 def test_a_night_scores_with_the_model_that_the_pointer_names(models, golden, tmp_path):
     config = ScoreConfig(str(models), (golden,), str(tmp_path / "scores"), "2026-11-24")
     (models / "CURRENT").write_text("two\n")
-    RUNS[ScoreConfig](config)
+    scoring_run.run(config)
     plan = scoring_plan.plan(
         ScoreConfig(str(models / "two"), (golden,), str(tmp_path / "scores"), "2026-11-24")
     )

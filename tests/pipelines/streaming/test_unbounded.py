@@ -41,7 +41,7 @@ def model(trained: Path) -> bundle.Artefact:
 def run(model: bundle.Artefact, given: list[Any]) -> list[Any]:
     """What the graph gives: time, key and row, in the order of positions."""
     _given.clear()
-    settings = schema.run_settings(model, "parquet")
+    settings = schema.score_schema(model, "parquet")
     score = Score(
         Canonicalizer(model.spec, check=False),
         ScorerHandler(str(model.folder)),
@@ -55,7 +55,7 @@ def run(model: bundle.Artefact, given: list[Any]) -> list[Any]:
 
 
 def test_each_message_gives_one_row_under_its_key_at_its_own_time(model):
-    digest = schema.run_settings(model, "parquet").provenance.model
+    digest = schema.score_schema(model, "parquet").provenance.model
     given = [
         message(0, TIME, id="a", text="a red bird"),
         message(1, TIME + 1),

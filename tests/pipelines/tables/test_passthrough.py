@@ -18,7 +18,7 @@ from tests import scores
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.columnar import parquet
 from triad_ml.pipelines.sources.columnar import values as columnar_values
-from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables import ScoresFormat, formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.records.values import Provenance, RawRecord
 
@@ -78,7 +78,7 @@ def passed(column: pa.Array) -> pa.ChunkedArray:
     return made.column("x")
 
 
-def tables(*columns: pa.Array, form: formats.Format = "parquet") -> list[pa.Table]:
+def tables(*columns: pa.Array, form: ScoresFormat = "parquet") -> list[pa.Table]:
     return [formats.decode(formats.encode(_scored(column), form), form) for column in columns]
 
 
@@ -89,9 +89,7 @@ def _scored(column: pa.Array) -> pa.Table:
     for batch in pq.ParquetFile(io.BytesIO(file.getvalue())).iter_batches():
         rows += [{"x": value} for value in columnar_values.values(batch.column("x"))]
     scored = [scores.scored(f"r{i}", i, extra=values) for i, values in enumerate(rows)]
-    return tables_rows.score_table(
-        scored, scores.CLASSES, frozenset({"topics"}), Provenance(*"mtscv")
-    )
+    return tables_rows.score_table(scored, scores.COLUMNS, Provenance(*"mtscv"))
 
 
 def expected(name: str, kind: pa.DataType, stored: Any, out: pa.DataType, found: Any) -> bool:

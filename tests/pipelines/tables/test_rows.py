@@ -48,7 +48,7 @@ def row(record_id: str = "r1", **extra: object) -> Scored:
 
 
 def table(*rows: Scored) -> pa.Table:
-    return tables_rows.score_table(rows, scores.CLASSES, frozenset({"topics"}), PROVENANCE)
+    return tables_rows.score_table(rows, scores.COLUMNS, PROVENANCE)
 
 
 def column(*values: object) -> tuple[str, list[object]]:
@@ -393,8 +393,8 @@ def test_a_parquet_file_is_readable_by_column():
 def test_a_nan_score_is_null_in_jsonl():
     nan = Prediction("cat", float("nan"), np.full(3, np.nan, np.float32))
     broken = Scored("r1", Position("in", 0), {"category": nan}, ())
-    classes = {"category": scores.CLASSES["category"]}
-    made = tables_rows.score_table([broken], classes, frozenset(), PROVENANCE)
+    columns = {"category": scores.COLUMNS["category"]}
+    made = tables_rows.score_table([broken], columns, PROVENANCE)
     line = json.loads(formats.encode(made, "jsonl"))
     assert line["category"] == {
         "label": "cat",

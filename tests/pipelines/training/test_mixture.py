@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
-from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 
 SPEC = """
@@ -50,14 +50,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = (json.dumps(line) + "\n" for line in lines(shelf))
         (folder / f"{shelf}.jsonl").write_text("".join(rows))
     prepare(folder, temperature=0)
-    train.run(TrainConfig(str(folder / "data"), str(folder / "model")))
+    training_run.run(TrainConfig(str(folder / "data"), str(folder / "model")))
     return folder
 
 
 def prepare(folder: Path, temperature: float) -> None:
     (folder / "spec.yaml").write_text(SPEC.replace("TEMPERATURE", str(temperature)))
     inputs = tuple(str(folder / f"{shelf}.jsonl") for shelf in SIZES)
-    pipeline.run(PreprocessConfig(str(folder / "spec.yaml"), inputs, str(folder / "data")))
+    preprocessing_run.run(PreprocessConfig(str(folder / "spec.yaml"), inputs, str(folder / "data")))
 
 
 def test_a_task_is_evaluated_by_data_set_where_several_have_its_label(folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_learned_task_weights_are_in_the_history(folder: Path) -> None:
 
 def test_the_name_of_the_data_set_is_no_feature_and_parity_holds(folder: Path) -> None:
     inputs = tuple(str(folder / f"{shelf}.jsonl") for shelf in SIZES)
-    assert parity.run(ParityConfig(model=str(folder / "model"), inputs=inputs))
+    assert verification_run.parity(ParityConfig(model=str(folder / "model"), inputs=inputs))
 
 
 def test_another_temperature_needs_no_other_preprocessing(folder: Path) -> None:

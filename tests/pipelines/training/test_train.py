@@ -21,10 +21,11 @@ import pytest
 from tests import records
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Scorer
-from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.runtime import summary
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import ending
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
@@ -62,14 +63,14 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = PreprocessConfig(
         str(folder / "spec.yaml"), (str(path),), str(folder / "data"), shards=2
     )
-    pipeline.run(config)
+    preprocessing_run.run(config)
     return folder / "data"
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(texts: Path) -> Path:
     output = texts.parent / "model"
-    train.run(TrainConfig(str(texts), str(output)))
+    training_run.run(TrainConfig(str(texts), str(output)))
     return output
 
 
@@ -179,10 +180,10 @@ def test_the_evaluation_is_what_the_exported_model_scores(generated, trained, sp
 def test_a_second_start_does_nothing_but_say_the_figures_again(prepared, trained, caplog):
     before = state(trained)
     with caplog.at_level(logging.INFO, logger="triad_ml.pipelines.training.plan"):
-        assert train.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
+        assert training_run.run(TrainConfig(str(prepared), str(trained))) == trained / "triad.json"
     assert state(trained) == before
     document = json.loads((trained / "evaluation.json").read_text())
-    said = [one.text for one in summary.trained(document, str(trained))]
+    said = [one.text for one in ending.sentences(document, str(trained))]
     assert any("records of the test split" in line for line in said)
     assert [one.message for one in caplog.records] == [
         *said,
@@ -199,7 +200,7 @@ def test_a_folder_with_another_model_is_refused(prepared, trained, tmp_path, oth
         (data / "manifest.json").write_text(json.dumps({**manifest, "key": "another"}))
     before = state(trained)
     with pytest.raises(OptionsError) as refused:
-        train.run(TrainConfig(str(data), str(trained), epochs=epochs))
+        training_run.run(TrainConfig(str(data), str(trained), epochs=epochs))
     assert str(refused.value) == (
         f"{trained}: holds another model; choose another --output (--fresh would replace it)"
     )
@@ -208,7 +209,7 @@ def test_a_folder_with_another_model_is_refused(prepared, trained, tmp_path, oth
 
 def test_data_that_is_none_is_refused(tmp_path):
     with pytest.raises(OptionsError) as refused:
-        train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
+        training_run.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
     assert str(refused.value) == (
         f"{tmp_path}: holds no complete preprocessing; name a folder that triad preprocess wrote"
     )
@@ -229,7 +230,7 @@ def test_data_with_a_manifest_of_another_form_is_refused(prepared, tmp_path, par
     manifest = json.loads((prepared / "manifest.json").read_bytes())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, part: value}))
     with pytest.raises(OptionsError) as refused:
-        train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
+        training_run.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
     assert str(refused.value) == (
         f"{tmp_path}/manifest.json: {place} is not what preprocessing wrote; run triad preprocess "
         "with a new --output"
@@ -239,14 +240,14 @@ def test_data_with_a_manifest_of_another_form_is_refused(prepared, tmp_path, par
 def test_a_manifest_nested_too_deeply_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(OptionsError, match="is no manifest of a preprocessing; run triad prep"):
-        train.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
+        training_run.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
 
 
 def test_fresh_replaces_a_model_by_one_of_the_settings_given(texts, uninterrupted, tmp_path):
     output = Path(shutil.copytree(uninterrupted, tmp_path / "model"))
     (output / "notes.txt").write_text("mine")
     config = TrainConfig(str(texts), str(output), epochs=1, seed=3, batch_size=16, fresh=True)
-    train.run(config)
+    training_run.run(config)
     model = bundle.load(output)
     assert model.model_digest != bundle.load(uninterrupted).model_digest
     given = dataset.read(texts).spec.training
@@ -264,7 +265,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_the_same(texts, uninterrupt
     assert not (output / "triad.json").exists()
     before = history_of(output / "training")
     assert 1 <= len(before) < EPOCHS
-    train.run(TrainConfig(str(texts), str(output)))
+    training_run.run(TrainConfig(str(texts), str(output)))
     assert history_of(output)[: len(before)] == before  # these epochs were not done again
     assert history_of(output, "seconds") == history_of(uninterrupted, "seconds")
     for name in ("evaluation.json", "analysis.json", "data_manifest.json"):

@@ -14,9 +14,9 @@ from tests.conftest import RECORDS
 from tests.printed import shown
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.hashing import file_digest
@@ -40,8 +40,8 @@ def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
     spec = folder / f"{name}.yaml"
     spec.write_text(yaml.safe_dump({**PICTURES, "model": {"dim": 16, "text_dim": 8, **encoder}}))
     data, output = folder / f"{name}-data", folder / name
-    pipeline.run(PreprocessConfig(str(spec), (str(generated),), str(data), shards=1))
-    train.run(TrainConfig(str(data), str(output)))
+    preprocessing_run.run(PreprocessConfig(str(spec), (str(generated),), str(data), shards=1))
+    training_run.run(TrainConfig(str(data), str(output)))
     return output
 
 

@@ -15,14 +15,18 @@ from tests.conftest import RECORDS
 from tests.printed import shown, verdicts
 from triad_ml.model.serving import bundle, scorer
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.preprocessing import dataset, pipeline
+from triad_ml.pipelines.preprocessing import dataset
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import parity
+from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.graph import preprocessing_fn
+from triad_ml.transforms.features import audio as features_audio
+from triad_ml.transforms.features import registry as features_registry
+from triad_ml.transforms.features import text as features_text
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, Position, RawRecord
 from triad_ml.transforms.spec import modalities
@@ -112,18 +116,19 @@ def changed_words(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("graph", "change", "feature"),
+    ("module", "graph", "change", "feature"),
     [
-        ("image_graph", lambda _: nearest, "image"),
-        ("audio_graph", changed_audio, "audio"),
-        ("log_mel_graph", changed_log_mel, "audio"),
-        ("words_graph", changed_words, "text"),
+        (features_registry, "image_graph", lambda _: nearest, "image"),
+        (features_registry, "audio_graph", changed_audio, "audio"),
+        (features_audio, "log_mel_graph", changed_log_mel, "audio"),
+        (features_text, "words_graph", changed_words, "text"),
     ],
+    ids=["image", "audio", "log-mel", "words"],
 )
 def test_a_changed_line_of_the_graph_is_named(
-    generated, trained, capsys, monkeypatch, graph, change, feature
+    generated, trained, capsys, monkeypatch, module, graph, change, feature
 ):
-    monkeypatch.setattr(preprocessing_fn, graph, change(getattr(preprocessing_fn, graph)))
+    monkeypatch.setattr(module, graph, change(getattr(module, graph)))
     arguments = ["--model", str(trained), "--input", str(generated), "--limit", "5"]
     assert main.main(["parity", *arguments]) == 10
     text = capsys.readouterr().out
@@ -153,7 +158,7 @@ def test_records_with_flawed_media_are_compared_too(trained, tmp_path, capsys):
             b"{no record",
         ],
     )
-    assert parity.run(ParityConfig(str(trained), (str(path),), tolerance=0.0))
+    assert verification_run.parity(ParityConfig(str(trained), (str(path),), tolerance=0.0))
     assert set(verdicts(capsys.readouterr().out).values()) == {"equal"}
 
 
@@ -164,7 +169,7 @@ def inline(content: bytes) -> dict[str, str]:
 def test_nothing_to_compare_is_refused(trained, tmp_path):
     path = records.write_lines(tmp_path / "records.jsonl", [{"id": "empty"}, b"{no record"])
     with pytest.raises(OptionsError) as refused:
-        parity.run(ParityConfig(str(trained), (str(path),)))
+        parity.run(ParityConfig(str(trained), (str(path),)), bundle.load(trained))
     assert str(refused.value) == f"{path}: no record in it can be compared"
 
 
@@ -176,9 +181,9 @@ def test_media_in_other_folders_are_compared_where_they_are_allowed(trained, tmp
         tmp_path / "records" / "records.jsonl", [{"id": "only a picture", "image": str(picture)}]
     )
     with pytest.raises(OptionsError):
-        parity.run(ParityConfig(str(trained), (str(path),)))
+        verification_run.parity(ParityConfig(str(trained), (str(path),)))
     roots = (str(picture.parent),)
-    assert parity.run(ParityConfig(str(trained), (str(path),), media_roots=roots))
+    assert verification_run.parity(ParityConfig(str(trained), (str(path),), media_roots=roots))
     assert shown(capsys.readouterr().out)["image"] == ["1", "0", "0", "equal"]
 
 
@@ -191,9 +196,11 @@ def test_sets_of_classes_from_text_alone_are_the_same(tmp_path, capsys):
     ]
     path = records.write_lines(tmp_path / "records.jsonl", made)
     output = str(tmp_path / "data")
-    pipeline.run(PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), output))
-    train.run(TrainConfig(output, str(tmp_path / "model")))
-    assert parity.run(ParityConfig(str(tmp_path / "model"), (str(path),), tolerance=0.0))
+    preprocessing_run.run(PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), output))
+    training_run.run(TrainConfig(output, str(tmp_path / "model")))
+    assert verification_run.parity(
+        ParityConfig(str(tmp_path / "model"), (str(path),), tolerance=0.0)
+    )
     names = ("id", "text", "text_present", "marks/distribution", "marks/label", "marks/score")
     assert shown(capsys.readouterr().out) == dict.fromkeys(names, ["36", "0", "0", "equal"])
     metrics = json.loads((tmp_path / "model" / "triad.json").read_text())["metrics"]

@@ -174,5 +174,7 @@ def test_kerashub_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "keras_hub", None)  # as Python marks what cannot be imported
     (tmp_path / "config.json").write_text("{}")
     settings = EncoderSpec(image_encoder="keras_hub", image_weights=str(tmp_path))
-    with pytest.raises(OptionsError, match=r"not installed; pip install 'triad\[hub\]'"):
+    with pytest.raises(
+        OptionsError, match=r"not installed; pip install 'keras-hub>=0.32' \(the extra"
+    ):
         image.load(settings, SIZE)

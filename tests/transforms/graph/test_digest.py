@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from triad_ml.transforms.features import audio as features_audio
+from triad_ml.transforms.features import image as features_image
+from triad_ml.transforms.features import registry as features_registry
 from triad_ml.transforms.features import words as features_words
 from triad_ml.transforms.features.analyzers import Analysis
 from triad_ml.transforms.graph import digest as graph_digest
-from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 
@@ -163,15 +165,15 @@ def log_mel_with_another_floor(signal, what):
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"),
+    ("module", "name", "variant"),
     [
-        ("_framed", inverted_framed),
-        ("_framed", framed_in_black),
-        ("log_mel_graph", log_mel_with_another_floor),
+        (features_image, "_framed", inverted_framed),
+        (features_image, "_framed", framed_in_black),
+        (features_audio, "log_mel_graph", log_mel_with_another_floor),
     ],
 )
-def test_it_changes_with_one_line_of_the_graph(digest, monkeypatch, name, variant):
-    monkeypatch.setattr(preprocessing_fn, name, variant)
+def test_it_changes_with_one_line_of_the_graph(digest, monkeypatch, module, name, variant):
+    monkeypatch.setattr(module, name, variant)
     assert graph_digest.transform_digest(SPEC, ANALYSIS) != digest
 
 
@@ -216,6 +218,6 @@ def two_branches(swapped):
 def test_it_changes_where_like_results_change_places(monkeypatch, name, variants):
     found = set()
     for swapped in (False, True, False):
-        monkeypatch.setattr(preprocessing_fn, name, variants(swapped))
+        monkeypatch.setattr(features_registry, name, variants(swapped))
         found.add(graph_digest.transform_digest(SPEC, ANALYSIS))
     assert len(found) == 2

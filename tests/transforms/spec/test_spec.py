@@ -485,20 +485,21 @@ def _yaml(value: Any) -> str:
 
 
 def test_the_reference_has_every_key_with_its_default():
-    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference/spec.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| \S.* \|$", text, flags=re.MULTILINE)
     assert dict(rows) == keys(spec.Spec)
     assert len(rows) == len(dict(rows))
 
 
 def test_the_examples_of_the_reference_are_good_specs():
-    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference/spec.md").read_text(encoding="utf-8")
     found = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     first, tagging, writing, *_ = map(loading.parse, found)
     assert first.modalities.names == ("image", "text")
-    assert tagging.tagging == ("names", "predicates", "roles")
+    assert [name for name, task in tagging.tasks.items() if task.kind == "tagging"] == [
+        *("names", "predicates", "roles")
+    ]
     assert tagging.markers == {"roles": "predicate"}
-    assert writing.generation == ("translation",)
     translation = writing.tasks["translation"]
     assert isinstance(translation, tasks.GenerationTask)
     assert (translation.vocabulary, translation.length, translation.beam) == (8000, 32, 4)

@@ -1,1 +1,1 @@
-"""TODO transforms/media/audio_files."""
+"""Readers of audio files: WAV and its containers."""

@@ -161,3 +161,12 @@ def bare(content: bytes, found: Wav) -> bytes:
     body += struct.pack(f"{order}4sI", b"data", found.size)
     body += content[found.start : found.start + found.size]
     return struct.pack(f"{order}4sI", b"RIFX" if order == ">" else b"RIFF", len(body)) + body
+
+
+def mono(frames: _Floats) -> _Floats:
+    """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: _Floats = frames.mean(axis=1, dtype=np.float32)
+    return mean

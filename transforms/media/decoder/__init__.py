@@ -1,1 +1,1 @@
-"""TODO transforms/media/decoder."""
+"""Media decoders in child processes, with limits on time and memory."""

@@ -1,10 +1,10 @@
-"""Decoding of sounds with libsndfile, in the process of `decoder_program`."""
+"""Decoding of audio with libsndfile, in the child process that `program` runs."""
 
 import io
 
 import soundfile
 
-from triad_ml.transforms.media.audio import mono
+from triad_ml.transforms.media.audio_files.wav import mono
 from triad_ml.transforms.media.decoder import protocol as protocol
 from triad_ml.transforms.records.values import Flaw, MediumError
 

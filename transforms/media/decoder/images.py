@@ -1,4 +1,4 @@
-"""Decoding of pictures with Pillow, in the process of `decoder_program`."""
+"""Decoding of images with Pillow, in the child process that `program` runs."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""What `decoder_process` and the program that it starts say to each other."""
+"""Protocol between `process` and the decoder program that it starts."""
 
 import socket
 import struct

@@ -1,1 +1,1 @@
-"""TODO transforms/media/image_files."""
+"""Readers of image file headers: sizes, orientation and completeness."""

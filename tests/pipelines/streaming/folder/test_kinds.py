@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import capabilities, media, swaps
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.streaming.folder import kinds
 from triad_ml.pipelines.streaming.folder.source import Folder
 from triad_ml.pipelines.streaming.interfaces import Part
@@ -56,7 +56,7 @@ def told(caplog: pytest.LogCaptureFixture, path: Path) -> dict[str, str]:
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that nobody may read through a link."""
     folder = tmp_path_factory.mktemp("outside")
-    for suffix in (*units.SUFFIXES, ".txt", ".jpg"):
+    for suffix in (*sources_read.SUFFIXES, ".txt", ".jpg"):
         put(folder / f"shadow{suffix}", f"{SECRET}\nid,text\n{LINE}")
     return folder
 
@@ -137,7 +137,7 @@ def test_many_that_are_not_read_come_a_few_lines_a_look(tmp_path, caplog):
     assert folder.load().passed_over == most + 3
 
 
-@pytest.mark.parametrize("suffix", units.SUFFIXES)
+@pytest.mark.parametrize("suffix", sources_read.SUFFIXES)
 def test_links_are_followed_inside_the_folder_and_never_out_of_it(
     suffix, tmp_path, outside, caplog
 ):
@@ -172,7 +172,7 @@ def of_format(suffix: str) -> str:
     return "id,text\na,b\n" if suffix == ".csv" else LINE
 
 
-@pytest.mark.parametrize("suffix", units.SUFFIXES)
+@pytest.mark.parametrize("suffix", sources_read.SUFFIXES)
 def test_a_file_that_became_a_link_after_it_was_given_out_is_not_read_outside(
     suffix, tmp_path, outside
 ):
@@ -322,7 +322,7 @@ def test_names_that_are_not_utf8_are_read_and_told_in_ascii(tmp_path, caplog):
     assert caplog.messages[0].startswith(f"file://{tmp_path}/in%FF/%FE.md: not read: ")
 
 
-@pytest.mark.parametrize("suffix", units.SUFFIXES)
+@pytest.mark.parametrize("suffix", sources_read.SUFFIXES)
 def test_an_empty_file_is_rejected_where_its_format_has_a_header(tmp_path, suffix):
     put(tmp_path / f"a{suffix}", b"")
     folder = watched(tmp_path)

@@ -11,12 +11,12 @@ from tests import media
 from tests.reliability.nights import write_corpus
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.scoring import pipeline
+from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
-from triad_ml.pipelines.streaming import config as streaming_config
 from triad_ml.pipelines.streaming import journal
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import local, stopping
+from triad_ml.pipelines.streaming.settings import MEMORY
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.transforms.errors import OptionsError
@@ -59,7 +59,7 @@ def without(row: Row, *names: str) -> Row:
 def test_the_stream_gives_what_the_batch_gives_bit_for_bit(trained, corpus, tmp_path, stop):
     inputs = (str(corpus / "records.jsonl"),)
     limits = {"rejected_limit": 1.0}
-    pipeline.run(ScoreConfig(str(trained), inputs, str(tmp_path / "b"), "2026-11-24", **limits))
+    scoring_run.run(ScoreConfig(str(trained), inputs, str(tmp_path / "b"), "2026-11-24", **limits))
     loaded = load_scorer.cache_info().misses
     counts = local.run(config(trained, corpus, tmp_path / "s", batch_records=5), stop)
     assert load_scorer.cache_info().misses == loaded  # many batches, one model
@@ -112,7 +112,7 @@ def test_a_batch_that_was_begun_gives_the_same_files_again(trained, corpus, tmp_
     settings = config(trained, corpus, tmp_path / "s", batch_records=5)
     local.run(settings, stop)
     whole = contents(tmp_path / "s")
-    path = tmp_path / "s" / streaming_config.MEMORY / "journal.jsonl"
+    path = tmp_path / "s" / MEMORY / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) > 6
     assert len(lines) % 2 == 0
@@ -168,7 +168,7 @@ def test_a_part_that_is_gone_is_told_and_stops_nothing(trained, corpus, tmp_path
     source = Path(shutil.copytree(corpus, tmp_path / "in"))
     settings = config(trained, source, tmp_path / "s")
     local.run(settings, stop)
-    path = tmp_path / "s" / streaming_config.MEMORY / "journal.jsonl"
+    path = tmp_path / "s" / MEMORY / "journal.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     (source / "records.jsonl").unlink()
     assert local.run(settings, stop) == local.Counts()
@@ -182,7 +182,7 @@ def test_it_is_told_to_stop_and_does_no_further_batch(trained, corpus, tmp_path,
 
 
 def test_a_second_stream_into_one_sink_is_refused(trained, corpus, tmp_path, stop):
-    folder = tmp_path / "s" / streaming_config.MEMORY
+    folder = tmp_path / "s" / MEMORY
     with journal.opened(str(folder)), pytest.raises(OptionsError) as caught:
         local.run(config(trained, corpus, tmp_path / "s"), stop)
     assert str(caught.value) == (

@@ -112,7 +112,7 @@ def test_of_one_key_the_last_row_stays_the_last(trained, broker):
 
 
 def sink_of(trained: Path, broker: kafka.Broker, topics: Topics) -> KafkaSink:
-    settings = schema.run_settings(bundle.load(trained), "jsonl")
+    settings = schema.score_schema(bundle.load(trained), "jsonl")
     return KafkaSink(broker.servers, topics.scores, broker.servers, topics.rejected, settings)
 
 

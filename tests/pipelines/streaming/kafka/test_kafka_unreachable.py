@@ -6,7 +6,7 @@ from tests import kafka
 from tests.pipelines.streaming.kafka.test_kafka_messages import Topics
 from tests.pipelines.streaming.kafka.test_kafka_poison import refused, sink_of
 from tests.pipelines.streaming.kafka.test_kafka_topics import records
-from triad_ml.pipelines.streaming import config
+from triad_ml.pipelines.streaming import rules
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.kafka import admin, dev_broker
 from triad_ml.pipelines.streaming.kafka import sink as kafka_sink
@@ -51,7 +51,7 @@ def test_a_broker_that_does_not_answer_is_one_line(
     places = {name: place.replace("BROKER/TOPIC", there) for name, place in places.items()}
     capfd.readouterr()  # what the test's own clients say
     with pytest.raises(StorageError) as caught:
-        config.check_places(StreamConfig("model", **places))
+        rules.check_inputs(StreamConfig("model", **places))
     assert str(caught.value) == f"kafka://127.0.0.1:1/{named}: {GONE}, then run again"
     assert "rdkafka" not in "".join(capfd.readouterr())
 

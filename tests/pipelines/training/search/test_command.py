@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.report import config as report_config
 from triad_ml.pipelines.scoring import config as scoring_config
-from triad_ml.pipelines.streaming import run as streaming_run
 from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.training.search import results
 from triad_ml.pipelines.training.search.results import TrialRow
@@ -31,26 +31,25 @@ class Found:
     rows = ROWS
 
 
-class Runs(dict):  # type: ignore[type-arg]
-    """Stands where the pipelines are: keeps the config it is handed, and gives an outcome."""
+class Calls:
+    """Stands where the use cases are: keeps the config it is handed, and gives an outcome."""
 
     def __init__(self, outcome: object) -> None:
-        super().__init__({kind: self.run for kind in streaming_run.RUNS})
         self.outcome = outcome
         self.seen: list[object] = []
 
-    def run(self, settings: object) -> object:
-        self.seen.append(settings)
+    def __call__(self, function: Callable[..., object], config: object) -> object:
+        self.seen.append(config)
         return self.outcome
 
 
 def test_a_search_hands_over_what_was_asked_for_and_prints_the_best_spec_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    runs = Runs(Found())
+    calls = Calls(Found())
     argv = ["search", "--data", "d", "--output", "o", "--trials", "5", "--minutes", "1.5"]
-    assert main.main([*argv, "--space", "s.yaml", "--seed", "3"], runs) == 0
-    assert runs.seen == [training_config.SearchConfig("d", "o", 5, 1.5, "s.yaml", 3)]
+    assert main.main([*argv, "--space", "s.yaml", "--seed", "3"], calls) == 0
+    assert calls.seen == [training_config.SearchConfig("d", "o", 5, 1.5, "s.yaml", 3)]
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[-1] == "search/best.yaml"
     assert "3 complete, 1 pruned, 1 failed" in lines
@@ -77,7 +76,7 @@ def test_a_search_hands_over_what_was_asked_for_and_prints_the_best_spec_last(
 def test_a_wrong_search_is_one_line_and_code_12(
     flags: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(["search", "--data", "d", "--output", "o", *flags], Runs(Found())) == 12
+    assert main.main(["search", "--data", "d", "--output", "o", *flags], Calls(Found())) == 12
     assert capsys.readouterr().err.splitlines() == [f"triad: {line}"]
 
 
@@ -101,29 +100,29 @@ def test_explanations_saliency_and_a_spec_to_train_by_are_handed_over() -> None:
     class Published:
         manifest_uri = "m"
 
-    runs = Runs(Published())
+    calls = Calls(Published())
     scoring = ["score", "--model", "m", "--input", "i", "--output", "o", "--date", "2026-11-24"]
-    assert main.main([*scoring, "--explain"], runs) == 0
+    assert main.main([*scoring, "--explain"], calls) == 0
     report = ["report", "--model", "m", "--output", "o", "--scores", "s", "--input", "i"]
-    assert main.main([*report, "--saliency", "4"], runs) == 0
-    assert main.main(["train", "--data", "d", "--output", "o", "--spec", "best.yaml"], runs) == 0
-    assert runs.seen == [
+    assert main.main([*report, "--saliency", "4"], calls) == 0
+    assert main.main(["train", "--data", "d", "--output", "o", "--spec", "best.yaml"], calls) == 0
+    assert calls.seen == [
         scoring_config.ScoreConfig("m", ("i",), "o", "2026-11-24", explain=True),
         report_config.ReportConfig("m", "o", "s", None, ("i",), saliency=4),
         training_config.TrainConfig("d", "o", spec="best.yaml"),
     ]
 
 
-@pytest.mark.parametrize("page", ["search.md", "explanations.md"])
+@pytest.mark.parametrize("page", ["search.md", "explain.md"])
 def test_the_commands_of_the_pages_are_taken(page: str) -> None:
     class Outcome(Found):
         manifest_uri = "m"
 
-    lines = (ROOT / "docs" / page).read_text().splitlines()
+    lines = (ROOT / "docs" / "how-to" / page).read_text().splitlines()
     commands = [line.removeprefix("$ triad ") for line in lines if line.startswith("$ triad ")]
     assert len(commands) == 2
     for command in commands:
-        assert main.main(command.replace("'", "").split(), Runs(Outcome())) == 0
+        assert main.main(command.replace("'", "").split(), Calls(Outcome())) == 0
 
 
 def test_help_imports_neither_tensorflow_nor_optuna() -> None:

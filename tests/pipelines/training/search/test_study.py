@@ -18,10 +18,10 @@ import pytest
 from tests import records
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.preprocessing import pipeline
+from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.storage import outputs
-from triad_ml.pipelines.training import train
+from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import plan
 from triad_ml.pipelines.training.search import study as search_study
@@ -65,7 +65,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.append({"id": f"t{index}", "text": text, "labels": {"kind": kind}})
     path = records.write_lines(folder / "records.jsonl", made)
     spec, output = str(folder / "spec.yaml"), str(folder / "data")
-    pipeline.run(PreprocessConfig(spec, (str(path),), output, shards=1))
+    preprocessing_run.run(PreprocessConfig(spec, (str(path),), output, shards=1))
     return folder / "data"
 
 
@@ -137,7 +137,7 @@ def test_the_best_spec_trains_to_what_its_trial_came_to(
     texts: Path, uninterrupted: search_study.Found, tmp_path: Path
 ) -> None:
     spec = str(uninterrupted.best)
-    train.run(TrainConfig(str(texts), str(tmp_path / "model"), spec=spec))
+    training_run.run(TrainConfig(str(texts), str(tmp_path / "model"), spec=spec))
     with (tmp_path / "model" / bundle.HISTORY).open(newline="") as file:
         losses = [row["eval_loss"] for row in csv.DictReader(file)]
     best = min(row.eval_loss for row in uninterrupted.rows if row.state == "complete")
@@ -243,7 +243,9 @@ def test_data_without_an_eval_split_is_refused(tmp_path: Path) -> None:
     ]
     path = records.write_lines(tmp_path / "records.jsonl", made)
     data = str(tmp_path / "data")
-    pipeline.run(PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), data, shards=1))
+    preprocessing_run.run(
+        PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), data, shards=1)
+    )
     with pytest.raises(OptionsError, match="the eval split holds no records"):
         plan.plan(SearchConfig(data, str(tmp_path / "s")))
 
@@ -252,7 +254,7 @@ def test_another_spec_must_have_the_prepared_features(texts: Path, tmp_path: Pat
     path = tmp_path / "other.yaml"
     path.write_text(SPEC.replace("length: 5", "length: 6"))
     with pytest.raises(OptionsError, match="its features or its split are not the prepared ones"):
-        train.run(TrainConfig(str(texts), str(tmp_path / "model"), spec=str(path)))
+        training_run.run(TrainConfig(str(texts), str(tmp_path / "model"), spec=str(path)))
 
 
 class TestJudge:

@@ -1,0 +1,43 @@
+"""The command `triad score`."""
+
+import typer
+
+from triad_ml.pipelines.cli import flags
+from triad_ml.pipelines.cli.session import BEAM, Session, command
+from triad_ml.pipelines.scoring import run
+from triad_ml.pipelines.scoring.config import ScoreConfig
+
+app = typer.Typer()
+
+
+@command(
+    app,
+    ScoreConfig,
+    {
+        "date": flags.DATE,
+        "runner": flags.RUNNER,
+        "unit_records": typer.Option(
+            "--unit-records",
+            metavar="N",
+            help="Records in a unit of work; a crash costs one unit.",
+        ),
+        "carry_over": typer.Option(
+            "--carry-over",
+            help="Take scores of unchanged content from the last published run of the same model.",
+        ),
+        "no_wait": typer.Option(
+            "--no-wait", help="Submit the job to Dataflow and return; its last step publishes."
+        ),
+        "explain": typer.Option(
+            "--explain", help="Add each modality's share of each classification (Shapley)."
+        ),
+    },
+    panel=flags.SCORE,
+    epilog="triad score --model model --input 'records/*.jsonl' --output scores --date 2026-11-24"
+    "\n\nPrints the manifest's path as the last line. Exits with 0 where the scores are published,"
+    " now or before; 10 where a gate refuses; 11 where another run was first; 12 on bad options;"
+    f" 20 where a disk or a connection fails.\n\n{BEAM}",
+)
+def score(session: Session, config: ScoreConfig) -> None:
+    """Score records and publish the scores of one date, whole or not at all."""
+    print(session.run(run.run, config).manifest_uri)

@@ -1,0 +1,63 @@
+"""Gates: limits that a scoring run must hold to be published."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.tables import media_counts
+from triad_ml.pipelines.tables.media_counts import IssuesLimits
+from triad_ml.transforms.errors import GateError
+
+
+@dataclasses.dataclass(frozen=True)
+class Gates:
+    """What a run must hold to be published.
+
+    Attributes:
+        rejected_limit: Largest share of rejected records, duplicates among them.
+        issues: Largest shares of media that are not used.
+    """
+
+    rejected_limit: float
+    issues: IssuesLimits = IssuesLimits()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rejected_limit <= 1:
+            raise ValueError(f"rejected_limit must be between 0 and 1, got {self.rejected_limit}")
+
+    def check(
+        self,
+        run: RunFolder,
+        counts: Mapping[str, int],
+        reasons: Mapping[str, int],
+        media: media_counts.Media,
+    ) -> None:
+        """Refuses a run that lost records, scored none, rejected too many, or lost too many media.
+
+        Raises:
+            GateError: Naming the numbers, the commonest reason and what to do.
+        """
+        read, scored, rejected = counts["read"], counts["scored"], counts["rejected"]
+        if read != scored + rejected:
+            raise GateError(
+                f"{run.folder}: {read} records were read, but {scored} scored and {rejected} "
+                "rejected; nothing is published: move the folder aside and run again"
+            )
+        if not read:
+            return
+        most = max(reasons, key=lambda reason: (reasons[reason], reason), default="")
+        where = f"see {run.rejected}"
+        lost = self.issues.refusal(media)
+        if not scored:
+            raise GateError(
+                f"none of {read} records is scored (most often: {most}, {reasons[most]}); "
+                f"nothing is published: {where}" + (f"; {lost}" if lost else "")
+            )
+        if rejected / read > self.rejected_limit:
+            raise GateError(
+                f"{rejected} of {read} records are rejected ({rejected / read:.2%}; most often: "
+                f"{most}, {reasons[most]}), over the limit of {self.rejected_limit:.2%}; nothing "
+                f"is published: {where}, or raise --rejected-limit" + (f"; {lost}" if lost else "")
+            )
+        if lost:
+            raise GateError(f"{lost} (see the issues in {run.folder}/scores)")

@@ -1,0 +1,1 @@
+"""Pub/Sub: its address, and its messages as records and rows."""

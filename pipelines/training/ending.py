@@ -1,0 +1,49 @@
+"""Final summary of a training: figures of its test split, and the next commands."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from triad_ml.model.evaluation import document as evaluation_document
+from triad_ml.pipelines.runtime.summary import Sentence, split_remedy
+
+
+def sentences(document: Mapping[str, Any], model: str) -> list[Sentence]:
+    """Describes a training by the figures of its test split, and names the next commands.
+
+    Args:
+        document: See `triad_ml.model.evaluation.document`.
+        model: The model folder.
+    """
+    measured = document["splits"]
+    split = next((name for name in ("test", "eval") if name in measured), None)
+    said = []
+    if split is None:
+        text = "nothing measures the model: no record is in the test or the eval split"
+        said.append(Sentence(f"{text}; {split_remedy(None)}, and preprocess again", warns=True))
+    elif split == "eval":
+        text = "no record is in the test split: the figures are of eval, which chose the epoch"
+        said.append(Sentence(text, warns=True))
+    tasks = measured[split]["tasks"] if split else {}
+    said += [_figures(name, task, str(split)) for name, task in tasks.items()]
+    return [*said, *_after_training(model)]
+
+
+def _after_training(model: str) -> list[Sentence]:
+    """What is done with a model next."""
+    given = f"--model {shlex.quote(model)} --input RECORDS"
+    return [
+        Sentence(f"next: triad parity {given}"),
+        Sentence(f"next: triad score {given} --output SCORES --date YYYY-MM-DD"),
+    ]
+
+
+def _figures(name: str, task: Mapping[str, Any], split: str) -> Sentence:
+    found = task[evaluation_document.AS_RECORDED]
+    if not found["n"]:
+        return Sentence(f"{name}: no record of the {split} split has its label", warns=True)
+    own = evaluation_document.FIGURES[task["kind"]].items()
+    figures = [f"{said} {evaluation_document.interval_text(found[key])}" for key, said in own]
+    unseen = f", of which {found['unseen']} are unseen in training" if found.get("unseen") else ""
+    labelled = f"{found['n']} records of the {split} split{unseen}"
+    return Sentence(f"{name}: {', '.join(figures)}; 95% intervals, {labelled}")

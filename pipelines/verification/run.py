@@ -1,0 +1,73 @@
+"""The use cases of verification: parity, release, signatures, and the comparison of digests."""
+
+import logging
+from pathlib import Path
+
+from triad_ml.pipelines.runtime import environment
+from triad_ml.pipelines.verification.config import (
+    ExplainDigestConfig,
+    ParityConfig,
+    ReleaseConfig,
+    SignConfig,
+    VerifyConfig,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def parity(config: ParityConfig) -> bool:
+    """Compares the ways of training and of scoring, prints a table, and says whether they agree.
+
+    Raises:
+        OptionsError: A model or input that cannot be used, or where no record can be compared.
+        GateError: A model whose files are not the exported or signed ones.
+    """
+    from triad_ml.pipelines.sources import first_look
+    from triad_ml.pipelines.storage import cloud, model_store
+
+    cloud.check_places(config.media_roots)
+    model = model_store.load(config.model, config.verify_key)
+    first_look.tell(_log, config.inputs, model.spec, with_labels=False)
+    environment.load_tensorflow()
+    from triad_ml.pipelines.verification import parity as gate
+
+    return gate.run(config, model)
+
+
+def release(config: ReleaseConfig) -> str:
+    """Checks a model, flips the pointer beside it, and says which model counts now.
+
+    Raises:
+        OptionsError: No model, golden record or key that can be used.
+        GateError: The model is refused; the pointer is unchanged.
+        LostRaceError: Another model was released meanwhile.
+    """
+    from triad_ml.pipelines.storage import cloud, model_store
+
+    cloud.check_places(config.media_roots)
+    model_store.load(config.model, config.verify_key)  # before TensorFlow's import is paid for
+    environment.load_tensorflow()
+    from triad_ml.pipelines.verification import release as releasing
+
+    return releasing.run(config)
+
+
+def sign(config: SignConfig) -> Path:
+    """Signs a model folder, and returns the signature's path; see `signing.sign`."""
+    from triad_ml.model.serving import signing
+
+    return signing.sign(config.model, config.key)
+
+
+def verify(config: VerifyConfig) -> str:
+    """Returns the digest of a signed model folder, or refuses it; see `signing.verify`."""
+    from triad_ml.model.serving import signing
+
+    return signing.verify(config.model, config.key)
+
+
+def explain_digest(config: ExplainDigestConfig) -> bool:
+    """Prints which parts of two folders differ, and says whether none does."""
+    from triad_ml.pipelines.verification import digest_diff
+
+    return digest_diff.explain(config.left, config.right)

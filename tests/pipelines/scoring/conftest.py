@@ -1,0 +1,38 @@
+"""Records of which some are broken, and what `triad score` publishes of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+DATE = "2026-11-24"
+BROKEN = (
+    {"id": "broken", "image": {"base64": "!!"}, "source": "generated"},
+    {"id": "empty", "source": "generated"},
+    {"text": "no id", "source": "generated"},
+)
+
+
+@pytest.fixture(scope="session")
+def mixed(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty of the generated records with their media, and `BROKEN` among them."""
+    folder = tmp_path_factory.mktemp("mixed")
+    shutil.copytree(generated.parent / "media", folder / "media")
+    lines = generated.read_text(encoding="utf-8").splitlines()[:40]
+    lines[10:10] = map(json.dumps, BROKEN)
+    path = folder / "records.jsonl"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def published(mixed: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which `triad score` published `mixed`."""
+    import triad_ml
+
+    output = tmp_path_factory.mktemp("published") / "scores"
+    triad_ml.score(
+        model=str(trained), inputs=[str(mixed)], output=str(output), date=DATE, rejected_limit=1.0
+    )
+    return output

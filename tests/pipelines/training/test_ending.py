@@ -1,0 +1,40 @@
+"""Final summary of a training: figures of the test split, and the next commands."""
+
+from typing import Any
+
+from triad_ml.pipelines.runtime.summary import Sentence
+from triad_ml.pipelines.training import ending
+
+
+def warnings(sentences: list[Sentence]) -> list[str]:
+    return [one.text for one in sentences if one.warns]
+
+
+def measured(n: int, unseen: int = 0) -> dict[str, Any]:
+    figure = {"value": 0.6771, "low": 0.601, "high": 0.7512}
+    found = {"n": n, "unseen": unseen, "accuracy": figure, "macro_f1": {**figure, "value": 0.5}}
+    return {"tasks": {"kind": {"kind": "classification", "as recorded": found}}}
+
+
+def test_a_training_says_its_test_figures_and_the_next_commands():
+    document = {"splits": {"eval": measured(9), "test": measured(164, unseen=2)}}
+    assert ending.sentences(document, "models/a") == [
+        Sentence(
+            "kind: accuracy 0.677 (0.60-0.75), macro-F1 0.500 (0.60-0.75); 95% intervals, 164 "
+            "records of the test split, of which 2 are unseen in training"
+        ),
+        Sentence("next: triad parity --model models/a --input RECORDS"),
+        Sentence(
+            "next: triad score --model models/a --input RECORDS --output SCORES --date YYYY-MM-DD"
+        ),
+    ]
+
+
+def test_a_training_without_a_test_split_says_so():
+    assert warnings(ending.sentences({"splits": {"eval": measured(9)}}, "m")) == [
+        "no record is in the test split: the figures are of eval, which chose the epoch"
+    ]
+    (only,) = warnings(ending.sentences({"splits": {}}, "m"))
+    assert only.startswith("nothing measures the model: no record is in the test or the eval split")
+    (only,) = warnings(ending.sentences({"splits": {"test": measured(0)}}, "m"))
+    assert only == "kind: no record of the test split has its label"
