@@ -306,7 +306,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction | Tagged | Text]
+    predictions: Mapping[str, Prediction | Number | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -10,6 +10,9 @@ from triad_ml.model.tasks.bootstrap import Floats
 
 _NAMES = ("rmse", "mae", "spearman")
 
+DRAWN = 300
+"""Largest number of records whose pair of label and prediction is kept for a plot."""
+
 
 def regression(
     labels: npt.ArrayLike,
@@ -31,7 +34,8 @@ def regression(
 
     Returns:
         JSON-able: `n`; `rmse`, `mae` and Spearman's rank correlation `spearman` (each value, low,
-        high); `deviation`, the RMSE of always saying the mean of these labels.
+        high); `deviation`, the RMSE of always saying the mean of these labels; `pairs`, label and
+        prediction of at most `DRAWN` records, evenly spaced in the order of the labels.
 
     Raises:
         ValueError: Where a prediction is not finite.
@@ -49,7 +53,14 @@ def regression(
         "n": n,
         **{name: bootstrap.spread(values[i], drawn[:, i]) for i, name in enumerate(_NAMES)},
         "deviation": float(truth.std()) if n else None,
+        "pairs": _spaced(truth, said),
     }
+
+
+def _spaced(truth: Floats, said: Floats) -> list[tuple[float, float]]:
+    order = np.argsort(truth, kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, min(DRAWN, len(order))).round().astype(int))
+    return [(float(truth[place]), float(said[place])) for place in order[places]]
 
 
 class _Statistics:
