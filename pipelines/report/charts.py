@@ -176,11 +176,8 @@ def scatter(
     def up(value: float) -> float:
         return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - 2 * _TOP - _BOTTOM)
 
-    ticks = [i / 4 for i in range(5)]
-    parts = [_grid(up(low + (high - low) * i), f"{low + (high - low) * i:.3g}") for i in ticks]
-    parts += [
-        _below(across(left + (right - left) * i), f"{left + (right - left) * i:.3g}") for i in ticks
-    ]
+    parts = [_grid(up(tick), f"{tick:.3g}") for tick in _quarters(low, high)]
+    parts += [_below(across(tick), f"{tick:.3g}") for tick in _quarters(left, right)]
     ends = (0.0, 0.0) if residual else (left, right)
     parts.append(
         _element(
@@ -196,6 +193,10 @@ def scatter(
     parts.append(_text(_LEFT, _TOP - 2, y_name, class_="tick"))
     parts.append(_axis_name(x_name))
     return _svg(_WIDTH, _HEIGHT, parts, title, class_="chart")
+
+
+def _quarters(low: float, high: float) -> list[float]:
+    return [low + (high - low) * i / 4 for i in range(5)]
 
 
 def _quarters(low: float, high: float) -> list[float]:
