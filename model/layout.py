@@ -8,6 +8,14 @@ from triad_ml.transforms.features.ids import FIRST_TOKEN
 from triad_ml.transforms.spec.spec import Spec
 
 
+def no_label(task: str) -> OptionsError:
+    """Makes the error of a task that nothing can be learned for."""
+    return OptionsError(
+        f"task {task}: no record of the training split has a label; "
+        "label some records or take the task out of the spec"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """What the training files hold.
@@ -26,12 +34,9 @@ class Layout:
     vocabulary_size: int = FIRST_TOKEN
 
     def __post_init__(self) -> None:
-        for task in self.spec.tasks:
-            if not self.classes.get(task):
-                raise OptionsError(
-                    f"task {task}: no record of the training split has a label; "
-                    "label some records or take the task out of the spec"
-                )
+        for name, task in self.spec.tasks.items():
+            if task.needs_classes and not self.classes.get(name):
+                raise no_label(name)
 
     @property
     def image_width(self) -> int | None:

@@ -22,6 +22,9 @@ AS_RECORDED = "as recorded"
 FIGURES: Mapping[str, Mapping[str, str]] = {kind: one.figures for kind, one in METRICS.items()}
 """By kind of task its own figures with their names, in the order of tables."""
 
+MAIN_FIGURES = tuple(dict.fromkeys(key for figures in FIGURES.values() for key in figures))
+"""Keys of the figures of all kinds of tasks, each with an interval."""
+
 SUBSETS = tuple(
     "+".join(names)
     for size in range(1, len(MODALITIES) + 1)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
     Explanation,
+    Number,
     Prediction,
     Tagged,
     Text,
@@ -23,7 +24,7 @@ Columns: TypeAlias = Mapping[str, tf.Tensor]
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Weights: TypeAlias = npt.NDArray[np.float32]
 FeatureDescription = dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]
-Said: TypeAlias = Prediction | Tagged | Text
+Said: TypeAlias = Prediction | Tagged | Text | Number
 
 Reader: TypeAlias = Callable[[int, CanonicalRecord, Explanation | None], Said]
 """Function that reads a row, of the record that it is about, and takes in its explanation."""

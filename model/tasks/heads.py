@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from triad_ml.model.tasks.base import TaskHead
 from triad_ml.model.tasks.classification.task import Classification
 from triad_ml.model.tasks.generation.task import Generation
+from triad_ml.model.tasks.regression.task import Regression
 from triad_ml.model.tasks.tagging.task import Tagging
 from triad_ml.transforms.spec.spec import Spec
 
@@ -12,6 +13,7 @@ HEADS: Mapping[str, type[TaskHead]] = {
     "classification": Classification,
     "tagging": Tagging,
     "generation": Generation,
+    "regression": Regression,
 }
 
 

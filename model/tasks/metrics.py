@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from triad_ml.model.tasks.classification.metrics import classification, multi_label
 from triad_ml.model.tasks.generation.metrics import Written, generation
+from triad_ml.model.tasks.regression.metrics import regression
 from triad_ml.model.tasks.tagging.metrics import Tags, tagging
 
 Rows = npt.NDArray[np.bool_]
@@ -107,9 +108,32 @@ class Texts:
         return generation(labels, said, seed=seed, resamples=resamples)
 
 
+class Numbers:
+    """Metrics of numbers."""
+
+    figures: Mapping[str, str] = {"rmse": "RMSE", "mae": "MAE", "spearman": "Spearman"}
+    names_classes = False
+
+    def chosen(self, said: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float32]:
+        return said[rows]
+
+    def measure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: npt.NDArray[np.float32],
+        classes: Sequence[str],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> dict[str, Any]:
+        return regression(labels, said, seed=seed, resamples=resamples)
+
+
 METRICS: Mapping[str, TaskMetrics] = {
     "tagging": Spans(),
     "classification": Classes(),
     "generation": Texts(),
+    "regression": Numbers(),
 }
 """In the order of columns of tables."""

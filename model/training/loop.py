@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from triad_ml.model import layout as model_layout
 from triad_ml.model import network
 from triad_ml.model.data import datasets, sampling, scan
 from triad_ml.model.data.datasets import Copies
@@ -113,6 +114,9 @@ class _Run:
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
         self._split = scan.survey(files.get("train", ()), layout, shards)
+        for name, count in self._split.labelled.items():
+            if not count and not layout.spec.tasks[name].needs_classes:
+                raise model_layout.no_label(name)
         self._expected = sampling.expected_copies(layout, self._split.sampled)
         self._num_steps, self._batch_size = even_batches(
             self._split.num_records, layout.spec.training.batch_size

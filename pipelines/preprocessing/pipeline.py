@@ -46,6 +46,7 @@ from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.statistics import combine
+from triad_ml.transforms.targets.registry import TARGETS
 from triad_ml.transforms.version import VERSION
 
 _log = logging.getLogger(__name__)
@@ -250,6 +251,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     made.fetch(dataset.TRANSFORM)
     local = made.local
     moments = [name for one in what.modalities.names for name in FEATURES[one].moments]
+    moments += [m for name, task in what.tasks.items() for m in TARGETS[task.kind].moments(name)]
     analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
     json_files.write(local / dataset.STATISTICS, [measured])

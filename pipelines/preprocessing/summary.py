@@ -79,17 +79,19 @@ def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]
 
 
 def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
-    """The classes of each task in the order of their ids.
+    """The classes of each task in the order of their ids; none of a task that knows no classes.
 
     Raises:
-        GateError: Where a task has none.
+        GateError: Where a task has none and needs some.
     """
     found = {
-        task: list(analysis.vocabularies[targets_classes.label_vocabulary(task)])
-        for task in what.tasks
+        name: list(analysis.vocabularies[targets_classes.label_vocabulary(name)])
+        if task.needs_classes
+        else []
+        for name, task in what.tasks.items()
     }
     for task, names in found.items():
-        if not names:
+        if not names and what.tasks[task].needs_classes:
             raise GateError(
                 f"task {task}: no record of the train split has the label "
                 f"{what.tasks[task].label!r}; mend the records or the spec"

@@ -147,6 +147,65 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
     return _svg(_WIDTH, height, parts, title, class_="chart")
 
 
+def scatter(
+    title: str, points: Sequence[tuple[float, float]], x_name: str, y_name: str, residual: bool
+) -> Markup:
+    """Points in a plane, with the line on which predictions are right.
+
+    Args:
+        title: Read out by screen readers.
+        points: x and y of each.
+        x_name: Name of the horizontal axis.
+        y_name: Name of the vertical axis, drawn above it.
+        residual: The line is y = 0, and the axes have their own ends; else it is y = x, and both
+            axes have the same ends.
+    """
+    if not points:
+        return Markup("")
+    xs, ys = zip(*points, strict=True)
+    left, right = _ends(xs if residual else (*xs, *ys))
+    if residual:
+        most = max(abs(y) for y in ys) or 1.0
+        low, high = -1.05 * most, 1.05 * most
+    else:
+        low, high = left, right
+
+    def across(value: float) -> float:
+        return _LEFT + (value - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT)
+
+    def up(value: float) -> float:
+        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - 2 * _TOP - _BOTTOM)
+
+    parts = [_grid(up(tick), f"{tick:.3g}") for tick in _quarters(low, high)]
+    parts += [_below(across(tick), f"{tick:.3g}") for tick in _quarters(left, right)]
+    ends = (0.0, 0.0) if residual else (left, right)
+    parts.append(
+        _element(
+            "line",
+            x1=across(left),
+            x2=across(right),
+            y1=up(ends[0]),
+            y2=up(ends[1]),
+            class_="diagonal",
+        )
+    )
+    parts += [_element("circle", cx=across(x), cy=up(y), r=2.5, class_="point") for x, y in points]
+    parts.append(_text(_LEFT, _TOP - 2, y_name, class_="tick"))
+    parts.append(_axis_name(x_name))
+    return _svg(_WIDTH, _HEIGHT, parts, title, class_="chart")
+
+
+def _quarters(low: float, high: float) -> list[float]:
+    return [low + (high - low) * i / 4 for i in range(5)]
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis that leave a margin on both sides."""
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.05 * abs(low) or 1.0
+    return low - margin, high + margin
+
+
 def histogram(title: str, counts: Sequence[int], x_name: str) -> Markup:
     """How many of something fall into each of equal bins from 0 to 1."""
     if not any(counts):

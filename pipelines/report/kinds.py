@@ -250,10 +250,68 @@ class GenerationReport(TaskReport):
         return (value["text"],)
 
 
+class RegressionReport(TaskReport):
+    """Errors of numbers in their units, the correlation of ranks, and plots of the errors."""
+
+    def measures(self, evaluated: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"rmse": "RMSE", "mae": "MAE", "spearman": "Spearman"}
+
+    def figure(self, key: str, measured: Mapping[str, Any], first: bool) -> Figure:
+        shown = [_number(measured[key][part]) for part in ("value", "low", "high")]
+        text, *ends = shown
+        low, high = ("", "") if measured[key]["low"] is None else ends
+        return Figure(text, low, high, Markup(""))
+
+    def finding(self, subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
+        whole = subsets.get("+".join(modalities))
+        singles = {one: subsets[one]["rmse"]["value"] for one in modalities if one in subsets}
+        if len(modalities) < 2 or not whole or not whole["n"] or len(singles) < len(modalities):
+            return ""
+        best = min(singles, key=lambda name: singles[name])
+        return (
+            f"On the {whole['n']:,} complete records all modalities together have an RMSE of "
+            f"{_number(whole['rmse']['value'])}, and the best single one, {best}, has "
+            f"{_number(singles[best])}."
+        )
+
+    def facts(self, recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [
+            ("records with a label", count(recorded["n"])),
+            ("RMSE of always saying the mean", _number(recorded["deviation"])),
+        ]
+
+    def calibration(self, name: str, evaluated: Mapping[str, Any]) -> Calibration | None:
+        return None
+
+    def plots(self, name: str, evaluated: Mapping[str, Any]) -> tuple[Plot, ...]:
+        recorded = evaluated[AS_RECORDED]
+        pairs = recorded["pairs"]
+        if not pairs:
+            return ()
+        of = f"{len(pairs):,} of {recorded['n']:,} records, evenly spaced by their labels."
+        residuals = [(said, said - truth) for truth, said in pairs]
+        return (
+            Plot(
+                "Predictions against labels",
+                f"On the dashed line a prediction is its label; {of}",
+                charts.scatter(f"{name}: predictions", pairs, "label", "prediction", False),
+            ),
+            Plot(
+                "Residuals",
+                "Prediction less label, against the prediction; on the dashed line it is 0.",
+                charts.scatter(f"{name}: residuals", residuals, "prediction", "residual", True),
+            ),
+        )
+
+    def scores(self, column: pa.StructArray) -> npt.NDArray[np.float64]:
+        return np.zeros(0, np.float64)
+
+
 KINDS: Mapping[str, TaskReport] = {
     "classification": ClassificationReport(),
     "tagging": TaggingReport(),
     "generation": GenerationReport(),
+    "regression": RegressionReport(),
 }
 """By kind of task, what the report says of it."""
 
@@ -291,7 +349,7 @@ def view(
         "finding": kind.finding(evaluated["subsets"], modalities),
         "facts": kind.facts(recorded) + ([] if aligned is None else kind.aligned(aligned)),
         "confusion": confusion.view(evaluated),
-        "per_class": _in_order(recorded["per_class"]),
+        "per_class": _in_order(recorded.get("per_class", ())),
         "plots": kind.plots(name, evaluated),
         "calibration": kind.calibration(name, evaluated),
     }
@@ -300,6 +358,11 @@ def view(
 def percent(share: float | None) -> str:
     """`0.9123` -> `91.2%`; a dash where there is none."""
     return "–" if share is None else f"{share:.1%}"
+
+
+def _number(value: float | None) -> str:
+    """`1234.5678` -> `1,235`, `0.123456` -> `0.1235`; a dash where there is none."""
+    return "–" if value is None else f"{value:,.4g}"
 
 
 def count(number: int) -> str:

@@ -9,7 +9,7 @@ from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import format_checks, heads
 from triad_ml.pipelines.sources.heads import Head, Heads
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.labels import classes
+from triad_ml.transforms.labels import classes, numbers
 from triad_ml.transforms.records import columns as record_columns
 from triad_ml.transforms.records.values import SPLITS
 from triad_ml.transforms.spec.spec import Spec, Task
@@ -179,7 +179,10 @@ def _labels_of(head: Head, what: Spec) -> Iterable[str]:
                 yield field.removeprefix(record_columns.LABEL_PREFIX)
 
 
-_CHECKS: Mapping[str, Callable[[Any, Task], object]] = {"classification": classes.class_names}
+_CHECKS: Mapping[str, Callable[[Any, Task], object]] = {
+    "classification": classes.class_names,
+    "regression": lambda value, task: numbers.number(value),
+}
 """By kind of task, a check of a label alone, which raises `LabelError`; other kinds have none."""
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
     Explanation,
+    Number,
     Prediction,
     ScoredSpan,
     Tagged,
@@ -82,7 +83,15 @@ class ScoreColumn(abc.ABC):
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
         """The column of at least one value as JSON Lines have them."""
-        return pa.array(values, cls().arrow_type())
+        return pa.array(values, cls((), _modalities(values[0])).arrow_type())
+
+    def _shares(self) -> list[tuple[str, pa.DataType]]:
+        """Fields of the numbers of an explanation."""
+        return [(name, pa.float32()) for name in ("baseline", *self.explained)]
+
+    def _share_columns(self, said: Sequence[Explanation]) -> list[pa.FloatArray]:
+        shares = ([one.shares[name] for one in said] for name in self.explained)
+        return [_floats(column) for column in ([one.baseline for one in said], *shares)]
 
     @abc.abstractmethod
     def published(self, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,8 +149,7 @@ class Classification(ScoreColumn):
         return pa.struct(fields)
 
     def _explanation_type(self) -> pa.StructType:
-        shares = [(name, pa.float32()) for name in self.explained]
-        return pa.struct([("label", pa.string()), ("baseline", pa.float32()), *shares])
+        return pa.struct([("label", pa.string()), *self._shares()])
 
     def encode(self, answers: Sequence[Prediction]) -> pa.StructArray:
         shares = np.zeros((len(answers), len(self.classes)), np.float32)
@@ -167,14 +175,9 @@ class Classification(ScoreColumn):
         return pa.MapArray.from_arrays(offsets, keys, pa.array(shares.ravel()), DISTRIBUTION)
 
     def _explanations(self, answers: Sequence[Prediction]) -> pa.StructArray:
-        said = [one.explanation for one in answers if one.explanation is not None]
-        if len(said) != len(answers):
-            raise AssertionError(f"{len(answers) - len(said)} predictions have no explanation")
-        arrays = [
-            pa.array([one.label for one in said], pa.string()),
-            _floats([one.baseline for one in said]),
-            *(_floats([one.shares[name] for one in said]) for name in self.explained),
-        ]
+        said = _explained(answers)
+        labels = pa.array([one.label for one in said], pa.string())
+        arrays = [labels, *self._share_columns(said)]
         return pa.StructArray.from_arrays(arrays, fields=list(self._explanation_type()))
 
     def decode(self, column: pa.StructArray) -> Callable[[int], Prediction]:
@@ -197,10 +200,7 @@ class Classification(ScoreColumn):
 
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
-        first = values[0]
-        shares = first.get("explanation", {})
-        explained = tuple(name for name in shares if name not in ("label", "baseline"))
-        shape = cls((), explained, isinstance(first["label"], list))
+        shape = cls((), _modalities(values[0]), isinstance(values[0]["label"], list))
         items = [{**one, "distribution": list(one["distribution"].items())} for one in values]
         return pa.array(items, shape.arrow_type())
 
@@ -276,10 +276,49 @@ class Generation(ScoreColumn):
         return {"text": value["text"].encode(), "score": np.float32(value["score"])}
 
 
+@dataclasses.dataclass(frozen=True)
+class Regression(ScoreColumn):
+    """A number, and on request an explanation of it."""
+
+    mark = "value"
+    explainable = True
+
+    def arrow_type(self) -> pa.StructType:
+        fields = [("value", pa.float32())]
+        if self.explained:
+            fields.append(("explanation", pa.struct(self._shares())))
+        return pa.struct(fields)
+
+    def encode(self, answers: Sequence[Number]) -> pa.StructArray:
+        arrays = [_floats([one.value for one in answers])]
+        if self.explained:
+            shares = self._share_columns(_explained(answers))
+            fields = list(pa.struct(self._shares()))
+            arrays.append(pa.StructArray.from_arrays(shares, fields=fields))
+        return pa.StructArray.from_arrays(arrays, fields=list(self.arrow_type()))
+
+    def decode(self, column: pa.StructArray) -> Callable[[int], Number]:
+        values = _numbers(column.field("value"))
+        explanations = column.field("explanation") if self.explained else None
+
+        def answer(row: int) -> Number:
+            why = None
+            if explanations is not None:
+                said = explanations[row].as_py()
+                why = Explanation("", said.pop("baseline"), said)
+            return Number(float(values[row]), why)
+
+        return answer
+
+    def published(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"value": np.float32(value["value"])}
+
+
 COLUMNS: Mapping[str, type[ScoreColumn]] = {
     "classification": Classification,
     "tagging": Tagging,
     "generation": Generation,
+    "regression": Regression,
 }
 """By kind of task, its column of the scores."""
 
@@ -294,6 +333,19 @@ def kind_of(fields: Collection[str]) -> str:
         if column.mark in fields:
             return kind
     raise ValueError(f"no kind of task has values of {', '.join(fields)}")
+
+
+def _explained(answers: Sequence[Prediction | Number]) -> list[Explanation]:
+    said = [one.explanation for one in answers if one.explanation is not None]
+    if len(said) != len(answers):
+        raise AssertionError(f"{len(answers) - len(said)} predictions have no explanation")
+    return said
+
+
+def _modalities(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """Modalities whose shares are part of a value that JSON has."""
+    shares = value.get("explanation", {})
+    return tuple(name for name in shares if name not in ("label", "baseline"))
 
 
 def _floats(values: Sequence[float]) -> pa.FloatArray:

@@ -195,7 +195,7 @@ def _about(
             split: {
                 task: {
                     name: metrics[evaluation_document.AS_RECORDED][name]["value"]
-                    for name in ("accuracy", "macro_f1", "entity_f1", "chrf", "bleu")
+                    for name in evaluation_document.MAIN_FIGURES
                     if name in metrics[evaluation_document.AS_RECORDED]
                 }
                 for task, metrics in document["tasks"].items()

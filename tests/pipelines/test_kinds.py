@@ -12,7 +12,7 @@ from triad_ml.pipelines.tables import columns
 from triad_ml.transforms.spec.spec import Spec
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
-ANSWERS = {"Prediction", "Tagged", "Text"}
+ANSWERS = {"Prediction", "Number", "Tagged", "Text"}
 NOT_TASKS = {"dtype"}  # NumPy's kinds of numbers
 
 

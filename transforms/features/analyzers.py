@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -46,8 +47,16 @@ class Analyzers(Protocol):
             A function of strings `[n]` that gives the int64 id of each, or -1 where it is no piece.
         """
 
-    def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and standard deviation of each column of float32 `[n, columns]`, as float32."""
+    def moments(
+        self, rows: tf.Tensor, name: str, *, relative: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and standard deviation of each column of float32 `[n, columns]`, as float32.
+
+        Args:
+            rows: See above.
+            name: Of the moments.
+            relative: Whether they are rounded to a number of digits, not of decimal places.
+        """
 
 
 class MeasuredAnalyzers:
@@ -74,14 +83,17 @@ class MeasuredAnalyzers:
         )
         return lambda strings: tft.apply_vocabulary(strings, file, default_value=-1)
 
-    def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+    def moments(
+        self, rows: tf.Tensor, name: str, *, relative: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        rounded = _rounded_by_size if relative else _rounded
         exact = tf.cast(rows, tf.float64)
         mean = tft.mean(exact, reduce_instance_dims=False, name=f"{name}_mean")
         variance = tft.var(exact, reduce_instance_dims=False, name=f"{name}_variance")
         # Runners add in different orders: the last bits differ. Rounded moments do not.
         return (
-            _rounded(mean, _moment(name, "mean")),
-            _rounded(tf.sqrt(variance), _moment(name, "deviation")),
+            rounded(mean, _moment(name, "mean")),
+            rounded(tf.sqrt(variance), _moment(name, "deviation")),
         )
 
 
@@ -153,8 +165,10 @@ class KnownAnalyzers:
         table = self._table(name, "minus_one")
         return lambda strings: table.lookup(strings)
 
-    def moments(self, rows: tf.Tensor, name: str) -> tuple[tf.Tensor, tf.Tensor]:
-        del rows
+    def moments(
+        self, rows: tf.Tensor, name: str, *, relative: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        del rows, relative
         mean, deviation = self._analysis.moments[name]
         return tf.constant(mean, tf.float32), tf.constant(deviation, tf.float32)
 
@@ -175,6 +189,13 @@ def _moment(name: str, part: str) -> str:
 
 def _rounded(value: tf.Tensor, name: str) -> tf.Tensor:
     return tf.cast(tf.round(value * _PLACES) / _PLACES, tf.float32, name=name)
+
+
+def _rounded_by_size(value: tf.Tensor, name: str) -> tf.Tensor:
+    """Rounds to about five digits, by a power of two, so that nothing else is lost."""
+    size = tf.maximum(tf.abs(value), tf.constant(1e-30, tf.float64))
+    step = tf.pow(tf.constant(2.0, tf.float64), tf.floor(tf.math.log(size) / math.log(2)) - 16)
+    return tf.cast(tf.round(value / step) * step, tf.float32, name=name)
 
 
 def _entries(file: Path) -> tuple[str, ...]:

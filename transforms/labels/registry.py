@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from triad_ml.transforms.labels.classes import class_names, target_text
+from triad_ml.transforms.labels.numbers import number
 from triad_ml.transforms.labels.spans import spans
 from triad_ml.transforms.records.values import CanonicalRecord, Span
-from triad_ml.transforms.spec.tasks import ClassificationTask, GenerationTask, TaggingTask, Task
+from triad_ml.transforms.spec.tasks import (
+    ClassificationTask,
+    GenerationTask,
+    RegressionTask,
+    TaggingTask,
+    Task,
+)
 
 
 class LabelParser(Protocol):
@@ -53,10 +60,21 @@ class Texts:
         return ()
 
 
+class Numbers:
+    """Parser of numbers; they name no class."""
+
+    def parse(self, record: CanonicalRecord, task: RegressionTask) -> float | None:
+        return number(record.labels.get(task.label))
+
+    def names(self, value: float) -> tuple[str, ...]:
+        return ()
+
+
 LABELS: Mapping[str, LabelParser] = {
     "classification": Classes(),
     "tagging": Spans(),
     "generation": Texts(),
+    "regression": Numbers(),
 }
 
 

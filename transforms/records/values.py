@@ -210,6 +210,19 @@ class Prediction:
     explanation: Explanation | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Number:
+    """What the model says about one regression task of one record.
+
+    Attributes:
+        value: The number, in the units of the labels.
+        explanation: Where one was asked for; its shares are in these units too.
+    """
+
+    value: float
+    explanation: Explanation | None = None
+
+
 class Span(NamedTuple):
     """A part of a text: its characters `[start, end)`, and its class."""
 
@@ -293,7 +306,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction | Tagged | Text]
+    predictions: Mapping[str, Prediction | Number | Tagged | Text]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

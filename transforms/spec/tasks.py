@@ -21,6 +21,7 @@ class BaseTask(Section):
         needs_joint: True where the head reads a joint embedding of the modalities.
         reads_words: True where the task reads words of the text, not their ids alone.
         places_spans: True where labels and scores name places in the caller's text.
+        needs_classes: True where a model knows a list of classes, or of pieces, for the task.
     """
 
     label: str = pydantic.Field(min_length=1)
@@ -30,6 +31,7 @@ class BaseTask(Section):
     needs_joint: ClassVar[bool] = False
     reads_words: ClassVar[bool] = False
     places_spans: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = True
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -161,7 +163,24 @@ class GenerationTask(_WithoutClasses):
         return {key: value for key, value in given.items() if value is not None or key not in own}
 
 
-_Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask
+class RegressionTask(BaseTask):
+    """A task that gives a record a number; its label is the number."""
+
+    kind: Literal["regression"]
+
+    needs_joint: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = False
+    multi_label: ClassVar[bool] = False
+    imbalance: ClassVar[str] = "none"
+    tokens: ClassVar[None] = None
+    marker: ClassVar[None] = None
+
+    def record_bytes(self, words: int) -> int:
+        """Estimates the bytes of the number and its scale."""
+        return 16
+
+
+_Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask | RegressionTask
 Task: TypeAlias = Annotated[_Kind, pydantic.Field(discriminator="kind")]
 """One thing to be learned, of any kind."""
 

@@ -49,6 +49,9 @@ class TargetGraph(Protocol):
 
     counts: tuple[str, ...]
 
+    def moments(self, name: str) -> tuple[str, ...]:
+        """Names the moments that the graph of a task asks analyzers for."""
+
     def raw_features(self, name: str, task: Any) -> FeatureSpec:
         """Lists what the graph takes for a task: its part of `raw_feature_spec`."""
 
@@ -69,6 +72,13 @@ class TargetGraph(Protocol):
         """Adds the label of a task, where `input_graph` has not, and its counts."""
 
 
+class WithoutMoments:
+    """The part of `TargetGraph` that a kind without moments leaves out."""
+
+    def moments(self, name: str) -> tuple[str, ...]:
+        return ()
+
+
 def given_label(name: str) -> FeatureSpec:
     """The raw features of a label that is a list of strings, and whether it is given."""
     return {
@@ -77,7 +87,7 @@ def given_label(name: str) -> FeatureSpec:
     }
 
 
-class WithoutText:
+class WithoutText(WithoutMoments):
     """The parts of `TargetGraph` that a kind without texts leaves out."""
 
     counts: tuple[str, ...] = ()

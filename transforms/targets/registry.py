@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from triad_ml.transforms.targets.base import TargetGraph
 from triad_ml.transforms.targets.classes import Classes
+from triad_ml.transforms.targets.numbers import Numbers
 from triad_ml.transforms.targets.spans import Spans
 from triad_ml.transforms.targets.texts import Texts
 
@@ -11,4 +12,5 @@ TARGETS: Mapping[str, TargetGraph] = {
     "classification": Classes(),
     "tagging": Spans(),
     "generation": Texts(),
+    "regression": Numbers(),
 }

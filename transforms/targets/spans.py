@@ -14,6 +14,7 @@ from triad_ml.transforms.targets.base import (
     FeatureSpec,
     Tensors,
     TextGraph,
+    WithoutMoments,
     given_label,
     write_strings,
 )
@@ -23,7 +24,7 @@ SPANS, CUT, MISALIGNED = "spans", "cut", "misaligned"
 """What is counted of a record's labelled spans; see `tags_graph`."""
 
 
-class Spans:
+class Spans(WithoutMoments):
     """Label part of the feature graph for tagging."""
 
     counts: tuple[str, ...] = (SPANS, CUT, MISALIGNED)

@@ -22,6 +22,7 @@ from triad_ml.transforms.targets.base import (
     FeatureSpec,
     Tensors,
     TextGraph,
+    WithoutMoments,
     given_label,
     write_strings,
 )
@@ -43,7 +44,7 @@ _CHUNK = 2**_CHUNK_HOPS
 """Pieces do not go on over so many characters of a word."""
 
 
-class Texts:
+class Texts(WithoutMoments):
     """Label part of the feature graph for texts to be written."""
 
     counts: tuple[str, ...] = (TEXTS, CUT)

@@ -1,6 +1,10 @@
 """Heads: from an embedding to the logits of a task, and from logits to probabilities."""
 
 import keras
+from keras import ops
+
+from triad_ml.model.tasks.base import Built, Fused
+from triad_ml.transforms.spec.spec import Spec
 
 
 def classification(
@@ -23,6 +27,19 @@ def classification(
         embedding = layer(embedding)
     dropped = keras.layers.Dropout(dropout, name=f"{name}_dropout")(embedding)
     return keras.layers.Dense(num_classes, dtype="float32", name=name)(dropped)
+
+
+def linear(fused: Fused, size: int, task: str, spec: Spec) -> Built:
+    """Adds a linear head to the joint embedding, and one to each of several modalities."""
+    dropout, names = spec.model.dropout, spec.modalities.names
+    logits = classification(fused.joint, size, dropout, f"head_{task}", fused.hidden)
+    alone = {}
+    for place, name in enumerate(names if len(names) > 1 else ()):
+        own = classification(fused.embeddings[name], size, dropout, f"auxiliary_{name}_{task}")
+        alone[name] = own
+        # What a modality says for itself counts too: fusion begins as good as their sum.
+        logits = logits + own * ops.cast(fused.used[:, place : place + 1], "float32")
+    return Built(logits, alone)
 
 
 def probabilities(logits: keras.KerasTensor, multi_label: bool) -> keras.KerasTensor:

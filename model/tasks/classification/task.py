@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from keras import ops
 
 from triad_ml.model.tasks.base import (
     Arrays,
@@ -24,7 +23,7 @@ from triad_ml.model.tasks.base import (
     summed,
 )
 from triad_ml.model.tasks.classification import losses
-from triad_ml.model.tasks.classification.head import classification, probabilities
+from triad_ml.model.tasks.classification.head import linear, probabilities
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Prediction
 
@@ -60,18 +59,7 @@ class Classification(TaskHead):
         return int((labels >= 0).sum()), np.bincount(known, minlength=number)
 
     def build(self, fused: Fused) -> Built:
-        size, dropout = len(self.classes), self.spec.model.dropout
-        logits = classification(fused.joint, size, dropout, f"head_{self.name}", fused.hidden)
-        alone = {}
-        names = self.spec.modalities.names
-        for place, name in enumerate(names if len(names) > 1 else ()):
-            own = classification(
-                fused.embeddings[name], size, dropout, f"auxiliary_{name}_{self.name}"
-            )
-            alone[name] = own
-            # What a modality says for itself counts too: fusion begins as good as their sum.
-            logits = logits + own * ops.cast(fused.used[:, place : place + 1], "float32")
-        return Built(logits, alone)
+        return linear(fused, len(self.classes), self.name, self.spec)
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
         if self.task.imbalance != "class_weights":

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from triad_ml.pipelines.tables import columns, json_rows
-from triad_ml.pipelines.tables.columns import Classification, Generation, ScoreColumn, Tagging
+from triad_ml.pipelines.tables.columns import (
+    Classification,
+    Generation,
+    Regression,
+    ScoreColumn,
+    Tagging,
+)
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
     Explanation,
+    Number,
     Position,
     Prediction,
     ScoredSpan,
@@ -33,8 +40,13 @@ WRITTEN: list[tuple[ScoreColumn, list[Any]]] = [
     ),
     (Tagging(("person",)), [Tagged((), 1.0), Tagged((ScoredSpan(0, 3, "person", 0.5),), 0.25)]),
     (Generation(), [Text("", 0.5), Text("été\n", 0.25)]),
+    (Regression(), [Number(-0.5), Number(1e6)]),
+    (
+        Regression((), ("image", "text")),
+        [Number(2.25, Explanation("", 0.5, {"image": 1.5, "text": 0.25}))],
+    ),
 ]
-NAMES = ["classes", "sets", "spans", "texts"]
+NAMES = ["classes", "sets", "spans", "texts", "numbers", "explained numbers"]
 
 
 def values(answers: Sequence[Any]) -> list[str]:
@@ -68,6 +80,7 @@ def test_a_column_is_made_of_what_the_spec_says_of_the_task() -> None:
         "classification": Classification(*asked, multi_label=True),
         "tagging": Tagging(CLASSES),
         "generation": Generation(),
+        "regression": Regression((), ("image", "text")),
     }
 
 

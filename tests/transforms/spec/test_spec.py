@@ -120,7 +120,7 @@ def test_what_is_not_said_has_its_default():
         (
             SMALL.replace("classification", "guessing"),
             "my.yaml: tasks.category.kind: input should be 'classification', "
-            "'tagging' or 'generation', got 'guessing'",
+            "'tagging', 'generation' or 'regression', got 'guessing'",
         ),
         (
             SMALL.replace("kind: classification, ", ""),
@@ -129,7 +129,7 @@ def test_what_is_not_said_has_its_default():
         (
             SMALL.replace("classification", "[tagging]"),
             "my.yaml: tasks.category.kind: input should be 'classification', "
-            "'tagging' or 'generation', got ['tagging']",
+            "'tagging', 'generation' or 'regression', got ['tagging']",
         ),
         (
             SMALL.replace("{kind: classification, label: what}", "3"),
@@ -146,6 +146,10 @@ def test_what_is_not_said_has_its_default():
         (
             SMALL.replace("classification", "tagging, multi_label: true"),
             "my.yaml: tasks.category: a task of kind tagging has no multi_label; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "regression, imbalance: class_weights"),
+            "my.yaml: tasks.category: a task of kind regression has no imbalance; leave it out",
         ),
         (
             SMALL.replace("classification", "tagging, imbalance: class_weights"),
@@ -432,7 +436,7 @@ def test_the_schema_names_every_key_and_allows_no_other():
         assert found[name]["properties"].keys() == model.model_fields.keys()
         assert found[name]["additionalProperties"] is False
     assert found["Spec"]["required"] == ["modalities", "tasks"]
-    assert [*tasks.KINDS] == ["classification", "tagging", "generation"]
+    assert [*tasks.KINDS] == ["classification", "tagging", "generation", "regression"]
     for kind, model in tasks.KINDS.items():
         assert set(found[model.__name__]["required"]) == {"kind", "label"}
         assert found[model.__name__]["properties"]["kind"]["const"] == kind

@@ -1,0 +1,1 @@
+"""Regression: one number a record, its Huber loss, and its metrics."""
