@@ -5,7 +5,9 @@ fails too, and has to be taken off the list.
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("untidy_prose.txt")
 UNTIDY = frozenset(LIST.read_text(encoding="utf-8").split())
 OPENING = re.compile(r"(?:What|How|Which|Whether|Where|Of)\b")
-ATTRIBUTE = re.compile(r"^ {4,}\w+: Of\b", re.MULTILINE)
+ATTRIBUTE = re.compile(rf"^ {{4,}}\w+: {OPENING.pattern}", re.MULTILINE)
+PHRASE = re.compile(
+    r"\b(?:(?:is|are|was|were|be|been) told|(?:go|goes|going|gone) on|(?:stand|stands) beside"
+    r"|(?:let|lets) go|come first)\b"
+)
 
 
 def sources() -> Iterator[Path]:
@@ -24,22 +30,45 @@ def sources() -> Iterator[Path]:
 
 
 def violations(source: str) -> list[str]:
-    """The first lines of docstrings, and the attribute lines, that break a rule.
+    """The first lines of docstrings and comments, and the lines in them, that break a rule."""
+    docstrings = list(documented(ast.parse(source)))
+    comments = list(commented(source))
+    opened = [text.splitlines()[0] for text in docstrings + comments if OPENING.match(text)]
+    lines = [line.strip() for text in docstrings for line in ATTRIBUTE.findall(text)]
+    phrases = [found for text in docstrings + comments for found in PHRASE.findall(unfolded(text))]
+    return opened + lines + phrases
 
-    Docstrings are those of modules, public classes, functions and attributes.
-    """
-    tree = ast.parse(source)
-    found = [ast.get_docstring(tree) or ""]
+
+def documented(tree: ast.Module) -> Iterator[str]:
+    """Yields the docstrings of modules, classes, functions and attributes."""
+    yield ast.get_docstring(tree) or ""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-            found.append(ast.get_docstring(node) or "")
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield ast.get_docstring(node) or ""
         body = getattr(node, "body", None)
         for before, after in zip(body, body[1:], strict=False) if isinstance(body, list) else ():
             if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(after, ast.Expr):
                 if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-                    found.append(after.value.value)
-    opened = [text.splitlines()[0] for text in found if OPENING.match(text)]
-    return opened + [line.strip() for text in found for line in ATTRIBUTE.findall(text)]
+                    yield after.value.value
+
+
+def commented(source: str) -> Iterator[str]:
+    """Yields the comments; lines that follow each other are one comment."""
+    lines: list[str] = []
+    last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            if lines and (token.start[0] != last + 1 or not token.line.lstrip().startswith("#")):
+                yield "\n".join(lines)
+                lines = []
+            lines.append(token.string.lstrip("#").strip())
+            last = token.start[0]
+    if lines:
+        yield "\n".join(lines)
+
+
+def unfolded(text: str) -> str:
+    return " ".join(text.split())
 
 
 def test_only_listed_files_break_a_rule():
@@ -59,12 +88,16 @@ def test_only_listed_files_break_a_rule():
         ('"""Path of a file."""', []),
         ('"""Offers of a day."""', []),
         ('def f():\n    """Whether it is so."""', ["Whether it is so."]),
-        ('def _f():\n    """Whether it is so."""', []),
+        ('def _f():\n    """Whether it is so."""', ["Whether it is so."]),
         ('A = 1\n"""Of a unit."""', ["Of a unit."]),
         (
             'class A:\n    """Settings.\n\n    Attributes:\n        a: Of a unit.\n    """',
             ["a: Of"],
         ),
+        ("a = 1  # What it is", ["What it is"]),
+        ("# A mistake is\n# told early", ["is told"]),
+        ("# Only words\n# Of a text", []),
+        ("# Words\na = 1\n# Of a text", ["Of a text"]),
     ],
 )
 def test_a_rule_is_held(source, expected):
