@@ -26,14 +26,14 @@ def logits(
     """Adds up the logits of all modalities.
 
     Args:
-        layout: Its tasks are classifications.
-        inputs: See `fused.build`.
-        used: Which modalities are there and not hidden, bool `[batch, modalities]`.
+        layout: Names and sizes; all tasks are classifications.
+        inputs: Inputs of the network; see `network.build`.
+        used: Mask of the modalities that are present and not hidden, bool `[batch, modalities]`.
         encoders: By modality, the pretrained part of its tower, if any.
 
     Returns:
         The logits by task, and those of each modality alone by `<task>@<modality>`, float32
-        `[batch, classes]`. The latter is empty where there is one modality.
+        `[batch, classes]`.
     """
     spec, names = layout.spec.model, layout.spec.modalities.names
     views = {name: TOWERS[name].view(inputs, layout, encoders[name]) for name in names}
@@ -45,7 +45,6 @@ def logits(
         for place, name in enumerate(names):
             own = TOWERS[name].linear(views[name], size, spec, f"auxiliary_{name}_{task}")
             shown.append(own * ops.cast(used[:, place : place + 1], "float32"))
-            if len(names) > 1:
-                alone[f"{task}@{name}"] = own
+            alone[f"{task}@{name}"] = own
         outputs[task] = sum(shown[1:], start=shown[0])
     return outputs, alone

@@ -1,15 +1,16 @@
 """The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from triad_ml.model import layout as model_layout
 from triad_ml.model.data import batches
+from triad_ml.model.network import Networks
 from triad_ml.model.serving import bundle, safety, shapley
 from triad_ml.model.tasks.base import output_name as output_name
 from triad_ml.model.tasks.heads import heads_of
@@ -23,8 +24,8 @@ class ServingModule(tf.Module):
     """The transform graph and the fused model as one object to be saved.
 
     Args:
-        model: Takes features, gives logits by task.
-        transform_folder: tf.Transform's output.
+        networks: The network that scores takes features and returns logits by task.
+        transform_folder: Output folder of tf.Transform.
         layout: Names, sizes and classes.
         source: What errors name, where the folder is a copy.
 
@@ -34,7 +35,7 @@ class ServingModule(tf.Module):
 
     def __init__(
         self,
-        model: keras.Model,
+        networks: Networks,
         transform_folder: str | Path,
         layout: model_layout.Layout,
         source: str | Path | None = None,
@@ -42,7 +43,9 @@ class ServingModule(tf.Module):
         super().__init__(name="triad")
         self._layout = layout
         self._heads = heads_of(layout.spec, layout.classes)
-        self._model = model
+        self._model = networks.scoring
+        explains = bool(shapley.explained(layout.spec))
+        self._explainer = shapley.Explainer(networks, layout.spec) if explains else None
         graph = tft.TFTransformOutput.TRANSFORM_FN_DIR
         safety.check_folder(Path(transform_folder, graph), Path(source or transform_folder, graph))
         self._transform_output = tft.TFTransformOutput(str(transform_folder))
@@ -69,8 +72,8 @@ class ServingModule(tf.Module):
             for task in self._layout.spec.markers
         }
         called = {SERVING: self._serve, FEATURES: self._features}
-        if shapley.explained(self._layout.spec):
-            called[EXPLAIN] = self._explain
+        if self._explainer is not None:
+            called[EXPLAIN] = functools.partial(self._explain, self._explainer)
         return {
             name: tf.function(call).get_concrete_function(**inputs) for name, call in called.items()
         }
@@ -87,10 +90,9 @@ class ServingModule(tf.Module):
         inputs = batches.model_inputs(features, self._layout)
         return self._outputs(features, inputs, self._model(inputs, training=False))
 
-    def _explain(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _explain(self, explainer: shapley.Explainer, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features(**media)
         inputs = batches.model_inputs(features, self._layout)
-        explainer = shapley.Explainer(self._model, self._layout.spec)
         logits, towers = explainer.logits(inputs)
         outputs = self._outputs(features, inputs, logits)
         whole = {
@@ -117,7 +119,7 @@ class ServingModule(tf.Module):
 
 
 def save(
-    model: keras.Model,
+    networks: Networks,
     transform_folder: str | Path,
     transform_files: Mapping[str, str],
     layout: model_layout.Layout,
@@ -127,7 +129,7 @@ def save(
     """Writes the SavedModel into `folder`, which must not exist, and what it was made from.
 
     Args:
-        model: Takes features, gives logits by task.
+        networks: The network that scores takes features and returns logits by task.
         transform_folder: tf.Transform's output; a private copy of it is checked and used.
         transform_files: SHA-256 by relative path of each of its files.
         layout: Names, sizes and classes.
@@ -139,7 +141,7 @@ def save(
         OSError: Where it cannot be copied.
     """
     with safety.checked_copy(Path(transform_folder), transform_files) as copy:
-        module = ServingModule(model, copy, layout, transform_folder)
+        module = ServingModule(networks, copy, layout, transform_folder)
         tf.saved_model.save(module, str(folder), signatures=module.signatures())
     parts = bundle.parts(layout.spec.digest(), layout.classes, transform_digest)
     place = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))

@@ -37,7 +37,7 @@ class TrainResult:
     """A finished training.
 
     Attributes:
-        model: The scoring network with the weights of the best epoch.
+        networks: The networks with the weights of the best epoch.
         history: One row an epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
             split, `<task>_weight` where these are learned, `learning_rate`, `seconds`; None where
             the eval split has no label.
@@ -48,11 +48,16 @@ class TrainResult:
             epoch where an earlier call had finished.
     """
 
-    model: keras.Model
+    networks: network.Networks
     history: tuple[Row, ...]
     best_epoch: int
     steps: int
     resumed_from: int
+
+    @property
+    def model(self) -> keras.Model:
+        """The network that scores."""
+        return self.networks.scoring
 
 
 def train(
@@ -96,7 +101,7 @@ def train(
     _assign(networks.training.weights, found.best)
     _write_history(folder / HISTORY, found.history)
     steps = int(found.optimizer[0])  # Keras keeps the number of iterations first
-    return TrainResult(networks.scoring, found.history, found.best_epoch, steps, resumed_from)
+    return TrainResult(networks, found.history, found.best_epoch, steps, resumed_from)
 
 
 class _Run:
