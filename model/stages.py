@@ -30,7 +30,8 @@ class Stage:
     """A long step of a command, with its progress.
 
     Attributes:
-        note: Further text for the title, such as `unit 3 of 12`; may change while the step runs.
+        note: Text that the title adds to the name, such as `unit 3 of 12`; may change during the
+            step.
 
     Args:
         what: Name of the step, such as `canonical records`.

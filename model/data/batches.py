@@ -17,24 +17,21 @@ class Batch(NamedTuple):
     """Batch of records in the form that the model takes.
 
     Attributes:
-        features: Inputs of the network, by name:
-            `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`;
-            `audio` float32 `[batch, frames, mel_bins]`, a log-mel spectrogram;
-            `text` int64 `[batch, length]`, token ids;
-            `text_spelling` int64 `[batch, length, parts]`, see `word_shapes.spelling_graph`;
-            `<modality>_present` bool `[batch]`, for the spec's modalities only;
-            `marker_<task>` int64 `[batch, length]`, 1 at marked words;
-            `units_<task>` int64 `[batch, 2 * length]`, see `decoder.Memory.units`;
-            `scale_<task>` float32 `[batch, 2]`, mean and deviation of a regression task's labels.
-        labels: Labels by task:
-            of one class, int64 `[batch]`: the id, `MISSING_LABEL` if there is no label, the number
-            of classes or more for a class unseen in training;
-            of a set of classes, float32 `[batch, classes + 1]` of 0 and 1, the last column 1 if the
-            set has any class unseen in training, the whole row -1 if there is no label;
-            of tagging, int64 `[batch, length]`, see `targets.spans.tags_graph`;
-            of generation, int64 `[batch, length of the task]`, see `targets.texts.units_graph`, but
-            numbered as in `decoder.Decoder`;
-            of regression, float32 `[batch, 2]`, see `targets.numbers.PARTS`.
+        features: Inputs of the network by name, for the modalities and tasks of the spec: `image`
+            uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`; `audio` float32
+            `[batch, frames, mel_bins]`, a log-mel spectrogram; `text` int64 `[batch, length]`,
+            token ids; `text_spelling` int64 `[batch, length, parts]`, see
+            `word_shapes.spelling_graph`; `<modality>_present` bool `[batch]`; `marker_<task>` int64
+            `[batch, length]`, 1 at marked words; `units_<task>` int64 `[batch, 2 * length]`, see
+            `decoder.Memory.units`; `scale_<task>` float32 `[batch, 2]`, mean and standard deviation
+            of the labels of a regression task in training.
+        labels: Labels by task. For classification, class ids, int64 `[batch]`: `MISSING_LABEL` if
+            there is no label, the number of classes or more for a class unseen in training. For
+            multi-label classification, float32 `[batch, classes + 1]` of 0 and 1: the last column
+            is 1 if the set has any class unseen in training, the whole row -1 if there is no label.
+            For tagging, int64 `[batch, length]`, see `targets.spans.tags_graph`. For generation,
+            int64 `[batch, length of the task]`, see `targets.texts.units_graph`, but numbered as in
+            `decoder.Decoder`. For regression, float32 `[batch, 2]`, see `targets.numbers.PARTS`.
         ids: Ids of the records, string `[batch]`; empty in padding rows.
         texts: Strings for generation tasks; empty if the spec has none. By task, the whole target
             text, string `[batch]`, empty if there is none. If the spec has texts, also `SURFACES`:

@@ -25,7 +25,7 @@ from triad_ml.transforms.files.gzip_reader import inflated
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 RESIDENT_BYTES = 2**30
-"""Largest split that is kept in memory, in bytes, decompressed; reading it takes twice as much."""
+"""Largest split that is kept in memory, in decompressed bytes; reading it takes twice as much."""
 
 _CHUNK, _CHUNK_BYTES = 256, 64 * 2**20  # largest number of records, and bytes, parsed at once
 _REMEDY = "run triad preprocess with a new --output"

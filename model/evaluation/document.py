@@ -98,8 +98,8 @@ def evaluate_task(
     if task.needs_text:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(rows: npt.NDArray[np.bool_], said: Any) -> dict[str, Any]:
-        chosen = metrics.chosen(said, rows)
+    def measured(rows: npt.NDArray[np.bool_], predictions: Any) -> dict[str, Any]:
+        chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
     result = {

@@ -29,7 +29,7 @@ EVALUATION = "evaluation.json"
 HISTORY = "history.csv"
 DATA_MANIFEST = "data_manifest.json"
 PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
-"""Path of the origin of a SavedModel.
+"""File that records the origin of a SavedModel; see `parts`.
 
 It is in `assets.extra`, the folder that TensorFlow reserves for exporters, so that it is copied
 together with the graph.
@@ -147,15 +147,15 @@ def load(folder: str | Path) -> Artefact:
     model = Artefact(folder, _read(folder))
     try:
         _refuse_links(folder)
-        found = file_digests(folder)
+        actual = file_digests(folder)
     except (FileNotFoundError, NotADirectoryError) as error:  # removed during the check
         raise GateError(f"{error.filename}: is missing; {_TAKE_AGAIN}") from error
     pinned = model.about["files"]
-    for path in sorted(pinned.keys() | found.keys()):
-        if pinned.get(path) != found.get(path):
-            state = "is missing" if path not in found else "is not the file that was exported"
+    for path in sorted(pinned.keys() | actual.keys()):
+        if pinned.get(path) != actual.get(path):
+            state = "is missing" if path not in actual else "is not the file that was exported"
             raise GateError(f"{folder / path}: {state}; {_TAKE_AGAIN}")
-    if model_digest(found, model.batch_size) != model.model_digest:
+    if model_digest(actual, model.batch_size) != model.model_digest:
         raise GateError(f"{folder / ABOUT}: was changed after the export; {_TAKE_AGAIN}")
     _check_parts(model)
     return model
@@ -171,7 +171,13 @@ def _refuse_links(folder: Path) -> None:
 def parts(
     spec_digest: str, classes: Mapping[str, Sequence[str]], transform_digest: str
 ) -> dict[str, Any]:
-    """Returns the origin that a SavedModel stores, and that `triad.json` has to agree with."""
+    """Returns the origin of a SavedModel, as its file `PARTS` records it; `triad.json` must agree.
+
+    Args:
+        spec_digest: Digest of the spec.
+        classes: By task, the names of its classes.
+        transform_digest: Digest of the transform.
+    """
     return {
         "spec": spec_digest,
         "transform": transform_digest,

@@ -2,7 +2,7 @@
 
 A SavedModel is a program. Ours only compute scores from bytes, and read the vocabularies among
 their own assets. So each op must be on the allowlist `ALLOWED_OPS`, which also refuses any op that
-a later TensorFlow or a library adds. A list of forbidden ops would have to be complete.
+a later TensorFlow or a library adds. A denylist would only be safe if it were complete.
 """
 
 import contextlib
@@ -101,10 +101,10 @@ def checked_copy(folder: Path, digests: Mapping[str, str]) -> Iterator[Path]:
             copy = stack.enter_context(private_copy(folder))
         except FileNotFoundError as error:
             raise GateError(f"{folder}: is missing; {_REMEDY}") from error
-        found = tree_digests(copy)
-        for path in sorted(digests.keys() | found.keys()):
-            if digests.get(path) != found.get(path):
-                state = "is missing" if path not in found else "is not the file that was checked"
+        actual = tree_digests(copy)
+        for path in sorted(digests.keys() | actual.keys()):
+            if digests.get(path) != actual.get(path):
+                state = "is missing" if path not in actual else "is not the file that was checked"
                 raise GateError(f"{folder / path}: {state}; {_REMEDY}")
         yield copy
 
@@ -165,9 +165,9 @@ def problems(saved_model: Any) -> Iterator[str]:
     if not graph.HasField("object_graph_def"):
         yield "holds no objects, as those of TensorFlow 1"
         return
-    for what, names in _names(graph.graph_def):
+    for description, names in _names(graph.graph_def):
         if len(set(names)) < len(names):  # we would check one of them, and the other might run
-            yield f"holds two {what} of one name"
+            yield f"holds two {description} of one name"
             return
     for asset in graph.asset_file_def:
         if asset.filename in ("", ".", "..") or set(asset.filename) & set("/\\\0"):
@@ -228,16 +228,16 @@ class _Program:
         """Yields descriptions of forbidden names, ops and files; see `problems`."""
         saving = self._saver_functions()
         for name, nodes in self._nodes.items():
-            where = name if name == _GRAPH else f"function {name}"
+            location = name if name == _GRAPH else f"function {name}"
             if name in ALLOWED_OPS | _SAVER_OPS | {_GRAPH} and name in self._functions:
-                yield f"{where} has a name that is taken"
+                yield f"{location} has a name that is taken"
                 return
             allowed = ALLOWED_OPS | _SAVER_OPS if name in saving else ALLOWED_OPS
             for node in nodes.values():
                 if node.op not in allowed and node.op not in self._functions:
-                    yield f"op {node.op} in {where} is none that a model may hold"
+                    yield f"op {node.op} in {location} is none that a model may hold"
                 if node.op == _FILE_TABLE and not self._is_asset(_Value(name, node.input[1])):
-                    yield f"op {node.op} in {where} reads a file that is none of its assets"
+                    yield f"op {node.op} in {location} reads a file that is none of its assets"
 
     def _calling(self, nodes: Mapping[str, Any]) -> Iterator[tuple[Any, frozenset[str]]]:
         """Yields the nodes that call functions, each with the names of these functions."""
@@ -268,10 +268,10 @@ class _Program:
         return reached
 
     def _is_asset(self, value: _Value) -> bool:
-        """Returns True if a value is always the path of an asset, on every path to it.
+        """Returns True if a value can only be the path of an asset, whichever calls lead to it.
 
         Loading only runs functions, so calls from the graph itself do not count. Each value is
-        followed once, as the number of paths to it may be exponential.
+        followed once, as the number of ways to reach it may be exponential.
         """
         if value not in self._assets:
             self._assets[value] = False  # the result inside a cycle
@@ -286,22 +286,22 @@ class _Program:
         return self._is_asset_argument(value.function, name)
 
     def _is_asset_argument(self, function: str, name: str) -> bool:
-        """Returns True if all calls, and the captured input if any, pass the path of an asset."""
+        """Returns True if all calls, and a captured input if there is one, pass an asset's path."""
         arguments = self._arguments[function]
         index = arguments[name]
-        found = False
+        passed = False
         for caller, node in self._callers.get(function, ()):
             # Only a plain call passes its inputs to the arguments unchanged and in order.
             if node.op not in _CALLS or not self._is_asset(_Value(caller, node.input[index])):
                 return False
-            found = True
+            passed = True
         if function in self._saved.concrete_functions:
             bound = self._saved.concrete_functions[function].bound_inputs
             captured = index - (len(arguments) - len(bound))
             if captured < 0 or self._saved.nodes[bound[captured]].WhichOneof("kind") != "asset":
                 return False
-            found = True
-        return found
+            passed = True
+        return passed
 
 
 def _named(value: Any) -> Iterator[str]:

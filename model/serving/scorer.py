@@ -55,6 +55,10 @@ class Scorer:
         signatures: Functions to call instead of the SavedModel's signatures, by name.
         explain: True to add explanations to predictions.
 
+    Attributes:
+        modalities: Names of the spec's modalities.
+        batch_size: Number of rows in every call of the model.
+
     Raises:
         GateError: If the SavedModel could do more than compute, is malformed, or is not the one
             that was opened.

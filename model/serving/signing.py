@@ -40,7 +40,7 @@ def sign(folder: str | Path, key: str | Path) -> Path:
         GateError: If a file is not the one that was exported, or cannot be signed.
         StorageError: If the signature cannot be written.
     """
-    folder = Path(folder).resolve()  # links inside a bundle are refused, one to it is not
+    folder = Path(folder).resolve()  # a link to the bundle is allowed, links in it are not
     bundle.load(folder)
     private = _key(key, private=True)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name not in _CURVES:

@@ -36,9 +36,9 @@ class Encoder(keras.layers.Layer):
 
 
 def trainable_encoder(spec: Spec) -> keras.Model | None:
-    """Loads the pretrained encoder that becomes part of the network; None if there is none.
+    """Loads the pretrained encoder that becomes part of the network.
 
-    There is none either if preprocessing runs the encoder.
+    Returns None if the spec has none, or if preprocessing runs it.
 
     Raises:
         OptionsError, StorageError: If its weights cannot be used; see `encoders.image.load`.

@@ -64,6 +64,9 @@ class Steps:
         layout: Layout with the tasks and the training settings.
         weights: Weights of the classes; see `class_weights`.
         planned: Optimizer steps until the learning rate reaches its final value.
+
+    Attributes:
+        optimizer: Optimizer of all variables outside the pretrained encoder.
     """
 
     def __init__(

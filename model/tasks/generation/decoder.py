@@ -245,8 +245,8 @@ class Decoder(keras.layers.Layer):
         alike += self.goes_on(x) * follows
         spacing = self.spacing(x)
         both = [alike + spacing[:, :, variant : variant + 1] for variant in (0, 1)]
-        there = (memory.units >= 0)[:, tf.newaxis]
-        return Logits(pieces, tf.where(there, tf.concat(both, axis=2), _NEVER))
+        is_word = (memory.units >= 0)[:, tf.newaxis]
+        return Logits(pieces, tf.where(is_word, tf.concat(both, axis=2), _NEVER))
 
     def _split(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         """Splits keys and values, `[..., 2 * dim]`, into two tensors of `[..., heads, size]`."""
