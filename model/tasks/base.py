@@ -81,7 +81,7 @@ class RowLosses(NamedTuple):
     """Losses of a batch.
 
     Attributes:
-        rows: Losses of the records, float32 `[batch]`; 0 where not known.
+        rows: Losses of the records, float32 `[batch]`; 0 if not known.
         known: True if the training knows the record's label, bool `[batch]`.
     """
 

@@ -31,9 +31,9 @@ class Memory(NamedTuple):
         states: Projection of the joint embedding, then the words of the source, float32
             `[batch, 1 + words, dim]`.
         known: Mask of the states, bool `[batch, 1 + words]`.
-        units: Unit of each source word, int64 `[batch, 2 * words]`: first with the space before it
-            as in the text, then the other variant, without or with a space; -1 if there is no word.
-            See `targets.texts.source_graph`, but numbered as in `Decoder`.
+        units: Units of the source words, int64 `[batch, 2 * words]`: first of each word as in the
+            text, with or without a space before it, then of its other variant; -1 if there is no
+            word. See `targets.texts.source_graph`, but numbered as in `Decoder`.
     """
 
     states: Tensor
@@ -186,7 +186,7 @@ class Decoder(keras.layers.Layer):
         return [self._split(block.memory_keys(memory.states)) for block in self.blocks]
 
     def empty_cache(self, rows: Tensor) -> Cache:
-        """Returns the cache before the first unit, for so many rows."""
+        """Returns the cache before the first unit, for a batch of `rows` records."""
         size = self.dim // self.heads
         zeros = tf.zeros(tf.stack([rows, self.beam, 0, self.heads, size]))
         return [(zeros, zeros) for _ in self.blocks]
@@ -305,7 +305,7 @@ class _Block(keras.layers.Layer):
 
 
 def _attended(query: Tensor, pair: tuple[Tensor, Tensor], mask: Tensor, heads: int) -> Tensor:
-    """Computes multi-head attention of queries, float32 `[batch, steps, dim]`.
+    """Computes multi-head attention.
 
     Args:
         query: Queries, float32 `[batch, steps, dim]`.
@@ -313,6 +313,9 @@ def _attended(query: Tensor, pair: tuple[Tensor, Tensor], mask: Tensor, heads: i
             with keys of their own for each step.
         mask: True for keys to attend to, bool `[batch or 1, steps or 1, keys]`.
         heads: Number of heads.
+
+    Returns:
+        Attended values, float32 `[batch, steps, dim]`.
     """
     keys, values = pair
     size = query.shape[-1] // heads

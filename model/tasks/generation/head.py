@@ -105,8 +105,9 @@ class Losses(NamedTuple):
 
 
 def losses(labels: Tensor, logits: Logits, memory: Memory, label_smoothing: float = 0.0) -> Losses:
-    """Computes the losses of texts; logits of records without a text are replaced, NaN included.
+    """Computes the losses of texts.
 
+    Logits of records without a text are replaced, NaN included, so their gradient is exactly zero.
     A unit that is not a subword, and not in the visible text either, is left out of the loss.
 
     Args:
