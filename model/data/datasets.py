@@ -105,7 +105,7 @@ def train_dataset(
 def eval_dataset(
     files: Sequence[str], layout: Layout, batch_size: int, resident: tf.Tensor | None = None
 ) -> tf.data.Dataset:
-    """Reads every record once, in the order of the sorted files; see `train_dataset`."""
+    """Reads every record once, in an order that only `files` decides; see `train_dataset`."""
     if resident is not None:
         records = tf.data.Dataset.from_tensor_slices(resident)
     else:
