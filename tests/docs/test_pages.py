@@ -57,6 +57,13 @@ def test_every_file_of_the_repository_that_a_page_names_exists(page):
     assert [name for name in named if not (docs_pages.ROOT / name).exists()] == []
 
 
+def test_every_test_that_the_page_of_the_tests_names_exists():
+    tests = docs_pages.ROOT / "tests"
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", (tests / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 50
+    assert [name for name in named if name != "tests/" and not (tests / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", docs_pages.PAGES, ids=lambda page: page.name)
 def test_every_make_target_that_a_page_names_is_in_the_makefile(page):
     named = set(re.findall(r"(?:`|\$ |&& )make (\w+)", page.read_text(encoding="utf-8")))
