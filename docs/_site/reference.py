@@ -87,7 +87,7 @@ def spec_keys(schema: Schema) -> str:
         "",
     ]
     for name, section in _sections(schema):
-        lines += [f"## {name}", "", _summary(section), ""]
+        lines += [f"## {_title(name, section)}", "", _summary(section), ""]
         lines += ["| key | values | default | description |", "|---|---|---|---|"]
         told = dict(_attributes(section))
         required = section.get("required", ())
@@ -101,29 +101,34 @@ def spec_keys(schema: Schema) -> str:
 
 
 def _sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """The address and the object schema of each section, in the order of the spec."""
+    """Yields the address and the object schema of each section, in the order of the spec."""
     for name, value in schema["properties"].items():
-        section = _object(value, schema)
-        if section is None:
-            continue
-        inner = {key: _object(one, schema) for key, one in section["properties"].items()}
-        if any(inner.values()):
-            for key, part in inner.items():
-                if part is not None:
-                    yield f"{name}.{key}", part
-        else:
-            yield ("tasks.NAME" if name == "tasks" else name), section
+        for section in _objects(value, schema):
+            inner = {key: _objects(one, schema) for key, one in section["properties"].items()}
+            if any(inner.values()):
+                for key, parts in inner.items():
+                    for part in parts:
+                        yield f"{name}.{key}", part
+            else:
+                yield ("tasks.NAME" if name == "tasks" else name), section
 
 
-def _object(value: Schema, schema: Schema) -> Schema | None:
-    """The schema of an object with named keys that a value is, refers to, or maps names to."""
+def _objects(value: Schema, schema: Schema) -> list[Schema]:
+    """Lists the schemas of objects with named keys that a value is, refers to, or maps names to."""
+    found = []
     for one in (value, *value.get("anyOf", ()), *value.get("oneOf", ())):
         if "$ref" in one:
-            found = schema["$defs"][one["$ref"].rsplit("/", 1)[1]]
-            return found if "properties" in found else None
+            definition = schema["$defs"][one["$ref"].rsplit("/", 1)[1]]
+            found += [definition] if "properties" in definition else []
         if isinstance(one.get("additionalProperties"), Mapping):
-            return _object(one["additionalProperties"], schema)
-    return None
+            found += _objects(one["additionalProperties"], schema)
+    return found
+
+
+def _title(name: str, section: Schema) -> str:
+    """The heading of a section; it names the kind if the spec has sections of several kinds."""
+    kind = section["properties"].get("kind", {}).get("const")
+    return f"{name}, kind {kind}" if kind else name
 
 
 def _summary(section: Schema) -> str:
