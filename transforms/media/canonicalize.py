@@ -44,6 +44,8 @@ _Output: TypeAlias = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"
 
 
 class Canonicalized(NamedTuple):
+    """Outputs of `Canonicalize`."""
+
     records: beam.PCollection[CanonicalRecord]
     rejected: beam.PCollection[Rejected]
 

@@ -25,7 +25,7 @@ OF_REASON: Mapping[Reason, str] = {
     Reason.UNPARSABLE: "mend what writes the records: the detail says what is wrong",
     Reason.INVALID_ID: "give each record an id: a text or a whole number",
     Reason.DUPLICATE_ID: "give each record an id of its own, or name each delivery once",
-    Reason.EMPTY: "name the columns of pictures, sounds and texts image, audio and text",
+    Reason.EMPTY: "put each medium into a column named image, audio or text",
     Reason.UNREADABLE: "see the media that are not used",
     Reason.MODEL_FAILED: "report the records as a defect",
     Reason.TOO_LARGE: "the detail names the limit: write smaller records, or raise that of the "

@@ -194,7 +194,7 @@ def _opaque(image: Image.Image, target: tuple[int, int]) -> Image.Image:
     """Returns an RGB image of size `target`, with transparency blended over white."""
     transparent = image.has_transparency_data
     mode = "RGBA" if transparent else "RGB"
-    if image.mode != mode or image.size == target:  # saves a copy of an image to be reduced
+    if image.mode != mode or image.size == target:  # else it would only copy a large image
         image = image.convert(mode)
     if image.size != target:
         image = image.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
