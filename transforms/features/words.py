@@ -52,20 +52,20 @@ def words_graph(
     """
     characters = tf.strings.unicode_split(text, "UTF-8")
     flat, row = characters.flat_values, characters.value_rowids()
-    place = tf.range(tf.size(row, tf.int64)) - tf.gather(characters.row_starts(), row)
+    index = tf.range(tf.size(row, tf.int64)) - tf.gather(characters.row_starts(), row)
     alone = tf.strings.regex_full_match(flat, _ALONE)
     joins = tf.strings.regex_full_match(flat, _WORD) & ~alone
     visible = ~tf.strings.regex_full_match(flat, space)
-    follows = tf.concat([[False], joins[:-1]], axis=0) & (place > 0)
+    follows = tf.concat([[False], joins[:-1]], axis=0) & (index > 0)
     starts = visible & ~(joins & follows)
     word = tf.cumsum(tf.cast(starts, tf.int64)) - 1
     num_words = tf.reduce_sum(tf.cast(starts, tf.int64))
     joined = tf.strings.unsorted_segment_join(
         tf.boolean_mask(flat, visible), tf.boolean_mask(word, visible), num_words
     )
-    first = tf.boolean_mask(place, starts)
+    first = tf.boolean_mask(index, starts)
     sizes = tf.math.unsorted_segment_sum(
-        tf.ones_like(place), tf.where(visible, word, -1), num_words
+        tf.ones_like(index), tf.where(visible, word, -1), num_words
     )
     ragged = tf.RaggedTensor.from_value_rowids(
         joined, tf.boolean_mask(row, starts), nrows=characters.nrows()

@@ -79,11 +79,11 @@ def fetch(uri: str, roots: Roots, max_bytes: int) -> bytes:
         OSError: If a disk or the network fails, which is not the record's fault.
     """
     failed = MediumError(Flaw.NOT_FOUND)
-    for place in places(uri, roots):
+    for candidate in places(uri, roots):
         try:
-            if _is_remote(place):
-                return _fetch_remote(object_uri(place, roots), max_bytes)
-            return _fetch_local(place, local_roots(roots), max_bytes)
+            if _is_remote(candidate):
+                return _fetch_remote(object_uri(candidate, roots), max_bytes)
+            return _fetch_local(candidate, local_roots(roots), max_bytes)
         except MediumError as error:
             if error.flaw is Flaw.FORBIDDEN:
                 failed = error
