@@ -113,7 +113,7 @@ def test_its_commands_do_what_it_says(run):
     assert shown["counts"] == COUNTS
     assert f'"run_id": "{first}"' in step("sed -n 1,40p")
     assert step('--to "$(cat').splitlines()[0].endswith(", as before")
-    assert "What was made from what" in step("triad explain-digest")
+    assert "Provenance of A and B" in step("triad explain-digest")
     rejected = step("collections.Counter").splitlines()
     assert sorted(rejected[:3]) == ["1 duplicate_id", "1 empty", "1 unparsable"]
     assert len(rejected) == 6
