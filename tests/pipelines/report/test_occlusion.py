@@ -1,4 +1,4 @@
-"""What a prediction rests on: hidden parts, one at a time, and how a page shows them."""
+"""Occlusion saliency: weights of hidden parts, and their view on a page."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""The report is one self-contained page that holds up with hostile, missing and odd content."""
+"""Report page: self-contained, and robust against hostile, missing and unusual content."""
 
 import base64
 import html.parser
