@@ -1,4 +1,4 @@
-"""Trains, publishes and scores from Python, in one folder that holds `spec.yaml` and `records/`.
+"""Training, publishing and scoring from Python, in a folder with `spec.yaml` and `records/`.
 
 Run as `python examples/api.py FOLDER`. A second run neither trains nor publishes again.
 `python examples/generated.py --out FOLDER/records` generates records for a first try.

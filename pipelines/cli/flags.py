@@ -41,7 +41,8 @@ SHARED: dict[str, Any] = {
     "verify_key": typer.Option(
         "--verify-key",
         metavar="PUB.pem",
-        help="Public key of the model's signer; a model that is not signed with it is refused.",
+        help="Public key of the model's signer; a model without a valid signature of this signer "
+        "is refused.",
     ),
 }
 """Flags that mean the same in every config that has the field."""

@@ -92,7 +92,9 @@ _MESSAGES: dict[str, Any] = {
             metavar="SECONDS",
             help="Polling interval; a file is read once it has been unchanged for this long.",
         ),
-        "until_empty": typer.Option("--until-empty", help="Score all records there are, then end."),
+        "until_empty": typer.Option(
+            "--until-empty", help="Score all records in the source, then end."
+        ),
         "runner": typer.Option(
             "--runner",
             metavar="NAME",
@@ -109,7 +111,8 @@ _MESSAGES: dict[str, Any] = {
         "checkpoint_seconds": typer.Option(
             "--checkpoint-seconds",
             metavar="SECONDS",
-            help="Interval between Flink checkpoints; a crash repeats at most this much.",
+            help="Interval between Flink checkpoints; a crash repeats the records of at most one "
+            "interval.",
         ),
         "prism": typer.Option(
             "--prism", metavar="PATH", help="Path of the Prism binary for --runner prism."

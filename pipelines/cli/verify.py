@@ -77,7 +77,7 @@ def sign(session: Session, config: SignConfig) -> None:
     "\n\nExits with 10 if the model is not signed or has changed since it was signed.",
 )
 def verify(session: Session, config: VerifyConfig) -> None:
-    """Check that a model folder is signed with a key, and unchanged since."""
+    """Check that a model folder has a valid signature and is unchanged since it was signed."""
     session.run(run.verify, config)
     print(f"{config.model}: is as it was signed")
 

@@ -46,7 +46,7 @@ class MaskingFormatter(logging.Formatter):
 
 
 class _NotExplainedLater(logging.Filter):
-    """Filter of entries whose error the command line explains in one line at the end.
+    """Filter that drops entries whose error the command line explains in one line at the end.
 
     Beam logs a traceback for each such failure.
     """
@@ -57,7 +57,7 @@ class _NotExplainedLater(logging.Filter):
 
 
 class _NotTheLibraries(logging.Filter):
-    """Filter of libraries' entries below a level, whatever level their loggers have.
+    """Filter that drops libraries' entries below a level, whatever level their loggers have.
 
     Warnings of libraries, and of Python's `warnings`, are meant for developers.
     """

@@ -21,7 +21,7 @@ class Sentence(NamedTuple):
 
 
 class MediaLoss(Protocol):
-    """Count of the media of one modality; `str` of it states how many of them are used."""
+    """Count of the media of one modality; its text states the number of media used."""
 
     @property
     def lost(self) -> int: ...
