@@ -1,1 +1,1 @@
-"""What wires: pipelines, adapters and the command line."""
+"""Use cases, Beam pipelines and the command line, built on `transforms` and `model`."""
