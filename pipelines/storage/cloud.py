@@ -87,7 +87,8 @@ class CloudStorage:
         blob = _blob(path)
         try:
             blob.reload(**_patience())
-            before = bytes(blob.download_as_bytes(**_patience()))  # Of the reloaded generation.
+            # Downloads the generation that `reload` found.
+            before = bytes(blob.download_as_bytes(**_patience()))
         except NotFound:
             before = None
         if before != expected:
