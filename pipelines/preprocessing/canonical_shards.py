@@ -24,7 +24,7 @@ from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 
 MOST_GROUPS = len(SPLITS)
-"""Largest number of groups kept for a file; so many can fill all splits, so more are not needed."""
+"""Largest number of groups kept for a file: they are only compared with the number of splits."""
 
 _ROWS = "rows"
 

@@ -242,7 +242,7 @@ def spans(work: str) -> Counter[str]:
 
 
 def unnamed(spec: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
-    """Returns, by task, the number of records with an unusable label, where there are any."""
+    """Returns, by task, the number of records with an unusable label, if there are any."""
     total = _added(file.unnamed for file in files)
     return {task: total[task] for task in spec.tasks if total[task]}
 

@@ -42,7 +42,7 @@ def commit_unit(
         settings: Score schema of the run.
 
     Returns:
-        Manifest of the unit; if it was complete already, the one that was written then.
+        Manifest of the unit; if the unit was complete already, its existing manifest.
 
     Raises:
         GateError: A record is neither scored nor rejected, or is both.

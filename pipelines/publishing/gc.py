@@ -70,8 +70,8 @@ class Removed:
 def run(config: GcConfig) -> Removed:
     """Collects the garbage of an output and prints each file and folder that it removes.
 
-    It can be killed at any moment: the manifest of a run is removed first, so that the rest of the
-    run is never taken for a whole one.
+    It can be killed at any moment: the manifest of a run is removed first, so that the files that
+    are left are never taken for a whole run.
 
     Raises:
         OptionsError: The output has no date: it is no output of `triad score`.
@@ -148,7 +148,7 @@ class _Collector:
             if not free:
                 self.removed.kept[run.folder] = "a process works in it"
                 return
-            # If a kill interrupts this, the rest has no manifest and is not taken for a whole run.
+            # The manifest is first: if a kill interrupts this, the rest is not taken for a run.
             for path in (run.manifest, *(file.path for file in files)):
                 self._delete(path)
             if not self._config.dry_run:

@@ -30,7 +30,14 @@ _Content = bytes  # In `PartFile`, the field `bytes` hides the built-in type.
 
 @dataclasses.dataclass(frozen=True)
 class PartFile:
-    """One file of a run; `path` is relative to the run folder."""
+    """Entry of one file of a run in a manifest.
+
+    Attributes:
+        path: Path relative to the run folder.
+        rows: Number of rows.
+        bytes: Size in bytes.
+        sha256: SHA-256 of the content, in hexadecimal.
+    """
 
     path: str
     rows: int

@@ -13,7 +13,7 @@ from triad_ml.transforms.errors import DamagedError
 REMEDY = (
     "the same triad score makes it anew, and triad rollback goes back to another run of the date"
 )
-"""Remedy for a damaged part of a run, as in messages; neither way removes anything."""
+"""Remedy for a damaged part of a run, in messages; neither command removes anything."""
 
 HASHED_BYTES = 64 * 2**20
 """Largest total size in bytes of a run on a local disk whose parts `found_broken` hashes."""

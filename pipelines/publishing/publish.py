@@ -1,4 +1,4 @@
-"""The pointer `CURRENT` of a date: reading it, and publishing a run by one atomic change of it."""
+"""Publishing of a run: one atomic change of the pointer `CURRENT` of its date, and reading it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -247,5 +247,5 @@ def _pointer(output: str, date: str) -> str:
 
 
 def _text(content: bytes | None) -> str | None:
-    """Decodes the content of a pointer, also a damaged one."""
+    """Decodes the content of a pointer, even if it is damaged."""
     return None if content is None else content.decode("ascii", "backslashreplace").strip()

@@ -33,8 +33,8 @@ def run(config: RollbackConfig) -> Manifest:
         OptionsError: The run does not exist, or none can be chosen; the message lists the runs.
         GateError: A file of the run is missing or is not what the run wrote.
         LostRaceError: Another run was published meanwhile.
-        StorageError: The pointer or a manifest cannot be read or trusted; with `config.to`, a
-            damaged pointer is no error but is written anew.
+        StorageError: The pointer or a manifest cannot be read or trusted. With `config.to`, a
+            damaged pointer is no error, but is replaced.
     """
     counted = publish.pointed(config.output, config.date)
     run_id = config.to or _before(config, publish.current_id(config.output, config.date))

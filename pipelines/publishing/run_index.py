@@ -61,7 +61,7 @@ def folders(output: str, date: str) -> list[RunFolder]:
 
 
 def read_manifest(run: RunFolder) -> Manifest | None:
-    """Reads the manifest of a run; None if there is none, so that the run is not sealed.
+    """Reads the manifest of a run; None if the run is not sealed and so has none.
 
     Raises:
         DamagedError: The manifest is not what was written, or belongs to another run.
@@ -79,7 +79,7 @@ def read_manifest(run: RunFolder) -> Manifest | None:
 
 
 def whole_manifest(run: RunFolder) -> Manifest | None:
-    """Reads the manifest of a run; None if there is none, or if it is damaged."""
+    """Reads the manifest of a run; None if it is missing or damaged."""
     try:
         return read_manifest(run)
     except DamagedError:

@@ -24,7 +24,7 @@ _STYLES: dict[State, str] = {"published": "bold", "damaged": "red"}
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """One run of the list; entries that only a manifest has are None if there is no whole one.
+    """One run of the list; values from the manifest are None if that is missing or damaged.
 
     Attributes:
         date: Date of the scores.

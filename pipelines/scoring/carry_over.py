@@ -150,7 +150,7 @@ class Carried(NamedTuple):
 
 
 class CarryOver(beam.PTransform):
-    """Takes scores of canonical records from an earlier run, where it has the same content.
+    """Takes the scores of canonical records whose content an earlier run scored from that run.
 
     Each record is in exactly one of the outputs: `.scored`, with the scores of the earlier run, or
     `.others`, still to be scored.

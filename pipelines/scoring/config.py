@@ -30,7 +30,8 @@ class ScoreConfig:
             signature.
         no_wait: True if the job is submitted and not waited for: its last step publishes. Dataflow
             only.
-        explain: True if each classification has the Shapley value of each modality.
+        explain: True if classifications and regressions have the share of each modality, its
+            Shapley value.
         issues_limit: Largest share of a modality's media that may be lost, in [0, 1]; None takes
             the limit of the model's spec.
     """

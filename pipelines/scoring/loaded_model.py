@@ -143,7 +143,8 @@ def load_model(
         media_roots: Folders in which, and below which, media that records name by path are
             searched. Without one, each such medium is an issue `forbidden`, so that a sender of
             records cannot read files of this machine.
-        explain: True if each classification has the Shapley value of each modality.
+        explain: True if classifications and regressions have the share of each modality, its
+            Shapley value.
 
     Raises:
         OptionsError: There is no complete model, the key cannot be used, or the model cannot

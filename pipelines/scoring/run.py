@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 def run(config: ScoreConfig) -> "Published":
     """Scores records and publishes them for `config.date`, whole or not at all.
 
-    If `config.model` is a folder with a pointer, the model is the one that it names at the start.
-    The model is opened once, and verified before anything else of it is read.
+    If `config.model` is a folder with a pointer, the model is that which the pointer names at the
+    start. The model is opened once, and verified before anything else of it is read.
 
     Raises:
         OptionsError: The model or an input cannot be used.

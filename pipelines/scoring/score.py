@@ -31,8 +31,8 @@ class Score(beam.PTransform):
 
     Outputs are pairs of a key and a row. The key is the record's id and the digest of the model
     that made the row. The timestamp of a row is the record's event time; if that is not known, the
-    timestamp does not change. The transform depends on no source, sink or runner: batch and stream
-    use the same one.
+    timestamp does not change. The transform depends on no source, sink or runner, so that batch and
+    stream both use it.
 
     Args:
         canonicalizer: Makes records canonical. It need not check media: the model's batches do.
@@ -73,7 +73,7 @@ class Score(beam.PTransform):
                 folder still holds `model`.
             media_roots: Folders in which media are searched, see `Canonicalizer`.
             explain: True if predictions have explanations.
-            watched: Folder that a stream watches, see `Canonicalizer`.
+            watched: Folder that a stream watches, see `Canonicalizer`; "" in batch.
             earlier: Published run of the same model, to carry scores over from.
 
         Raises:

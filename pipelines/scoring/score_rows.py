@@ -89,7 +89,8 @@ class ScoreRows(beam.PTransform):
             media_roots: Folders in which media that rows name by path are searched. A row belongs
                 to no folder, so without a media root each such medium is `forbidden`. A record of
                 `ReadRecords` may name files in the folder of the file that it was read from.
-            explain: True if each classification has the Shapley value of each modality.
+            explain: True if classifications and regressions have the share of each modality, its
+                Shapley value.
 
         Raises:
             OptionsError: There is no complete model, the key cannot be used, or the model cannot

@@ -24,7 +24,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 
     A row that cannot be parsed is rejected. If that row is several lines, because a quote does not
     close as it should, only the line in which the quote opens is rejected. The lines after it are
-    read again: each as a row of its own, and from the line that showed the error on as usual.
+    read again: each as a row of one line, and, from the line that showed the error on, as usual.
 
     Raises:
         OptionsError: The header cannot be parsed, or has no `id`, or has a name twice.
@@ -77,7 +77,7 @@ class _HeldLines:
     def keep_first(self) -> None:
         """Keeps only the first line of the row; the others are read again.
 
-        Each of them but the last has to be a row of its own then.
+        Then each of them, except the last, has to be a whole row.
         """
         _, *others = self.lines
         del self.lines[1:]

@@ -134,7 +134,7 @@ def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
         found: Those names that the message may contain.
 
     Raises:
-        OptionsError: The table is such a one; the message names the file and the columns.
+        OptionsError: The table is refused; the message names the file and the columns.
     """
     if len(columns) > MOST_FIELDS:
         raise OptionsError(

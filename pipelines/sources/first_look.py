@@ -106,7 +106,7 @@ def compare(name: str, sample: Heads, spec: Spec, with_labels: bool = True) -> l
 
 
 def _unchecked(sample: Heads) -> Iterable[str]:
-    """Yields a line on inputs, and one on each file, that cannot be checked."""
+    """Yields a message on remote inputs, and a message on each file whose lines are no records."""
     if sample.remote:
         yield f"{', '.join(sample.remote)}: is not looked at before the run; only local files are"
     for head in sample.heads:

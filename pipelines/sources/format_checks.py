@@ -40,8 +40,8 @@ def check(uri: str, kind: str) -> None:
         kind: Suffix of its name, which names its format, without `.gz`.
 
     Raises:
-        OptionsError: The file is such a one. The message has the file and the remedy, and none of
-            its content.
+        OptionsError: The file is refused. The message has the file and the remedy, and none of its
+            content.
         StorageError: The file cannot be opened.
     """
     from triad_ml.pipelines.storage import opening  # Imports Beam, too slow for `first_look`.

@@ -102,10 +102,13 @@ def plan(
 
 
 def refuse_empty(uri: str) -> None:
-    """Refuses an empty file if files of its format are never empty, as after a failed copy.
+    """Refuses an empty file of a format whose files are never empty, as after a failed copy.
+
+    Args:
+        uri: URI of a file of zero bytes.
 
     Raises:
-        OptionsError: The format is such a one; the message names the file.
+        OptionsError: Files of the format are never empty; the message names the file.
     """
     if opening.is_gzip(uri) or not reader(uri).may_be_empty:
         raise OptionsError(
@@ -144,13 +147,13 @@ def _local(path: str) -> str:
 
 
 def _resolved(path: str, real: str) -> str:
-    """Returns the path that stands for a local file: the real one, or that of a link elsewhere."""
+    """Returns the path for a local file's URI: the real one, or a link's to another folder."""
     parent = os.path.realpath(os.path.dirname(path))
     return real if os.path.dirname(real) == parent else os.path.join(parent, os.path.basename(path))
 
 
 def _rank(uri: str, identity: str) -> tuple[bool, str]:
-    """Ranks the URIs of one file: the lowest is kept, its own before that of a link."""
+    """Ranks the URIs of one file; the lowest is kept, so that links rank after the file itself."""
     return opening.local_path(uri) != identity, uri
 
 

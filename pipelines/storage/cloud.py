@@ -44,7 +44,7 @@ class Patience:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Arguments of each call of the client, which knows the failures worth a retry."""
+        """Arguments of each call of the client; its default policy names the failures to retry."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=10).with_timeout(self.deadline)

@@ -82,7 +82,7 @@ class ScoreColumn(abc.ABC):
 
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
-        """Makes the column of the values of JSON Lines, of which there must be at least one."""
+        """Makes the column from at least one value of JSON Lines."""
         return pa.array(values, cls((), _modalities(values[0])).arrow_type())
 
     def _shares(self) -> list[tuple[str, pa.DataType]]:

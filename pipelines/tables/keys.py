@@ -28,7 +28,7 @@ def key_of(row: Scored | Rejected, model_digest: str) -> Key:
 
 @no_annotations
 def keyed(row: _Row, model_digest: str) -> tuple[Key, _Row] | TimestampedValue:
-    """Returns the pair of a row's key and the row, with its event time as timestamp if known.
+    """Returns the pair of a row's key and the row; its timestamp is the event time, if known.
 
     Args:
         row: Scored or rejected record.

@@ -131,7 +131,7 @@ class IssuesLimits:
 
     @classmethod
     def of(cls, spec: Spec, limit: float | None) -> Self:
-        """Returns the limits of a spec, or one for all modalities if the command line has it.
+        """Returns the limits of a spec, or the limit of `--issues-limit` for all modalities.
 
         Args:
             spec: Spec, whose modalities may have limits.

@@ -42,7 +42,7 @@ TYPES: Mapping[Kind, pa.DataType] = {
 }
 """Arrow type of each kind of column.
 
-`null` is a column without values, `long` has integers of which at least one is no float64,
+`null` is a column without values, `long` has integers of which at least one cannot be a float64,
 `number` has exact decimals as texts, and `json` has JSON texts.
 """
 
@@ -219,9 +219,10 @@ _MIXED: Mapping[Kind | None, str] = {
 def column_name(name: str, reserved: Collection[str] = ()) -> str:
     """Returns the name of a passthrough key's column: the key, with a prefix if it is taken.
 
-    A name is taken, in whatever case, if it is that of a score column or of a folder, if CSV names
-    a field of a task so (`category.label`), or if tools give it another meaning. The result depends
-    on no other key, so all parts of a run agree; and different keys have different columns.
+    A name is taken, in any case of its letters, if it is that of a score column or of a folder, if
+    it is that of a task's field in CSV (`category.label`), or if it has another meaning in tools.
+    The result depends on no other key, so all parts of a run agree; and different keys have
+    different columns.
 
     Args:
         name: Key.

@@ -84,7 +84,7 @@ def _sealed(run: RunFolder, gates: Gates, settings: ScoreSchema) -> Manifest | N
 def _seal(
     run: RunFolder, units: int, gates: Gates, settings: ScoreSchema, about: Mapping[str, Any]
 ) -> Manifest:
-    damaged = atomic.read_if_there(run.manifest)  # `_sealed` would have returned a whole one.
+    damaged = atomic.read_if_there(run.manifest)  # A whole manifest would have ended `seal`.
     _check_units(run, units)
     read = 0
     digests = []
@@ -111,7 +111,7 @@ def _seal(
         for kind, table in (("scores", scores), ("rejected", rejected)):
             path = run.part(kind, unit, settings.format)
             atomic.put(run.path(path), formats.encode(table, settings.format))
-            # Rows are counted and hashed as read back, to notice what was not written as meant.
+            # The stored file is counted and hashed, not the table that was to be written.
             content = atomic.read_bytes(run.path(path))
             stored = formats.decode(content, settings.format)
             parts[kind].append(PartFile.of(path, len(stored), content))

@@ -16,7 +16,7 @@ _INTEGERS = (4, 5, 6)
 
 
 class ThriftError(ValueError):
-    """Error for bytes that are no struct, or one nested deeper than headers of Parquet."""
+    """Error for bytes that are no struct, or are a struct nested deeper than Parquet's headers."""
 
 
 class CutError(ThriftError):
@@ -24,7 +24,7 @@ class CutError(ThriftError):
 
 
 class Reader:
-    """Reader of one value after the other.
+    """Reader of consecutive values.
 
     Attributes:
         place: Offset of the next byte.
