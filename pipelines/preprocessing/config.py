@@ -17,7 +17,7 @@ class PreprocessConfig:
         inputs: Patterns of records files.
         output: Folder for features, feature graph, statistics and manifest.
         runner: Name of the runner, a key of `registry.RUNNERS`.
-        shards: Number of shards of each split that a bundle is spread over.
+        shards: Number of shards of each split, for each bundle that writes features.
         media_roots: Folders in which media are searched after that of the records file, in order.
         rejected_limit: Largest share of rejected records that is accepted, in [0, 1].
         keep_canonical: True if the canonical records stay in the output, next to the features.

@@ -86,7 +86,7 @@ class FileExporter(abc.ABC):
 
     @abc.abstractmethod
     def writer(self, file: BinaryIO, schema: pa.Schema) -> contextlib.AbstractContextManager[Write]:
-        """Begins a file with the columns of `schema`; leaving the block completes the file."""
+        """Begins a file with the columns of `schema`, and completes it at the end of the block."""
 
 
 class ParquetExporter(FileExporter):

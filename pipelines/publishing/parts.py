@@ -63,8 +63,8 @@ def broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
 def found_broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
     """Returns the parts that a check of less than a second shows to be missing or changed.
 
-    A part must exist with its size. If the run is on a local disk and is not over `HASHED_BYTES`,
-    each part is hashed too; storage services check hashes themselves.
+    Each part must exist with its size. If the run is on a local disk and has at most `HASHED_BYTES`
+    in all, each part is hashed too. Storage services check hashes themselves.
     """
     if (
         not opening.scheme(run.output)

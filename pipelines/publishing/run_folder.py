@@ -47,7 +47,7 @@ class RunFolder:
         output: Local folder or `gs://` prefix that holds all dates.
         date: ISO date of the scores, such as `2026-11-24`.
         run_id: Id of the run, as `run_id` returns it.
-        visible: True for a run of Triad before 0.2, whose folder is in that of `CURRENT`.
+        visible: True for a run of Triad before 0.2, whose folder is next to `CURRENT`.
     """
 
     output: str

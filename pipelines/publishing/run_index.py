@@ -38,7 +38,7 @@ def nothing(output: str, date: str | None = None) -> OptionsError:
 def find(output: str, date: str, run_id: str) -> RunFolder:
     """Returns the folder of a run, also of one that does not exist yet.
 
-    Folders of runs that Triad wrote before 0.2 are in that of `CURRENT`, and are found there.
+    The folder of a run that Triad wrote before 0.2 is found next to `CURRENT`.
     """
     run = RunFolder(output, date, run_id)
     if not atomic.exists(run.manifest):

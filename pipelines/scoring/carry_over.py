@@ -150,10 +150,10 @@ class Carried(NamedTuple):
 
 
 class CarryOver(beam.PTransform):
-    """Takes the scores of canonical records whose content an earlier run scored from that run.
+    """Looks up the scores of canonical records in an earlier run, by their content.
 
-    Each record is in exactly one of the outputs: `.scored`, with the scores of the earlier run, or
-    `.others`, still to be scored.
+    Each record is in exactly one output: in `.scored` with the scores of the earlier run, if that
+    scored the same content, or in `.others`, still to be scored.
 
     Args:
         earlier: Earlier run, from `find`. Each process reads its scores once.

@@ -210,5 +210,5 @@ def _commit(
 
 
 def job_name(run: RunFolder) -> str:
-    """Returns the job name of a run: equal for equal runs, so that they cannot run at once."""
+    """Returns the name of a run's job: always the same one, so that only one job runs at a time."""
     return f"score-{run.date}-{run.run_id[:12]}"

@@ -233,7 +233,7 @@ def _label(row: Mapping[str, Any], label: str) -> Any:
 
 
 def _names_all_labels(head: Head) -> bool:
-    """Returns True if no record of the file can have labels that its head has not."""
+    """Returns True if no record of the file can have a label that its head lacks."""
     if head.whole:
         return True
     is_open = head.columns is None or "labels" in head.columns

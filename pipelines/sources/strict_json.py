@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 from triad_ml.pipelines.sources.fields import MOST_VALUES
 
 DEEPEST = 64
-"""Largest number of nested lists and objects; that of Python's parser depends on its caller."""
+"""Largest depth of nested lists and objects; that of Python's parser depends on the call stack."""
 
 
 _MARK = re.compile(r'[,\[{]|"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
-"""Matches a mark before which or with which a value begins, or a whole string.
+"""Matches a comma or an opening bracket, or a whole string.
 
-It does not backtrack, however the text ends.
+A comma or bracket stands for one value. The pattern never backtracks, however the text ends.
 """
 
 

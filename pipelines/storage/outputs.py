@@ -29,8 +29,8 @@ def check_folder(
         output: Path of the folder, local or in a bucket.
         command: Name of the command for the message, such as `train`.
         ours: Function that returns True if the content shows that the command made the folder.
-        bare: True if files of the system and empty folders are refused too, since another folder
-            is to be renamed to this one.
+        bare: True if files of the system and empty folders are refused too, because another folder
+            will be renamed to this path.
         flag: Option with which the user named the folder.
 
     Raises:

@@ -90,7 +90,7 @@ def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.
 
 
 def kind_of(column: pa.Field) -> Kind | None:
-    """Returns the kind of a passthrough column, from `field`; None for other columns."""
+    """Returns the kind that `field` gave a passthrough column; None for other columns."""
     kind: Kind = (column.metadata or {}).get(_KIND, b"").decode()
     return kind or None
 

@@ -76,7 +76,10 @@ def json_text(value: Any) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Converts a value for JSON: base64 of bytes, ISO 8601 of times, null for NaN, "Infinity"."""
+    """Converts a value to a JSON value.
+
+    Bytes become base64, times ISO 8601, NaN None, and infinities "Infinity" or "-Infinity".
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

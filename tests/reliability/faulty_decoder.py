@@ -1,7 +1,7 @@
 """Program that decodes media, with faults: a marker in a medium's bytes names the fault.
 
-It is run as `decoder_process.COMMAND`, with the paths of the program and of a pipe. The fault that
-hangs until it is killed writes its process id to the pipe.
+It is run as `decoder_process.COMMAND`, with the paths of the program and of a pipe. Faults that
+hang until they are killed write their process id to the pipe.
 """
 
 import os
