@@ -1,1 +1,1 @@
-"""Use cases, Beam pipelines and the command line, built on `transforms` and `model`."""
+"""Beam pipelines and the command line: connect `transforms` and `model` to storage and runners."""
