@@ -49,9 +49,9 @@ def check(path: str | None) -> str:
     """
     if path is not None and os.path.isfile(path) and os.access(path, os.X_OK):
         return os.path.abspath(path)
-    what = "is missing" if path is None else f"{path}: is no program"
+    problem = "is missing" if path is None else f"{path}: is no program"
     raise OptionsError(
-        f"--prism: {what}; build it (GOBIN=FOLDER go install {MODULE}@v{_version()}) and give "
+        f"--prism: {problem}; build it (GOBIN=FOLDER go install {MODULE}@v{_version()}) and give "
         "FOLDER/prism"
     )
 

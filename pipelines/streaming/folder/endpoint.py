@@ -30,8 +30,8 @@ class FolderEndpoint(Endpoint):
         path = uris.local_path(address)
         if path != address:
             raise OptionsError(f"{flag}: {address}: is a URI; give the path, {path}")
-        scheme, found, _ = address.partition("://")
-        if found:
+        scheme, separator, _ = address.partition("://")
+        if separator:
             raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
 
     def name(self, address: str) -> str:

@@ -26,7 +26,7 @@ _YEAR_10000 = 253_402_300_800_000  # in milliseconds
 _NO_TIME = "its time is none of the years 1970 to 9999: it is read, and its rows have no time"
 
 
-class _Found(NamedTuple):
+class _Entry(NamedTuple):
     """File that is to be read, with its kind; `settled` is True if it is no longer changing."""
 
     file: File
@@ -153,31 +153,31 @@ class Folder:
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
         self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}
         for name, group in groups.items():
-            files = [found.file for found in group]
+            files = [entry.file for entry in group]
             if self._finished.get(name) == _version(files):
                 continue
-            if not all(found.settled for found in group):
+            if not all(entry.settled for entry in group):
                 continue
             cut = self._media(name, group) if self.media_files else self._cut(files[0])
             if cut is not None:
                 yield cut, sum(file.size for file in files)
 
-    def _groups(self) -> dict[str, list[_Found]]:
+    def _groups(self) -> dict[str, list[_Entry]]:
         """Groups the files, in order: by file name for records files, by record for media."""
-        groups: dict[str, list[_Found]] = collections.defaultdict(list)
+        groups: dict[str, list[_Entry]] = collections.defaultdict(list)
         files, refused = self._disk.listing()
         names = {file.name for file in files}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         self._unsettled = False
         for file in files:
-            found = self._found(file)
-            if found is not None:
-                groups[self._name(found, groups)].append(found)
+            entry = self._entry(file)
+            if entry is not None:
+                groups[self._name(entry, groups)].append(entry)
         self._kinds.keep(names)
         self._passed_over = self._kinds.tell(refused)
         return dict(groups)
 
-    def _found(self, file: File) -> _Found | None:
+    def _entry(self, file: File) -> _Entry | None:
         kind = self._kinds.likely(file.name)
         settled = self._settled(file)
         # A records file is recognized by its name, so no other file needs time to settle.
@@ -188,14 +188,14 @@ class Folder:
             self._unsettled = True
         if kind is not None and _event_time(file.changed) is None:
             self._kinds.noted[file.name] = _NO_TIME
-        return None if kind is None else _Found(file, kind, settled)
+        return None if kind is None else _Entry(file, kind, settled)
 
-    def _name(self, found: _Found, groups: Mapping[str, Sequence[_Found]]) -> str:
+    def _name(self, entry: _Entry, groups: Mapping[str, Sequence[_Entry]]) -> str:
         if not self.media_files:
-            return found.file.name
-        stem = kinds.stem(found.file.name)
-        taken = any(other.kind == found.kind for other in groups.get(stem, ()))
-        return found.file.name if taken else stem
+            return entry.file.name
+        stem = kinds.stem(entry.file.name)
+        taken = any(other.kind == entry.kind for other in groups.get(stem, ()))
+        return entry.file.name if taken else stem
 
     def _settled(self, file: File) -> bool:
         now = self.clock()
@@ -225,9 +225,9 @@ class Folder:
             self._cuts[file.name] = known
         return known
 
-    def _media(self, name: str, group: Sequence[_Found]) -> folder_items.Cut:
-        media = {found.kind: found.file.name for found in group}
-        files = [found.file for found in group]
+    def _media(self, name: str, group: Sequence[_Entry]) -> folder_items.Cut:
+        media = {entry.kind: entry.file.name for entry in group}
+        files = [entry.file for entry in group]
         time_ = _event_time(max(file.changed for file in files))
         return folder_items.Cut((Part(name, 0, len(files), _version(files), time_, media),), 1)
 

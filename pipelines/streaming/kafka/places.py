@@ -64,20 +64,20 @@ def known(source: str, given: Iterable[Part], committed: Any, unlabelled: str = 
     return progress
 
 
-def start(said: Sequence[Known], topic_id: str, bounds: Bounds) -> Start:
+def start(recorded: Sequence[Known], topic_id: str, bounds: Bounds) -> Start:
     """Returns the offset at which to begin, so that no message is lost and few are repeated.
 
-    This is the highest recorded offset of the topic with this id, or without an id, that the log
-    reaches. If there are only other recorded offsets, the topic was created again under its name,
-    or its log was cut: then the whole log is read.
+    This is the highest offset that the log reaches, of those recorded with this id or without one
+    (of all, if `topic_id` is ""). If there is none, the whole log is read: nothing was recorded,
+    the topic was created again under its name, or its log was cut.
     """
-    ours = [known.offset for known in said if topic_id and known.topic_id == topic_id]
-    unnamed = [known.offset for known in said if not (topic_id and known.topic_id)]
+    ours = [known.offset for known in recorded if topic_id and known.topic_id == topic_id]
+    unnamed = [known.offset for known in recorded if not (topic_id and known.topic_id)]
     reached = [offset for offset in (*ours, *unnamed) if offset <= bounds.high]
     if reached:
         wanted = max(reached)
         return Start(max(wanted, bounds.low), wanted)
-    return Start(bounds.low, bounds.low, anew=bool(said))
+    return Start(bounds.low, bounds.low, anew=bool(recorded))
 
 
 def passed_over(source: str, start: int, stop: int) -> None:

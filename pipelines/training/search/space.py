@@ -186,7 +186,7 @@ def own_value(spec: Spec, key: str) -> Any:
 
 def to_json(space: Space) -> str:
     """Returns the space as one line of canonical JSON."""
-    return json.dumps({key: one.model_dump() for key, one in sorted(space.items())})
+    return json.dumps({key: values.model_dump() for key, values in sorted(space.items())})
 
 
 def _dimension(key: str, value: Any, name: str) -> Choices | Range:
