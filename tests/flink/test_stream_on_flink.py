@@ -1,4 +1,4 @@
-"""Kafka to Kafka on Flink, killed and ended in the middle: what is there is what should be."""
+"""Stream from Kafka to Kafka on Flink: complete output after kills and stops in the middle."""
 
 import base64
 import contextlib

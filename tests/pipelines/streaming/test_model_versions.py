@@ -1,4 +1,4 @@
-"""A stream takes a new model that passes, between two batches, and no other."""
+"""Model changes of a running stream: between two batches, and only to models that pass."""
 
 import gc
 import json
