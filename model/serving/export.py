@@ -1,15 +1,16 @@
-"""The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
+"""Export of the SavedModel: from canonical bytes through the transform graph to outputs by task."""
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from triad_ml.model import layout as model_layout
 from triad_ml.model.data import batches
+from triad_ml.model.network import Networks
 from triad_ml.model.serving import bundle, safety, shapley
 from triad_ml.model.tasks.base import output_name as output_name
 from triad_ml.model.tasks.heads import heads_of
@@ -17,24 +18,25 @@ from triad_ml.model.tasks.heads import heads_of
 SERVING = "serving_default"
 FEATURES = "features"
 EXPLAIN = "explain"
+"""Names of the signatures: scores, features alone, and scores with explanations."""
 
 
 class ServingModule(tf.Module):
-    """The transform graph and the fused model as one object to be saved.
+    """Transform graph and network as one object that TensorFlow can save.
 
     Args:
-        model: Takes features, gives logits by task.
-        transform_folder: tf.Transform's output.
-        layout: Names, sizes and classes.
-        source: What errors name, where the folder is a copy.
+        networks: Networks of a training; the scoring network is saved.
+        transform_folder: Output folder of tf.Transform.
+        layout: Layout with the spec and the classes.
+        source: Path that errors name, if `transform_folder` is a copy of it.
 
     Raises:
-        GateError: Where the transform graph could do more than compute.
+        GateError: If the transform graph has an op that does more than compute.
     """
 
     def __init__(
         self,
-        model: keras.Model,
+        networks: Networks,
         transform_folder: str | Path,
         layout: model_layout.Layout,
         source: str | Path | None = None,
@@ -42,7 +44,9 @@ class ServingModule(tf.Module):
         super().__init__(name="triad")
         self._layout = layout
         self._heads = heads_of(layout.spec, layout.classes)
-        self._model = model
+        self._model = networks.scoring
+        explains = bool(shapley.explained(layout.spec))
+        self._explainer = shapley.Explainer(networks, layout.spec) if explains else None
         graph = tft.TFTransformOutput.TRANSFORM_FN_DIR
         safety.check_folder(Path(transform_folder, graph), Path(source or transform_folder, graph))
         self._transform_output = tft.TFTransformOutput(str(transform_folder))
@@ -53,12 +57,14 @@ class ServingModule(tf.Module):
         }
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The signatures, each of string `[batch]` by modality.
+        """Traces the signatures.
 
-        `explain` gives what serving gives, and shares; only where a task has some.
+        Each takes the canonical bytes, string `[batch]`, of every modality by its name. If a task
+        has a marker, they also take `marker_<task>`, int64 `[batch, 2]`: start and end (exclusive)
+        of the marked characters, both -1 if the record has no marker.
 
-        Where a task has a marker they also take `marker_<task>`, int64 `[batch, 2]`: the first and
-        the behind-the-last marked character, both -1 where none is.
+        `explain` returns the outputs of `serving_default` and the shares of the modalities; it
+        exists only if some task has explanations.
         """
         inputs = {
             name: tf.TensorSpec([None], tf.string, name=name)
@@ -68,11 +74,11 @@ class ServingModule(tf.Module):
             (name := f"marker_{task}"): tf.TensorSpec([None, 2], tf.int64, name=name)
             for task in self._layout.spec.markers
         }
-        called = {SERVING: self._serve, FEATURES: self._features}
-        if shapley.explained(self._layout.spec):
-            called[EXPLAIN] = self._explain
+        calls = {SERVING: self._serve, FEATURES: self._features}
+        if self._explainer is not None:
+            calls[EXPLAIN] = functools.partial(self._explain, self._explainer)
         return {
-            name: tf.function(call).get_concrete_function(**inputs) for name, call in called.items()
+            name: tf.function(call).get_concrete_function(**inputs) for name, call in calls.items()
         }
 
     def _features(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -87,10 +93,9 @@ class ServingModule(tf.Module):
         inputs = batches.model_inputs(features, self._layout)
         return self._outputs(features, inputs, self._model(inputs, training=False))
 
-    def _explain(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _explain(self, explainer: shapley.Explainer, **media: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features(**media)
         inputs = batches.model_inputs(features, self._layout)
-        explainer = shapley.Explainer(self._model, self._layout.spec)
         logits, towers = explainer.logits(inputs)
         outputs = self._outputs(features, inputs, logits)
         whole = {
@@ -117,31 +122,32 @@ class ServingModule(tf.Module):
 
 
 def save(
-    model: keras.Model,
+    networks: Networks,
     transform_folder: str | Path,
     transform_files: Mapping[str, str],
     layout: model_layout.Layout,
     folder: str | Path,
     transform_digest: str,
 ) -> None:
-    """Writes the SavedModel into `folder`, which must not exist, and what it was made from.
+    """Writes the SavedModel, with the digests of its origin.
 
     Args:
-        model: Takes features, gives logits by task.
-        transform_folder: tf.Transform's output; a private copy of it is checked and used.
-        transform_files: SHA-256 by relative path of each of its files.
-        layout: Names, sizes and classes.
-        folder: Where to.
-        transform_digest: Of the transform, as preprocessing computed it.
+        networks: Networks of a training; the scoring network is saved.
+        transform_folder: Output folder of tf.Transform; a private copy of it is checked and used.
+        transform_files: SHA-256 of each of its files, by relative path.
+        layout: Layout with the spec and the classes.
+        folder: Path of the SavedModel, which must not exist.
+        transform_digest: Digest of the transform, as preprocessing computed it.
 
     Raises:
-        GateError: Where the transform graph is another, or could do more than compute.
-        OSError: Where it cannot be copied.
+        GateError: If the transform graph is not the expected one, or has an op that does more than
+            compute.
+        OSError: If the transform graph cannot be copied.
     """
     with safety.checked_copy(Path(transform_folder), transform_files) as copy:
-        module = ServingModule(model, copy, layout, transform_folder)
+        module = ServingModule(networks, copy, layout, transform_folder)
         tf.saved_model.save(module, str(folder), signatures=module.signatures())
     parts = bundle.parts(layout.spec.digest(), layout.classes, transform_digest)
-    place = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))
-    place.parent.mkdir()
-    place.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))
+    path.parent.mkdir()
+    path.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -147,7 +147,9 @@ def _export(
     for left in (saved_model, staging):
         shutil.rmtree(left, ignore_errors=True)
     digest = prepared.manifest["transform_digest"]
-    export.save(result.model, prepared.transform, prepared.transform_files, layout, staging, digest)
+    export.save(
+        result.networks, prepared.transform, prepared.transform_files, layout, staging, digest
+    )
     staging.rename(saved_model)
     (output / bundle.ANALYSIS).write_bytes(prepared.analysis())
     shutil.copy(prepared.folder / preprocessing_dataset.MANIFEST, output / bundle.DATA_MANIFEST)

@@ -1,4 +1,4 @@
-"""The SavedModel: what it takes and gives, and that stock TensorFlow alone can serve it."""
+"""Exported SavedModel: inputs, outputs, and serving with plain TensorFlow alone."""
 
 import base64
 import json
@@ -156,7 +156,7 @@ def sets(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> SetsModel
     layout = model_layout.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
     keras.utils.set_random_seed(3)
     export.save(
-        network.build(layout),
+        network.build_networks(layout),
         prepared.transform,
         prepared.transform_files,
         layout,

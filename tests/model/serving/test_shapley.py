@@ -1,4 +1,4 @@
-"""Shares of the modalities: what the Shapley value promises, on games and on whole models."""
+"""Shapley shares of modalities: their axioms, on games and on whole models."""
 
 import dataclasses
 import itertools
@@ -97,8 +97,12 @@ class Network:
     """A network as it is before training, with records that lack this and that."""
 
     layout: model_layout.Layout
-    model: keras.Model
+    networks: model_network.Networks
     inputs: dict[str, tf.Tensor]
+
+    @property
+    def model(self) -> keras.Model:
+        return self.networks.scoring
 
     def given(self, seen: tuple[str, ...]) -> dict[str, npt.NDArray[np.float32]]:
         """Probabilities by task where the model itself is told that the rest is missing."""
@@ -120,7 +124,7 @@ def network(request: pytest.FixtureRequest) -> Network:
     spec = loading.parse(SPEC.replace("model: {", f"model: {{fusion: {request.param}, "))
     layout = model_layout.Layout(spec, classes, 20)
     keras.utils.set_random_seed(8)
-    model = model_network.build(layout)
+    networks = model_network.build_networks(layout)
     rng = np.random.default_rng(2)
     sections = layout.spec.modalities
     assert sections.audio is not None
@@ -134,12 +138,12 @@ def network(request: pytest.FixtureRequest) -> Network:
     for place, name in enumerate(NAMES):
         present = [bool(row >> place & 1) for row in range(ROWS)]
         inputs[f"{name}_present"] = tf.constant(present)
-    return Network(layout, model, inputs)
+    return Network(layout, networks, inputs)
 
 
 def explained(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     """Distributions, and shares, of the two tasks that have some."""
-    explainer = shapley.Explainer(network.model, network.layout.spec)
+    explainer = shapley.Explainer(network.networks, network.layout.spec)
     logits, towers = explainer.logits(network.inputs)
     distributions = {
         "kind": head.probabilities(logits["kind"], multi_label=False),
@@ -155,7 +159,7 @@ tasks: {kind: {kind: classification, label: kind}}
 model: {dim: 8, text_dim: 4}
 """)
     layout = model_layout.Layout(spec, {"kind": ("a", "b")}, 20)
-    explainer = shapley.Explainer(model_network.build(layout), spec)
+    explainer = shapley.Explainer(model_network.build_networks(layout), spec)
     inputs = {
         "text": tf.constant([[2, 3, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0]], tf.int64),
         "text_present": tf.constant([True, False]),
@@ -181,7 +185,7 @@ def test_attention_over_a_vector_alone_has_no_steps_to_hide() -> None:
         }
     )
     layout = model_layout.Layout(spec, {"kind": ("a", "b")}, 0)
-    explainer = shapley.Explainer(model_network.build(layout), spec)
+    explainer = shapley.Explainer(model_network.build_networks(layout), spec)
     vectors = np.random.default_rng(0).normal(size=(2, layout.image_width))
     inputs = {
         "image": tf.constant(vectors, tf.float32),
@@ -197,7 +201,7 @@ def test_attention_over_a_vector_alone_has_no_steps_to_hide() -> None:
 
 class TestNetwork:
     def test_cut_in_two_it_gives_what_it_gives_whole(self, network: Network) -> None:
-        explainer = shapley.Explainer(network.model, network.layout.spec)
+        explainer = shapley.Explainer(network.networks, network.layout.spec)
         logits, _ = explainer.logits(network.inputs)
         whole = network.model(network.inputs, training=False)
         assert set(logits) == {"kind", "marks", "names"}
@@ -228,7 +232,7 @@ class TestNetwork:
             np.testing.assert_allclose(total, distributions[task].numpy().max(axis=1), atol=1e-6)
 
     def test_towers_run_once_for_all_coalitions(self, network: Network) -> None:
-        explainer = shapley.Explainer(network.model, network.layout.spec)
+        explainer = shapley.Explainer(network.networks, network.layout.spec)
 
         @tf.function(autograph=False)
         def shares(inputs: dict[str, tf.Tensor]) -> Any:
@@ -248,7 +252,7 @@ class TestNetwork:
     def test_the_words_and_patches_of_what_is_hidden_are_not_attended_to(
         self, network: Network
     ) -> None:
-        explainer = shapley.Explainer(network.model, network.layout.spec)
+        explainer = shapley.Explainer(network.networks, network.layout.spec)
         _, towers = explainer.logits(network.inputs)
         rest = tf.function(towers.rest, autograph=False)
 

@@ -1,4 +1,4 @@
-"""Regression inside a network: loss, gradients, training and what is served."""
+"""Regression head in the network: loss, gradients, training and serving outputs."""
 
 import keras
 import numpy as np
@@ -87,7 +87,7 @@ def test_training_learns_numbers_and_serves_them_in_the_units_of_the_labels():
 def test_shares_and_baseline_add_up_to_the_number():
     networks, _ = trainer()
     given = batch().features
-    explainer = shapley.Explainer(networks.scoring, SPEC)
+    explainer = shapley.Explainer(networks, SPEC)
     outputs, towers = explainer.logits(given)
     heads = heads_of(SPEC, LAYOUT.classes)
     whole = {name: heads[name].shown(outputs[name]) for name in SPEC.tasks}
