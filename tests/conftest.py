@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from examples import generated as examples
+from tests import wheels
 from tests.once import made_once
 from triad_ml.pipelines.runtime import environment, logs
 
@@ -108,6 +109,16 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of an environment that has the wheel of this checkout, and a `triad` of others."""
+
+    def make(folder: Path) -> None:
+        wheels.install(wheels.build_wheel(folder / "built"), folder / "environment")
+
+    return made_once(tmp_path_factory, "installed", make) / "environment" / "bin"
 
 
 @pytest.fixture
