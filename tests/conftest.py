@@ -21,6 +21,9 @@ from tests.once import made_once
 from triad_ml.pipelines.runtime import environment, logs
 
 environment.prepare()
+# Kafka and Flink run for a minute: what the second compiler and a concurrent collector cost at the
+# start of a JVM is never made up for.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 RECORDS = 120
 SPEC = """
