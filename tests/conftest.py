@@ -18,11 +18,11 @@ import pytest
 
 from examples import generated as examples
 from tests.once import made_once
+from tests.reliability.forkserver import ForkServer
 from triad_ml.pipelines.runtime import environment, logs
 
 environment.prepare()
-# Kafka and Flink run for a minute: what the second compiler and a concurrent collector cost at the
-# start of a JVM is never made up for.
+# Flink runs for minutes: the JVM's second compiler takes more than it gives back in that time.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 RECORDS = 120
@@ -111,6 +111,13 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Starts `triad` commands as processes that import nothing."""
+    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
+        yield server
 
 
 @pytest.fixture
