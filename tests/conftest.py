@@ -33,7 +33,7 @@ modalities:
   text: {tokens: word, vocabulary: 100, length: 12}
 tasks:
   category: {kind: classification, label: category}
-model: {dim: 16, image_filters: [8, 16], audio_filters: [8, 16], text_dim: 8}
+model: {dim: 16, image_filters: [8], audio_filters: [8], text_dim: 8}
 training: {epochs: 2, batch_size: 16}
 split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
 """
