@@ -14,7 +14,13 @@ from PIL import Image
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import commit_unit
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.tables.columns import COLUMNS
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import (
     Position,
     Prediction,
@@ -167,10 +173,10 @@ def publish_scores(
     date: str = DATE,
     model_digest: str | None = None,
     format: Any = "parquet",
-) -> publish.Manifest:
+) -> Manifest:
     """Publishes scores of one unit as `triad score` does."""
     loaded = bundle.load(model)
-    settings = publish.ScoreSchema(
+    settings = ScoreSchema(
         {
             name: COLUMNS[task.kind].of(task, loaded.classes[name], ())
             for name, task in loaded.spec.tasks.items()
@@ -184,10 +190,10 @@ def publish_scores(
         ),
         format=format,
     )
-    run = publish.RunFolder(str(output), date, "ab" * 12)
+    run = RunFolder(str(output), date, "ab" * 12)
     start = publish.begin(run)
-    publish.commit_unit(run, 0, scored, rejected, len(scored) + len(rejected), settings)
-    manifest = publish.seal(run, 1, publish.Gates(1.0), settings, {})
+    commit_unit(run, 0, scored, rejected, len(scored) + len(rejected), settings)
+    manifest = seal(run, 1, Gates(1.0), settings, {})
     publish.publish(run, start.current)
     return manifest
 

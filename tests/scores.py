@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.run_folder import run_id as derived_id
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.tables.columns import Classification
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import LostRaceError
 from triad_ml.transforms.records.values import (
     Position,
@@ -26,7 +33,7 @@ COLUMNS = {
     "category": Classification(CLASSES["category"]),
     "topics": Classification(CLASSES["topics"], multi_label=True),
 }
-SETTINGS = publish.ScoreSchema(COLUMNS, PROVENANCE)
+SETTINGS = ScoreSchema(COLUMNS, PROVENANCE)
 DATE = "2026-11-24"
 
 
@@ -75,32 +82,32 @@ class Work:
     rejected: Sequence[Rejected] = ()
 
 
-def run_folder(output: object, *, name: str = "a", date: str = DATE) -> publish.RunFolder:
+def run_folder(output: object, *, name: str = "a", date: str = DATE) -> RunFolder:
     """Returns a run whose id is derived from a name."""
-    run_id = publish.run_id(date, [(name, 1, "1")], PROVENANCE, {})
-    return publish.RunFolder(str(output), date, run_id)
+    run_id = derived_id(date, [(name, 1, "1")], PROVENANCE, {})
+    return RunFolder(str(output), date, run_id)
 
 
-def commit(run: publish.RunFolder, works: Sequence[Work]) -> None:
+def commit(run: RunFolder, works: Sequence[Work]) -> None:
     """Commits the units that are not complete yet."""
     for unit, work in enumerate(works):
-        if unit not in publish.complete_units(run):
+        if unit not in complete_units(run):
             read = len(work.scored) + len(work.rejected)
-            publish.commit_unit(run, unit, work.scored, work.rejected, read, SETTINGS)
+            commit_unit(run, unit, work.scored, work.rejected, read, SETTINGS)
 
 
 def score(
-    run: publish.RunFolder,
+    run: RunFolder,
     works: Sequence[Work],
     *,
-    settings: publish.ScoreSchema = SETTINGS,
+    settings: ScoreSchema = SETTINGS,
     rejected_limit: float = 1.0,
-) -> publish.Manifest:
+) -> Manifest:
     """Runs a whole attempt, from the look for a published run to the flip of the pointer."""
     start = publish.begin(run)
     commit(run, works)
-    gates = publish.Gates(rejected_limit)
-    manifest = publish.seal(run, len(works), gates, settings, {"by": "a test"})
+    gates = Gates(rejected_limit)
+    manifest = seal(run, len(works), gates, settings, {"by": "a test"})
     publish.publish(run, start.current)
     return manifest
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from triad_ml.model.layout import Layout
-from triad_ml.model.tasks.base import SURFACES as SURFACES
 from triad_ml.model.tasks.base import FeatureDescription
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.towers.registry import TOWERS

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.model.tasks.classification.metrics import classification as classification
-from triad_ml.model.tasks.classification.metrics import multi_label as multi_label
 from triad_ml.model.tasks.metrics import METRICS
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task

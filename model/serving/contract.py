@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.export import EXPLAIN, FEATURES, output_name
+from triad_ml.model.serving.export import EXPLAIN, FEATURES
+from triad_ml.model.tasks.base import output_name
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.spec.spec import Spec

@@ -6,7 +6,8 @@ from typing import Any
 import numpy.typing as npt
 
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.export import EXPLAIN, SERVING, output_name
+from triad_ml.model.serving.export import EXPLAIN, SERVING
+from triad_ml.model.tasks.base import output_name
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Explanation

@@ -12,7 +12,7 @@ from triad_ml.model import layout as model_layout
 from triad_ml.model.data import batches
 from triad_ml.model.network import Networks
 from triad_ml.model.serving import bundle, safety, shapley
-from triad_ml.model.tasks.base import output_name as output_name
+from triad_ml.model.tasks.base import output_name
 from triad_ml.model.tasks.heads import heads_of
 
 SERVING = "serving_default"

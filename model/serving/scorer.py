@@ -16,7 +16,6 @@ from triad_ml.model.serving import bundle, contract, explanations, safety
 from triad_ml.model.serving.export import FEATURES
 from triad_ml.model.tasks.base import Arrays
 from triad_ml.model.tasks.heads import heads_of
-from triad_ml.model.tasks.tagging.task import tagged as tagged
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import batching
 from triad_ml.transforms.features.ids import NO_MARKER

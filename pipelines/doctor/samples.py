@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from triad_ml.pipelines.doctor.findings import Finding, Level, of_error
 from triad_ml.pipelines.sources import first_look, read, units
+from triad_ml.pipelines.sources.files import InputFile
 from triad_ml.pipelines.storage import cloud
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.media_counts import IssuesLimits, MediaCount
@@ -66,7 +67,7 @@ def check(
             yield _media(name, count, limits)
 
 
-def _read(file: units.InputFile, spec: Spec) -> Iterator[RawRecord | Rejected]:
+def _read(file: InputFile, spec: Spec) -> Iterator[RawRecord | Rejected]:
     for unit in units.plan((file,)):
         yield from read.read(unit, spec.label_names)
 

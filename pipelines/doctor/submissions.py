@@ -12,7 +12,7 @@ from triad_ml.pipelines.runners import workers
 from triad_ml.pipelines.scoring import carry_over, score
 from triad_ml.pipelines.scoring import pipeline as scoring_pipeline
 from triad_ml.pipelines.sources import read as sources_read
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.pipelines.tables import schema
 from triad_ml.transforms.files.scratch import ScratchFolder
 from triad_ml.transforms.media.canonicalize import Canonicalizer

@@ -32,6 +32,7 @@ from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.runtime import summary as runtime_summary
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import formats, media_counts
 from triad_ml.pipelines.tables import rows as tables_rows
@@ -217,7 +218,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
-            planned = planned | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
+            planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
         read = planned | "Read" >> sources_read.ReadRecords(spec.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 

@@ -11,6 +11,7 @@ from triad_ml.pipelines.preprocessing import dataset, ending, staging
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import InputFile
 from triad_ml.pipelines.storage import atomic, json_files, outputs
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.media import uris
@@ -34,7 +35,7 @@ class PreprocessPlan:
     """
 
     what: Spec
-    inputs: tuple[units.InputFile, ...]
+    inputs: tuple[InputFile, ...]
     output: str
     key: str
     done: bool
@@ -86,7 +87,7 @@ def spec_parts(spec: Spec) -> dict[str, Any]:
     return {"spec": json.loads(spec.to_json()), "spec_digest": spec.digest()}
 
 
-def _key(spec: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
+def _key(spec: Spec, inputs: Sequence[InputFile], config: PreprocessConfig) -> str:
     """Hashes all that decides the result: records, media folders, features, splits and version."""
     parts: dict[str, Any] = {
         "features": spec.features_json(),

@@ -23,9 +23,9 @@ from collections.abc import Sequence
 
 from triad_ml.pipelines.publishing import parts, publish, run_index
 from triad_ml.pipelines.publishing.config import GcConfig
-from triad_ml.pipelines.publishing.run_folder import HIDDEN, RUN_ID, RunFolder, date_folder
+from triad_ml.pipelines.publishing.run_folder import HIDDEN, RunFolder, date_folder
 from triad_ml.pipelines.runtime import logs
-from triad_ml.pipelines.runtime.names import POINTER
+from triad_ml.pipelines.runtime.names import POINTER, RUN_ID
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.storage.backend import StoredFile
 from triad_ml.transforms.errors import StorageError

@@ -11,8 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import pydantic
 
-from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
-from triad_ml.pipelines.runtime.names import check_date as check_date
+from triad_ml.pipelines.runtime.names import RUN_ID
 from triad_ml.pipelines.tables import ScoresFormat
 
 Schema = tuple[Mapping[str, str], ...]

@@ -7,46 +7,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from triad_ml.pipelines.publishing import parts, run_index
-from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
-from triad_ml.pipelines.publishing.manifest import Manifest, PartFile, UnitManifest
-from triad_ml.pipelines.publishing.run_folder import (
-    RUN_ID,
-    RunFolder,
-    check_date,
-    date_folder,
-    run_id,
-)
-from triad_ml.pipelines.publishing.sealing.gates import Gates
-from triad_ml.pipelines.publishing.sealing.seal import seal
-from triad_ml.pipelines.runtime.names import POINTER
+from triad_ml.pipelines.publishing.commit import complete_units
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder, date_folder
+from triad_ml.pipelines.runtime.names import POINTER, RUN_ID, check_date
 from triad_ml.pipelines.storage import atomic
-from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import DamagedError, GateError, LostRaceError, OptionsError
-
-__all__ = [
-    "Gates",
-    "Manifest",
-    "PartFile",
-    "RunFolder",
-    "ScoreSchema",
-    "Start",
-    "UnitManifest",
-    "begin",
-    "commit_unit",
-    "complete_units",
-    "counting",
-    "current",
-    "current_id",
-    "current_run",
-    "open_current",
-    "pointed",
-    "publish",
-    "published",
-    "published_dates",
-    "read_current",
-    "run_id",
-    "seal",
-]
 
 _log = logging.getLogger(__name__)
 

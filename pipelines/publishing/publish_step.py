@@ -10,6 +10,8 @@ import apache_beam as beam
 from triad_ml.pipelines.publishing import publish as publishing_publish
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.runtime.summary import Sentence
 from triad_ml.pipelines.sources.files import InputFile, changed_error
@@ -38,7 +40,7 @@ class Publication:
     run: RunFolder
     units: int
     inputs: tuple[InputFile, ...]
-    gates: publishing_publish.Gates
+    gates: Gates
     settings: ScoreSchema
     about: Mapping[str, Any]
     current: str | None
@@ -56,9 +58,7 @@ class Publication:
         for uri in changed(self.inputs):
             atomic.delete_tree(self.run.units)  # They may mix the old and the new input.
             raise changed_error(uri)
-        sealed = publishing_publish.seal(
-            self.run, self.units, self.gates, self.settings, self.about
-        )
+        sealed = seal(self.run, self.units, self.gates, self.settings, self.about)
         publishing_publish.publish(self.run, self.current)
         summary.say(_log, sentences(sealed, self.run))
         _log.info("%s: published", self.run.folder)

@@ -5,8 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
-from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
-from triad_ml.pipelines.runtime.names import check_date as check_date
+from triad_ml.pipelines.runtime.names import RUN_ID, check_date
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Provenance

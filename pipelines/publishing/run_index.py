@@ -1,13 +1,8 @@
 """Index of the dates of an output and of the runs of a date, from folders and manifests."""
 
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.publishing.run_folder import (
-    HIDDEN,
-    RUN_ID,
-    RunFolder,
-    check_date,
-    date_folder,
-)
+from triad_ml.pipelines.publishing.run_folder import HIDDEN, RunFolder, date_folder
+from triad_ml.pipelines.runtime.names import RUN_ID, check_date
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import DamagedError, OptionsError
 

@@ -13,9 +13,9 @@ import rich.text
 from triad_ml.pipelines.publishing import commit, parts, publish, rollback, run_index
 from triad_ml.pipelines.publishing.config import RunsConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
-from triad_ml.pipelines.publishing.run_folder import RUN_ID, RunFolder, date_folder
+from triad_ml.pipelines.publishing.run_folder import RunFolder, date_folder
 from triad_ml.pipelines.runtime import logs
-from triad_ml.pipelines.runtime.names import POINTER
+from triad_ml.pipelines.runtime.names import POINTER, RUN_ID
 from triad_ml.transforms.errors import DamagedError
 
 State = Literal["published", "replaced", "unfinished", "damaged"]

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from triad_ml.model.evaluation.document import AS_RECORDED
 from triad_ml.pipelines.report import charts, confusion
 from triad_ml.transforms.labels import classes
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 
 class Figure(NamedTuple):

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageStat
 
-from triad_ml.model.serving.export import output_name
 from triad_ml.model.serving.scorer import Scorer
+from triad_ml.model.tasks.base import output_name
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import CanonicalRecord
 

@@ -10,8 +10,10 @@ import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import commit_unit
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
@@ -21,6 +23,7 @@ from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
@@ -32,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def define_pipeline(
     root: beam.Pipeline,
-    planned: Sequence[units.Unit],
+    planned: Sequence[Unit],
     labels: Sequence[str],
     score: Score,
     run: RunFolder,
@@ -56,7 +59,7 @@ def define_pipeline(
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
-        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
+        planned_units = planned_units | "CheckWorkers" >> workers.CheckWorkers(Unit)
     read = planned_units | "Read" >> sources_read.ReadRecords(labels)
     ones = (
         planned_units | "NoneYet" >> beam.Map(lambda unit: (unit.index, 0)),
@@ -139,7 +142,7 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
     limits = IssuesLimits.of(plan.model.spec, config.issues_limit)
-    gates = publish.Gates(config.rejected_limit, limits)
+    gates = Gates(config.rejected_limit, limits)
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
@@ -159,7 +162,7 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
 def _run(
     config: ScoreConfig,
     plan: ScorePlan,
-    missing: list[units.Unit],
+    missing: list[Unit],
     units_in_all: int,
     score: Score,
     earlier: carry_over.Earlier | None,
@@ -206,7 +209,7 @@ def _commit(
     unit: int, grouped: Mapping[str, Sequence[Any]], run: RunFolder, settings: ScoreSchema
 ) -> None:
     scored, rejected = list(grouped["scored"]), list(grouped["rejected"])
-    publish.commit_unit(run, unit, scored, rejected, sum(grouped["read"]), settings)
+    commit_unit(run, unit, scored, rejected, sum(grouped["read"]), settings)
 
 
 def job_name(run: RunFolder) -> str:

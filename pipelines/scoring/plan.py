@@ -6,11 +6,12 @@ import logging
 from typing import NamedTuple
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.publishing import publish, publish_step, run_index
+from triad_ml.pipelines.publishing import publish, publish_step, run_folder, run_index
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import InputFile
 from triad_ml.pipelines.storage import model_store, outputs
 from triad_ml.pipelines.tables.schema import ScoreSchema, score_schema
 from triad_ml.transforms.media import uris
@@ -36,7 +37,7 @@ class ScorePlan:
     """
 
     model: Artefact
-    inputs: tuple[units.InputFile, ...]
+    inputs: tuple[InputFile, ...]
     settings: ScoreSchema
     run: RunFolder
 
@@ -69,7 +70,7 @@ def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
         model = model_store.load(config.model, config.verify_key)
     inputs = units.list_inputs(config.inputs)
     settings = score_schema(model, config.format, config.explain)
-    run_id = publish.run_id(
+    run_id = run_folder.run_id(
         config.date,
         [(file.uri, file.size, file.version) for file in inputs],
         settings.provenance,

@@ -13,6 +13,7 @@ from triad_ml.pipelines.sources import fields, format_checks, lines, strict_json
 from triad_ml.pipelines.sources.files import InputFile, Unit, average_line, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.columns import is_label
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 LINE_COST = 64
@@ -188,7 +189,7 @@ def _row(
         )
     row: dict[str, Any] = dict(zip(columns, cells, strict=True))
     for name in columns:
-        if name == "labels" or fields.is_label(name, names):
+        if name == "labels" or is_label(name, names):
             row[name] = _label(row[name])
     return row
 

@@ -10,7 +10,6 @@ from typing import Any
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.columns import LABEL_PREFIX
-from triad_ml.transforms.records.columns import is_label as is_label
 from triad_ml.transforms.records.values import (
     UNKNOWN_SPLIT,
     BrokenMedium,

@@ -12,7 +12,8 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels import classes, numbers
 from triad_ml.transforms.records import columns as record_columns
 from triad_ml.transforms.records.values import SPLITS
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.tasks import Task
 
 FEW_ROWS = 20
 """Smallest number of records from which something is inferred about the others."""

@@ -11,6 +11,7 @@ from triad_ml.pipelines.sources.fields import MOST_FIELDS, MOST_VALUES, RefusedR
 from triad_ml.pipelines.sources.files import InputFile, Unit, refuse_other_size
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.files import tfrecord_reader
+from triad_ml.transforms.records.columns import is_label
 from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
@@ -72,7 +73,7 @@ def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
     for name, value in values.items():
         text = _text(value)
         readable = fields.is_unicode(text)
-        if readable or name in ("id", "group", "split") or fields.is_label(name, names):
+        if readable or name in ("id", "group", "split") or is_label(name, names):
             row[name] = text
             doubtful = doubtful or not readable
         else:

@@ -11,9 +11,7 @@ from apache_beam.io.gcp import gcsio
 
 from triad_ml.pipelines.runtime.defaults import UNIT_RECORDS
 from triad_ml.pipelines.sources import format_checks
-from triad_ml.pipelines.sources.files import SAMPLE_BYTES
-from triad_ml.pipelines.sources.files import InputFile as InputFile
-from triad_ml.pipelines.sources.files import Unit as Unit
+from triad_ml.pipelines.sources.files import SAMPLE_BYTES, InputFile, Unit
 from triad_ml.pipelines.sources.read import SUFFIXES, reader, suffix
 from triad_ml.pipelines.storage import cloud, opening
 from triad_ml.transforms.errors import OptionsError, StorageError

@@ -4,7 +4,7 @@ import functools
 import os
 
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.runtime.names import POINTER as POINTER
+from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.storage import cloud as storage_cloud
 from triad_ml.transforms.errors import LostRaceError, OptionsError

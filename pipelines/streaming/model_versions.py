@@ -8,6 +8,7 @@ from typing import Self
 
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import keep_only
+from triad_ml.pipelines.runtime.names import POINTER
 from triad_ml.pipelines.scoring.score import Score
 from triad_ml.pipelines.storage import atomic, model_store
 from triad_ml.pipelines.streaming import metrics
@@ -200,6 +201,6 @@ def check_golden(config: StreamConfig) -> None:
     """
     if config.golden is not None and model_store.read(config.model) is None:
         raise OptionsError(
-            f"--golden: {config.model} has no {model_store.POINTER} that names models; make one "
+            f"--golden: {config.model} has no {POINTER} that names models; make one "
             "with `triad release`, or leave --golden out"
         )

@@ -19,7 +19,7 @@ from triad_ml.transforms.records.values import (
     Tagged,
     Text,
 )
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 TEXTS = pa.list_(pa.string())
 DISTRIBUTION = pa.map_(pa.string(), pa.float32())
@@ -255,7 +255,7 @@ class Tagging(ScoreColumn):
     def served(
         self, task: str, outputs: Arrays, row: int, record: CanonicalRecord
     ) -> dict[str, Any]:
-        from triad_ml.model.serving.scorer import tagged  # Imports TensorFlow.
+        from triad_ml.model.tasks.tagging.task import tagged  # Imports TensorFlow.
 
         answer = tagged(task, outputs, row, record)
         spans = [span._asdict() for span in answer.spans]

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from triad_ml.model.serving.bundle import Artefact
-from triad_ml.pipelines.runtime.names import RUN_ID as RUN_ID
-from triad_ml.pipelines.runtime.names import check_date as check_date
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.columns import COLUMNS, ScoreColumn

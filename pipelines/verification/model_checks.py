@@ -19,7 +19,8 @@ from triad_ml.transforms.records.values import (
     Rejected,
     Scored,
 )
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.tasks import Task
 
 
 def check(

@@ -18,8 +18,8 @@ import tensorflow_transform.beam as tft_beam
 
 from triad_ml.model import stages
 from triad_ml.model.serving import bundle
-from triad_ml.model.serving.export import output_name
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer
+from triad_ml.model.tasks.base import output_name
 from triad_ml.pipelines.preprocessing import dataset, ending
 from triad_ml.pipelines.preprocessing import pipeline as preprocessing_pipeline
 from triad_ml.pipelines.preprocessing.canonical_shards import CanonicalFile

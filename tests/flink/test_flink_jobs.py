@@ -18,13 +18,14 @@ import tensorflow as tf
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import SPLITS
 
@@ -64,7 +65,7 @@ def published(output: Path) -> dict[str, bytes]:
     """The files of the run that CURRENT names, without the manifest, which has a time in it."""
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
-    run = publish.RunFolder(str(output), DATE, manifest.run_id)
+    run = RunFolder(str(output), DATE, manifest.run_id)
     parts = [*manifest.scores, *manifest.rejected]
     return {part.path: Path(run.path(part.path)).read_bytes() for part in parts}
 
@@ -161,8 +162,8 @@ def test_a_worker_unlike_the_submitting_process_is_refused_with_the_local_exit_c
 ) -> None:
     expected = workers.fingerprint() | {"keras": "0.0"}
     root = beam.Pipeline(options=beam_options.beam_options("flink", flink.beam_args))
-    one = root | beam.Create([units.Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
-    _ = one | workers.CheckWorkers(units.Unit, expected)
+    one = root | beam.Create([Unit(0, "/records.jsonl", 0, 1)], reshuffle=False)
+    _ = one | workers.CheckWorkers(Unit, expected)
     with (
         pytest.raises(OptionsError, match="worker: has keras .*submitted with 0.0") as caught,
         worker_errors.raised("flink"),

@@ -118,9 +118,9 @@ def tell_growth() -> None:
     loaded; how many children are left.
     """
     from triad_ml.model.serving import scorer
-    from triad_ml.pipelines.publishing import publish
+    from triad_ml.pipelines.scoring import pipeline
 
-    commit = publish.commit_unit
+    commit = pipeline.commit_unit
     units: list[tuple[int, int, int]] = []
 
     def watched(*arguments: Any) -> Any:
@@ -128,7 +128,7 @@ def tell_growth() -> None:
         units.append((manifest.read, _resident_bytes(), threading.active_count()))
         return manifest
 
-    publish.commit_unit = watched
+    pipeline.commit_unit = watched
     _notes.append(lambda: [units, scorer.load_scorer.cache_info().misses, _children()])
 
 

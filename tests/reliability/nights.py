@@ -7,6 +7,7 @@ from typing import Any
 
 from examples import generated
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.storage import atomic
 
@@ -71,7 +72,7 @@ class Night:
         return ["score", *flags, *(("--", *self.beam_args) if self.beam_args else ())]
 
     @property
-    def run(self) -> publish.RunFolder:
+    def run(self) -> RunFolder:
         """Where it is published."""
         from triad_ml.pipelines.scoring import plan
 
@@ -91,7 +92,7 @@ def seen(output: object) -> tuple[str, dict[str, bytes]]:
     """
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
-    run = publish.RunFolder(str(output), DATE, manifest.run_id)
+    run = RunFolder(str(output), DATE, manifest.run_id)
     found = {}
     for file in manifest.files:
         content = atomic.read_bytes(run.path(file.path))

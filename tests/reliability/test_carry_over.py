@@ -16,6 +16,7 @@ from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler
 from triad_ml.pipelines.publishing import parts, publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.scoring import carry_over, pipeline, score
@@ -56,7 +57,7 @@ def config(model: Path, records: Path, output: Path, date: str, **more: Any) -> 
 def rows(output: Path, date: str, kind: str = "scores") -> list[Row]:
     manifest = publish.current(str(output), date)
     assert manifest is not None
-    run = publish.RunFolder(str(output), date, manifest.run_id)
+    run = RunFolder(str(output), date, manifest.run_id)
     return [
         row
         for file in getattr(manifest, kind)

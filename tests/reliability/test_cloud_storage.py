@@ -11,6 +11,9 @@ from tests.reliability.flaky_storage import KINDS, FlakyStorage
 from tests.reliability.nights import DATE, seen
 from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import complete_units
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
@@ -188,7 +191,7 @@ def test_of_two_publishers_at_once_exactly_one_wins(flaky):
     for date in dates:
         for name in "ab":
             run = scores.run_folder(flaky.uri, name=name, date=date)
-            publish.seal(run, 0, publish.Gates(1.0), SETTINGS, {})
+            seal(run, 0, Gates(1.0), SETTINGS, {})
     barrier = threading.Barrier(2)
     outcomes: dict[tuple[str, str], str] = {}
 
@@ -253,7 +256,7 @@ def test_an_outage_at_any_request_leaves_a_whole_run_and_the_next_attempt_does_t
                 scores.score(run, WORKS)
     assert error.value.exit_code == 20
     assert seen(flaky.uri) in (local["old"], local["new"])
-    complete = publish.complete_units(run)
+    complete = complete_units(run)
     before = flaky.generations()
     scores.score(run, WORKS)
     assert seen(flaky.uri) == local["new"]

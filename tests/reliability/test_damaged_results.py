@@ -15,6 +15,7 @@ from tests.reliability.nights import DATE, Night, seen, statuses, write_corpus
 from tests.scores import Work
 from triad_ml.pipelines.publishing import export, gc, publish, rollback, run_index, run_list
 from triad_ml.pipelines.publishing.config import ExportConfig, GcConfig, RollbackConfig, RunsConfig
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.report import score_survey
 from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring import run as scoring_run
@@ -238,7 +239,7 @@ def test_runs_of_before_the_hidden_folder_count_as_they_did(
     """Earlier versions wrote `run=ID`, `rejected` and `units` beside `CURRENT`, and no digest."""
     output = Path(shutil.copytree(published, tmp_path / "out"))
     new = scores.run_folder(output)
-    old = publish.RunFolder(new.output, new.date, new.run_id, visible=True)
+    old = RunFolder(new.output, new.date, new.run_id, visible=True)
     shutil.move(new.folder, old.folder)
     shutil.rmtree(output / f"dt={DATE}" / "_runs")
     for name in ("rejected", "units"):

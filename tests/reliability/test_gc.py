@@ -18,6 +18,8 @@ from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import gc, publish
 from triad_ml.pipelines.publishing.config import GcConfig
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import OptionsError, StorageError
 
@@ -338,4 +340,4 @@ def test_in_a_bucket_runs_go_by_their_age_alone(flaky: FlakyStorage):
     assert flaky.objects() == {
         name: content for name, content in whole.items() if not name.startswith(inner)
     }
-    publish.seal(new, len(WORKS), publish.Gates(1.0), SETTINGS, {})
+    seal(new, len(WORKS), Gates(1.0), SETTINGS, {})

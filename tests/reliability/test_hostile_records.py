@@ -16,6 +16,7 @@ from examples import generated as examples
 from tests import media
 from tests.reliability import bombs, faulty_decoder, odd_media
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
@@ -208,7 +209,7 @@ def scores_of(model: Path, records: Path, output: Path) -> Run:
     )
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
-    run = publish.RunFolder(str(output), DATE, manifest.run_id)
+    run = RunFolder(str(output), DATE, manifest.run_id)
     return Run(
         [
             row

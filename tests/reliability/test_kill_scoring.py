@@ -13,8 +13,10 @@ import pytest
 
 from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import DATE, Night, seen, status, write_corpus
-from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.publishing import gc
+from triad_ml.pipelines.publishing.commit import complete_units
 from triad_ml.pipelines.publishing.config import GcConfig
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.scoring import run as scoring_run
 
 pytestmark = pytest.mark.slow
@@ -69,7 +71,7 @@ def whole(
     seconds = time.monotonic() - started
     assert finished.exit_code == 0, finished.said
     new = seen(after.output)
-    run = publish.RunFolder(after.output, DATE, new[0])
+    run = RunFolder(after.output, DATE, new[0])
 
     # A gate that refuses leaves all units complete, and nothing is sealed.
     refused = night.moved(shutil.copytree(night.output, folder / "all-units"))
@@ -94,7 +96,7 @@ def whole(
     )
 
 
-def unit_count(run: publish.RunFolder) -> int:
+def unit_count(run: RunFolder) -> int:
     return len(list(Path(run.units).glob("*.json")))
 
 
@@ -102,8 +104,8 @@ def check_after_kill(whole: Whole, night: Night, caplog: pytest.LogCaptureFixtur
     """What must hold whenever the run was killed."""
     found = seen(night.output)
     assert found in (whole.old, whole.new)
-    run = publish.RunFolder(night.output, DATE, whole.new[0])
-    complete = publish.complete_units(run)
+    run = RunFolder(night.output, DATE, whole.new[0])
+    complete = complete_units(run)
     before = {unit: status(run.unit_manifest(unit)) for unit in complete}
 
     with caplog.at_level(logging.INFO, "triad_ml"):
@@ -159,8 +161,8 @@ def test_a_run_killed_at_any_call_of_its_sealing_is_completed_by_the_next(
 ) -> None:
     night = whole.night.moved(shutil.copytree(whole.all_units, tmp_path / "out"))
     kill(fork_server, night, 1 + int(moment * whole.sealing_calls))
-    run = publish.RunFolder(night.output, DATE, whole.new[0])
-    assert publish.complete_units(run) == set(range(whole.units))
+    run = RunFolder(night.output, DATE, whole.new[0])
+    assert complete_units(run) == set(range(whole.units))
     check_after_kill(whole, night, caplog)
 
 

@@ -13,6 +13,7 @@ from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import read, units
@@ -143,7 +144,7 @@ def _scored(corpus: Corpus, model: Path, output: Path) -> dict[str, str]:
     )
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
-    run = publish.RunFolder(str(output), DATE, manifest.run_id)
+    run = RunFolder(str(output), DATE, manifest.run_id)
     found = {}
     for path in publish.open_current(str(output)):
         for row in formats.read(path).to_pylist():

@@ -21,7 +21,9 @@ from tests.scores import Work
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Outcome, Scorer, ScorerHandler
 from triad_ml.pipelines.publishing import gc, publish
+from triad_ml.pipelines.publishing.commit import complete_units
 from triad_ml.pipelines.publishing.config import GcConfig
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.publishing.sealing import seal
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring import score
@@ -292,7 +294,7 @@ def test_times_of_files_decide_nothing_but_what_gc_keeps(tmp_path, days):
     for path in Path(run.output).rglob("*"):
         os.utime(path, (time.time() + days * 86400,) * 2)
     before = statuses(run.units)
-    assert publish.complete_units(run) == {0, 1}
+    assert complete_units(run) == {0, 1}
     scores.commit(run, WORKS)
     assert statuses(run.units) == before
     scores.score(run, WORKS)
@@ -369,7 +371,7 @@ def test_files_of_odd_names_are_scored_and_named(first, second, name):
     assert rows(second.output) == rows(first.output)
     manifest = publish.current(second.output, DATE)
     assert manifest is not None
-    run = publish.RunFolder(second.output, DATE, manifest.run_id)
+    run = RunFolder(second.output, DATE, manifest.run_id)
     sources = {
         row["source"].rpartition("#")[0]
         for part in manifest.rejected

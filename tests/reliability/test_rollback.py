@@ -11,6 +11,10 @@ from tests.scores import DATE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import gc, publish, rollback
 from triad_ml.pipelines.publishing.config import GcConfig, RollbackConfig
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.storage import atomic
 from triad_ml.transforms.errors import GateError, LostRaceError, OptionsError, StorageError
 
@@ -19,7 +23,7 @@ CHANGED = "is not what the run wrote (SHA-256)"
 HOURS = {"first": 1, "second": 2, "third": 3}
 
 
-def of(output: object, name: str) -> publish.RunFolder:
+def of(output: object, name: str) -> RunFolder:
     return scores.run_folder(output, name=name)
 
 
@@ -27,7 +31,7 @@ def time_of(name: str) -> str:
     return f"2026-11-24T0{HOURS[name]}:00:00+00:00"
 
 
-def made(output: object, name: str) -> publish.RunFolder:
+def made(output: object, name: str) -> RunFolder:
     """Publishes a run that says it was sealed at an hour of its own."""
     run = of(output, name)
     manifest = scores.score(run, WORKS)
@@ -120,7 +124,7 @@ def test_runs_that_were_never_published_are_not_taken_unasked(output):
     """A gate or a race kept them from being published: their units still have their tables."""
     lost = of(output, "lost")
     scores.commit(lost, WORKS)
-    manifest = publish.seal(lost, 2, publish.Gates(1.0), scores.SETTINGS, {})
+    manifest = seal(lost, 2, Gates(1.0), scores.SETTINGS, {})
     created = "2026-11-24T02:30:00+00:00"
     atomic.put(lost.manifest, dataclasses.replace(manifest, created=created).to_json())
     rollback.run(RollbackConfig(str(output), DATE))
@@ -129,7 +133,7 @@ def test_runs_that_were_never_published_are_not_taken_unasked(output):
 
 def test_of_runs_of_one_second_none_is_guessed(output):
     first, second = of(output, "first"), of(output, "second")
-    manifest = publish.Manifest.from_json(atomic.read_bytes(first.manifest))
+    manifest = Manifest.from_json(atomic.read_bytes(first.manifest))
     assert manifest is not None
     same = dataclasses.replace(manifest, created=time_of("second"))
     atomic.put(first.manifest, same.to_json())
@@ -212,7 +216,7 @@ def test_who_publishes_meanwhile_is_not_overwritten(flaky):
         made(place, name)
     new = scores.run_folder(place, name="new")
     scores.commit(new, WORKS)
-    publish.seal(new, 2, publish.Gates(1.0), scores.SETTINGS, {})
+    seal(new, 2, Gates(1.0), scores.SETTINGS, {})
 
     def faults(request):
         if "part-00001" in request.path:  # while the files are compared

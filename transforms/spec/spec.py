@@ -13,7 +13,7 @@ from triad_ml.transforms.spec.modalities import Limits, Modalities
 from triad_ml.transforms.spec.model import ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
-from triad_ml.transforms.spec.tasks import Task as Task
+from triad_ml.transforms.spec.tasks import Task
 from triad_ml.transforms.spec.training import Mixture, Training
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -10,14 +10,14 @@ from keras import ops
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def masked_sparse_crossentropy(
+def sparse_crossentropy(
     labels: Tensor,
     logits: Tensor,
     class_weights: npt.NDArray[np.float32] | None = None,
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
-) -> Tensor:
-    """Computes the mean cross-entropy over rows whose label is a known class; 0 without such rows.
+) -> tuple[Tensor, Tensor]:
+    """Computes the cross-entropy of each row whose label is a known class.
 
     The gradient of every other row is exactly zero, whatever its logits are.
 
@@ -29,38 +29,6 @@ def masked_sparse_crossentropy(
         label_smoothing: Share of a label's probability mass that is spread over all classes.
         gamma: Exponent of the focal loss: each row's loss is multiplied by one minus the
             probability of its class, to this power. 0 is plain cross-entropy.
-    """
-    return masked_mean(*sparse_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
-
-
-def masked_binary_crossentropy(
-    labels: Tensor,
-    logits: Tensor,
-    class_weights: npt.NDArray[np.float32] | None = None,
-    label_smoothing: float = 0.0,
-    gamma: float = 0.0,
-) -> Tensor:
-    """Computes the mean binary cross-entropy over classes and labelled rows; 0 without such rows.
-
-    Args:
-        labels: float32 `[batch, classes]` of 0 and 1; a row is negative if its label is missing.
-        logits: float32 `[batch, classes]`.
-        class_weights: float32 `[2, classes]`: weights if a class is absent, and if it is present.
-        label_smoothing: Share of a label's probability mass that is spread over present and absent.
-        gamma: Exponent of the focal loss as in `masked_sparse_crossentropy`, applied to each class
-            with the probability of its true state, present or absent.
-    """
-    return masked_mean(*binary_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
-
-
-def sparse_crossentropy(
-    labels: Tensor,
-    logits: Tensor,
-    class_weights: npt.NDArray[np.float32] | None = None,
-    label_smoothing: float = 0.0,
-    gamma: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Computes the cross-entropy of each row; see `masked_sparse_crossentropy`.
 
     Returns:
         Losses, float32 `[batch]`, 0 for rows that are not known, and the mask of known rows, bool
@@ -89,7 +57,15 @@ def binary_crossentropy(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Computes the mean binary cross-entropy of each row; see `masked_binary_crossentropy`.
+    """Computes the mean binary cross-entropy over the classes of each row with a label.
+
+    Args:
+        labels: float32 `[batch, classes]` of 0 and 1; a row is negative if its label is missing.
+        logits: float32 `[batch, classes]`.
+        class_weights: float32 `[2, classes]`: weights if a class is absent, and if it is present.
+        label_smoothing: Share of a label's probability mass that is spread over present and absent.
+        gamma: Exponent of the focal loss as in `sparse_crossentropy`, applied to each class with
+            the probability of its true state, present or absent.
 
     Returns:
         Losses, float32 `[batch]`, 0 for rows that are not known, and the mask of known rows, bool

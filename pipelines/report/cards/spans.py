@@ -15,7 +15,8 @@ from triad_ml.transforms.media import text as media_text
 from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import CanonicalRecord, MediumError, RawRecord, Span
 from triad_ml.transforms.spec import split
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.tasks import Task
 
 MOST_RECORDS = 20_000
 """Largest number of test records considered: the first ones."""

@@ -14,6 +14,7 @@ from triad_ml.pipelines.sources.columnar import values as columnar_values
 from triad_ml.pipelines.sources.files import InputFile, Unit, changed_error
 from triad_ml.pipelines.storage import opening
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.records.columns import is_label
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 
@@ -208,7 +209,7 @@ def _rows(batch: pa.RecordBatch, names: frozenset[str]) -> Iterator[tuple[dict[s
     columns = {}
     doubtful = False
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        is_string = name in ("id", "group", "split") or fields.is_label(name, names)
+        is_string = name in ("id", "group", "split") or is_label(name, names)
         columns[name], damaged = _values(column, is_string)
         doubtful = doubtful or damaged
     for values in zip(*columns.values(), strict=True):

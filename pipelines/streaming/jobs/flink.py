@@ -10,7 +10,7 @@ from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.runners.flink import expansion
 from triad_ml.pipelines.runners.workers import CheckWorkers
 from triad_ml.pipelines.scoring.score import Score
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.streaming import endpoints, rules, unbounded
 from triad_ml.pipelines.streaming.config import StreamConfig
@@ -118,8 +118,8 @@ def _check_workers(config: StreamConfig) -> None:
     with beam.Pipeline(
         options=beam_options.beam_options(config.runner, config.beam_args, ours)
     ) as root:
-        unit = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
-        _ = unit | CheckWorkers(units.Unit)
+        unit = root | beam.Create([Unit(0, "", 0, 0)], reshuffle=False)
+        _ = unit | CheckWorkers(Unit)
 
 
 def _options_of_stream(config: StreamConfig, name: str) -> list[str]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from sklearn import metrics as reference
 
 from triad_ml.model.evaluation import document
+from triad_ml.model.tasks.classification.metrics import classification, multi_label
 from triad_ml.transforms.spec.tasks import ClassificationTask
 
 CLASSES = ("cat", "dog", "eel")
@@ -47,7 +48,7 @@ def assert_json(value: Any) -> None:
 
 class TestClassification:
     def test_counts_of_a_hand_made_case_are_exact(self) -> None:
-        result = document.classification([0, 0, 1, 1, 2, -1], one_hot([0, 1, 1, 1, 0, 2]), CLASSES)
+        result = classification([0, 0, 1, 1, 2, -1], one_hot([0, 1, 1, 1, 0, 2]), CLASSES)
         assert result["n"] == 5
         assert result["accuracy"]["value"] == pytest.approx(3 / 5)
         assert result["confusion"] == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
@@ -61,7 +62,7 @@ class TestClassification:
 
     def test_agrees_with_scikit_learn_on_drawn_labels(self) -> None:
         labels, probabilities = drawn(400, 3)
-        result = document.classification(labels, probabilities, CLASSES)
+        result = classification(labels, probabilities, CLASSES)
         predicted = probabilities.argmax(axis=1)
         assert result["macro_f1"]["value"] == pytest.approx(
             reference.f1_score(labels, predicted, average="macro")
@@ -72,7 +73,7 @@ class TestClassification:
         assert result["confusion"] == reference.confusion_matrix(labels, predicted).tolist()
 
     def test_an_unseen_class_counts_as_wrong_and_has_no_row(self) -> None:
-        result = document.classification([0, 3, 7], one_hot([0, 0, 1]), CLASSES)
+        result = classification([0, 3, 7], one_hot([0, 0, 1]), CLASSES)
         assert (result["n"], result["unseen"]) == (3, 2)
         assert result["accuracy"]["value"] == pytest.approx(1 / 3)
         assert result["confusion"] == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
@@ -80,12 +81,12 @@ class TestClassification:
         assert result["log_loss"] == pytest.approx(-np.log(0.8), rel=1e-5)
 
     def test_macro_f1_is_over_the_classes_that_occur_in_the_labels(self) -> None:
-        result = document.classification([0, 0, 1], one_hot([0, 2, 1]), CLASSES)
+        result = classification([0, 0, 1], one_hot([0, 2, 1]), CLASSES)
         assert result["macro_f1"]["value"] == pytest.approx((2 / 3 + 1) / 2)
 
     @pytest.mark.parametrize("labels", [[], [-1, -1]])
     def test_without_labels_everything_is_none_and_nothing_nan(self, labels: list[int]) -> None:
-        result = document.classification(labels, one_hot([0] * len(labels)), CLASSES)
+        result = classification(labels, one_hot([0] * len(labels)), CLASSES)
         assert result["n"] == 0
         assert result["accuracy"] == {"value": None, "low": None, "high": None}
         assert result["macro_f1"] == {"value": None, "low": None, "high": None}
@@ -95,13 +96,13 @@ class TestClassification:
         assert_json(result)
 
     def test_a_single_class_gives_a_perfect_score_and_valid_json(self) -> None:
-        result = document.classification([0, 0], np.ones((2, 1), np.float32), ("only",))
+        result = classification([0, 0], np.ones((2, 1), np.float32), ("only",))
         assert result["accuracy"] == {"value": 1, "low": 1, "high": 1}
         assert_json(result)
 
     def test_two_classes_have_ranking_metrics_of_the_second(self) -> None:
         labels, probabilities = drawn(200, 2)
-        result = document.classification(labels, probabilities, CLASSES[:2])
+        result = classification(labels, probabilities, CLASSES[:2])
         assert result["roc_auc"] == pytest.approx(
             reference.roc_auc_score(labels, probabilities[:, 1])
         )
@@ -110,13 +111,13 @@ class TestClassification:
         )
 
     def test_ranking_metrics_are_none_where_one_of_two_classes_is_absent(self) -> None:
-        result = document.classification([1, 1], one_hot([1, 0], 2), CLASSES[:2])
+        result = classification([1, 1], one_hot([1, 0], 2), CLASSES[:2])
         assert (result["roc_auc"], result["average_precision"]) == (None, None)
-        assert "roc_auc" not in document.classification([1], one_hot([1]), CLASSES)
+        assert "roc_auc" not in classification([1], one_hot([1]), CLASSES)
 
     def test_calibration_bins_hold_every_record_once(self) -> None:
         labels, probabilities = drawn(300, 3)
-        calibration = document.classification(labels, probabilities, CLASSES)["calibration"]
+        calibration = classification(labels, probabilities, CLASSES)["calibration"]
         assert len(calibration["bins"]) == 15
         assert sum(one["n"] for one in calibration["bins"]) == 300
         for one in calibration["bins"]:
@@ -126,14 +127,14 @@ class TestClassification:
                 assert (one["confidence"], one["accuracy"]) == (None, None)
 
     def test_calibration_error_is_the_gap_between_confidence_and_accuracy(self) -> None:
-        result = document.classification([0, 0, 1, 1], one_hot([0] * 4), CLASSES)
+        result = classification([0, 0, 1, 1], one_hot([0] * 4), CLASSES)
         assert result["calibration"]["ece"] == pytest.approx(0.3, abs=1e-6)
-        certain = document.classification([0], one_hot([0], confidence=1.0), CLASSES)
+        certain = classification([0], one_hot([0], confidence=1.0), CLASSES)
         assert certain["calibration"]["bins"][14]["n"] == 1
 
     def test_an_interval_is_the_quantiles_of_resampled_records(self) -> None:
         labels, probabilities = drawn(250, 3, seed=3)
-        result = document.classification(labels, probabilities, CLASSES, resamples=4000)
+        result = classification(labels, probabilities, CLASSES, resamples=4000)
         generator = np.random.default_rng(99)
         right = probabilities.argmax(axis=1) == labels
         plain = right[generator.integers(0, 250, (4000, 250))].mean(axis=1)
@@ -143,7 +144,7 @@ class TestClassification:
 
     def test_a_macro_f1_interval_is_the_quantiles_of_resampled_records(self) -> None:
         labels, probabilities = drawn(120, 3, seed=4)
-        result = document.classification(labels, probabilities, CLASSES, resamples=4000)
+        result = classification(labels, probabilities, CLASSES, resamples=4000)
         generator = np.random.default_rng(98)
         predicted = probabilities.argmax(axis=1)
         plain = []
@@ -158,7 +159,7 @@ class TestClassification:
     def test_a_seed_decides_the_interval(self) -> None:
         labels, probabilities = drawn(60, 3)
         first, again, other = (
-            document.classification(labels, probabilities, CLASSES, seed=seed)["macro_f1"]
+            classification(labels, probabilities, CLASSES, seed=seed)["macro_f1"]
             for seed in (1, 1, 2)
         )
         assert first == again
@@ -166,11 +167,11 @@ class TestClassification:
 
     def test_a_probability_that_is_not_finite_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not finite"):
-            document.classification([0], [[np.nan, 0.5, 0.5]], CLASSES)
+            classification([0], [[np.nan, 0.5, 0.5]], CLASSES)
 
     def test_shapes_that_disagree_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"shape \(1, 3\), but labels and classes say \(2, 3"):
-            document.classification([0, 1], one_hot([0]), CLASSES)
+            classification([0, 1], one_hot([0]), CLASSES)
 
 
 class TestMultiLabel:
@@ -181,7 +182,7 @@ class TestMultiLabel:
     )
 
     def test_counts_of_a_hand_made_case_are_exact(self) -> None:
-        result = document.multi_label(self.TRUTH, self.LIKELY, CLASSES)
+        result = multi_label(self.TRUTH, self.LIKELY, CLASSES)
         assert result["n"] == 4
         assert result["accuracy"]["value"] == pytest.approx(3 / 4)
         assert result["micro_f1"]["value"] == pytest.approx(8 / 9)
@@ -199,7 +200,7 @@ class TestMultiLabel:
     def test_a_set_with_an_unseen_class_is_wrong_and_counted(self) -> None:
         truth = [[1, 0, 0], [1, 0, 1], [0, 0, 1], [-1, -1, -1]]  # the last column is unseen classes
         likely = [[0.9, 0.1], [0.9, 0.1], [0.1, 0.2], [0.9, 0.9]]
-        result = document.multi_label(truth, likely, ("cat", "dog"))
+        result = multi_label(truth, likely, ("cat", "dog"))
         assert (result["n"], result["unseen"]) == (3, 2)
         assert result["accuracy"]["value"] == pytest.approx(1 / 3)
         assert result["micro_f1"]["value"] == pytest.approx(2 * 2 / (2 + 4))
@@ -210,18 +211,18 @@ class TestMultiLabel:
     def test_where_no_class_is_unseen_the_further_column_changes_nothing(self) -> None:
         wide = np.pad(self.TRUTH, [(0, 0), (0, 1)])
         wide[(self.TRUTH < 0).all(axis=1)] = -1
-        plain = document.multi_label(self.TRUTH, self.LIKELY, CLASSES)
-        assert document.multi_label(wide, self.LIKELY, CLASSES) == plain
+        plain = multi_label(self.TRUTH, self.LIKELY, CLASSES)
+        assert multi_label(wide, self.LIKELY, CLASSES) == plain
 
     def test_the_threshold_is_inclusive(self) -> None:
-        result = document.multi_label([[1]], [[0.25]], ("a",), threshold=0.25)
+        result = multi_label([[1]], [[0.25]], ("a",), threshold=0.25)
         assert result["accuracy"]["value"] == 1
 
     def test_agrees_with_scikit_learn_also_where_probabilities_tie(self) -> None:
         generator = np.random.default_rng(5)
         likely = generator.integers(0, 5, (200, 4)) / 4
         truth = (generator.random((200, 4)) < likely).astype(int)
-        result = document.multi_label(truth, likely, ("a", "b", "c", "d"))
+        result = multi_label(truth, likely, ("a", "b", "c", "d"))
         predicted = likely >= 0.5
         for name, average in (("micro_f1", "micro"), ("macro_f1", "macro")):
             assert result[name]["value"] == pytest.approx(
@@ -238,7 +239,7 @@ class TestMultiLabel:
         generator = np.random.default_rng(6)
         likely = generator.random((80, 2))
         truth = (generator.random((80, 2)) < likely).astype(int)
-        one = document.multi_label(truth, likely, ("a", "b"))["mean_average_precision"]
+        one = multi_label(truth, likely, ("a", "b"))["mean_average_precision"]
         plain = []
         for _ in range(600):
             rows = generator.integers(0, 80, 80)
@@ -251,13 +252,13 @@ class TestMultiLabel:
 
     @pytest.mark.parametrize("rows", [0, 2])
     def test_without_labels_everything_is_none_and_nothing_nan(self, rows: int) -> None:
-        result = document.multi_label(np.full((rows, 3), -1), np.ones((rows, 3)), CLASSES)
+        result = multi_label(np.full((rows, 3), -1), np.ones((rows, 3)), CLASSES)
         assert result["n"] == 0
         assert result["mean_average_precision"] == {"value": None, "low": None, "high": None}
         assert_json(result)
 
     def test_empty_sets_everywhere_have_no_f1_but_an_accuracy(self) -> None:
-        result = document.multi_label(np.zeros((3, 3)), np.zeros((3, 3)), CLASSES)
+        result = multi_label(np.zeros((3, 3)), np.zeros((3, 3)), CLASSES)
         assert result["accuracy"]["value"] == 1
         assert result["micro_f1"]["value"] is None
         assert result["macro_f1"]["value"] is None

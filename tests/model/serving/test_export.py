@@ -19,6 +19,7 @@ from triad_ml.model import layout as model_layout
 from triad_ml.model import network
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.serving.scorer import Scorer
+from triad_ml.model.tasks.base import output_name
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
@@ -225,7 +226,7 @@ class TestSignatures:
         }
 
     def test_outputs_are_named_by_task_and_part(self) -> None:
-        assert export.output_name("category", "label") == "category/label"
+        assert output_name("category", "label") == "category/label"
 
 
 def test_the_label_is_the_likeliest_class(model: bundle.Artefact, generated: Path) -> None:

@@ -47,7 +47,8 @@ from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT, CanonicalRecord, RawRecord
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec import split as transforms_splits
-from triad_ml.transforms.spec.spec import Spec, Task
+from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.tasks import Task
 from triad_ml.transforms.version import VERSION
 
 SPEC = """

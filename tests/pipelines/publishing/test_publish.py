@@ -21,6 +21,11 @@ import pytest
 from tests import scores
 from tests.scores import SETTINGS, Work
 from triad_ml.pipelines.publishing import publish, publish_step
+from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
+from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
+from triad_ml.pipelines.publishing.run_folder import RunFolder, run_id
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal as seal_run
 from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
@@ -64,7 +69,7 @@ def files(folder: str | Path) -> dict[str, bytes]:
     return found
 
 
-def rows(run: publish.RunFolder, kind: str) -> list[dict[str, Any]]:
+def rows(run: RunFolder, kind: str) -> list[dict[str, Any]]:
     """The rows of all parts that the manifest lists."""
     manifest = publish.current(run.output, run.date)
     assert manifest is not None
@@ -87,16 +92,16 @@ def test_a_run_id_depends_on_everything_but_the_order_of_the_inputs():
         "provenance": Provenance("m", "t", "s", "c", "1"),
         "options": {"format": "parquet"},
     }
-    first = publish.run_id(**given)
+    first = run_id(**given)
     assert first == "b71f26988b40036953e876c7"
-    assert publish.run_id(**{**given, "inputs": inputs[::-1]}) == first
+    assert run_id(**{**given, "inputs": inputs[::-1]}) == first
     changed = {
         "date": "2026-11-25",
         "inputs": [("a", 1, "v2"), ("b", 2, "v1")],
         "provenance": Provenance("m", "t", "s", "d", "1"),
         "options": {"format": "jsonl"},
     }
-    others = {publish.run_id(**{**given, key: value}) for key, value in changed.items()}
+    others = {run_id(**{**given, key: value}) for key, value in changed.items()}
     assert len(others - {first}) == len(changed)
 
 
@@ -111,7 +116,7 @@ def test_a_date_that_is_none_is_refused(tmp_path, date):
 
 def test_a_unit_holds_its_rows_sorted_with_the_first_of_each_id(tmp_path):
     run = scores.run_folder(tmp_path)
-    manifest = publish.commit_unit(run, 3, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS)
+    manifest = commit_unit(run, 3, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS)
     assert set(files(run.folder)) == {
         "_units/00003.json",
         "_units/00003.scores.parquet",
@@ -128,7 +133,7 @@ def test_a_unit_holds_its_rows_sorted_with_the_first_of_each_id(tmp_path):
         {"id": "z", "source": "in.jsonl#40", "stage": "canonicalize", "reason": "empty"},
     ]
     content = Path(run.unit_scores(3)).read_bytes()
-    assert manifest.scores_file == publish.PartFile(
+    assert manifest.scores_file == PartFile(
         "_units/00003.scores.parquet", 2, len(content), hashlib.sha256(content).hexdigest()
     )
     assert (manifest.read, manifest.scored, manifest.rejected) == (4, 2, 2)
@@ -139,22 +144,22 @@ def test_a_unit_holds_its_rows_sorted_with_the_first_of_each_id(tmp_path):
 def test_the_order_in_which_a_unit_is_given_changes_no_byte(tmp_path):
     for name, step in (("a", 1), ("b", -1)):
         run = scores.run_folder(tmp_path / name)
-        publish.commit_unit(run, 0, WORKS[0].scored[::step], WORKS[0].rejected, 4, SETTINGS)
+        commit_unit(run, 0, WORKS[0].scored[::step], WORKS[0].rejected, 4, SETTINGS)
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_a_complete_unit_is_not_written_again(tmp_path):
     run = scores.run_folder(tmp_path)
-    first = publish.commit_unit(run, 0, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS)
+    first = commit_unit(run, 0, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS)
     before = {path: path.stat().st_ino for path in Path(run.units).iterdir()}
-    assert publish.commit_unit(run, 0, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS) == first
+    assert commit_unit(run, 0, WORKS[0].scored, WORKS[0].rejected, 4, SETTINGS) == first
     assert {path: path.stat().st_ino for path in Path(run.units).iterdir()} == before
 
 
 def test_a_unit_that_lost_a_record_is_refused(tmp_path):
     run = scores.run_folder(tmp_path)
     with pytest.raises(GateError, match="unit 7: 5 records were read, but 3 scored and 1 rejected"):
-        publish.commit_unit(run, 7, WORKS[0].scored, WORKS[0].rejected, 5, SETTINGS)
+        commit_unit(run, 7, WORKS[0].scored, WORKS[0].rejected, 5, SETTINGS)
     assert files(tmp_path) == {}
 
 
@@ -164,7 +169,7 @@ def test_a_unit_counts_as_complete_only_with_all_files_as_written(tmp_path, name
     run = scores.run_folder(tmp_path)
     scores.commit(run, WORKS)
     whole = files(tmp_path)
-    assert publish.complete_units(run) == {0, 1, 2}
+    assert complete_units(run) == {0, 1, 2}
     path = Path(run.units) / name
     content = path.read_bytes()
     if damage == "missing":
@@ -173,7 +178,7 @@ def test_a_unit_counts_as_complete_only_with_all_files_as_written(tmp_path, name
         path.write_bytes(content[:-1] if name.endswith("parquet") else content[:-3])
     else:
         path.write_bytes(b"\x00" + content[1:])
-    assert publish.complete_units(run) == {0, 2}
+    assert complete_units(run) == {0, 2}
     scores.commit(run, WORKS)
     assert files(tmp_path) == whole
 
@@ -308,9 +313,9 @@ def test_a_run_without_records_is_published(tmp_path):
 # --- gates
 
 
-def seal(run: publish.RunFolder, works: Sequence[Work], limit: float) -> publish.Manifest:
+def seal(run: RunFolder, works: Sequence[Work], limit: float) -> Manifest:
     scores.commit(run, works)
-    return publish.seal(run, len(works), publish.Gates(limit), SETTINGS, {})
+    return seal_run(run, len(works), Gates(limit), SETTINGS, {})
 
 
 def test_too_many_rejected_records_are_refused_until_the_limit_is_raised(tmp_path):
@@ -323,7 +328,7 @@ def test_too_many_rejected_records_are_refused_until_the_limit_is_raised(tmp_pat
     )
     assert refused.value.exit_code == 10
     assert not Path(run.manifest).exists()
-    assert publish.complete_units(run) == {0, 1, 2}
+    assert complete_units(run) == {0, 1, 2}
     seal(run, WORKS, 0.5)
     with pytest.raises(GateError, match="4 of 8 records are rejected"):
         seal(run, WORKS, 0.1)
@@ -341,9 +346,9 @@ def test_a_missing_or_surplus_unit_is_refused(tmp_path):
     with pytest.raises(GateError, match=r"there are more than 2 units \(2\)"):
         seal(run, WORKS[:2], 1.0)
     Path(run.unit_manifest(1)).unlink()
-    gates = publish.Gates(1.0)
+    gates = Gates(1.0)
     with pytest.raises(GateError, match=r"not all of 3 units are complete \(without 1\)"):
-        publish.seal(run, 3, gates, SETTINGS, {})
+        seal_run(run, 3, gates, SETTINGS, {})
 
 
 def test_a_row_that_gets_lost_between_unit_and_part_is_noticed(tmp_path, monkeypatch):
@@ -365,7 +370,7 @@ def test_a_row_that_gets_lost_between_unit_and_part_is_noticed(tmp_path, monkeyp
 @pytest.mark.parametrize("limit", [-0.1, 1.1, float("nan")])
 def test_a_limit_that_is_no_share_is_an_error(limit):
     with pytest.raises(ValueError, match="rejected_limit must be between 0 and 1"):
-        publish.Gates(limit)
+        Gates(limit)
 
 
 # --- again
@@ -405,7 +410,7 @@ def test_a_damaged_part_of_a_sealed_run_is_an_error_until_its_unit_is_scored_aga
     for unit in range(len(WORKS)):
         Path(run.unit_scores(unit)).unlink()  # as publishing removes them
     with pytest.raises(GateError, match=rf"^{run.unit_manifest(1)}: the unit is not complete; "):
-        publish.seal(run, len(WORKS), publish.Gates(1.0), SETTINGS, {})
+        seal_run(run, len(WORKS), Gates(1.0), SETTINGS, {})
     assert Path(path).read_bytes() == b"x"
 
 
@@ -470,7 +475,7 @@ def test_killed_at_any_step_readers_see_one_whole_run_and_the_next_attempt_compl
     assert (seen.run_id == run.run_id) == flipped
     assert all(os.path.getsize(path) for path in publish.open_current(run.output, run.date))
     changes = step if after else step - 1
-    assert publish.complete_units(run) == set(range(min(changes // 3, 3)))
+    assert complete_units(run) == set(range(min(changes // 3, 3)))
     scores.score(run, WORKS)
     assert files(tmp_path) == whole_runs
 
@@ -570,7 +575,7 @@ def test_of_two_processes_that_publish_at_once_exactly_one_wins(tmp_path):
     for date in dates:
         for name in "ab":
             run = scores.run_folder(tmp_path, name=name, date=date)
-            publish.seal(run, 0, publish.Gates(1.0), SETTINGS, {})
+            seal_run(run, 0, Gates(1.0), SETTINGS, {})
     context = multiprocessing.get_context("spawn")
     barrier, outcomes = context.Barrier(2, timeout=60), context.Queue()
     children = [
@@ -600,9 +605,9 @@ def test_a_second_process_with_the_same_run_that_comes_late_changes_no_published
     # The late one had begun before: it commits its units and goes on.
     for unit, work in enumerate(WORKS):
         read = len(work.scored) + len(work.rejected)
-        publish.commit_unit(run, unit, work.scored, work.rejected, read, SETTINGS)
+        commit_unit(run, unit, work.scored, work.rejected, read, SETTINGS)
     assert files(run.units) == files(units)
-    publish.seal(run, 3, publish.Gates(1.0), SETTINGS, {"by": "the late one"})
+    seal_run(run, 3, Gates(1.0), SETTINGS, {"by": "the late one"})
     publish.publish(run, None)
     assert files(tmp_path / "dt=2026-11-24") == before
 
@@ -655,7 +660,7 @@ def test_the_last_step_of_a_job_refuses_what_lost_too_many_media_and_says_what_i
 
     def publish_last(limits: IssuesLimits) -> None:
         scores.commit(run, SILENT)
-        gates = publish.Gates(1.0, limits)
+        gates = Gates(1.0, limits)
         last = publish_step.Publication(run, 1, (), gates, unread, {}, None)
         with beam.Pipeline() as root:
             root | beam.Create([None]) | publish_step.Publish(last)
@@ -665,7 +670,7 @@ def test_the_last_step_of_a_job_refuses_what_lost_too_many_media_and_says_what_i
     ):
         publish_last(IssuesLimits())
     assert publish.current_id(str(tmp_path), scores.DATE) is None
-    assert publish.complete_units(run) == set()  # media that are mended meanwhile count
+    assert complete_units(run) == set()  # media that are mended meanwhile count
 
     with caplog.at_level(logging.INFO):
         publish_last(IssuesLimits(own={"audio": 1.0}))
@@ -695,7 +700,7 @@ def test_media_of_unreadable_records_count_as_lost(tmp_path):
     run = scores.run_folder(tmp_path)
     scores.commit(run, (Work([scores.scored("a")], broken),))
     with pytest.raises(GateError) as refused:
-        publish.seal(run, 1, publish.Gates(1.0), SETTINGS, {})
+        seal_run(run, 1, Gates(1.0), SETTINGS, {})
     assert str(refused.value).startswith(
         "audio: 2 of 2 media are not used (100.0%; most often: empty, 2), over the limit of 50.0%, "
         "image: 2 of 3 media are not used (66.7%; most often: corrupt, 2), over the limit of "

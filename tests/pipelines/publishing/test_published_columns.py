@@ -16,7 +16,8 @@ import pytest
 
 from tests import scores
 from tests.scores import SETTINGS, Work
-from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.tables import formats
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +30,7 @@ WORKS = (
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> publish.RunFolder:
+def run(tmp_path: Path) -> RunFolder:
     run = scores.run_folder(tmp_path)
     scores.score(run, WORKS)
     return run
@@ -107,7 +108,7 @@ def test_json_lines_say_the_same_as_parquet(tmp_path, format):
     assert dict(_orders(run, manifest)) == {"10": str(BIG), "9": "0.5"}
 
 
-def _orders(run: publish.RunFolder, manifest: publish.Manifest) -> Iterator[tuple[str, str]]:
+def _orders(run: RunFolder, manifest: Manifest) -> Iterator[tuple[str, str]]:
     for file in manifest.scores:
         for row in formats.read(run.path(file.path)).to_pylist():
             yield row["id"], row["order"]

@@ -25,10 +25,14 @@ from tests.scores import DATE, PROVENANCE, Work
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import export as publishing_export
 from triad_ml.pipelines.publishing import exporters, parts, publish, reading, run_list
+from triad_ml.pipelines.publishing.commit import commit_unit
 from triad_ml.pipelines.publishing.config import ExportConfig, RunsConfig
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.tables import formats
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import DamagedError, OptionsError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to/read.md"
@@ -172,12 +176,12 @@ def test_csv_has_a_column_for_each_field_and_json_where_their_number_varies(outp
 
 
 def test_a_run_of_json_lines_is_exported_with_one_type_a_column(tmp_path):
-    settings = publish.ScoreSchema(scores.COLUMNS, PROVENANCE, format="jsonl")
+    settings = ScoreSchema(scores.COLUMNS, PROVENANCE, format="jsonl")
     run = scores.run_folder(tmp_path / "scores")
     for unit, work in enumerate(SECOND):
         read = len(work.scored) + len(work.rejected)
-        publish.commit_unit(run, unit, work.scored, work.rejected, read, settings)
-    publish.seal(run, len(SECOND), publish.Gates(1.0), settings, {})
+        commit_unit(run, unit, work.scored, work.rejected, read, settings)
+    seal(run, len(SECOND), Gates(1.0), settings, {})
     publish.publish(run, None)
     table = pq.read_table(export(tmp_path / "scores", tmp_path / "all.parquet"))
     assert table["id"].to_pylist() == ["a", "c"]

@@ -19,6 +19,11 @@ from PIL import Image
 from tests import reports
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.publishing import publish as publishing_publish
+from triad_ml.pipelines.publishing.commit import commit_unit
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.report import (
     charts,
     kinds,
@@ -31,6 +36,7 @@ from triad_ml.pipelines.report import confusion as report_confusion
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.report.cards import records as record_cards
 from triad_ml.pipelines.tables.columns import Classification
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.records.values import (
     Flaw,
@@ -171,7 +177,7 @@ class Built:
         self.scores = folder / "scores"
         self.scored = score_all(self.rows, spec, wrong or {})
 
-    def publish(self, **options: Any) -> publishing_publish.Manifest:
+    def publish(self, **options: Any) -> Manifest:
         return reports.publish_scores(self.scores, self.model, self.scored, **options)
 
     def page(self, scores: bool = True, with_records: bool = True, date: str | None = None) -> Page:
@@ -712,12 +718,12 @@ class TestWithoutLabels:
         assert [row["id"] for row in found.rows] == ["p1-1"]
 
 
-def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publishing_publish.RunFolder:
+def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> RunFolder:
     """A published run with one part for each list of scores."""
-    settings = publishing_publish.ScoreSchema(
+    settings = ScoreSchema(
         {"category": Classification(("a", "b"))}, Provenance("m", "t", "s", "c", "0")
     )
-    run = publishing_publish.RunFolder(str(output), reports.DATE, "ab" * 12)
+    run = RunFolder(str(output), reports.DATE, "ab" * 12)
     for part, numbers in enumerate(scores_of):
         rows = [
             Scored(
@@ -729,8 +735,8 @@ def run_of(output: Path, scores_of: Sequence[Sequence[float]]) -> publishing_pub
             )
             for i, one in enumerate(numbers)
         ]
-        publishing_publish.commit_unit(run, part, rows, [], len(rows), settings)
-    publishing_publish.seal(run, len(scores_of), publishing_publish.Gates(1.0), settings, {})
+        commit_unit(run, part, rows, [], len(rows), settings)
+    seal(run, len(scores_of), Gates(1.0), settings, {})
     publishing_publish.publish(run, None)
     return run
 

@@ -10,7 +10,7 @@ from apache_beam.testing import util
 
 from triad_ml.pipelines.runners import beam_options, worker_errors, workers
 from triad_ml.pipelines.scoring.config import ScoreConfig
-from triad_ml.pipelines.sources import units
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
@@ -20,7 +20,7 @@ FILES = [
     for package in ("transforms", "model", "pipelines")
     for path in sorted((hashing.ROOT / package).rglob("*.py"))
 ]
-UNIT = units.Unit(0, "/records.jsonl", 0, 1)
+UNIT = Unit(0, "/records.jsonl", 0, 1)
 REMOTE = """java.lang.RuntimeException: Error received from SDK harness for instruction 7: \
 Traceback (most recent call last):
   File "worker.py", line 1, in execute
@@ -63,7 +63,7 @@ def test_a_stream_has_full_paths_of_what_its_workers_open(tmp_path, monkeypatch)
 
 def test_an_equal_worker_hands_units_on():
     with beam.Pipeline(options=beam_options.beam_options()) as root:
-        checked = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(units.Unit)
+        checked = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(Unit)
         util.assert_that(checked, util.equal_to([UNIT]))
 
 
@@ -98,7 +98,7 @@ def test_a_worker_with_other_code_or_libraries_is_refused(name):
         pytest.raises(OptionsError, match=f"worker: has {name} .* submitted with other; install"),
         beam.Pipeline(options=beam_options.beam_options()) as root,
     ):
-        _ = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(units.Unit, expected)
+        _ = root | beam.Create([UNIT], reshuffle=False) | workers.CheckWorkers(Unit, expected)
 
 
 @pytest.mark.parametrize(

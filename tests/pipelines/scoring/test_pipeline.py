@@ -18,6 +18,9 @@ from tests import media, scores
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import ScorerHandler, load_scorer
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import complete_units
+from triad_ml.pipelines.publishing.manifest import Manifest
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runners import beam_options, results
 from triad_ml.pipelines.runtime import failures
 from triad_ml.pipelines.scoring import pipeline, plan, score
@@ -61,14 +64,14 @@ def config(model: Path, inputs: Path, output: Path, **more: Any) -> ScoreConfig:
     return ScoreConfig(str(model), (str(inputs),), str(output), DATE, **more)
 
 
-def published(output: Path) -> publish.Manifest:
+def published(output: Path) -> Manifest:
     manifest = publish.current(str(output), DATE)
     assert manifest is not None
     return manifest
 
 
-def folder(output: Path) -> publish.RunFolder:
-    return publish.RunFolder(str(output), DATE, published(output).run_id)
+def folder(output: Path) -> RunFolder:
+    return RunFolder(str(output), DATE, published(output).run_id)
 
 
 def rows(output: Path) -> list[Row]:
@@ -469,7 +472,7 @@ class TestUnits:
         scoring_run.run(config(trained, clean, whole, **settings))
         scoring_run.run(config(trained, faulty.path, output))
         before = published(output)
-        run = publish.RunFolder(str(output), DATE, published(whole).run_id)
+        run = RunFolder(str(output), DATE, published(whole).run_id)
         in_the_way = Path(run.unit_scores(2))
         in_the_way.mkdir(parents=True)
 
@@ -483,7 +486,7 @@ class TestUnits:
             "choose another place",
         )
         assert published(output) == before
-        assert publish.complete_units(run) == {0, 1}
+        assert complete_units(run) == {0, 1}
         assert not Path(run.manifest).exists()
 
         done = {unit: Path(run.unit_manifest(unit)).stat() for unit in (0, 1)}
@@ -609,7 +612,7 @@ class TestGates:
     ) -> None:
         with pytest.raises(GateError) as refused:
             scoring_run.run(config(trained, faulty.path, tmp_path, rejected_limit=0.005))
-        run = publish.RunFolder(str(tmp_path), DATE, published(faulty_run).run_id)
+        run = RunFolder(str(tmp_path), DATE, published(faulty_run).run_id)
         assert str(refused.value) == (
             "2 of 200 records are rejected (1.00%; most often: empty, 1), over the limit of 0.50%; "
             f"nothing is published: see {run.folder}/_rejected, or raise --rejected-limit"

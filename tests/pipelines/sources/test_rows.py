@@ -8,7 +8,8 @@ import apache_beam as beam
 import numpy as np
 import pytest
 
-from triad_ml.pipelines.sources import jsonl, rows, units
+from triad_ml.pipelines.sources import jsonl, rows
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.transforms.records.values import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
 PLACE = rows.position(7)
@@ -34,7 +35,7 @@ def read(row: object) -> RawRecord | Rejected:
 def test_a_dict_gives_the_record_that_its_json_line_gives(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text(json.dumps(ROW))
-    (line,) = jsonl.read(units.Unit(0, str(path), 0, 1), ("category",))
+    (line,) = jsonl.read(Unit(0, str(path), 0, 1), ("category",))
     record = read(ROW)
     assert isinstance(line, RawRecord)
     assert record == RawRecord(

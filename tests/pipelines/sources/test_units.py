@@ -16,7 +16,7 @@ from tests import records
 from triad_ml.pipelines.sources import files, units
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources.columnar import footer
-from triad_ml.pipelines.sources.units import Unit
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.transforms.errors import OptionsError, StorageError, TriadError
 from triad_ml.transforms.records.values import RawRecord
 

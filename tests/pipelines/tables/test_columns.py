@@ -26,7 +26,7 @@ from triad_ml.transforms.records.values import (
     Text,
 )
 from triad_ml.transforms.spec import loading
-from triad_ml.transforms.spec.spec import Task
+from triad_ml.transforms.spec.tasks import Task
 
 CLASSES = ("cat", "dog")
 WHY = Explanation("dog", 0.5, {"image": 0.25, "text": -0.125})

@@ -5,7 +5,7 @@ import io
 import soundfile
 
 from triad_ml.transforms.media.audio_files.wav import mono
-from triad_ml.transforms.media.decoder import protocol as protocol
+from triad_ml.transforms.media.decoder import protocol
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 

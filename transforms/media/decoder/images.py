@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from PIL import AvifImagePlugin, Image, ImageFile, TiffImagePlugin
 
-from triad_ml.transforms.media.decoder import protocol as protocol
+from triad_ml.transforms.media.decoder import protocol
 from triad_ml.transforms.media.image_files import exif, headers, jpeg_scans
 from triad_ml.transforms.records.values import Flaw, MediumError
 

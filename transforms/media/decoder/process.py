@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.transforms.errors import TriadError
-from triad_ml.transforms.media.decoder import program
-from triad_ml.transforms.media.decoder import protocol as protocol
+from triad_ml.transforms.media.decoder import program, protocol
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 COMMAND = (sys.executable, "-I", str(program.__file__))

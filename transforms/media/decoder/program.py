@@ -19,8 +19,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 def main() -> None:
     """Answers requests until the other end is closed."""
     # Imported before the limits are set, because imports take address space too.
-    from triad_ml.transforms.media.decoder import audio, images
-    from triad_ml.transforms.media.decoder import protocol as protocol
+    from triad_ml.transforms.media.decoder import audio, images, protocol
     from triad_ml.transforms.records.values import MediumError
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

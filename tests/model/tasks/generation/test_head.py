@@ -13,6 +13,7 @@ from triad_ml.model import layout as model_layout
 from triad_ml.model import network as model_network
 from triad_ml.model.data import batches
 from triad_ml.model.evaluation import predict
+from triad_ml.model.tasks import base
 from triad_ml.model.tasks.generation import beam_search, head
 from triad_ml.model.tasks.generation.decoder import Decoder, Memory
 from triad_ml.model.training import steps as training_steps
@@ -106,7 +107,7 @@ def memory(model: keras.Model, given: dict[str, tf.Tensor], task: str = "meaning
 def whole_batch(given: dict[str, tf.Tensor], known: dict[str, tf.Tensor]) -> batches.Batch:
     rows = len(given["text"])
     texts = {task: tf.constant([b"x"] * rows) for task in known}
-    texts[batches.SURFACES] = tf.constant(SURFACES[:rows])
+    texts[base.SURFACES] = tf.constant(SURFACES[:rows])
     ids = tf.constant([f"r{place}" for place in range(rows)])
     return batches.Batch(given, known, ids, texts)
 

@@ -6,10 +6,14 @@ from typing import Any
 
 from tests import reports, scores
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.commit import commit_unit
+from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.seal import seal
 from triad_ml.pipelines.report import page as report_page
 from triad_ml.pipelines.report.cards import spans as span_cards
 from triad_ml.pipelines.report.cards.spans import Piece
 from triad_ml.pipelines.tables.columns import Tagging
+from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import (
     Position,
     RawRecord,
@@ -121,7 +125,7 @@ def test_the_page_shows_texts_with_their_marks(tmp_path: Path) -> None:
     ]
     inputs = reports.write_records(tmp_path / "records", lines)
     model = reports.model_folder(tmp_path / "model", SPEC, {"names": ("x&y",)}, None)
-    settings = publish.ScoreSchema({"names": Tagging(("x&y",))}, scores.PROVENANCE)
+    settings = ScoreSchema({"names": Tagging(("x&y",))}, scores.PROVENANCE)
     found = ((ScoredSpan(0, 3, "x&y", 0.9),), (ScoredSpan(8, 11, "x&y", 0.9),))
     scored = [
         Scored(f"r{i}", Position("r.jsonl", i), {"names": Tagged(spans, 0.5)}, ("text",))
@@ -129,8 +133,8 @@ def test_the_page_shows_texts_with_their_marks(tmp_path: Path) -> None:
     ]
     run = scores.run_folder(tmp_path / "scores")
     start = publish.begin(run)
-    publish.commit_unit(run, 0, scored, [], 2, settings)
-    publish.seal(run, 1, publish.Gates(1.0), settings, {})
+    commit_unit(run, 0, scored, [], 2, settings)
+    seal(run, 1, Gates(1.0), settings, {})
     publish.publish(run, start.current)
     report_page.write(model, str(tmp_path / "scores"), None, [inputs], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from tests import records
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.columnar import pages, thrift
+from triad_ml.pipelines.sources.files import Unit
 from triad_ml.transforms.errors import OptionsError, TriadError
 from triad_ml.transforms.records.values import BrokenMedium, RawRecord, Reason, Rejected, Uri
 
@@ -317,7 +318,7 @@ def test_a_time_zone_whose_name_is_not_utf8_is_damage_that_names_the_file(tmp_pa
     named = base64.b64decode(schema).replace(b"Europe/Berlin", b"Europe/\xff\xfe\xfd\xfc\xfb\xfa")
     path.write_bytes(path.read_bytes().replace(schema, base64.b64encode(named)))
     with pytest.raises(OptionsError, match=f"{path}: is damaged or no Parquet file: .*; write it"):
-        list(sources_read.read(units.Unit(0, str(path), 0, 1), ()))
+        list(sources_read.read(Unit(0, str(path), 0, 1), ()))
 
 
 @pytest.mark.parametrize("read", [None, 1], ids=["to-the-end", "not-to-the-end"])

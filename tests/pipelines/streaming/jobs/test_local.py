@@ -11,6 +11,7 @@ from tests import media
 from tests.reliability.nights import write_corpus
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.publishing import publish
+from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.streaming import journal
@@ -65,7 +66,7 @@ def test_the_stream_gives_what_the_batch_gives_bit_for_bit(trained, corpus, tmp_
     assert load_scorer.cache_info().misses == loaded  # many batches, one model
 
     manifest = publish.current(str(tmp_path / "b"), "2026-11-24")
-    run = publish.RunFolder(str(tmp_path / "b"), "2026-11-24", manifest.run_id)
+    run = RunFolder(str(tmp_path / "b"), "2026-11-24", manifest.run_id)
     batch = [
         row for part in manifest.scores for row in formats.read(run.path(part.path)).to_pylist()
     ]
