@@ -1,7 +1,10 @@
 """Publishing of a run: one atomic change of the pointer `CURRENT` of its date, and reading it."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from triad_ml.pipelines.publishing import parts, run_index
 from triad_ml.pipelines.publishing.commit import complete_units
@@ -143,6 +146,41 @@ def current_run(output: str, date: str) -> tuple[RunFolder, Manifest] | None:
             "triad score makes it anew, and triad rollback --to lets another run of the date count"
         )
     return run, manifest
+
+
+def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
+    """Returns the paths of the published scores, in order; parts without rows are left out.
+
+    Args:
+        output: Folder that holds all dates.
+        date: Date of the scores; None takes the latest that is published.
+
+    Raises:
+        OptionsError: Nothing is published.
+        DamagedError: The pointer or the manifest is damaged.
+    """
+    run, manifest = counting(output, date)
+    return tuple(run.path(file.path) for file in manifest.scores if file.rows)
+
+
+def read_current(
+    output: str, date: str | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yields the published scores part by part, each checked against the manifest.
+
+    Args:
+        output: Folder that holds all dates.
+        date: Date of the scores; None takes the latest that is published.
+        columns: Names of the columns to read; None reads all.
+
+    Raises:
+        OptionsError: Nothing is published.
+        DamagedError: A file is missing or is not what the run wrote.
+    """
+    run, manifest = counting(output, date)
+    for file in manifest.scores:
+        if file.rows:
+            yield parts.table(run, file, columns)
 
 
 def published_dates(output: str) -> list[str]:

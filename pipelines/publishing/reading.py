@@ -40,7 +40,7 @@ def published_files(scores: str, date: str | None = None) -> tuple[str, ...]:
     """
     run, manifest = publish.counting(scores, date)
     parts.refuse_broken(run, manifest)
-    return tuple(run.path(file.path) for file in manifest.scores if file.rows)
+    return publish.open_current(scores, manifest.date)
 
 
 def read_scores(

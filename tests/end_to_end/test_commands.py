@@ -12,7 +12,7 @@ import pytest
 
 from tests import printed
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.publishing import publish, reading
+from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
@@ -193,7 +193,7 @@ class TestFullDisk:
         assert "file too large; raise the limit on file sizes" in refusal(finished, 20)
         after = tree(output)
         assert {path: after[path] for path in before} == before
-        (part,) = reading.published_files(str(output), DATE)
+        (part,) = publish.open_current(str(output), DATE)
         assert len(formats.read(part)) == 20
         again = ["score", "--model", str(trained), "--input", str(records), "--output", str(output)]
         assert main.main([*again, "--date", DATE, "--format", "jsonl"]) == 0

@@ -20,7 +20,7 @@ import pytest
 
 from tests import scores
 from tests.scores import SETTINGS, Work
-from triad_ml.pipelines.publishing import publish, publish_step, reading
+from triad_ml.pipelines.publishing import publish, publish_step
 from triad_ml.pipelines.publishing.commit import commit_unit, complete_units
 from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder, run_id
@@ -286,7 +286,7 @@ def test_all_parts_of_a_run_have_one_schema(tmp_path):
     manifest = scores.score(run, WORKS)
     schemas = [pq.read_schema(run.path(file.path)) for file in manifest.scores]
     assert all(schema.equals(schemas[0], check_metadata=True) for schema in schemas)
-    paths = reading.published_files(str(tmp_path))
+    paths = publish.open_current(str(tmp_path))
     together = pa.concat_tables([pq.read_table(path) for path in paths])
     assert together.column("n").to_pylist() == [2.0, 3.0, None, None]
 
@@ -307,7 +307,7 @@ def test_a_run_without_records_is_published(tmp_path):
     manifest = scores.score(run, ())
     assert manifest.counts == {"read": 0, "scored": 0, "rejected": 0}
     assert publish.current(str(tmp_path), run.date) == manifest
-    assert reading.published_files(str(tmp_path), run.date) == ()
+    assert publish.open_current(str(tmp_path), run.date) == ()
 
 
 # --- gates
@@ -473,7 +473,7 @@ def test_killed_at_any_step_readers_see_one_whole_run_and_the_next_attempt_compl
     flipped = after and step == STEPS - 1
     assert seen is not None
     assert (seen.run_id == run.run_id) == flipped
-    assert all(os.path.getsize(path) for path in reading.published_files(run.output, run.date))
+    assert all(os.path.getsize(path) for path in publish.open_current(run.output, run.date))
     changes = step if after else step - 1
     assert complete_units(run) == set(range(min(changes // 3, 3)))
     scores.score(run, WORKS)
@@ -638,14 +638,14 @@ def test_readers_get_the_parts_of_a_date_or_of_the_latest_one(tmp_path):
     (tmp_path / "dt=2026-11-26").mkdir()
     (tmp_path / "dt=2027").mkdir()  # is no date
     parts = ["scores/part-00000.parquet", "scores/part-00001.parquet"]
-    assert reading.published_files(str(tmp_path)) == tuple(late.path(part) for part in parts)
-    assert reading.published_files(str(tmp_path), early.date) == tuple(
+    assert publish.open_current(str(tmp_path)) == tuple(late.path(part) for part in parts)
+    assert publish.open_current(str(tmp_path), early.date) == tuple(
         early.path(part) for part in parts
     )
     with pytest.raises(OptionsError, match="nothing is published for 2026-11-26; run triad score"):
-        reading.published_files(str(tmp_path), "2026-11-26")
+        publish.open_current(str(tmp_path), "2026-11-26")
     with pytest.raises(OptionsError, match="no scores are published here; run triad score"):
-        reading.published_files(str(tmp_path / "absent"))
+        publish.open_current(str(tmp_path / "absent"))
 
 
 LOST = ("audio: not_found",)
