@@ -60,7 +60,7 @@ def test_one_absent_modality_is_told_and_proves_nothing(tmp_path):
     assert noticed(tmp_path / "a.csv") == [
         (
             "no field is named image, which the model is to see; found beside them: img; each "
-            "record goes on without image",
+            "record is used without image",
             False,
         )
     ]
