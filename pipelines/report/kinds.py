@@ -94,11 +94,8 @@ class TaskReport(abc.ABC):
 
     def finding(self, subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
         """Returns a sentence that compares all modalities with the best single one, or ""."""
-        whole = subsets.get("+".join(modalities))
-        singles = {
-            name: subsets[name]["accuracy"]["value"] for name in modalities if name in subsets
-        }
-        if len(modalities) < 2 or not whole or not whole["n"] or len(singles) < len(modalities):
+        whole, singles = _compared(subsets, modalities, "accuracy")
+        if not singles:
             return ""
         best = max(singles, key=lambda name: singles[name])
         together = whole["accuracy"]["value"]
@@ -274,9 +271,8 @@ class RegressionReport(TaskReport):
         return Figure(text, low, high, Markup(""))
 
     def finding(self, subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
-        whole = subsets.get("+".join(modalities))
-        singles = {name: subsets[name]["rmse"]["value"] for name in modalities if name in subsets}
-        if len(modalities) < 2 or not whole or not whole["n"] or len(singles) < len(modalities):
+        whole, singles = _compared(subsets, modalities, "rmse")
+        if not singles:
             return ""
         best = min(singles, key=lambda name: singles[name])
         return (
@@ -366,6 +362,19 @@ def view(
         "plots": kind.plots(name, evaluated),
         "calibration": kind.calibration(name, evaluated),
     }
+
+
+def _compared(
+    subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], key: str
+) -> tuple[Mapping[str, Any], dict[str, float]]:
+    """Returns the metrics with all modalities, and a figure of each single one.
+
+    The latter is empty if there is only one modality, or one was not measured.
+    """
+    whole = subsets.get("+".join(modalities), {})
+    singles = {name: subsets[name][key]["value"] for name in modalities if name in subsets}
+    complete = len(modalities) > 1 and whole.get("n") and len(singles) == len(modalities)
+    return whole, singles if complete else {}
 
 
 def percent(share: float | None) -> str:
