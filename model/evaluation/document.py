@@ -57,6 +57,7 @@ def evaluate_task(
     seed: int = 0,
     resamples: int = 1000,
     datasets: Sequence[str] | None = None,
+    linear: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One task's part of the evaluation document of one split.
 
@@ -74,11 +75,13 @@ def evaluate_task(
         seed: Of the bootstrap.
         resamples: Number of bootstrap resamples.
         datasets: The name of each record's data set; None where nobody asks.
+        linear: Predictions of linear models as recorded, by the modalities that they read; None
+            where the task has no such models.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`;
         where records of several data sets have a label also those `as recorded` of the `datasets`,
-        by name.
+        by name; and those of `linear` models, by the modalities that they read.
     """
     metrics = METRICS[task.kind]
     if not metrics.names_classes:
@@ -97,7 +100,7 @@ def evaluate_task(
         chosen = metrics.chosen(said, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
-    result = {
+    result: dict[str, Any] = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
@@ -110,6 +113,9 @@ def evaluate_task(
         each = {name: measured(rows, said_as_recorded) for name, rows in parts.items()}
         labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
+    if linear is not None:
+        everyone = np.ones(len(truth), bool)
+        result["linear"] = {name: measured(everyone, one) for name, one in linear.items()}
     return result
 
 

@@ -39,6 +39,7 @@ def preprocessing_fn(
             Where the spec has preprocessing run an encoder, float32 `[batch, width]`, its vectors.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
+        text_grams: int64 `[batch, grams]`, numbers of n-grams; see `grams.grams_graph`.
         text_spelling: int64 `[batch, length, parts]`, where the spec wants it; see
             `spelling.spelling_graph`.
         text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's

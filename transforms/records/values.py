@@ -15,6 +15,9 @@ MODALITIES = ("image", "audio", "text")
 
 SPLITS = ("train", "eval", "test")
 
+GROUP = "group"
+"""Name of the column of the training files that numbers groups; see `split.group_number`."""
+
 UNKNOWN_SPLIT = "?"
 """What a record's own split is where it is none of `SPLITS` and no other word for one."""
 
