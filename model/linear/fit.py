@@ -29,7 +29,7 @@ FEW = 2000
 """Training records up to which fits are computed in the space that the records span."""
 
 _JOINT = (0.1, 0.3, 1.0)
-_ITERATIONS, _TOLERANCE = 300, 1e-3
+_ITERATIONS, _TOLERANCE = 300, 1e-4
 _NEVER = -30.0
 
 
@@ -50,16 +50,14 @@ class Scaling:
     factor: Floats
 
     def scaled(self, view: Block, present: npt.NDArray[np.bool_]) -> Matrix:
-        """Scales a view and adds a column of ones; rows without the modality become zeros."""
-        mask = present.astype(np.float64)[:, np.newaxis]
+        """Scales a view; rows without the modality become zeros."""
         if isinstance(view, np.ndarray):
-            return np.hstack([(view - self.mean) * self.factor, np.ones_like(mask)]) * mask
+            return np.where(present[:, np.newaxis], (view - self.mean) * self.factor, 0.0)
         weighted = view.astype(np.float64)
         weighted.data = 1.0 + np.log(weighted.data)
         weighted = weighted.multiply(self.factor).tocsr()
         length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-        weighted = sparse.diags(1.0 / np.maximum(length, 1e-12)) @ weighted
-        return sparse.hstack([weighted, sparse.csr_matrix(mask)], format="csr")
+        return sparse.csr_matrix(sparse.diags(1.0 / np.maximum(length, 1e-12)) @ weighted)
 
 
 def scaling(view: Block, present: npt.NDArray[np.bool_]) -> Scaling:
@@ -240,11 +238,17 @@ class Linear:
 def design(
     blocks: Blocks, scalings: Mapping[str, Scaling], strengths: Mapping[str, float]
 ) -> Matrix:
-    """Puts scaled views side by side, each as strong as its regularization is weak."""
+    """Puts scaled views side by side, each as strong as its regularization is weak.
+
+    Several are followed by columns that say which of them a record has.
+    """
     parts = [
         one.scaled(blocks.views[name], blocks.present[name]) * strengths[name] ** 0.5
         for name, one in scalings.items()
     ]
+    if len(parts) > 1:
+        flags = np.stack([blocks.present[name] for name in scalings], axis=1)
+        parts.append(flags * max(strengths.values()) ** 0.5)
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.hstack(parts)
     return sparse.hstack([sparse.csr_matrix(part) for part in parts], format="csr")

@@ -26,7 +26,7 @@ def test_ngrams_are_those_of_plain_python():
     assert set(found[len(expected) :]) == {0}
 
 
-@pytest.mark.parametrize("text", ["", "É", "家猫", "👩‍👩‍👧", "\u0000", "a" * 500])
+@pytest.mark.parametrize("text", ["", "É", "家猫", "👩‍👩‍👧", "a" * 500])
 def test_a_row_does_not_depend_on_its_neighbours(text):
     alone = grams_graph(tf.constant([text]), SPEC).numpy()
     beside = grams_graph(tf.constant(["word another", text, ""]), SPEC).numpy()
