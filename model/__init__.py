@@ -1,1 +1,1 @@
-"""What learns and predicts."""
+"""The Keras model: towers, fusion, task heads, training, evaluation and serving."""

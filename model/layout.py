@@ -1,4 +1,4 @@
-"""Layout of training files: spec, classes of each task and vocabularies."""
+"""Layout of the training files: the spec, the classes of each task and the vocabulary size."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from triad_ml.transforms.spec.spec import Spec
 
 
 def no_label(task: str) -> OptionsError:
-    """Makes the error of a task that nothing can be learned for."""
+    """Returns the error for a task without any label in the training split."""
     return OptionsError(
         f"task {task}: no record of the training split has a label; "
         "label some records or take the task out of the spec"
@@ -18,15 +18,15 @@ def no_label(task: str) -> OptionsError:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What the training files hold.
+    """Contents of the training files.
 
     Attributes:
-        spec: Names and sizes.
-        classes: The classes of each task, in the order of their ids.
-        vocabulary_size: Number of token ids, padding and unknown included.
+        spec: Spec that names the modalities and tasks and sets their sizes.
+        classes: By task, the names of its classes, in the order of their ids.
+        vocabulary_size: Number of token ids, including those for padding and unknown tokens.
 
     Raises:
-        OptionsError: Where a task has no classes.
+        OptionsError: If a task that needs classes has none.
     """
 
     spec: Spec
@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def image_width(self) -> int | None:
-        """How many numbers a picture is, where preprocessing has encoded it."""
+        """Length of an image's vector; None unless preprocessing runs the pretrained encoder."""
         if self.spec.modalities.image is None or not self.spec.model.encodes_first:
             return None
         from triad_ml.transforms.encoders import image

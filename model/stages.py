@@ -1,4 +1,4 @@
-"""What a long step shows while it runs: a moving line on a terminal, else a log line at times."""
+"""Progress display of a long step: a progress bar on a terminal, otherwise occasional log lines."""
 
 import contextlib
 import logging
@@ -16,7 +16,9 @@ import rich.progress
 from triad_ml.transforms.records import live
 
 INTERVAL, LONGEST = 10.0, 60.0
-"""Seconds between two log lines: at least, and at most; in between a twentieth of the time so far.
+"""Shortest and longest time between two log lines, in seconds.
+
+Between these limits it is a twentieth of the time that the step has taken so far.
 """
 
 _TICK = 0.5
@@ -25,17 +27,19 @@ _log = logging.getLogger(__name__)
 
 
 class Stage:
-    """A step of a command.
+    """A long step of a command, with its progress.
 
     Attributes:
-        note: What else to say, such as `unit 3 of 12`; may change while the step runs.
+        note: Text that the title adds to the name, such as `unit 3 of 12`; may change during the
+            step.
 
     Args:
-        what: Names it, such as `canonical records`.
-        total: How many there are to do; None where nobody knows.
-        counted: Gives how many are done, from 0; None where nothing is counted.
-        unit: What is counted.
-        estimated: Whether `total` is an estimate.
+        what: Name of the step, such as `canonical records`.
+        total: Number of items in the step; None if unknown.
+        counted: Function that returns the number of finished items, from 0; None if nothing is
+            counted.
+        unit: Name of the items that are counted.
+        estimated: True if `total` is an estimate.
     """
 
     def __init__(
@@ -52,12 +56,12 @@ class Stage:
 
     @property
     def done(self) -> int | None:
-        """How many are done; None where nothing is counted."""
+        """Number of finished items; None if nothing is counted."""
         return None if self._count is None else self._count()
 
     @property
     def total(self) -> int | None:
-        """How many there are; an estimate that turned out too small is none any more."""
+        """Number of all items; None if unknown, or if more are finished than were estimated."""
         done = self.done
         if done is None or (self._total is not None and done > self._total):
             return None
@@ -65,14 +69,14 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """What the step is, with its note."""
+        """Name of the step, with its note."""
         return f"{self._what} ({self.note})" if self.note else self._what
 
     def state(self, seconds: float) -> str:
-        """What is done, how fast, and how long the rest takes at that speed.
+        """Describes the finished items, the speed, and the time left at that speed.
 
         Args:
-            seconds: Since the step began.
+            seconds: Time since the step began.
         """
         done, total = self.done, self.total
         if done is None:
@@ -90,17 +94,17 @@ class Stage:
 
 
 def counting(what: str, total: int | None, estimated: bool = False) -> Stage:
-    """A step whose records are counted by `live` from now on."""
+    """Returns a step that counts the records that `live` counts from now on."""
     before = live.done()
     return Stage(what, total, lambda: live.done() - before, estimated=estimated)
 
 
 Say = Callable[[str], None]
-"""Leaves a line: above the line that moves, else in the log."""
+"""Function that prints a line: above the progress bar if there is one, otherwise in the log."""
 
 
 class Shown(Protocol):
-    """Shows a step; `tick` is called twice a second, `say` by whoever does the step."""
+    """Display of a step; `tick` is called twice a second, `say` by the code that does the step."""
 
     def __enter__(self) -> Self: ...
 
@@ -112,14 +116,14 @@ class Shown(Protocol):
     ) -> None: ...
 
     def tick(self) -> None:
-        """Looks at the step."""
+        """Updates the display from the state of the step."""
 
     def say(self, line: str) -> None:
-        """See `Say`."""
+        """Prints a line; see `Say`."""
 
 
 class Lines:
-    """Logs the state of a step at times, and nothing of one that is done sooner."""
+    """Display that logs the state of a step now and then, and nothing about a short step."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
         self._stage, self._clock = stage, clock
@@ -137,7 +141,7 @@ class Lines:
         return None
 
     def tick(self) -> None:
-        """Logs a line, unless the last one was just now."""
+        """Logs the state, unless the last line is too recent; see `INTERVAL`."""
         now = self._clock()
         seconds = now - self._begun
         if now - self._last >= max(INTERVAL, min(LONGEST, seconds / 20)):
@@ -145,12 +149,12 @@ class Lines:
             _log.info("%s: %s", self._stage.title, self._stage.state(seconds))
 
     def say(self, line: str) -> None:
-        """Logs a line that is no state."""
+        """Logs a line that the step itself prints."""
         _logged(line)
 
 
 class Bar:
-    """A line that moves on a terminal, and is gone when the step is done."""
+    """Display with a progress bar on a terminal, which disappears when the step is done."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
         self._stage, self._clock, self._begun = stage, clock, clock()
@@ -176,7 +180,7 @@ class Bar:
         self._progress.stop()
 
     def tick(self) -> None:
-        """Moves the line."""
+        """Updates the progress bar."""
         self._progress.update(
             self._line,
             description=self._stage.title,
@@ -186,22 +190,23 @@ class Bar:
         )
 
     def say(self, line: str) -> None:
-        """Leaves a line above the one that moves."""
+        """Prints a line above the progress bar."""
         self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def moving() -> bool:
-    """Whether standard error is a terminal whose lines may move."""
+    """Returns True if standard error is a terminal that can show a progress bar."""
     plain = os.environ.get("TERM", "") in ("dumb", "unknown") or "NO_COLOR" in os.environ
     return sys.stderr.isatty() and not plain
 
 
 @contextlib.contextmanager
 def showing(stage: Stage) -> Iterator[Say]:
-    """Shows a step while the block runs; within another step that is shown, nothing.
+    """Shows a step while the block runs, unless another step is already shown.
 
     Yields:
-        Leaves a line of the step itself, which within another step is one of the log.
+        Function with which the step prints a line of its own. Inside another step that is shown,
+        the line goes to the log.
     """
     if not _free.acquire(blocking=False):
         yield _logged
@@ -235,7 +240,7 @@ def _ticking(shown: Shown) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """A span of time in one or two units."""
+    """Formats a duration in one or two units, such as `3 min 20 s`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,1 +1,1 @@
-"""What happens to a record: pure functions, and thin PTransforms over them."""
+"""Processing of records up to features and labels: pure functions, and thin PTransforms."""

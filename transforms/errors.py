@@ -1,8 +1,8 @@
-"""Errors that a user can act on: one line that says what, where and what to do."""
+"""Errors that a user can act on: one line with the value, the rule and the remedy."""
 
 
 class TriadError(Exception):
-    """A refusal with a remedy; the command line prints its text and exits with `exit_code`."""
+    """An error with a remedy; the command line prints its text and exits with `exit_code`."""
 
     exit_code = 20
 
@@ -14,11 +14,11 @@ class OptionsError(TriadError):
 
 
 class DivergedError(OptionsError):
-    """A training whose loss is no number any more: its settings do not work."""
+    """A training whose loss became NaN or infinite: its settings do not work."""
 
 
 class GateError(TriadError):
-    """Data or a model that a gate refuses: nothing is published."""
+    """Data or a model that a gate refused: nothing is published."""
 
     exit_code = 10
 
@@ -36,4 +36,7 @@ class StorageError(TriadError):
 
 
 class DamagedError(StorageError):
-    """A file of a result that is not what was written, or is gone: no figure is taken from it."""
+    """A file of a result that is missing, or differs from what was written.
+
+    No figure is read from such a result.
+    """

@@ -1,4 +1,4 @@
-"""Optional packages, by the extra of the distribution that names them."""
+"""Optional packages, by the extra of the distribution that installs them."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """Packages of each extra, as pyproject.toml declares them.
 
-Messages name these packages: a checkout and a wheel install the extra in different ways, and the
-packages alone are installed the same way beside both.
+Error messages name these packages, not the extra: a checkout and a wheel install an extra by
+different commands, and a package by the same one.
 """
 
 
 def remedy(extra: str) -> str:
-    """Says how the packages of an extra are installed, for the end of an error message."""
+    """Returns the command that installs the packages of an extra, for an error message."""
     packages = " ".join(f"'{requirement}'" for requirement in REQUIREMENTS[extra])
     return f"pip install {packages} (the extra {extra!r} of {DISTRIBUTION})"

@@ -9,42 +9,48 @@ from triad_ml.transforms.files import regular
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("transforms", "model")
-"""What decides features and scores."""
+"""Packages whose code decides features and scores."""
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a local file, hexadecimal."""
+    """Returns the SHA-256 of a local file, hexadecimal."""
     with regular.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree(folder: Path) -> list[Path]:
-    """All files, folders and links below a folder, sorted; links are not followed.
+    """Lists all files, folders and links below a folder, sorted; links are not followed.
 
-    Folders may lie in one another as deep as a path is long: `Path.rglob` calls itself for each.
+    Folders may be nested as deep as a path can be long; `Path.rglob`, which is recursive, would
+    reach Python's recursion limit.
     """
-    found, left = list[Path](), [folder] if folder.is_dir() else []
+    paths, left = list[Path](), [folder] if folder.is_dir() else []
     while left:
         with os.scandir(left.pop()) as entries:
             for entry in entries:
-                found.append(Path(entry.path))
+                paths.append(Path(entry.path))
                 if entry.is_dir(follow_symlinks=False):
-                    left.append(found[-1])
-    return sorted(found)
+                    left.append(paths[-1])
+    return sorted(paths)
 
 
 def tree_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative path of each file below a folder; links to files count as these."""
+    """Returns the SHA-256 of each file below a folder, by relative path.
+
+    A link to a file has the digest of that file.
+    """
     files = (path for path in tree(folder) if path.is_file())
     return {str(path.relative_to(folder)): file_digest(path) for path in files}
 
 
 def code_digest(root: Path = ROOT, packages: Sequence[str] = PACKAGES) -> str:
-    """SHA-256 of source files, by default of those that decide features and scores, hexadecimal.
+    """Returns one SHA-256 of all source files of some packages, hexadecimal.
+
+    By default these are the packages that decide features and scores.
 
     Args:
-        root: Holds the packages.
-        packages: Folders below the root, with all folders within them.
+        root: Folder that holds the packages.
+        packages: Folders below the root; their subfolders are included.
     """
     digest = hashlib.sha256()
     for package in packages:

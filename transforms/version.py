@@ -1,3 +1,3 @@
-"""The one place that states the version."""
+"""Version of the distribution; no other file states it."""
 
 VERSION = "0.1.0"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from triad_ml.transforms.media.canonicalize import Canonicalize
     from triad_ml.transforms.records.values import (
         CanonicalRecord,
+        Number,
         Position,
         Prediction,
         RawRecord,
@@ -71,6 +72,7 @@ __all__ = [
     "Scored",
     "Rejected",
     "Prediction",
+    "Number",
     "Tagged",
     "Text",
     # Errors
@@ -100,7 +102,7 @@ _HOMES = {
     "Manifest": "triad_ml.pipelines.publishing.manifest",
     "Published": "triad_ml.pipelines.scoring.plan",
     **dict.fromkeys(("RawRecord", "CanonicalRecord", "Position", "Uri"), _VALUES),
-    **dict.fromkeys(("Scored", "Rejected", "Prediction", "Tagged", "Text"), _VALUES),
+    **dict.fromkeys(("Scored", "Rejected", "Prediction", "Number", "Tagged", "Text"), _VALUES),
     **dict.fromkeys(("TriadError", "OptionsError", "GateError", "LostRaceError"), _ERRORS),
     **dict.fromkeys(("StorageError", "DamagedError"), _ERRORS),
     "__version__": "triad_ml.transforms.version:VERSION",

@@ -4,6 +4,7 @@ MkDocs loads this file as a hook. Every page is made from the code itself at eac
 cannot differ from the code.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +19,17 @@ import triad_ml
 from triad_ml.pipelines.cli.main import app
 from triad_ml.transforms import errors
 from triad_ml.transforms.records import columns
-from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec import loading, tasks
 
 Schema = Mapping[str, Any]
 
 GENERATED = "*This page is generated from the code at each build.*\n\n"
 COLUMNS = {
     "id": "Id of the record, as a text.",
-    "id_int": "The same id as int64, where it is one in plain decimal digits; else null.",
+    "id_int": "The same id as int64, if it is one in plain decimal digits; else null.",
     "modalities_used": "Modalities that the model has seen: a list of `image`, `audio`, `text`.",
     "issues": "Flaws of media that were not used, such as `image: truncated`.",
-    "content_digest": "Digest of the canonical content that was scored.",
+    "content_digest": "Digest of the scored canonical content.",
     "model_digest": "Digest of the model.",
     "transform_digest": "Digest of the feature graph inside the model.",
     "spec_digest": "Digest of the spec.",
@@ -40,7 +41,7 @@ COLUMNS = {
     "detail": "Details of the reason; never the payload.",
     "payload_digest": "Digest of the payload, by which the record can be found in its source.",
 }
-"""Descriptions of the columns; the build fails where a column has none."""
+"""Descriptions of the columns; the build fails if a column has none."""
 
 MODULES = (
     "triad_ml.transforms.errors",
@@ -87,43 +88,50 @@ def spec_keys(schema: Schema) -> str:
         "",
     ]
     for name, section in _sections(schema):
-        lines += [f"## {name}", "", _summary(section), ""]
+        lines += [f"## {_title(name, section)}", "", _summary(section), ""]
         lines += ["| key | values | default | description |", "|---|---|---|---|"]
-        told = dict(_attributes(section))
+        descriptions = dict(_attributes(section))
+        if "kind" in section["properties"]:  # the schema of a kind lacks the docstring of its base
+            base = {"description": inspect.getdoc(tasks.BaseTask)}
+            descriptions = dict(_attributes(base)) | descriptions
         required = section.get("required", ())
         for key, value in section["properties"].items():
             default = "required" if key in required else f"`{json.dumps(value.get('default'))}`"
-            lines.append(
-                f"| `{name}.{key}` | {_values(value, schema)} | {default} | {told.get(key, '')} |"
-            )
+            cells = (f"`{name}.{key}`", _values(value, schema), default, descriptions.get(key, ""))
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def _sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """The address and the object schema of each section, in the order of the spec."""
+    """Yields the address and the object schema of each section, in the order of the spec."""
     for name, value in schema["properties"].items():
-        section = _object(value, schema)
-        if section is None:
-            continue
-        inner = {key: _object(one, schema) for key, one in section["properties"].items()}
-        if any(inner.values()):
-            for key, part in inner.items():
-                if part is not None:
-                    yield f"{name}.{key}", part
-        else:
-            yield ("tasks.NAME" if name == "tasks" else name), section
+        for section in _objects(value, schema):
+            inner = {key: _objects(one, schema) for key, one in section["properties"].items()}
+            if any(inner.values()):
+                for key, parts in inner.items():
+                    for part in parts:
+                        yield f"{name}.{key}", part
+            else:
+                yield ("tasks.NAME" if name == "tasks" else name), section
 
 
-def _object(value: Schema, schema: Schema) -> Schema | None:
-    """The schema of an object with named keys that a value is, refers to, or maps names to."""
+def _objects(value: Schema, schema: Schema) -> list[Schema]:
+    """Lists the schemas of objects with named keys that a value is, refers to, or maps names to."""
+    found = []
     for one in (value, *value.get("anyOf", ()), *value.get("oneOf", ())):
         if "$ref" in one:
-            found = schema["$defs"][one["$ref"].rsplit("/", 1)[1]]
-            return found if "properties" in found else None
+            definition = schema["$defs"][one["$ref"].rsplit("/", 1)[1]]
+            found += [definition] if "properties" in definition else []
         if isinstance(one.get("additionalProperties"), Mapping):
-            return _object(one["additionalProperties"], schema)
-    return None
+            found += _objects(one["additionalProperties"], schema)
+    return found
+
+
+def _title(name: str, section: Schema) -> str:
+    """Returns the heading of a section, with the kind if there are sections of several kinds."""
+    kind = section["properties"].get("kind", {}).get("const")
+    return f"{name}, kind {kind}" if kind else name
 
 
 def _summary(section: Schema) -> str:
@@ -131,14 +139,14 @@ def _summary(section: Schema) -> str:
 
 
 def _attributes(section: Schema) -> Iterator[tuple[str, str]]:
-    """Name and description of each entry below `Attributes:` in the docstring of a section."""
+    """Yields name and description of each entry below `Attributes:` in a section's docstring."""
     _, _, told = str(section.get("description", "")).partition("Attributes:\n")
     for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {6,}.*)*)", told, flags=re.MULTILINE):
         yield name, re.sub(r"\s+", " ", text).replace("|", "\\|")
 
 
 def _values(value: Schema, schema: Schema) -> str:
-    """The values that a key takes, in words."""
+    """Describes the values that a key accepts."""
     if "enum" in value:
         return ", ".join(f"`{json.dumps(one)}`" for one in value["enum"])
     if "const" in value:
@@ -165,8 +173,8 @@ def score_columns() -> str:
     lines = [
         "# Score columns",
         "",
-        GENERATED + "Scores have one further column for each task, named as the task, and the"
-        " [passthrough columns](columns.md) of the caller.",
+        GENERATED + "Scores have one further [column for each task](columns.md#columns-of-tasks),"
+        " and the [passthrough columns](columns.md#passthrough-columns-by-type) of the caller.",
     ]
     for title, names in (("Scores", columns.SCORES), ("Rejected records", columns.REJECTED)):
         lines += ["", f"## {title}", "", "| column | holds |", "|---|---|"]
@@ -181,11 +189,11 @@ def exit_codes() -> str:
         "",
         GENERATED + "A command ends with one of these codes and, for each error below, one line on"
         " stderr with the value, the rule and the remedy."
-        " [The runbook](../runbooks/night.md#by-exit-code) says what to do about each.",
+        " [The runbook](../runbooks/night.md#by-exit-code) has the remedy for each.",
         "",
         "| code | error | meaning |",
         "|---|---|---|",
-        "| 0 | - | The command did its work, or finds it done. |",
+        "| 0 | - | The command did its work, or found it done already. |",
     ]
     kinds = [one for one in vars(errors).values() if isinstance(one, type)]
     for kind in sorted(kinds, key=lambda one: one.exit_code):

@@ -1,4 +1,4 @@
-"""Makes docs/pictures/report.png from a page of `triad report` about the tutorial's records.
+"""Screenshot of a page of `triad report` on the tutorial's records: docs/pictures/report.png.
 
 Run as `python docs/_site/report_picture.py REPORT.html`; it needs the program `chromium`.
 """
@@ -27,7 +27,7 @@ FLAGS = (
 
 
 def main(page: Path) -> None:
-    """Writes the picture with few colours, so that it stays small."""
+    """Writes the image with few colours, so that its file stays small."""
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder, "shot.png")
         subprocess.run(  # noqa: S603

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/way.svg, the way of a record: `python docs/_site/way.py`."""
+"""Drawing of a record's path, docs/pictures/way.svg: `python docs/_site/way.py` writes it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ WIDTH, HEIGHT = 860, 372
 BOXES = {
     "records": (20, 20, 190, 56, "Records files, topics", "image, audio, text, labels"),
     "canonical": (270, 20, 190, 56, "Canonicalize", "one form for every medium"),
-    "rejected": (640, 20, 200, 56, "Rejected records", "id, place, stage, reason"),
+    "rejected": (640, 20, 200, 56, "Rejected records", "id, position, stage, reason"),
     "graph": (270, 122, 190, 56, "tf.Transform graph", "one for training and serving"),
     "train": (20, 224, 190, 56, "triad train", "towers, fusion, task heads"),
     "model": (270, 224, 190, 56, "Model bundle", "the graph is inside"),
@@ -35,11 +35,11 @@ WORDS = (
 
 
 def svg() -> str:
-    """The picture as text; equal on every machine."""
+    """Returns the drawing as text, which is equal on every machine."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         ' font-family="sans-serif" font-size="14">',
-        "<title>The way of a record through Triad</title>",
+        "<title>The path of a record through Triad</title>",
         '<defs><marker id="end" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8"'
         ' markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#5c6bc0"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',

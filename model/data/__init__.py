@@ -1,1 +1,1 @@
-"""Training data: files to batches, with labels, sampling and a scan of each split."""
+"""Training data: batches from files, sampling of records, and a scan of each split."""

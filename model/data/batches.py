@@ -1,4 +1,4 @@
-"""Batches of records: parsing of training files into model inputs and labels."""
+"""Parsing of training files into batches of model inputs and labels."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,26 +14,28 @@ from triad_ml.transforms.features.ids import MISSING_LABEL
 
 
 class Batch(NamedTuple):
-    """Some records as the model takes them.
+    """Batch of records in the form that the model takes.
 
     Attributes:
-        features: `image` uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`,
-            `audio` float32 `[batch, frames, mel_bins]`, `text` int64 `[batch, length]`, and
-            `<modality>_present` bool `[batch]`; of the spec's modalities only. `text_spelling`
-            int64 `[batch, length, parts]`; see `spelling.spelling_graph`. `marker_<task>` int64
-            `[batch, length]`, 1 at marked words.
-            `units_<task>` int64 `[batch, 2 * length]`; see `decoder.Memory.units`.
-        labels: Per task, int64 `[batch]` with `MISSING_LABEL` where there is none and ids from the
-            number of classes on for classes that training does not know. Of a multi-label task
-            float32 `[batch, classes + 1]` of 0 and 1, a whole row of -1 where there is none; the
-            last column says whether the set has any class that training does not know. Of a tagging
-            task int64 `[batch, length]`; see `label_graphs.tags_graph`. Of a generation task int64
-            `[batch, length of the task]`; see `target_graphs.units_graph`, but numbered as in
-            `decoder.Decoder`.
-        ids: string `[batch]`; empty in the rows that only fill a batch up.
-        texts: Where some task is generation: by such a task the whole text to be written, string
-            `[batch]`, empty where there is none; and `SURFACES` where the spec has texts, string
-            `[batch, length]`, see `preprocessing.preprocessing_fn`.
+        features: Inputs of the network by name, for the modalities and tasks of the spec: `image`
+            uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`; `audio` float32
+            `[batch, frames, mel_bins]`, a log-mel spectrogram; `text` int64 `[batch, length]`,
+            token ids; `text_spelling` int64 `[batch, length, parts]`, see
+            `word_shapes.spelling_graph`; `<modality>_present` bool `[batch]`; `marker_<task>` int64
+            `[batch, length]`, 1 at marked words; `units_<task>` int64 `[batch, 2 * length]`, see
+            `decoder.Memory.units`; `scale_<task>` float32 `[batch, 2]`, mean and standard deviation
+            of the labels of a regression task in training.
+        labels: Labels by task. For classification, class ids, int64 `[batch]`: `MISSING_LABEL` if
+            there is no label, the number of classes or more for a class unseen in training. For
+            multi-label classification, float32 `[batch, classes + 1]` of 0 and 1: the last column
+            is 1 if the set has any class unseen in training, the whole row -1 if there is no label.
+            For tagging, int64 `[batch, length]`, see `targets.spans.tags_graph`. For generation,
+            int64 `[batch, length of the task]`, see `targets.texts.units_graph`, but numbered as in
+            `decoder.Decoder`. For regression, float32 `[batch, 2]`, see `targets.numbers.PARTS`.
+        ids: Ids of the records, string `[batch]`; empty in padding rows.
+        texts: Strings for generation tasks; empty if the spec has none. By task, the whole target
+            text, string `[batch]`, empty if there is none. If the spec has texts, also `SURFACES`:
+            the tokens as strings, string `[batch, length]`.
     """
 
     features: dict[str, tf.Tensor]
@@ -43,7 +45,7 @@ class Batch(NamedTuple):
 
 
 def feature_description(layout: Layout) -> FeatureDescription:
-    """How `tf.io.parse_example` reads a record of the training files."""
+    """Describes a record of the training files for `tf.io.parse_example`."""
     sections = layout.spec.modalities
     features: FeatureDescription = {"id": tf.io.FixedLenFeature([], tf.string)}
     for name in sections.names:
@@ -56,10 +58,10 @@ def feature_description(layout: Layout) -> FeatureDescription:
 
 
 def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
-    """Makes the function that parses serialized records, string `[batch]`.
+    """Returns the function that parses serialized records, string `[batch]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: In the graph, where a record is not of the layout.
+        tf.errors.InvalidArgumentError: In the graph, if a record does not have the layout.
     """
     description = feature_description(layout)
     heads = heads_of(layout.spec, layout.classes)
@@ -76,17 +78,17 @@ def parse(layout: Layout) -> Callable[[tf.Tensor], Batch]:
 
 
 def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
-    """Turns what the feature graph gives, or a parsed record holds, into what the model takes.
+    """Converts outputs of the feature graph, or parsed records, to inputs of the model.
 
     Args:
-        features: `image` string `[batch]`, the bytes of uint8 `[size, size, 3]`, or encoded
-            float32 `[batch, width]`; `audio` float32 `[batch, frames, mel_bins]`; `text` and
-            `marker_<task>` int64 `[batch, length]`; `units_<task>` int64 `[batch, 2 * length]`;
-            `<modality>_present` int64 `[batch]`. Others are left out.
-        layout: Names and sizes.
+        features: Features by name. They differ from `Batch.features` in `image`, string `[batch]`
+            with the bytes of uint8 `[size, size, 3]` unless it is encoded; in
+            `<modality>_present`, int64 `[batch]`; and in `units_<task>`, numbered as in
+            `targets.texts`. Features that the model does not read are ignored.
+        layout: Layout of the training files.
 
     Returns:
-        See `Batch.features`.
+        Model inputs; see `Batch.features`.
     """
     sections = layout.spec.modalities
     inputs: dict[str, tf.Tensor] = {}
@@ -100,7 +102,7 @@ def model_inputs(features: Mapping[str, tf.Tensor], layout: Layout) -> dict[str,
 
 
 def pad_batch(batch: Batch, batch_size: int) -> Batch:
-    """Fills a batch up to `batch_size` rows that hold no modality, no label and no id."""
+    """Pads a batch to `batch_size` rows; padding rows have no modality, no label and no id."""
 
     def rows(values: tf.Tensor) -> tf.Tensor:
         return tf.concat([[batch_size - tf.shape(values)[0]], tf.shape(values)[1:]], axis=0)

@@ -1,4 +1,4 @@
-"""Training files -> batches: parsing, order and padding."""
+"""Datasets of batches from training files: order of the records, copies and padding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from triad_ml.model.layout import Layout
 
 
 class Copies(NamedTuple):
-    """How often each record of a split comes in an epoch.
+    """Number of copies of each record of a split in an epoch.
 
     Attributes:
-        times: int64 `[records]`, in the order of the sorted files.
-        rows: The records of each of these files.
+        times: Number of copies, int64 `[records]`, in the order of the sorted files.
+        rows: Number of records in each of these files.
     """
 
     times: npt.NDArray[np.int64]
@@ -25,11 +25,17 @@ class Copies(NamedTuple):
 
 
 def repeated(files: Sequence[str], ordered: Sequence[str], copies: Copies) -> tf.data.Dataset:
-    """The records of files, each as often as `copies`, which follow the order of `ordered`, say."""
+    """Reads the records of files, each repeated by its number of copies.
+
+    Args:
+        files: TFRecord files, gzip, in the order of reading.
+        ordered: The same files, sorted, as `copies` counts them.
+        copies: Number of copies of each record.
+    """
     begins = dict(zip(ordered, np.cumsum((0, *copies.rows)), strict=False))
     sizes = dict(zip(ordered, copies.rows, strict=True))
     times = tf.constant(copies.times)
-    places = tf.data.Dataset.from_tensor_slices(
+    slices = tf.data.Dataset.from_tensor_slices(
         (list(files), [begins[file] for file in files], [sizes[file] for file in files])
     )
 
@@ -37,13 +43,13 @@ def repeated(files: Sequence[str], ordered: Sequence[str], copies: Copies) -> tf
         own = tf.data.Dataset.from_tensor_slices(tf.slice(times, [begin], [size]))
         return tf.data.Dataset.zip((tf.data.TFRecordDataset(file, compression_type="GZIP"), own))
 
-    # One thread: several would need `deterministic`, and inflating is not what takes time here.
-    read = places.interleave(of_file, cycle_length=max(1, min(4, len(files))), block_length=1)
+    # One thread: several would need `deterministic`, and decompression takes little of the time.
+    read = slices.interleave(of_file, cycle_length=max(1, min(4, len(files))), block_length=1)
     return read.flat_map(lambda record, n: tf.data.Dataset.from_tensors(record).repeat(n))
 
 
 SHUFFLE_BYTES = 256 * 2**20
-"""What the shuffle of a larger split holds in memory."""
+"""Memory in bytes for the shuffle of a split that is not kept in memory."""
 
 
 def train_dataset(
@@ -56,25 +62,24 @@ def train_dataset(
     shuffle_bytes: int = SHUFFLE_BYTES,
     copies: Copies | None = None,
 ) -> tf.data.Dataset:
-    """Gives every record once, or as often as `copies` say.
+    """Reads the batches of one training epoch, in a shuffled but reproducible order.
 
-    The order is one that only `files`, `seed`, `epoch` and `copies` decide.
-
-    Where the split is in memory it is shuffled as a whole. Otherwise the files are shuffled, read
-    side by side, and shuffled within blocks of half of `shuffle_bytes`.
+    Only `files`, `seed`, `epoch` and `copies` decide the order. A split in memory is shuffled as a
+    whole. For another split, the order of the files is shuffled, up to four files are read at once,
+    and their records are shuffled within blocks of half of `shuffle_bytes`.
 
     Args:
-        files: TFRecord files, gzip; their own order does not matter.
-        layout: What they hold.
-        batch_size: Rows of every batch; the last one is filled up with rows that hold nothing.
-        seed: Of the training.
-        epoch: From 1 on.
-        resident: The records of the same files, string `[records]`; None reads them anew.
-        shuffle_bytes: See above.
-        copies: How often each record comes; None is once.
+        files: TFRecord files, gzip; the order of this list has no effect.
+        layout: Layout of the files.
+        batch_size: Number of rows in every batch; the last one is padded with empty rows.
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 1.
+        resident: Records of the same files in memory, string `[records]`; None reads the files.
+        shuffle_bytes: Memory for shuffling a split that is not in memory, in bytes.
+        copies: Number of copies of each record; None reads each once.
 
     Returns:
-        A dataset of `Batch`.
+        Dataset of `Batch`.
     """
     random = np.random.default_rng([seed, epoch])
     if resident is not None:
@@ -84,12 +89,12 @@ def train_dataset(
         order = tf.data.Dataset.from_tensor_slices(random.permutation(chosen))
         records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
         return _batches(records, layout, batch_size)
-    shuffled = [sorted(files)[place] for place in random.permutation(len(files))]
+    shuffled = [sorted(files)[index] for index in random.permutation(len(files))]
     block = max(shuffle_bytes // (2 * record_size.record_bytes(layout)), batch_size)
     block_seed = int(random.integers(2**31))
 
     def shuffle(index: tf.Tensor, records: tf.Tensor) -> tf.Tensor:
-        # Dataset.shuffle would mix TensorFlow's global seed into the order.
+        # `Dataset.shuffle` would mix TensorFlow's global seed into the order.
         return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
 
     records = records_of(shuffled) if copies is None else repeated(shuffled, sorted(files), copies)
@@ -100,7 +105,7 @@ def train_dataset(
 def eval_dataset(
     files: Sequence[str], layout: Layout, batch_size: int, resident: tf.Tensor | None = None
 ) -> tf.data.Dataset:
-    """Gives every record once, in an order that only `files` decides; see `train_dataset`."""
+    """Reads every record once, in an order that only `files` decides; see `train_dataset`."""
     if resident is not None:
         records = tf.data.Dataset.from_tensor_slices(resident)
     else:
@@ -119,7 +124,7 @@ def _batches(records: tf.data.Dataset, layout: Layout, batch_size: int) -> tf.da
 
 
 def records_of(files: Sequence[str]) -> tf.data.Dataset:
-    """The serialized records of TFRecord files, gzip."""
+    """Reads the serialized records of TFRecord files, gzip."""
     return tf.data.TFRecordDataset(
         list(files), compression_type="GZIP", num_parallel_reads=max(1, min(4, len(files)))
     )

@@ -1,11 +1,11 @@
-"""The size of a record of the training files."""
+"""Estimated and largest size of a record of the training files."""
 
 from triad_ml.model.layout import Layout
 from triad_ml.model.towers.registry import TOWERS
 
 
 def record_bytes(layout: Layout) -> int:
-    """About how many bytes one record takes, decompressed."""
+    """Estimates the decompressed size of one record, in bytes."""
     spec = layout.spec
     words = spec.modalities.text.length if spec.modalities.text is not None else 0
     total = 512 + sum(TOWERS[name].record_bytes(layout) for name in spec.modalities.names)
@@ -13,5 +13,5 @@ def record_bytes(layout: Layout) -> int:
 
 
 def longest_record(layout: Layout) -> int:
-    """No record takes more bytes than this; what claims more is damaged or hostile."""
+    """Returns the limit for the size of a record, in bytes; a longer one is damaged or hostile."""
     return 4 * record_bytes(layout) + 2**20

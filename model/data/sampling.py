@@ -1,4 +1,4 @@
-"""How often each record comes in an epoch: rare classes and small data sets may come more often."""
+"""Oversampling: number of copies of each record in an epoch, by class and by data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ Ids = npt.NDArray[np.int64]
 def expected_copies(
     layout: Layout, columns: Mapping[str, npt.NDArray[Any]]
 ) -> npt.NDArray[np.float64] | None:
-    """How often each record comes in an epoch on average; None where each comes once.
+    """Computes the expected number of copies of each record in an epoch; None if each is read once.
 
     Args:
-        layout: Gives the task with `imbalance: balanced_sampling`, and `mixture`.
-        columns: By name, what `survey.Survey.sampled` holds.
+        layout: Layout with the task that has `imbalance: balanced_sampling`, and the `mixture`.
+        columns: Class ids and data set names of the records; see `scan.Survey.sampled`.
 
     Returns:
-        float64 `[records]`; they add up to the number of records.
+        float64 `[records]`, whose sum is the number of records.
     """
     task, mixture = layout.spec.balanced_task, layout.spec.mixture
     if task is None and (mixture is None or mixture.temperature == 1):
@@ -37,11 +37,14 @@ def expected_copies(
 
 
 def class_balance(ids: Ids, num_classes: int) -> npt.NDArray[np.float64]:
-    """Weights float64 `[records]` that give each class the same sum; they add up to `[records]`.
+    """Computes weights of records, float64 `[records]`, whose sum is the same in each class.
+
+    The sum of all weights is the number of records.
 
     Args:
-        ids: Classes, int64 `[records]`; a record without a known class keeps the weight 1.
-        num_classes: Of the task.
+        ids: Class ids of the records, int64 `[records]`; a record without a known class gets the
+            weight 1.
+        num_classes: Number of classes of the task.
     """
     known = (ids >= 0) & (ids < num_classes)
     counts = np.bincount(ids[known], minlength=num_classes)
@@ -52,27 +55,27 @@ def class_balance(ids: Ids, num_classes: int) -> npt.NDArray[np.float64]:
 def tempered(
     weights: npt.NDArray[np.float64], datasets: npt.NDArray[Any], temperature: float
 ) -> npt.NDArray[np.float64]:
-    """Weights in which a data set's sum is its number of records to the power of `temperature`.
+    """Scales weights so that each data set's sum is its number of records to the `temperature`.
 
     Args:
-        weights: Of the records, float64 `[records]`; inside a data set they keep their ratios.
-        datasets: The data set of each record, of any type `[records]`.
-        temperature: 1 is as many as there are, 0 is all data sets alike.
+        weights: Weights of the records, float64 `[records]`; their ratios within a data set stay.
+        datasets: Data set of each record, of any dtype `[records]`.
+        temperature: Exponent: 1 keeps the sizes of the data sets, 0 makes all of them equal.
     """
-    _, places, counts = np.unique(datasets, return_inverse=True, return_counts=True)
-    now = np.bincount(places, weights, minlength=len(counts))
-    wanted = np.power(counts.astype(np.float64), temperature)
-    return weights * (wanted / np.where(now > 0, now, 1.0))[places]
+    _, indices, counts = np.unique(datasets, return_inverse=True, return_counts=True)
+    sums = np.bincount(indices, weights, minlength=len(counts))
+    targets = np.power(counts.astype(np.float64), temperature)
+    return weights * (targets / np.where(sums > 0, sums, 1.0))[indices]
 
 
 def copies(expected: npt.NDArray[np.float64], random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draws how often each record comes: its expected number, rounded down or up at random.
+    """Draws the number of copies of each record: the expected number, rounded down or up.
 
-    Systematic sampling along a random order: the numbers add up to that of the records.
+    This is systematic sampling along a random order, so the sum is exactly the number of records.
 
     Args:
-        expected: See `expected_copies`.
-        random: Decides the order and the start.
+        expected: Expected numbers of copies; see `expected_copies`.
+        random: Generator that draws the order and the start.
 
     Returns:
         int64 `[records]`.
@@ -80,7 +83,7 @@ def copies(expected: npt.NDArray[np.float64], random: np.random.Generator) -> np
     count = len(expected)
     order = random.permutation(count)
     edges = np.minimum(np.floor(np.cumsum(expected[order]) + random.random()), count)
-    edges[-1:] = count  # the sum of the expected numbers may have a rounding error
-    found = np.empty(count, np.int64)
-    found[order] = np.diff(edges, prepend=0.0).astype(np.int64)
-    return found
+    edges[-1:] = count  # the cumulative sum may have a rounding error
+    times = np.empty(count, np.int64)
+    times[order] = np.diff(edges, prepend=0.0).astype(np.int64)
+    return times

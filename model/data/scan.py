@@ -1,7 +1,7 @@
-"""What a split holds: one pass that checks its files, counts, and reads small splits whole.
+"""Scan of a split: one pass that checks files, counts labels, and keeps a small split in memory.
 
-The pass reads the framing itself. TensorFlow's reader ends the process where a file lies about a
-length, so it only gets files that passed.
+The scan parses the TFRecord framing itself. TensorFlow's reader crashes the process on a wrong
+record length, so it only reads files that passed the scan.
 """
 
 import dataclasses
@@ -25,17 +25,22 @@ from triad_ml.transforms.files.gzip_reader import inflated
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 
 RESIDENT_BYTES = 2**30
-"""A split of at most so many bytes, inflated, is kept in memory; reading it takes twice that."""
+"""Largest split that is kept in memory, in decompressed bytes; reading it takes twice as much."""
 
-_CHUNK, _CHUNK_BYTES = 256, 64 * 2**20  # at most what is counted at a time
+_CHUNK, _CHUNK_BYTES = 256, 64 * 2**20  # largest number of records, and bytes, parsed at once
 _REMEDY = "run triad preprocess with a new --output"
 
 _Version = tuple[int, int, int]
-"""Inode, size and time of change of a file."""
+"""Inode, size and modification time of a file."""
 
 
 class Shard(NamedTuple):
-    """What a file must be: its records and its SHA-256, as preprocessing counted and hashed it."""
+    """Expected content of a file, as preprocessing wrote it.
+
+    Attributes:
+        rows: Number of records.
+        sha256: SHA-256 of the file.
+    """
 
     rows: int
     sha256: str
@@ -43,21 +48,23 @@ class Shard(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What one pass over a split found.
+    """Result of the scan of a split.
 
     Attributes:
         files: The files, sorted.
-        num_records: Of all files.
-        num_bytes: Of all records, decompressed.
-        labelled: Number of records with a label, per task.
-        class_counts: int64 `[classes]`, per task: the records of each class; of a tagging task the
-            spans; of a generation task nothing.
-        records: string `[records]`, all of them; None where they are none, or too many to keep.
-        versions: By file, what it was when it was read.
-        rows: The records of each file.
-        sampled: `[records]` each, in the order of the files: where the spec has a mixture the names
-            of data sets as `DATASET_FEATURE`, and the ids as `id`, both bytes; where a task has
-            `imbalance: balanced_sampling` its class ids, int64, by its name.
+        num_records: Number of records in all files.
+        num_bytes: Size of all records in bytes, decompressed.
+        labelled: By task, the number of records with a label.
+        class_counts: By task, int64 `[classes]`: the number of records of each class; for a tagging
+            task the number of spans; zeros for generation, empty for regression.
+        records: All serialized records, string `[records]`; None if there are none, or too many to
+            keep.
+        versions: By file, its inode, size and modification time when it was read.
+        rows: Number of records in each file.
+        sampled: Columns that sampling needs, each `[records]`, in the order of the files. If the
+            spec has a mixture: the names of data sets as `DATASET_FEATURE`, and the ids as `id`,
+            both bytes. If a task has `imbalance: balanced_sampling`: its class ids, int64, by the
+            name of the task.
     """
 
     files: tuple[str, ...]
@@ -71,10 +78,12 @@ class Survey:
     sampled: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     def unchanged_files(self) -> tuple[str, ...]:
-        """The files, for whoever reads them again; those of a split in memory are not looked at.
+        """Returns the files for another read, after a check that none has changed since the scan.
+
+        Files of a split in memory are not checked, as they are not read again.
 
         Raises:
-            StorageError: Naming the first that is not as it was when it was checked.
+            StorageError: If a file has changed; names the first one.
         """
         for file in self.files if self.records is None else ():
             if _version(os.stat(file)) != self.versions[file]:
@@ -91,18 +100,18 @@ def survey(
     shards: Mapping[str, Shard] | None = None,
     budget: int = RESIDENT_BYTES,
 ) -> Survey:
-    """Checks every byte of every file, counts records and labels, and keeps a split that is small.
+    """Scans a split: checks every byte, counts records and labels, and keeps a small split.
 
     Args:
         files: TFRecord files, gzip.
-        layout: What they hold.
-        shards: By file, what it must be; files are not compared with anything if None.
-        budget: See `RESIDENT_BYTES`.
+        layout: Layout of the files.
+        shards: By file, its expected content; None skips this comparison.
+        budget: Largest decompressed size that is kept in memory, in bytes; see `RESIDENT_BYTES`.
 
     Raises:
-        OptionsError: Naming the first file that is damaged, and where it is, or that is not the
-            file of `shards`.
-        StorageError: Naming the first file that cannot be read.
+        OptionsError: If a file is damaged or is not the one in `shards`; names the first one, and
+            the position of the damage.
+        StorageError: If a file cannot be read; names the first one.
     """
     heads = heads_of(layout.spec, layout.classes)
     description: FeatureDescription = dict(_sampled_description(layout))
@@ -132,9 +141,9 @@ def survey(
             for name, parts in sampled.items():
                 parts.append((labels if name in labels else columns)[name].numpy())
             for name, values in labels.items():
-                found, each = heads[name].count(values.numpy())
-                labelled[name] += found
-                counts[name] += each
+                with_label, per_class = heads[name].count(values.numpy())
+                labelled[name] += with_label
+                counts[name] += per_class
         rows.append(num_records - before)
     records = tf.concat(kept, axis=0) if kept else None
     joined = {name: np.concatenate(parts) for name, parts in sampled.items() if parts}
@@ -177,7 +186,7 @@ def _chunks(records: Iterable[bytes]) -> Iterator[list[bytes]]:
 def _records(
     file: str, layout: Layout, versions: dict[str, _Version], expected: Shard | None
 ) -> Iterator[bytes]:
-    """The records of a file; notes its version, and compares its digest at its end."""
+    """Yields the records of a file; notes its version, and compares its digest at the end."""
     try:
         with _Hashed(file) as stored:
             versions[file] = _version(os.fstat(stored.fileno()))
@@ -202,7 +211,7 @@ def _records(
 
 
 class _Hashed(io.FileIO):
-    """A file that hashes what is read of it; it is read once, from its beginning to its end."""
+    """File that hashes its content while it is read once, from beginning to end."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -225,6 +234,6 @@ def _parsed(
     try:
         parsed: Mapping[str, tf.Tensor] = tf.io.parse_example(serialized, description)
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
-        # The latter where TensorFlow's message quotes bytes of the record.
+        # UnicodeDecodeError if TensorFlow's message quotes bytes of the record.
         raise OptionsError(f"{file}: a record has not the labels of the spec; {_REMEDY}") from error
     return parsed

@@ -1,1 +1,1 @@
-"""Evaluation: predictions on a split, and the document of metrics."""
+"""Evaluation: predictions on a split, and the evaluation document with their metrics."""

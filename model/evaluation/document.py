@@ -1,4 +1,4 @@
-"""The evaluation document: each task's metrics, as recorded and by modality subset."""
+"""Evaluation document: metrics of each task, on records as they are and by modality subset."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 AS_RECORDED = "as recorded"
-"""Key of the metrics on every labelled record, with the modalities that it has."""
+"""Key of the metrics on all labelled records, each with the modalities that it has."""
 
-FIGURES: Mapping[str, Mapping[str, str]] = {kind: one.figures for kind, one in METRICS.items()}
-"""By kind of task its own figures with their names, in the order of tables."""
+FIGURES: Mapping[str, Mapping[str, str]] = {
+    kind: metrics.figures for kind, metrics in METRICS.items()
+}
+"""By kind of task, the keys of its main figures with their names, in the order of table columns."""
 
 MAIN_FIGURES = tuple(dict.fromkeys(key for figures in FIGURES.values() for key in figures))
-"""Keys of the figures of all kinds of tasks, each with an interval."""
+"""Keys of the main figures of all kinds of tasks; each figure has a confidence interval."""
 
 SUBSETS = tuple(
     "+".join(names)
     for size in range(1, len(MODALITIES) + 1)
     for names in itertools.combinations(MODALITIES, size)
 )
-"""The names of the seven modality subsets: `image` ... `image+audio+text`."""
+"""Names of the seven modality subsets, from `image` to `image+audio+text`."""
 
 
 def masks(modalities: Sequence[str]) -> dict[str, dict[str, bool]]:
-    """What is visible in each subset that `modalities` allow.
+    """Returns the visible modalities of each subset of `modalities`.
 
     Returns:
-        Subset name, in the order of `SUBSETS` -> modality -> True where it is visible.
+        Subset name, in the order of `SUBSETS` -> modality -> True if it is visible.
     """
     return {
         subset: {name: name in subset.split("+") for name in modalities}
@@ -59,29 +61,33 @@ def evaluate_task(
     datasets: Sequence[str] | None = None,
     linear: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One task's part of the evaluation document of one split.
+    """Computes one task's part of the evaluation document of one split.
 
     Args:
-        task: The task as the spec has it.
-        classes: Names, in the order of the columns.
-        labels: Labels of all n records, as the task's metrics take them; see `METRICS`.
-        said_as_recorded: Predictions with the modalities that records have: float32
-            `[n, classes]`, `Tags` or `Written`.
-        said_by_subset: Name from `SUBSETS` -> the same with the other modalities hidden; of a
-            task that needs a text those with text are read. Only the rows of `complete_mask` are
-            read.
-        complete_mask: bool `[n]`: records that have each of the spec's modalities. Subsets are
-            compared on these, so that every row of the comparison is about the same records.
-        seed: Of the bootstrap.
+        task: Section of the spec for the task.
+        classes: Names of the classes, in the order of the columns.
+        labels: Labels of all n records, in the form that the task's metrics take; see `METRICS`.
+        said_as_recorded: Predictions with the modalities that the records have: float32
+            `[n, classes]` for classification, float32 `[n]` for regression, `Tags` or `Written`.
+        said_by_subset: Name from `SUBSETS` -> predictions with the other modalities hidden. Only
+            the rows of `complete_mask` are read, and for a task that needs a text only the subsets
+            with text.
+        complete_mask: bool `[n]`, True for records that have all modalities of the spec. Subsets
+            are compared on these records alone, so that all of them cover the same records.
+        seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples.
-        datasets: The name of each record's data set; None where nobody asks.
-        linear: Predictions of linear models as recorded, by the modalities that they read; None
-            where the task has no such models.
+        datasets: Names of the records' data sets, `[n]`; None if there is no breakdown by data set.
+        linear: By the modalities that they read, predictions of linear models with the modalities
+            that the records have; None if there are no such models.
 
     Returns:
-        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`;
-        where records of several data sets have a label also those `as recorded` of the `datasets`,
-        by name; and those of `linear` models, by the modalities that they read.
+        `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
+        records of several data sets have a label, also `datasets`: the metrics `as recorded` of
+        each data set, by its name. With linear models also `linear`: their metrics `as recorded`,
+        by the modalities that they read.
+
+    Raises:
+        ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
     """
     metrics = METRICS[task.kind]
     if not metrics.names_classes:
@@ -96,8 +102,8 @@ def evaluate_task(
     if task.needs_text:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(rows: npt.NDArray[np.bool_], said: Any) -> dict[str, Any]:
-        chosen = metrics.chosen(said, rows)
+    def measured(rows: npt.NDArray[np.bool_], predictions: Any) -> dict[str, Any]:
+        chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
     result: dict[str, Any] = {
@@ -120,10 +126,13 @@ def evaluate_task(
 
 
 def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """The evaluation document: split -> task -> what `evaluate_task` gives.
+    """Builds the evaluation document.
+
+    Args:
+        splits: Split -> task -> result of `evaluate_task`.
 
     Raises:
-        ValueError: Where a split is none of train, eval and test.
+        ValueError: If a split is not one of train, eval and test.
     """
     if unknown := sorted(set(splits) - set(SPLITS)):
         raise ValueError(f"unknown splits {unknown}; known: {', '.join(SPLITS)}")
@@ -131,7 +140,7 @@ def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str,
 
 
 def table(document: Mapping[str, Any], split: str = "test") -> "Table":
-    """The figures of one split for a terminal: a row for each task and modality subset."""
+    """Builds a terminal table of one split's figures, with a row per task and modality subset."""
     from rich import box
     from rich.table import Table
 
@@ -149,12 +158,13 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
     kinds = {"classification", *(task["kind"] for task in tasks.values())}
     figures = {
-        key: said for kind in FIGURES if kind in kinds for key, said in FIGURES[kind].items()
+        key: title for kind in FIGURES if kind in kinds for key, title in FIGURES[kind].items()
     }
     for name in ("n", *figures.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for name, task in tasks.items():
-        parts = {f"in {part or 'none'}": found for part, found in task.get("datasets", {}).items()}
+        datasets = task.get("datasets", {}).items()
+        parts = {f"in {dataset or 'none'}": metrics for dataset, metrics in datasets}
         rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"]}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
@@ -168,7 +178,7 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
 
 
 def interval_text(interval: Mapping[str, float | None]) -> str:
-    """A figure with its interval, such as `0.912 (0.87-0.94)`; a dash where undefined."""
+    """Formats a figure with its interval, such as `0.912 (0.87-0.94)`; a dash if undefined."""
     if interval["value"] is None:
         return "–"
     if interval["low"] is None:

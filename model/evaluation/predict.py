@@ -1,4 +1,4 @@
-"""What a model says about the records of a dataset."""
+"""Predictions of a model on the records of a dataset."""
 
 import weakref
 from collections.abc import Collection, Mapping
@@ -16,13 +16,14 @@ from triad_ml.transforms.records import live
 
 
 class Predictions(NamedTuple):
-    """What a model says about the records of a dataset, in the dataset's order.
+    """Predictions of a model on the records of a dataset, in the dataset's order.
 
     Attributes:
-        said: By task, see `TaskHead.gathered`: float32 `[records, classes]`, `Tags` or `Written`.
-        labels: See `batches.Batch`; of a generation task the whole texts, string `[records]`,
-            empty where there is none.
-        ids: The records' ids.
+        said: By task, the predictions: float32 `[records, classes]` for classification, float32
+            `[records]` for regression, `Tags` or `Written`; see `TaskHead.gathered`.
+        labels: By task, the labels, see `batches.Batch`; for a generation task the whole texts,
+            string `[records]`, empty if a record has no label.
+        ids: Ids of the records.
     """
 
     said: dict[str, Any]
@@ -36,34 +37,37 @@ def predict(
     """Scores every record of a dataset.
 
     Args:
-        model: See `network.build`.
-        dataset: See `datasets.eval_dataset`.
-        layout: Names the tasks.
-        hidden: Modalities to be treated as missing in each record.
+        model: Scoring network, from `network.build`.
+        dataset: Batches of records, from `datasets.eval_dataset`.
+        layout: Layout of the training files that the dataset reads.
+        hidden: Modalities to treat as missing in each record.
     """
     heads = heads_of(layout.spec, layout.classes)
     call = _compiled(model, heads)
     elements = dataset.element_spec
     outputs = call.get_concrete_function(elements.features, elements.texts).structured_outputs
-    said = {name: [tuple(map(_no_rows, outputs[name]))] for name in heads}
+    predicted = {name: [tuple(map(_no_rows, outputs[name]))] for name in heads}
     truth = {
-        name: [_no_rows(elements.texts.get(name, one))] for name, one in elements.labels.items()
+        name: [_no_rows(elements.texts.get(name, spec))] for name, spec in elements.labels.items()
     }
-    found_ids: list[str] = []
+    record_ids: list[str] = []
     for features, labels, ids, texts in dataset:
         blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
-        found = call({**features, **blank}, texts)
+        outputs = call({**features, **blank}, texts)
         real = ids.numpy() != b""
         live.add(int(real.sum()))
-        found_ids.extend(one.decode() for one in ids.numpy()[real])
+        record_ids.extend(record_id.decode() for record_id in ids.numpy()[real])
         for name, values in labels.items():
             truth[name].append(texts.get(name, values).numpy()[real])
-            said[name].append(tuple(part.numpy()[real] for part in found[name]))
-    whole = {name: tuple(map(np.concatenate, zip(*one, strict=True))) for name, one in said.items()}
+            predicted[name].append(tuple(part.numpy()[real] for part in outputs[name]))
+    whole = {
+        name: tuple(map(np.concatenate, zip(*batches, strict=True)))
+        for name, batches in predicted.items()
+    }
     return Predictions(
         {name: head.gathered(whole[name]) for name, head in heads.items()},
-        {name: np.concatenate(found) for name, found in truth.items()},
-        tuple(found_ids),
+        {name: np.concatenate(labels) for name, labels in truth.items()},
+        tuple(record_ids),
     )
 
 
@@ -71,9 +75,12 @@ _calls: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary(
 
 
 def _compiled(model: keras.Model, heads: Mapping[str, TaskHead]) -> Any:
-    """What the model says, by task a tuple, as a TensorFlow function; traced once for all calls."""
+    """Returns the TensorFlow function that computes `TaskHead.predicted` of each task, by its name.
+
+    It is traced once per model.
+    """
     if model not in _calls:
-        weak = weakref.proxy(model)  # the function must not keep the key of its entry alive
+        weak = weakref.proxy(model)  # else the cached function would keep its own key alive
 
         def call(features: Tensors, texts: Tensors) -> dict[str, tuple[tf.Tensor, ...]]:
             outputs = dict(weak(features, training=False))
@@ -87,4 +94,5 @@ def _compiled(model: keras.Model, heads: Mapping[str, TaskHead]) -> Any:
 
 
 def _no_rows(spec: tf.TensorSpec) -> npt.NDArray[Any]:
+    """Returns an array without rows of the shape and dtype of a batch."""
     return np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)

@@ -1,1 +1,1 @@
-"""Fusion: embeddings of the modalities, some of them missing, into a joint one."""
+"""Fusion: joins the embeddings of the modalities, some of them missing, to a joint embedding."""

@@ -1,4 +1,4 @@
-"""Fusion by attention: words, patches of a picture and moments of a sound look at each other."""
+"""Fusion by attention among words, patches of an image and moments of an audio clip."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -10,15 +10,16 @@ Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]
 
 HEADS = 4
-"""Of each attention layer."""
+"""Number of heads of each attention layer."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class AttentionBlock(keras.layers.Layer):
-    """Multi-head attention and a perceptron, each behind a normalization and with a way around it.
+    """Multi-head attention and a perceptron, each with a normalization before it and a residual.
 
-    Takes float32 `[batch, queries, dim]`, `[batch, tokens, dim]`, and which tokens may be looked
-    at, bool `[batch, tokens]`; returns `[batch, queries, dim]`.
+    Takes queries, float32 `[batch, queries, dim]`, tokens, float32 `[batch, tokens, dim]`, and a
+    mask of the tokens that may be attended to, bool `[batch, tokens]`; returns float32
+    `[batch, queries, dim]`.
 
     Args:
         dim: Size of each token.
@@ -58,21 +59,21 @@ class AttentionBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class AttentionFusion(keras.layers.Layer):
-    """Lets the tokens of all modalities attend to each other, and reads the modalities' own ones.
+    """Attention over the tokens of all modalities, pooled to the joint embedding.
 
-    Each modality has one token for itself, its embedding or the learned one where it is missing,
-    and one for each step that its tower saw; those of a missing modality are not looked at, and
-    nothing in them, NaN included, goes any further. A modality that all rows lack may come without
-    any step. One block is over all tokens, in the next each modality's own token looks at all;
-    their mean is the joint embedding.
+    Each modality has one token of its own, which is its embedding, or the learned one if it is
+    missing, and one token for each step of its tower. The steps of a missing modality are masked,
+    and none of their values, NaN included, reaches the output. A modality that all rows lack may
+    have 0 steps. The first block attends over all tokens; in the second each modality's own token
+    attends to all. The mean of the own tokens is the joint embedding.
 
-    Takes a list of embeddings, float32 `[batch, dim_i]`, which of them are there, bool `[batch,
-    modalities]`, and of the modalities `of`, if any, the parts of `Tokens`, as two lists. Returns
-    float32 `[batch, dim]`.
+    Takes a list of embeddings, float32 `[batch, dim_i]`, the mask of those that are present, bool
+    `[batch, modalities]`, and for the modalities in `of`, if any, the parts of `Tokens`, as two
+    lists. Returns float32 `[batch, dim]`.
 
     Args:
         dim: Size of tokens and of the joint embedding.
-        of: The places, among the modalities, of those that have steps.
+        of: Indices, among the modalities, of those that have steps.
     """
 
     def __init__(self, dim: int, of: Sequence[int], **kwargs: Any) -> None:
@@ -93,7 +94,7 @@ class AttentionFusion(keras.layers.Layer):
             (*self.own, *self.steps), (*embeddings_shape, *values_shape), strict=True
         ):
             layer.build(shape)
-        # Small: at first what a token holds counts more than where it stands.
+        # Small: at first a token's content weighs more than its position.
         small = keras.initializers.RandomNormal(stddev=0.05)
         self.places = [
             self.add_weight(shape=(shape[1], self.dim), initializer=small, name=f"places_{place}")

@@ -1,4 +1,4 @@
-"""Fusion by concatenation: a projection of the joined embeddings, or a multilayer perceptron."""
+"""Fusion by concatenation of the embeddings: a linear projection, or a multilayer perceptron."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -12,10 +12,10 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="triad")
 class ConcatFusion(keras.layers.Layer):
-    """Puts the modalities side by side and mixes them linearly: shared features, no interaction.
+    """Linear projection of the concatenated embeddings: shared features, but no interaction.
 
-    What only two modalities together tell is left to the heads, which have a hidden layer then; see
-    `hidden_units`. Arguments, inputs and output are those of `GatedFusion`.
+    Interactions of modalities are left to the heads, which have a hidden layer for them; see
+    `registry.Fusion.hidden_units`. Arguments, inputs and output are those of `GatedFusion`.
     """
 
     def __init__(self, dim: int, **kwargs: Any) -> None:
@@ -42,7 +42,7 @@ class ConcatFusion(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class MlpFusion(keras.layers.Layer):
-    """A perceptron with two hidden layers over all modalities, beside a linear way around it.
+    """Perceptron with two hidden layers over all embeddings, with a linear skip connection.
 
     Arguments, inputs and output are those of `GatedFusion`.
     """
@@ -81,8 +81,10 @@ class MlpFusion(keras.layers.Layer):
 
 
 def _side_by_side(embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+    """Concatenates the embeddings and the mask of the modalities, to float32 `[batch, width]`."""
     return ops.concatenate([*embeddings, ops.cast(present, "float32")], axis=-1)
 
 
 def _width(embeddings_shape: Sequence[Shape]) -> int:
+    """Returns the width of `_side_by_side`."""
     return sum(shape[-1] or 0 for shape in embeddings_shape) + len(embeddings_shape)

@@ -11,11 +11,11 @@ from triad_ml.model.fusion.missing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="triad")
 class GatedFusion(keras.layers.Layer):
-    """Weighs the modalities by a learned softmax gate, and adds what only their union tells.
+    """Sum of the projected modalities, weighted by a learned gate, plus an interaction of them.
 
-    Takes a list of embeddings, float32 `[batch, dim_i]`, one per modality, and which of them are
-    there, bool `[batch, modalities]`. Gate and interaction see all embeddings and what is there. A
-    missing modality enters as its learned embedding.
+    Takes a list of embeddings, float32 `[batch, dim_i]`, one per modality, and the mask of the
+    modalities that are present, bool `[batch, modalities]`. A missing modality has a learned
+    embedding. The softmax gate and the interaction layer read all embeddings and the mask.
 
     Returns float32 `[batch, dim]`.
 

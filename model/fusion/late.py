@@ -1,7 +1,8 @@
-"""The fusion `sum`: logits that each modality gives for itself, added up, and nothing joint.
+"""Late fusion (`fusion: sum`): the sum of the logits that each modality has on its own.
 
-An encoder's vector and hashed sequences of tokens go to logits without a hidden layer. So the
-network is a logistic regression on all modalities side by side, with dropout.
+There is no joint embedding. The vector of an image encoder, and hashed n-grams of tokens, go to
+logits without a hidden layer. Over such inputs the network is a logistic regression on all
+modalities, with dropout.
 """
 
 from collections.abc import Mapping
@@ -23,17 +24,17 @@ def logits(
     used: Tensor,
     encoders: Mapping[str, keras.Model | None],
 ) -> tuple[Tensors, Tensors]:
-    """Adds up the logits of all modalities.
+    """Builds the logits of each modality and their sums.
 
     Args:
-        layout: Names and sizes; all tasks are classifications.
+        layout: Layout whose tasks are all classifications.
         inputs: Inputs of the network; see `network.build`.
-        used: Mask of the modalities that are present and not hidden, bool `[batch, modalities]`.
-        encoders: By modality, the pretrained part of its tower, if any.
+        used: Mask of the modalities, bool `[batch, modalities]`, True if present and not hidden.
+        encoders: By modality, the pretrained part of its tower, or None.
 
     Returns:
-        The logits by task, and those of each modality alone by `<task>@<modality>`, float32
-        `[batch, classes]`.
+        Logits by task, and logits of each modality alone by `<task>@<modality>`, float32
+        `[batch, classes]` each.
     """
     spec, names = layout.spec.model, layout.spec.modalities.names
     views = {name: TOWERS[name].view(inputs, layout, encoders[name]) for name in names}
@@ -41,10 +42,10 @@ def logits(
     alone: Tensors = {}
     for task in layout.spec.tasks:
         size = len(layout.classes[task])
-        shown = []
-        for place, name in enumerate(names):
+        terms = []
+        for index, name in enumerate(names):
             own = TOWERS[name].linear(views[name], size, spec, f"auxiliary_{name}_{task}")
-            shown.append(own * ops.cast(used[:, place : place + 1], "float32"))
+            terms.append(own * ops.cast(used[:, index : index + 1], "float32"))
             alone[f"{task}@{name}"] = own
-        outputs[task] = sum(shown[1:], start=shown[0])
+        outputs[task] = sum(terms[1:], start=terms[0])
     return outputs, alone

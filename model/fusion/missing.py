@@ -1,4 +1,4 @@
-"""Missing modalities: dropout of modalities in training, and learned stand-in embeddings."""
+"""Missing modalities: modality dropout in training, and learned embeddings for missing ones."""
 
 from typing import Any, TypeAlias
 
@@ -11,13 +11,14 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="triad")
 class ModalityDropout(keras.layers.Layer):
-    """Hides modalities at random in training, so that the model learns to do without each.
+    """Random hiding of modalities in training, so that the model learns to predict without them.
 
-    Takes which modalities are there, bool `[batch, modalities]`, and returns which are to be used.
-    A row that has a modality keeps at least one. Changes nothing outside of training.
+    Takes the mask of the modalities that are present, bool `[batch, modalities]`, and returns the
+    mask of those to use. A row that has any modality keeps at least one. Outside of training the
+    mask stays as it is.
 
     Args:
-        rate: Probability, per row, with which each modality that is there is hidden.
+        rate: Probability with which each present modality of a row is hidden.
     """
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -33,8 +34,8 @@ class ModalityDropout(keras.layers.Layer):
             return present
         draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator)
         kept = ops.logical_and(present, draws >= self.rate)
-        favourite = ops.argmax(ops.where(present, draws, -1.0), axis=-1)
-        alone = ops.one_hot(favourite, self.num_modalities, dtype="bool")
+        highest = ops.argmax(ops.where(present, draws, -1.0), axis=-1)
+        alone = ops.one_hot(highest, self.num_modalities, dtype="bool")
         none = ops.logical_not(ops.any(kept, axis=-1, keepdims=True))
         return ops.logical_or(kept, ops.logical_and(ops.logical_and(alone, none), present))
 
@@ -47,9 +48,10 @@ class ModalityDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class MissingEmbedding(keras.layers.Layer):
-    """Puts a learned vector in the place of the embedding of what is missing, row by row.
+    """Learned vector that replaces the embedding of a missing modality, row by row.
 
-    Takes an embedding, float32 `[batch, dim]`, and which rows have one, bool `[batch]`.
+    Takes an embedding, float32 `[batch, dim]`, and the mask of the rows that have the modality,
+    bool `[batch]`; returns float32 `[batch, dim]`.
     """
 
     def build(self, embedding_shape: Shape, present_shape: Shape) -> None:

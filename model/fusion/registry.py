@@ -1,4 +1,4 @@
-"""The registry of fusions: the way from modalities to heads, by its name in `model.fusion`."""
+"""Registry of fusions, by their names in the key `model.fusion` of a spec."""
 
 import dataclasses
 import functools
@@ -12,28 +12,29 @@ from triad_ml.model.towers.steps import Tokens
 from triad_ml.transforms.spec.model import ModelSpec
 
 Join: TypeAlias = Callable[[ModelSpec, Sequence[Tensor], Tensor, Sequence[Tokens | None]], Tensor]
-"""Joins modalities.
+"""Function that joins modalities.
 
 Args:
-    spec: Gives `dim`.
-    embeddings: One per modality, float32 `[batch, dim]`, learned ones where it is missing.
-    used: Which of them are there, bool `[batch, modalities]`.
-    steps: Per modality what its tower saw step by step, where the fusion looks at steps.
+    spec: Section `model` of the spec, with `dim`.
+    embeddings: Embeddings, one per modality, float32 `[batch, dim]`, learned if it is missing.
+    used: Mask of the modalities, bool `[batch, modalities]`, True if present and not hidden.
+    steps: Per modality, the tokens of its tower; None without tokens, or if the fusion reads none.
 
 Returns:
-    float32 `[batch, dim]`.
+    Joint embedding, float32 `[batch, dim]`.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Fusion:
-    """One way to bring modalities together.
+    """Method to join modalities.
 
     Attributes:
-        join: Builds the joint embedding; None for late fusion, where logits are added up instead.
-        looks_at_steps: The towers give it their steps beside their embeddings.
-        leaves_mixing: What only several modalities together tell is left to the heads, which have a
-            hidden layer then.
+        join: Function that builds the joint embedding; None for late fusion, which adds logits
+            instead.
+        looks_at_steps: True if it reads the tokens of the towers, not only their embeddings.
+        leaves_mixing: True if interactions of modalities are left to the heads, which then have a
+            hidden layer.
     """
 
     join: Join | None
@@ -42,11 +43,11 @@ class Fusion:
 
     @property
     def joint(self) -> bool:
-        """Whether there is a joint embedding for heads to read."""
+        """True if there is a joint embedding for heads to read."""
         return self.join is not None
 
     def hidden_units(self, spec: ModelSpec) -> int:
-        """Units of the hidden layer of heads behind the joint embedding; 0 is none."""
+        """Returns the number of units in the heads' hidden layer; 0 for no hidden layer."""
         return spec.dim if self.leaves_mixing else 0
 
 
@@ -66,10 +67,10 @@ def _steps_joined(
     used: Tensor,
     steps: Sequence[Tokens | None],
 ) -> Tensor:
-    there = [(place, one) for place, one in enumerate(steps) if one is not None]
-    layer = AttentionFusion(spec.dim, [place for place, _ in there], name="fusion")
-    given = [[one[part] for _, one in there] for part in (0, 1)] if there else []
-    return layer(list(embeddings), used, *given)  # Keras takes no empty lists
+    with_steps = [(index, tokens) for index, tokens in enumerate(steps) if tokens is not None]
+    layer = AttentionFusion(spec.dim, [index for index, _ in with_steps], name="fusion")
+    parts = [[tokens[part] for _, tokens in with_steps] for part in (0, 1)] if with_steps else []
+    return layer(list(embeddings), used, *parts)  # no parts at all: Keras rejects empty lists
 
 
 FUSIONS: Mapping[str, Fusion] = {
@@ -77,5 +78,5 @@ FUSIONS: Mapping[str, Fusion] = {
     "mlp": Fusion(functools.partial(_embeddings_joined, MlpFusion)),
     "gated": Fusion(functools.partial(_embeddings_joined, GatedFusion)),
     "attention": Fusion(_steps_joined, looks_at_steps=True),
-    "sum": Fusion(join=None),  # see `late.logits`
+    "sum": Fusion(join=None),  # `late.logits`
 }

@@ -1,8 +1,8 @@
-"""The TensorFlow ops that a model may hold: arithmetic, tensors, strings, control flow, variables.
+"""TensorFlow ops that a model may hold: arithmetic, tensors, strings, control flow, variables.
 
-Each was looked at: it computes from its inputs alone, or touches nothing but the model's own
-variables and tables. What TensorFlow calls stateless is no guide: `ReadFile`, `PyFuncStateless`,
-`ImmutableConst` (which maps a file) and `Abort` (which ends the process) are among those.
+Each op was reviewed: it computes from its inputs alone, or uses only the model's own variables and
+tables. TensorFlow's own mark "stateless" is no guide: `ReadFile`, `PyFuncStateless`,
+`ImmutableConst` (which maps a file) and `Abort` (which ends the process) have it too.
 """
 
 ALLOWED_OPS = frozenset(

@@ -1,9 +1,9 @@
-"""The model folder: a SavedModel, and `triad.json`, which says what it is and pins its files.
+"""Model bundle: a folder with a SavedModel, and `triad.json`, which describes and pins its files.
 
 MODEL/triad.json                    written last
 MODEL/saved_model/                  signatures `serving_default`, `features`, `explain`
-MODEL/saved_model/assets.extra/parts.json   what the SavedModel was made from
-MODEL/analysis.json                 vocabularies and moments of the transform
+MODEL/saved_model/assets.extra/parts.json   spec, transform and classes of the SavedModel
+MODEL/analysis.json                 vocabularies, means and deviations of the transform
 MODEL/evaluation.json, history.csv, data_manifest.json
 """
 
@@ -29,13 +29,17 @@ EVALUATION = "evaluation.json"
 HISTORY = "history.csv"
 DATA_MANIFEST = "data_manifest.json"
 PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
-"""In the folder that TensorFlow leaves to whoever exports, so that it goes where the graph goes."""
+"""File that records the origin of a SavedModel; see `parts`.
+
+It is in `assets.extra`, the folder that TensorFlow reserves for exporters, so that it is copied
+together with the graph.
+"""
 
 TOLD = (EVALUATION, HISTORY, DATA_MANIFEST)
-"""Files that tell about the training: they decide no score, and `triad.json` pins them too."""
+"""Files that document the training; they decide no score, but `triad.json` pins them too."""
 
 LARGEST_BATCH = 4096
-"""Records for which memory is taken at once; ours are 48."""
+"""Largest batch size that is accepted, as memory is allocated for a whole batch; ours is 48."""
 
 
 class _Digests(pydantic.BaseModel):
@@ -44,7 +48,7 @@ class _Digests(pydantic.BaseModel):
 
 
 class _Described(pydantic.BaseModel):
-    """What `triad.json` says at least; later versions may say more."""
+    """Keys of `triad.json` that every version has; later versions may add more."""
 
     spec: dict[str, Any]
     classes: dict[str, list[str]]
@@ -60,11 +64,11 @@ _TAKE_AGAIN = "take the whole folder from its source again"
 
 @dataclasses.dataclass(frozen=True)
 class Artefact:
-    """A complete model folder whose files are the ones that `triad.json` names.
+    """Complete model bundle, whose files have the digests that `triad.json` records.
 
     Attributes:
-        folder: Where it is.
-        about: The contents of `triad.json`.
+        folder: Path of the bundle.
+        about: Content of `triad.json`.
     """
 
     folder: Path
@@ -72,53 +76,53 @@ class Artefact:
 
     @property
     def spec(self) -> Spec:
-        """The spec that the model was made from."""
+        """Spec that the model was trained with."""
         return loading.parse(json.dumps(self.about["spec"]), f"{self.folder}/{ABOUT}: spec")
 
     @property
     def spec_digest(self) -> str:
-        """Of the spec as it was written, though a later version may know more keys."""
+        """Digest of the spec as it is stored, without keys that later versions have added."""
         return digest_of(self.about["spec"])
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """By task, the classes in the order of a distribution."""
+        """By task, the names of the classes in the order of a distribution."""
         return {task: tuple(names) for task, names in self.about["classes"].items()}
 
     @property
     def batch_size(self) -> int:
-        """The one batch size with which the model is called."""
+        """Number of rows in every call of the model."""
         return int(self.about["batch_size"])
 
     @property
     def model_digest(self) -> str:
-        """Of the SavedModel's files and the batch size."""
+        """Digest of the files that decide scores, and of the batch size; see `model_digest`."""
         return str(self.about["digests"]["model"])
 
     @property
     def transform_digest(self) -> str:
-        """Of the transform, as preprocessing computed it."""
+        """Digest of the transform, as preprocessing computed it."""
         return str(self.about["digests"]["transform"])
 
     @property
     def saved_model(self) -> Path:
-        """The folder of the SavedModel."""
+        """Path of the SavedModel."""
         return self.folder / SAVED_MODEL
 
     @property
     def saved_files(self) -> dict[str, str]:
-        """SHA-256 of each file of the SavedModel, by its path in that folder."""
+        """SHA-256 of each file of the SavedModel, by its path in the SavedModel."""
         files = self.about["files"].items()
         return {path.partition("/")[2]: digest for path, digest in files if path != ANALYSIS}
 
     def read(self, name: str) -> bytes:
-        """The content of a file that `triad.json` pins.
+        """Reads a file that `triad.json` pins.
 
         Args:
-            name: Its relative path.
+            name: Path of the file in the bundle.
 
         Raises:
-            GateError: Where the file is not the one that training wrote.
+            GateError: If the file is missing, or is not the one that training wrote.
         """
         pinned = {**self.about["files"], **self.about["told"]}
         try:
@@ -133,25 +137,25 @@ class Artefact:
 
 
 def load(folder: str | Path) -> Artefact:
-    """Opens a model folder and checks each file that belongs to the model.
+    """Opens a model bundle and checks the digest of each file that decides a score.
 
     Raises:
-        OptionsError: Where there is no complete model.
-        GateError: Where a file is not the one that `triad.json` names.
+        OptionsError: If the folder holds no complete model.
+        GateError: If a file differs from the one that `triad.json` records, or is a link.
     """
     folder = Path(folder)
     model = Artefact(folder, _read(folder))
     try:
         _refuse_links(folder)
-        found = file_digests(folder)
-    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away while we looked
+        actual = file_digests(folder)
+    except (FileNotFoundError, NotADirectoryError) as error:  # removed during the check
         raise GateError(f"{error.filename}: is missing; {_TAKE_AGAIN}") from error
     pinned = model.about["files"]
-    for path in sorted(pinned.keys() | found.keys()):
-        if pinned.get(path) != found.get(path):
-            state = "is missing" if path not in found else "is not the file that was exported"
+    for path in sorted(pinned.keys() | actual.keys()):
+        if pinned.get(path) != actual.get(path):
+            state = "is missing" if path not in actual else "is not the file that was exported"
             raise GateError(f"{folder / path}: {state}; {_TAKE_AGAIN}")
-    if model_digest(found, model.batch_size) != model.model_digest:
+    if model_digest(actual, model.batch_size) != model.model_digest:
         raise GateError(f"{folder / ABOUT}: was changed after the export; {_TAKE_AGAIN}")
     _check_parts(model)
     return model
@@ -167,7 +171,13 @@ def _refuse_links(folder: Path) -> None:
 def parts(
     spec_digest: str, classes: Mapping[str, Sequence[str]], transform_digest: str
 ) -> dict[str, Any]:
-    """What a SavedModel says of where it comes from, and what `triad.json` must say too."""
+    """Returns the origin of a SavedModel, as its file `PARTS` records it; `triad.json` must agree.
+
+    Args:
+        spec_digest: Digest of the spec.
+        classes: By task, the names of its classes.
+        transform_digest: Digest of the transform.
+    """
     return {
         "spec": spec_digest,
         "transform": transform_digest,
@@ -176,14 +186,14 @@ def parts(
 
 
 def _check_parts(model: Artefact) -> None:
-    """Refuses a `triad.json` that speaks of another training than the SavedModel beside it."""
+    """Refuses a `triad.json` that comes from another training than its SavedModel."""
     try:
         recorded = dict(json.loads(model.read(PARTS)))
     except (ValueError, TypeError, RecursionError) as error:
         raise GateError(f"{model.folder / PARTS}: is broken; {_TAKE_AGAIN}") from error
-    _ = model.spec  # what is none is told as that
-    said = parts(model.spec_digest, model.classes, model.transform_digest)
-    for part, value in said.items():
+    _ = model.spec  # raises its own error if the spec is invalid
+    described = parts(model.spec_digest, model.classes, model.transform_digest)
+    for part, value in described.items():
         if recorded.get(part) != value:
             raise GateError(
                 f"{model.folder / ABOUT}: its {part} is not that of the SavedModel beside it: they "
@@ -192,14 +202,14 @@ def _check_parts(model: Artefact) -> None:
 
 
 def described_digest(folder: Path, source: Path) -> str:
-    """The model's digest as `triad.json` says it; nothing is checked.
+    """Reads the model digest from `triad.json` without checking any file.
 
     Args:
-        folder: Of the model.
-        source: What errors name, where the folder is a copy.
+        folder: Path of the bundle.
+        source: Path that errors name, because `folder` is a copy of it.
 
     Raises:
-        OptionsError: Where there is no complete model.
+        OptionsError: If `triad.json` is missing or broken.
     """
     return str(_read(folder, source)["digests"]["model"])
 
@@ -221,7 +231,7 @@ def _no_model(folder: Path) -> OptionsError:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative path of each file that decides a score."""
+    """Computes the SHA-256 of each file that decides a score, by its path in the bundle."""
     saved = tree_digests(folder / SAVED_MODEL).items()
     files = {f"{SAVED_MODEL}/{path}": digest for path, digest in saved}
     analysis = folder / ANALYSIS
@@ -229,11 +239,11 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def told_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by name of each file that is there of those that tell about the training."""
+    """Computes the SHA-256 of each existing file of `TOLD`, by its name."""
     return {name: file_digest(folder / name) for name in TOLD if (folder / name).is_file()}
 
 
 def model_digest(files: Mapping[str, str], batch_size: int) -> str:
-    """One digest of `file_digests` and the batch size."""
+    """Computes the model digest from `file_digests` and the batch size."""
     parts = json.dumps([sorted(files.items()), batch_size])
     return hashlib.sha256(parts.encode()).hexdigest()

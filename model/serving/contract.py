@@ -1,4 +1,4 @@
-"""What a model's signatures take and give, by name and type: checked before the first record."""
+"""Check of a model's signatures: names and dtypes of inputs and outputs, before any record."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,28 +12,28 @@ from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.spec.spec import Spec
 
 _EXPLAINED: Mapping[str, tf.DType] = {"baseline": tf.float32, "shares": tf.float32}
-"""What the signature `explain` adds for a task with explanations."""
+"""Outputs that the signature `explain` adds for a task with explanations."""
 
 
 def check(model: bundle.Artefact, name: str, signature: Any) -> None:
-    """Refuses a signature that does not take or give what the spec says.
+    """Refuses a signature whose inputs or outputs differ from those that the spec implies.
 
     Args:
-        model: Whose signature it is.
-        name: Of the signature.
-        signature: As TensorFlow loaded it.
+        model: Model bundle with the signature.
+        name: Name of the signature.
+        signature: The signature as TensorFlow loaded it.
 
     Raises:
-        GateError: Naming the input or the output.
+        GateError: If an input or output is missing or different; names it.
     """
-    (_, taken), given = signature.structured_input_signature, signature.structured_outputs
-    ways = ("takes", taken, _inputs(model.spec)), ("gives", given, _outputs(model, name))
-    for verb, found, wanted in ways:
-        for key, dtype in wanted:
+    (_, inputs), outputs = signature.structured_input_signature, signature.structured_outputs
+    sides = ("takes", inputs, _inputs(model.spec)), ("gives", outputs, _outputs(model, name))
+    for verb, actual, expected in sides:
+        for key, dtype in expected:
             if (
-                key not in found
-                or found[key].dtype != dtype
-                or _is_other_width(model, key, found[key])
+                key not in actual
+                or actual[key].dtype != dtype
+                or _is_other_width(model, key, actual[key])
             ):
                 raise GateError(
                     f"{model.saved_model}: its signature {name!r} {verb} no {key!r} of type "
@@ -61,7 +61,7 @@ def _outputs(model: bundle.Artefact, name: str) -> Iterator[tuple[str, tf.DType]
 
 
 def _is_other_width(model: bundle.Artefact, key: str, spec: tf.TensorSpec) -> bool:
-    """Whether it is no distribution over as many classes as the model has for each record."""
+    """Returns True if an output is a distribution, but not over the model's number of classes."""
     task, _, part = key.partition("/")
     if part != "distribution":
         return False

@@ -1,4 +1,4 @@
-"""What scoring does where predictions shall come with explanations."""
+"""Explanations of predictions: the signature that computes them, and its outputs per record."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,15 +15,20 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def signature(explain: bool) -> str:
-    """Which signature scores."""
+    """Returns the name of the signature that scores."""
     return EXPLAIN if explain else SERVING
 
 
 def check(model: bundle.Artefact, found: Collection[str], wanted: str) -> None:
-    """Refuses a model without the signature that is to be called.
+    """Refuses a model without the signature that scoring needs.
+
+    Args:
+        model: Model bundle, for the error message.
+        found: Names of the model's signatures.
+        wanted: Name of the signature that scoring needs.
 
     Raises:
-        OptionsError: Naming the model.
+        OptionsError: If the model does not have the signature.
     """
     if wanted not in found:
         raise OptionsError(
@@ -33,10 +38,10 @@ def check(model: bundle.Artefact, found: Collection[str], wanted: str) -> None:
 
 
 class Rows:
-    """Reads explanations from what the signature `explain` gives.
+    """Reader of explanations from the outputs of the signature `explain`.
 
     Args:
-        model: Whose signature that is.
+        model: Model bundle with the signature.
     """
 
     def __init__(self, model: bundle.Artefact) -> None:
@@ -44,7 +49,7 @@ class Rows:
         self._modalities = model.spec.modalities.names
 
     def __call__(self, task: str, outputs: Arrays, row: int) -> Explanation | None:
-        """The explanation of one row of a task; None where the task has none."""
+        """Reads the explanation of one row of a task; None if the task has no explanations."""
         head = self._heads[task]
         if head.explained_part is None:
             return None
@@ -57,5 +62,5 @@ class Rows:
 
 
 def no_row(task: str, outputs: Arrays, row: int) -> Explanation | None:
-    """Stands in the place of `Rows` where nothing is explained."""
+    """Returns no explanation; the replacement of `Rows` for scoring without explanations."""
     return None

@@ -1,4 +1,4 @@
-"""The SavedModel: canonical bytes in, named outputs per task out, the transform graph inside."""
+"""Export of the SavedModel: from canonical bytes through the transform graph to outputs by task."""
 
 import functools
 import json
@@ -18,19 +18,20 @@ from triad_ml.model.tasks.heads import heads_of
 SERVING = "serving_default"
 FEATURES = "features"
 EXPLAIN = "explain"
+"""Names of the signatures: scores, features alone, and scores with explanations."""
 
 
 class ServingModule(tf.Module):
-    """The transform graph and the fused model as one object to be saved.
+    """Transform graph and network as one object that TensorFlow can save.
 
     Args:
-        networks: The network that scores takes features and returns logits by task.
+        networks: Networks of a training; the scoring network is saved.
         transform_folder: Output folder of tf.Transform.
-        layout: Names, sizes and classes.
-        source: What errors name, where the folder is a copy.
+        layout: Layout with the spec and the classes.
+        source: Path that errors name, if `transform_folder` is a copy of it.
 
     Raises:
-        GateError: Where the transform graph could do more than compute.
+        GateError: If the transform graph has an op that does more than compute.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class ServingModule(tf.Module):
         }
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The signatures, each of string `[batch]` by modality.
+        """Traces the signatures.
 
-        `explain` gives what serving gives, and shares; only where a task has some.
+        Each takes the canonical bytes, string `[batch]`, of every modality by its name. If a task
+        has a marker, they also take `marker_<task>`, int64 `[batch, 2]`: start and end (exclusive)
+        of the marked characters, both -1 if the record has no marker.
 
-        Where a task has a marker they also take `marker_<task>`, int64 `[batch, 2]`: the first and
-        the behind-the-last marked character, both -1 where none is.
+        `explain` returns the outputs of `serving_default` and the shares of the modalities; it
+        exists only if some task has explanations.
         """
         inputs = {
             name: tf.TensorSpec([None], tf.string, name=name)
@@ -71,11 +74,11 @@ class ServingModule(tf.Module):
             (name := f"marker_{task}"): tf.TensorSpec([None, 2], tf.int64, name=name)
             for task in self._layout.spec.markers
         }
-        called = {SERVING: self._serve, FEATURES: self._features}
+        calls = {SERVING: self._serve, FEATURES: self._features}
         if self._explainer is not None:
-            called[EXPLAIN] = functools.partial(self._explain, self._explainer)
+            calls[EXPLAIN] = functools.partial(self._explain, self._explainer)
         return {
-            name: tf.function(call).get_concrete_function(**inputs) for name, call in called.items()
+            name: tf.function(call).get_concrete_function(**inputs) for name, call in calls.items()
         }
 
     def _features(self, **media: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -126,24 +129,25 @@ def save(
     folder: str | Path,
     transform_digest: str,
 ) -> None:
-    """Writes the SavedModel into `folder`, which must not exist, and what it was made from.
+    """Writes the SavedModel, with the digests of its origin.
 
     Args:
-        networks: The network that scores takes features and returns logits by task.
-        transform_folder: tf.Transform's output; a private copy of it is checked and used.
-        transform_files: SHA-256 by relative path of each of its files.
-        layout: Names, sizes and classes.
-        folder: Where to.
-        transform_digest: Of the transform, as preprocessing computed it.
+        networks: Networks of a training; the scoring network is saved.
+        transform_folder: Output folder of tf.Transform; a private copy of it is checked and used.
+        transform_files: SHA-256 of each of its files, by relative path.
+        layout: Layout with the spec and the classes.
+        folder: Path of the SavedModel, which must not exist.
+        transform_digest: Digest of the transform, as preprocessing computed it.
 
     Raises:
-        GateError: Where the transform graph is another, or could do more than compute.
-        OSError: Where it cannot be copied.
+        GateError: If the transform graph is not the expected one, or has an op that does more than
+            compute.
+        OSError: If the transform graph cannot be copied.
     """
     with safety.checked_copy(Path(transform_folder), transform_files) as copy:
         module = ServingModule(networks, copy, layout, transform_folder)
         tf.saved_model.save(module, str(folder), signatures=module.signatures())
     parts = bundle.parts(layout.spec.digest(), layout.classes, transform_digest)
-    place = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))
-    place.parent.mkdir()
-    place.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))
+    path.parent.mkdir()
+    path.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

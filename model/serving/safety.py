@@ -1,8 +1,8 @@
-"""What a SavedModel may do, checked in its file before TensorFlow loads or runs any of it.
+"""Safety check of a SavedModel's file, before TensorFlow loads or runs any part of it.
 
-A SavedModel is a program. Ours compute scores from bytes and read the vocabularies among their own
-assets, nothing else; so each op must be on a list (`ALLOWED_OPS`), which also refuses whatever a
-later TensorFlow or a library adds. A list of forbidden ops would have to be complete.
+A SavedModel is a program. Ours only compute scores from bytes, and read the vocabularies among
+their own assets. So each op must be on the allowlist `ALLOWED_OPS`, which also refuses any op that
+a later TensorFlow or a library adds. A denylist would only be safe if it were complete.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ _FOLDERS = ("assets", "assets.extra", "variables")
 _FILES = (_SAVED_MODEL, "fingerprint.pb")
 
 _SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
-"""In the functions with which a SavedModel writes and reads its variables; loading calls none."""
+"""Ops of the functions that write and read a SavedModel's variables; loading calls none of them."""
 _FILE_TABLE = "InitializeTableFromTextFileV2"
+"""Op that reads a vocabulary from a file."""
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _MALFORMED = (
     AssertionError,
@@ -35,30 +36,36 @@ _MALFORMED = (
     TypeError,
     ValueError,
 )
-"""What a walk over a graph that contradicts itself raises, in this file and in TensorFlow."""
+"""Exceptions that a walk over an inconsistent graph raises, in this file and in TensorFlow."""
 _GRAPH = "the graph"
 _REMEDY = "take the model from its source again, or train it anew"
 
 
 class Loaded(NamedTuple):
-    """What was loaded, and the object that owns its variables and tables."""
+    """Loaded SavedModel.
+
+    Attributes:
+        signatures: Signatures by name.
+        owner: Object that owns the variables and tables; it must outlive the signatures.
+    """
 
     signatures: Mapping[str, Any]
     owner: Any
 
 
 def load(folder: Path, digests: Mapping[str, str]) -> Loaded:
-    """Loads a SavedModel that only computes.
+    """Loads a SavedModel, if it only computes.
 
-    A private copy is checked, and that copy is what TensorFlow reads.
+    A private copy is made and checked, and TensorFlow reads this copy.
 
     Args:
-        folder: Of the SavedModel.
-        digests: SHA-256 by relative path of each of its files.
+        folder: Path of the SavedModel.
+        digests: SHA-256 of each of its files, by relative path.
 
     Raises:
-        GateError: Another file, an op that does more than compute, or a graph that is malformed.
-        OSError: The folder cannot be copied.
+        GateError: If a file is not the expected one, an op does more than compute, or the graph is
+            malformed.
+        OSError: If the folder cannot be copied.
     """
     import tensorflow as tf
 
@@ -76,25 +83,28 @@ def load(folder: Path, digests: Mapping[str, str]) -> Loaded:
 
 @contextlib.contextmanager
 def checked_copy(folder: Path, digests: Mapping[str, str]) -> Iterator[Path]:
-    """A private copy of a folder that holds these files and no other.
+    """Makes a private copy of a folder, and checks that it has exactly the expected files.
 
     Args:
-        folder: What is copied.
-        digests: SHA-256 by relative path.
+        folder: Path of the folder.
+        digests: SHA-256 of each file, by relative path.
+
+    Yields:
+        Path of the copy.
 
     Raises:
-        GateError: Naming the first file that is missing, changed, or one too many.
-        OSError: The folder cannot be copied.
+        GateError: If a file is missing, changed or unexpected; names the first one.
+        OSError: If the folder cannot be copied.
     """
     with contextlib.ExitStack() as stack:
         try:
             copy = stack.enter_context(private_copy(folder))
         except FileNotFoundError as error:
             raise GateError(f"{folder}: is missing; {_REMEDY}") from error
-        found = tree_digests(copy)
-        for path in sorted(digests.keys() | found.keys()):
-            if digests.get(path) != found.get(path):
-                state = "is missing" if path not in found else "is not the file that was checked"
+        actual = tree_digests(copy)
+        for path in sorted(digests.keys() | actual.keys()):
+            if digests.get(path) != actual.get(path):
+                state = "is missing" if path not in actual else "is not the file that was checked"
                 raise GateError(f"{folder / path}: {state}; {_REMEDY}")
         yield copy
 
@@ -103,29 +113,29 @@ def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
     """Refuses a SavedModel that could do more than compute.
 
     Args:
-        folder: Of the SavedModel.
-        source: What errors name in its place, where it is a copy.
+        folder: Path of the SavedModel.
+        source: Path that errors name, if `folder` is a copy of it.
 
     Returns:
-        The names of its signatures.
+        Names of its signatures.
 
     Raises:
-        GateError: Naming the file, or the op and the function that holds it.
+        GateError: If the SavedModel is refused; names the file, or the op and its function.
     """
-    from tensorflow.core.protobuf import saved_model_pb2  # imports all of TensorFlow
+    from tensorflow.core.protobuf import saved_model_pb2  # here, as it imports all of TensorFlow
 
     source = source or folder
     try:
         paths = (folder, *tree(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away while we looked
+    except (FileNotFoundError, NotADirectoryError) as error:  # removed during the check
         raise GateError(f"{error.filename}: is missing; {_REMEDY}") from error
     for path in paths:
-        place = path.relative_to(folder)
+        relative = path.relative_to(folder)
         if path.is_symlink():
-            raise GateError(f"{source / place}: is a link; {_REMEDY}")
-        top, *below = place.parts or (_SAVED_MODEL,)  # of the folder itself there is nothing to say
+            raise GateError(f"{source / relative}: is a link; {_REMEDY}")
+        top, *below = relative.parts or (_SAVED_MODEL,)  # the folder itself always passes
         if not (top in _FILES and not below) and top not in _FOLDERS:
-            raise GateError(f"{source / place}: belongs to no SavedModel; {_REMEDY}")
+            raise GateError(f"{source / relative}: belongs to no SavedModel; {_REMEDY}")
     path = folder / _SAVED_MODEL
     try:
         saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -143,10 +153,10 @@ def check_folder(folder: Path, source: Path | None = None) -> frozenset[str]:
 
 
 def problems(saved_model: Any) -> Iterator[str]:
-    """What a SavedModel must not hold, each with its place.
+    """Yields descriptions of all forbidden content of a SavedModel, each with its location.
 
     Args:
-        saved_model: The parsed `saved_model.pb`.
+        saved_model: Parsed `saved_model.pb`.
     """
     if len(saved_model.meta_graphs) != 1:
         yield f"holds {len(saved_model.meta_graphs)} graphs, not one"
@@ -155,9 +165,9 @@ def problems(saved_model: Any) -> Iterator[str]:
     if not graph.HasField("object_graph_def"):
         yield "holds no objects, as those of TensorFlow 1"
         return
-    for what, names in _names(graph.graph_def):
-        if len(set(names)) < len(names):  # one would be looked at, and the other one might run
-            yield f"holds two {what} of one name"
+    for description, names in _names(graph.graph_def):
+        if len(set(names)) < len(names):  # we would check one of them, and the other might run
+            yield f"holds two {description} of one name"
             return
     for asset in graph.asset_file_def:
         if asset.filename in ("", ".", "..") or set(asset.filename) & set("/\\\0"):
@@ -166,25 +176,30 @@ def problems(saved_model: Any) -> Iterator[str]:
 
 
 def _names(graph: Any) -> Iterator[tuple[str, list[str]]]:
-    """The names that must differ from one another, with what bears them."""
+    """Yields lists of names that must be unique, each with a description of the named things."""
     library = graph.library.function
     yield "functions", [function.signature.name for function in library]
     yield f"nodes in {_GRAPH}", [node.name for node in graph.node]
     for function in library:
-        where = f"nodes in function {function.signature.name}"
-        yield where, [node.name for node in function.node_def]
+        description = f"nodes in function {function.signature.name}"
+        yield description, [node.name for node in function.node_def]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Place:
-    """A value: output of a node, or argument, of a function (or of the graph)."""
+class _Value:
+    """Value in a function or in the graph: the output of a node, or an argument.
+
+    Attributes:
+        function: Name of the function; `_GRAPH` for the graph itself.
+        name: Name of the node or argument, as an input of a node refers to it.
+    """
 
     function: str
-    value: str
+    name: str
 
 
 class _Program:
-    """One graph with its functions, and who calls whom."""
+    """Graph with its functions and their calls."""
 
     def __init__(self, graph: Any) -> None:
         library = graph.graph_def.library.function
@@ -194,7 +209,7 @@ class _Program:
         for name, function in self._functions.items():
             self._nodes[name] = {node.name: node for node in function.node_def}
             inputs = function.signature.input_arg
-            self._arguments[name] = {one.name: index for index, one in enumerate(inputs)}
+            self._arguments[name] = {arg.name: index for index, arg in enumerate(inputs)}
         self._nodes[_GRAPH] = {node.name: node for node in graph.graph_def.node}
         self._calls = {name: list(self._calling(nodes)) for name, nodes in self._nodes.items()}
         self._callers: dict[str, list[tuple[str, Any]]] = {}
@@ -202,7 +217,7 @@ class _Program:
             for node, called in self._calls[caller]:
                 for name in called:
                     self._callers.setdefault(name, []).append((caller, node))
-        self._assets: dict[_Place, bool] = {}
+        self._assets: dict[_Value, bool] = {}
         self._saved = graph.object_graph_def
         saver = graph.saver_def
         self._savers = {
@@ -210,21 +225,22 @@ class _Program:
         }
 
     def problems(self) -> Iterator[str]:
+        """Yields descriptions of forbidden names, ops and files; see `problems`."""
         saving = self._saver_functions()
         for name, nodes in self._nodes.items():
-            where = name if name == _GRAPH else f"function {name}"
+            location = name if name == _GRAPH else f"function {name}"
             if name in ALLOWED_OPS | _SAVER_OPS | {_GRAPH} and name in self._functions:
-                yield f"{where} has a name that is taken"
+                yield f"{location} has a name that is taken"
                 return
             allowed = ALLOWED_OPS | _SAVER_OPS if name in saving else ALLOWED_OPS
             for node in nodes.values():
                 if node.op not in allowed and node.op not in self._functions:
-                    yield f"op {node.op} in {where} is none that a model may hold"
-                if node.op == _FILE_TABLE and not self._is_asset(_Place(name, node.input[1])):
-                    yield f"op {node.op} in {where} reads a file that is none of its assets"
+                    yield f"op {node.op} in {location} is none that a model may hold"
+                if node.op == _FILE_TABLE and not self._is_asset(_Value(name, node.input[1])):
+                    yield f"op {node.op} in {location} reads a file that is none of its assets"
 
     def _calling(self, nodes: Mapping[str, Any]) -> Iterator[tuple[Any, frozenset[str]]]:
-        """The nodes that call functions, each with these."""
+        """Yields the nodes that call functions, each with the names of these functions."""
         for node in nodes.values():
             names = {node.op}
             for value in node.attr.values():
@@ -234,60 +250,62 @@ class _Program:
                 yield node, frozenset(called)
 
     def _saver_functions(self) -> set[str]:
-        """The functions that nothing calls but the saver's two nodes."""
+        """Returns the functions that only the two nodes of the saver call."""
         saving, served = set[str](), set[str](self._saved.concrete_functions)
         for node, called in self._calls[_GRAPH]:
             (saving if node.name in self._savers else served).update(called)
         return self._reached(saving) - self._reached(served)
 
     def _reached(self, names: Iterable[str]) -> set[str]:
+        """Returns these functions, and all that they call directly or indirectly."""
         reached: set[str] = set()
         left = [name for name in names if name in self._functions]
         while left:
             name = left.pop()
             if name not in reached:
                 reached.add(name)
-                left.extend(one for _, called in self._calls[name] for one in called)
+                left.extend(callee for _, called in self._calls[name] for callee in called)
         return reached
 
-    def _is_asset(self, place: _Place) -> bool:
-        """Whether a value can be nothing but the path of an asset, by whatever way it comes.
+    def _is_asset(self, value: _Value) -> bool:
+        """Returns True if a value can only be the path of an asset, whichever calls lead to it.
 
-        Loading runs functions only: what the graph itself calls does not count. Each value is
-        followed once: the ways to it may be more than anyone can count.
+        Loading only runs functions, so calls from the graph itself do not count. Each value is
+        followed once, as the number of ways to reach it may be exponential.
         """
-        if place not in self._assets:
-            self._assets[place] = False  # where a way leads back to it
-            self._assets[place] = self._comes_from_asset(place)
-        return self._assets[place]
+        if value not in self._assets:
+            self._assets[value] = False  # the result inside a cycle
+            self._assets[value] = self._comes_from_asset(value)
+        return self._assets[value]
 
-    def _comes_from_asset(self, place: _Place) -> bool:
-        name = place.value.partition(":")[0]
-        node = self._nodes[place.function].get(name)
+    def _comes_from_asset(self, value: _Value) -> bool:
+        name = value.name.partition(":")[0]
+        node = self._nodes[value.function].get(name)
         if node is not None:
-            return node.op == "Identity" and self._is_asset(_Place(place.function, node.input[0]))
-        return self._is_asset_argument(place.function, name)
+            return node.op == "Identity" and self._is_asset(_Value(value.function, node.input[0]))
+        return self._is_asset_argument(value.function, name)
 
     def _is_asset_argument(self, function: str, name: str) -> bool:
+        """Returns True if all calls, and a captured input if there is one, pass an asset's path."""
         arguments = self._arguments[function]
         index = arguments[name]
-        found = False
+        passed = False
         for caller, node in self._callers.get(function, ()):
-            # Only a plain call gives its inputs to the arguments as they stand.
-            if node.op not in _CALLS or not self._is_asset(_Place(caller, node.input[index])):
+            # Only a plain call passes its inputs to the arguments unchanged and in order.
+            if node.op not in _CALLS or not self._is_asset(_Value(caller, node.input[index])):
                 return False
-            found = True
+            passed = True
         if function in self._saved.concrete_functions:
             bound = self._saved.concrete_functions[function].bound_inputs
-            place = index - (len(arguments) - len(bound))
-            if place < 0 or self._saved.nodes[bound[place]].WhichOneof("kind") != "asset":
+            captured = index - (len(arguments) - len(bound))
+            if captured < 0 or self._saved.nodes[bound[captured]].WhichOneof("kind") != "asset":
                 return False
-            found = True
-        return found
+            passed = True
+        return passed
 
 
 def _named(value: Any) -> Iterator[str]:
-    """The functions that an attribute names, those among it that they take as attributes too."""
+    """Yields the functions that an attribute names, including those in the attributes of these."""
     for function in (value.func, *value.list.func):
         if function.name:
             yield function.name

@@ -1,4 +1,4 @@
-"""The SavedModel as Beam's RunInference calls it: batches of one shape, and no lost record."""
+"""Scoring with the SavedModel, and the Beam model handler: fixed batch shape, no lost record."""
 
 import concurrent.futures
 import dataclasses
@@ -34,27 +34,35 @@ from triad_ml.transforms.records.values import (
 
 Outcome = Scored | Rejected
 Signature = Callable[..., Mapping[str, tf.Tensor]]
-"""Takes canonical bytes by modality, each string `[batch]`, and markers; see `model.export`."""
+"""Function from canonical bytes, string `[batch]` by modality, and markers to outputs by name.
+
+See `export.ServingModule.signatures`.
+"""
 
 _CALLS_IN_FLIGHT = 2
+"""Number of batches that are scored at the same time."""
 _OP_MESSAGE = re.compile(r"^(.+)\n\t \[\[\{\{node ", re.MULTILINE)
 
 
 class Scorer:
-    """A loaded model.
+    """Loaded model that scores records.
 
-    Every call has the same shape: a row's score does not depend, not by a bit, on which and how
-    many records are scored with it.
+    Every call has the same shape, so a score is the same to the last bit, whichever and however
+    many other records are scored with it.
 
     Args:
-        model: What to load.
-        signatures: What to call, by name, in place of the SavedModel's own.
-        explain: Whether predictions come with explanations.
+        model: Model bundle to load.
+        signatures: Functions to call instead of the SavedModel's signatures, by name.
+        explain: True to add explanations to predictions.
+
+    Attributes:
+        modalities: Names of the spec's modalities.
+        batch_size: Number of rows in every call of the model.
 
     Raises:
-        GateError: Where the SavedModel could do more than compute, is malformed, or is another
-            than the one that was opened.
-        OptionsError: Where it cannot explain and shall.
+        GateError: If the SavedModel could do more than compute, is malformed, or is not the one
+            that was opened.
+        OptionsError: If explanations are requested, and the model has none.
     """
 
     def __init__(
@@ -80,22 +88,26 @@ class Scorer:
         self.batch_size = model.batch_size
 
     def score(self, records: Sequence[CanonicalRecord]) -> list[Outcome]:
-        """Scores records; whatever record makes the model fail is rejected, alone."""
+        """Scores records; one on which the model fails is rejected without effect on the others."""
         batches = [
             records[start : start + self.batch_size]
             for start in range(0, len(records), self.batch_size)
         ]
-        outcomes = [one for batch in self._threads.map(self._score, batches) for one in batch]
+        scored = self._threads.map(self._score, batches)
+        outcomes = [outcome for batch in scored for outcome in batch]
         if len(outcomes) != len(records):
             raise AssertionError(f"{len(records)} records gave {len(outcomes)} outcomes")
         return outcomes
 
     def features(self, records: Sequence[CanonicalRecord]) -> Arrays:
-        """The features of at most one batch of records, by name; rows in the records' order."""
+        """Computes the features of at most one batch, by name, in the records' order."""
         return self._call(FEATURES, records)
 
     def outputs(self, records: Sequence[CanonicalRecord]) -> Arrays:
-        """The serving outputs of at most one batch of records, by name, with shares if wanted."""
+        """Computes the serving outputs of at most one batch, by name, in the records' order.
+
+        They include the shares of explanations if those are requested.
+        """
         return self._call(self._scoring, records)
 
     def _call(self, signature: str, records: Sequence[CanonicalRecord]) -> Arrays:
@@ -105,9 +117,9 @@ class Scorer:
             for name in self.modalities
         }
         for task in self._marked:
-            places = [record.markers.get(task, NO_MARKER) for record in records]
-            places += [NO_MARKER] * len(padding)
-            media[f"marker_{task}"] = tf.constant(places, tf.int64)
+            markers = [record.markers.get(task, NO_MARKER) for record in records]
+            markers += [NO_MARKER] * len(padding)
+            media[f"marker_{task}"] = tf.constant(markers, tf.int64)
         outputs = self._signatures[signature](**media)
         arrays = {name: value.numpy() for name, value in outputs.items()}
         for name, array in arrays.items():
@@ -125,7 +137,10 @@ class Scorer:
     def _score_mended(
         self, records: Sequence[CanonicalRecord], error: tf.errors.InvalidArgumentError
     ) -> list[Outcome]:
-        """Takes out the media that the graph cannot read, then whatever record still fails."""
+        """Scores a failed batch again, without the media that the graph cannot read.
+
+        If all media are readable, halves the batch until a failing record is alone; rejects it.
+        """
         mended = [_without_unreadable(record) for record in records]
         if all(after is before for after, before in zip(mended, records, strict=True)):
             if len(records) == 1:
@@ -179,17 +194,19 @@ class Scorer:
 
 
 class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
-    """Lets RunInference score canonical records: one outcome a record, in order.
+    """Beam model handler for canonical records: one outcome per record, in order.
 
     Args:
-        model_folder: What `triad train` wrote; it is loaded once a process.
-        fetch: Gives, in whatever process, the local folder that holds the model.
-        explain: Whether predictions come with explanations.
-        model_digest: Of the model that was opened, and verified, before; None takes what is there.
+        model_folder: Path of the model bundle from `triad train`; each process loads it once.
+        fetch: Function that returns the path of a local copy of the bundle, in any process.
+        explain: True to add explanations to predictions.
+        model_digest: Digest of the model that was opened and verified before; None accepts the
+            model in the folder.
 
     Raises:
-        GateError: Where the folder holds another model, or one that does more than compute.
-        OptionsError: Where there is no complete model, or it cannot explain and shall.
+        GateError: If the folder holds another model, or one that does more than compute.
+        OptionsError: If there is no complete model, or if explanations are requested, and the model
+            has none.
     """
 
     def __init__(
@@ -201,9 +218,9 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
     ) -> None:
         super().__init__()
         model = _opened(fetch(model_folder), model_digest)
-        # Before the first record is read:
-        found = safety.check_folder(model.saved_model)
-        explanations.check(model, found, explanations.signature(explain))
+        # Checked here too, so that a bad model is reported before any record is read.
+        signatures = safety.check_folder(model.saved_model)
+        explanations.check(model, signatures, explanations.signature(explain))
         self._model_folder = model_folder
         self._fetch = fetch
         self._explain = explain
@@ -225,7 +242,7 @@ class ScorerHandler(ModelHandler[CanonicalRecord, Outcome, Scorer]):
         return outcomes
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        """Batches close by count, or earlier by what they take."""
+        """Limits a batch by the number of records, and by the memory that their media take."""
         return batching.kwargs(self._batch_size, batching.record_room)
 
     def get_num_bytes(self, batch: Sequence[CanonicalRecord]) -> int:
@@ -240,12 +257,12 @@ _alive: "weakref.WeakValueDictionary[tuple[str, str, bool], Scorer]" = weakref.W
 
 @functools.lru_cache(maxsize=2)
 def load_scorer(model_folder: str, model_digest: str, explain: bool, /) -> Scorer:
-    """The model of a folder, loaded once a process; twice, if one explains and one does not.
+    """Loads the model of a bundle once per process, separately with and without explanations.
 
-    Positions only: the cache would take a name for another model.
+    The arguments are positional only, because the cache would treat a keyword as another model.
 
     Raises:
-        GateError: Where the folder holds another model than the one with this digest.
+        GateError: If the folder holds another model than the one with this digest.
     """
     alive = _alive.get((model_folder, model_digest, explain))
     if alive is not None:
@@ -266,13 +283,14 @@ def _opened(model_folder: str, model_digest: str | None) -> bundle.Artefact:
 
 
 def keep_only(model_folder: str, model_digest: str) -> None:
-    """Lets go of every other model: its memory is free once no batch uses it."""
+    """Releases every other model; its memory is freed as soon as no batch uses it."""
     kept = load_scorer(model_folder, model_digest, False)
     load_scorer.cache_clear()
     assert load_scorer(model_folder, model_digest, False) is kept
 
 
 def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
+    """Empties the media that the graph cannot decode, and notes them as issues."""
     lost: dict[str, Flaw] = {}
     for name in record.present:
         try:
@@ -287,13 +305,13 @@ def _without_unreadable(record: CanonicalRecord) -> CanonicalRecord:
 
 
 def _of_whole(outcome: Outcome, record: CanonicalRecord) -> Outcome:
-    """The outcome of a record that may have lost a medium on the way, with the whole's digest."""
+    """Sets the digest of an outcome to that of the original record with all its media."""
     if isinstance(outcome, Rejected):
         return dataclasses.replace(outcome, payload_digest=payload_digest(record))
     return dataclasses.replace(outcome, content_digest=content_digest(record))
 
 
 def _message(error: tf.errors.OpError) -> str:
-    """What the failing op says, without the names of graph functions, which are never the same."""
-    said = _OP_MESSAGE.search(str(error.message))
-    return (said[1] if said else str(error.message).splitlines()[0])[:200]
+    """Returns the message of the failing op, without names of graph functions, which vary."""
+    match = _OP_MESSAGE.search(str(error.message))
+    return (match[1] if match else str(error.message).splitlines()[0])[:200]

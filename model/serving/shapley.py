@@ -1,12 +1,12 @@
-"""What each modality is worth to a prediction: exact Shapley shares, for one run of the towers.
+"""Exact Shapley values of the modalities for each prediction, at one run of the towers.
 
-A game for each row and classification task. Its players are the modalities, and a coalition is
-worth what the model gives for the predicted class where it sees those modalities alone; what a row
-lacks adds nothing to any coalition. A hidden modality is replaced behind its tower, by the learned
-embedding of what is missing, so the towers run once and the rest once a coalition.
+Each row and task is a game. Its players are the modalities; the worth of a coalition is the output
+of the model for the predicted class if it sees these modalities alone. A modality that a row lacks
+adds nothing to any coalition. A hidden modality is replaced behind its tower by the learned
+embedding of a missing one, so the towers run once, and the rest once for each coalition.
 
-Tagging and generation have no shares: both read the words of the text beside the fused embedding,
-so that no coalition without the text exists.
+Tagging and generation have no shares: both read the words of the text beside the joint embedding,
+so no coalition without the text exists.
 """
 
 import itertools
@@ -22,17 +22,17 @@ from triad_ml.model.tasks.heads import heads_of
 from triad_ml.transforms.spec.spec import Spec
 
 Coalition: TypeAlias = frozenset[int]
-"""Places of modalities, in the order of the spec's names."""
+"""Indices of modalities, in the order of the spec's names."""
 
 
 def explained(spec: Spec) -> tuple[str, ...]:
-    """The tasks that have shares, in their order."""
+    """Lists the tasks that have shares, in the order of the spec."""
     heads = heads_of(spec).items()
     return tuple(name for name, head in heads if head.explained_part is not None)
 
 
 def coalitions(players: int) -> tuple[Coalition, ...]:
-    """All subsets of so many players, the empty one first and the whole last."""
+    """Lists all subsets of the players, the empty one first and the whole last."""
     return tuple(
         frozenset(chosen)
         for size in range(players + 1)
@@ -41,14 +41,14 @@ def coalitions(players: int) -> tuple[Coalition, ...]:
 
 
 def shapley(values: Mapping[Coalition, tf.Tensor], players: int) -> tf.Tensor:
-    """The players' shares: what each adds to a coalition, on average over all orders of joining.
+    """Computes the mean of what each player adds to a coalition, over all orders of joining.
 
     Args:
-        values: What each of `coalitions` is worth, float64 `[batch]`.
-        players: Their number.
+        values: Worth of each of `coalitions`, float64 `[batch]`.
+        players: Number of players.
 
     Returns:
-        float64 `[batch, players]`; a row adds up to the worth of all less that of none.
+        float64 `[batch, players]`; a row adds up to the worth of all players less that of none.
     """
     shares = []
     for player in range(players):
@@ -114,16 +114,16 @@ class Explainer:
     def shares(
         self, towers: "Towers", whole: Mapping[str, tf.Tensor]
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """Splits what each row's prediction is worth into shares of the modalities.
+        """Splits the worth of each row's prediction into shares of the modalities.
 
         Args:
-            towers: See `logits`.
-            whole: By task, the `explained_part` of what the model gives, such as probabilities,
+            towers: Second result of `logits`.
+            whole: By task, the `explained_part` of the serving outputs, such as probabilities,
                 float32 `[batch, classes]`.
 
         Returns:
-            By task, what the model gives where it sees nothing, float32 `[batch]`, and the shares,
-            float32 `[batch, modalities]`; those of what a row lacks are 0.
+            By task, the worth of the empty coalition, float32 `[batch]`, and the shares, float32
+            `[batch, modalities]`; the share of a modality that a row lacks is 0.
         """
         players = len(self._names)
         worth: dict[str, dict[Coalition, tf.Tensor]] = {task: {} for task in self._heads}
@@ -149,11 +149,11 @@ class Explainer:
 
 
 class Towers:
-    """What the towers gave for a batch.
+    """Outputs of the towers for a batch.
 
     Attributes:
-        present: Which modalities the rows have, bool `[batch, modalities]`.
-        rest: Gives logits by task with shares, where a coalition is seen.
+        present: Mask of the modalities that the rows have, bool `[batch, modalities]`.
+        rest: Function from a coalition to the outputs of the tasks with shares if it alone is seen.
     """
 
     def __init__(
@@ -164,5 +164,5 @@ class Towers:
 
 
 def _weight(others: int, players: int) -> float:
-    """The share of all orders in which exactly `others` certain players join before another."""
+    """Computes the share of orders in which exactly `others` given players join before another."""
     return math.factorial(others) * math.factorial(players - others - 1) / math.factorial(players)

@@ -1,6 +1,6 @@
-"""Signatures of model folders with a local key pair (OpenSSF model signing), offline.
+"""Signing and verification of model bundles with a local key pair (OpenSSF model signing), offline.
 
-The signature is `MODEL/model.sig` and covers every other file of the folder.
+The signature is `MODEL/model.sig` and covers every other file of the bundle.
 """
 
 import os
@@ -26,26 +26,26 @@ _MAKE = "make one with `openssl ecparam -name prime256v1 -genkey -noout -out KEY
 
 
 def sign(folder: str | Path, key: str | Path) -> Path:
-    """Signs a whole model; a signature that is there is replaced.
+    """Signs a whole model bundle, and replaces its signature if there is one.
 
     Args:
-        folder: Of the model.
+        folder: Path of the bundle.
         key: PEM file of a private key on the curve P-256, P-384 or P-521, without a password.
 
     Returns:
-        The signature.
+        Path of the signature.
 
     Raises:
-        OptionsError: Where there is no model, or no such key.
-        GateError: Where a file is not the one that was exported.
-        StorageError: Where the signature cannot be written.
+        OptionsError: If there is no model, or no such key.
+        GateError: If a file is not the one that was exported, or cannot be signed.
+        StorageError: If the signature cannot be written.
     """
-    folder = Path(folder).resolve()  # the folder itself may be reached by a link
+    folder = Path(folder).resolve()  # a link to the bundle is allowed, links in it are not
     bundle.load(folder)
     private = _key(key, private=True)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name not in _CURVES:
         raise OptionsError(f"{key}: is no private key on P-256, P-384 or P-521; {_MAKE}")
-    hashed = _hashing()  # before what follows: it says what to install
+    hashed = _hashing()  # reports a missing package before the import below
     from model_signing import signing
 
     path, temporary = folder / SIGNATURE, folder / f".{SIGNATURE}.writing"
@@ -58,7 +58,7 @@ def sign(folder: str | Path, key: str | Path) -> Path:
         raise StorageError(
             f"{path}: cannot be written: {error.strerror or error}; make room or permit writing"
         ) from error
-    except ValueError as error:  # a link, or what is neither file nor folder
+    except ValueError as error:  # a link, or neither a file nor a folder
         raise GateError(
             f"{folder}: cannot be signed: {error}; sign a copy of the folder without it"
         ) from error
@@ -66,20 +66,21 @@ def sign(folder: str | Path, key: str | Path) -> Path:
 
 
 def verify(folder: str | Path, key: str | Path) -> str:
-    """Refuses a folder that is not, file by file, what the holder of the key signed.
+    """Checks that each file of a bundle is the one that the holder of the key signed.
 
     Args:
-        folder: Of the model.
+        folder: Path of the bundle.
         key: PEM file of the public key.
 
     Returns:
-        The digest of the model that was signed. Whoever opens the folder afterwards compares it:
-        somebody may have put another model there since.
+        Digest of the signed model. Compare it when the bundle is opened later, as another model may
+        be there by then.
 
     Raises:
-        OptionsError: Where there is no such folder or key, or the folder holds no model.
-        GateError: Where there is no signature, or it is another's, or a file changed since.
-        OSError: Where the folder cannot be copied.
+        OptionsError: If there is no such folder or key, or the folder holds no model.
+        GateError: If there is no signature, if it is not of this key, or if a file has changed
+            since.
+        OSError: If the folder cannot be copied.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
@@ -89,15 +90,15 @@ def verify(folder: str | Path, key: str | Path) -> str:
         with private_copy(folder) as copy:
             _verify(copy, folder, key)
             return bundle.described_digest(copy, folder)
-    except (FileNotFoundError, NotADirectoryError) as error:  # it was taken away meanwhile
+    except (FileNotFoundError, NotADirectoryError) as error:  # removed during the check
         raise OptionsError(f"{error.filename}: is not there any more; check the path") from error
 
 
 def verified(folder: str | Path, key: str | Path) -> bundle.Artefact:
-    """The model of a folder, which the holder of the key signed.
+    """Verifies a bundle, and opens it only if it still holds the signed model.
 
     Raises:
-        OptionsError, GateError, OSError: See `verify`, and `artefact.load`.
+        OptionsError, GateError, OSError: See `verify` and `bundle.load`.
     """
     signed = verify(folder, key)
     model = bundle.load(folder)
@@ -116,7 +117,7 @@ def _check_public(key: str | Path) -> None:
 
 
 def _verify(copy: Path, folder: Path, key: str | Path) -> None:
-    """Verifies a private copy of a folder."""
+    """Verifies `copy`, a private copy of `folder`, which errors name."""
     path = copy / SIGNATURE
     if not path.is_file():
         raise GateError(
@@ -132,9 +133,9 @@ def _verify(copy: Path, folder: Path, key: str | Path) -> None:
     except InvalidSignature as error:
         raise _refused(folder, "the signature is not of this key") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        # What the library raises for a mismatch, and for a file that is no signature.
-        said = " ".join(str(error).split()).replace(str(copy), str(folder))
-        raise _refused(folder, said or type(error).__name__) from error
+        # The library raises these for a mismatch, and for a file that is no signature.
+        reason = " ".join(str(error).split()).replace(str(copy), str(folder))
+        raise _refused(folder, reason or type(error).__name__) from error
 
 
 def _refused(folder: Path, why: str) -> GateError:
@@ -144,7 +145,7 @@ def _refused(folder: Path, why: str) -> GateError:
 
 
 def _hashing() -> "hashing.Config":
-    """Every file but the signature; a link is an error."""
+    """Returns the settings for hashing every file except the signature; a link is an error."""
     try:
         from model_signing import hashing
     except ImportError as error:

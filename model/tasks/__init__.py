@@ -1,1 +1,1 @@
-"""Task heads with their losses and metrics, one package for each kind of task."""
+"""Task heads with their losses and metrics, one package per kind of task."""

@@ -1,4 +1,4 @@
-"""Interface of a task's head: all that data, network, training and serving ask of one task."""
+"""Interface of a task's head: its labels, layers, losses, predictions and serving outputs."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -25,16 +25,17 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Weights: TypeAlias = npt.NDArray[np.float32]
 FeatureDescription = dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]
 Said: TypeAlias = Prediction | Tagged | Text | Number
+"""Prediction of a task for one record."""
 
 Reader: TypeAlias = Callable[[int, CanonicalRecord, Explanation | None], Said]
-"""Function that reads a row, of the record that it is about, and takes in its explanation."""
+"""Function from a row of the serving outputs, its record and its explanation to the prediction."""
 
 SURFACES = "text_surface"
-"""The feature that holds the tokens as the text has them."""
+"""Name of the feature with the tokens as strings, spelled as in the text."""
 
 
 def output_name(task: str, part: str) -> str:
-    """Names a serving output, such as `<task>/label`; `TaskHead.parts` lists the parts.
+    """Returns the name of a serving output, such as `<task>/label`; see `TaskHead.parts`.
 
     The signature `explain` adds `<task>/baseline` and `<task>/shares`; see `shapley.Explainer`.
     """
@@ -46,12 +47,13 @@ class Fused(NamedTuple):
 
     Attributes:
         joint: Joint embedding, float32 `[batch, dim]`.
-        words: The text tower's words, float32 `[batch, length, width]`, and which of them are
-            there, bool `[batch, length]`; None where the spec has no texts.
+        words: Vectors of the text tower's words, float32 `[batch, length, width]`, and their mask,
+            bool `[batch, length]`, True at words; None if the spec has no texts.
         embeddings: By modality, the embedding of its tower, float32 `[batch, dim]`.
-        used: Which modalities are there and not hidden, bool `[batch, modalities]`.
-        inputs: The network's inputs, by name.
-        hidden: Units of a hidden layer that heads on the joint embedding have; 0 is none.
+        used: Mask of the modalities, bool `[batch, modalities]`, True if present and not hidden.
+        inputs: Inputs of the network, by name.
+        hidden: Number of units in the hidden layer of heads on the joint embedding; 0 for no such
+            layer.
     """
 
     joint: keras.KerasTensor
@@ -66,8 +68,9 @@ class Built(NamedTuple):
     """Outputs of a head.
 
     Attributes:
-        output: The task's output.
-        alone: By modality, the output that this modality alone gives; empty where there is none.
+        output: Output of the task.
+        alone: By modality, the output of the auxiliary head on this modality alone; empty if the
+            task has no auxiliary heads.
     """
 
     output: keras.KerasTensor
@@ -78,8 +81,8 @@ class RowLosses(NamedTuple):
     """Losses of a batch.
 
     Attributes:
-        rows: float32 `[batch]`; 0 where not known.
-        known: Whether training knows the record's label, bool `[batch]`.
+        rows: Losses of the records, float32 `[batch]`; 0 if not known.
+        known: True if the training knows the record's label, bool `[batch]`.
     """
 
     rows: tf.Tensor
@@ -87,7 +90,7 @@ class RowLosses(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What one batch adds to `steps.Measured`, float32 each."""
+    """Sums over one batch, a float32 scalar each; see `steps.Measured`."""
 
     loss: tf.Tensor
     known: tf.Tensor
@@ -96,15 +99,16 @@ class Sums(NamedTuple):
 
 
 class TaskHead(abc.ABC):
-    """Everything that is particular to one task of a model.
+    """Head of one task: everything in the model that depends on the kind of the task.
 
     Attributes:
         name: Name of the task.
-        task: The task's section of the spec.
+        task: Section of the spec for the task.
         spec: The whole spec.
-        classes: Names of the classes, in the order of their ids; of a generation task the pieces.
-        parts: Parts of the serving output, by name, with their types.
-        explained_part: The part that explanations split into shares; None where a task has none.
+        classes: Names of the classes, in the order of their ids; the subwords of a generation task.
+        parts: Parts of the serving output: dtype by name.
+        explained_part: Part of the serving output that explanations split into shares; None if the
+            task has no explanations.
     """
 
     parts: ClassVar[Mapping[str, tf.DType]]
@@ -118,32 +122,32 @@ class TaskHead(abc.ABC):
 
     @abc.abstractmethod
     def label_features(self) -> FeatureDescription:
-        """Describes the label's columns for `tf.io.parse_example`."""
+        """Describes the columns of the label for `tf.io.parse_example`."""
 
     def input_features(self) -> FeatureDescription:
-        """Describes the other columns that the task reads."""
+        """Describes the other columns that the task reads, for `tf.io.parse_example`."""
         return {}
 
     @abc.abstractmethod
     def labels(self, columns: Columns) -> tf.Tensor:
-        """Makes labels as the loss takes them of what `label_features` parses."""
+        """Converts the parsed columns of `label_features` to labels for the loss."""
 
     def inputs(self, columns: Columns) -> Tensors:
-        """Takes what the network reads for the task alone out of features."""
+        """Selects the network's inputs that only this task needs."""
         return {}
 
     def texts(self, columns: Columns) -> Tensors:
-        """Takes the strings out of features that evaluation needs."""
+        """Selects the string features that evaluation needs."""
         return {}
 
     @abc.abstractmethod
     def count(self, labels: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
-        """Counts records with a label, and how often each class comes, int64 `[classes]`."""
+        """Counts the records with a label, and the occurrences of each class, int64 `[classes]`."""
 
     # --- network
 
     def network_inputs(self) -> dict[str, keras.KerasTensor]:
-        """Makes the network's inputs of `inputs`."""
+        """Creates the Keras inputs for `inputs`."""
         return {}
 
     @abc.abstractmethod
@@ -153,7 +157,7 @@ class TaskHead(abc.ABC):
     # --- training
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
-        """Computes weights of the classes, or None where the spec wants none."""
+        """Computes the weights of the classes; None if the spec does not ask for any."""
         return None
 
     @abc.abstractmethod
@@ -171,13 +175,14 @@ class TaskHead(abc.ABC):
         """Computes the losses of a batch in training.
 
         Args:
-            output: Of the head, or of one modality alone.
-            features: See `batches.Batch`.
-            labels: See `labels`.
-            model: The network that scores.
-            weights: Of the classes.
-            smoothing: Share of a label's mass that is spread over all classes.
-            visible: Which records have the one modality, bool `[batch]`; None for all.
+            output: Output of the head, or of the auxiliary head on one modality.
+            features: Features of the batch; see `batches.Batch`.
+            labels: Labels of the batch; see `labels`.
+            model: Scoring network.
+            weights: Weights of the classes; see `class_weights`.
+            smoothing: Share of a label's probability mass that is spread over all classes.
+            visible: Mask of the records that have the modality of an auxiliary head, bool
+                `[batch]`; None for all records.
         """
 
     @abc.abstractmethod
@@ -189,7 +194,7 @@ class TaskHead(abc.ABC):
         model: keras.Model,
         weights: Weights | None = None,
     ) -> Sums:
-        """Sums up how the network does on a batch."""
+        """Sums up losses and correct predictions over a batch."""
 
     # --- evaluation
 
@@ -197,11 +202,11 @@ class TaskHead(abc.ABC):
     def predicted(
         self, output: tf.Tensor, features: Tensors, texts: Tensors, model: keras.Model
     ) -> tuple[tf.Tensor, ...]:
-        """Computes what evaluation compares with labels, one row a record."""
+        """Computes the predictions that evaluation compares with labels, one row per record."""
 
     @abc.abstractmethod
     def gathered(self, arrays: tuple[npt.NDArray[Any], ...]) -> Any:
-        """Makes what the task's metrics take of `predicted`, over all records."""
+        """Converts the results of `predicted` for all records to the input of the metrics."""
 
     # --- serving
 
@@ -217,44 +222,44 @@ class TaskHead(abc.ABC):
         """Computes the serving outputs, by part.
 
         Args:
-            output: Of the head.
-            inputs: What the network takes.
-            features: What the transform graph gives.
-            model: The network.
-            names: Of the classes, string `[classes]`.
+            output: Output of the head.
+            inputs: Inputs of the network.
+            features: Outputs of the transform graph.
+            model: Scoring network.
+            names: Names of the classes, string `[classes]`.
         """
 
     def shown(self, output: tf.Tensor) -> tf.Tensor:
-        """Computes `explained_part` of an output."""
+        """Computes the `explained_part` of the head's output."""
         raise NotImplementedError(f"{self.name} has no explanations")
 
     def worth(self, shown: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-        """Computes what a coalition of modalities is worth, `[batch]`.
+        """Computes the value of a coalition of modalities, `[batch]`.
 
         Args:
-            shown: The explained part where the coalition is seen.
-            whole: The explained part where everything is seen.
+            shown: Explained part with only the modalities of the coalition visible.
+            whole: Explained part with all modalities visible.
         """
         raise NotImplementedError(f"{self.name} has no explanations")
 
     def explained_label(self, outputs: Arrays, row: int) -> str:
-        """Names what the explanation of a row is about."""
+        """Returns the label that the explanation of a row is about."""
         raise NotImplementedError(f"{self.name} has no explanations")
 
     @abc.abstractmethod
     def finite(self, outputs: Arrays) -> npt.NDArray[np.bool_]:
-        """Tells which rows of the serving outputs hold finite numbers alone, bool `[rows]`."""
+        """Returns the mask of the serving outputs' rows without NaN or infinity, bool `[rows]`."""
 
     @abc.abstractmethod
     def reader(self, outputs: Arrays) -> Reader:
-        """Makes the function that reads one row of the serving outputs."""
+        """Returns the function that reads one row of the serving outputs."""
 
     def column(self, outputs: Arrays, part: str) -> npt.NDArray[Any]:
-        """Looks up a part of the serving outputs."""
+        """Returns a part of the serving outputs."""
         return outputs[output_name(self.name, part)]
 
 
 def summed(rows: tf.Tensor, known: tf.Tensor, correct: tf.Tensor, labelled: tf.Tensor) -> Sums:
-    """Adds up a batch."""
-    flags = (tf.reduce_sum(tf.cast(one, tf.float32)) for one in (known, correct, labelled))
-    return Sums(tf.reduce_sum(rows), *flags)
+    """Sums up a batch from its row losses and its masks."""
+    counts = (tf.reduce_sum(tf.cast(mask, tf.float32)) for mask in (known, correct, labelled))
+    return Sums(tf.reduce_sum(rows), *counts)

@@ -1,4 +1,4 @@
-"""What the metrics of all kinds of tasks are made of."""
+"""Parts that metrics share: bootstrap intervals, calibration and figures per class."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 15
-"""Equal-width confidence bins of a calibration."""
+"""Number of equal-width confidence bins in a calibration."""
 
 _CELLS_AT_ONCE = 4_000_000
 _RANKED_CELLS = 4_000_000_000
@@ -18,7 +18,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def spread(value: float, drawn: Floats) -> dict[str, float | None]:
-    """A figure with the 95% interval of its resamples."""
+    """Returns a figure with the 95% percentile interval of its resamples."""
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (math.nan, math.nan)
     return {"value": _number(value), "low": _number(low), "high": _number(high)}
@@ -32,7 +32,19 @@ def resampled(
     seed: int,
     resamples: int,
 ) -> Floats:
-    """Draws records with replacement, a few resamples at a time so that memory stays bounded."""
+    """Computes statistics on bootstrap resamples, a few at a time so that memory stays bounded.
+
+    Args:
+        statistics: Function from weights `[resamples, n]` to `[resamples, num_statistics]`.
+        n: Number of records.
+        c: Number of classes; for many records and classes there are fewer resamples, at least 50.
+        num_statistics: Number of statistics.
+        seed: Seed of the draws.
+        resamples: Number of resamples, each n records drawn with replacement.
+
+    Returns:
+        float64 `[resamples, num_statistics]`, without rows if there are no records.
+    """
     if not n:
         return np.zeros((0, num_statistics))
     resamples = min(resamples, max(50, _RANKED_CELLS // max(1, n * c)))
@@ -47,20 +59,23 @@ def resampled(
 
 
 def mean_f1(right: npt.ArrayLike, predicted: npt.ArrayLike, labelled: npt.ArrayLike) -> Floats:
-    """Mean over the classes that are labelled, of counts `[resamples, classes]`; NaN if none is."""
-    there = np.asarray(labelled) > 0
+    """Computes macro-F1, `[resamples]`, from counts `[resamples, classes]`.
+
+    The mean is over the classes that occur in the labels; it is NaN if none does.
+    """
+    occurs = np.asarray(labelled) > 0
     total = np.asarray(predicted, np.float64) + np.asarray(labelled)
-    f1 = np.where(there, 2 * np.asarray(right) / np.maximum(total, 1), 0.0)
-    num = there.sum(axis=1)
+    f1 = np.where(occurs, 2 * np.asarray(right) / np.maximum(total, 1), 0.0)
+    num = occurs.sum(axis=1)
     return np.where(num > 0, f1.sum(axis=1) / np.maximum(num, 1), np.nan)
 
 
 def calibration(confidence: Floats, right: Floats) -> dict[str, Any]:
-    """How often answers of each confidence are right, in `BINS` bins."""
-    places = np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
-    counts = np.bincount(places, minlength=BINS)
-    confidences = np.bincount(places, confidence, BINS)
-    rights = np.bincount(places, right, BINS)
+    """Computes accuracy by confidence in `BINS` bins, and the expected calibration error `ece`."""
+    indices = np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
+    counts = np.bincount(indices, minlength=BINS)
+    confidences = np.bincount(indices, confidence, BINS)
+    rights = np.bincount(indices, right, BINS)
     gaps = np.abs(confidences - rights).sum()
     return {
         "ece": float(gaps / len(confidence)) if len(confidence) else None,
@@ -80,7 +95,7 @@ def calibration(confidence: Floats, right: Floats) -> dict[str, Any]:
 def per_class(
     classes: Sequence[str], right: npt.ArrayLike, predicted: npt.ArrayLike, labelled: npt.ArrayLike
 ) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each class, from counts by class."""
+    """Computes precision, recall and F1 of each class from counts by class."""
     counts = zip(
         classes, np.asarray(right), np.asarray(predicted), np.asarray(labelled), strict=True
     )

@@ -1,4 +1,4 @@
-"""Heads, one class for each kind of task."""
+"""Registry of task heads, one class per kind of task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,11 +18,11 @@ HEADS: Mapping[str, type[TaskHead]] = {
 
 
 def heads_of(spec: Spec, classes: Mapping[str, Sequence[str]] | None = None) -> dict[str, TaskHead]:
-    """Makes the head of each task, by its name in the order of the spec.
+    """Creates the head of each task, by its name in the order of the spec.
 
     Args:
-        spec: Names the tasks.
-        classes: By task, the names of its classes; None where nobody asks for them.
+        spec: Spec with the tasks.
+        classes: By task, the names of its classes; None if the heads are not asked for them.
     """
     known = classes or {}
     return {

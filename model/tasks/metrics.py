@@ -1,4 +1,4 @@
-"""Metrics, one entry for each kind of task; nothing here needs TensorFlow."""
+"""Registry of metrics, one class per kind of task; works without TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -15,18 +15,18 @@ Rows = npt.NDArray[np.bool_]
 
 
 class TaskMetrics(Protocol):
-    """Metrics of tasks of one kind.
+    """Metrics of one kind of task.
 
     Attributes:
-        figures: Keys of the kind's main figures, with their names in tables.
-        names_classes: True where the evaluation document lists the task's classes.
+        figures: Main figures: name in tables by key.
+        names_classes: True if the evaluation document lists the task's classes.
     """
 
     figures: Mapping[str, str]
     names_classes: bool
 
     def chosen(self, said: Any, rows: Rows) -> Any:
-        """Takes the predictions of chosen records."""
+        """Selects the predictions of some records."""
 
     def measure(
         self,
@@ -38,11 +38,11 @@ class TaskMetrics(Protocol):
         seed: int,
         resamples: int,
     ) -> dict[str, Any]:
-        """Measures predictions against labels; JSON-able."""
+        """Compares predictions with labels; returns JSON-able figures."""
 
 
 class Classes:
-    """Metrics of classes and of sets of classes."""
+    """Metrics of single classes and of sets of classes."""
 
     figures: Mapping[str, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
     names_classes = True
@@ -87,7 +87,7 @@ class Spans:
 
 
 class Texts:
-    """Metrics of texts that a model writes."""
+    """Metrics of generated texts."""
 
     figures: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU"}
     names_classes = False
@@ -109,7 +109,7 @@ class Texts:
 
 
 class Numbers:
-    """Metrics of numbers."""
+    """Metrics of predicted numbers."""
 
     figures: Mapping[str, str] = {"rmse": "RMSE", "mae": "MAE", "spearman": "Spearman"}
     names_classes = False
@@ -136,4 +136,4 @@ METRICS: Mapping[str, TaskMetrics] = {
     "generation": Texts(),
     "regression": Numbers(),
 }
-"""In the order of columns of tables."""
+"""Metrics by kind of task, in the order of table columns."""

@@ -1,4 +1,4 @@
-"""Weights between tasks that are learned with them (Kendall, Gal and Cipolla, 2018)."""
+"""Learned weights of tasks, by their uncertainty (Kendall, Gal and Cipolla, 2018)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -12,19 +12,21 @@ Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]
 
 OUTPUT = "@log_variances"
-"""Of the training network, where the weights are learned; no task has such a name."""
+"""Name of the training network's output with the log variances; no task can have this name."""
 
 LAYER = "log_variances"
+"""Name of the layer with the log variances."""
+
 FARTHEST = 4.0
-"""A log variance counts as no farther from zero: a task weighs e**-4 to e**4 of what it had."""
+"""Bound of the log variances: clipped to -4 ... 4, they make learned weights of e**-4 to e**4."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class LogVariances(keras.layers.Layer):
-    """One learned log variance a task, float32 `[1, tasks]`, whatever it is called with.
+    """Learned log variances, one per task, float32 `[1, tasks]`; the input is ignored.
 
     Args:
-        tasks: Their number.
+        tasks: Number of tasks.
     """
 
     def __init__(self, tasks: int, **kwargs: Any) -> None:
@@ -45,30 +47,31 @@ class LogVariances(keras.layers.Layer):
 
 
 def joined(losses: Mapping[str, Tensor], log_variances: Tensor, tasks: Sequence[str]) -> Tensor:
-    """The sum, over tasks, of loss / variance + log variance / 2.
+    """Computes the sum, over tasks, of loss / variance + log variance / 2.
 
-    A task whose loss is 0, as where no record of the batch has its label, changes neither the sum
-    nor any gradient. The loss of a head that one modality has for itself is divided by its task's
-    variance, but does not move it.
+    A task whose loss is 0, for example because no record of the batch has its label, changes
+    neither the sum nor any gradient. The loss of an auxiliary head, on one modality alone, is
+    divided by its task's variance, but has no gradient to it.
 
     Args:
-        losses: Weighted, by output of the training network: `<task>` or `<task>@<modality>`.
-        log_variances: float32 `[1, tasks]`.
-        tasks: In the order of the log variances.
+        losses: Losses with the spec's task weights, by output of the training network: `<task>` or
+            `<task>@<modality>`.
+        log_variances: Output of `LogVariances`, float32 `[1, tasks]`.
+        tasks: Names of the tasks, in the order of the log variances.
     """
     total = 0.0
     bounded = ops.clip(log_variances[0], -FARTHEST, FARTHEST)
     for output in sorted(losses):
         task, _, modality = output.partition("@")
-        own = bounded[tasks.index(task)]
+        log_variance = bounded[tasks.index(task)]
         if modality:
-            total += losses[output] * ops.exp(-ops.stop_gradient(own))
+            total += losses[output] * ops.exp(-ops.stop_gradient(log_variance))
         else:
-            there = ops.cast(losses[output] > 0, "float32")
-            total += losses[output] * ops.exp(-own) + there * own / 2
+            learns = ops.cast(losses[output] > 0, "float32")
+            total += losses[output] * ops.exp(-log_variance) + learns * log_variance / 2
     return total
 
 
 def weights(log_variances: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What each task's loss is multiplied with, float32 `[tasks]`."""
+    """Computes the factor of each task's loss from the log variances, float32 `[tasks]`."""
     return np.exp(-np.clip(log_variances, -FARTHEST, FARTHEST)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Towers: one encoder for each modality, from features to an embedding."""
+"""Towers: one encoder per modality, from its features to an embedding."""

@@ -1,4 +1,4 @@
-"""The tower of sounds: convolutions over log-mel frames."""
+"""Audio tower: convolutions over log-mel frames."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from triad_ml.model.towers.steps import moment_tokens
 
 
 class Audio(Tower):
-    """The tower of sounds; see `Tower`."""
+    """Audio tower; see `Tower`."""
 
     def record_bytes(self, layout: Layout) -> int:
         frames, bins = _shape(layout)

@@ -1,4 +1,4 @@
-"""Augmentation of training batches: stateless, so that a seed decides everything."""
+"""Augmentation of training batches: stateless, so that the seed decides every change."""
 
 from collections.abc import Callable
 
@@ -15,15 +15,15 @@ BANDS = 0.2
 PAUSES = 0.15
 LATE = 0.1
 HIDDEN_WORDS = 0.15
-"""The farthest change of each kind, as a share of the whole; of words, the share that is hidden."""
+"""Largest change of each kind, as a share of the whole; of words, the share that is hidden."""
 
 _WHITE = 255.0
 
 
 def vary_pictures(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors, zooms, shifts and recolours pictures, uint8 `[batch, size, size, 3]`.
+    """Mirrors, zooms, shifts and recolours images, uint8 `[batch, size, size, 3]`.
 
-    What comes in from outside of a picture is white.
+    Areas outside of an image become white.
     """
     rows, size = tf.shape(pixels)[0], pixels.shape[1]
     draw = _draws(seed, rows)
@@ -42,16 +42,16 @@ def vary_pictures(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def vary_sounds(log_mel: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Moves sounds in time and hides a band and two stretches, float32 `[batch, frames, bins]`.
+    """Shifts audio in time and masks a band and two time spans, float32 `[batch, frames, bins]`.
 
-    What is hidden becomes 0, the mean.
+    Masked values become 0, the mean.
     """
     rows, frames, bins = tf.shape(log_mel)[0], log_mel.shape[1], log_mel.shape[2]
     draw = _draws(seed, rows)
     late = tf.cast(tf.round(draw(-LATE, LATE) * frames), tf.int32)
-    places = tf.range(frames)[tf.newaxis] - late
-    moved = tf.gather(log_mel, tf.math.floormod(places, frames), batch_dims=1)
-    inside = (places >= 0) & (places < frames)
+    sources = tf.range(frames)[tf.newaxis] - late
+    moved = tf.gather(log_mel, tf.math.floormod(sources, frames), batch_dims=1)
+    inside = (sources >= 0) & (sources < frames)
     for _ in range(2):
         inside &= ~_stretch(frames, draw(0.0, PAUSES), draw(0.0, 1.0))
     heard = ~_stretch(bins, draw(0.0, BANDS), draw(0.0, 1.0))
@@ -59,16 +59,16 @@ def vary_sounds(log_mel: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def hide_words(tokens: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Turns some of the known tokens into the unknown one, int64 `[batch, length]`.
+    """Replaces some of the known tokens by the unknown one, int64 `[batch, length]`.
 
-    Without it no training record may hold the unknown token, and its embedding would stay random.
+    Without this, a training split may have no unknown token, and its embedding would stay random.
     """
     hidden = tf.random.stateless_uniform(tf.shape(tokens), seed) < HIDDEN_WORDS
     return tf.where(hidden & (tokens >= FIRST_TOKEN), tf.cast(UNKNOWN, tokens.dtype), tokens)
 
 
 def _draws(seed: tf.Tensor, rows: tf.Tensor) -> Callable[..., tf.Tensor]:
-    """A function that draws uniform float32 `[rows, width]`, other ones each time it is called."""
+    """Returns a function that draws uniform float32 `[rows, width]`, new numbers at each call."""
     count = 0
 
     def draw(low: float, high: float, width: int = 1) -> tf.Tensor:
@@ -81,7 +81,13 @@ def _draws(seed: tf.Tensor, rows: tf.Tensor) -> Callable[..., tf.Tensor]:
 
 
 def _stretch(length: int, share: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    """Marks one stretch of a `share` of the length per row, bool `[rows, length]`."""
+    """Marks one span of a `share` of the length in each row, bool `[rows, length]`.
+
+    Args:
+        length: Number of columns.
+        share: Length of the span, as a share of the columns, float32 `[rows, 1]`.
+        place: Start of the span, from 0 (first possible) to 1 (last possible), float32 `[rows, 1]`.
+    """
     begin = place * (1.0 - share)
     position = (tf.range(length, dtype=tf.float32)[tf.newaxis] + 0.5) / length
     return (position >= begin) & (position < begin + share)

@@ -1,4 +1,4 @@
-"""The tower of a modality, as the network, the training files and late fusion know it."""
+"""Interface of a modality's tower: its features, its inputs, its layers and its augmentation."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -15,19 +15,22 @@ from triad_ml.transforms.spec.model import ModelSpec
 Tensors = dict[str, Tensor]
 Columns = dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]
 Change: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""A change of a batch's features by a seed, int32 `[2]`; shape and type stay."""
+"""Function that changes a batch's feature by a seed, int32 `[2]`; shape and dtype stay."""
 
 SMALL = 1e-3
-"""Deviation of a new weight of `Tower.linear`. There may be fewer records than weights, and then
-what no record moves stays as it was."""
+"""Standard deviation of the initial weights of `Tower.linear`.
+
+It is small because there may be fewer records than weights: a weight that no record changes keeps
+its initial value.
+"""
 
 
 class Words(NamedTuple):
-    """The words of texts, for heads that read them beside the joint embedding.
+    """Words of texts, for heads that read them in addition to the joint embedding.
 
     Attributes:
-        sequence: float32 `[batch, length, filters]`.
-        known: Which words are there, bool `[batch, length]`.
+        sequence: Word vectors, float32 `[batch, length, filters]`.
+        known: Mask of the words, bool `[batch, length]`.
     """
 
     sequence: Tensor
@@ -35,11 +38,11 @@ class Words(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The parts of a tower that others use too.
+    """Parts of a tower that other parts of the network use too.
 
     Attributes:
-        encoder: See `Tower.encoder`.
-        words: See `Tower.words`.
+        encoder: Pretrained network in the tower, or None; see `Tower.encoder`.
+        words: Word vectors of the tower, or None; see `Tower.words`.
     """
 
     encoder: keras.Model | None = None
@@ -47,11 +50,11 @@ class Parts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a tower says.
+    """Outputs of a tower.
 
     Attributes:
-        embedding: float32 `[batch, dim]`.
-        steps: Where they were asked for, and the tower has some.
+        embedding: Embedding of the medium, float32 `[batch, dim]`.
+        steps: Tokens for a fusion that reads them; None if not requested, or if the tower has none.
     """
 
     embedding: Tensor
@@ -59,10 +62,10 @@ class Seen(NamedTuple):
 
 
 class Tower(abc.ABC):
-    """One modality in the model.
+    """Tower of one modality.
 
     Args:
-        name: Of the modality, and of its feature.
+        name: Name of the modality, and of its feature.
     """
 
     def __init__(self, name: str) -> None:
@@ -70,59 +73,59 @@ class Tower(abc.ABC):
 
     @abc.abstractmethod
     def record_bytes(self, layout: Layout) -> int:
-        """About how many bytes the features of a record take, decompressed."""
+        """Estimates the decompressed size of a record's features, in bytes."""
 
     @abc.abstractmethod
     def columns(self, layout: Layout) -> Columns:
-        """The reading of the features in a record of the training files."""
+        """Describes the features of the training files for `tf.io.parse_example`."""
 
     @abc.abstractmethod
     def parse(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
-        """Makes inputs of the network from what `columns` reads or the feature graph gives."""
+        """Converts parsed `columns`, or outputs of the feature graph, to inputs of the network."""
 
     @abc.abstractmethod
     def inputs(self, layout: Layout) -> Tensors:
-        """Makes the inputs of the network."""
+        """Creates the Keras inputs of the network."""
 
     @abc.abstractmethod
     def build(self, inputs: Tensors, layout: Layout, parts: Parts, steps: bool) -> Seen:
         """Builds the tower.
 
         Args:
-            inputs: See `inputs`, with `<modality>_present`.
-            layout: Names and sizes.
-            parts: This tower's.
-            steps: The fusion looks at steps.
+            inputs: Inputs of the network; see `inputs`, with `<modality>_present`.
+            layout: Layout with the spec and the vocabulary size.
+            parts: Encoder and words of this tower, already built.
+            steps: True if the fusion reads tokens.
         """
 
     def encoder(self, layout: Layout) -> keras.Model | None:
-        """The pretrained network that becomes a part of the tower, where there is one.
+        """Loads the pretrained network that becomes part of the tower; None if there is none.
 
         Raises:
-            OptionsError, StorageError: Where its weights cannot be used.
+            OptionsError, StorageError: If its weights cannot be used.
         """
         return None
 
     def words(self, inputs: Tensors, layout: Layout) -> Words | None:
-        """Builds the part of the tower that reads words; None where the modality has none."""
+        """Builds the word vectors of the tower; None if the modality has no words."""
         return None
 
     def augmentation(self, values: tf.Tensor) -> Change | None:
-        """The change of the modality's feature in training; None where it stays as it is."""
+        """Returns the augmentation of the modality's feature; None if there is none."""
         return None
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
-        """Builds the tensor whose linear function the modality's logits are in late fusion."""
+        """Builds the input of `linear`, from which late fusion computes the modality's logits."""
         parts = Parts(encoder, self.words(inputs, layout))
         return self.build(inputs, layout, parts, steps=False).embedding
 
     def linear(self, view: Tensor, size: int, spec: ModelSpec, layer: str) -> Tensor:
-        """Builds the linear function of `view`, to float32 `[batch, size]`.
+        """Builds the modality's logits for late fusion, float32 `[batch, size]`, linear in `view`.
 
         Args:
-            view: See `view`.
+            view: Output of the method `view`.
             size: Number of classes.
-            spec: Gives `dropout`.
+            spec: Section `model` of the spec, with `dropout`.
             layer: Name of the layer.
         """
         dropped = keras.layers.Dropout(spec.dropout, name=f"{layer}_dropout")(view)

@@ -1,4 +1,4 @@
-"""Image and audio towers: residual depthwise-separable convolutions."""
+"""Layers of the image and audio towers: residual depthwise-separable convolutions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,19 +13,20 @@ from triad_ml.transforms.spec.model import ModelSpec
 
 @keras.saving.register_keras_serializable(package="triad")
 class ConvNorm(keras.layers.Layer):
-    """Convolution and batch normalization over the rows that are there, then perhaps ReLU.
+    """Convolution with batch normalization over the rows that are present, and optionally ReLU.
 
-    Takes float32 `[batch, height, width, channels]` and which rows are there, bool `[batch]`.
-    Missing rows change neither the statistics nor the other rows, and are zeros in training.
-    Outside of it the normalization is folded into the kernel, so it costs nothing per record.
+    Takes float32 `[batch, height, width, channels]` and the mask of the rows that are present, bool
+    `[batch]`. Missing rows change neither the statistics nor the other rows, and are zeros in
+    training. Outside of training the normalization is folded into the kernel, so it costs nothing
+    per record.
 
     Args:
-        filters: Output channels; ignored where depthwise.
-        kernel_size: Height and width.
-        strides: Down and across.
-        depthwise: One filter for each channel instead of filters over all.
-        activate: Whether ReLU follows.
-        momentum: Of the moving statistics.
+        filters: Number of output channels; ignored if depthwise.
+        kernel_size: Height and width of the kernel.
+        strides: Vertical and horizontal stride.
+        depthwise: True for one filter per channel instead of filters over all channels.
+        activate: True to apply ReLU to the output.
+        momentum: Momentum of the moving statistics.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class ConvNorm(keras.layers.Layer):
             mean, variance = self._update(convolved, present)
             scale = self.gamma * ops.rsqrt(variance + keras.config.epsilon())
             outputs = (convolved - mean) * scale + self.beta
-            # The scale is that of the rows which are there: it may blow up any other.
+            # The scale only fits the rows that are present, and may make any other row infinite.
             outputs = ops.where(present[:, None, None, None], outputs, 0.0)
         else:
             scale = self.gamma * ops.rsqrt(self.moving_variance + keras.config.epsilon())
             folded = self.kernel * (scale[:, None] if self.depthwise else scale)
-            # TensorFlow joins a convolution, bias_add and ReLU into one kernel, but not `+`.
+            # TensorFlow fuses a convolution with `bias_add` and ReLU, but not with `+`.
             outputs = tf.nn.bias_add(
                 self._convolve(inputs, folded), self.beta - self.moving_mean * scale
             )
@@ -87,7 +88,7 @@ class ConvNorm(keras.layers.Layer):
         return convolve(inputs, kernel, self.strides, padding="same", data_format="channels_last")
 
     def _update(self, convolved: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance `[filters]` over the rows that are there; moves the moving ones."""
+        """Computes mean and variance `[filters]` of present rows; updates the moving statistics."""
         mask = ops.cast(present, "float32")[:, None, None, None]
         pixels = convolved.shape[1] * convolved.shape[2]
         count = ops.sum(mask) * float(pixels)
@@ -108,36 +109,36 @@ class ConvNorm(keras.layers.Layer):
         return (inputs_shape[0], *sizes, channels)
 
     def get_config(self) -> dict[str, Any]:
-        own = ("filters", "kernel_size", "strides", "depthwise", "activate", "momentum")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+        names = ("filters", "kernel_size", "strides", "depthwise", "activate", "momentum")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def image_maps(pixels: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """Residual stages of depthwise-separable convolutions over a picture.
+    """Builds residual stages of depthwise-separable convolutions over an image.
 
     Args:
-        pixels: uint8 `[batch, size, size, 3]`.
-        present: bool `[batch]`.
-        spec: Gives `image_filters`.
+        pixels: Pixels, uint8 `[batch, size, size, 3]`.
+        present: Mask of the rows that have an image, bool `[batch]`.
+        spec: Section `model` of the spec, with `image_filters`.
 
     Returns:
-        float32 `[batch, height, width, filters]`.
+        Feature maps, float32 `[batch, height, width, filters]`.
     """
-    # No mask: bytes are finite, and what a missing picture holds ends at its learned embedding.
+    # No masking: bytes are finite, and a learned embedding replaces that of a missing image.
     maps = keras.layers.Rescaling(1 / 255, name="image_scaled")(pixels)
     return _stages(maps, present, spec.image_filters, "image")
 
 
 def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """The same stages over a spectrogram: one step of the first is 40 ms and 4 bins.
+    """Builds the same stages over a spectrogram; one step of the first stage is 40 ms and 4 bins.
 
     Args:
-        log_mel: float32 `[batch, frames, mel_bins]`, z-scored.
-        present: bool `[batch]`.
-        spec: Gives `audio_filters`.
+        log_mel: Log-mel spectrogram, float32 `[batch, frames, mel_bins]`, z-scored.
+        present: Mask of the rows that have audio, bool `[batch]`.
+        spec: Section `model` of the spec, with `audio_filters`.
 
     Returns:
-        float32 `[batch, moments, bands, filters]`.
+        Feature maps, float32 `[batch, moments, bands, filters]`.
     """
     masked = MaskMissing(name="audio_masked")(log_mel, present)
     maps = keras.layers.Reshape((*masked.shape[1:], 1), name="audio_map")(masked)
@@ -145,7 +146,7 @@ def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
 
 
 def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
-    """Mean and maximum over a map, to float32 `[batch, dim]`."""
+    """Builds the embedding, float32 `[batch, dim]`, from mean and maximum of feature maps."""
     mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
     highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
     both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
@@ -153,7 +154,7 @@ def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
 
 
 def _stages(maps: Tensor, present: Tensor, filters: Sequence[int], modality: str) -> Tensor:
-    """A quarter of height and width first, then half at each stage."""
+    """Builds the stages: the first divides height and width by 4, each further one by 2."""
     for stage, width in enumerate(filters):
         kernel_size, stride = (7, 4) if stage == 0 else (3, 2)
         name = f"{modality}_{stage}"

@@ -1,4 +1,4 @@
-"""The tower of images: convolutions over pixels, or a pretrained encoder's vector."""
+"""Image tower: convolutions over pixels, or the vector of a pretrained encoder."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from triad_ml.transforms.spec.modalities import ImageSpec
 
 
 class Image(Tower):
-    """The tower of images; see `Tower`."""
+    """Image tower; see `Tower`."""
 
     def record_bytes(self, layout: Layout) -> int:
         width = layout.image_width
@@ -31,7 +31,7 @@ class Image(Tower):
             return {self.name: tf.ensure_shape(columns[self.name], [None, width])}
         size = _section(layout).size
         pixels = tf.io.decode_raw(columns[self.name], tf.uint8)
-        # Bytes of another picture size would otherwise pass as another number of rows.
+        # Without this check, images of another size would pass as another number of rows.
         pixels = tf.ensure_shape(pixels, [None, 3 * size**2])
         return {self.name: tf.reshape(pixels, [-1, size, size, 3])}
 
@@ -56,11 +56,11 @@ class Image(Tower):
         return Seen(embedding, patch_tokens(maps) if steps else None)
 
     def augmentation(self, values: tf.Tensor) -> Change | None:
-        """None for an encoder's vectors."""
+        """Returns the augmentation of pixels; None for the vectors of an encoder."""
         return None if values.shape.rank == 2 else augmentation.vary_pictures
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
-        """A pretrained encoder's vector, where there is one."""
+        """Builds the scaled vector of a pretrained encoder, or the embedding if there is none."""
         features, present = inputs[self.name], inputs[f"{self.name}_present"]
         if layout.image_width:
             return pretrained.scaled_vectors(features, present)

@@ -13,9 +13,10 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="triad")
 class MaskMissing(keras.layers.Layer):
-    """Zeroes the rows that are missing, so that nothing in them, NaN included, goes any further.
+    """Zeros in place of missing rows, so that none of their values, NaN included, is used.
 
-    Takes features `[batch, ...]` of any type, and which rows are there, bool `[batch]`.
+    Takes features `[batch, ...]` of any dtype, and the mask of the rows that are present, bool
+    `[batch]`; returns features of the same shape and dtype.
     """
 
     def call(self, features: Tensor, present: Tensor) -> Tensor:
@@ -28,10 +29,10 @@ class MaskMissing(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class MaskedPooling(keras.layers.Layer):
-    """Mean and maximum over the steps that hold something.
+    """Mean and maximum over the steps that are not padding.
 
-    Takes float32 `[batch, steps, dim]` and which steps count, bool `[batch, steps]`; returns
-    `[batch, 2 * dim]`, zeros where no step counts.
+    Takes float32 `[batch, steps, dim]` and the mask of the steps, bool `[batch, steps]`; returns
+    `[batch, 2 * dim]`, zeros for a row without steps.
     """
 
     def call(self, sequence: Tensor, known: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ class MaskedPooling(keras.layers.Layer):
 
 
 def embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:
-    """The end of every tower: float32 `[batch, numbers]` to float32 `[batch, dim]`."""
+    """Adds the last layers of every tower, from float32 `[batch, width]` to `[batch, dim]`."""
     dropped = keras.layers.Dropout(spec.dropout, name=f"{modality}_dropout")(pooled)
     dense = keras.layers.Dense(spec.dim, name=f"{modality}_dense")(dropped)
     return keras.layers.LayerNormalization(name=f"{modality}_embedding")(dense)

@@ -1,4 +1,4 @@
-"""Texts by the sequences of tokens that stand in them, wherever: what a linear model is good at."""
+"""Hashed n-grams of tokens: a bag of short token sequences, as linear text models use it."""
 
 from typing import Any, TypeAlias
 
@@ -13,24 +13,24 @@ Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]
 
 SIZES = (2, 3, 4)
-"""How many neighbouring tokens make a sequence that counts."""
+"""Lengths of the n-grams, in tokens."""
 
-_FACTOR = 0x2545F4914F6CDD1D  # odd, below 2**63, and its bits look random
+_FACTOR = 0x2545F4914F6CDD1D  # odd, below 2**63, with bits that look random
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class HashedNgrams(keras.layers.Layer):
-    """The sum of the vectors of all short sequences of tokens, over the root of their number.
+    """Sum of the vectors of all n-grams of a text, divided by the square root of their number.
 
-    Which of `buckets` vectors a sequence has follows from a fixed hash of its ids. Takes token ids,
-    int64 `[batch, length]`, and which of them are there, bool `[batch, length]`; returns float32
-    `[batch, dim]`, zeros where there is no token.
+    A fixed hash of an n-gram's token ids selects one of `buckets` learned vectors. Takes token ids,
+    int64 `[batch, length]`, and their mask, bool `[batch, length]`; returns float32 `[batch, dim]`,
+    zeros for a text without n-grams.
 
     Args:
         buckets: Number of vectors.
-        dim: Size of each.
-        deviation: Of the numbers in a new vector; by default one that gives it unit length.
-        dropout: Share of the sequences that are left out in training.
+        dim: Size of each vector.
+        deviation: Standard deviation of the initial vectors; None gives them about unit length.
+        dropout: Share of the n-grams that is dropped in training.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class HashedNgrams(keras.layers.Layer):
         total: Any = 0.0
         count: Any = 0.0
         for size in SIZES:
-            there = ops.cast(_whole(known, size), "float32")
+            present = ops.cast(_whole(known, size), "float32")
             vectors = ops.take(self.vectors, _buckets(ids, size, self.buckets), axis=0)
-            kept = there if self.dropping is None else self.dropping(there, training=training)
+            kept = present if self.dropping is None else self.dropping(present, training=training)
             total += ops.sum(vectors * kept[:, :, None], axis=1)
-            count += ops.sum(there, axis=1)
+            count += ops.sum(present, axis=1)
         return total * ops.rsqrt(ops.maximum(count, 1.0))[:, None]
 
     def compute_output_shape(self, ids_shape: Shape, known_shape: Shape) -> Shape:
@@ -80,41 +80,41 @@ class HashedNgrams(keras.layers.Layer):
 
 
 def text_tower(tokens: Tensor, present: Tensor, grams: Tensor, spec: ModelSpec) -> Tensor:
-    """The text's tower with a view of hashed sequences beside that of the convolutions.
+    """Builds the text tower with hashed n-grams in addition to the convolutions.
 
     Args:
-        tokens: Ids, int64 `[batch, length]`.
-        present: bool `[batch]`.
-        grams: What `towers.text_sequence` gives, float32 `[batch, length, filters]`.
-        spec: Gives `text_ngrams`, `dim` and `dropout`.
+        tokens: Token ids, int64 `[batch, length]`.
+        present: Mask of the rows that have a text, bool `[batch]`.
+        grams: Word vectors from `text.text_sequence`, float32 `[batch, length, filters]`.
+        spec: Section `model` of the spec, with `text_ngrams`, `dim` and `dropout`.
 
     Returns:
-        float32 `[batch, dim]`.
+        Embedding, float32 `[batch, dim]`.
     """
     masked = layers.MaskMissing(name="text_ngrams_masked")(tokens, present)
-    there = known(masked)
-    pooled = layers.MaskedPooling(name="text_pooled")(grams, there)
-    hashed = HashedNgrams(spec.text_ngrams, spec.dim, name="text_ngrams")(masked, there)
+    is_token = known(masked)
+    pooled = layers.MaskedPooling(name="text_pooled")(grams, is_token)
+    hashed = HashedNgrams(spec.text_ngrams, spec.dim, name="text_ngrams")(masked, is_token)
     both = keras.layers.Concatenate(name="text_views")([pooled, hashed])
     return layers.embedding(both, spec, "text")
 
 
 def known(tokens: Tensor) -> Tensor:
-    """Where there is a token, bool `[batch, length]`."""
+    """Returns the mask of the tokens, bool `[batch, length]`, False at padding."""
     return ops.not_equal(tokens, PAD)
 
 
 def _whole(known: Tensor, size: int) -> Tensor:
-    """Where a sequence of so many tokens begins, bool `[batch, length - size + 1]`."""
+    """Marks the starts of n-grams without padding, bool `[batch, length - size + 1]`."""
     length = known.shape[1] - size + 1
     return ops.all(ops.stack([known[:, i : i + length] for i in range(size)]), axis=0)
 
 
 def _buckets(ids: Tensor, size: int, buckets: int) -> Tensor:
-    """The bucket of each sequence, int64 `[batch, length - size + 1]`; products wrap around."""
+    """Hashes each n-gram to a bucket, int64 `[batch, length - size + 1]`; products wrap around."""
     length = ids.shape[1] - size + 1
     mixed = ops.full_like(ids[:, :length], size)
-    for place in range(size):
-        mixed = (mixed + ids[:, place : place + length]) * _FACTOR
+    for offset in range(size):
+        mixed = (mixed + ids[:, offset : offset + length]) * _FACTOR
         mixed = ops.bitwise_xor(mixed, ops.right_shift(mixed, 29))
     return ops.mod(mixed, buckets)

@@ -1,4 +1,4 @@
-"""The picture's tower where a pretrained encoder comes before it."""
+"""Image tower on the vectors of a pretrained encoder."""
 
 from typing import Any, TypeAlias
 
@@ -14,10 +14,14 @@ Tensor: TypeAlias = keras.KerasTensor
 
 @keras.saving.register_keras_serializable(package="triad")
 class Encoder(keras.layers.Layer):
-    """Calls a network as if it were not in training, whatever the model around it does.
+    """Pretrained network that always runs in inference mode, even while the model is trained.
 
-    Its normalization keeps the statistics that it came with, and its dropout is off; its weights
-    have gradients. Takes and gives what the network does.
+    Its normalization keeps its pretrained statistics, and its dropout is off, but its weights have
+    gradients. Takes and returns the same tensors as the network: uint8 `[batch, size, size, 3]` to
+    float32 `[batch, width]`.
+
+    Args:
+        network: The pretrained network.
     """
 
     def __init__(self, network: keras.Model, **kwargs: Any) -> None:
@@ -32,10 +36,12 @@ class Encoder(keras.layers.Layer):
 
 
 def trainable_encoder(spec: Spec) -> keras.Model | None:
-    """The encoder that becomes a part of the network, with its weights, where there is one.
+    """Loads the pretrained encoder that becomes part of the network.
+
+    Returns None if the spec has none, or if preprocessing runs it.
 
     Raises:
-        OptionsError, StorageError: See `image_encoders.load`.
+        OptionsError, StorageError: If its weights cannot be used; see `encoders.image.load`.
     """
     if spec.modalities.image is None or not spec.model.pretrained or spec.model.encodes_first:
         return None
@@ -43,40 +49,40 @@ def trainable_encoder(spec: Spec) -> keras.Model | None:
 
 
 def encoder_tower(pixels: Tensor, encoder: keras.Model, spec: ModelSpec) -> Tensor:
-    """The encoder, and a layer that learns from the records alone.
+    """Builds the tower: the pretrained encoder, then the last layers, which are not pretrained.
 
     Args:
-        pixels: uint8 `[batch, size, size, 3]`.
-        encoder: See `trainable_encoder`.
-        spec: Gives `dim` and `dropout`.
+        pixels: Pixels, uint8 `[batch, size, size, 3]`.
+        encoder: Pretrained encoder, from `trainable_encoder`.
+        spec: Section `model` of the spec, with `dim` and `dropout`.
 
     Returns:
-        float32 `[batch, dim]`.
+        Embedding, float32 `[batch, dim]`.
     """
     vectors = scaled(Encoder(encoder, name="image_encoded")(pixels))
     return layers.embedding(vectors, spec, "image")
 
 
 def vector_tower(vectors: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
-    """The same behind an encoder that has run in preprocessing.
+    """Builds the tower on vectors of an encoder that has run in preprocessing.
 
     Args:
-        vectors: float32 `[batch, width]`.
-        present: bool `[batch]`.
-        spec: Gives `dim` and `dropout`.
+        vectors: Vectors of the encoder, float32 `[batch, width]`.
+        present: Mask of the rows that have an image, bool `[batch]`.
+        spec: Section `model` of the spec, with `dim` and `dropout`.
 
     Returns:
-        float32 `[batch, dim]`.
+        Embedding, float32 `[batch, dim]`.
     """
     return layers.embedding(scaled_vectors(vectors, present), spec, "image")
 
 
 def scaled_vectors(vectors: Tensor, present: Tensor) -> Tensor:
-    """The first part of `vector_tower`: float32 `[batch, width]`, zeros where nothing is there."""
+    """Masks and scales vectors, float32 `[batch, width]`; zeros for rows without an image."""
     return scaled(layers.MaskMissing(name="image_masked")(vectors, present))
 
 
 def scaled(vectors: Tensor) -> Tensor:
-    """Vectors of pictures, float32 `[batch, width]`, at the length of the root of `width`."""
+    """Scales vectors, float32 `[batch, width]`, to a length of the square root of `width`."""
     units = keras.layers.UnitNormalization(name="image_scaled")(vectors)
     return keras.layers.Rescaling(float(vectors.shape[-1]) ** 0.5, name="image_vector")(units)

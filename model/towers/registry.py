@@ -1,4 +1,4 @@
-"""The registry of towers, and what is done with the features of all modalities alike."""
+"""Registry of towers, and augmentation of all modalities."""
 
 from collections.abc import Mapping
 
@@ -14,23 +14,23 @@ TOWERS: Mapping[str, Tower] = {
     "audio": Audio("audio"),
     "text": Text("text"),
 }
-"""By modality, in the order of `MODALITIES`."""
+"""Towers by modality, in the order of `MODALITIES`."""
 
 
 def augment(features: Mapping[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Changes each row of a batch in its own way, and leaves what it stands for.
+    """Augments each row of a batch with random changes that do not alter its meaning.
 
     Args:
-        features: See `data.batches.Batch`.
-        seed: int32 `[2]`; the same seed makes the same changes.
+        features: Features of the batch; see `batches.Batch`.
+        seed: Seed, int32 `[2]`; the same seed makes the same changes.
 
     Returns:
-        The features with those of the modalities changed, of the same shapes and types.
+        All features, those of modalities changed; shapes and dtypes stay.
     """
     changed = dict(features)
-    for place, (name, tower) in enumerate(TOWERS.items()):
+    for index, (name, tower) in enumerate(TOWERS.items()):
         change = tower.augmentation(features[name]) if name in features else None
         if change is not None:
-            own = tf.random.experimental.stateless_fold_in(seed, place)
+            own = tf.random.experimental.stateless_fold_in(seed, index)
             changed[name] = change(features[name], own)
     return changed

@@ -1,4 +1,4 @@
-"""The steps of a tower, for fusion to look at: words, patches of an image, moments of a sound."""
+"""Tokens of a tower for fusion by attention: words, image patches, and moments of audio."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ from keras import ops
 from triad_ml.model.towers.layers import Tensor
 
 LONGEST = 64
-"""Tokens of one modality; where a tower gives more, neighbours are averaged."""
+"""Largest number of tokens of one modality; more of them are averaged in groups of neighbours."""
 
 
 class Tokens(NamedTuple):
-    """What a tower saw, step by step.
+    """Sequence of tokens of a tower.
 
     Attributes:
-        values: float32 `[batch, steps, width]`.
-        known: Which steps hold something, bool `[batch, steps]`.
+        values: Token vectors, float32 `[batch, steps, width]`.
+        known: Mask of the tokens, bool `[batch, steps]`, False at padding.
     """
 
     values: Tensor
@@ -25,10 +25,11 @@ class Tokens(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="triad")
 class Shorten(keras.layers.Layer):
-    """Averages neighbouring steps, those that hold something, until at most `LONGEST` are left.
+    """Averages over groups of neighbouring steps, so that at most `LONGEST` are left.
 
-    Takes float32 `[batch, steps, width]` and which steps count, bool `[batch, steps]`, and returns
-    both for fewer steps; a step that averages none does not count and is zero.
+    Takes float32 `[batch, steps, width]` and the mask of the steps, bool `[batch, steps]`; padding
+    is left out of the averages. Returns both for the groups; a group of padding alone is zero and
+    not in the mask.
     """
 
     def call(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,15 +56,15 @@ class Shorten(keras.layers.Layer):
 
 
 def word_tokens(sequence: Tensor, known: Tensor) -> Tokens:
-    """The tokens of texts, from what `towers.text_sequence` gives."""
+    """Builds the tokens of texts from the word vectors and mask of `text.text_sequence`."""
     return Tokens(*Shorten(name="text_shortened")(sequence, known))
 
 
 def patch_tokens(maps: Tensor) -> Tokens:
-    """The tokens of pictures: one a patch, row by row, at most 8 by 8.
+    """Builds the tokens of images: one per patch, row by row, at most 8 by 8 patches.
 
     Args:
-        maps: float32 `[batch, height, width, channels]`.
+        maps: Feature maps, float32 `[batch, height, width, channels]`.
     """
     size = tuple(-(-side // 8) for side in maps.shape[1:3])
     pooled = keras.layers.AveragePooling2D(size, padding="same", name="image_patches")(maps)
@@ -73,10 +74,10 @@ def patch_tokens(maps: Tensor) -> Tokens:
 
 
 def moment_tokens(maps: Tensor) -> Tokens:
-    """The tokens of sounds: one a moment, with all of its bands.
+    """Builds the tokens of audio: one per moment, with all of its bands.
 
     Args:
-        maps: float32 `[batch, moments, bands, channels]`.
+        maps: Feature maps, float32 `[batch, moments, bands, channels]`.
     """
     _, moments, bands, channels = maps.shape
     values = keras.layers.Reshape((moments, bands * channels), name="audio_tokens")(maps)

@@ -18,11 +18,13 @@ from triad_ml.transforms.spec.modalities import TextSpec
 from triad_ml.transforms.spec.model import ModelSpec
 
 _SCALE = 16.0
-"""Of what a text's sequences say in late fusion, so that it is learned about as fast as what an
-image says."""
+"""Factor of the logits of a text's n-grams in late fusion.
+
+With it, they are learned about as fast as those of an image.
+"""
 
 NGRAMS = (1, 2, 3, 4)
-"""How many neighbouring tokens each group of the text tower's filters sees."""
+"""Widths of the groups of convolution filters, in tokens."""
 
 
 def text_sequence(
@@ -32,17 +34,18 @@ def text_sequence(
     vocabulary_size: int,
     spelled: tuple[Tensor, int] | None = None,
 ) -> Words:
-    """Filters over one to four neighbouring tokens, wherever they stand.
+    """Builds word vectors by convolutions over one to four neighbouring tokens.
 
     Args:
-        tokens: Ids, int64 `[batch, length]`.
-        present: bool `[batch]`.
-        spec: Gives `text_dim` and `dropout`.
-        vocabulary_size: Number of ids.
-        spelled: Numbers of the words' parts, int64 `[batch, length, parts]`, and the highest one.
+        tokens: Token ids, int64 `[batch, length]`.
+        present: Mask of the rows that have a text, bool `[batch]`.
+        spec: Section `model` of the spec, with `text_dim` and `dropout`.
+        vocabulary_size: Number of token ids.
+        spelled: Ids of the words' affixes and shapes, int64 `[batch, length, parts]`, and the
+            highest id; see `word_shapes.spelling_graph`. None if the spec has no spelling.
 
     Returns:
-        One word a token.
+        One word per token.
     """
     masked = MaskMissing(name="text_masked")(tokens, present)
     known = ops.not_equal(masked, PAD)
@@ -67,13 +70,13 @@ def text_sequence(
 
 
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
-    """What a text is about, float32 `[batch, dim]`, of what `text_sequence` gives."""
+    """Builds the embedding of a text, float32 `[batch, dim]`, from `text_sequence`."""
     pooled = MaskedPooling(name="text_pooled")(joined, known)
     return embedding(pooled, spec, "text")
 
 
 class Text(Tower):
-    """The tower of texts; see `Tower`."""
+    """Text tower; see `Tower`."""
 
     def record_bytes(self, layout: Layout) -> int:
         section = _section(layout)
@@ -108,27 +111,27 @@ class Text(Tower):
     def words(self, inputs: Tensors, layout: Layout) -> Words:
         section = _section(layout)
         spelled = (inputs[SPELLING], section.spelling) if section.spelling else None
-        given = inputs[self.name], inputs[f"{self.name}_present"]
-        return text_sequence(*given, layout.spec.model, layout.vocabulary_size, spelled)
+        tokens, present = inputs[self.name], inputs[f"{self.name}_present"]
+        return text_sequence(tokens, present, layout.spec.model, layout.vocabulary_size, spelled)
 
     def build(self, inputs: Tensors, layout: Layout, parts: Parts, steps: bool) -> Seen:
         spec, words = layout.spec.model, parts.words
-        assert words is not None  # `words` gives some
+        assert words is not None  # the method `words` always builds them
         tokens = word_tokens(*words) if steps else None
         if spec.text_ngrams:
-            given = inputs[self.name], inputs[f"{self.name}_present"]
-            return Seen(ngrams.text_tower(*given, words.sequence, spec), tokens)
+            ids, present = inputs[self.name], inputs[f"{self.name}_present"]
+            return Seen(ngrams.text_tower(ids, present, words.sequence, spec), tokens)
         return Seen(text_embedding(*words, spec), tokens)
 
     def augmentation(self, values: tf.Tensor) -> Change | None:
         return augmentation.hide_words
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
-        """The ids of tokens, where their sequences have vectors."""
+        """Builds the masked token ids for hashed n-grams, or the embedding if the spec has none."""
         if not layout.spec.model.text_ngrams:
             return super().view(inputs, layout, encoder)
-        given = inputs[self.name], inputs[f"{self.name}_present"]
-        return MaskMissing(name="text_ngrams_masked")(*given)
+        tokens, present = inputs[self.name], inputs[f"{self.name}_present"]
+        return MaskMissing(name="text_ngrams_masked")(tokens, present)
 
     def linear(self, view: Tensor, size: int, spec: ModelSpec, layer: str) -> Tensor:
         if not spec.text_ngrams:

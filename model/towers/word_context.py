@@ -1,4 +1,4 @@
-"""What a word means beside its neighbours: dilated convolutions over the words of a text."""
+"""Words in context: dilated convolutions over the words of a text."""
 
 from typing import TypeAlias
 
@@ -10,14 +10,18 @@ from triad_ml.transforms.spec.model import ModelSpec
 Tensor: TypeAlias = keras.KerasTensor
 
 DILATIONS = (1, 2, 4, 8)
-"""How far each layer's neighbours are: a word is seen with 15 words to either side in view."""
+"""Distances of the neighbours in each layer; together a word sees 15 words to either side."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class Neighbours(keras.layers.Layer):
-    """Puts beside each step those that lie `distance` before and behind it; zeros past the ends.
+    """Each step concatenated with its neighbours `distance` before and after it.
 
-    Takes float32 `[batch, steps, dim]` and returns `[batch, steps, 3 * dim]`.
+    Takes float32 `[batch, steps, dim]` and returns `[batch, steps, 3 * dim]`; neighbours past the
+    ends are zeros.
+
+    Args:
+        distance: Distance of the neighbours, in steps.
     """
 
     def __init__(self, distance: int, **kwargs: object) -> None:
@@ -39,21 +43,21 @@ class Neighbours(keras.layers.Layer):
 
 
 def in_context(words: Tensor, known: Tensor, spec: ModelSpec, name: str) -> Tensor:
-    """Adds layers that look at ever farther neighbours.
+    """Adds residual layers over ever farther neighbours.
 
     Args:
-        words: float32 `[batch, length, dim]`.
-        known: Which words are there, bool `[batch, length]`.
-        spec: Gives `dim` and `dropout`.
-        name: Of the layers.
+        words: Word vectors, float32 `[batch, length, dim]`.
+        known: Mask of the words, bool `[batch, length]`.
+        spec: Section `model` of the spec, with `dim` and `dropout`.
+        name: Prefix of the layers' names.
 
     Returns:
-        float32 `[batch, length, dim]`.
+        Word vectors in context, float32 `[batch, length, dim]`.
     """
-    there = ops.cast(known, "float32")[:, :, None]
+    mask = ops.cast(known, "float32")[:, :, None]
     for distance in DILATIONS:
         layer = f"{name}_{distance}"
-        near = Neighbours(distance, name=f"{layer}_neighbours")(words * there)
+        near = Neighbours(distance, name=f"{layer}_neighbours")(words * mask)
         seen = keras.layers.Dense(spec.dim, activation="relu", name=layer)(near)
         seen = keras.layers.Dropout(spec.dropout, name=f"{layer}_dropout")(seen)
         words = keras.layers.LayerNormalization(name=f"{layer}_joined")(words + seen)

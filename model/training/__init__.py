@@ -1,1 +1,1 @@
-"""Training: optimizer steps, the loop, checkpoints, augmentation and progress."""
+"""Training: optimizer steps, the training loop, checkpoints and progress display."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: one folder an epoch, there as a whole or not at all."""
+"""Checkpoints of a training: one folder per epoch, written atomically."""
 
 import dataclasses
 import hashlib
@@ -19,28 +19,32 @@ from triad_ml.transforms.hashing import file_digest
 Arrays = tuple[npt.NDArray[Any], ...]
 
 KEPT = 2
-"""How many checkpoints stay; the older one serves where the disk damaged the newer one."""
+"""Number of checkpoints that are kept; the older one is the fallback if the newer is damaged."""
 
 _ARRAYS, _STATE = "arrays.npz", "state.json"
-"""The latter begins with its own SHA-256 and holds that of the former: no flipped bit is read."""
+"""Names of the two files of a checkpoint.
+
+The state file begins with its own SHA-256 and holds that of the arrays, so that any flipped bit is
+noticed.
+"""
 _GROUPS = ("weights", "optimizer", "best")
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A training at the end of an epoch.
+    """State of a training at the end of an epoch.
 
     Attributes:
-        digest: Of everything that decides the result: spec, classes, files.
-        epoch: How many epochs are done.
-        weights: Of the trained network.
-        optimizer: Its state.
-        best: The weights at the end of the best epoch.
-        best_epoch: From 1 on.
-        best_loss: What that epoch was compared by on the eval split: its loss, or minus its
-            accuracy; None where the last epoch counts.
-        history: One row an epoch.
-        done: Whether no further epoch follows.
+        digest: Digest of everything that decides the result: spec, classes and files.
+        epoch: Number of finished epochs.
+        weights: Weights of the training network.
+        optimizer: State of the optimizers.
+        best: Weights at the end of the best epoch.
+        best_epoch: Number of the best epoch, from 1.
+        best_loss: Value that epochs are compared by, the lower the better: the loss on the eval
+            split, or minus the weighted sum of accuracies there; None if the last epoch counts.
+        history: Rows of the history, one per epoch.
+        done: True if no further epoch follows.
     """
 
     digest: str
@@ -57,11 +61,11 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint and removes all but the last `KEPT`.
 
-    A process that dies at any moment leaves whole checkpoints and hidden leftovers; the next call
-    removes the latter.
+    A process that dies at any moment leaves complete checkpoints and hidden temporary folders; the
+    next call removes the temporary folders.
 
     Raises:
-        StorageError: Where the folder cannot be written.
+        StorageError: If the folder cannot be written.
     """
     final = folder / f"epoch-{checkpoint.epoch:05d}"
     temporary = folder / f".writing-{checkpoint.epoch:05d}"
@@ -71,7 +75,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         temporary.mkdir()
         _write(temporary, checkpoint)
         _sync(temporary)
-        if final.exists():  # damaged, or training would not have done this epoch again
+        if final.exists():  # it is damaged, else training would not have repeated the epoch
             _remove(final)
         os.replace(temporary, final)
         _sync(folder)
@@ -85,15 +89,19 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def latest(folder: Path, digest: str) -> Checkpoint | None:
-    """Reads the newest whole checkpoint, or gives None where there is none.
+    """Reads the newest undamaged checkpoint; returns None if there are no checkpoints.
+
+    Args:
+        folder: Folder of the checkpoints.
+        digest: Expected `Checkpoint.digest`.
 
     Raises:
-        OptionsError: Where it belongs to another training.
-        StorageError: Where there are checkpoints, and none can be read.
+        OptionsError: If it belongs to another training.
+        StorageError: If there are checkpoints, but none can be read.
     """
     finished = _finished(folder)
-    for place in finished:
-        checkpoint = _read(place)
+    for path in finished:
+        checkpoint = _read(path)
         if checkpoint is None:
             continue
         if checkpoint.digest != digest:
@@ -114,15 +122,15 @@ def clear(folder: Path) -> None:
     """Removes every checkpoint."""
     if folder.is_dir():
         _remove_leftovers(folder)
-        for place in _finished(folder):
-            _remove(place)
+        for path in _finished(folder):
+            _remove(path)
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
     arrays = {
-        f"{group}_{place:04d}": array
+        f"{group}_{index:04d}": array
         for group in _GROUPS
-        for place, array in enumerate(getattr(checkpoint, group))
+        for index, array in enumerate(getattr(checkpoint, group))
     }
     state = {
         field.name: getattr(checkpoint, field.name)
@@ -140,10 +148,10 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _read(folder: Path) -> Checkpoint | None:
-    """Reads one checkpoint, or gives None where it is damaged."""
+    """Reads one checkpoint; returns None if it is damaged."""
     try:
-        said, _, content = (folder / _STATE).read_bytes().partition(b"\n")
-        if said.decode() != hashlib.sha256(content).hexdigest():
+        digest, _, content = (folder / _STATE).read_bytes().partition(b"\n")
+        if digest.decode() != hashlib.sha256(content).hexdigest():
             return None
         state = json.loads(content)
         if state.pop(_ARRAYS) != file_digest(folder / _ARRAYS):
@@ -161,18 +169,18 @@ def _arrays(stored: Mapping[str, npt.NDArray[Any]], group: str) -> Iterator[npt.
 
 
 def _finished(folder: Path) -> Sequence[Path]:
-    """The checkpoints that were written to the end, the newest first."""
+    """Returns the folders of the finished checkpoints, the newest first."""
     return sorted(folder.glob("epoch-*"), reverse=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
     for pattern in (".writing-*", ".removed-*"):
-        for place in folder.glob(pattern):
-            shutil.rmtree(place)
+        for path in folder.glob(pattern):
+            shutil.rmtree(path)
 
 
 def _remove(checkpoint: Path) -> None:
-    # Half of a checkpoint must never bear its name.
+    # A partly deleted checkpoint must not look like a finished one.
     hidden = checkpoint.with_name(f".removed-{checkpoint.name}")
     os.replace(checkpoint, hidden)
     shutil.rmtree(hidden)

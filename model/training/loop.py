@@ -1,4 +1,4 @@
-"""Training of the fused network: exactly resumable, and a function of spec, files and seed."""
+"""Training loop of the network: exactly resumable, and a function of spec, files and seed."""
 
 import csv
 import dataclasses
@@ -26,26 +26,26 @@ from triad_ml.transforms.errors import DivergedError, OptionsError, StorageError
 
 Row = Mapping[str, float | None]
 
-_SAMPLING = 3  # what a seed is for; see `steps` for the others
+_SAMPLING = 3  # purpose of a seed: the copies of an epoch; `steps` has the others
 
 CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
-"""What training keeps in its output folder."""
+"""Folder of the checkpoints and file of the history in the output folder of a training."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """A finished training.
+    """Result of a finished training.
 
     Attributes:
-        networks: The networks with the weights of the best epoch.
-        history: One row an epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
-            split, `<task>_weight` where these are learned, `learning_rate`, `seconds`; None where
-            the eval split has no label.
-        best_epoch: From 1 on, by `training.best_by`; the last one where the eval split has no
-            label.
-        steps: Optimizer steps of all epochs.
-        resumed_from: The epoch after which this call went on; 0 where it began anew. It is the last
-            epoch where an earlier call had finished.
+        networks: Networks with the weights of the best epoch.
+        history: Rows, one per epoch: `epoch`, `loss`, `eval_loss`, `<task>_accuracy` on the eval
+            split, `<task>_weight` if these are learned, `learning_rate`, `seconds`. Figures of the
+            eval split are None if it has no label.
+        best_epoch: Number of the best epoch by `training.best_by`, from 1; the last epoch if the
+            eval split has no label.
+        steps: Number of optimizer steps in all epochs.
+        resumed_from: Epoch after which this call resumed; 0 if it began anew, the last epoch if an
+            earlier call had finished the training.
     """
 
     networks: network.Networks
@@ -56,7 +56,7 @@ class TrainResult:
 
     @property
     def model(self) -> keras.Model:
-        """The network that scores."""
+        """Scoring network."""
         return self.networks.scoring
 
 
@@ -68,44 +68,45 @@ def train(
     on_epoch: Callable[[Row], None] | None = None,
     shards: Mapping[str, scan.Shard] | None = None,
 ) -> TrainResult:
-    """Trains, or goes on with a training that was interrupted, or gives a finished one.
+    """Trains a network, resumes an interrupted training, or loads a finished one.
 
-    A checkpoint is written after each epoch. All that is random follows from the seed, the epoch
-    and the step, so on one machine's CPU an interrupted training ends with the very weights of an
-    uninterrupted one.
+    A checkpoint is written after each epoch. Everything random is drawn from the seed, the epoch
+    and the step. So on the CPU of one machine, an interrupted training ends with exactly the
+    weights of an uninterrupted one.
 
     Args:
-        files: TFRecord files by split; `train`, and `eval` where there is one.
-        layout: What they hold, and how to train.
+        files: TFRecord files by split; `train`, and optionally `eval`.
+        layout: Layout of the files; its spec has the training settings.
         output: Folder of the checkpoints and of `history.csv`.
-        data_digest: Names the files' content; a training goes on only with the same.
-        on_epoch: Called with each new row of the history, after its checkpoint is written.
-        shards: By file, what it must be, as `survey.survey` takes it.
+        data_digest: Digest of the files' content; a training resumes only on the same content.
+        on_epoch: Function that is called with each new row of the history, after its checkpoint is
+            written.
+        shards: By file, its expected records and digest, see `scan.survey`.
 
     Raises:
-        OptionsError: Where there is nothing to learn from, where a file is damaged or another one,
-            or where the folder holds another training.
-        DivergedError: Where the loss is not finite.
-        StorageError: Where a file cannot be read or written.
+        OptionsError: If there is nothing to learn from, if a file is damaged or is not the
+            expected one, or if the folder holds another training.
+        DivergedError: If the loss is not finite.
+        StorageError: If a file cannot be read or written.
     """
     folder = Path(output)
     digest = _digest(layout, data_digest)
-    found = checkpoints.latest(folder / CHECKPOINTS, digest)
+    last = checkpoints.latest(folder / CHECKPOINTS, digest)
     keras.utils.set_random_seed(layout.spec.training.seed)
     networks = network.build_networks(layout)
-    resumed_from = found.epoch if found is not None else 0
-    if found is None or not found.done:
-        with progress.Progress() as told:
-            run = _Run(files, layout, folder, digest, networks, found, shards)
-            found = run.finish(told, on_epoch)
-    _assign(networks.training.weights, found.best)
-    _write_history(folder / HISTORY, found.history)
-    steps = int(found.optimizer[0])  # Keras keeps the number of iterations first
-    return TrainResult(networks, found.history, found.best_epoch, steps, resumed_from)
+    resumed_from = last.epoch if last is not None else 0
+    if last is None or not last.done:
+        with progress.Progress() as display:
+            run = _Run(files, layout, folder, digest, networks, last, shards)
+            last = run.finish(display, on_epoch)
+    _assign(networks.training.weights, last.best)
+    _write_history(folder / HISTORY, last.history)
+    steps = int(last.optimizer[0])  # Keras keeps the number of iterations first
+    return TrainResult(networks, last.history, last.best_epoch, steps, resumed_from)
 
 
 class _Run:
-    """A training that is not finished: at its beginning, or behind a checkpoint."""
+    """Unfinished training, at its beginning or after a checkpoint."""
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class _Run:
         folder: Path,
         digest: str,
         networks: network.Networks,
-        found: Checkpoint | None,
+        last: Checkpoint | None,
         shards: Mapping[str, scan.Shard] | None,
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
@@ -132,25 +133,27 @@ class _Run:
         planned = self._num_steps * layout.spec.training.epochs
         weights = training_steps.class_weights(self._split, layout)
         self._steps = training_steps.Steps(networks, layout, weights, planned)
-        self._last = found
-        if found is not None:
-            _assign(self._network.weights, found.weights)
-            _assign(self._steps.state, found.optimizer)
+        self._last = last
+        if last is not None:
+            _assign(self._network.weights, last.weights)
+            _assign(self._steps.state, last.optimizer)
 
-    def finish(self, told: progress.Progress, on_epoch: Callable[[Row], None] | None) -> Checkpoint:
-        """Trains until the end, or until patience is at its end, and gives the last checkpoint."""
+    def finish(
+        self, display: progress.Progress, on_epoch: Callable[[Row], None] | None
+    ) -> Checkpoint:
+        """Trains to the last epoch, or until patience runs out; returns the last checkpoint."""
         while self._last is None or not self._last.done:
             begun = time.monotonic()
             epoch = self._last.epoch + 1 if self._last is not None else 1
             learning_rate = self._steps.learning_rate
-            loss = self._train_epoch(epoch, told)
+            loss = self._train_epoch(epoch, display)
             eval_loss, accuracies = self._measure()
             row = {
                 "epoch": epoch,
                 "loss": loss,
                 "eval_loss": eval_loss,
                 **accuracies,
-                **{f"{name}_weight": one for name, one in self._steps.task_weights.items()},
+                **{f"{name}_weight": value for name, value in self._steps.task_weights.items()},
                 "learning_rate": learning_rate,
                 "seconds": time.monotonic() - begun,
             }
@@ -158,14 +161,14 @@ class _Run:
             self._last = self._checkpoint(row)
             checkpoints.save(self._folder / CHECKPOINTS, self._last)
             _write_history(self._folder / HISTORY, self._last.history)
-            told.end(row, self._last.best_epoch)
+            display.end(row, self._last.best_epoch)
             if on_epoch is not None:
                 on_epoch(row)
         return self._last
 
-    def _train_epoch(self, epoch: int, told: progress.Progress) -> float:
+    def _train_epoch(self, epoch: int, display: progress.Progress) -> float:
         settings = self._layout.spec.training
-        told.begin(epoch, settings.epochs, self._num_steps, self._split.num_records)
+        display.begin(epoch, settings.epochs, self._num_steps, self._split.num_records)
         self._steps.begin_epoch(epoch)
         batches = datasets.train_dataset(
             self._split.unchanged_files(),
@@ -179,18 +182,18 @@ class _Run:
         total = 0.0
         for step, batch in enumerate(batches):
             total += self._steps.train(batch, epoch, step)
-            told.step(total / (step + 1))
+            display.step(total / (step + 1))
         return total / self._num_steps
 
     def _copies(self, epoch: int) -> Copies | None:
-        """How often each record comes in an epoch; None is once."""
+        """Draws the number of copies of each record in an epoch; None if each is read once."""
         if self._expected is None:
             return None
         random = np.random.default_rng([self._layout.spec.training.seed, epoch, _SAMPLING])
         return Copies(sampling.copies(self._expected, random), self._split.rows)
 
     def _measure(self) -> tuple[float | None, dict[str, float | None]]:
-        """The weighted loss on the eval split, and each task's accuracy there."""
+        """Computes the weighted loss on the eval split, and each task's accuracy there."""
         loss: float | None = None
         accuracies: dict[str, float | None] = {
             f"{name}_accuracy": None for name in self._layout.spec.tasks
@@ -220,7 +223,7 @@ class _Run:
         epoch, loss = int(row["epoch"] or 0), self._compared(row)
         weights = _values(self._network.weights)
         best, best_epoch, best_loss = weights, epoch, loss
-        # Where there is nothing to choose by the last epoch counts.
+        # The last epoch counts if there is nothing to compare epochs by.
         if (
             last is not None
             and loss is not None
@@ -241,7 +244,7 @@ class _Run:
         )
 
     def _compared(self, row: Row) -> float | None:
-        """What epochs are compared by, the lower the better; None where the last one counts."""
+        """Returns the value to compare epochs by (lower is better); None if the last one counts."""
         best_by = self._layout.spec.training.best_by
         if best_by is None:
             return row["eval_loss"]
@@ -252,12 +255,13 @@ class _Run:
 
 
 def even_batches(num_records: int, batch_size: int) -> tuple[int, int]:
-    """Number of steps, and rows of each: as few steps as `batch_size` allows, of even size.
+    """Computes the number of steps in an epoch and the rows of each batch.
 
-    A last batch of a few records would move the weights as far as a full one.
+    The number of steps is the smallest that `batch_size` allows, and all batches are about equally
+    large: a last batch of a few records would move the weights as far as a full one.
 
     Raises:
-        OptionsError: Where there are no records.
+        OptionsError: If there are no records.
     """
     if not num_records:
         raise OptionsError(

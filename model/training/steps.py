@@ -1,4 +1,4 @@
-"""One optimizer step, and the measuring of one batch, as TensorFlow functions."""
+"""Optimizer step on one batch, and loss and accuracy on a split, as TensorFlow functions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,23 +20,25 @@ from triad_ml.transforms.spec.training import Training
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
+"""By task, the weights of its classes; None if all weigh the same."""
 
 WARM_UP = 0.05
-"""Share of the planned steps in which the learning rate rises; then it falls along a cosine."""
+"""Share of the planned steps over which the learning rate rises, before its cosine decay."""
 
 _CLIP_NORM = 1.0
-_AUGMENT, _LAYERS = 1, 2  # what a seed is for
+_AUGMENT, _LAYERS = 1, 2  # purpose of a seed: augmentation, random generators of layers
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Sums over the records of a split, per task.
+    """Sums over the records of a split, for one task.
 
     Attributes:
-        loss: Of the records whose class training knows.
-        known: Their number.
-        correct: Number of records that are predicted right; of sets, tags and texts, as a
-            whole, of the latter each unit after the true ones before it.
+        loss: Sum of the losses of the records whose label the training knows.
+        known: Number of these records.
+        correct: Number of records that are predicted right. Sets of classes, tags and texts must
+            be right as a whole; of a generated text each output token must be the likeliest after
+            the true ones before it (teacher forcing).
         labelled: Number of records with a label.
     """
 
@@ -47,7 +49,7 @@ class Measured:
 
 
 def class_weights(split: scan.Survey, layout: Layout) -> ClassWeights:
-    """Weights of the classes of each task, or None where the spec wants none."""
+    """Computes the class weights of each task; None for a task whose spec asks for none."""
     return {
         name: head.class_weights(split.class_counts[name], split.labelled[name])
         for name, head in heads_of(layout.spec, layout.classes).items()
@@ -55,13 +57,16 @@ def class_weights(split: scan.Survey, layout: Layout) -> ClassWeights:
 
 
 class Steps:
-    """The functions that a training calls with each batch, and the state that they change.
+    """Functions that a training calls with each batch, with the optimizers that they change.
 
     Args:
-        networks: Share their layers.
-        layout: Gives tasks and settings.
-        weights: Of the classes; see `class_weights`.
-        planned: Optimizer steps until the learning rate is at its end.
+        networks: Training network and scoring network, which share their layers.
+        layout: Layout with the tasks and the training settings.
+        weights: Weights of the classes; see `class_weights`.
+        planned: Optimizer steps until the learning rate reaches its final value.
+
+    Attributes:
+        optimizer: Optimizer of all variables outside the pretrained encoder.
     """
 
     def __init__(
@@ -85,23 +90,23 @@ class Steps:
         self._generators = [v for v in networks.training.variables if id(v) not in known]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets the state of every random generator in the network to one the epoch decides.
+        """Seeds every random generator of the network from the epoch.
 
-        Says too whether this epoch fine-tunes the encoder.
+        Also decides if this epoch fine-tunes the pretrained encoder.
         """
         self._tunes = self._tuner is not None and epoch > self._frozen_epochs
-        for place, state in enumerate(self._generators):
-            seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, place])
+        for index, state in enumerate(self._generators):
+            seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, index])
             state.assign([seed.generate_state(1)[0], 0])
 
     def train(self, batch: data_batches.Batch, epoch: int, step: int) -> float:
-        """Does one optimizer step and gives the loss before it."""
+        """Does one optimizer step and returns the loss before it."""
         seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
         drawn = (seed.generate_state(2) >> 1).astype(np.int32)
         return float(self._train(batch.features, batch.labels, tf.constant(drawn), self._tunes))
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
-        """Sums up how the network does on a split, by task."""
+        """Sums up losses and correct predictions of the scoring network on a split, by task."""
         sums = {name: np.zeros(4) for name in self._tasks}
         for features, labels, *_ in batches:
             for name, values in self._measure(features, labels).items():
@@ -113,7 +118,7 @@ class Steps:
 
     @property
     def task_weights(self) -> dict[str, float]:
-        """What each task's loss is multiplied with, where that is learned; empty where not."""
+        """Factor of each task's loss, if these weights are learned; otherwise empty."""
         if self._settings.task_weights != "uncertainty":
             return {}
         values = self._networks.training.get_layer(tasks_task_weights.LAYER).values.numpy()
@@ -125,12 +130,12 @@ class Steps:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """Learning rate of the next step."""
         return float(self.optimizer.learning_rate)
 
     @property
     def state(self) -> list[keras.Variable]:
-        """What the optimizers keep from step to step; the number of steps is the first."""
+        """Variables of the optimizers; the first is the number of steps."""
         return [*self.optimizer.variables, *(self._tuner.variables if self._tuner else ())]
 
     @tf.function(autograph=False)
@@ -151,9 +156,9 @@ class Steps:
             else:
                 loss = tasks_task_weights.joined(losses_of, log_variances, list(self._tasks))
         gradients = tape.gradient(loss, list(trained.values()))
-        for (optimizer, variables), found in zip(trained.items(), gradients, strict=True):
-            # Sums over sparse gradients would not be in a fixed order.
-            optimizer.apply([tf.convert_to_tensor(one) for one in found], variables)
+        for (optimizer, variables), slices in zip(trained.items(), gradients, strict=True):
+            # Dense, because sums over sparse gradients would be in no fixed order.
+            optimizer.apply([tf.convert_to_tensor(gradient) for gradient in slices], variables)
         return loss
 
     def _loss(
@@ -164,7 +169,7 @@ class Steps:
         if modality:
             visible = features[f"{modality}_present"]
             weight *= self._settings.auxiliary_weight
-        found = self._heads[name].losses(
+        row_losses = self._heads[name].losses(
             logits,
             features,
             labels[name],
@@ -173,7 +178,7 @@ class Steps:
             smoothing=self._settings.label_smoothing,
             visible=visible,
         )
-        return weight * losses.masked_mean(*found)
+        return weight * losses.masked_mean(*row_losses)
 
     @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:
@@ -183,11 +188,11 @@ class Steps:
             name: head.sums(logits[name], features, labels[name], scoring, self._weights[name])
             for name, head in self._heads.items()
         }
-        return {name: tf.cast(tf.stack(found), tf.float64) for name, found in sums.items()}
+        return {name: tf.cast(tf.stack(values), tf.float64) for name, values in sums.items()}
 
 
 def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Variable]]:
-    """The variables that training changes: those of its own, and those of the encoder."""
+    """Returns the trainable variables: those outside the pretrained encoder, and those in it."""
     encoder = list(networks.encoder.trainable_variables) if networks.encoder is not None else []
     known = {id(variable) for variable in encoder}
     return [v for v in networks.training.trainable_variables if id(v) not in known], encoder
@@ -207,7 +212,7 @@ def _optimizer(
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=settings.weight_decay, global_clipnorm=_CLIP_NORM
     )
-    # Shrinking biases, scales and stand-ins for missing modalities regularizes nothing.
+    # Decay of biases, scales and embeddings of missing modalities would regularize nothing.
     optimizer.exclude_from_weight_decay(
         [variable for variable in variables if len(variable.shape) < 2]
     )

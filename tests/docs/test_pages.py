@@ -15,6 +15,7 @@ import typer
 import triad_ml
 from tests import docs_pages
 from triad_ml.pipelines.cli.main import app
+from triad_ml.transforms.spec import loading, tasks
 
 RUNBOOKS = docs_pages.DOCS / "runbooks"
 WRITTEN = [path for path in docs_pages.PAGES if path.parent != RUNBOOKS]
@@ -55,6 +56,19 @@ def test_every_file_of_the_repository_that_a_page_names_exists(page):
     folders = "transforms|model|pipelines|examples|docs|deploy|benchmarks|tests"
     named = re.findall(rf"`((?:{folders})/[\w/.-]*\w/?)`", text)
     assert [name for name in named if not (docs_pages.ROOT / name).exists()] == []
+
+
+def test_the_specs_of_the_page_on_specs_are_valid_and_have_every_kind_of_task():
+    page = docs_pages.DOCS / "reference" / "spec.md"
+    specs = [loading.parse(content, page.name) for _, content in docs_pages.blocks(page, "yaml")]
+    assert {task.kind for spec in specs for task in spec.tasks.values()} == set(tasks.KINDS)
+
+
+def test_every_test_that_the_page_of_the_tests_names_exists():
+    tests = docs_pages.ROOT / "tests"
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", (tests / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 50
+    assert [name for name in named if name != "tests/" and not (tests / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", docs_pages.PAGES, ids=lambda page: page.name)

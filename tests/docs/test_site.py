@@ -16,7 +16,7 @@ from tests import docs_pages
 from tests.once import made_once
 from triad_ml.transforms import errors
 from triad_ml.transforms.records import columns
-from triad_ml.transforms.spec import loading
+from triad_ml.transforms.spec import loading, tasks
 
 
 class Page(html.parser.HTMLParser):
@@ -126,3 +126,5 @@ def test_the_reference_has_every_command_and_every_key(site):
     keys = text(site, "spec-keys.html")
     for key in ("modalities.image.size", "tasks.NAME.kind", "model.fusion", "split.by"):
         assert f"<code>{key}</code>" in keys
+    for kind in tasks.KINDS:
+        assert f"tasks.NAME, kind {kind}<" in keys

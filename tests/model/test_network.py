@@ -1,4 +1,4 @@
-"""The fused network as a whole."""
+"""Network as a whole: towers, fusion and heads together."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a long step shows: real counts, a speed and the time that is left; nothing of short ones."""
+"""Progress display of a long step: real counts, speed and time left; nothing for a short step."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Tests of the digests of files and code."""
+"""Digests of files and of code."""
 
 import hashlib
 import os

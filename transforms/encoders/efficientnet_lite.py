@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 (Apache-2.0, of TensorFlow's TPU models) as a Keras model, without its head.
+"""EfficientNet-Lite0 (Apache-2.0, from TensorFlow's TPU models) as a Keras model, without its head.
 
-Batch normalization is not part of it: whoever imports the weights folds it into the kernels, so
-that a picture costs convolutions alone.
+The model has no batch normalization: the import of the weights folds it into the kernels, so that
+an image needs convolutions only.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -11,17 +11,17 @@ import keras
 Tensor: TypeAlias = keras.KerasTensor
 
 SIZE = 224
-"""Height and width of the pictures that the weights were learned from."""
+"""Height and width of the images on which the weights were trained."""
 
 MEAN, DEVIATION = 127.0, 128.0
-"""What is taken from each byte of a picture, and by what the rest is divided."""
+"""Mean that is subtracted from each byte of an image, and divisor of the difference."""
 
 STEM, WIDTH = 32, 1280
-"""Channels of the first convolution, and numbers that stand for a picture."""
+"""Number of channels of the first convolution, and size of the embedding."""
 
 
 class Stage(NamedTuple):
-    """Some blocks in a row; the first of them changes size and channels."""
+    """Consecutive blocks, of which the first changes size and number of channels."""
 
     blocks: int
     kernel_size: int
@@ -44,22 +44,22 @@ STAGES = (
 def build(size: int) -> keras.Model:
     """Builds the network with random weights.
 
-    Its layers that have weights are named `stem`, `block_N_expand`, `block_N_depthwise`,
+    Its layers with weights are named `stem`, `block_N_expand`, `block_N_depthwise`,
     `block_N_project` and `head`.
 
     Args:
-        size: Height and width of the pictures, at least 32.
+        size: Height and width of the images, at least 32.
 
     Returns:
-        From float32 `[batch, size, size, 3]`, bytes less `MEAN` over `DEVIATION`, to the mean of
-        the last map, float32 `[batch, WIDTH]`.
+        Model from pixels, float32 `[batch, size, size, 3]`, which are `(byte - MEAN) / DEVIATION`,
+        to the mean of the last feature map, float32 `[batch, WIDTH]`.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     maps = _convolution(pixels, STEM, 3, "stem", strides=2)
     number = 0
     for stage in STAGES:
-        for place in range(stage.blocks):
-            stride = stage.stride if place == 0 else 1
+        for index in range(stage.blocks):
+            stride = stage.stride if index == 0 else 1
             maps = _block(maps, stage, stride, f"block_{number}")
             number += 1
     maps = _convolution(maps, WIDTH, 1, "head")

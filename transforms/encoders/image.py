@@ -1,6 +1,6 @@
-"""Pretrained encoders of pictures, as Keras models and as graphs.
+"""Pretrained image encoders, as Keras models and as TensorFlow graphs.
 
-Each takes pictures as the feature graph makes them, and gives one vector of float32 a picture.
+Each maps an image of the feature graph to one embedding, a float32 vector.
 """
 
 import difflib
@@ -26,10 +26,10 @@ _OUTPUT = "vector"
 
 @keras.saving.register_keras_serializable(package="triad")
 class Pixels(keras.layers.Layer):
-    """Bytes of pictures, of any shape, as the numbers that an encoder has learned from.
+    """Layer that scales bytes of images, of any shape, as an encoder's training did.
 
     Args:
-        encoder: As in a spec.
+        encoder: Name of the encoder, as in a spec.
     """
 
     def __init__(self, encoder: str, **kwargs: Any) -> None:
@@ -50,26 +50,27 @@ class Pixels(keras.layers.Layer):
 
 
 def load(model: EncoderSpec, size: int) -> keras.Model:
-    """The encoder with its weights.
+    """Loads the encoder with its weights.
 
     Args:
-        model: Names encoder and weights.
-        size: Height and width of the pictures.
+        model: Section of the spec that names encoder and weights.
+        size: Height and width of the images.
 
     Returns:
-        From uint8 `[batch, size, size, 3]` to float32 `[batch, width]`.
+        Model from uint8 `[batch, size, size, 3]` to float32 `[batch, width]`.
 
     Raises:
-        OptionsError: No such encoder, pictures too small for it, or other weights than the spec's.
-        GateError: A folder of weights that holds a link.
-        OSError: Weights that cannot be copied.
+        OptionsError: If there is no such encoder, images are too small for it, or the weights do
+            not have the spec's digest.
+        GateError: If a folder of weights holds a link.
+        OSError: If weights cannot be copied.
     """
     if model.image_encoder == HUB:
         return _preset(model, size)
     network = _network(model, size)
     try:
         with encoder_weights.checked_copy(model) as copy, warnings.catch_warnings():
-            # With a warning, Keras leaves random what the file does not hold.
+            # Keras only warns about weights that the file does not have, and leaves them random.
             warnings.simplefilter("error", UserWarning)
             network.load_weights(copy)
     except (ValueError, OSError, KeyError, UserWarning) as error:
@@ -81,53 +82,53 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
 
 
 def width(spec: Spec) -> int:
-    """How many numbers a picture becomes, for a spec whose encoder preprocessing runs."""
+    """Returns the size of an image's embedding, for a spec whose encoder preprocessing runs."""
     assert spec.modalities.image is not None
     return _width(_settings(spec.model), spec.modalities.image.size)
 
 
 def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Tensor:
-    """Encodes pictures in the feature graph, one by one: a missing one costs nothing.
+    """Encodes images in the feature graph, one by one; missing images are skipped.
 
-    So the vector depends on the picture alone, to the last bit, and memory does not grow with the
+    So each embedding depends on its image alone, to the last bit, and memory does not grow with the
     batch. The weights are constants of the graph.
 
     Args:
-        pictures: The bytes of uint8 `[size, size, 3]`, row by row, string `[batch]`.
-        present: bool `[batch]`.
-        spec: Names the encoder.
+        pictures: Bytes of uint8 `[size, size, 3]`, row by row, string `[batch]`.
+        present: True if the record has an image, bool `[batch]`.
+        spec: Spec that names the encoder.
 
     Returns:
-        float32 `[batch, width]`; zeros where there is no picture.
+        Embeddings, float32 `[batch, width]`; zeros without an image.
 
     Raises:
         OptionsError, GateError, OSError: See `load`.
     """
     assert spec.modalities.image is not None
     size = spec.modalities.image.size
-    graph, numbers = _frozen(_settings(spec.model), size)
+    graph, dim = _frozen(_settings(spec.model), size)
 
-    def encode(one: tf.Tensor) -> tf.Tensor:
-        pixels = tf.reshape(tf.io.decode_raw(one, tf.uint8), [1, size, size, 3])
+    def encode(content: tf.Tensor) -> tf.Tensor:
+        pixels = tf.reshape(tf.io.decode_raw(content, tf.uint8), [1, size, size, 3])
         (vector,) = tf.graph_util.import_graph_def(
             graph, {"pixels": pixels}, [f"{_OUTPUT}:0"], name="encoder"
         )
-        return tf.reshape(vector, [numbers])
+        return tf.reshape(vector, [dim])
 
-    missing = tf.zeros([numbers], tf.float32)
+    missing = tf.zeros([dim], tf.float32)
     return tf.map_fn(
         lambda row: tf.cond(row[1], lambda: encode(row[0]), lambda: missing),
         (pictures, present),
-        fn_output_signature=tf.TensorSpec([numbers], tf.float32),
+        fn_output_signature=tf.TensorSpec([dim], tf.float32),
         parallel_iterations=1,
     )
 
 
 @functools.lru_cache(maxsize=2)
 def _frozen(settings: str, size: int) -> tuple[Any, int]:
-    """The encoder as a GraphDef without variables, from `pixels` to `vector`, and its width."""
+    """Returns the encoder as a GraphDef without variables, `pixels` to `vector`, and its width."""
     model = EncoderSpec.model_validate_json(settings)
-    # Whoever traces the feature graph has a graph open in this thread: variables would go there.
+    # In this thread, variables would be created in the feature graph that is being traced.
     with futures.ThreadPoolExecutor(1) as aside:
         return aside.submit(_without_variables, model, size).result()
 
@@ -143,15 +144,15 @@ def _without_variables(model: EncoderSpec, size: int) -> tuple[Any, int]:
 
 
 def _renamed(graph: Any, first: str, last: str) -> Any:
-    """The graph with names that say nothing of what was built in this process before."""
-    names = {node.name: f"node_{place}" for place, node in enumerate(graph.node)}
+    """Renames the nodes, so that names do not depend on earlier models of this process."""
+    names = {node.name: f"node_{index}" for index, node in enumerate(graph.node)}
     names |= {first.partition(":")[0]: "pixels", last.partition(":")[0]: _OUTPUT}
     for node in graph.node:
         node.name = names[node.name]
-        for place, value in enumerate(node.input):
+        for index, value in enumerate(node.input):
             mark = "^" if value.startswith("^") else ""
             name, colon, output = value.removeprefix("^").partition(":")
-            node.input[place] = f"{mark}{names[name]}{colon}{output}"
+            node.input[index] = f"{mark}{names[name]}{colon}{output}"
     return graph
 
 
@@ -164,12 +165,12 @@ def _width(settings: str, size: int) -> int:
 
 
 def _settings(model: EncoderSpec) -> str:
-    """The encoder's part of a spec, as something that a cache can look up."""
+    """Returns the encoder's part of a spec as JSON, a hashable key for caches."""
     return model.model_dump_json(include=set(EncoderSpec.model_fields))
 
 
 def _build(model: EncoderSpec, size: int) -> keras.Model:
-    """The encoder with random weights; of KerasHub with those of the preset."""
+    """Builds the encoder with random weights; for KerasHub, with those of the preset."""
     if model.image_encoder == HUB:
         return _preset(model, size)
     return _encoder(model, size, _network(model, size))
@@ -183,34 +184,38 @@ def _preset(model: EncoderSpec, size: int) -> keras.Model:
 
 
 def _network(model: EncoderSpec, size: int) -> keras.Model:
-    """What has weights, random ones: from numbers to one vector a picture."""
+    """Builds the part with weights, which are random: from scaled pixels to the embedding."""
     return efficientnet_lite.build(size) if model.image_encoder == LITE else _made(model, size)
 
 
 def _encoder(model: EncoderSpec, size: int, network: keras.Model) -> keras.Model:
-    """The network behind bytes, with the layers that the spec names beside its vector."""
+    """Adds the scaling of bytes before a network, and the spec's `image_layers` to its output."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     numbers = Pixels(model.image_encoder, name="numbers")(pixels)
     if model.image_layers is None:
         network.name = "encoder"
         return keras.Model(pixels, network(numbers), name="image_encoder")
     maps = [_map(network, name, model) for name in model.image_layers]
-    seen = keras.Model(network.input, [*maps, network.output], name="encoder")(numbers)
+    outputs = keras.Model(network.input, [*maps, network.output], name="encoder")(numbers)
     vectors = [
-        keras.layers.GlobalAveragePooling2D(name=f"mean_{place}")(one)
-        for place, one in enumerate(seen[:-1])
+        keras.layers.GlobalAveragePooling2D(name=f"mean_{index}")(output)
+        for index, output in enumerate(outputs[:-1])
     ]
     units = [
-        keras.layers.UnitNormalization(name=f"unit_{place}")(one)
-        for place, one in enumerate([*vectors, seen[-1]])
+        keras.layers.UnitNormalization(name=f"unit_{index}")(vector)
+        for index, vector in enumerate([*vectors, outputs[-1]])
     ]
     joined = keras.layers.Concatenate(name="joined")(units)
     return keras.Model(pixels, joined, name="image_encoder")
 
 
 def _map(network: keras.Model, name: str, model: EncoderSpec) -> keras.KerasTensor:
-    """What a layer gives, float32 `[batch, height, width, channels]`."""
-    maps = {one.name: one.output for one in network.layers if len(one.output.shape) == 4}
+    """Returns the output of a layer, float32 `[batch, height, width, channels]`.
+
+    Raises:
+        OptionsError: If the network has no layer of this name with such an output.
+    """
+    maps = {layer.name: layer.output for layer in network.layers if len(layer.output.shape) == 4}
     if name not in maps:
         near = difflib.get_close_matches(name, maps, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the last one is {[*maps][-1]!r}"
@@ -222,7 +227,11 @@ def _map(network: keras.Model, name: str, model: EncoderSpec) -> keras.KerasTens
 
 
 def _made(model: EncoderSpec, size: int) -> keras.Model:
-    """A network of `keras.applications`, without its classifier."""
+    """Builds a network of `keras.applications`, without its classifier.
+
+    Raises:
+        OptionsError: If there is no such network, or it cannot have this size or these arguments.
+    """
     function = _application(model.image_encoder)
     try:
         return function(
@@ -241,7 +250,7 @@ def _made(model: EncoderSpec, size: int) -> keras.Model:
 
 def _application(encoder: str) -> Callable[..., keras.Model]:
     name = encoder.removeprefix(APPLICATIONS)
-    known = sorted(one for one in dir(keras.applications) if one[:1].isupper())
+    known = sorted(entry for entry in dir(keras.applications) if entry[:1].isupper())
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Encoders of KerasHub, from a preset in a local folder; an optional extra."""
+"""Image encoders of KerasHub, from a preset in a local folder; KerasHub is an optional extra."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from triad_ml.transforms.errors import OptionsError
 
 
 def load(folder: Path, size: int, source: str) -> keras.Model:
-    """A preset's backbone with its weights, from bytes of pictures to one vector each.
+    """Loads a preset's backbone with its weights, as a model from bytes to embeddings.
 
     Args:
-        folder: Of the preset, as `save_to_preset` writes it.
-        size: Height and width of the pictures.
-        source: What errors name, since the folder may be a copy.
+        folder: Folder of the preset, as `save_to_preset` writes it.
+        size: Height and width of the images.
+        source: Name of the folder in errors, because `folder` may be a copy.
 
     Returns:
-        From uint8 `[batch, size, size, 3]` to float32 `[batch, width]`: the mean of the last map,
-        or of the last sequence.
+        Model from uint8 `[batch, size, size, 3]` to float32 `[batch, width]`, the mean of the last
+        feature map or of the last sequence.
 
     Raises:
-        OptionsError: Without KerasHub, or where the folder holds no preset for pictures.
+        OptionsError: If KerasHub is not installed, or the folder has no preset for images.
     """
     try:
         import keras_hub
@@ -34,12 +34,12 @@ def load(folder: Path, size: int, source: str) -> keras.Model:
         backbone = keras_hub.models.Backbone.from_preset(str(folder))
         converter = keras_hub.layers.ImageConverter.from_preset(str(folder))
     except (ValueError, OSError, KeyError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise OptionsError(
-            f"{source}: holds no KerasHub preset for pictures ({said}); name another folder"
+            f"{source}: holds no KerasHub preset for pictures ({message}); name another folder"
         ) from error
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    # Pictures have their size already, and what is left of the converter is a line.
+    # Images have their size already, so that only the converter's linear scaling is left.
     scale, offset = (
         np.asarray(plain if value is None else value, np.float32).tolist()
         for value, plain in ((converter.scale, 1.0), (converter.offset, 0.0))

@@ -1,4 +1,4 @@
-"""What the feature graph takes from a pass over the training data: measured, or known already."""
+"""Analyzers of the feature graph: vocabularies and moments, measured or known from an analysis."""
 
 import dataclasses
 import hashlib
@@ -17,50 +17,51 @@ Lookup = Callable[[tf.Tensor], tf.Tensor]
 Unseen = Literal["minus_one", "last"]
 
 _EMPTY_VOCABULARY = "49d0cd50-04bb-48c0-bc6f-5b575dce351a"  # tf.Transform's stand-in for no entry
-_PLACES = 1024.0
+_STEPS = 1024.0  # per unit, to which moments are rounded
 
 
 class Analyzers(Protocol):
-    """The passes that the feature graph needs."""
+    """Analyzers that the feature graph needs."""
 
     def vocabulary_ids(
         self, values: tf.Tensor, name: str, *, top_k: int | None, unseen: Unseen
     ) -> tf.Tensor:
-        """Maps strings `[n]` to int64 ids by falling frequency.
+        """Maps strings `[n]` to ids, int64 `[n]`, in the order of falling frequency.
 
         Args:
-            values: Strings that are there; no missing ones.
-            name: Of the vocabulary.
-            top_k: How many strings are kept; None keeps all.
-            unseen: Whether a string outside the vocabulary is -1, or the number of strings kept.
+            values: Strings `[n]`, none of which is missing.
+            name: Name of the vocabulary.
+            top_k: Largest number of strings in the vocabulary; None keeps all.
+            unseen: Id of a string outside the vocabulary: -1 (`minus_one`), or the size of the
+                vocabulary (`last`).
         """
 
     def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
-        """Learns a vocabulary of pieces of words.
+        """Learns a vocabulary of subwords.
 
         Args:
-            words: Strings `[n]`, each with the space that stands before it.
-            name: Of the vocabulary.
-            size: Pieces at most.
+            words: Strings `[n]`, each with the space before it, if there is one.
+            name: Name of the vocabulary.
+            size: Largest number of subwords.
 
         Returns:
-            A function of strings `[n]` that gives the int64 id of each, or -1 where it is no piece.
+            A function from strings `[n]` to ids, int64 `[n]`; -1 for a string that is no subword.
         """
 
     def moments(
         self, rows: tf.Tensor, name: str, *, relative: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and standard deviation of each column of float32 `[n, columns]`, as float32.
+        """Computes mean and standard deviation of each column, each float32 `[columns]`.
 
         Args:
-            rows: See above.
-            name: Of the moments.
-            relative: Whether they are rounded to a number of digits, not of decimal places.
+            rows: float32 `[n, columns]`.
+            name: Name of the moments.
+            relative: True to round them to significant digits, not to decimal places.
         """
 
 
 class MeasuredAnalyzers:
-    """Measures with tf.Transform's analyzers: one pass over the training split."""
+    """Analyzers of tf.Transform, which make one pass over the training split."""
 
     def vocabulary_ids(
         self, values: tf.Tensor, name: str, *, top_k: int | None, unseen: Unseen
@@ -90,7 +91,7 @@ class MeasuredAnalyzers:
         exact = tf.cast(rows, tf.float64)
         mean = tft.mean(exact, reduce_instance_dims=False, name=f"{name}_mean")
         variance = tft.var(exact, reduce_instance_dims=False, name=f"{name}_variance")
-        # Runners add in different orders: the last bits differ. Rounded moments do not.
+        # Rounded, because runners add in different orders, so that the last bits differ.
         return (
             rounded(mean, _moment(name, "mean")),
             rounded(tf.sqrt(variance), _moment(name, "deviation")),
@@ -99,11 +100,11 @@ class MeasuredAnalyzers:
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """What a pass over the training split found.
+    """Results of the pass over the training split.
 
     Attributes:
-        vocabularies: By name, the strings in the order of their ids.
-        moments: By name, mean and standard deviation of each column.
+        vocabularies: Strings in the order of their ids, by name of the vocabulary.
+        moments: Means and standard deviations of the columns, by name of the moments.
     """
 
     vocabularies: Mapping[str, tuple[str, ...]]
@@ -111,14 +112,14 @@ class Analysis:
 
     @classmethod
     def of_transform_output(cls, folder: str | Path, moments: tuple[str, ...]) -> "Analysis":
-        """Reads what tf.Transform put into a transform graph.
+        """Reads the analysis that tf.Transform wrote into a transform graph.
 
         Args:
-            folder: Where the transform graph is, on this machine.
-            moments: The names given to `moments`.
+            folder: Local folder of the transform graph.
+            moments: Names of the moments.
 
         Raises:
-            OptionsError: Where there is no transform graph.
+            OptionsError: If there is no transform graph.
         """
         folder = Path(folder) / "transform_fn"
         if not (folder / "saved_model.pb").is_file():
@@ -132,7 +133,7 @@ class Analysis:
 
     @classmethod
     def from_json(cls, text: str) -> "Analysis":
-        """The inverse of `to_json`."""
+        """Reads an analysis from the text of `to_json`."""
         value = json.loads(text)
         return cls(
             {name: tuple(entries) for name, entries in value["vocabularies"].items()},
@@ -140,16 +141,16 @@ class Analysis:
         )
 
     def to_json(self) -> str:
-        """One canonical line."""
+        """Returns one canonical line of JSON."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """SHA-256 of `to_json()`, hexadecimal."""
+        """Returns the SHA-256 of `to_json()`, hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 class KnownAnalyzers:
-    """Takes an analysis that was made before: the same graph without a pass over any data."""
+    """Analyzers that return the results of an earlier analysis, without a pass over data."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
@@ -157,7 +158,7 @@ class KnownAnalyzers:
     def vocabulary_ids(
         self, values: tf.Tensor, name: str, *, top_k: int | None, unseen: Unseen
     ) -> tf.Tensor:
-        del top_k  # the analysis has them kept already
+        del top_k  # the vocabulary has this size already
         return self._table(name, unseen).lookup(values)
 
     def pieces(self, words: tf.Tensor, name: str, *, size: int) -> Lookup:
@@ -173,7 +174,8 @@ class KnownAnalyzers:
         return tf.constant(mean, tf.float32), tf.constant(deviation, tf.float32)
 
     def _table(self, name: str, unseen: Unseen) -> tf.lookup.StaticHashTable:
-        entries = self._analysis.vocabularies[name] or (_EMPTY_VOCABULARY,)  # no table is empty
+        # TensorFlow allows no empty table.
+        entries = self._analysis.vocabularies[name] or (_EMPTY_VOCABULARY,)
         return tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(entries, tf.string, shape=[len(entries)]),
@@ -188,11 +190,11 @@ def _moment(name: str, part: str) -> str:
 
 
 def _rounded(value: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.cast(tf.round(value * _PLACES) / _PLACES, tf.float32, name=name)
+    return tf.cast(tf.round(value * _STEPS) / _STEPS, tf.float32, name=name)
 
 
 def _rounded_by_size(value: tf.Tensor, name: str) -> tf.Tensor:
-    """Rounds to about five digits, by a power of two, so that nothing else is lost."""
+    """Rounds to about five digits, to a multiple of a power of two, so that no bit is left over."""
     size = tf.maximum(tf.abs(value), tf.constant(1e-30, tf.float64))
     step = tf.pow(tf.constant(2.0, tf.float64), tf.floor(tf.math.log(size) / math.log(2)) - 16)
     return tf.cast(tf.round(value / step) * step, tf.float32, name=name)
@@ -204,7 +206,7 @@ def _entries(file: Path) -> tuple[str, ...]:
 
 
 def _constants(folder: Path, names: list[str]) -> list[tuple[float, ...]]:
-    """Values of tensors that follow in the transform graph from nothing but constants."""
+    """Computes tensors of the transform graph that depend on constants only."""
     if not names:
         return []
     function = tf.saved_model.load(str(folder)).transform_fn
@@ -212,12 +214,12 @@ def _constants(folder: Path, names: list[str]) -> list[tuple[float, ...]]:
         function.graph.as_graph_def(), [name.split(":")[0] for name in names]
     )
     captured = function.captured_inputs
-    places = function.graph.inputs[len(function.graph.inputs) - len(captured) :]
+    placeholders = function.graph.inputs[len(function.graph.inputs) - len(captured) :]
     nodes = {node.name for node in part.node}
     known = {
-        place.name: value.numpy()
-        for place, value in zip(places, captured, strict=True)
-        if place.op.name in nodes
+        placeholder.name: value.numpy()
+        for placeholder, value in zip(placeholders, captured, strict=True)
+        if placeholder.op.name in nodes
     }
 
     def computed() -> Any:

@@ -8,22 +8,22 @@ from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec.modalities import AudioSpec
 
 MOMENTS = "audio"
-"""The name of the moments of the mel bins."""
+"""Name of the moments of the mel bins."""
 
 
 def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf.Tensor:
-    """Turns canonical sounds into log-mel frames, z-scored per bin over frames that hold sound.
+    """Computes log-mel frames of canonical audio, z-scored per bin over the frames with samples.
 
     Args:
-        content: Canonical WAV, string `[batch]`; empty where missing.
-        spec: Rate, duration and bins.
-        analyzers: Gives the moments.
+        content: Canonical WAV, string `[batch]`; empty if missing.
+        spec: Sample rate, duration and number of bins.
+        analyzers: Analyzers for the moments.
 
     Returns:
-        float32 `[batch, frames, mel_bins]`; zeros, which is the mean, where there is no sound.
+        float32 `[batch, frames, mel_bins]`; frames without samples are 0, which is the mean.
 
     Raises:
-        tf.errors.InvalidArgumentError: In the graph, where a header is not the canonical one.
+        tf.errors.InvalidArgumentError: When the graph runs, and a header is not the canonical one.
     """
     signal, num_samples = _samples(content, spec)
     log_mel = log_mel_graph(signal, spec)
@@ -31,17 +31,20 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
     sounding = tf.sequence_mask(num_frames, spec.frames)
     mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), MOMENTS)
-    # In double precision: the last bit of a float's reciprocal depends on whether TensorFlow folds
-    # it beforehand or computes it in vectors, and features must not.
+    # In double precision: the last bit of a float's reciprocal differs between constant folding and
+    # vectorized code, and features must not differ.
     inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 0.1), tf.float64), tf.float32)
     return tf.where(sounding[:, :, tf.newaxis], (log_mel - mean) * inverse, 0.0)
 
 
 def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
-    """Log-mel magnitudes of float32 `[batch, samples]` as float32 `[batch, frames, mel_bins]`.
+    """Computes log-mel magnitudes of float32 `[batch, samples]`.
 
     Hann windows of 25 ms every 10 ms; triangular bands from 20 Hz to half the rate on HTK's mel
-    scale (tf.signal); natural logarithm of at least 1e-5.
+    scale (tf.signal); natural logarithm, of values of at least 1e-5.
+
+    Returns:
+        float32 `[batch, frames, mel_bins]`.
     """
     spectra = tf.abs(tf.signal.stft(signal, spec.frame_length, spec.frame_step))
     bands = tf.signal.linear_to_mel_weight_matrix(
@@ -51,21 +54,25 @@ def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
 
 
 def _samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """float32 `[batch, samples]` in [-1, 1), zero-padded, and int32 `[batch]` counts.
+    """Decodes canonical audio.
 
-    The header is compared, not parsed: a sound in any other form must never pass for samples.
+    The header is compared, not parsed, so that audio in another form is never taken for samples.
+
+    Returns:
+        Zero-padded samples, float32 `[batch, samples]` in [-1, 1), and their numbers, int32
+        `[batch]`.
     """
     size = tf.strings.length(content)
     header = np.frombuffer(audio.header(spec.sample_rate, 0), np.uint8).astype(np.int32)
     sizes = np.isin(np.arange(audio.HEADER_BYTES), [4, 5, 6, 7, 40, 41, 42, 43])
-    found = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=audio.HEADER_BYTES), tf.int32)
-    same = tf.reduce_all(tf.equal(found, header) | sizes, axis=1)
+    head = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=audio.HEADER_BYTES), tf.int32)
+    same = tf.reduce_all(tf.equal(head, header) | sizes, axis=1)
     whole, declared = (
-        tf.tensordot(found[:, place : place + 4], [1, 2**8, 2**16, 2**24], 1) for place in (4, 40)
+        tf.tensordot(head[:, start : start + 4], [1, 2**8, 2**16, 2**24], 1) for start in (4, 40)
     )
-    there = size - audio.HEADER_BYTES
-    fits = same & tf.equal(whole, size - 8) & tf.equal(declared, there)
-    fits = fits & (there > 0) & tf.equal(there % 2, 0)
+    rest = size - audio.HEADER_BYTES
+    fits = same & tf.equal(whole, size - 8) & tf.equal(declared, rest)
+    fits = fits & (rest > 0) & tf.equal(rest % 2, 0)
     checked = tf.debugging.Assert(
         tf.reduce_all(fits | tf.equal(size, 0)), ["audio: not a canonical WAV"], summarize=1
     )

@@ -1,12 +1,12 @@
-"""Ids of features that stand for a missing label or marker."""
+"""Reserved values in features: special token ids, and missing labels and markers."""
 
 PAD, UNKNOWN, FIRST_TOKEN = 0, 1, 2
-"""Token ids: padding, any token that is not in the vocabulary, and the vocabulary's first token."""
+"""Token ids: padding, a token outside the vocabulary, and the first token of the vocabulary."""
 
 
 MISSING_LABEL = -1
-"""The class id where a record has no label; of tags also where there is no word."""
+"""Class id of a missing label; also the tag of a position without a word."""
 
 
 NO_MARKER = (-1, -1)
-"""The marked characters where nothing is marked."""
+"""Marked characters `[start, end)` of a record without a marker."""

@@ -1,4 +1,4 @@
-"""The registry of features: by modality, the part of the feature graph that reads its media."""
+"""Registry of features: the part of the feature graph that decodes each modality's media."""
 
 import abc
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ Tensors = dict[str, tf.Tensor]
 
 
 class Read(NamedTuple):
-    """One modality's media in the feature graph.
+    """Output of one modality's part of the feature graph.
 
     Attributes:
-        features: By name.
-        words: The places of its tokens, where the media are texts and a task needs them.
+        features: Features by name.
+        words: Offsets of the tokens, if the media are texts and a task needs them.
     """
 
     features: Tensors
@@ -31,40 +31,40 @@ class Read(NamedTuple):
 
 
 class FeatureGraph(abc.ABC):
-    """The features of one modality.
+    """Part of the feature graph for one modality.
 
     Attributes:
-        moments: The names that the graph gives to `Analyzers.moments`.
+        moments: Names that the graph passes to `Analyzers.moments`.
     """
 
     moments: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
-        """Reads canonical media.
+        """Computes the features of canonical media.
 
         Args:
-            content: String `[batch]`; empty where missing.
-            spec: Names and sizes.
-            analyzers: Give the vocabularies and moments.
+            content: Canonical media, string `[batch]`; empty if missing.
+            spec: Spec with names and sizes.
+            analyzers: Analyzers for vocabularies and moments.
         """
 
 
 class Image(FeatureGraph):
-    """Pictures, or the vectors of an encoder that preprocessing runs."""
+    """Features of images: pixels, or the embeddings of an encoder that preprocessing runs."""
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         assert spec.modalities.image is not None
-        pictures = image_graph(content, spec.modalities.image)
+        pixels = image_graph(content, spec.modalities.image)
         if not spec.model.encodes_first:
-            return Read({"image": pictures})
-        from triad_ml.transforms.encoders import image  # Keras is not needed without
+            return Read({"image": pixels})
+        from triad_ml.transforms.encoders import image  # imports Keras only if needed
 
-        return Read({"image": image.vectors_graph(pictures, tf.not_equal(content, b""), spec)})
+        return Read({"image": image.vectors_graph(pixels, tf.not_equal(content, b""), spec)})
 
 
 class Audio(FeatureGraph):
-    """Sounds as z-scored log-mel frames."""
+    """Features of audio: z-scored log-mel frames."""
 
     moments = (MOMENTS,)
 
@@ -74,7 +74,7 @@ class Audio(FeatureGraph):
 
 
 class Text(FeatureGraph):
-    """Texts as token ids, the tokens' places where a task is about them, and their spelling."""
+    """Features of texts: token ids, offsets if a task reads words, and spelling."""
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
@@ -92,4 +92,4 @@ class Text(FeatureGraph):
 
 
 FEATURES: Mapping[str, FeatureGraph] = {"image": Image(), "audio": Audio(), "text": Text()}
-"""By modality, in the order of `MODALITIES`."""
+"""Parts of the feature graph by modality, in the order of `MODALITIES`."""

@@ -1,4 +1,4 @@
-"""Words of the records' texts as they stand, which texts to be written may copy."""
+"""Words of the records' texts in their original spelling, which generated texts may copy."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from triad_ml.transforms.spec.modalities import TextSpec
 
 
 class Source(NamedTuple):
-    """The words of the records' own texts.
+    """Source of the copy mechanism: the words of the records' own texts.
 
     Attributes:
-        words: As the text has them, string, ragged `[batch, words]`, at most `length` a record.
-        spaced: Whether there is space between a word and the one before it, bool, likewise.
-        length: Of the text features.
+        words: Words as in the text, string, ragged `[batch, words]`, at most `length` per record.
+        spaced: True if there is space before a word, bool, ragged `[batch, words]`.
+        length: Length of the text features, in words.
     """
 
     words: tf.RaggedTensor
@@ -23,18 +23,20 @@ class Source(NamedTuple):
 
 
 def source_of(content: tf.Tensor, spec: TextSpec) -> Source:
-    """The tokens that texts to be written may copy; see `text_graph`."""
+    """Returns the words of texts that generated texts may copy; see `text_graph` for `content`."""
     tokens, starts, ends = _tokens(content, spec)
     spaced = spaced_graph(starts, ends)
     return Source(tokens[:, : spec.length], spaced[:, : spec.length], spec.length)
 
 
 def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Whether there is space between a word and the one before it, or the text's beginning.
+    """Returns True for each word that follows a space, bool, ragged `[batch, words]`.
+
+    The space is between the word and the word before it, or the beginning of the text.
 
     Args:
-        starts: The words' first characters, int64, ragged `[batch, words]`.
-        ends: Those behind the last ones.
+        starts: Index of each word's first character, int64, ragged `[batch, words]`.
+        ends: Index after each word's last character, int64, ragged `[batch, words]`.
     """
     before = tf.roll(ends.flat_values, 1, axis=0)
     first = tf.equal(row_places(ends), 0)
@@ -42,6 +44,6 @@ def spaced_graph(starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> tf.RaggedTen
 
 
 def row_places(ragged: tf.RaggedTensor) -> tf.Tensor:
-    """The place of each value in its row, int64."""
+    """Returns the index of each value of a ragged tensor within its row, int64 `[values]`."""
     values = tf.range(tf.size(ragged.flat_values, tf.int64))
     return values - tf.gather(ragged.row_starts(), ragged.value_rowids())

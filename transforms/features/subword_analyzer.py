@@ -1,4 +1,4 @@
-"""The learning of pieces as an analyzer of tf.Transform."""
+"""Learning of a subword vocabulary, as an analyzer of tf.Transform."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from tensorflow_transform.beam import experimental
 from triad_ml.transforms.features import subwords
 
 MOST_WORDS = 200_000
-"""Pieces are learned from so many words, the most frequent ones."""
+"""Number of words, the most frequent ones, from which subwords are learned."""
 
 
 class LearnPieces(experimental.PTransformAnalyzer):
-    """Batches of words -> the path of a file with a piece a line.
+    """Learns subwords from batches of words; returns the path of a file with one subword per line.
 
     Args:
-        name: Of the file.
-        size: Pieces at most.
+        name: Name of the file.
+        size: Largest number of subwords.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -46,8 +46,8 @@ def _frequency(counted: tuple[bytes, int]) -> tuple[int, bytes]:
 
 
 def _write(counted: Sequence[tuple[bytes, int]], path: str, size: int) -> str:
-    """Writes the pieces; done again it writes the same."""
-    found = subwords.learn({word.decode(): count for word, count in counted}, size)
+    """Writes the subwords; a repeated call writes the same file."""
+    pieces = subwords.learn({word.decode(): count for word, count in counted}, size)
     with FileSystems.create(path, mime_type="text/plain") as file:
-        file.write("".join(f"{piece}\n" for piece in found).encode())
+        file.write("".join(f"{piece}\n" for piece in pieces).encode())
     return path

@@ -13,14 +13,14 @@ TEXT_VOCABULARY = "text_vocabulary"
 
 
 def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.Tensor:
-    """Turns texts into token ids, int64 `[batch, length]`, padded with `PAD` and cut at the end.
+    """Maps texts to token ids, int64 `[batch, length]`, padded with `PAD` and cut at the end.
 
-    Case is folded to lower. Ids follow the frequency in the training split.
+    Tokens are in lower case. Ids are in the order of falling frequency in the training split.
 
     Args:
-        content: Canonical UTF-8, string `[batch]`; empty where missing.
+        content: Canonical UTF-8, string `[batch]`; empty if missing.
         spec: Kind of tokens, vocabulary and length.
-        analyzers: Gives the vocabulary.
+        analyzers: Analyzers for the vocabulary.
     """
     lowered = tf.strings.lower(content, encoding="utf-8")
     if spec.tokens == "word":
@@ -33,9 +33,9 @@ def text_graph(content: tf.Tensor, spec: TextSpec, analyzers: Analyzers) -> tf.T
 def placed_text_graph(
     content: tf.Tensor, spec: TextSpec, analyzers: Analyzers
 ) -> tuple[tf.Tensor, Words]:
-    """Does what `text_graph` does, and says where the tokens stand.
+    """Returns the token ids of `text_graph`, and the offsets of the tokens.
 
-    Lower case may have more characters than what it is made of, so each token is folded for itself.
+    Lower case can have more characters than the text, so tokens are lower-cased one by one.
     """
     tokens, starts, ends = _tokens(content, spec)
     lowered = tf.strings.lower(tokens.flat_values, encoding="utf-8")
@@ -44,14 +44,14 @@ def placed_text_graph(
 
 
 def spelled_graph(content: tf.Tensor, spec: TextSpec, buckets: int) -> tf.Tensor:
-    """Numbers the parts of the tokens' spelling; see `word_shapes.spelling_graph`."""
+    """Returns the ids of the tokens' affixes and shapes; see `word_shapes.spelling_graph`."""
     return spelling_graph(_tokens(content, spec)[0], spec.length, buckets)
 
 
 def _tokens(
     content: tf.Tensor, spec: TextSpec
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-    """Tokens as they are, and their first and behind-the-last characters."""
+    """Returns tokens in their original spelling, and their start and end characters."""
     if spec.tokens == "word":
         return words_graph(content)
     tokens = tf.strings.unicode_split(content, "UTF-8")

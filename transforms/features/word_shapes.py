@@ -1,15 +1,15 @@
-"""How words are spelled, as part of the feature graph: it says something of unknown words too."""
+"""TensorFlow graph of word spelling, hashed affixes and shapes, which unknown words have too."""
 
 import tensorflow as tf
 
 AFFIXES = (1, 2, 3, 4)
-"""How many characters of a word's beginning and end count."""
+"""Numbers of characters in the prefixes and suffixes of a word."""
 
 SPELLING = "text_spelling"
-"""The feature."""
+"""Name of the feature."""
 
 PARTS = 2 * len(AFFIXES) + 1
-"""Beginnings, ends, and the shape."""
+"""Number of parts of a word: prefixes, suffixes, and the shape."""
 
 _SHAPES = (
     (r"\p{Lu}|\p{Lt}", "X"),
@@ -19,21 +19,21 @@ _SHAPES = (
     (r"X{3,}", "XX"),
     (r"9{5,}", "99999"),
 )
-"""Kinds of characters, and of long runs of one kind only that they are long."""
+"""Replacements that make a word's shape: kinds of characters, with long runs shortened."""
 
 
 def spelling_graph(words: tf.RaggedTensor, length: int, buckets: int) -> tf.Tensor:
-    """Numbers the parts of words: beginnings and ends in lower case, and the shape.
+    """Hashes the parts of words: prefixes and suffixes in lower case, and the shape.
 
-    A word that is shorter than a part is that part. Parts that share a number by chance are one.
+    If a word is shorter than a prefix or suffix, the part is the whole word.
 
     Args:
-        words: As the texts have them, UTF-8, string ragged `[batch, words]`.
-        length: Words kept.
-        buckets: How many numbers there are.
+        words: Words in their original spelling, UTF-8, string, ragged `[batch, words]`.
+        length: Number of words of each text that are kept.
+        buckets: Number of hash buckets.
 
     Returns:
-        int64 `[batch, length, PARTS]`, from 1 to `buckets`; 0 where there is no word.
+        int64 `[batch, length, PARTS]`, from 1 to `buckets`; 0 if there is no word.
     """
     flat = words.flat_values
     lowered = tf.strings.lower(flat, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Files below folders, opened so that no link, put there before or just now, leads out of them."""
+"""Race-free opening of files below allowed folders; no symbolic link leads out of them."""
 
 import errno
 import functools
@@ -15,15 +15,16 @@ _Result = TypeVar("_Result")
 
 
 class RefusedError(OSError):
-    """A path that is not opened, whatever the system would say: it leads out, or is no file."""
+    """A path that is not opened: it leads out of the roots, or is no regular file."""
 
 
 class Root(NamedTuple):
     """A folder below which files may be opened.
 
     Attributes:
-        start: Where each walk begins: an absolute path without links, that is trusted.
-        path: `start`, or a folder below it that is entered like any other: without links.
+        start: Trusted folder at which each walk begins: an absolute path without links.
+        path: `start`, or a folder below it. Like every other folder below `start`, it is entered
+            without following links.
     """
 
     start: str
@@ -34,8 +35,8 @@ class Opened(NamedTuple):
     """A regular file that is open for reading.
 
     Attributes:
-        descriptor: To be closed by who asked.
-        status: Of what is open, not of what bears its name by now.
+        descriptor: File descriptor, which the caller closes.
+        status: Status of the open file, which may no longer be the file at its path.
     """
 
     descriptor: int
@@ -47,11 +48,11 @@ class _LinkError(Exception):
 
 
 def root(folder: str, start: str) -> Root:
-    """A root as it is named, with its links followed up to where walks start.
+    """Makes a root of a folder; links up to `start` are followed.
 
     Args:
-        folder: Absolute; below it files may be opened.
-        start: `folder`, or a folder above it if only that one is trusted.
+        folder: Absolute path of the folder below which files may be opened.
+        start: `folder`, or the trusted folder above it if `folder` itself is not trusted.
     """
     inner = os.path.relpath(folder, start)
     if inner.split("/")[0] == "..":
@@ -61,29 +62,30 @@ def root(folder: str, start: str) -> Root:
 
 
 _real = functools.lru_cache(maxsize=256)(os.path.realpath)
-"""Roots are few and stay where they are while a process runs."""
+"""Cached `os.path.realpath`: roots are few, and do not move while a process runs."""
 
 
 def open_file(path: str, roots: Sequence[Root]) -> Opened:
     """Opens a regular file that is below one of the roots.
 
-    Each folder on the way is entered from the one before, by its descriptor, and never through a
-    link: what was found to be below a root is what is opened, whoever renames what meanwhile. Links
-    are read, and what they lead to is entered in the same way, if it is below a root too.
+    Each folder of the path is entered from its parent's descriptor, and never through a link. So
+    the file that was found to be below a root is the file that is opened, even if somebody renames
+    files meanwhile. A link is resolved, and its target is entered in the same way, if it is below a
+    root too.
 
     Args:
-        path: Absolute.
-        roots: See `root`.
+        path: Absolute path of the file.
+        roots: Folders below which files may be opened; see `root`.
 
     Raises:
-        RefusedError: Where it is outside the roots, a link in a circle, or no regular file.
-        OSError: What the system says, such as FileNotFoundError or PermissionError.
+        RefusedError: If the path is outside the roots, a circle of links, or no regular file.
+        OSError: If the system refuses, such as FileNotFoundError or PermissionError.
     """
     return _reached(path, roots, _open)
 
 
 def status(path: str, roots: Sequence[Root]) -> os.stat_result:
-    """The status of a file, for which it need not be readable; else as `open_file`."""
+    """Returns the status of a file, which need not be readable; otherwise as `open_file`."""
     return _reached(path, roots, _status)
 
 
@@ -91,38 +93,41 @@ def open_folder(path: str, roots: Sequence[Root]) -> int:
     """Opens a folder that is a root or below one, for listing; links are not followed.
 
     Raises:
-        RefusedError: Where a part of the path is a link or no folder.
-        OSError: What the system says.
+        RefusedError: If a part of the path is a link or no folder.
+        OSError: If the system refuses.
     """
-    for one in roots:
-        if path == one.path or _is_below(path, one.path):
+    for candidate in roots:
+        if path == candidate.path or _is_below(path, candidate.path):
             try:
-                return _walked(one, f"{path}/.", _open_listed)
+                return _walked(candidate, f"{path}/.", _open_listed)
             except _LinkError:
                 break
     raise RefusedError(errno.ENOTDIR, "is no folder, or leads out of those that may be read")
 
 
 def _reached(path: str, roots: Sequence[Root], act: Callable[[str, int], _Result]) -> _Result:
-    """Does something with a file's name and the descriptor of the folder that holds it."""
+    """Calls `act` with a file's name and the descriptor of its folder.
+
+    The path itself is tried first, then its real path, in which links are resolved.
+    """
     if "/.." not in path:
-        for one in roots:
-            if _is_below(path, one.path):
+        for candidate in roots:
+            if _is_below(path, candidate.path):
                 try:
-                    return _walked(one, path, act)
+                    return _walked(candidate, path, act)
                 except _LinkError:
                     break
-    for _ in range(_TRIES):  # a link may be put there after we looked, again and again
+    for _ in range(_TRIES):  # somebody may create a link after each look
         try:
             real = os.path.realpath(path)
         except OSError as error:
-            if error.errno == errno.EINVAL:  # a link that is none any more
+            if error.errno == errno.EINVAL:  # a link that was replaced meanwhile
                 continue
             raise
-        for one in roots:
-            if _is_below(real, one.path):
+        for candidate in roots:
+            if _is_below(real, candidate.path):
                 try:
-                    return _walked(one, real, act)
+                    return _walked(candidate, real, act)
                 except _LinkError:
                     break
         else:
@@ -135,6 +140,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _walked(start: Root, path: str, act: Callable[[str, int], _Result]) -> _Result:
+    """Enters the folders of a path one by one, and calls `act` with the name and the folder."""
     *folders, name = path[len(start.start) :].split("/")
     folder = os.open(start.start, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -153,13 +159,13 @@ def _entered(part: str, folder: int) -> int:
         return os.open(part, _ENTERED, dir_fd=folder)
     except NotADirectoryError:
         mode = os.lstat(part, dir_fd=folder).st_mode
-        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):  # or it is a folder again
+        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):  # a folder if a link was replaced meanwhile
             raise _LinkError from None
         raise
 
 
 def _open(name: str, folder: int) -> Opened:
-    _status(name, folder)  # pipes and devices are not even opened
+    _status(name, folder)  # refuses pipes and devices before they are opened
     try:
         descriptor = os.open(name, _READ, dir_fd=folder)
     except OSError as error:
@@ -178,13 +184,13 @@ def _open_listed(name: str, folder: int) -> int:
 
 
 def _status(name: str, folder: int) -> os.stat_result:
-    found = os.lstat(name, dir_fd=folder)
-    if stat.S_ISLNK(found.st_mode):
+    result = os.lstat(name, dir_fd=folder)
+    if stat.S_ISLNK(result.st_mode):
         raise _LinkError
-    return _regular(found)
+    return _regular(result)
 
 
-def _regular(found: os.stat_result) -> os.stat_result:
-    if not stat.S_ISREG(found.st_mode):
+def _regular(result: os.stat_result) -> os.stat_result:
+    if not stat.S_ISREG(result.st_mode):
         raise RefusedError(errno.EINVAL, "is no file")
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Inflating of gzip files in small steps, with a limit on what a small file may become."""
+"""Streaming decompression of gzip files, with a limit on the ratio of inflated to stored bytes."""
 
 import gzip
 import io
@@ -11,6 +11,7 @@ _BUFFER_BYTES = 2**20
 RATIO_CAP = 1000
 """Largest ratio of inflated to stored bytes, once `RATIO_FREE_BYTES` are inflated."""
 RATIO_FREE_BYTES = 64 * 2**20
+"""Number of inflated bytes up to which any ratio is allowed."""
 
 
 class InflateError(OptionsError):
@@ -18,14 +19,16 @@ class InflateError(OptionsError):
 
 
 def inflated(stored: BinaryIO, uri: str) -> BinaryIO:
-    """The inflated bytes of a gzip file of one or more members; closes `stored` with itself.
+    """Opens the inflated bytes of a gzip file of one or more members.
+
+    Closing the returned file closes `stored` too.
 
     Args:
-        stored: At its beginning.
-        uri: Stands in the errors.
+        stored: The gzip file, at its beginning.
+        uri: URI of the file, for errors.
 
     Raises:
-        InflateError: On reading.
+        InflateError: When the returned file is read, and the gzip file is broken.
     """
     return io.BufferedReader(_Inflated(uri, stored), _BUFFER_BYTES)
 

@@ -1,7 +1,7 @@
-"""Private copies of files that are checked first and then opened, by path, by a library.
+"""Private copies of files that are checked first, and then opened by path by a library.
 
-Between a check and a library's own reading somebody else could change a file. What lies in a
-private copy nobody else can change: the check and the library see the same bytes.
+Somebody could change a file between the check and the library's reading. Nobody else can change a
+private copy, so that the check and the library read the same bytes.
 """
 
 import contextlib
@@ -16,31 +16,31 @@ from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.files.scratch import ScratchFolder
 
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})  # a link, a socket, a device
-_MAX_DEPTH = 64  # of folders within one another: Python calls itself for each, also to remove them
+_MAX_DEPTH = 64  # of nested folders: copying and removing them is recursive
 _REMEDY = "take the whole folder from its source again"
 
 
 @contextlib.contextmanager
 def private_copy(source: Path) -> Iterator[Path]:
-    """A copy of a file or a folder that only this user can read or write; removed in the end.
+    """Copies a file or a folder so that only this user can read or write it; removes it at exit.
 
     Args:
-        source: It may be reached by links; within it there are none.
+        source: Path of the original. Links may lead to it, but it may not contain any.
 
     Yields:
-        The copy, which has the name of the source.
+        Path of the copy, which has the name of the source.
 
     Raises:
-        GateError: A link, a pipe, a socket or a device within the source, or too deep folders.
-        FileNotFoundError: There is no such source.
-        OSError: The source cannot be read, or there is no room for the copy.
+        GateError: If the source contains a link, a pipe, a socket, a device or too deep folders.
+        FileNotFoundError: If the source does not exist.
+        OSError: If the source cannot be read, or there is no room for the copy.
     """
     with ScratchFolder() as scratch:
         copy = scratch / (source.name or "copy")
         try:
             _copy(source.resolve(strict=True), copy)
         except OSError as error:
-            if error.filename is None:  # writing gives none
+            if error.filename is None:  # as in errors of writing
                 raise OSError(error.errno, error.strerror, str(copy)) from error
             raise
         yield copy
@@ -57,13 +57,13 @@ def _copy(source: Path, target: Path, depth: int = 0) -> None:
             _copy(source / entry, target / entry, depth + 1)
         return
     try:
-        # A pipe would block for ever without O_NONBLOCK.
+        # Without O_NONBLOCK, opening a pipe could block for ever.
         reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in _NO_FILE:
             raise _refused(source) from error
         raise
-    if not stat.S_ISREG(os.fstat(reader).st_mode):  # it may have become a folder meanwhile
+    if not stat.S_ISREG(os.fstat(reader).st_mode):  # a pipe, or a folder put there meanwhile
         os.close(reader)
         raise _refused(source)
     with open(reader, "rb") as file, target.open("wb") as copied:

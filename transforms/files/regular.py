@@ -1,7 +1,7 @@
-"""Files of a folder that others can write to: only regular ones are read, and nobody is waited for.
+"""Non-blocking reading of regular files from folders that other users can write to.
 
-Opening a pipe waits for its writer, and some devices have no end. Where such a thing, a folder or a
-link to nothing lies in a file's place, there is no file.
+Opening a pipe waits for its writer, and some devices never end. A path of a pipe, a device, a
+folder or a dangling link is therefore treated as a missing file.
 """
 
 import errno
@@ -11,15 +11,15 @@ import stat
 from pathlib import Path
 
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENOTDIR})
-"""A socket, a device that is not there, a link to itself, a file where a folder belongs."""
+"""Errors of a socket, an absent device, a circle of links, and a file in place of a folder."""
 
 
 def open_regular(path: str | Path) -> io.BufferedReader:
-    """Opens a file to be read; a link to one is followed.
+    """Opens a regular file for reading; links are followed.
 
     Raises:
-        FileNotFoundError: There is none, or something else.
-        OSError: The file cannot be opened.
+        FileNotFoundError: If there is no regular file at the path.
+        OSError: If the file cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -34,7 +34,7 @@ def open_regular(path: str | Path) -> io.BufferedReader:
 
 
 def read(path: str | Path) -> bytes:
-    """The content of a file.
+    """Returns the content of a regular file.
 
     Raises:
         OSError: See `open_regular`.
@@ -48,5 +48,5 @@ def _no_file(path: str | Path) -> FileNotFoundError:
 
 
 def at_once(path: str, flags: int) -> int:
-    """An opener for `open`: it waits for nobody at the other end of a pipe."""
+    """Opens a path as an `opener` of `open`, without waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NONBLOCK, 0o666)

@@ -1,8 +1,8 @@
-"""Folders for what is of no use once this process has ended, however it ends.
+"""Temporary folders that are removed even if their process is killed.
 
-A process that is killed removes nothing. So each folder is locked as long as its process lives, and
-whoever makes one removes those that nobody holds any more: a model is up to gigabytes, and the
-place for such folders is often memory.
+A killed process removes nothing. Each folder is therefore locked as long as its process lives, and
+a process that makes one removes all unlocked ones. This matters because a model can take gigabytes,
+and the folder for temporary files is often in memory.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ import weakref
 from pathlib import Path
 
 PREFIX = "triad-scratch-"
-"""Of the names of these folders, in the system's folder for temporary files."""
+"""Prefix of the folders' names, in the system's folder for temporary files."""
 
 
 class ScratchFolder:
-    """An empty folder that only this user can read or write.
+    """A new folder that only this user can read or write.
 
-    It is removed where its `with` statement ends, else with this object, else when the process
-    ends, and after a kill by the process that makes the next one.
+    It is removed at the end of its `with` statement; without one, when this object is collected or
+    the process ends. After a kill, the next process that makes such a folder removes it.
 
     Attributes:
-        path: Where it is.
+        path: Path of the folder.
 
     Raises:
-        OSError: There is no room for it.
+        OSError: If there is no room for the folder.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class ScratchFolder:
         self.close()
 
     def close(self) -> None:
-        """Removes the folder with all that is in it."""
+        """Removes the folder and its content."""
         self._end()
 
 
 def _made() -> tuple[Path, int]:
-    """A new folder, and the descriptor that holds its lock."""
+    """Makes a folder; returns its path, and the descriptor that holds its lock."""
     while True:
         path = tempfile.mkdtemp(prefix=PREFIX)
-        with contextlib.suppress(FileNotFoundError):  # taken for abandoned before it was locked
+        with contextlib.suppress(FileNotFoundError):  # another process removed it before the lock
             descriptor = _opened(path)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.path.lexists(path):
@@ -59,19 +59,19 @@ def _made() -> tuple[Path, int]:
 
 
 def _remove_abandoned() -> None:
-    """Removes what processes of this user left that are no more."""
+    """Removes the folders of this user whose processes have ended."""
     with os.scandir(tempfile.gettempdir()) as entries:
-        found = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
-    for path in found:
+        paths = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
+    for path in paths:
         try:
             descriptor = _opened(path)
-        except OSError:  # somebody else's, or gone meanwhile
+        except OSError:  # another user's, or removed meanwhile
             continue
         try:
             if os.fstat(descriptor).st_uid == os.geteuid():
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:  # its process lives
+        except BlockingIOError:  # locked: its process is alive
             continue
         finally:
             os.close(descriptor)

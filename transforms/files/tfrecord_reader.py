@@ -1,6 +1,7 @@
-"""The framing of TFRecord files, read with every length and checksum checked.
+"""Reader of TFRecord frames that checks every length and checksum.
 
-TensorFlow's own reader reserves whatever a length claims: a file of 15 bytes ends the process.
+TensorFlow's own reader allocates as much memory as a length claims: a file of 15 bytes can end the
+process.
 """
 
 import struct
@@ -13,7 +14,8 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files.gzip_reader import InflateError
 
 LONGEST = 2**28
-"""Bytes of the longest tf.Example; it is held twice, and a small compressed file may claim it."""
+"""Bytes of the longest tf.Example, which bounds memory: reading it takes twice as much, and even a
+small compressed file can claim this length."""
 
 _CHUNK = 16 * 2**20
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
@@ -29,16 +31,17 @@ def frames(
     """Yields the content of each frame of a TFRecord file.
 
     Args:
-        file: At its beginning.
-        uri: Stands in the errors.
-        end: Size of the file in bytes, where it is known: a length that leads beyond it is refused
-            before anything is read.
-        longest: Bytes of the longest content; a larger length is refused before anything is read.
-        remedy: Stands in the errors.
+        file: The file, at its beginning.
+        uri: URI of the file, for errors.
+        end: Size of the file in bytes, None if it is unknown. A length that leads beyond it is
+            refused before the content is read.
+        longest: Bytes of the longest content. A larger length is refused before the content is
+            read.
+        remedy: Remedy in errors.
 
     Raises:
-        OptionsError: Naming the file, and the number and offset of the first frame that is broken;
-            in a compressed file the offset is that of the inflated bytes. Both count from 0.
+        OptionsError: If a frame is broken; names the file, and the index and byte offset of the
+            first broken frame, both from 0. The offset in a compressed file counts inflated bytes.
     """
     offset = index = 0
 
@@ -74,7 +77,7 @@ def frames(
 
 
 def _bytes(file: BinaryIO, count: int) -> bytes:
-    """Up to `count` bytes, without reserving memory for what a hostile length claims."""
+    """Reads up to `count` bytes; allocates no more memory than the file has bytes."""
     if count <= _CHUNK:
         return file.read(count)
     parts = []

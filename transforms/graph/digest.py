@@ -1,4 +1,4 @@
-"""Digests that say whether two transforms are the same one."""
+"""Transform digest: equal for two transforms that compute the same features."""
 
 import hashlib
 import re
@@ -18,17 +18,18 @@ _QUOTED = re.compile(r'"(\w+)"')
 
 
 def transform_digest(spec: Spec, analysis: Analysis) -> str:
-    """SHA-256 of what decides a feature: the spec's part, the analysis, and the traced graph.
+    """Returns the SHA-256 of everything that decides features, hexadecimal.
 
-    It does not depend on the runner, the machine or the order of the records. It changes with one
-    line of the feature graph, with the training data's vocabularies and moments, and with a version
-    of TensorFlow that traces another graph.
+    That is a part of the spec, the analysis, and the traced graph. The digest does not depend on
+    the runner, the machine or the order of the records. It changes with any line of the feature
+    graph, with the vocabularies and moments of the training data, and with a version of TensorFlow
+    that traces another graph.
     """
     return joined(transform_parts(spec, analysis))
 
 
 def transform_parts(spec: Spec, analysis: Analysis) -> dict[str, str]:
-    """SHA-256 of each part of a transform: `features` of the spec, `analysis`, and `graph`."""
+    """Returns the SHA-256 of each part of a transform: `features` (spec), `analysis`, `graph`."""
     parts = {
         "features": spec.features_json(),
         "analysis": analysis.to_json(),
@@ -38,12 +39,12 @@ def transform_parts(spec: Spec, analysis: Analysis) -> dict[str, str]:
 
 
 def joined(parts: Mapping[str, str]) -> str:
-    """The transform digest, from those of its parts in their order."""
+    """Returns the transform digest, from the digests of its parts in their order."""
     return hashlib.sha256(b"".join(map(bytes.fromhex, parts.values()))).hexdigest()
 
 
 def _graph_text(spec: Spec, analysis: Analysis) -> str:
-    """The feature graph as text, without the numbers that TensorFlow counts through a process."""
+    """Returns the feature graph as text, without the numbers that TensorFlow counts per process."""
     with tf.Graph().as_default() as graph:
         transform = preprocessing_fn(spec, KnownAnalyzers(analysis))
         transform(
@@ -56,7 +57,7 @@ def _graph_text(spec: Spec, analysis: Analysis) -> str:
         )
         graph_def = graph.as_graph_def()
     graph_def.ClearField("versions")
-    for nodes in (graph_def.node, *(one.node_def for one in graph_def.library.function)):
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         _hash_weights(nodes)
     functions = {
         function.signature.name: text_format.MessageToString(function)
@@ -68,7 +69,7 @@ def _graph_text(spec: Spec, analysis: Analysis) -> str:
 
 
 def _hash_weights(nodes: Iterable[Any]) -> None:
-    """Puts digests in the place of large constants, of which text would be four times as large."""
+    """Replaces large constants by their digests; as text they would be four times as large."""
     for node in nodes:
         content = node.attr["value"].tensor.tensor_content if node.op == "Const" else b""
         if len(content) > _LARGE:
@@ -77,9 +78,9 @@ def _hash_weights(nodes: Iterable[Any]) -> None:
 
 
 def _numbered(graph: str, functions: dict[str, str]) -> str:
-    """The graph and its functions in the order in which they are first named, and named by it.
+    """Returns the graph and its functions, numbered in the order of their first mention.
 
-    Nodes keep their names: their numbers start anew in each graph, and say what goes where.
+    Nodes keep their names, which define the edges; their numbers begin anew in each graph.
     """
     texts, numbers = [graph], dict[str, int]()
     for text in texts:

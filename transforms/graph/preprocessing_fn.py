@@ -14,9 +14,9 @@ from triad_ml.transforms.targets.registry import TARGETS
 
 
 def raw_feature_spec(spec: Spec) -> FeatureSpec:
-    """What the graph takes: `id`, canonical media, markers, and what labels each task was given.
+    """Returns the inputs of the graph: `id`, canonical media, markers, and the tasks' labels.
 
-    Places are canonical characters: of marked ones the first and the one behind the last.
+    A marker is the index of the first and the index after the last marked canonical character.
     """
     one_string = tf.io.FixedLenFeature([], tf.string)
     features: FeatureSpec = {"id": one_string}
@@ -31,33 +31,38 @@ def raw_feature_spec(spec: Spec) -> FeatureSpec:
 def preprocessing_fn(
     spec: Spec, analyzers: Analyzers | None = None
 ) -> Callable[[Tensors], Tensors]:
-    """Makes the function that tf.Transform traces.
+    """Returns the function that tf.Transform traces.
 
     Its inputs are batches of `raw_feature_spec(spec)`. Its outputs:
-        id: string `[batch]`, and with a mixture `DATASET_FEATURE`, the name of the data set.
+        id: string `[batch]`; with a mixture also `DATASET_FEATURE`, the name of the data set.
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
-            Where the spec has preprocessing run an encoder, float32 `[batch, width]`, its vectors.
+            If preprocessing runs an encoder: its embeddings, float32 `[batch, width]`.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
         text_grams: int64 `[batch, grams]`, numbers of n-grams; see `grams.grams_graph`.
-        text_spelling: int64 `[batch, length, parts]`, where the spec wants it; see
-            `spelling.spelling_graph`.
-        text_start, text_end: int64 `[batch, length]`, where some task is tagging: each token's
-            first and behind-the-last character; 0 where there is no token.
+        text_spelling: int64 `[batch, length, parts]`, if the spec has `spelling`; see
+            `word_shapes.spelling_graph`.
+        text_start, text_end: int64 `[batch, length]`, if a task is tagging: the index of each
+            token's first character, and the index after its last; 0 without a token.
         <modality>_present: int64 `[batch]`, 0 or 1.
-        marker_<task>: int64 `[batch, length]`, 1 at the tokens that are marked.
-        label_<task>: int64 `[batch]`, the class, `MISSING_LABEL`, or the number of classes where
-            the training split never had it. Of a multi-label task a sparse set of classes, or
-            `MISSING_LABEL` alone. Of a tagging task int64 `[batch, length]`; see
-            `label_graphs.tags_graph`, also for the counts `label_<task>.<count>`. Of a generation
-            task int64 `[batch, length of the task]`; see `target_graphs.units_graph`.
-        text_surface: string `[batch, length]`, where some task is generation: the tokens as the
-            text has them; empty where there is none.
-        units_<task>, label_<task>.text: of a generation task; see `target_graphs.target_graph`.
+        marker_<task>: int64 `[batch, length]`, 1 at marked tokens, else 0.
+        label_<task>: the label, by kind of task. Classification: int64 `[batch]`, the class,
+            `MISSING_LABEL`, or the number of classes for a class that is not in the training split;
+            of a multi-label task a sparse set of classes, or `MISSING_LABEL` alone. Tagging: int64
+            `[batch, length]`; see `targets.spans.tags_graph`, also for the counts
+            `label_<task>.<count>`. Generation: int64 `[batch, length of the task]`; see
+            `targets.texts.units_graph`. Regression: float32 `[batch, 2]`; see
+            `targets.numbers.PARTS`.
+        text_surface: string `[batch, length]`, if a task is generation: the tokens in their
+            original spelling; empty without a token.
+        units_<task>, label_<task>.text: for a generation task; see `targets.texts.target_graph`.
+        scale_<task>: float32 `[batch, 2]`, for a regression task: mean and deviation of the labels
+            in the training split.
 
     Args:
-        spec: Names and sizes.
-        analyzers: What needs a pass over the training split; measured by tf.Transform if None.
+        spec: Spec with names and sizes.
+        analyzers: Analyzers that make a pass over the training split, or know its results; those of
+            tf.Transform if None.
     """
     known = analyzers or MeasuredAnalyzers()
     targets = {name: TARGETS[task.kind] for name, task in spec.tasks.items()}
@@ -82,7 +87,7 @@ def preprocessing_fn(
         for name in spec.markers:
             assert text is not None  # the task with a marker reads words
             outputs[f"marker_{name}"] = spans.marker_graph(inputs[f"marker_{name}"], text.words)
-        # The order of nodes is part of the transform's digest.
+        # The transform digest depends on the order of the nodes.
         for name, target in targets.items():
             outputs |= target.input_graph(inputs, name, spec.tasks[name], text, known)
         for name, target in targets.items():

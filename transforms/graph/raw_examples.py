@@ -1,4 +1,4 @@
-"""Canonical records <-> serialized tf.Examples of the raw feature spec."""
+"""Serialization of canonical records as tf.Examples of the raw feature spec."""
 
 import dataclasses
 
@@ -14,16 +14,16 @@ from triad_ml.transforms.spec.split import group_number
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.targets.registry import TARGETS
 
-_PLACE = "place"  # beside the raw feature spec: the graph does not see it
+_POSITION = "place"  # not in the raw feature spec, so that the graph does not read it
 
 
 @dataclasses.dataclass(frozen=True)
 class CanonicalExample:
-    """A canonical record as preprocessing keeps it between its passes.
+    """A canonical record in the form that preprocessing stores between its passes.
 
     Attributes:
-        serialized: A tf.Example of `preprocessing.raw_feature_spec`.
-        unnamed: The tasks whose label cannot be used; they count as missing.
+        serialized: Serialized tf.Example of `preprocessing_fn.raw_feature_spec`.
+        unnamed: Names of the tasks whose label cannot be used, and counts as missing.
     """
 
     serialized: bytes
@@ -31,11 +31,11 @@ class CanonicalExample:
 
 
 def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
-    """Serializes what the feature graph takes of a record."""
+    """Serializes the parts of a record that the feature graph reads."""
     example = example_pb2.Example()
     feature = example.features.feature
     feature["id"].bytes_list.value.append(record.id.encode())
-    feature[_PLACE].int64_list.value.extend((record.position.unit, record.position.offset))
+    feature[_POSITION].int64_list.value.extend((record.position.unit, record.position.offset))
     number = group_number(record.id, record.group, spec.split)
     feature[GROUP].int64_list.value.append(number)
     for name in spec.modalities.names:
@@ -45,8 +45,8 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
     unnamed = []
     for name, task in spec.tasks.items():
         if task.marker:
-            place = record.markers.get(name, NO_MARKER)
-            feature[f"marker_{name}"].int64_list.value.extend(place)
+            marker = record.markers.get(name, NO_MARKER)
+            feature[f"marker_{name}"].int64_list.value.extend(marker)
         try:
             value = LABELS[task.kind].parse(record, task)
         except LabelError:
@@ -57,13 +57,13 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
 
 
 def _dataset(record: CanonicalRecord, by: str) -> str:
-    """The name of a record's data set; empty where the record says none."""
+    """Returns the name of a record's data set; empty if the record names none."""
     value = record.extra.get(by)
     return "" if scalars.is_missing(value) else scalars.text_of(value) or ""
 
 
 def identity(serialized: bytes) -> tuple[str, int, int]:
-    """The id of a serialized example, and the work unit and offset that it came from."""
+    """Returns the id of a serialized example, and the unit of work and offset of its record."""
     feature = example_pb2.Example.FromString(serialized).features.feature
-    unit, offset = feature[_PLACE].int64_list.value
+    unit, offset = feature[_POSITION].int64_list.value
     return feature["id"].bytes_list.value[0].decode(), unit, offset

@@ -1,1 +1,1 @@
-"""Labels as records give them, parsed into values; without TensorFlow."""
+"""Parsers of the labels in records, one for each kind of task; without TensorFlow."""

@@ -1,4 +1,4 @@
-"""Labels as records give them -> names of classes."""
+"""Parser of classes, and of texts to be generated, in the labels of records."""
 
 import unicodedata
 from typing import Any
@@ -7,25 +7,25 @@ from triad_ml.transforms.records import scalars
 from triad_ml.transforms.spec.tasks import Task
 
 NO_LIST = "one class where a list is expected; write a list, or leave multi_label out of the spec"
-"""What is wrong with one class where the task is `multi_label`."""
+"""Error for a single class if the task is `multi_label`."""
 
 LIST = "a list where one class is expected; set multi_label: true where a record has several"
-"""What is wrong with a list of classes where the task is not `multi_label`."""
+"""Error for a list of classes if the task is not `multi_label`."""
 
 
 class LabelError(ValueError):
-    """A label that names no class; the text does not repeat it."""
+    """A label that cannot be used; the text does not repeat it."""
 
 
 def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
-    """Names the classes of a label, or None where there is no label.
+    """Returns the names of a label's classes; None if there is no label.
 
-    A string is a class by its text (NFC, stripped), a whole number by its digits however it is
-    stored, a truth value by `true` or `false`. A multi-label task takes a list of those, possibly
-    empty, and sorts them. NaN is no label.
+    The name of a string is its text (NFC, stripped), that of a whole number its digits for every
+    storage type, that of a truth value `true` or `false`. A multi-label task needs a list of such
+    classes, which may be empty; their names are sorted. NaN is no label.
 
     Raises:
-        LabelError: Where the label is of another type, empty, or holds control characters.
+        LabelError: If the label is of another type, empty, or has control characters.
     """
     if scalars.is_missing(value):
         return None
@@ -35,14 +35,14 @@ def class_names(value: Any, task: Task) -> tuple[str, ...] | None:
         return (class_name(value),)
     if not isinstance(value, list | tuple | set | frozenset):
         raise LabelError(NO_LIST)
-    return tuple(sorted({class_name(one) for one in value}))
+    return tuple(sorted({class_name(item) for item in value}))
 
 
 def class_name(value: Any) -> str:
-    """The name of one class; see `class_names`.
+    """Returns the name of one class; see `class_names`.
 
     Raises:
-        LabelError: See there.
+        LabelError: If the class is of another type, empty, or has control characters.
     """
     if not isinstance(value, str):
         if isinstance(value, bool):
@@ -60,12 +60,12 @@ def class_name(value: Any) -> str:
 
 
 def target_text(value: Any) -> str | None:
-    """The text that a generation task is to write, or None where there is no label.
+    """Returns the text that a generation task is to write; None if there is no label.
 
-    It is NFC, and each run of white space is one space.
+    The text is in NFC, and each run of white space becomes one space.
 
     Raises:
-        LabelError: Where the label is no string, empty, or holds control characters.
+        LabelError: If the label is no string, empty, or has control characters.
     """
     if scalars.is_missing(value):
         return None

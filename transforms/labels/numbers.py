@@ -1,4 +1,4 @@
-"""Labels as records give them -> numbers."""
+"""Parser of numbers in the labels of records."""
 
 import decimal
 import math
@@ -10,16 +10,16 @@ from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.records import scalars
 
 LARGEST = 1e30
-"""Largest size of a label: its square is still a float32."""
+"""Largest absolute value of a label; its square still fits into a float32."""
 
 
 def number(value: Any) -> float | None:
-    """Reads the number of a label, or gives None where there is no label.
+    """Returns the number of a label; None if there is no label.
 
-    A text is the number that it spells, because CSV has no numbers. NaN is no label.
+    A text is parsed as a number, because CSV has only texts. NaN is no label.
 
     Raises:
-        LabelError: Where the label is no finite number, or too large.
+        LabelError: If the label is no finite number, or too large.
     """
     if scalars.is_missing(value) or value == "":
         return None
@@ -28,9 +28,9 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise LabelError(f"a number is needed, not {type(value).__name__}")
     try:
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError) as error:
         raise LabelError("a number is needed, such as 3 or 2.5") from error
-    if not math.isfinite(found) or abs(found) > LARGEST:
+    if not math.isfinite(result) or abs(result) > LARGEST:
         raise LabelError("a number is finite, and of a size up to 1e30")
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Label parsers, one for each kind of task."""
+"""Registry of label parsers, one for each kind of task."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -20,14 +20,14 @@ class LabelParser(Protocol):
     """Parser of the label that a record has for a task of one kind."""
 
     def parse(self, record: CanonicalRecord, task: Any) -> Any | None:
-        """Parses the label; None where there is none.
+        """Parses the label; returns None if there is none.
 
         Raises:
-            LabelError: Where the label is not one of this kind.
+            LabelError: If the label is not one of this kind.
         """
 
     def names(self, value: Any) -> tuple[str, ...]:
-        """Names the classes of a parsed label, for statistics."""
+        """Returns the names of the classes in a parsed label, for statistics."""
 
 
 class Classes:
@@ -51,7 +51,7 @@ class Spans:
 
 
 class Texts:
-    """Parser of texts to be written; they name no class."""
+    """Parser of texts to be generated; they name no class."""
 
     def parse(self, record: CanonicalRecord, task: GenerationTask) -> str | None:
         return target_text(record.labels.get(task.label))
@@ -79,7 +79,7 @@ LABELS: Mapping[str, LabelParser] = {
 
 
 def named(record: CanonicalRecord, task: Task) -> tuple[str, ...] | None:
-    """Names the classes of a record's label, or gives None where there is no label.
+    """Returns the names of the classes in a record's label; None if there is no label.
 
     Raises:
         LabelError: See `LabelParser.parse`.

@@ -1,4 +1,4 @@
-"""Labels of tagging tasks, and markers, as records give them -> spans of the canonical text."""
+"""Parser of spans and markers in the labels of records, to characters of the canonical text."""
 
 import re
 import unicodedata
@@ -15,19 +15,19 @@ _TOKEN = re.compile(r"\S+")
 
 
 def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
-    """The labelled spans of a record, in canonical characters, or None where there is no label.
+    """Returns the labelled spans of a record, in canonical characters; None without a label.
 
-    A label is a list of spans, each `[start, end, class]` or a mapping of these names, in
-    characters of the caller's text; or a list of BIO tags, one for each of the caller's tokens.
-    An `I-` that continues nothing begins a span; one tag may stand without a list. Without a text
-    there is no label.
+    A label is a list of spans, each `[start, end, class]` or a mapping with the keys `start`,
+    `end` and `label`, in characters of the caller's text; or a list of BIO tags, one for each of
+    the caller's tokens. An `I-` tag without a span to continue begins one. A single tag needs no
+    list. A record without a text has no label.
 
     Returns:
-        By rising start; they do not overlap.
+        Spans by rising start; they do not overlap.
 
     Raises:
-        LabelError: Where the label is neither, a span is not in the text, two overlap, or the
-            tokens are not those of the text. It does not repeat the label.
+        LabelError: If the label is neither, a span is not in the text, two spans overlap, or the
+            tokens are not those of the text. The error does not repeat the label.
     """
     value = record.labels.get(task.label)
     if scalars.is_missing(value) or not record.text:
@@ -37,40 +37,41 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
     if not isinstance(value, list | tuple):
         raise LabelError("a tagging task needs a list of spans or of BIO tags")
     content = record.text.decode()
-    if value and all(isinstance(one, str) for one in value):
+    if value and all(isinstance(item, str) for item in value):
         tokens = record.labels.get(task.tokens) if task.tokens else None
-        found = _of_tags(value, _places(tokens, content))
+        result = _of_tags(value, _token_bounds(tokens, content))
     else:
-        found = sorted(_of_characters(one, content, record.offsets) for one in value)
-    if any(after.start < before.end for before, after in zip(found, found[1:], strict=False)):
+        result = sorted(_of_characters(item, content, record.offsets) for item in value)
+    if any(after.start < before.end for before, after in zip(result, result[1:], strict=False)):
         raise LabelError("spans overlap; give each layer a task of its own")
-    return tuple(found)
+    return tuple(result)
 
 
 def marked(
     value: Any, tokens: Any, content: str, offsets: Offsets | None
 ) -> tuple[int, int] | None:
-    """The canonical characters `[start, end)` that a marker names, or None where there is none.
+    """Returns the canonical characters `[start, end)` that a marker names; None without a marker.
 
     Args:
-        value: The index of one of the caller's tokens, from 0 on; or `[start, end]` or a mapping of
-            these names, in characters of the caller's text.
-        tokens: The caller's; None for what white space parts.
+        value: Index of one of the caller's tokens, from 0; or `[start, end]`, or a mapping with
+            these keys, in characters of the caller's text.
+        tokens: The caller's tokens; None if the text is to be split at white space.
         content: The canonical text.
-        offsets: Of its characters in the caller's text.
+        offsets: Offsets of the canonical characters in the caller's text; None if both texts have
+            the same characters.
 
     Raises:
-        LabelError: Where it names no part of the text.
+        LabelError: If the marker names no part of the text.
     """
     if value is None:
         return None
     if isinstance(value, str) and value.isdecimal() and value.isascii():
-        value = int(value)  # CSV has no numbers
+        value = int(value)  # CSV has only texts
     if isinstance(value, int | float):
-        index, places = _whole(value), _places(tokens, content)
-        if index >= len(places):
+        index, bounds = _whole(value), _token_bounds(tokens, content)
+        if index >= len(bounds):
             raise LabelError("a marker names a token that is not there")
-        return places[index]
+        return bounds[index]
     if isinstance(value, Mapping):
         value = [value.get("start"), value.get("end")]
     if not isinstance(value, list | tuple) or len(value) != 2:
@@ -92,10 +93,10 @@ def _inward(start: Any, end: Any, content: str, offsets: Offsets | None) -> tupl
     first, last = _whole(start), _whole(end)
     if not first < last <= length:
         raise LabelError("a span holds at least one character, and ends within the text")
-    place = (first, last) if offsets is None else offsets.inward(first, last)
-    if place[0] >= place[1]:
+    inner = (first, last) if offsets is None else offsets.inward(first, last)
+    if inner[0] >= inner[1]:
         raise LabelError("a span holds nothing but removed control characters")
-    return place
+    return inner
 
 
 def _whole(value: Any) -> int:
@@ -106,34 +107,37 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _of_tags(tags: Sequence[str], places: Sequence[tuple[int, int]]) -> list[Span]:
-    if len(tags) != len(places):
+def _of_tags(tags: Sequence[str], bounds: Sequence[tuple[int, int]]) -> list[Span]:
+    if len(tags) != len(bounds):
         raise LabelError("there are not as many BIO tags as tokens")
-    found: list[Span] = []
-    goes_on = False
-    for tag, (start, end) in zip(tags, places, strict=True):
+    result: list[Span] = []
+    inside = False
+    for tag, (start, end) in zip(tags, bounds, strict=True):
         if tag == "O":
-            goes_on = False
+            inside = False
             continue
         kind, dash, rest = tag.partition("-")
         if kind not in ("B", "I") or not dash:
             raise LabelError("a BIO tag is O, B-class or I-class")
         name = class_name(rest)
-        if kind == "I" and goes_on and found[-1].label == name:
-            found[-1] = found[-1]._replace(end=end)
+        if kind == "I" and inside and result[-1].label == name:
+            result[-1] = result[-1]._replace(end=end)
         else:
-            found.append(Span(start, end, name))
-        goes_on = True
-    return found
+            result.append(Span(start, end, name))
+        inside = True
+    return result
 
 
-def _places(tokens: Any, content: str) -> list[tuple[int, int]]:
-    """Where the caller's tokens stand in the canonical text; nothing but white space parts them."""
+def _token_bounds(tokens: Any, content: str) -> list[tuple[int, int]]:
+    """Returns the characters `[start, end)` of each of the caller's tokens in the canonical text.
+
+    Only white space may separate the tokens.
+    """
     if tokens is None:
-        return [found.span() for found in _TOKEN.finditer(content)]
+        return [match.span() for match in _TOKEN.finditer(content)]
     if not isinstance(tokens, list | tuple):
         raise LabelError("tokens are a list of strings")
-    places, cursor = [], 0
+    bounds, cursor = [], 0
     for token in tokens:
         if not isinstance(token, str):
             raise LabelError("tokens are a list of strings")
@@ -142,5 +146,5 @@ def _places(tokens: Any, content: str) -> list[tuple[int, int]]:
         if start < 0 or content[cursor:start].strip():
             raise LabelError("the tokens are not those of the text, in its order")
         cursor = start + len(canonical)
-        places.append((start, cursor))
-    return places
+        bounds.append((start, cursor))
+    return bounds

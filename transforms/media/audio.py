@@ -1,4 +1,4 @@
-"""Canonical sounds: 16-bit mono WAV files at the spec's rate, behind a header of 44 bytes."""
+"""Canonical audio: 16-bit mono WAV at the spec's sample rate, with a header of 44 bytes."""
 
 import dataclasses
 import math
@@ -17,18 +17,19 @@ from triad_ml.transforms.records.values import Flaw, MediumError
 from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 
 HEADER_BYTES = 44
-"""Size of the canonical header; behind it are samples alone."""
+"""Size of the canonical header in bytes; only samples follow it."""
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _CHANNELS = range(1, 9)
 _RATES = (8_000, 192_000)
-_FILTER_SECONDS = 0.1  # the resampler looks this far ahead, and less
+_FILTER_SECONDS = 0.1  # upper bound of how far the resampler looks ahead
 
 _WAV = re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)
 _OTHERS = re.compile(
     rb"OggS|fLaC|FORM....AIF[FC]|\.snd|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]", re.DOTALL
 )
-"""What libsndfile is given: Ogg (Vorbis, Opus), FLAC, AIFF, AU, MP3. All else is never opened."""
+"""Formats that libsndfile decodes: Ogg (Vorbis, Opus), FLAC, AIFF, AU, MP3. A file of another
+format is never opened."""
 
 _TAG = re.compile(b"ID3")
 
@@ -36,7 +37,7 @@ _Floats = npt.NDArray[np.float32]
 
 
 def header(sample_rate: int, num_samples: int) -> bytes:
-    """The 44 bytes in front of `num_samples` 16-bit mono samples at `sample_rate` Hz."""
+    """Returns the header, 44 bytes, of `num_samples` 16-bit mono samples at `sample_rate` Hz."""
     size = 2 * num_samples
     return _HEADER.pack(
         *(b"RIFF", 36 + size, b"WAVE"),
@@ -46,23 +47,23 @@ def header(sample_rate: int, num_samples: int) -> bytes:
 
 
 def samples(canonical: bytes) -> npt.NDArray[np.int16]:
-    """The samples of a canonical sound, int16 `[num_samples]`, read-only."""
+    """Returns the samples of canonical audio, int16 `[num_samples]`, read-only."""
     return np.frombuffer(canonical, "<i2", offset=HEADER_BYTES)
 
 
 def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
-    """Makes a sound canonical: 16-bit mono WAV at `spec.sample_rate`, `spec.samples` at most.
+    """Makes audio canonical: 16-bit mono WAV at `spec.sample_rate`, at most `spec.samples`.
 
-    A file that is one, down to its header, comes back byte for byte. All else is decoded up to
-    where the spec cuts it, mixed to mono (mean of the channels), resampled, and clipped to the
-    16-bit range. 16-bit mono at the spec's rate keeps its samples exactly, whatever its header.
-    A file of no declared length, as pipes leave them, is read up to its end.
+    A file that is canonical already, including its header, is returned byte for byte. Any other
+    file is decoded up to the spec's duration, mixed to mono (mean of the channels), resampled, and
+    clipped to the 16-bit range. 16-bit mono at the spec's rate keeps its samples exactly, whatever
+    its header. A file without a declared length, as a pipe produces it, is read up to its end.
 
     Args:
-        content: WAV, RIFX, RF64, Ogg, FLAC, AIFF, AU or MP3, told by content.
-        spec: Sample rate and duration wanted.
-        limits: `media_bytes` and `audio_seconds` are checked before anything is decoded;
-            `decode_seconds` ends it.
+        content: WAV, RIFX, RF64, Ogg, FLAC, AIFF, AU or MP3; the content decides the format.
+        spec: Sample rate and duration of the result.
+        limits: `media_bytes` and `audio_seconds` are checked before decoding; `decode_seconds`
+            limits the decoder.
 
     Raises:
         MediumError: EMPTY, TOO_LARGE, UNSUPPORTED, TRUNCATED (fewer samples than declared; MP3
@@ -78,34 +79,45 @@ def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
             return content
     if not content:
         raise MediumError(Flaw.EMPTY, "no bytes")
-    sound = _decoded(content, _Wanted(spec, limits))
-    kept = _resampled(sound, spec)[: spec.samples]
+    audio = _decoded(content, _Wanted(spec, limits))
+    kept = _resampled(audio, spec)[: spec.samples]
     if not np.isfinite(kept).all():
         raise MediumError(Flaw.NOT_FINITE, "a sample is NaN or infinite")
-    # Times 32768, as readers divide by it: 16-bit sounds come out as they went in.
+    # Readers divide by 32768; multiplying by it keeps 16-bit samples unchanged.
     scaled = np.clip(np.rint(kept * np.float32(32768)), -32768, 32767).astype("<i2")
     encoded: bytes = header(spec.sample_rate, len(scaled)) + scaled.tobytes()
     return encoded
 
 
 def begins_as_sound(content: bytes) -> bool:
-    """Whether the first bytes of a file are those of a format on the list, or a tag's before it."""
+    """Returns True if the first bytes of a file are those of an allowed format, or an ID3 tag."""
     return any(magic.match(content) for magic in (_WAV, _OTHERS, _TAG))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Sound:
-    rate: int
+class _Audio:
+    rate: int  # in Hz
     mono: _Floats  # [frames], full scale is 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wanted:
+    """Part of an audio file on which its canonical form can depend."""
+
     spec: AudioSpec
     limits: Limits
 
     def frames(self, rate: int, channels: int, declared: int) -> int:
-        """Checks what a header declares, which may be `UNKNOWN`, and says how many to decode."""
+        """Checks a header, and returns the number of frames to decode.
+
+        Args:
+            rate: Sample rate in Hz.
+            channels: Number of channels.
+            declared: Number of frames, or `UNKNOWN`.
+
+        Raises:
+            MediumError: UNSUPPORTED, EMPTY or TOO_LARGE.
+        """
         lowest = min(_RATES[0], self.spec.sample_rate)
         if not lowest <= rate <= _RATES[1]:
             raise MediumError(Flaw.UNSUPPORTED, f"{rate} Hz, {lowest} to {_RATES[1]} can be read")
@@ -123,16 +135,16 @@ class _Wanted:
         return min(declared, self.most(rate))
 
     def most(self, rate: int) -> int:
-        """How many frames the canonical sound can depend on."""
+        """Returns the number of frames on which the canonical audio can depend."""
         return math.ceil(self.seconds * rate)
 
     @property
     def seconds(self) -> float:
-        """How much of a sound the canonical one can depend on."""
+        """Duration, in seconds, on which the canonical audio can depend."""
         return self.spec.samples / self.spec.sample_rate + _FILTER_SECONDS
 
 
-def _decoded(content: bytes, wanted: _Wanted) -> _Sound:
+def _decoded(content: bytes, wanted: _Wanted) -> _Audio:
     if _WAV.match(content):
         return _wav(content, wanted)
     content = _without_tag(content)
@@ -146,32 +158,32 @@ def _decoded(content: bytes, wanted: _Wanted) -> _Sound:
     return _libsndfile(content, wanted)
 
 
-def _resampled(sound: _Sound, spec: AudioSpec) -> _Floats:
-    if sound.rate == spec.sample_rate or not np.isfinite(sound.mono).all():
-        return sound.mono
-    resampled: _Floats = soxr.resample(sound.mono, sound.rate, spec.sample_rate, quality="HQ")
-    length = math.ceil(len(sound.mono) * spec.sample_rate / sound.rate)  # soxr drops a part of one
+def _resampled(audio: _Audio, spec: AudioSpec) -> _Floats:
+    if audio.rate == spec.sample_rate or not np.isfinite(audio.mono).all():
+        return audio.mono
+    resampled: _Floats = soxr.resample(audio.mono, audio.rate, spec.sample_rate, quality="HQ")
+    length = math.ceil(len(audio.mono) * spec.sample_rate / audio.rate)  # soxr may round down
     return np.pad(resampled[:length], (0, max(0, length - len(resampled))))
 
 
-def _wav(content: bytes, wanted: _Wanted) -> _Sound:
-    found = wav.parse(content)
-    if found.tag not in (wav.PCM, wav.FLOAT, wav.A_LAW, wav.MU_LAW):
-        return _libsndfile(wav.bare(content, found), wanted)
-    width = found.width()
+def _wav(content: bytes, wanted: _Wanted) -> _Audio:
+    file = wav.parse(content)
+    if file.tag not in (wav.PCM, wav.FLOAT, wav.A_LAW, wav.MU_LAW):
+        return _libsndfile(wav.bare(content, file), wanted)
+    width = file.width()
     if width is None:
         raise MediumError(
             Flaw.CORRUPT,
-            f"WAV: {found.channels} channels of {found.bits} bits in blocks of {found.block} bytes",
+            f"WAV: {file.channels} channels of {file.bits} bits in blocks of {file.block} bytes",
         )
-    frames = wanted.frames(found.rate, found.channels, found.size // found.block)
-    stored = content[found.start : found.start + frames * found.block]
-    numbers = wav.numbers(stored, found.tag, width, found.order)
-    return _Sound(found.rate, wav.mono(numbers.reshape(-1, found.channels)))
+    frames = wanted.frames(file.rate, file.channels, file.size // file.block)
+    stored = content[file.start : file.start + frames * file.block]
+    numbers = wav.numbers(stored, file.tag, width, file.order)
+    return _Audio(file.rate, wav.mono(numbers.reshape(-1, file.channels)))
 
 
 def _without_tag(content: bytes) -> bytes:
-    """Drops an ID3 tag, behind which libsndfile would guess at formats that are not listed."""
+    """Drops an ID3 tag, after which libsndfile would also accept formats that are not allowed."""
     if not content.startswith(b"ID3") or len(content) < 10:
         return content
     size = 0
@@ -180,12 +192,12 @@ def _without_tag(content: bytes) -> bytes:
     return content[10 + size + (10 if content[5] & 0x10 else 0) :].lstrip(b"\0")
 
 
-def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
-    """Joins streams that follow one another, as far as they are wanted.
+def _ogg(content: bytes, wanted: _Wanted) -> _Audio:
+    """Decodes and joins consecutive streams, until there are enough frames.
 
-    None is begun once they took as much time by the clock as one sound has.
+    All streams together have the wall-clock time of one medium; no stream is begun after it.
     """
-    parts: list[_Sound] = []
+    parts: list[_Audio] = []
     end = time.monotonic() + process.CLOCK_FACTOR * wanted.limits.decode_seconds
     for link in containers.links(content):
         if time.monotonic() > end:
@@ -195,14 +207,14 @@ def _ogg(content: bytes, wanted: _Wanted) -> _Sound:
             raise MediumError(Flaw.UNSUPPORTED, "Ogg: streams of several rates")
         if sum(len(part.mono) for part in parts) >= wanted.most(parts[0].rate):
             break
-    return _Sound(parts[0].rate, np.concatenate([part.mono for part in parts]))
+    return _Audio(parts[0].rate, np.concatenate([part.mono for part in parts]))
 
 
-def _libsndfile(content: bytes, wanted: _Wanted) -> _Sound:
-    """The one place that has libsndfile read something, which it does in a child process."""
-    sound = process.decode_sound(content, wanted.frames, wanted.limits.decode_seconds)
-    if not len(sound.mono):
+def _libsndfile(content: bytes, wanted: _Wanted) -> _Audio:
+    """Decodes audio with libsndfile, which runs in a child process only."""
+    decoded = process.decode_sound(content, wanted.frames, wanted.limits.decode_seconds)
+    if not len(decoded.mono):
         raise MediumError(Flaw.EMPTY, "no samples")
-    if sound.missing and sound.kind != "MP3":  # MP3 declares a guess
-        raise MediumError(Flaw.TRUNCATED, f"{sound.kind}: fewer samples than declared")
-    return _Sound(sound.rate, sound.mono)
+    if decoded.missing and decoded.kind != "MP3":  # an MP3's number of frames is an estimate
+        raise MediumError(Flaw.TRUNCATED, f"{decoded.kind}: fewer samples than declared")
+    return _Audio(decoded.rate, decoded.mono)

@@ -1,4 +1,4 @@
-"""Raw records -> records whose media the feature graph reads as they are."""
+"""Canonicalization of records: their media become bytes that the feature graph decodes exactly."""
 
 import collections
 import concurrent.futures
@@ -44,21 +44,23 @@ _Output: TypeAlias = WindowedValue | beam.pvalue.TaggedOutput[Literal["rejected"
 
 
 class Canonicalized(NamedTuple):
+    """Outputs of `Canonicalize`."""
+
     records: beam.PCollection[CanonicalRecord]
     rejected: beam.PCollection[Rejected]
 
 
 @dataclasses.dataclass(frozen=True)
 class Canonicalizer:
-    """Makes canonical records of raw ones.
+    """Function from raw records to canonical records.
 
     Attributes:
-        spec: Names the modalities, their sizes and limits.
-        media_roots: Folders and prefixes, besides the folder of the records file, from which media
-            may be read.
-        check: Decode each picture with the op of the feature graph as well. Without it a picture
-            that passes byte for byte is trusted until a batch fails.
-        watched: The folder that the records files arrive in, "" where none is watched.
+        spec: Spec with the modalities, their sizes and limits.
+        media_roots: Folders, local or `gs://`, besides the folder of the records file, from which
+            media may be read.
+        check: True to decode each image also with the op of the feature graph. If False, an image
+            that is kept byte for byte is not decoded here, and a broken one makes its batch fail.
+        watched: Folder in which records files arrive; "" if none is watched.
     """
 
     spec: Spec
@@ -67,7 +69,11 @@ class Canonicalizer:
     watched: str = ""
 
     def canonical(self, record: RawRecord) -> CanonicalRecord | Rejected:
-        """A broken medium costs that medium; a record without any medium left is rejected."""
+        """Makes one record canonical.
+
+        A broken medium is left out, and becomes an issue. A record without a usable medium is
+        rejected.
+        """
         media: dict[str, bytes] = {}
         offsets: Offsets | None = None
         issues = []
@@ -115,8 +121,8 @@ class Canonicalizer:
     def _markers(
         self, record: RawRecord, content: str, offsets: Offsets | None
     ) -> tuple[dict[str, tuple[int, int]], list[str]]:
-        """The marked characters by task, and what is wrong with a marker, said once."""
-        found: dict[str, tuple[int, int]] = {}
+        """Returns the marked characters by task, and one issue if any marker is wrong."""
+        markers: dict[str, tuple[int, int]] = {}
         flaws: list[str] = []
         for name, key in self.spec.markers.items():
             tokens = record.labels.get(self.spec.tasks[name].tokens or "")
@@ -126,8 +132,8 @@ class Canonicalizer:
                 flaws = [f"marker: {Flaw.CORRUPT}"]
                 continue
             if marked is not None:
-                found[name] = marked
-        return found, flaws
+                markers[name] = marked
+        return markers, flaws
 
     def _content(self, name: str, medium: Medium, records_uri: str) -> bytes:
         if isinstance(medium, BrokenMedium):
@@ -142,15 +148,15 @@ class Canonicalizer:
 
 
 class Canonicalize(beam.PTransform):
-    """Raw records -> `.records`, whose media the feature graph reads as they are, and `.rejected`.
+    """Canonicalizes raw records; returns `.records` (`CanonicalRecord`) and `.rejected`.
 
-    Every input is in exactly one output; any other error fails the bundle. Works on bounded and on
-    unbounded input: elements keep their timestamps and windows. Media are read and decoded on a few
-    threads while what follows is at work.
+    Every input is in exactly one output; an error other than a flaw fails the bundle. Works on
+    bounded and on unbounded input: elements keep their timestamps and windows. A few threads read
+    and decode media while later steps run.
 
     Args:
-        canonicalizer: What is done to each record.
-        held_bytes: Bytes of media that may wait for what follows, beside one record a thread.
+        canonicalizer: Function that is applied to each record.
+        held_bytes: Bytes of media that may wait for later steps, besides one record per thread.
     """
 
     def __init__(self, canonicalizer: Canonicalizer, held_bytes: int = HELD_BYTES) -> None:
@@ -160,7 +166,7 @@ class Canonicalize(beam.PTransform):
 
     @classmethod
     def from_spec(cls, spec: str, media_roots: Sequence[str] = ()) -> Self:
-        """Builds the step from a spec file, for pipelines that are not Triad's own.
+        """Builds the step from a spec file, for other pipelines than Triad's.
 
         Each image is also decoded by the op of the feature graph, as in `triad preprocess`.
 
@@ -169,7 +175,7 @@ class Canonicalize(beam.PTransform):
             media_roots: Folders, besides that of the records file, from which media may be read.
 
         Raises:
-            OptionsError: The spec is wrong.
+            OptionsError: If the spec is wrong.
 
         Examples:
             >>> import apache_beam as beam
@@ -181,7 +187,7 @@ class Canonicalize(beam.PTransform):
         """
         return cls(Canonicalizer(loading.load(spec), tuple(media_roots)))
 
-    @no_annotations  # Beam warns of each that it cannot use
+    @no_annotations  # Beam warns about annotations that it cannot use
     def expand(self, records: beam.PCollection[RawRecord]) -> Canonicalized:
         canonicalize = beam.ParDo(_CanonicalizeDoFn(self._canonicalizer, self._held_bytes))
         canonicalize = canonicalize.with_output_types(CanonicalRecord)
@@ -196,10 +202,11 @@ class _Pending(NamedTuple):
 
 
 class _CanonicalizeDoFn(beam.DoFn):
-    """Keeps a few records in work, and gives them on in the order in which they came.
+    """Canonicalizes a few records at a time on threads, and outputs them in their order.
 
-    A thread that finds `held_bytes` taken puts its record off; it is done when its turn comes.
-    So memory has a bound, the bytes and one record a thread, and no thread ever waits.
+    A thread that finds `held_bytes` used up postpones its record, which is then processed when it
+    is the next to output. So memory is bounded, by these bytes and one record per thread, and no
+    thread ever waits.
     """
 
     _IN_WORK = 64
@@ -259,7 +266,7 @@ class _CanonicalizeDoFn(beam.DoFn):
         return beam.pvalue.TaggedOutput(REJECTED, value) if isinstance(outcome, Rejected) else value
 
     def _begin_again(self) -> None:
-        """Gives the threads what they put off."""
+        """Submits the postponed records to the threads again."""
         for index, (future, raw, stored) in enumerate(self._pending):
             if future.done() and future.result() is None:
                 future = self._threads.submit(self._unless_full, raw.value, self._held)
@@ -267,7 +274,7 @@ class _CanonicalizeDoFn(beam.DoFn):
 
 
 class _Held:
-    """Counts the bytes of media that are held."""
+    """Number of bytes of media that are held, and its limit."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -308,4 +315,4 @@ def _counter(name: str) -> Metrics.DelegatingCounter:
 
 
 _roots = functools.lru_cache(maxsize=256)(uris.Roots)
-"""Records files are few beside their records."""
+"""Cached `uris.Roots`: many records have the same records file."""

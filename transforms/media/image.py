@@ -1,4 +1,4 @@
-"""Canonical pictures: JPEG or PNG files that TensorFlow's own ops read exactly."""
+"""Canonical images: JPEG or PNG files that TensorFlow's op decodes exactly."""
 
 import contextlib
 import re
@@ -23,28 +23,28 @@ _MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("AVIF", rb"....ftypavi[fs]"),
     )
 )
-"""Formats by Pillow's names. Everything that is not here is never opened."""
+"""Allowed formats, by Pillow's names; a file of another format is never opened."""
 
 _ROOM_PIXELS = 10_000_000
 _JPEG_SCALES = (8, 4, 2)
 _large = threading.Lock()
-"""Held by the one thread that decodes a picture of over `_ROOM_PIXELS`: such a one takes up to 22
-bytes a pixel, and memory must not grow with the number of threads."""
+"""Lock of the one thread that may decode an image of over `_ROOM_PIXELS` at a time: decoding takes
+up to 22 bytes per pixel, and memory must not grow with the number of threads."""
 
 
 def canonical(content: bytes, limits: Limits) -> bytes:
-    """Makes a picture canonical: a JPEG or PNG file, 8-bit, upright, opaque, gray or RGB.
+    """Makes an image canonical: a JPEG or PNG file, 8-bit, upright, opaque, gray or RGB.
 
-    A file that is one comes back byte for byte, after a look at its structure and at a JPEG's
-    scans: whether the pixels of a PNG can be decoded is for the op that decodes them to say. All
-    else is re-encoded as RGB PNG, in a child process: turned as EXIF or XMP says, transparency over
-    white, the high 8 of 16 bits, the first of several frames, reduced to `limits.keep_pixels` with
-    its aspect ratio kept.
+    A file that is canonical already is returned byte for byte. Its structure is checked, and the
+    scans of a JPEG; the pixels of a PNG are left to `image_check`. Any other file is re-encoded as
+    RGB PNG in a child process: rotated as EXIF or XMP says, transparency blended over white, the
+    high 8 of 16 bits, the first of several frames, and reduced to `limits.keep_pixels` at the same
+    aspect ratio.
 
     Args:
-        content: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or AVIF, told by content.
-        limits: `media_bytes`, `image_pixels` and `MAX_SIDE` are checked before anything is
-            decoded; `decode_seconds` ends what the child does.
+        content: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or AVIF; the content decides the format.
+        limits: `media_bytes`, `image_pixels` and also `MAX_SIDE` are checked before decoding;
+            `decode_seconds` limits the child process.
 
     Raises:
         MediumError: EMPTY, TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT or TIMEOUT.
@@ -77,13 +77,13 @@ def _room(pixels: int) -> contextlib.AbstractContextManager[object]:
 
 
 def _scale(kind: str, pixels: int, limits: Limits) -> int:
-    """By how much a picture's sides shrink while it is decoded, which JPEG alone can."""
+    """Returns the factor by which decoding shrinks the sides of an image; only JPEG can do that."""
     scales = _JPEG_SCALES if kind == "JPEG" else ()
     return next((scale for scale in scales if pixels >= scale**2 * limits.keep_pixels), 1)
 
 
 def begins_as_picture(content: bytes) -> bool:
-    """Whether the first bytes of a file are those of a format on the list."""
+    """Returns True if the first bytes of a file are those of an allowed format."""
     return any(magic.match(content) for _, magic in _MAGIC)
 
 

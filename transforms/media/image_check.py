@@ -1,4 +1,4 @@
-"""What counts as readable: the verdict of the very op with which the feature graph decodes."""
+"""Check of canonical images with the op that decodes them in the feature graph."""
 
 import tensorflow as tf
 
@@ -6,10 +6,10 @@ from triad_ml.transforms.records.values import Flaw, MediumError
 
 
 def check_image(content: bytes) -> None:
-    """Decodes a canonical picture as the feature graph does.
+    """Decodes a canonical image as the feature graph does.
 
     Raises:
-        MediumError: `corrupt`, where the graph would fail on it.
+        MediumError: CORRUPT, if the graph would fail on the image.
     """
     try:
         tf.io.decode_jpeg(content, channels=3)

@@ -1,4 +1,4 @@
-"""The registry of media: by modality, the rules for a medium before it becomes a feature."""
+"""Registry of media types: canonical form, checks and file suffixes of each modality."""
 
 import abc
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from triad_ml.transforms.spec.spec import Spec
 
 
 class MediaType(abc.ABC):
-    """The rules for the media of one modality.
+    """Rules for the media of one modality.
 
     Attributes:
-        suffixes: By the end of a file's name, in lower case, the files that are media of this
-            modality where their content does not tell it. Not all of these formats are read: a file
-            of another one is a record that is rejected by name.
-        told_by_name: The name of a file decides, whatever its content looks like.
+        suffixes: Suffixes, in lower case, of files that are media of this modality if their content
+            does not show it. Some of these formats cannot be read: such a file becomes a rejected
+            record, so that its name is reported.
+        told_by_name: True if a suffix decides even against the content.
     """
 
     suffixes: tuple[str, ...]
@@ -24,42 +24,47 @@ class MediaType(abc.ABC):
 
     @abc.abstractmethod
     def canonical(self, content: bytes, spec: Spec) -> bytes:
-        """Makes a medium canonical: a canonical one comes back unchanged.
+        """Makes a medium canonical; returns a canonical one unchanged.
 
         Raises:
-            MediumError: Where it cannot be used.
+            MediumError: If it cannot be used.
         """
 
     def begins(self, head: bytes) -> bool:
-        """Tells from the first bytes of a file that it is a medium of this modality."""
+        """Returns True if the first bytes of a file are those of a medium of this modality."""
         return False
 
     def most_bytes(self, limits: Limits) -> int:
-        """The largest size, as stored, that is read at all."""
+        """Returns the largest stored size that is read, in bytes."""
         return limits.media_bytes
 
     def check(self, canonical: bytes) -> None:
-        """Decodes a canonical medium as the feature graph does, where that can fail.
+        """Decodes a canonical medium as the feature graph does, if that can fail.
 
         Raises:
-            MediumError: Where the graph would fail on it.
+            MediumError: If the graph would fail on the medium.
         """
         return None
 
     def offsets(self, content: bytes, canonical: bytes, spec: Spec) -> Offsets | None:
-        """The places of the canonical characters in the medium as stored, where a task needs them.
+        """Returns the offsets of the canonical characters in the medium as stored.
 
-        None also says that they are the same.
+        Returns:
+            None if both are the same, or no task needs the offsets.
         """
         return None
 
     def graph_bytes(self, size: int) -> int:
-        """About how many bytes a canonical medium of this size takes in the feature graph."""
+        """Estimates the memory of a canonical medium in the feature graph, in bytes.
+
+        Args:
+            size: Bytes of the canonical medium.
+        """
         return size
 
 
 class Image(MediaType):
-    """Pictures."""
+    """Media type of images."""
 
     suffixes = (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
@@ -73,13 +78,13 @@ class Image(MediaType):
         return image.begins_as_picture(head)
 
     def check(self, canonical: bytes) -> None:
-        from triad_ml.transforms.media import image_check  # TensorFlow is not needed without
+        from triad_ml.transforms.media import image_check  # imports TensorFlow only if needed
 
         image_check.check_image(canonical)
 
 
 class Audio(MediaType):
-    """Sounds."""
+    """Media type of audio."""
 
     suffixes = (
         *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac"),
@@ -95,7 +100,7 @@ class Audio(MediaType):
 
 
 class Text(MediaType):
-    """Texts."""
+    """Media type of texts."""
 
     suffixes = (".txt",)
     told_by_name = True
@@ -110,8 +115,8 @@ class Text(MediaType):
         return text.places(content, canonical) if spec.places_spans else None
 
     def graph_bytes(self, size: int) -> int:
-        return 128 * size  # the graph cuts texts into characters
+        return 128 * size  # the graph splits texts into characters
 
 
 MEDIA: Mapping[str, MediaType] = {"image": Image(), "audio": Audio(), "text": Text()}
-"""By modality, in the order of `MODALITIES`."""
+"""Media types by modality, in the order of `MODALITIES`."""

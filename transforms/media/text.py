@@ -1,4 +1,4 @@
-"""Canonical texts: UTF-8 in Unicode's composed form, without control characters."""
+"""Canonical texts: UTF-8 in Unicode's composed form (NFC), without control characters."""
 
 import itertools
 import unicodedata
@@ -15,43 +15,43 @@ _MARK_RUN = 1000  # no language stacks more than a few combining marks on one le
 def canonical(content: bytes, limits: Limits) -> bytes:
     """Makes a text canonical: strict UTF-8, NFC, no control characters but tab and line ends.
 
-    Byte order marks at the start are dropped too. A canonical text comes back unchanged.
+    Byte order marks at the start are dropped too. A canonical text is returned unchanged.
 
     Args:
         content: The text as stored.
-        limits: `text_bytes` holds for what comes in and for what goes out.
+        limits: `text_bytes` applies to the stored and to the canonical text.
 
     Raises:
-        MediumError: NOT_UTF8, TOO_LARGE (also for endless runs of combining marks), or EMPTY where
-            nothing is left.
+        MediumError: NOT_UTF8, TOO_LARGE (also for very long runs of combining marks), or EMPTY if
+            no characters are left.
     """
     _check_length(content, limits)
     if content.isascii():
         kept = content.translate(None, _ASCII_CONTROLS)
     else:
         kept = _composed(content)
-        _check_length(kept, limits)  # composing makes a few characters longer
+        _check_length(kept, limits)  # NFC makes a few characters longer
     if not kept:
         raise MediumError(Flaw.EMPTY, "no characters")
     return kept
 
 
 def places(content: bytes, kept: bytes) -> text_offsets.Offsets | None:
-    """Where the characters of a canonical text stand in the text that it was made of.
+    """Returns the offsets of a canonical text's characters in the text as stored.
 
     Args:
-        content: As stored, and one that `canonical` takes.
-        kept: What `canonical` made of it.
+        content: The text as stored, which `canonical` accepts.
+        kept: The result of `canonical`.
 
     Returns:
-        None where they are the same.
+        None if both texts are the same.
     """
     if content == kept:
         return None
     text = content.decode("utf-8")
-    there = (place for place, character in enumerate(text) if not _CONTROLS.match(character))
+    indices = (index for index, character in enumerate(text) if not _CONTROLS.match(character))
     return text_offsets.composed(
-        text, itertools.dropwhile(lambda i: text[i] == _BYTE_ORDER_MARK, there)
+        text, itertools.dropwhile(lambda i: text[i] == _BYTE_ORDER_MARK, indices)
     )
 
 
@@ -67,7 +67,7 @@ def _composed(content: bytes) -> bytes:
 
 
 def _check_marks(text: str) -> None:
-    """Refuses long runs of combining marks: sorting them takes time in the square of their number.
+    """Refuses long runs of combining marks: NFC sorts them, in time quadratic in their number.
 
     Raises:
         MediumError: TOO_LARGE.

@@ -1,4 +1,4 @@
-"""Which URIs may be opened, and how: the one door to every medium that is not inline."""
+"""Checked opening of media by URI; every medium that is not inline is read here."""
 
 import dataclasses
 import errno
@@ -13,7 +13,7 @@ from triad_ml.transforms.files import beneath
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 LONGEST = 16_384
-"""Characters of a URI. The longest path of Linux has 4,095 bytes, each of which may be three."""
+"""Characters of the longest URI: a path of Linux has up to 4,095 bytes, three characters each."""
 
 _REMOTE = "gs://"
 _SCHEME = re.compile(r"[^:/]*://")
@@ -21,7 +21,7 @@ _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
 _NO_NAME = re.compile("%00|%2f", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOTHING_THERE = frozenset(
-    # The last two are of file systems on which no file can have such a name.
+    # Some file systems report the last two for names that no file can have there.
     {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 )
 _NOT_FOR_US = frozenset({errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV})
@@ -30,15 +30,15 @@ _BLOCK = 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Roots:
-    """The folders that media may come from, with everything below them.
+    """Folders from which, and from below which, media may be read.
 
     Attributes:
-        base: Folder of the records file, local or `gs://bucket/folder`: relative names are looked
-            for there first.
-        allowed: Further folders, local or `gs://`: relative names are looked for there next, in
-            this order.
-        watched: A folder that files are put into while we read, at or above `base`: a link on the
-            way from it to `base` is not followed. "" where there is none.
+        base: Folder of the records file, local or `gs://bucket/folder`; relative names are tried
+            there first.
+        allowed: Further folders, local or `gs://`; relative names are tried there next, in this
+            order.
+        watched: Folder, at or above `base`, into which others write files while it is read; links
+            between it and `base` are not followed. "" if there is none.
     """
 
     base: str
@@ -48,11 +48,11 @@ class Roots:
     @functools.cached_property
     def _is_absolute(self) -> bool:
         folders = map(local_path, (self.base, *self.allowed, self.watched or "/"))
-        return all(_SCHEME.match(one) or one.startswith("/") for one in folders)
+        return all(_SCHEME.match(folder) or folder.startswith("/") for folder in folders)
 
 
 class _Known(NamedTuple):
-    """The roots as they are: local ones, and where relative names are looked for."""
+    """Resolved roots: the local ones, and all folders in which relative names are tried."""
 
     local: tuple[beneath.Root, ...]
     searched: tuple[str, ...]
@@ -63,27 +63,27 @@ class _Stream(Protocol):
 
 
 def fetch(uri: str, roots: Roots, max_bytes: int) -> bytes:
-    """Reads what a URI names: the first of its `places` at which something may be read.
+    """Reads the medium of a URI, from the first of its `places` that can be read.
 
-    Symbolic links are followed, and what they lead to has to be below a root too. What was found to
-    be below a root is what is read, whoever renames folders meanwhile.
+    Symbolic links are followed, and their targets have to be below a root too. The file that was
+    found to be below a root is the file that is read, even if somebody renames folders meanwhile.
 
     Args:
         uri: See `places`.
         roots: See `places`.
-        max_bytes: What is larger is not read.
+        max_bytes: Largest size in bytes; larger media are not read.
 
     Raises:
-        MediumError: FORBIDDEN for what is outside the roots, for what this user may not read, and
-            for folders, pipes, sockets and devices; NOT_FOUND; TOO_LARGE.
-        OSError: A failing disk or network: not the record's fault.
+        MediumError: FORBIDDEN for a medium outside the roots or not readable by this user, and for
+            folders, pipes, sockets and devices; NOT_FOUND; TOO_LARGE.
+        OSError: If a disk or the network fails, which is not the record's fault.
     """
     failed = MediumError(Flaw.NOT_FOUND)
-    for place in places(uri, roots):
+    for candidate in places(uri, roots):
         try:
-            if _is_remote(place):
-                return _fetch_remote(object_uri(place, roots), max_bytes)
-            return _fetch_local(place, local_roots(roots), max_bytes)
+            if _is_remote(candidate):
+                return _fetch_remote(object_uri(candidate, roots), max_bytes)
+            return _fetch_local(candidate, local_roots(roots), max_bytes)
         except MediumError as error:
             if error.flaw is Flaw.FORBIDDEN:
                 failed = error
@@ -93,35 +93,35 @@ def fetch(uri: str, roots: Roots, max_bytes: int) -> bytes:
 
 
 def places(uri: str, roots: Roots) -> Iterator[str]:
-    """What a URI may mean: local paths and `gs://` URIs, in the order in which they are tried.
+    """Yields the local paths and `gs://` URIs that a URI may mean, in the order to try them.
 
-    Names are taken literally; a relative one is looked for in each root. Of a `file:` URI (RFC
-    8089: `file:///a`, `file://localhost/a` or `file:/a`) percent-encoded bytes are decoded first;
-    the literal name comes next, as writers that do not encode would mean it.
+    Names are taken literally; a relative one is tried in each root. In a `file:` URI (RFC 8089:
+    `file:///a`, `file://localhost/a` or `file:/a`), percent-encoded bytes are decoded first. The
+    literal name is tried next, for writers that do not encode.
 
     Args:
         uri: A name relative to a root, a local path, or a `file:` or `gs://` URI.
         roots: The folders that may be read; nothing is checked against them yet.
 
     Raises:
-        MediumError: FORBIDDEN for what cannot be a name and for any other scheme; NOT_FOUND for
-            what is longer than `LONGEST`.
+        MediumError: FORBIDDEN for an impossible name and for any other scheme; NOT_FOUND for a URI
+            longer than `LONGEST`.
     """
     if len(uri) > LONGEST:
         raise MediumError(Flaw.NOT_FOUND, f"a name of over {LONGEST} characters")
     if not uri or _UNPRINTABLE.search(uri):
         raise MediumError(Flaw.FORBIDDEN, "a name that is empty or has control characters")
-    if found := _FILE.match(uri):
-        path = uri[found.end() :]
+    if match := _FILE.match(uri):
+        path = uri[match.end() :]
         if _NO_NAME.search(path):
             raise MediumError(Flaw.FORBIDDEN, "a name with an encoded slash or NUL")
         if "%" in path:
             yield _decoded(path)
         yield path
-    elif found := _SCHEME.match(uri):
-        if found[0].lower() != _REMOTE:
+    elif match := _SCHEME.match(uri):
+        if match[0].lower() != _REMOTE:
             raise MediumError(Flaw.FORBIDDEN, "only relative names, file: and gs:// can be opened")
-        yield _REMOTE + uri[found.end() :]
+        yield _REMOTE + uri[match.end() :]
     elif uri.startswith("/"):
         yield uri
     else:
@@ -130,10 +130,10 @@ def places(uri: str, roots: Roots) -> Iterator[str]:
 
 
 def object_uri(uri: str, roots: Roots) -> str:
-    """The `gs://` URI without `.` and `..`, if it is below one of the roots.
+    """Returns a `gs://` URI without `.` and `..`.
 
     Raises:
-        MediumError: FORBIDDEN.
+        MediumError: FORBIDDEN, if it is not below one of the roots.
     """
     bucket, _, name = uri.removeprefix(_REMOTE).partition("/")
     parts: list[str] = []
@@ -150,21 +150,22 @@ def object_uri(uri: str, roots: Roots) -> str:
 
 
 def local_roots(roots: Roots) -> tuple[beneath.Root, ...]:
-    """Those of the roots that are local, in their order."""
+    """Returns the local ones of the roots, in their order."""
     return _known(roots).local
 
 
 def resolved(folders: Sequence[str]) -> list[str]:
-    """The one spelling of each folder of media, local or `gs://`, from any working folder."""
+    """Returns one spelling for each folder of media, local or `gs://`, as absolute real paths."""
     return [
-        one.rstrip("/") if _is_remote(one) else os.path.realpath(local_path(one)) for one in folders
+        folder.rstrip("/") if _is_remote(folder) else os.path.realpath(local_path(folder))
+        for folder in folders
     ]
 
 
 def spelled(path: str) -> str:
-    """A local path as printable text: as it is, else as a `file:` URI of the absolute path.
+    """Returns a local path as printable text: as it is, or as a `file:` URI of the absolute path.
 
-    Names on a disk are bytes, and `local_path` gives each of them again.
+    Names on a disk are bytes, of which not all are printable; `local_path` restores each of them.
     """
     if not _UNPRINTABLE.search(path):
         return path
@@ -172,9 +173,9 @@ def spelled(path: str) -> str:
 
 
 def local_path(uri: str) -> str:
-    """The path that a `file:` URI names; anything else comes back as it is."""
-    found = _FILE.match(uri)
-    return _decoded(uri[found.end() :]) if found else uri
+    """Returns the path of a `file:` URI; returns anything else unchanged."""
+    match = _FILE.match(uri)
+    return _decoded(uri[match.end() :]) if match else uri
 
 
 def _decoded(path: str) -> str:
@@ -195,12 +196,12 @@ def _known_from(roots: Roots, working_folder: str) -> _Known:
     for uri in (roots.base, *roots.allowed):
         if _is_remote(uri):
             searched.append(uri.rstrip("/"))
-        elif not _SCHEME.match(folder := local_path(uri)):  # a topic is no folder
+        elif not _SCHEME.match(folder := local_path(uri)):  # skips the address of a topic
             folder = os.path.join(working_folder, folder)
             trusted = roots.watched if uri == roots.base and roots.watched else folder
-            one = beneath.root(folder, os.path.join(working_folder, trusted))
-            local.append(one)
-            searched.append(one.path)
+            root = beneath.root(folder, os.path.join(working_folder, trusted))
+            local.append(root)
+            searched.append(root.path)
     return _Known(tuple(local), tuple(searched))
 
 
@@ -229,13 +230,13 @@ def _fetch_local(path: str, roots: tuple[beneath.Root, ...], max_bytes: int) -> 
 
 
 def _fetch_remote(uri: str, max_bytes: int) -> bytes:
-    # Imported here: jobs on local files never pay for the client.
+    # Imported here, so that jobs on local files do not pay for loading the client.
     from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
     from google.api_core.exceptions import GoogleAPICallError, NotFound
 
     try:
-        # Uncompressed: Beam would otherwise inflate by name, and stop early in doing so.
+        # Otherwise Beam would inflate files by their suffix, and might return only a part.
         with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             content = _read(stream, max_bytes + 1)
     except (NotFound, FileNotFoundError) as error:
@@ -248,7 +249,7 @@ def _fetch_remote(uri: str, max_bytes: int) -> bytes:
 
 
 def _read(stream: _Stream, size: int) -> bytes:
-    """Reads to the end, at most `size` bytes: one read may give less than was asked for."""
+    """Reads to the end, at most `size` bytes; a single `read` may return fewer than requested."""
     blocks = []
     left = size
     while left and (block := stream.read(min(left, _BLOCK))):

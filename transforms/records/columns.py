@@ -1,4 +1,4 @@
-"""Column names with a meaning: labels in input records, and columns of published scores."""
+"""Reserved column names: labels in input records, and columns of published scores."""
 
 import dataclasses
 from collections.abc import Collection
@@ -8,48 +8,53 @@ from triad_ml.transforms.records.values import MODALITIES, Provenance
 LABEL_PREFIX = "labels."
 
 NEVER_LABELS = frozenset({"id", *MODALITIES, "group", "split"})
-"""Fields that are never labels, whatever the labels are called."""
+"""Fields that are never labels, even if a task's label has such a name."""
 
 DIGESTS = tuple(
     f"{field.name}_digest" for field in dataclasses.fields(Provenance) if field.name != "version"
 )
-"""What made a row, in the order of the columns."""
+"""Columns of the digests of a row's provenance, in the order of the table."""
 
 SCORES = ("id", "id_int", "modalities_used", "issues", "content_digest", *DIGESTS)
-"""The columns of every published score, besides one a task and what passes through."""
+"""Columns of every published score, besides one for each task and the passthrough columns."""
 
 REJECTED = ("id", "source", "stage", "reason", "detail", "payload_digest", *DIGESTS, "code_version")
-"""The columns of every rejected record."""
+"""Columns of every rejected record."""
 
 FOLDERS = ("dt", "run", "window")
-"""The keys in names of folders, `dt=2026-11-24`: readers take them for columns."""
+"""Keys in folder names such as `dt=2026-11-24`; readers add them to the table as columns."""
 
 TRIAD_PREFIX = "triad."
-"""Columns of ours that callers will hardly have: where and when a record was, and texts."""
+"""Prefix of Triad's optional columns (position, event time, texts); no others may have it."""
 
 EXTRA_PREFIX = "extra_"
-"""What a passthrough column begins with whose own name is taken."""
+"""Prefix that a passthrough column gets if its name is taken."""
 
 OTHERS = "other_fields"
-"""The column of JSON objects that hold passthrough values that have no column of their own."""
+"""Column of JSON objects with the passthrough fields that get no column."""
 
 _TAKEN = frozenset({*SCORES, *FOLDERS, OTHERS})
 
 
 def is_taken(name: str) -> bool:
-    """Whether a passthrough column may not have this name, which is in lower case.
+    """Returns True if no passthrough column may have a name, which is in lower case.
 
-    Readers of folders leave out what begins with an underscore, and some know no name without a
-    letter; most take names that differ in case for one.
+    Readers of folders skip names that begin with an underscore, some refuse an empty name, and
+    most treat names that differ only in case as one.
     """
     return name in _TAKEN or not name or name.startswith(("_", TRIAD_PREFIX))
 
 
 def is_refused_task(name: str) -> bool:
-    """Whether a task may not have this name: a column of ours, a folder, or a modality has it."""
+    """Returns True if no task may have a name: a column, a folder key or a modality has it."""
     return is_taken(name) or name in MODALITIES or name.startswith(EXTRA_PREFIX)
 
 
 def is_label(name: str, labels: Collection[str]) -> bool:
-    """Whether a column is a label of its own."""
+    """Returns True if a column of a table holds one label.
+
+    Args:
+        name: The column's name.
+        labels: Keys of the labels that the tasks read.
+    """
     return name.startswith(LABEL_PREFIX) or (name in labels and name not in NEVER_LABELS)

@@ -1,4 +1,4 @@
-"""What a record holds, as digests and as a number of bytes; without TensorFlow."""
+"""Digests and sizes of the content of records; without TensorFlow."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from triad_ml.transforms.records.values import MODALITIES, CanonicalRecord, RawR
 
 
 def media_bytes(record: RawRecord | CanonicalRecord | Rejected) -> int:
-    """Bytes of the media that a record itself holds; a URI holds none."""
+    """Counts the bytes of the media in a record; a URI counts as 0."""
     if isinstance(record, Rejected):
         return 0
     media = (getattr(record, name) for name in MODALITIES)
@@ -14,7 +14,7 @@ def media_bytes(record: RawRecord | CanonicalRecord | Rejected) -> int:
 
 
 def payload_digest(record: RawRecord | CanonicalRecord) -> str:
-    """SHA-256 of a record's media: bytes as they are, URIs by their text."""
+    """Returns the SHA-256 of a record's media, hexadecimal: of bytes, or of a URI's text."""
     digest = hashlib.sha256()
     for name in MODALITIES:
         medium = getattr(record, name)
@@ -26,10 +26,13 @@ def payload_digest(record: RawRecord | CanonicalRecord) -> str:
 
 
 def content_digest(record: CanonicalRecord) -> str:
-    """SHA-256 of all that a record's score, modalities used and issues depend on, hexadecimal."""
+    """Returns the SHA-256 of all that a record's scores and issues depend on, hexadecimal.
+
+    That is its media, issues, markers and text offsets.
+    """
     digest = hashlib.sha256(payload_digest(record).encode())
     digest.update("; ".join(record.issues).encode())
     if record.markers or record.offsets:
-        # Spans depend on them: of the places the caller's text shows, of the tags what is marked.
+        # Tagged spans depend on both: their tags on the markers, their positions on the offsets.
         digest.update(repr((sorted(record.markers.items()), record.offsets)).encode())
     return digest.hexdigest()

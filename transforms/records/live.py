@@ -1,6 +1,7 @@
-"""How many records this process is done with, for who shows progress while a pipeline runs.
+"""Number of records that this process has finished, for progress displays of a running pipeline.
 
-Beam's counters can be read when a pipeline has ended. These count work, with what is done again.
+Beam's counters can be read only when a pipeline has ended. These counts include records that were
+processed again after a failure.
 """
 
 import threading
@@ -10,21 +11,25 @@ _done = 0
 
 
 def add(count: int) -> None:
-    """Counts records; called for a batch of them, or for the rare one that ends early."""
+    """Adds finished records to the count.
+
+    It takes a lock: call it for a batch, or for the rare record that is finished early.
+    """
     global _done
     with _lock:
         _done += count
 
 
 def done() -> int:
-    """All that were counted since the process began."""
+    """Returns the number of records counted since the process began."""
     return _done
 
 
 class Batched:
-    """Counts one by one, and tells it in steps: a clean record costs an addition."""
+    """Counter that adds records to the process's count in steps, so that it rarely locks."""
 
     STEP = 16
+    """Number of records in a step."""
 
     def __init__(self) -> None:
         self._held = 0
@@ -36,6 +41,6 @@ class Batched:
             self.tell()
 
     def tell(self) -> None:
-        """Tells what is held back."""
+        """Adds the records counted since the last step to the process's count."""
         add(self._held)
         self._held = 0

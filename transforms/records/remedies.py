@@ -1,4 +1,4 @@
-"""What to do about each flaw of a medium and each reason of a rejection: one line for each."""
+"""Remedies, one line for each flaw of a medium and each reason of a rejection."""
 
 from collections.abc import Mapping
 
@@ -19,16 +19,16 @@ OF_FLAW: Mapping[Flaw, str] = {
     Flaw.EMPTY: _BROKEN,
     Flaw.TIMEOUT: "raise limits.decode_seconds in the spec, or give the machine less other work",
 }
-"""By `Flaw`, what makes such media usable."""
+"""Remedy that makes media with a flaw usable, by flaw."""
 
 OF_REASON: Mapping[Reason, str] = {
     Reason.UNPARSABLE: "mend what writes the records: the detail says what is wrong",
     Reason.INVALID_ID: "give each record an id: a text or a whole number",
     Reason.DUPLICATE_ID: "give each record an id of its own, or name each delivery once",
-    Reason.EMPTY: "name the columns of pictures, sounds and texts image, audio and text",
+    Reason.EMPTY: "put each medium into a column named image, audio or text",
     Reason.UNREADABLE: "see the media that are not used",
     Reason.MODEL_FAILED: "report the records as a defect",
     Reason.TOO_LARGE: "the detail names the limit: write smaller records, or raise that of the "
     "topic",
 }
-"""By `Reason`, what keeps such records."""
+"""Remedy that keeps such records from being rejected, by reason."""

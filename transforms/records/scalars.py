@@ -1,4 +1,4 @@
-"""Single values as records give them: which are missing, and which are one however stored."""
+"""Single values in records: missing values, and one text for a value in any storage type."""
 
 import datetime
 import decimal
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 _LONGEST = 308
-"""Digits of the largest float; a longer decimal is no whole number of anybody's."""
+"""Digits of the largest float; a longer decimal is not taken for a whole number."""
 
 _WHOLE_TEXT = re.compile(rf"(-?(?:0|[1-9]\d{{0,{_LONGEST}}}))\.0+", re.ASCII)
 
 _FLOAT_TEXT = re.compile(r"-?[0-9](?:\.[0-9]+)?e\+[0-9]{2,3}", re.ASCII)
-"""A float over 10**16 as Python and pandas write it."""
+"""A float of 10**16 or more, as Python and pandas write it."""
 
 _MAY_BE_NAN = (float, np.generic, decimal.Decimal)
 
@@ -33,7 +33,7 @@ _KINDS = {
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value says that there is none: null, NaN or NaT."""
+    """Returns True if a value is null, NaN or NaT."""
     if value is None:
         return True
     if not isinstance(value, _MAY_BE_NAN):
@@ -42,9 +42,10 @@ def is_missing(value: Any) -> bool:
 
 
 def whole_number(value: Any) -> int | None:
-    """The whole number that a number is, whether it is stored as such, as float or as decimal.
+    """Returns a whole number that is stored as an integer, a float or a decimal.
 
-    None for what is no number or not whole, and for truth values. A text is no number.
+    Returns:
+        None if the value is not whole, a truth value, a text, or not a number at all.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -65,10 +66,13 @@ def whole_number(value: Any) -> int | None:
 
 
 def text_of(value: Any) -> str | None:
-    """The text of a single value, the same however it is stored; None where it is none of those.
+    """Returns the text of a single value, the same for each type that it may be stored in.
 
-    Whole numbers are their digits, other numbers the shortest that give them, truth values `true`
-    and `false`; dates and times are ISO 8601. A text is itself.
+    A whole number becomes its digits, another number its shortest exact text, a truth value `true`
+    or `false`, a date or time its ISO 8601 text. A text stays as it is.
+
+    Returns:
+        None if the value has none of these types.
     """
     if isinstance(value, str):
         return value
@@ -90,12 +94,12 @@ def text_of(value: Any) -> str | None:
 
 
 def common_spelling(text: str) -> str:
-    """The one spelling of a text that writers of CSV make of a whole number or a truth value.
+    """Undoes the ways in which CSV writers spell whole numbers and truth values.
 
-    `3.0` is `3`, `1e+16` is its digits, `True` is `true`; any other text is itself.
+    `3.0` becomes `3`, `1e+16` its digits, `True` becomes `true`; any other text stays as it is.
     """
-    if text.endswith("0") and (found := _WHOLE_TEXT.fullmatch(text)):
-        return str(int(found[1]))
+    if text.endswith("0") and (match := _WHOLE_TEXT.fullmatch(text)):
+        return str(int(match[1]))
     if "e+" in text and _FLOAT_TEXT.fullmatch(text):
         number = whole_number(float(text))
         return text if number is None else str(number)
@@ -103,6 +107,6 @@ def common_spelling(text: str) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """How a value is stored, in a word: `text`, `int`, `float`, `decimal`, `bool`, `list` ..."""
+    """Names a value's storage type: `text`, `int`, `float`, `decimal`, `bool`, `list` ..."""
     kind = type(value)
     return _KINDS.get(kind) or kind.__name__

@@ -1,4 +1,4 @@
-"""Where the characters of a canonical text stand in the text as its caller has it."""
+"""Offsets that map the characters of a canonical text to the caller's text, and back."""
 
 import bisect
 import dataclasses
@@ -13,21 +13,21 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def without_controls(text: str) -> str:
-    """A text without control characters but tab and line ends."""
+    """Removes control characters from a text, except tabs and line ends."""
     return _CONTROLS.sub("", text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offsets:
-    """The places of a canonical text's characters, where canonicalization moved any.
+    """Offsets of a canonical text's characters, if canonicalization moved any.
 
-    Characters are Unicode code points. What was composed, such as a letter and its accent, is one
-    piece: a span that holds a part of it holds all of it.
+    Characters are Unicode code points. Characters that were composed, such as a letter and its
+    accent, are inseparable: a span that contains one of them contains all.
 
     Attributes:
-        starts: By canonical character, its first character in the caller's text.
-        ends: By canonical character, the one behind its last in the caller's text.
-        length: Characters of the caller's text.
+        starts: Index of each canonical character's first character in the caller's text.
+        ends: Index after each canonical character's last character in the caller's text.
+        length: Number of characters in the caller's text.
     """
 
     starts: tuple[int, ...]
@@ -35,50 +35,57 @@ class Offsets:
     length: int
 
     def outward(self, start: int, end: int) -> tuple[int, int]:
-        """Canonical characters `[start, end)`, at least one, as a span of the caller's."""
+        """Maps canonical characters `[start, end)`, at least one, to a span of the caller's."""
         return self.starts[start], self.ends[end - 1]
 
     def inward(self, start: int, end: int) -> tuple[int, int]:
-        """The canonical characters that hold something of the caller's `[start, end)`.
+        """Maps the caller's characters `[start, end)` to the canonical ones made from any of them.
 
-        Where all of it was removed, `start` is not under `end`.
+        Returns:
+            Start and end of a span; it is empty (start >= end) if all characters were removed.
         """
         return bisect.bisect_right(self.ends, start), bisect.bisect_left(self.starts, end)
 
 
 def composed(text: str, kept: Iterable[int]) -> Offsets:
-    """Follows the composition (NFC) of some characters of a text.
+    """Returns the offsets of some characters of a text after their composition (NFC).
 
     Args:
-        text: As the caller has it.
-        kept: The places of those characters that are composed, rising.
+        text: The caller's text.
+        kept: Indices of the characters that remain and are composed, rising.
     """
     starts: list[int] = []
     ends: list[int] = []
-    for places in _pieces(text, kept):
-        made = unicodedata.normalize("NFC", "".join(text[place] for place in places))
-        starts += [places[0]] * len(made)
-        ends += [places[-1] + 1] * len(made)
+    for indices in _pieces(text, kept):
+        made = unicodedata.normalize("NFC", "".join(text[index] for index in indices))
+        starts += [indices[0]] * len(made)
+        ends += [indices[-1] + 1] * len(made)
     return Offsets(tuple(starts), tuple(ends), len(text))
 
 
 def _pieces(text: str, kept: Iterable[int]) -> Iterator[list[int]]:
-    """Parts that are composed each for itself: their compositions, joined, are that of the text."""
-    places: list[int] = []
+    """Yields the indices of parts that can be composed one by one.
+
+    The joined compositions of the parts equal the composition of the text.
+    """
+    indices: list[int] = []
     piece = ""
-    for place in kept:
-        character = text[place]
+    for index in kept:
+        character = text[index]
         if piece and _begins(piece, character):
-            yield places
-            places, piece = [], ""
-        places.append(place)
+            yield indices
+            indices, piece = [], ""
+        indices.append(index)
         piece += character
-    if places:
-        yield places
+    if indices:
+        yield indices
 
 
 def _begins(piece: str, character: str) -> bool:
-    """Whether a character is neither composed with what is before it nor put among its marks."""
+    """Returns True if a character begins a part.
+
+    It then neither composes with the part before it, nor is reordered among that part's marks.
+    """
     if character < "\u0300":  # below the first combining character
         return True
     if unicodedata.combining(unicodedata.normalize("NFD", character)[0]):

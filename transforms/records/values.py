@@ -1,4 +1,4 @@
-"""The small frozen values that cross step boundaries."""
+"""Frozen values that cross the boundaries between pipeline steps: records, rows and errors."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from triad_ml.transforms.records.text_offsets import Offsets
 
 MODALITIES = ("image", "audio", "text")
-"""The modalities in the order in which every table, mask and message names them."""
+"""Modalities, in the order in which every table, mask and message names them."""
 
 SPLITS = ("train", "eval", "test")
 
@@ -19,17 +19,20 @@ GROUP = "group"
 """Name of the column of the training files that numbers groups; see `split.group_number`."""
 
 UNKNOWN_SPLIT = "?"
-"""What a record's own split is where it is none of `SPLITS` and no other word for one."""
+"""Split of a record whose field `split` is neither in `SPLITS` nor a synonym of one."""
 
 
 class Flaw(enum.StrEnum):
-    """Why one medium of a record is not used. A closed list: counters and reports rely on it."""
+    """Reason for which one medium of a record is not used.
 
-    NOT_FOUND = "not_found"  # the URI names nothing
+    The list is closed: counters and reports rely on it.
+    """
+
+    NOT_FOUND = "not_found"  # the URI leads to no file
     FORBIDDEN = "forbidden"  # the URI leads outside the allowed folders or schemes
-    TOO_LARGE = "too_large"  # over a cap on bytes, pixels, duration or memory
-    UNSUPPORTED = "unsupported"  # the content is of no format on the allow-list
-    TRUNCATED = "truncated"  # the content stops before its header says
+    TOO_LARGE = "too_large"  # over a limit of bytes, pixels, duration or memory
+    UNSUPPORTED = "unsupported"  # the content has no format of the allow-list
+    TRUNCATED = "truncated"  # the content is shorter than its header says
     CORRUPT = "corrupt"  # the content contradicts its format, or makes its decoder crash
     NOT_FINITE = "not_finite"  # a sample is NaN or infinite
     NOT_UTF8 = "not_utf8"  # the text is not strict UTF-8
@@ -38,21 +41,25 @@ class Flaw(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Why a whole record is rejected. A closed list: counters and reports rely on it."""
+    """Reason for which a whole record is rejected.
+
+    The list is closed: counters and reports rely on it.
+    """
 
     UNPARSABLE = "unparsable"  # the line or row is not a record
     INVALID_ID = "invalid_id"  # the id is missing, no string or number, or too long
     DUPLICATE_ID = "duplicate_id"  # an earlier record of this run has the id
-    EMPTY = "empty"  # none of the spec's modalities is there
-    UNREADABLE = "unreadable"  # each medium that was there is flawed
+    EMPTY = "empty"  # the record has no medium of the spec's modalities
+    UNREADABLE = "unreadable"  # every medium of the record has a flaw
     MODEL_FAILED = "model_failed"  # the model fails on this record alone
-    TOO_LARGE = "too_large"  # over a cap on bytes, fields or values, or larger than a topic takes
+    TOO_LARGE = "too_large"  # over a limit of bytes, fields or values, or of a topic's messages
 
 
 class MediumError(ValueError):
     """A medium that cannot be used, with a flaw from the closed list.
 
-    The text holds no memory address, host path or payload: rejected records are reproducible.
+    The text has no memory address, host path or payload, so that rejected records are the same in
+    each run.
     """
 
     def __init__(self, flaw: Flaw, detail: str = "") -> None:
@@ -66,14 +73,18 @@ class MediumError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Uri:
-    """Where a medium is. Relative ones are relative to the folder of the records file."""
+    """URI or path of a medium; a relative path begins at the folder of the records file."""
 
     value: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokenMedium:
-    """A medium that its source could not give, such as bad base64; `detail` holds no payload."""
+    """A medium that its source could not read, such as bad base64.
+
+    Attributes:
+        detail: The defect, without payload.
+    """
 
     detail: str
 
@@ -83,14 +94,14 @@ Medium = bytes | Uri | BrokenMedium
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Position:
-    """Where a record came from: a file and the record's place in it.
+    """Origin of a record: a file, and the record's position in it.
 
     Attributes:
-        uri: The records file.
-        offset: Byte offset of a line, else index of the row; of a message its offset in the log.
-        unit: Index of the work unit that reads it.
-        event_time: When the message was sent or the file was written, in milliseconds since 1970;
-            None where nobody asked.
+        uri: URI of the records file.
+        offset: Byte offset of a line, index of a table's row, or a message's offset in its log.
+        unit: Index of the unit of work that reads the record.
+        event_time: Time at which the message was sent or the file was written, in milliseconds
+            since 1970; None if it was not requested.
     """
 
     uri: str
@@ -104,14 +115,15 @@ class Position:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RawRecord:
-    """One record as a source gives it. A missing medium is None.
+    """One record as its source has it. A missing medium is None.
 
     Attributes:
-        split: One of `SPLITS`, or `UNKNOWN_SPLIT` where the record is in none.
-        kinds: How the source stored the id and, where there is one, the group, in the words of
-            `scalars.kind_of`.
-        untrainable: Why the record is in no split: what is wrong with its group or split, which
-            only training uses. "" where nothing is.
+        split: One of `SPLITS`, or `UNKNOWN_SPLIT` if the record belongs to none; None if the
+            record names no split.
+        kinds: Storage types of the id and of the group, by `scalars.kind_of`; the second is None
+            without a group.
+        untrainable: Defect of the group or split, for which the record belongs to no split. Only
+            training uses these fields. "" if there is no defect.
     """
 
     id: str
@@ -129,14 +141,14 @@ class RawRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CanonicalRecord:
-    """One record whose media the graph reads as they are. A missing medium is `b""`.
+    """One record with canonical media, which the graph decodes. A missing medium is `b""`.
 
     Attributes:
-        issues: One `"<modality>: <flaw>"` for each medium that was there and is not used, and
-            `"marker: corrupt"` where a marker names no part of the text.
-        offsets: Where the characters of `text` stand in the caller's, where that differs and some
-            task is tagging.
-        markers: By task, the marked characters `[start, end)` of `text`.
+        issues: One `"<modality>: <flaw>"` for each medium of the record that is not used, and
+            `"marker: corrupt"` for a marker that names no part of the text.
+        offsets: Offsets of the characters of `text` in the caller's text; None if both texts have
+            the same characters, or no task is tagging.
+        markers: Marked characters `[start, end)` of `text`, by task.
     """
 
     id: str
@@ -154,22 +166,22 @@ class CanonicalRecord:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """The modalities that are there, in the order of `MODALITIES`."""
+        """Modalities of which the record has a medium, in the order of `MODALITIES`."""
         return tuple(name for name in MODALITIES if getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that is not scored or trained on: where it was, which stage refused it, and why.
+    """A record that is neither scored nor trained on: its position, and the stage and reason.
 
     Attributes:
-        id: The record's id; its position where it has none.
-        stage: `read`, `canonicalize`, `score` or `publish`.
-        detail: What was wrong, in a few words, without payload.
-        payload_digest: SHA-256, hexadecimal. Of `read` that of the line, row or message; of
-            `canonicalize` and `score` that of the media; of `publish` the content digest of the
-            score. "" where nothing was read.
-        model_digest: Of the model that was asked; "" where none was.
+        id: The record's id; its position if it has none.
+        stage: Stage that rejected the record: `read`, `canonicalize`, `score` or `publish`.
+        detail: The defect, in a few words, without payload.
+        payload_digest: SHA-256, hexadecimal, by stage: `read` of the line, row or message;
+            `canonicalize` and `score` of the media; `publish` the content digest of the score. ""
+            if nothing was read.
+        model_digest: Digest of the model that was to score the record; "" without one.
     """
 
     id: str
@@ -182,13 +194,13 @@ class Rejected:
 
 
 class Explanation(NamedTuple):
-    """What each modality is worth to a `Prediction`: see `model.explanation`.
+    """Shapley values of the modalities for one `Prediction`: see `model.serving.explanations`.
 
     Attributes:
-        label: The class whose probability is explained: the likeliest one.
-        baseline: Its probability where the model sees nothing.
-        shares: By modality of the model, in the order of `MODALITIES`; 0 for what is missing. With
-            the baseline they add up to the prediction's score.
+        label: Class whose probability is explained: the likeliest one.
+        baseline: Probability of the class if the model sees no modality.
+        shares: Shapley value of each modality of the model, in the order of `MODALITIES`; 0 for a
+            missing one. The baseline and the shares add up to the prediction's score.
     """
 
     label: str
@@ -198,13 +210,15 @@ class Explanation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says about one classification task of one record.
+    """Prediction of one classification task for one record.
 
     Attributes:
-        label: The likeliest class; of a multi-label task the classes at or over one half.
-        score: Probability of `label`; of a multi-label task that of the likeliest class.
-        distribution: float32 of shape `[classes]`, in the order of the model's classes.
-        explanation: Where one was asked for.
+        label: The likeliest class; in a multi-label task all classes with a probability of one
+            half or more.
+        score: Probability of `label`; in a multi-label task that of the likeliest class.
+        distribution: Probabilities, float32 of shape `[classes]`, in the order of the model's
+            classes.
+        explanation: Shapley values; None if they were not requested.
     """
 
     label: str | tuple[str, ...]
@@ -215,11 +229,11 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Number:
-    """What the model says about one regression task of one record.
+    """Prediction of one regression task for one record.
 
     Attributes:
-        value: The number, in the units of the labels.
-        explanation: Where one was asked for; its shares are in these units too.
+        value: The number, in the unit of the labels.
+        explanation: Shapley values, in the unit of the labels; None if they were not requested.
     """
 
     value: float
@@ -227,7 +241,7 @@ class Number:
 
 
 class Span(NamedTuple):
-    """A part of a text: its characters `[start, end)`, and its class."""
+    """A part of a text: the characters `[start, end)`, and their class."""
 
     start: int
     end: int
@@ -235,7 +249,7 @@ class Span(NamedTuple):
 
 
 class ScoredSpan(NamedTuple):
-    """A `Span` in the caller's text, and the probability that exactly this one is there."""
+    """A `Span` in the caller's text, and the probability of exactly this span."""
 
     start: int
     end: int
@@ -245,11 +259,11 @@ class ScoredSpan(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tagged:
-    """What the model says about one tagging task of one record.
+    """Prediction of one tagging task for one record.
 
     Attributes:
-        spans: In the order of the text; they do not overlap.
-        score: Probability that all of the text's tags are these; 1 where there is nothing to tag.
+        spans: Spans in the order of the text; they do not overlap.
+        score: Probability of the whole sequence of tags; 1 if there is nothing to tag.
     """
 
     spans: tuple[ScoredSpan, ...]
@@ -258,10 +272,10 @@ class Tagged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Text:
-    """What the model says about one generation task of one record.
+    """Prediction of one generation task for one record.
 
     Attributes:
-        text: What it writes.
+        text: The generated text.
         score: Probability of exactly this text.
     """
 
@@ -271,14 +285,14 @@ class Text:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made a row: SHA-256 digests, hexadecimal, or "" where there is none, and the version.
+    """Origin of a row: SHA-256 digests, hexadecimal ("" if there is none), and the version.
 
     Attributes:
-        model: Of the SavedModel's files and its batch size.
-        transform: Of the feature graph, its vocabularies and moments.
-        spec: Of the whole spec.
-        code: Of the source files that decide features and scores.
-        version: Of this software.
+        model: Digest of the SavedModel's files and its batch size.
+        transform: Digest of the feature graph, its vocabularies and moments.
+        spec: Digest of the whole spec.
+        code: Digest of the source files that decide features and scores.
+        version: Version of Triad.
     """
 
     model: str
@@ -289,7 +303,7 @@ class Provenance:
 
     @property
     def digests(self) -> dict[str, str]:
-        """All but the version, by name."""
+        """Digests by name; the version is not among them."""
         return {
             "model": self.model,
             "transform": self.transform,
@@ -300,11 +314,12 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scored:
-    """One scored record. It holds no media.
+    """One scored record, without its media.
 
     Attributes:
-        content_digest: See `content_digest`.
-        model_digest: Of the model that made the predictions.
+        predictions: Predictions by task.
+        content_digest: Digest of the canonical record, by `digests.content_digest`.
+        model_digest: Digest of the model that made the predictions.
     """
 
     id: str

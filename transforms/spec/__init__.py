@@ -1,1 +1,1 @@
-"""The spec: a YAML file of modalities, tasks, model, training and splits, one module a section."""
+"""The spec, a YAML file of modalities, tasks, model, training and splits: a module per section."""

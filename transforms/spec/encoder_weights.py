@@ -1,4 +1,4 @@
-"""Files of picture encoders' weights: what a spec names, and what their content must be."""
+"""Weights of image encoders: their paths in a spec, and checks of their digests."""
 
 import contextlib
 import hashlib
@@ -13,84 +13,92 @@ from triad_ml.transforms.spec.spec import Spec
 
 
 def pinned(spec: Spec, path: Path) -> Spec:
-    """The spec of a file, with whole paths of the weights and their digest in it.
+    """Returns a spec with the absolute path of its encoder's weights, and their digest.
 
     Args:
-        spec: As the file says it.
-        path: Of the file; relative paths begin at its folder.
+        spec: The spec as its file has it.
+        path: Path of the spec file; relative paths in the spec begin at its folder.
 
     Raises:
-        OptionsError: Where weights are missing, or not those that the spec wants.
-        StorageError: Where they cannot be read.
+        OptionsError: If weights are missing, or do not have the digest in the spec.
+        StorageError: If they cannot be read.
     """
     if spec.model.image_weights is None:
         return spec
-    place = str((path.parent / spec.model.image_weights).absolute())
-    whole = spec.model.model_copy(update={"image_weights": place})
+    weights = str((path.parent / spec.model.image_weights).absolute())
+    whole = spec.model.model_copy(update={"image_weights": weights})
     known = whole.model_copy(update={"image_weights_sha256": checked(whole)})
     return spec.model_copy(update={"model": known})
 
 
 def checked(model: EncoderSpec) -> str:
-    """SHA-256 of the weights, hexadecimal; of a folder that of its files' digests.
+    """Returns the SHA-256 of the weights, hexadecimal; for a folder, of its files' digests.
 
     Raises:
-        OptionsError: Where they are missing, or not those that the spec wants.
-        StorageError: Where they cannot be read.
+        OptionsError: If the weights are missing, or do not have the digest in the spec.
+        StorageError: If they cannot be read.
     """
     assert model.image_weights is not None  # the spec's encoder has weights
-    place = Path(model.image_weights)
-    return _checked(model, place, place)
+    path = Path(model.image_weights)
+    return _checked(model, path, path)
 
 
 @contextlib.contextmanager
 def checked_copy(model: EncoderSpec) -> Iterator[Path]:
-    """A private copy of the weights, which is checked: what a library opens is what was checked.
+    """Yields the path of a private copy of the weights, whose digest has been checked.
+
+    A library that opens the copy reads the bytes that were checked, even if the original changes.
 
     Raises:
-        OptionsError: Where they are missing, or not those that the spec wants.
-        GateError: Where a folder of weights holds a link.
-        OSError: Where they cannot be copied.
+        OptionsError: If the weights are missing, or do not have the digest in the spec.
+        GateError: If a folder of weights holds a link.
+        OSError: If they cannot be copied.
     """
     assert model.image_weights is not None
-    place = Path(model.image_weights)
+    path = Path(model.image_weights)
     with contextlib.ExitStack() as stack:
         try:
-            copy = stack.enter_context(private_copy(place))
+            copy = stack.enter_context(private_copy(path))
         except FileNotFoundError as error:
-            raise _missing(model, place) from error
-        _checked(model, copy, place)
+            raise _missing(model, path) from error
+        _checked(model, copy, path)
         yield copy
 
 
-def _checked(model: EncoderSpec, weights: Path, place: Path) -> str:
-    """The digest of weights that lie at, or were copied from, a place."""
+def _checked(model: EncoderSpec, weights: Path, path: Path) -> str:
+    """Returns the digest of weights, once it is checked.
+
+    Args:
+        model: The section of the spec.
+        weights: Path of the weights, or of their copy.
+        path: Path of the original, for errors.
+    """
     try:
-        found = _folder_digest(weights) if model.image_encoder == HUB else file_digest(weights)
+        digest = _folder_digest(weights) if model.image_encoder == HUB else file_digest(weights)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise _missing(model, place) from error
+        raise _missing(model, path) from error
     except OSError as error:
-        raise StorageError(f"{place}: cannot be read: {error.strerror or error}") from error
-    if model.image_weights_sha256 not in (None, found):
+        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if model.image_weights_sha256 not in (None, digest):
         raise OptionsError(
-            f"{place}: its SHA-256 is {found}, the spec wants {model.image_weights_sha256}; "
+            f"{path}: its SHA-256 is {digest}, the spec wants {model.image_weights_sha256}; "
             "put the weights there that the spec was made with"
         )
-    return found
+    return digest
 
 
-def _missing(model: EncoderSpec, place: Path) -> OptionsError:
+def _missing(model: EncoderSpec, path: Path) -> OptionsError:
     return OptionsError(
-        f"{place}: there are no weights for model.image_encoder {model.image_encoder}; "
+        f"{path}: there are no weights for model.image_encoder {model.image_encoder}; "
         "put them there, or name another place in the spec"
     )
 
 
 def _folder_digest(folder: Path) -> str:
-    found = tree_digests(folder)
-    if not found:
+    digests = tree_digests(folder)
+    if not digests:
         raise FileNotFoundError
     digest = hashlib.sha256()
-    for name in sorted(found):
-        digest.update(f"{name} {found[name]}\n".encode())
+    for name in sorted(digests):
+        digest.update(f"{name} {digests[name]}\n".encode())
     return digest.hexdigest()

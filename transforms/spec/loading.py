@@ -1,4 +1,4 @@
-"""Reads spec files and says what is wrong with them; the JSON Schema for editors."""
+"""Reader of spec files, their errors in plain words, and the JSON Schema for editors."""
 
 import difflib
 import re
@@ -17,26 +17,27 @@ from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.tasks import KINDS
 
 TITLE = "Triad spec"
-"""Of the JSON Schema."""
+"""Title of the JSON Schema."""
 
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 
 
 DEEPEST = 64
-"""Levels of lists and mappings in YAML."""
+"""Largest number of nested lists and mappings in YAML."""
 MOST_VALUES = 100_000
-"""Values in YAML, those counted again that an alias repeats."""
+"""Largest number of values in YAML; an alias counts as all the values that it repeats."""
 
 _SHOWN = reprlib.Repr()
-"""How much of a wrong value an error tells."""
+"""Formatter of wrong values in errors; it shortens long ones."""
 _SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother = 2, 200, 200
 
 
 class _Loader(yaml.SafeLoader):
-    """A second key of one name, of which PyYAML lets the last win, is an error; 1e-3 is a number.
+    """YAML loader that refuses duplicate keys and too large values, and reads 1e-3 as a number.
 
-    PyYAML reads YAML 1.1, where 1e-3 is a string; YAML 1.2 says otherwise (yaml.org, 10.2.1.4).
-    How deep and how large a value is, aliases followed, is known before it is made.
+    PyYAML takes the last of duplicate keys. It reads YAML 1.1, where 1e-3 is a string; in YAML 1.2
+    it is a number (yaml.org, 10.2.1.4). The loader knows a value's depth, and its size with all
+    aliases followed, before it constructs the value.
     """
 
     _depth = 0
@@ -53,7 +54,7 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         if node is not None and id(node) not in self._sizes:
-            self._sizes[id(node)] = 1 + sum(self._sizes.get(id(one), 0) for one in _parts(node))
+            self._sizes[id(node)] = 1 + sum(self._sizes.get(id(part), 0) for part in _parts(node))
             if self._sizes[id(node)] > MOST_VALUES:
                 raise yaml.composer.ComposerError(None, None, f"over {MOST_VALUES} values", mark)
         return node
@@ -70,7 +71,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
-    """The nodes in a list or mapping, a node again for each alias of it."""
+    """Yields the nodes in a list or mapping; a node is repeated for each alias of it."""
     if isinstance(node, yaml.SequenceNode):
         yield from node.value
     elif isinstance(node, yaml.MappingNode):
@@ -102,7 +103,8 @@ def load(path: str | Path) -> Spec:
     """Reads and checks a spec file.
 
     Raises:
-        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+        OptionsError: If the spec is wrong; names the file, the key, the rule, and the nearest
+            known key.
     """
     try:
         content = regular.read(path).decode()
@@ -112,7 +114,11 @@ def load(path: str | Path) -> Spec:
 
 
 def parse(content: str, name: str = "spec") -> Spec:
-    """Checks the text of a spec; `name` stands in the errors.
+    """Reads and checks the text of a spec.
+
+    Args:
+        content: YAML.
+        name: Name of the spec in errors, such as its path.
 
     Raises:
         OptionsError: See `load`.
@@ -124,21 +130,21 @@ def parse(content: str, name: str = "spec") -> Spec:
 
 
 def parse_yaml(content: str, name: str) -> Any:
-    """What a YAML text says; a key that stands twice is an error.
+    """Parses a YAML text; a duplicate key is an error.
 
     Raises:
-        OptionsError: Naming the file and the place.
+        OptionsError: If the text is not YAML; names the file, the line and the column.
     """
     try:
         return yaml.load(content, Loader=_Loader)  # noqa: S506, it is a SafeLoader
     except yaml.YAMLError as error:
-        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
-        remedy = "; indent with spaces" if r"'\t'" in said else ""
-        raise OptionsError(f"{name}: not YAML: {said}{remedy}") from error
+        message = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        remedy = "; indent with spaces" if r"'\t'" in message else ""
+        raise OptionsError(f"{name}: not YAML: {message}{remedy}") from error
 
 
 def validated(value: Mapping[str, Any], name: str) -> Spec:
-    """The spec that a mapping says.
+    """Checks a mapping and makes a spec of it.
 
     Raises:
         OptionsError: See `load`.
@@ -150,7 +156,7 @@ def validated(value: Mapping[str, Any], name: str) -> Spec:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a spec file, for editors."""
+    """Returns the JSON Schema of a spec file, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": TITLE,
@@ -159,6 +165,7 @@ def schema() -> dict[str, Any]:
 
 
 def _lines(error: pydantic.ValidationError, name: str) -> Iterator[str]:
+    """Yields one line for each problem that pydantic found."""
     for problem in error.errors(include_url=False):
         location = _without_kind(problem["loc"])
         kind, given = problem["type"], problem.get("input")
@@ -195,14 +202,17 @@ def _kind_of(task: Any) -> Any:
 
 
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The place of a problem in the file: pydantic puts a task's kind behind the task's name."""
+    """Returns the keys that lead to a problem in the file.
+
+    Pydantic adds a task's kind after the task's name.
+    """
     if location[:1] == ("tasks",) and location[2:3] and location[2] in KINDS:
         return location[:2] + location[3:]
     return location
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The known keys of the section that holds the last part of `location`."""
+    """Lists the known keys of the section that has the last key of `location`."""
     section: type[pydantic.BaseModel] = Spec
     if location[0] == "tasks":
         return sorted(KINDS[str(location[2])].model_fields)

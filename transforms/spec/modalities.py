@@ -1,4 +1,4 @@
-"""Sections of the modalities of a spec, and limits of records."""
+"""Sections `modalities` and `limits` of a spec."""
 
 from typing import Any, Literal, Self
 
@@ -8,26 +8,26 @@ from triad_ml.transforms.records.values import MODALITIES
 from triad_ml.transforms.spec.section import Section
 
 ISSUES_LIMIT = 0.5
-"""The largest share of a modality's media that may be lost, where nothing else is said."""
+"""Default of the largest share of a modality's media that may be unusable."""
 
 
 class ModalitySpec(Section):
-    """What each modality has.
+    """Settings that all modalities have.
 
     Attributes:
-        issues_limit: Largest share of its media that may be lost: over it nothing is written. None
-            is `ISSUES_LIMIT`. It decides no feature.
+        issues_limit: Largest share of the modality's media that may be unusable; above it nothing
+            is written. None: `ISSUES_LIMIT`. It does not change features.
     """
 
     issues_limit: float | None = pydantic.Field(default=None, ge=0, le=1)
 
 
 class ImageSpec(ModalitySpec):
-    """Pictures become uint8 `[size, size, 3]`.
+    """Settings of images, which become uint8 `[size, size, 3]`.
 
     Attributes:
         size: Height and width in pixels.
-        fit: `pad` keeps the aspect ratio and fills up with white, `stretch` does not keep it.
+        fit: `pad` keeps the aspect ratio and pads with white; `stretch` does not keep it.
     """
 
     size: int = pydantic.Field(default=224, ge=16, le=1024)
@@ -35,11 +35,11 @@ class ImageSpec(ModalitySpec):
 
 
 class AudioSpec(ModalitySpec):
-    """Sounds become log-mel float32 `[frames, mel_bins]`.
+    """Settings of audio, which becomes log-mel float32 `[frames, mel_bins]`.
 
     Attributes:
-        sample_rate: In Hz.
-        seconds: What is longer is cut at the end, what is shorter is padded.
+        sample_rate: Sample rate in Hz.
+        seconds: Duration; longer audio is cut at the end, shorter audio is padded.
         mel_bins: Number of mel bands between 20 Hz and half the sample rate.
     """
 
@@ -49,17 +49,17 @@ class AudioSpec(ModalitySpec):
 
     @property
     def samples(self) -> int:
-        """Number of samples kept."""
+        """Number of samples in `seconds`."""
         return round(self.sample_rate * self.seconds)
 
     @property
     def frame_length(self) -> int:
-        """Samples in a frame: 25 ms."""
+        """Number of samples in a frame of 25 ms."""
         return round(self.sample_rate * 0.025)
 
     @property
     def frame_step(self) -> int:
-        """Samples from frame to frame: 10 ms."""
+        """Number of samples from one frame's start to the next one's: 10 ms."""
         return round(self.sample_rate * 0.010)
 
     @property
@@ -69,13 +69,16 @@ class AudioSpec(ModalitySpec):
 
 
 class TextSpec(ModalitySpec):
-    """Texts become token ids int64 `[length]`: `PAD`, `UNKNOWN`, or from `FIRST_TOKEN` on.
+    """Settings of texts, which become token ids, int64 `[length]`.
+
+    An id is `PAD`, `UNKNOWN`, or at least `FIRST_TOKEN`.
 
     Attributes:
         tokens: `word` (each Han or Kana character is a word) or `character`.
-        vocabulary: The most frequent tokens kept.
-        length: Tokens kept; what is longer is cut at the end.
-        spelling: Vectors that beginnings, ends and shapes of words share by a hash; None has none.
+        vocabulary: Size of the vocabulary: the most frequent tokens.
+        length: Number of tokens; longer texts are cut at the end.
+        spelling: Number of hash buckets of the embedding that prefixes, suffixes and shapes of
+            words share; None: no such embedding.
     """
 
     tokens: Literal["word", "character"] = "word"
@@ -91,16 +94,17 @@ class TextSpec(ModalitySpec):
 
 
 class Limits(Section):
-    """What is refused before it is decoded, and to what a picture is reduced.
+    """Limits above which media are refused before decoding, and the size to reduce images to.
 
     Attributes:
-        media_bytes: Of one picture or sound, as stored.
-        text_bytes: Of one text, as UTF-8.
-        image_pixels: Width times height; larger pictures are refused.
-        keep_pixels: Width times height; larger pictures are reduced to it.
-        audio_seconds: Declared duration; longer sounds are refused.
-        decode_seconds: CPU time of decoding one medium in a child process, and of a second try
-            where a used child fails on it; three times as much by the clock.
+        media_bytes: Largest stored size of one image or audio medium, in bytes.
+        text_bytes: Largest size of one text, in bytes of UTF-8.
+        image_pixels: Largest width times height of an image; larger images are refused.
+        keep_pixels: Width times height to which larger images are reduced.
+        audio_seconds: Longest declared duration of audio; longer audio is refused.
+        decode_seconds: CPU time for decoding one medium in a child process, and for the second try
+            if a child that has decoded other media fails. The limit of wall-clock time is three
+            times as long.
     """
 
     media_bytes: int = pydantic.Field(default=64 * 2**20, ge=1)
@@ -127,9 +131,9 @@ class Modalities(Section):
     @pydantic.field_validator("image", "audio", "text", mode="before")
     @classmethod
     def _named_is_wanted(cls, value: Any) -> Any:
-        return {} if value is None else value  # `image:` with nothing behind it
+        return {} if value is None else value  # `image:` without a value
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The modalities named, in the order of `MODALITIES`."""
+        """Names of the modalities in the spec, in the order of `MODALITIES`."""
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)

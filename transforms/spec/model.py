@@ -10,25 +10,29 @@ SMALL, LITE = "small", "efficientnet_lite0"
 
 
 HUB, APPLICATIONS = "keras_hub", "keras.applications:"
-"""How picture encoders are named; the last is followed by a function's name."""
+"""Names of image encoders; the name of a function follows `APPLICATIONS`."""
 
 
 _ENCODER = r"^(small|efficientnet_lite0|keras_hub|keras\.applications:[A-Z][A-Za-z0-9]*)$"
 
 
 class EncoderSpec(Section):
-    """The encoder of pictures.
+    """Settings of the image encoder.
 
     Attributes:
-        image_encoder: `small` learns from the records alone. The others have learned before:
+        image_encoder: `small` is trained from scratch. The others are pretrained:
             `efficientnet_lite0`, `keras.applications:NAME`, or `keras_hub`.
-        image_weights: The encoder's weights: a file of Keras, or the folder of a KerasHub preset.
-        image_weights_sha256: Of these weights; whoever reads a spec file fills it in.
-        image_arguments: Of the function in `keras.applications` that makes the encoder.
-        image_layers: Layers of the encoder whose outputs, averaged over the picture, stand before
-            the vector that it gives anyway; each of them, and it, at unit length. None is without.
-        image_freeze: True: the encoder never changes, and preprocessing runs it. Else for how many
-            epochs the encoder stays as it was; False is none. Then it is fine-tuned.
+        image_weights: Path of the encoder's weights: a Keras file, or the folder of a KerasHub
+            preset.
+        image_weights_sha256: SHA-256 of the weights, hexadecimal; it is filled in when the spec
+            file is read.
+        image_arguments: Arguments of the function in `keras.applications` that makes the encoder.
+        image_layers: Names of inner layers of the encoder. Their outputs, averaged over the image,
+            are concatenated before the encoder's embedding, each vector scaled to unit length.
+            None: the embedding alone.
+        image_freeze: True: the encoder is never trained, and preprocessing runs it. Otherwise the
+            number of epochs during which the encoder is frozen, before it is fine-tuned; False:
+            none.
     """
 
     image_encoder: str = pydantic.Field(default=SMALL, pattern=_ENCODER)
@@ -55,12 +59,12 @@ class EncoderSpec(Section):
 
     @property
     def pretrained(self) -> bool:
-        """Whether pictures go through a network that has learned from others before."""
+        """True if the image encoder is pretrained."""
         return self.image_encoder != SMALL
 
     @property
     def encodes_first(self) -> bool:
-        """Whether preprocessing turns each picture into the vector that the encoder makes of it."""
+        """True if preprocessing runs the encoder and stores each image's embedding."""
         return self.pretrained and self.image_freeze is True
 
 
@@ -68,28 +72,30 @@ _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.
 
 
 Fusion = Literal["concat", "mlp", "gated", "attention", "sum"]
-"""The names of the fusions; `model.fusion.registry` has them all."""
+"""Names of the fusions in `model.fusion.registry`."""
 
 
 def is_joint(fusion: Fusion) -> bool:
-    """Whether a fusion gives a joint embedding: late fusion adds logits up instead."""
+    """Returns True if a fusion computes a joint embedding; late fusion adds logits instead."""
     return fusion != "sum"
 
 
 class ModelSpec(EncoderSpec):
-    """The fused network, with an encoder of pictures.
+    """Settings of the network: towers, fusion and heads.
 
     Attributes:
         fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
             late fusion.
         dim: Size of each modality's embedding and of the joint one.
-        image_filters: Channels of the picture tower's stages, each at half the size before.
-        audio_filters: Channels of the sound tower's stages.
+        image_filters: Numbers of channels in the stages of the image tower; each stage halves
+            height and width.
+        audio_filters: Numbers of channels in the stages of the audio tower.
         text_dim: Size of a token's embedding.
-        text_ngrams: Vectors that sequences of two to four tokens share by a hash; 0 has none.
-        dropout: Share of units dropped in the towers' ends and in the heads.
-        modality_dropout: Probability, per record, with which each modality that is there is hidden
-            in training; at least one stays.
+        text_ngrams: Number of hash buckets of the embedding of token n-grams (2 to 4 tokens); 0:
+            no such embedding.
+        dropout: Dropout rate at the ends of the towers and in the heads.
+        modality_dropout: Probability, per record, with which each present modality is hidden in
+            training; at least one stays.
     """
 
     fusion: Fusion = "gated"

@@ -4,6 +4,6 @@ import pydantic
 
 
 class Section(pydantic.BaseModel):
-    """A part of a spec: it cannot be changed, and has no keys but its own."""
+    """Part of a spec: immutable, strictly typed, and without unknown keys."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,4 +1,4 @@
-"""The spec: what records hold and what is to be learned; the one place for sizes and names."""
+"""The spec as a whole: its sections, the rules between them, and its digests."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker", "vocabulary
 
 
 class Spec(Section):
-    """What the records hold, what is to be learned, and how."""
+    """Modalities and tasks of the records, and settings of the model and its training."""
 
     modalities: Modalities
     tasks: dict[str, Task] = pydantic.Field(min_length=1)
@@ -80,41 +80,41 @@ class Spec(Section):
 
     @property
     def reads_words(self) -> bool:
-        """Whether any task reads words of the text, not their ids alone."""
+        """True if any task reads words of the text, not their ids alone."""
         return any(task.reads_words for task in self.tasks.values())
 
     @property
     def places_spans(self) -> bool:
-        """Whether labels or scores of any task name places in the caller's text."""
+        """True if labels or scores of any task have positions in the caller's text."""
         return any(task.places_spans for task in self.tasks.values())
 
     @property
     def balanced_task(self) -> str | None:
-        """The task whose classes are to come alike often, where there is one."""
+        """Task whose classes are sampled equally often; None without one."""
         tasks = self.tasks.items()
         return next((name for name, task in tasks if task.imbalance == "balanced_sampling"), None)
 
     @property
     def markers(self) -> dict[str, str]:
-        """By task, the key of its marker, where it has one."""
+        """Key of the marker in a record's `labels`, by task; tasks without a marker are absent."""
         return {name: task.marker for name, task in self.tasks.items() if task.marker}
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The keys in `labels` that the tasks read, each once, sorted."""
+        """Keys in a record's `labels` that the tasks read, each once, sorted."""
         return tuple(sorted({key for task in self.tasks.values() for key in task.label_keys}))
 
     def to_json(self) -> str:
-        """The spec with every default said, in one canonical line."""
+        """Returns the spec with all defaults as one canonical line of JSON."""
         whole = self.model_dump(mode="json", exclude_none=True)
         return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """SHA-256 of the spec, hexadecimal: where a file of weights lies does not count."""
+        """Returns the SHA-256 of the spec, hexadecimal; the path of weights does not count."""
         return digest_of(self.model_dump(mode="json", exclude_none=True))
 
     def features_json(self) -> str:
-        """The part that decides what a feature is.
+        """Returns the part of the spec that decides features, as canonical JSON.
 
         That is modalities, limits, the tasks' labels, and an encoder that preprocessing runs.
         """
@@ -139,7 +139,7 @@ class Spec(Section):
 
 
 def digest_of(whole: Mapping[str, Any]) -> str:
-    """`Spec.digest` of a spec that was written by some version, with the keys of that version."""
+    """Returns the `Spec.digest` of a spec as JSON values, which any version may have written."""
     model = {key: value for key, value in whole.get("model", {}).items() if key != "image_weights"}
-    said = json.dumps({**whole, "model": model}, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(said.encode()).hexdigest()
+    content = json.dumps({**whole, "model": model}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -12,10 +12,14 @@ from triad_ml.transforms.spec.section import Section
 
 
 class Split(Section):
-    """Shares of the splits. A record's own `split` wins over them.
+    """Shares of the splits, for records that do not name their split.
 
     Attributes:
-        by: `group` (a record without a group is one of its own) or `id`.
+        by: Field that decides the split: `group`, so that records of one group share a split (a
+            record without a group is a group of one), or `id`.
+        train: Share of the training split.
+        eval: Share of the eval split.
+        test: Share of the test split.
     """
 
     by: Literal["group", "id"] = "group"
@@ -36,25 +40,26 @@ NAMES = {
     "eval": ("eval", "evaluation", "val", "valid", "validation", "dev", "development"),
     "test": ("test", "testing"),
 }
-"""The words for each split, in any case."""
+"""Words for each split, in lower case; upper case counts as lower."""
 
 
 UNKNOWN = f"split is none of {', '.join(SPLITS)}"
-"""What is wrong with a record whose own `split` names none."""
+"""Reason that a record with another `split` is in no split."""
 
 
 _SPLIT_OF_NAME = {name: split for split, names in NAMES.items() for name in names}
 
 
 _GROUP_SALT = b"triad group\0"
-_SALT = b"triad split\0"  # other digests of the same id must not decide the split as well
+_SALT = b"triad split\0"  # keeps the split independent of other digests of the same id
 
 
 def named(value: Any) -> str | None:
-    """The split that a record's own `split` names; None where it names none.
+    """Returns the split that a record's field `split` names.
 
     Returns:
-        One of `SPLITS`, or `UNKNOWN_SPLIT` for anything that is not in `NAMES`.
+        One of `SPLITS`; None if the field is empty or missing; `UNKNOWN_SPLIT` for anything that
+        is not in `NAMES`.
     """
     if value is None or value == "" or scalars.is_missing(value):
         return None
@@ -66,21 +71,22 @@ def named(value: Any) -> str | None:
 def split_of(record_id: str, group: str | None, split: str | None, settings: Split) -> str:
     """Names the split of a record.
 
-    It depends on nothing but the arguments: not on the order of the records, their number, the
-    machine or the run. A record that is added or removed moves no other.
+    The split depends on the arguments alone: not on the order or number of the records, the machine
+    or the run. Adding or removing a record moves no other record to another split.
 
     Args:
         record_id: The record's id.
-        group: Records of one group share a split. None or "" makes the record one of its own.
-        split: The record's own split, which wins; None or "" where it has none.
-        settings: The spec's shares, and whether groups count.
+        group: The record's group; records of one group share a split. None or "" makes the record a
+            group of one.
+        split: Split that the record names, which overrides the shares; None or "" if it names none.
+        settings: The spec's shares, and the field that decides the split.
 
     Returns:
         One of `SPLITS`. A split whose share is 0 is never drawn.
 
     Raises:
-        OptionsError: Where the record's own split is none of `SPLITS`; preprocessing rejects such
-            a record before.
+        OptionsError: If the record names a split that is none of `SPLITS`; preprocessing rejects
+            such a record earlier.
     """
     if split:
         if split not in SPLITS:
@@ -90,14 +96,14 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
             )
         return split
     key = group if group and settings.by == "group" else record_id
-    place = _fraction(key)
+    fraction = _fraction(key)
     shares = [(name, getattr(settings, name)) for name in SPLITS if getattr(settings, name) > 0]
     reached = 0.0
     for name, share in shares:
         reached += share
-        if place < reached:
+        if fraction < reached:
             return name
-    return shares[-1][0]  # the shares add up to a hair less than 1
+    return shares[-1][0]  # rounding can make the shares add up to slightly less than 1
 
 
 def group_number(record_id: str, group: str | None, settings: Split) -> int:
@@ -108,11 +114,11 @@ def group_number(record_id: str, group: str | None, settings: Split) -> int:
 
 
 def is_in(name: str, record_id: str, group: str | None, split: str | None, settings: Split) -> bool:
-    """Whether a record is in the split `name`; one whose own split is unknown is in none."""
+    """Returns True if a record is in the split `name`; with an unknown split it is in none."""
     return split != UNKNOWN_SPLIT and split_of(record_id, group, split, settings) == name
 
 
 def _fraction(key: str) -> float:
-    """A place in [0, 1] that is uniform over keys."""
+    """Returns a number in [0, 1], uniformly distributed over keys."""
     digest = hashlib.sha256(_SALT + key.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -8,20 +8,20 @@ import pydantic
 from triad_ml.transforms.spec.section import Section
 
 _OTHERS = {"multi_label": False, "imbalance": "none"}
-"""Values that keys of another kind may have: stored specs write these two for every task."""
+"""Values that a task may have for keys of other kinds: stored specs have both for every task."""
 
 
 class BaseTask(Section):
     """Keys that every kind of task has, and properties that differ between kinds.
 
     Attributes:
-        label: The key in a record's `labels`.
+        label: Key of the task's label in a record's `labels`.
         weight: Weight of the task's loss.
-        needs_text: True where the task works on the words of the text, and so needs one.
-        needs_joint: True where the head reads a joint embedding of the modalities.
-        reads_words: True where the task reads words of the text, not their ids alone.
-        places_spans: True where labels and scores name places in the caller's text.
-        needs_classes: True where a model knows a list of classes, or of pieces, for the task.
+        needs_text: True if the task needs a text because it works on its words.
+        needs_joint: True if the head reads a joint embedding of the modalities.
+        reads_words: True if the task reads words of the text, not their ids alone.
+        places_spans: True if labels and scores have positions in the caller's text.
+        needs_classes: True if a model has a list of classes, or of subwords, for the task.
     """
 
     label: str = pydantic.Field(min_length=1)
@@ -48,26 +48,27 @@ class BaseTask(Section):
 
     @property
     def label_keys(self) -> tuple[str, ...]:
-        """The keys in `labels` that the task reads."""
+        """Keys in a record's `labels` that the task reads."""
         return (self.label,)
 
     def record_bytes(self, words: int) -> int:
-        """Estimates how many bytes of a training record are the task's alone.
+        """Estimates the size of the task's columns in one training record, in bytes.
 
         Args:
-            words: Length of the text features; 0 where there are none.
+            words: Number of words in the text features; 0 without a text.
         """
         return 0
 
 
 class ClassificationTask(BaseTask):
-    """A task that gives a record one of two or many classes, or a set of them.
+    """A task that predicts one class of a record, or a set of classes.
 
     Attributes:
-        multi_label: True where a label is a set of classes.
-        imbalance: `none`; `class_weights`: each class weighs alike in the loss; `focal`: what is
-            already right weighs little; `balanced_sampling`: records of rare classes come more
-            often, at most one task of a spec, and none of sets.
+        multi_label: True if a label is a set of classes.
+        imbalance: Remedy for class imbalance. `none`; `class_weights`: each class has the same
+            weight in the loss; `focal`: records that are predicted well weigh little;
+            `balanced_sampling`: records of rare classes are sampled more often, for at most one
+            task of a spec, and not for a multi-label task.
         gamma: Exponent of the focal loss; 2 if None.
     """
 
@@ -91,7 +92,7 @@ class ClassificationTask(BaseTask):
 
 
 class _WithoutClasses(BaseTask):
-    """A task whose records belong to no class; stored specs write `multi_label` all the same."""
+    """A task that does not classify records; stored specs have `multi_label` nevertheless."""
 
     multi_label: ClassVar[bool] = False
     imbalance: ClassVar[str] = "none"
@@ -105,10 +106,10 @@ class TaggingTask(_WithoutClasses):
     """A task that finds spans of the text, each of one class.
 
     Attributes:
-        tokens: The key in `labels` of the tokens that BIO tags stand for; where there is none,
-            they are what white space parts.
-        marker: The key in `labels` of the one token or span that the tags are relative to, such as
-            a predicate.
+        tokens: Key in a record's `labels` of the tokens that BIO tags belong to; None: the text is
+            split at white space.
+        marker: Key in a record's `labels` of the marker, the token or span to which the tags
+            relate, such as a predicate.
     """
 
     kind: Literal["tagging"]
@@ -122,11 +123,11 @@ class TaggingTask(_WithoutClasses):
 
     @property
     def label_keys(self) -> tuple[str, ...]:
-        """The keys in `labels` that the task reads."""
+        """Keys in a record's `labels` that the task reads."""
         return tuple(key for key in (self.label, self.tokens, self.marker) if key)
 
     def record_bytes(self, words: int) -> int:
-        """Estimates the bytes of tags, and of marked words."""
+        """Estimates the size of the tags and of the marked words, in bytes."""
         return 4 * words * (2 if self.marker else 1)
 
 
@@ -134,10 +135,9 @@ class GenerationTask(_WithoutClasses):
     """A task that writes a text.
 
     Attributes:
-        vocabulary: Largest number of pieces that texts are written with.
-        length: Largest number of pieces and copied words of a text.
-        beam: Number of beginnings that are kept while a text is written; 1 keeps the likeliest
-            alone.
+        vocabulary: Largest number of subwords in the vocabulary.
+        length: Largest number of subwords and copied words of a text.
+        beam: Width of the beam search; 1 is greedy.
     """
 
     kind: Literal["generation"]
@@ -151,7 +151,7 @@ class GenerationTask(_WithoutClasses):
     marker: ClassVar[None] = None
 
     def record_bytes(self, words: int) -> int:
-        """Estimates the bytes of the text, and of the words that it may copy."""
+        """Estimates the size of the text and of the words that it may copy, in bytes."""
         return 16 * words + 8 * self.length
 
     @pydantic.model_validator(mode="before")
@@ -164,7 +164,7 @@ class GenerationTask(_WithoutClasses):
 
 
 class RegressionTask(BaseTask):
-    """A task that gives a record a number; its label is the number."""
+    """A task that predicts a number; the label is the number."""
 
     kind: Literal["regression"]
 
@@ -176,17 +176,17 @@ class RegressionTask(BaseTask):
     marker: ClassVar[None] = None
 
     def record_bytes(self, words: int) -> int:
-        """Estimates the bytes of the number and its scale."""
+        """Estimates the size of the number and its scale, in bytes."""
         return 16
 
 
 _Kind: TypeAlias = ClassificationTask | TaggingTask | GenerationTask | RegressionTask
 Task: TypeAlias = Annotated[_Kind, pydantic.Field(discriminator="kind")]
-"""One thing to be learned, of any kind."""
+"""A task of any kind."""
 
 KINDS: Mapping[str, type[BaseTask]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(_Kind)
 }
-"""The class of each kind of task, in the order of the documentation."""
+"""Section class of each kind of task, in the order of the documentation."""
 
 _ALL_KEYS = {key for kind in KINDS.values() for key in kind.model_fields}

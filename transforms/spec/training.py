@@ -8,16 +8,16 @@ from triad_ml.transforms.records.values import MODALITIES
 from triad_ml.transforms.spec.section import Section
 
 DATASET_FEATURE = "label__dataset"
-"""The feature that names a record's data set, where the spec has a mixture; it is no task's."""
+"""Feature with the name of a record's data set, if the spec has a mixture; it is not a label."""
 
 
 class Mixture(Section):
-    """How the records of several data sets are mixed in training.
+    """Mixture of several data sets in training.
 
     Attributes:
-        by: The field of a record that names its data set, none of the record's own keys.
-        temperature: A data set gives records in proportion to its size to this power: 1 as many as
-            it has, 0 as many as every other.
+        by: Field of a record that names its data set; a key that every record has is refused.
+        temperature: Exponent of a data set's size in its share of the sampled records: 1 samples
+            in proportion to size, 0 samples all data sets equally often.
     """
 
     by: str = pydantic.Field(min_length=1)
@@ -32,24 +32,25 @@ class Mixture(Section):
 
 
 class Training(Section):
-    """How the network is trained.
+    """Settings of the training.
 
     Attributes:
-        epochs: At most; training stops early when no epoch was better for `patience`.
-        best_by: What makes an epoch of the eval split better, so that its weights count: None is
-            the lower loss, `accuracy` the higher sum of the tasks' accuracies by their `weight`, as
-            training shows them; with `last` the last epoch counts.
-        batch_size: Records per optimizer step.
-        learning_rate: Peak of a warm-up and cosine schedule.
-        weight_decay: Of AdamW.
-        fine_tune_rate: The peak for a pretrained encoder, as a share of `learning_rate`.
-        label_smoothing: Share of a label's mass that is spread over all classes.
-        task_weights: `fixed`: `weight` of each task; `uncertainty`: they are learned with it as
-            what they begin with.
-        auxiliary_weight: Of the losses of the heads that each modality has for itself, in training
-            only, where the spec names more than one.
-        augment: Shift, mirror and recolour pictures, mask bands of sounds, hide words.
-        seed: Of weights, order, dropout and augmentation.
+        epochs: Largest number of epochs.
+        patience: Number of epochs without a better one after which training stops early.
+        best_by: Criterion of the best epoch on the eval split, whose weights are kept. None: lowest
+            loss. `accuracy`: highest sum of the tasks' accuracies, weighted by the tasks' `weight`,
+            as training shows them. `last`: the last epoch.
+        batch_size: Number of records per optimizer step.
+        learning_rate: Peak of the schedule, a warm-up and a cosine decay.
+        weight_decay: Weight decay of AdamW.
+        fine_tune_rate: Peak for a pretrained encoder, as a share of `learning_rate`.
+        label_smoothing: Share of a label's probability that is spread over all classes.
+        task_weights: `fixed`: the `weight` of each task; `uncertainty`: learned weights that begin
+            with it.
+        auxiliary_weight: Weight of the losses of each modality's auxiliary heads, which exist in
+            training only, and only if the spec names more than one modality.
+        augment: True to shift, mirror and recolour images, mask bands of audio, and hide words.
+        seed: Seed of weights, order, dropout and augmentation.
     """
 
     epochs: int = pydantic.Field(default=40, ge=1)

@@ -1,4 +1,4 @@
-"""Counts that merge: numbers, values and digests, exact and the same in any order."""
+"""Mergeable counts of numbers, values and digests, exact and independent of the order."""
 
 import bisect
 import dataclasses
@@ -9,19 +9,26 @@ from triad_ml.transforms.records.values import SPLITS
 from triad_ml.transforms.statistics.measures import Scale
 
 WHOLE = "all"
-"""The split's name where records are in none, as when they are scored."""
+"""Name of the split of records that are in none, as in scoring."""
 
 TOP_VALUES = 1_000
+"""Number of values of a `Categorical` in its summary."""
+
 MOST_VALUES = 100_000
+"""Number of different values up to which a `Categorical` counts them."""
+
 MOST_DIGESTS = 1_000_000
+"""Number of different digests up to which `Digests` counts them."""
 
 NAMES = (*SPLITS, WHOLE)
-_BITS = {name: 1 << place for place, name in enumerate(NAMES)}
+"""Names of the splits in statistics."""
+
+_BITS = {name: 1 << index for index, name in enumerate(NAMES)}
 
 
 @dataclasses.dataclass
 class Numeric:
-    """A histogram and exact moments of one measure, in whole steps of its scale."""
+    """Histogram and exact moments of one measure, in whole steps of its scale."""
 
     bins: list[int]
     count: int = 0
@@ -32,7 +39,7 @@ class Numeric:
 
     @classmethod
     def empty(cls, scale: Scale) -> Self:
-        """Nothing measured yet."""
+        """Returns an accumulator without values."""
         return cls(bins=[0] * (len(scale.edges) + 1))
 
     def add(self, value: float, scale: Scale) -> None:
@@ -46,7 +53,7 @@ class Numeric:
         self.squares += steps * steps
 
     def merge(self, other: "Numeric") -> None:
-        """Takes in what `other` counted."""
+        """Adds the counts of `other`."""
         if not other.count:
             return
         self.low = min(self.low, other.low) if self.count else other.low
@@ -57,7 +64,7 @@ class Numeric:
         self.squares += other.squares
 
     def summary(self, scale: Scale) -> dict[str, Any]:
-        """The moments in the scale's unit; `counts` has one entry more than `edges`."""
+        """Returns moments in the scale's unit, and the bins in `counts`, one more than `edges`."""
         variance = self.count * self.squares - self.total * self.total
         return {
             "count": self.count,
@@ -73,7 +80,12 @@ class Numeric:
 
 @dataclasses.dataclass
 class Categorical:
-    """Counts of values; over `MOST_VALUES` different ones only how many there were in all."""
+    """Counts of values.
+
+    Attributes:
+        counts: Number of occurrences by value; None after more than `MOST_VALUES` different values.
+        total: Number of all values.
+    """
 
     counts: dict[str, int] | None = dataclasses.field(default_factory=dict)
     total: int = 0
@@ -84,7 +96,7 @@ class Categorical:
         self.total += 1
 
     def merge(self, other: "Categorical") -> None:
-        """Takes in what `other` counted."""
+        """Adds the counts of `other`."""
         self.total += other.total
         if other.counts is None:
             self.counts = None
@@ -93,7 +105,7 @@ class Categorical:
             self._take(value, count)
 
     def summary(self) -> dict[str, Any]:
-        """The `TOP_VALUES` most frequent values, then all the others as one number."""
+        """Returns counts of the `TOP_VALUES` most frequent values, and the sum of the others."""
         if self.counts is None:
             return {"total": self.total, "distinct": None, "counts": {}, "other": self.total}
         ranked = sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -115,7 +127,13 @@ class Categorical:
 
 @dataclasses.dataclass
 class Digests:
-    """Which media occurred in which splits; over `MOST_DIGESTS` different ones nothing is known."""
+    """Splits in which each medium occurred.
+
+    Attributes:
+        splits: Bits of the splits by digest of the medium; None after more than `MOST_DIGESTS`
+            different media.
+        total: Number of all media.
+    """
 
     splits: dict[int, int] | None = dataclasses.field(default_factory=dict)
     total: int = 0
@@ -126,7 +144,7 @@ class Digests:
         self._take(digest, _BITS[split])
 
     def merge(self, other: "Digests") -> None:
-        """Takes in what `other` counted."""
+        """Adds the counts of `other`."""
         self.total += other.total
         if other.splits is None:
             self.splits = None
@@ -135,7 +153,7 @@ class Digests:
             self._take(digest, bits)
 
     def summary(self) -> dict[str, Any]:
-        """`shared` media are in more than one split. None where there were too many to tell."""
+        """Returns numbers of media, None if unknown; `shared` media are in more than one split."""
         if self.splits is None:
             return {"total": self.total, "distinct": None, "duplicates": None, "shared": None}
         return {

@@ -1,4 +1,4 @@
-"""Media-aware statistics of canonical records, the same whatever the order and the bundles."""
+"""Beam CombineFn of statistics on media and labels, independent of the order of the records."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from triad_ml.transforms.statistics.measures import SCALES, Measured, measure
 
 @dataclasses.dataclass
 class Accumulator:
-    """What has been measured so far, keyed by split and feature.
+    """Counts of the records so far, by split and feature.
 
-    Merging is associative and commutative to the last bit: everything is a whole number, and what
-    is dropped for its size is dropped whatever the order.
+    Merging is associative and commutative to the last bit: everything is a whole number, and
+    counts that grow too large are dropped in every order.
     """
 
     records: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -26,7 +26,7 @@ class Accumulator:
     digests: dict[str, Digests] = dataclasses.field(default_factory=dict)
 
     def add(self, split: str, measured: Measured) -> None:
-        """Counts one record in `split`: one of `tallies.NAMES`."""
+        """Counts one record in `split`, one of `accumulators.NAMES`."""
         if split not in NAMES:
             raise ValueError(f"split must be one of {', '.join(NAMES)}, got {split!r}")
         self.records[split] = self.records.get(split, 0) + 1
@@ -38,7 +38,7 @@ class Accumulator:
             self._digests(modality).add(digest, split)
 
     def merge(self, other: "Accumulator") -> None:
-        """Takes in what `other` counted, and leaves `other` as it is."""
+        """Adds the counts of `other`, which stays unchanged."""
         for split, count in other.records.items():
             self.records[split] = self.records.get(split, 0) + count
         for (split, feature), numeric in other.numeric.items():
@@ -62,7 +62,7 @@ class Accumulator:
 
 
 def merged(accumulators: Iterable[Accumulator]) -> Accumulator:
-    """A new accumulator of all that the given ones counted."""
+    """Returns a new accumulator with the counts of all given ones."""
     whole = Accumulator()
     for accumulator in accumulators:
         whole.merge(accumulator)
@@ -70,12 +70,12 @@ def merged(accumulators: Iterable[Accumulator]) -> Accumulator:
 
 
 def summary(accumulator: Accumulator) -> dict[str, Any]:
-    """The statistics as plain JSON values, in one order whatever the order of the records.
+    """Returns the statistics as JSON values, in an order that does not depend on the records.
 
     Returns:
-        `splits`: for each split its number of `records`, its `numeric` features (`count`, `min`,
-        `max`, `mean`, `std`, `unit`, `edges`, `counts`) and its `categorical` ones (`total`,
-        `distinct`, `counts`, `other`). `media`: for each modality the numbers of `total`,
+        `splits`: for each split, the number of `records`, the `numeric` features (`count`, `min`,
+        `max`, `mean`, `std`, `unit`, `edges`, `counts`) and the `categorical` ones (`total`,
+        `distinct`, `counts`, `other`). `media`: for each modality, the numbers of `total`,
         `distinct`, `duplicates` (exact ones) and `shared` media; see `Digests`.
     """
     return {
@@ -110,10 +110,10 @@ def _split_summary(accumulator: Accumulator, wanted: str) -> dict[str, Any]:
 class StatisticsFn(beam.CombineFn):
     """Combines pairs of a split and a `CanonicalRecord` into one `summary`.
 
-    A split is one of `tallies.NAMES`. Without input the summary has no splits.
+    A split is one of `accumulators.NAMES`. Without input, the summary has no splits.
 
     Args:
-        spec: Says which modalities and labels are measured.
+        spec: Spec with the modalities and labels to measure.
     """
 
     def __init__(self, spec: Spec) -> None:

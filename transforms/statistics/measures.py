@@ -1,4 +1,4 @@
-"""What statistics measure on one record: pure functions of its canonical media and labels."""
+"""Measures of one record for statistics: pure functions of its canonical media and labels."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from triad_ml.transforms.spec.modalities import Modalities
 from triad_ml.transforms.spec.spec import Spec
 
 TELEPHONE_HZ = 4_000
-"""What an 8 kHz recording cannot hold: frequencies from here up."""
+"""Frequency from which on an 8 kHz recording contains nothing."""
 
 CLIPPED = 32_767
 SILENT = 33  # 0.001 of full scale, -60 dBFS
@@ -33,13 +33,15 @@ _WORD = re.compile(rf"[{_HAN_KANA}]|[^\W{_HAN_KANA}]+")
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How one measure is kept: as whole multiples of 1 / `resolution`, and in fixed bins.
+    """Scale of one measure: its unit, its steps and the bins of its histogram.
+
+    Values are rounded to whole steps, because sums of whole numbers do not depend on their order.
 
     Attributes:
-        unit: For people.
-        edges: Ascending. The first bin lies below `edges[0]`, bin i in `[edges[i - 1], edges[i])`,
-            the last at or over `edges[-1]`.
-        resolution: Steps per unit. Sums of whole numbers do not depend on their order.
+        unit: Name of the unit, for people.
+        edges: Edges of the bins, ascending. The first bin is below `edges[0]`, bin i is
+            `[edges[i - 1], edges[i])`, and the last is from `edges[-1]` on.
+        resolution: Number of steps per unit.
     """
 
     unit: str
@@ -80,23 +82,22 @@ SCALES = {
     "text.bytes": Scale("bytes", _octaves(0, 20, 2)[2:]),
     "text.words": Scale("words", (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 128, 512, 2048)),
 }
-"""Every measure that is a number, and its scale."""
+"""Scales of the numeric measures, by name."""
 
 
 MediumMeasures: TypeAlias = tuple[Mapping[str, str], Mapping[str, float]]
-"""The categories and the numbers of one medium, by name."""
+"""Categories and numbers of one medium, each by name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What one record adds to the statistics.
+    """Measures of one record.
 
     Attributes:
         numbers: Pairs of a key of `SCALES` and a value in its unit.
-        categories: Pairs of a feature (`image.state`, `image.format`, `label.<task>`,
-            `label.<task>.state`, and where a label cannot be used `label.<task>.flaw`) and a
-            value.
-        digests: Pairs of a modality and the first 8 bytes of its SHA-256, as a whole number.
+        categories: Pairs of a feature (`<modality>.state`, `image.format`, `label.<task>`,
+            `label.<task>.state`, and `label.<task>.flaw` if a label cannot be used) and a value.
+        digests: Pairs of a modality and the first 8 bytes of its medium's SHA-256, as an integer.
     """
 
     numbers: tuple[tuple[str, float], ...]
@@ -125,14 +126,14 @@ def measure(record: CanonicalRecord, spec: Spec) -> Measured:
 
 
 def image_numbers(content: bytes) -> tuple[str, dict[str, float]]:
-    """Measures a canonical picture on a small version of it.
+    """Measures a canonical image on a reduced copy.
 
-    A JPEG is decoded at up to an eighth of its size; brightness is the mean of Rec. 601 luma, and
-    saturation the mean distance between a pixel's largest and smallest channel.
+    A JPEG is decoded at down to an eighth of its size. Brightness is the mean of Rec. 601 luma, and
+    saturation the mean difference between a pixel's largest and smallest channel.
 
     Returns:
-        The format in lower case and the numbers; `unknown` and no numbers but `bytes` where Pillow
-        cannot read the picture.
+        The format in lower case and the numbers; `unknown` and `bytes` alone if Pillow cannot read
+        the image.
     """
     numbers: dict[str, float] = {"bytes": len(content)}
     try:
@@ -153,14 +154,14 @@ def image_numbers(content: bytes) -> tuple[str, dict[str, float]]:
 
 
 def audio_numbers(content: bytes, sample_rate: int) -> dict[str, float]:
-    """Measures a canonical sound.
+    """Measures canonical audio.
 
-    `above_4khz` is missing where the rate is too low to hold such frequencies, or where the second
-    in the middle, on which it is measured, is silent.
+    `above_4khz` is measured on the second in the middle. It is missing if that second is silent, or
+    if the sample rate is too low for such frequencies.
 
     Args:
-        content: See `audio.canonical`.
-        sample_rate: In Hz.
+        content: WAV of `audio.canonical`.
+        sample_rate: Sample rate in Hz.
     """
     samples = audio.samples(content).astype(np.int64)
     if not samples.size:
@@ -203,11 +204,15 @@ MEASURES: Mapping[str, Callable[[bytes, Modalities], MediumMeasures]] = {
     "audio": _of_audio,
     "text": _of_text,
 }
-"""By modality, the measures of a canonical medium."""
+"""Functions that measure a canonical medium, by modality."""
 
 
 def _share_above(samples: npt.NDArray[np.int64], sample_rate: int) -> float | None:
-    """The share of energy at or over `TELEPHONE_HZ` in the second in the middle."""
+    """Returns the share of energy from `TELEPHONE_HZ` on, in the second in the middle.
+
+    Returns:
+        None if the sample rate is too low, or the second is silent.
+    """
     if sample_rate <= 2 * TELEPHONE_HZ:
         return None
     start = max(0, (samples.size - sample_rate) // 2)
@@ -239,5 +244,5 @@ def _label_categories(record: CanonicalRecord, spec: Spec) -> Iterator[tuple[str
             yield f"label.{name}.flaw", str(error)
             continue
         yield f"label.{name}.state", "missing" if classes is None else "present"
-        for one in classes or ():
-            yield f"label.{name}", one
+        for class_name in classes or ():
+            yield f"label.{name}", class_name

@@ -1,4 +1,4 @@
-"""Interface of the label part of the feature graph, and the text that it may read."""
+"""Interface of the label part of the feature graph, and the texts that it may read."""
 
 import functools
 from collections.abc import Mapping, MutableMapping
@@ -15,19 +15,19 @@ Tensors = dict[str, tf.Tensor]
 Inputs: TypeAlias = Mapping[str, tf.Tensor]
 FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
 Features: TypeAlias = MutableMapping[str, Any]
-"""Features of a `tf.train.Example`, by name; a name that is looked up is added."""
+"""Features of a `tf.train.Example`, by name; looking up a new name adds it."""
 
 
 class TextGraph:
-    """Texts of a batch, as far as tasks read more of them than token ids.
+    """Texts of a batch, for tasks that read more than token ids.
 
     Attributes:
-        words: Places of the tokens.
+        words: Offsets of the tokens.
 
     Args:
         content: Canonical UTF-8, string `[batch]`.
         spec: Kind of tokens and length.
-        words: See above.
+        words: Offsets of the tokens.
     """
 
     def __init__(self, content: tf.Tensor, spec: TextSpec, words: Words) -> None:
@@ -36,7 +36,7 @@ class TextGraph:
 
     @functools.cached_property
     def source(self) -> Source:
-        """The tokens as the texts have them; the first look-up adds them to the graph."""
+        """Tokens in their original spelling; the first access adds them to the graph."""
         return source_of(self._content, self._spec)
 
 
@@ -44,43 +44,50 @@ class TargetGraph(Protocol):
     """Label part of the feature graph for tasks of one kind.
 
     Attributes:
-        counts: Names of the counts `label_<task>.<count>` that the graph gives for each record.
+        counts: Names of the counts `label_<task>.<count>` that the graph outputs for each record.
     """
 
     counts: tuple[str, ...]
 
     def moments(self, name: str) -> tuple[str, ...]:
-        """Names the moments that the graph of a task asks analyzers for."""
+        """Returns the names of the moments that the graph of a task needs.
+
+        Args:
+            name: Name of the task.
+        """
 
     def raw_features(self, name: str, task: Any) -> FeatureSpec:
-        """Lists what the graph takes for a task: its part of `raw_feature_spec`."""
+        """Returns the inputs of the graph for a task: its part of `raw_feature_spec`."""
 
     def serialize(self, value: Any | None, name: str, feature: Features) -> None:
         """Writes a parsed label, or None, as features of `raw_features`."""
 
     def text_graph(self, text: TextGraph) -> Tensors:
-        """Adds the features of the text that tasks of this kind share."""
+        """Returns the features of the text that all tasks of this kind share."""
 
     def input_graph(
         self, inputs: Inputs, name: str, task: Any, text: TextGraph | None, analyzers: Analyzers
     ) -> Tensors:
-        """Adds what the network reads for a task, and a label that is made with it."""
+        """Returns the network's inputs for a task, and the label if it is computed with them."""
 
     def label_graph(
         self, inputs: Inputs, name: str, task: Any, text: TextGraph | None, analyzers: Analyzers
     ) -> Tensors:
-        """Adds the label of a task, where `input_graph` has not, and its counts."""
+        """Returns the label of a task, unless `input_graph` returned it, and its counts."""
 
 
 class WithoutMoments:
-    """The part of `TargetGraph` that a kind without moments leaves out."""
+    """Default of `TargetGraph.moments` for kinds without moments."""
 
     def moments(self, name: str) -> tuple[str, ...]:
         return ()
 
 
 def given_label(name: str) -> FeatureSpec:
-    """The raw features of a label that is a list of strings, and whether it is given."""
+    """Returns the raw features of a label that is a list of strings.
+
+    They are the strings, and a flag, 0 or 1, for records that have the label.
+    """
     return {
         f"label_{name}": tf.io.VarLenFeature(tf.string),
         f"label_{name}_given": tf.io.FixedLenFeature([], tf.int64),
@@ -88,7 +95,7 @@ def given_label(name: str) -> FeatureSpec:
 
 
 class WithoutText(WithoutMoments):
-    """The parts of `TargetGraph` that a kind without texts leaves out."""
+    """Defaults of `TargetGraph` for kinds that do not read texts."""
 
     counts: tuple[str, ...] = ()
 
@@ -107,5 +114,5 @@ class WithoutText(WithoutMoments):
 def write_strings(values: tuple[str, ...] | None, name: str, feature: Features) -> None:
     """Writes a label that is a list of strings as the features of `given_label`."""
     strings = feature[f"label_{name}"].bytes_list.value
-    strings.extend(one.encode() for one in values or ())
+    strings.extend(value.encode() for value in values or ())
     feature[f"label_{name}_given"].int64_list.value.append(values is not None)

@@ -36,14 +36,14 @@ class Classes(WithoutText):
 
 
 def label_vocabulary(task: str) -> str:
-    """The name of the vocabulary that holds a task's classes."""
+    """Returns the name of the vocabulary of a task's classes."""
     return f"label_{task}_vocabulary"
 
 
 def label_graph(
     classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
 ) -> tf.Tensor:
-    """Class ids, int64 `[batch]`: one class a record, `MISSING_LABEL` where none is given."""
+    """Returns class ids, int64 `[batch]`, one per record; `MISSING_LABEL` without a label."""
     rows = tf.cast(tf.shape(given), tf.int64)
     dense = tf.scatter_nd(classes.indices[:, :1], _label_ids(classes, task, analyzers) + 1, rows)
     return tf.where(given > 0, dense, 0) - 1
@@ -52,7 +52,7 @@ def label_graph(
 def label_set_graph(
     classes: tf.SparseTensor, given: tf.Tensor, task: str, analyzers: Analyzers
 ) -> tf.SparseTensor:
-    """Class ids, sparse int64 `[batch, classes]`: `MISSING_LABEL` alone where no set is given."""
+    """Returns class ids, sparse int64 `[batch, classes]`; `MISSING_LABEL` alone without a label."""
     ids = tf.SparseTensor(
         classes.indices, _label_ids(classes, task, analyzers), classes.dense_shape
     )

@@ -1,4 +1,4 @@
-"""Label part of the feature graph for regression: numbers, and the scale of the training split."""
+"""Label part of the feature graph for regression: numbers, with the training split's scale."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from triad_ml.transforms.targets.base import (
 )
 
 PARTS = 2
-"""Numbers of a label: 1 and itself; both are -1 where there is none."""
+"""Size of a label: 1 and the number; both are -1 if the label is missing."""
 
 
 class Numbers(WithoutText):
@@ -45,9 +45,9 @@ class Numbers(WithoutText):
         text: TextGraph | None,
         analyzers: Analyzers,
     ) -> Tensors:
-        """Adds `scale_<task>`, float32 `[batch, 2]`: mean and deviation of the training split.
+        """Returns `scale_<task>`, float32 `[batch, 2]`: mean and deviation of the training split.
 
-        Serving has no labels, so the number of rows is that of a modality.
+        The batch size is taken from a modality, because serving has no labels.
         """
         medium = next(inputs[modality] for modality in MODALITIES if modality in inputs)
         scale = _scale(inputs, name, analyzers)
@@ -76,5 +76,5 @@ class Numbers(WithoutText):
 def _scale(inputs: Mapping[str, tf.Tensor], name: str, analyzers: Analyzers) -> tf.Tensor:
     values = inputs[f"label_{name}"].values[:, tf.newaxis]
     mean, deviation = analyzers.moments(values, f"label_{name}", relative=True)
-    # Where all labels are alike, nothing is scaled.
+    # A deviation of 0, if all labels are equal, is replaced by 1.
     return tf.concat([mean, tf.where(deviation > 0, deviation, 1.0)], axis=0)

@@ -1,4 +1,4 @@
-"""Label parts of the feature graph, one for each kind of task."""
+"""Registry of the label parts of the feature graph, one for each kind of task."""
 
 from collections.abc import Mapping
 

@@ -1,10 +1,10 @@
-"""Texts to be written as part of the feature graph: pieces of words, and words of the source.
+"""Label part of the feature graph for generation: target tokens, called units in names.
 
-A text is a sequence of units. `END` ends it, `UNKNOWN` is a character that is no piece, and from
-`FIRST_PIECE` on are the pieces of the vocabulary. Behind them are the words of the record's own
-text, the source: `copies` of the place where a word stands first, without and with a space before
-it. A word that is a piece is that piece, whether the source has it or not: equal texts are equal
-units.
+A target is a sequence of token ids. `END` ends it, `UNKNOWN` is a character that is no subword, and
+from `FIRST_PIECE` on are the subwords of the vocabulary. The ids after them, from `copies` on, copy
+a word of the record's own text, the source, from its first position there, without or with a space
+before it. A word that is a subword is always written as that subword, even if the source has it, so
+that equal texts have equal tokens.
 """
 
 from collections.abc import Mapping
@@ -30,22 +30,22 @@ from triad_ml.transforms.targets.classes import label_vocabulary
 
 END, UNKNOWN, FIRST_PIECE = 0, 1, 2
 NO_UNIT = -1
-"""Where the source has no word."""
+"""Token id at a position of the source without a word."""
 
 TEXT = "text"
-"""The suffix of the feature that is a whole text."""
+"""Suffix of the feature that is a whole text."""
 
 TEXTS, CUT = "texts", "cut"
-"""What is counted of a record's text; see `units_graph`."""
+"""Names of the counts of a record's text; see `units_graph`."""
 
 _NOWHERE = tf.int64.max
 _CHUNK_HOPS = 6
 _CHUNK = 2**_CHUNK_HOPS
-"""Pieces do not go on over so many characters of a word."""
+"""Number of characters in a chunk of a word; no subword crosses the border of a chunk."""
 
 
 class Texts(WithoutMoments):
-    """Label part of the feature graph for texts to be written."""
+    """Label part of the feature graph for generation."""
 
     counts: tuple[str, ...] = (TEXTS, CUT)
 
@@ -78,13 +78,14 @@ class Texts(WithoutMoments):
         text: TextGraph | None,
         analyzers: Analyzers,
     ) -> Tensors:
-        return {}  # `input_graph` looks both up with one table
+        return {}  # `input_graph` looks up labels and source words in one table
 
 
 def copies(task: GenerationTask) -> int:
-    """The first unit that copies a word; the word at place p is `copies + p`.
+    """Returns the first token id that copies a word.
 
-    With a space before it, it is `copies + length + p`.
+    The token that copies the word at position p is `copies + p`; with a space before the word, it
+    is `copies + length + p`, where `length` is that of the text features.
     """
     return FIRST_PIECE + task.vocabulary
 
@@ -96,18 +97,18 @@ def target_graph(
     source: Source | None,
     analyzers: Analyzers,
 ) -> Tensors:
-    """The features of a generation task.
+    """Returns the features of a generation task.
 
     Args:
-        inputs: See `preprocessing.raw_feature_spec`.
-        name: Of the task.
-        task: Gives sizes.
-        source: None where the spec has no texts.
-        analyzers: Give the pieces.
+        inputs: Inputs of `preprocessing_fn.raw_feature_spec`.
+        name: Name of the task.
+        task: Section of the task, with sizes.
+        source: Words of the records' texts; None if the spec has no texts.
+        analyzers: Analyzers for the subwords.
 
     Returns:
-        `units_<task>` where there is a source, see `source_graph`; `label_<task>` and its counts,
-        see `units_graph`; and `label_<task>.text`, the whole text, string `[batch]`.
+        `units_<task>` if there is a source, see `source_graph`; `label_<task>` and its counts, see
+        `units_graph`; and `label_<task>.text`, the whole text, string `[batch]`.
     """
     feature = f"label_{name}"
     label, given = inputs[feature], inputs[f"{feature}_given"]
@@ -124,7 +125,7 @@ def target_graph(
 
 
 def spaced_words(texts: tf.Tensor) -> tf.RaggedTensor:
-    """The words of texts, each with the space before it: joined they are the text.
+    """Splits texts into words, each with the space before it; joined, they are the text.
 
     Args:
         texts: UTF-8, string `[batch]`, in which white space is single spaces.
@@ -135,17 +136,17 @@ def spaced_words(texts: tf.Tensor) -> tf.RaggedTensor:
 
 
 def source_graph(source: Source, task: GenerationTask, lookup: Lookup) -> tf.Tensor:
-    """The unit that each word of the source is, int64 `[batch, 2 * length]`.
+    """Returns the tokens that write each word of the source, int64 `[batch, 2 * length]`.
 
-    First with a space before it or without, as the text has it, then the other way;
-    `NO_UNIT` where there is no word.
+    The first half is for the words with or without a space before them, as in the text; the second
+    half for the opposite. `NO_UNIT` if there is no word.
     """
     words, spaced, length = source
-    place = _firstrow_places(words, words)
+    index = _first_indices(words, words)
     units = []
     for variant in (spaced.flat_values, ~spaced.flat_values):
         piece = lookup(tf.where(variant, " ", "") + words.flat_values)
-        copied = copies(task) + tf.cast(variant, tf.int64) * length + place
+        copied = copies(task) + tf.cast(variant, tf.int64) * length + index
         unit = words.with_flat_values(tf.where(piece >= 0, piece + FIRST_PIECE, copied))
         units.append(unit.to_tensor(NO_UNIT, shape=[None, length]))
     return tf.concat(units, axis=1)
@@ -154,19 +155,19 @@ def source_graph(source: Source, task: GenerationTask, lookup: Lookup) -> tf.Ten
 def units_graph(
     texts: tf.Tensor, given: tf.Tensor, source: Source | None, task: GenerationTask, lookup: Lookup
 ) -> tuple[tf.Tensor, Tensors]:
-    """Texts as units.
+    """Converts texts to target tokens.
 
     Args:
         texts: UTF-8, string `[batch]`, in which white space is single spaces.
-        given: Whether there is a text, int64 `[batch]`.
-        source: None where the spec has no texts.
-        task: Gives sizes.
-        lookup: Of the task's pieces.
+        given: 1 if the record has a text, else 0, int64 `[batch]`.
+        source: Words of the records' own texts; None if the spec has no texts.
+        task: Section of the task, with sizes.
+        lookup: Function from strings to ids of the task's subwords.
 
     Returns:
-        Units, int64 `[batch, length of the task]`: `END` behind the last, `MISSING_LABEL` all along
-        where there is no text. And int64 `[batch]`: `TEXTS`, 1 where there is one; `CUT`, 1 where
-        no `END` has room behind it.
+        Tokens, int64 `[batch, length of the task]`: `END` after the last token; `MISSING_LABEL`
+        everywhere if there is no text. And counts, int64 `[batch]`: `TEXTS`, 1 if there is a text;
+        `CUT`, 1 if the text is too long to be followed by an `END`.
     """
     words = spaced_words(texts)
     flat = words.flat_values
@@ -176,9 +177,9 @@ def units_graph(
     if source is not None:
         bare = tf.strings.regex_replace(flat, "^ ", "")
         spaced = tf.cast(tf.not_equal(flat, bare), tf.int64)
-        place = _firstrow_places(source.words, words.with_flat_values(bare))
-        copied = (place < _NOWHERE) & ~is_piece
-        unit = copies(task) + spaced * source.length + place
+        index = _first_indices(source.words, words.with_flat_values(bare))
+        copied = (index < _NOWHERE) & ~is_piece
+        unit = copies(task) + spaced * source.length + index
         row = units.value_rowids()
         kept = tf.equal(row_places(units), 0) | ~tf.gather(copied, row)
         values = tf.where(tf.gather(copied, row), tf.gather(unit, row), units.flat_values)
@@ -187,25 +188,26 @@ def units_graph(
     length = task.length
     rows = tf.gather(words.value_rowids(), units.value_rowids())
     whole = tf.RaggedTensor.from_value_rowids(units.flat_values, rows, nrows=words.nrows())
-    there = given > 0
+    has_text = given > 0
     dense = whole.to_tensor(END, shape=[None, length])
-    counts = {TEXTS: there, CUT: there & (whole.row_lengths() >= length)}
+    masks = {TEXTS: has_text, CUT: has_text & (whole.row_lengths() >= length)}
     return (
-        tf.where(there[:, tf.newaxis], dense, MISSING_LABEL),
-        {name: tf.cast(one, tf.int64) for name, one in counts.items()},
+        tf.where(has_text[:, tf.newaxis], dense, MISSING_LABEL),
+        {name: tf.cast(mask, tf.int64) for name, mask in masks.items()},
     )
 
 
 def segments_graph(words: tf.Tensor, lookup: Lookup) -> tf.RaggedTensor:
-    """Cuts words, string `[n]`, into the longest pieces from the left: units, ragged `[n, units]`.
+    """Splits words, string `[n]`, into tokens, int64, ragged `[n, tokens]`.
 
-    All pieces that begin at any character are looked up at once; which of them are reached from
-    the first character is found by doubling steps.
+    From the left, each token is the longest subword that matches. The longest subwords from all
+    characters are looked up at once; those reached from the first character are then found by
+    pointer doubling.
     """
     characters = tf.strings.unicode_split(words, "UTF-8")
-    place, row = row_places(characters), characters.value_rowids()
-    size = tf.size(place, tf.int64)
-    begins = tf.equal(place % _CHUNK, 0)
+    index, row = row_places(characters), characters.value_rowids()
+    size = tf.size(index, tf.int64)
+    begins = tf.equal(index % _CHUNK, 0)
     chunk = tf.cumsum(tf.cast(begins, tf.int64)) - 1
     ends = tf.cumsum(
         tf.math.unsorted_segment_sum(
@@ -239,12 +241,12 @@ def segments_graph(words: tf.Tensor, lookup: Lookup) -> tf.RaggedTensor:
 
 
 def _first_units(units: tf.RaggedTensor) -> tf.Tensor:
-    """The first unit of each row; `UNKNOWN` where it has none."""
+    """Returns the first token of each row; `UNKNOWN` for an empty row."""
     return units.to_tensor(UNKNOWN, shape=[None, 1])[:, 0]
 
 
-def _firstrow_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
-    """Where in its row of the source each of `words` stands first; `_NOWHERE` where it does not."""
+def _first_indices(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tensor:
+    """Returns each word's first index in its row of the source; `_NOWHERE` if it is not there."""
     count = tf.size(source.flat_values)
     _, number = tf.unique(
         tf.concat([source.flat_values, words.flat_values], axis=0), out_idx=tf.int64
@@ -252,6 +254,6 @@ def _firstrow_places(source: tf.RaggedTensor, words: tf.RaggedTensor) -> tf.Tens
     row = tf.concat([source.value_rowids(), words.value_rowids()], axis=0)
     _, same = tf.unique(row * tf.size(number, tf.int64) + number, out_idx=tf.int64)
     nowhere = tf.fill(tf.shape(words.flat_values), _NOWHERE)
-    places = tf.concat([row_places(source), nowhere], axis=0)
-    first = tf.math.unsorted_segment_min(places, same, tf.size(same, tf.int64))
+    indices = tf.concat([row_places(source), nowhere], axis=0)
+    first = tf.math.unsorted_segment_min(indices, same, tf.size(same, tf.int64))
     return tf.gather(first, same[count:])

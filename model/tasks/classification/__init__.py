@@ -1,1 +1,1 @@
-"""Classification tasks: head, losses and metrics, for one class or several."""
+"""Classification tasks, of one class or a set of classes: head, losses and metrics."""

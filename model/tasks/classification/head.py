@@ -1,4 +1,4 @@
-"""Heads: from an embedding to the logits of a task, and from logits to probabilities."""
+"""Classification head: logits from an embedding, and probabilities from logits."""
 
 import keras
 from keras import ops
@@ -14,10 +14,10 @@ def classification(
 
     Args:
         embedding: float32 `[batch, dim]`.
-        num_classes: Of the task.
+        num_classes: Number of classes of the task.
         dropout: Share of the embedding that is dropped in training.
-        name: Of the layer.
-        hidden: Units of the hidden layer; 0 is none.
+        name: Name of the output layer.
+        hidden: Number of units in the hidden layer; 0 for no hidden layer.
 
     Returns:
         Logits, float32 `[batch, classes]`.
@@ -30,20 +30,27 @@ def classification(
 
 
 def linear(fused: Fused, size: int, task: str, spec: Spec) -> Built:
-    """Adds a linear head to the joint embedding, and one to each of several modalities."""
+    """Adds a head on the joint embedding and, if there are several modalities, one on each of them.
+
+    Args:
+        fused: Tensors of the network.
+        size: Number of outputs.
+        task: Name of the task.
+        spec: Spec with the modalities and the dropout.
+    """
     dropout, names = spec.model.dropout, spec.modalities.names
     logits = classification(fused.joint, size, dropout, f"head_{task}", fused.hidden)
     alone = {}
-    for place, name in enumerate(names if len(names) > 1 else ()):
+    for index, name in enumerate(names if len(names) > 1 else ()):
         own = classification(fused.embeddings[name], size, dropout, f"auxiliary_{name}_{task}")
         alone[name] = own
-        # What a modality says for itself counts too: fusion begins as good as their sum.
-        logits = logits + own * ops.cast(fused.used[:, place : place + 1], "float32")
+        # Added to the output too, so that any fusion starts as good as late fusion.
+        logits = logits + own * ops.cast(fused.used[:, index : index + 1], "float32")
     return Built(logits, alone)
 
 
 def probabilities(logits: keras.KerasTensor, multi_label: bool) -> keras.KerasTensor:
-    """Turns logits `[batch, classes]` into shares of one, or of a set into one share per class."""
+    """Converts logits `[batch, classes]` to probabilities, for sets of classes class by class."""
     if multi_label:
         return keras.ops.sigmoid(logits)
     return keras.ops.softmax(logits, axis=-1)

@@ -1,4 +1,4 @@
-"""Losses that skip records without a label, and the weights of their classes."""
+"""Cross-entropy losses that skip records without a label, and balanced class weights."""
 
 from typing import TypeAlias
 
@@ -17,18 +17,18 @@ def masked_sparse_crossentropy(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> Tensor:
-    """Mean cross-entropy over the rows whose label is one of the classes; 0 where there is none.
+    """Computes the mean cross-entropy over rows whose label is a known class; 0 without such rows.
 
     The gradient of every other row is exactly zero, whatever its logits are.
 
     Args:
-        labels: Class ids, int64 `[batch]`; negative where missing, at least the number of classes
-            where training does not know the class.
+        labels: Class ids, int64 `[batch]`; negative if missing, the number of classes or more for
+            a class unseen in training.
         logits: float32 `[batch, classes]`.
         class_weights: float32 `[classes]`; all 1 if None.
-        label_smoothing: Share of a label's mass that is spread over all classes.
-        gamma: Of the focal loss: each row's loss is multiplied by one minus the probability of its
-            class, to this power. 0 is plain cross-entropy.
+        label_smoothing: Share of a label's probability mass that is spread over all classes.
+        gamma: Exponent of the focal loss: each row's loss is multiplied by one minus the
+            probability of its class, to this power. 0 is plain cross-entropy.
     """
     return masked_mean(*sparse_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
 
@@ -40,15 +40,15 @@ def masked_binary_crossentropy(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> Tensor:
-    """Mean binary cross-entropy, over classes and labelled rows; 0 where there is no such row.
+    """Computes the mean binary cross-entropy over classes and labelled rows; 0 without such rows.
 
     Args:
-        labels: float32 `[batch, classes]` of 0 and 1; a row is negative where missing.
+        labels: float32 `[batch, classes]` of 0 and 1; a row is negative if its label is missing.
         logits: float32 `[batch, classes]`.
-        class_weights: float32 `[2, classes]`: of the absent and of the present classes.
-        label_smoothing: Share of a label's mass that is spread over present and absent.
-        gamma: As in `masked_sparse_crossentropy`, class by class: what counts is the probability of
-            absent where the class is absent.
+        class_weights: float32 `[2, classes]`: weights if a class is absent, and if it is present.
+        label_smoothing: Share of a label's probability mass that is spread over present and absent.
+        gamma: Exponent of the focal loss as in `masked_sparse_crossentropy`, applied to each class
+            with the probability of its true state, present or absent.
     """
     return masked_mean(*binary_crossentropy(labels, logits, class_weights, label_smoothing, gamma))
 
@@ -60,7 +60,12 @@ def sparse_crossentropy(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Losses float32 `[batch]`, 0 where not known, and which rows are known, bool `[batch]`."""
+    """Computes the cross-entropy of each row; see `masked_sparse_crossentropy`.
+
+    Returns:
+        Losses, float32 `[batch]`, 0 for rows that are not known, and the mask of known rows, bool
+        `[batch]`.
+    """
     num_classes = logits.shape[-1]
     known = ops.logical_and(labels >= 0, labels < num_classes)
     safe = ops.where(known, labels, 0)
@@ -84,14 +89,19 @@ def binary_crossentropy(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Losses float32 `[batch]`, 0 where not known, and which rows are known, bool `[batch]`."""
+    """Computes the mean binary cross-entropy of each row; see `masked_binary_crossentropy`.
+
+    Returns:
+        Losses, float32 `[batch]`, 0 for rows that are not known, and the mask of known rows, bool
+        `[batch]`.
+    """
     known = ops.all(labels >= 0, axis=-1)
     logits = ops.where(known[:, None], logits, 0.0)
     hot = ops.where(known[:, None], labels, 0.0)
     targets = hot * (1.0 - label_smoothing) + label_smoothing / 2
     losses = ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
     if gamma:
-        # One minus the probability of what is true is the sigmoid of the logits' other side.
+        # One minus the probability of the true state is the sigmoid of the opposite logit.
         losses = losses * ops.sigmoid((1.0 - 2.0 * hot) * logits) ** gamma
     if class_weights is not None:
         losses = losses * (hot * class_weights[1] + (1.0 - hot) * class_weights[0])
@@ -99,15 +109,18 @@ def binary_crossentropy(
 
 
 def masked_mean(losses: Tensor, known: Tensor) -> Tensor:
-    """Sum of `losses` over the number of rows that are `known`, or 0 where no row is."""
+    """Divides the sum of `losses` by the number of `known` rows; returns 0 if no row is known."""
     return ops.sum(losses) / ops.maximum(ops.sum(ops.cast(known, "float32")), 1.0)
 
 
 def balanced_weights(class_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Weights float32 `[classes]` that give each class the same share of the loss; 1 on average.
+    """Computes weights, float32 `[classes]`, that give each class the same share of the loss.
+
+    Their mean over the records is 1.
 
     Args:
-        class_counts: Records of each class, `[classes]`. A class without one gets the weight 0.
+        class_counts: Number of records of each class, `[classes]`. A class without records gets
+            the weight 0.
     """
     return _balanced(class_counts, int(np.count_nonzero(class_counts)))
 
@@ -115,11 +128,11 @@ def balanced_weights(class_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.floa
 def balanced_set_weights(
     class_counts: npt.NDArray[np.int64], labelled: int
 ) -> npt.NDArray[np.float32]:
-    """Weights float32 `[2, classes]` that make absent and present weigh alike in each class.
+    """Computes weights, float32 `[2, classes]`, that balance absent and present in each class.
 
     Args:
-        class_counts: Records that have each class, `[classes]`.
-        labelled: Records that have a label at all.
+        class_counts: Number of records that have each class, `[classes]`.
+        labelled: Number of records with a label.
     """
     both = np.stack([labelled - class_counts, class_counts])
     return np.stack([_balanced(pair, int(np.count_nonzero(pair))) for pair in both.T], axis=1)

@@ -25,35 +25,37 @@ def classification(
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Metrics of a task with one class a record.
+    """Computes the metrics of a task with one class per record.
 
-    Macro-F1 is the mean over the known classes that occur in the labels given. A record of a class
-    unseen in training counts as wrong everywhere, has no row in `confusion` and no part in
-    `log_loss`. Intervals are 95% percentile bootstraps over records. What is undefined is None.
+    Macro-F1 is the mean over the known classes that occur in the labels. A record of a class
+    unseen in training counts as wrong in all figures, except that it has no row in `confusion` and
+    no part in `log_loss`. Intervals are 95% percentile bootstraps over records. Undefined figures
+    are None.
 
     Args:
-        labels: int64 `[n]`; -1 where missing (left out), `len(classes)` or more where unseen.
+        labels: int64 `[n]`; -1 if missing (the record is left out), `len(classes)` or more for a
+            class unseen in training.
         probabilities: float32 `[n, classes]`.
-        classes: Names, in the order of the columns.
-        seed: Of the bootstrap.
+        classes: Names of the classes, in the order of the columns.
+        seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples.
 
     Returns:
-        JSON-able: `n`, `unseen`, `accuracy` and `macro_f1` (each value, low, high), `log_loss`,
-        `majority` (accuracy of always naming the commonest class of these labels), `calibration`,
-        `confusion` (counts, rows true), `per_class`; of two classes also `roc_auc` and
-        `average_precision` of the second.
+        JSON-able: `n`, `unseen` (records of unseen classes), `accuracy` and `macro_f1` (each value,
+        low, high), `log_loss`, `majority` (accuracy of always predicting the commonest class of
+        these labels), `calibration`, `confusion` (counts; rows are true classes), `per_class`; for
+        two classes also `roc_auc` and `average_precision` of the second class.
 
     Raises:
-        ValueError: Where shapes disagree or a probability is not finite.
+        ValueError: If shapes disagree or a probability is not finite.
     """
     truth = np.asarray(labels, np.int64)
     likely = _checked(probabilities, truth.shape, len(classes))
-    there = truth >= 0
-    truth, likely = np.minimum(truth[there], len(classes)), likely[there]
+    labelled = truth >= 0
+    truth, likely = np.minimum(truth[labelled], len(classes)), likely[labelled]
     n, c = len(truth), len(classes)
     predicted = likely.argmax(axis=1) if n else np.zeros(0, np.int64)
-    # One row more than classes: the unseen ones.
+    # The last row, one more than the classes, counts the unseen classes.
     confusion = np.bincount(truth * c + predicted, minlength=(c + 1) * c).reshape(c + 1, c)
     known = truth < c
     result = {
@@ -85,31 +87,31 @@ def multi_label(
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Metrics of a task with a set of classes a record.
+    """Computes the metrics of a task with a set of classes per record.
 
     Macro-F1 and the mean average precision are means over the known classes that occur in the
-    labels given. A set with a class unseen in training counts as wrong, and that class as missed in
-    micro-F1. Intervals are 95% percentile bootstraps over records. What is undefined is None.
+    labels. A set with a class unseen in training counts as wrong, and this class as missed in
+    micro-F1. Intervals are 95% percentile bootstraps over records. Undefined figures are None.
 
     Args:
-        labels: `[n, classes]` of 0 and 1, or `[n, classes + 1]` where the last column says whether
-            the set has any class that is unseen in training; a row of -1 where the label is missing
-            (left out).
+        labels: `[n, classes]` of 0 and 1, or `[n, classes + 1]` with a last column that is 1 if the
+            set has any class unseen in training; a row of -1 if the label is missing (the record is
+            left out).
         probabilities: float32 `[n, classes]`.
-        classes: Names, in the order of the columns.
-        threshold: A class is predicted from this probability on.
-        seed: Of the bootstrap.
-        resamples: Number of bootstrap resamples; fewer (at least 50) where records times classes
+        classes: Names of the classes, in the order of the columns.
+        threshold: Lowest probability with which a class is predicted.
+        seed: Seed of the bootstrap.
+        resamples: Number of bootstrap resamples; fewer (at least 50) if records times classes
             exceed four million.
 
     Returns:
         JSON-able: `n`, `unseen` (records with unseen classes), `threshold`, `accuracy` (the whole
         set is right), `micro_f1`, `macro_f1` and `mean_average_precision` (each value, low, high),
-        `majority` (accuracy of always naming the commonest set), `calibration` (over each class of
-        each record), `per_class`.
+        `majority` (accuracy of always predicting the commonest set), `calibration` (over each class
+        of each record), `per_class`.
 
     Raises:
-        ValueError: Where shapes disagree or a probability is not finite.
+        ValueError: If shapes disagree or a probability is not finite.
     """
     truth = np.asarray(labels, np.float64)
     likely = _checked(probabilities, truth.shape[:1], len(classes))
@@ -117,8 +119,8 @@ def multi_label(
         truth = np.pad(truth, [(0, 0), (0, 1)])
     if truth.shape != (len(likely), len(classes) + 1):
         raise ValueError(f"labels have shape {truth.shape}, probabilities {likely.shape}")
-    there = (truth >= 0).all(axis=1)
-    truth, likely = truth[there], likely[there]
+    labelled = (truth >= 0).all(axis=1)
+    truth, likely = truth[labelled], likely[labelled]
     n, c = truth.shape[0], len(classes)
     truth, unseen = truth[:, :c], truth[:, c]
     commonest = np.unique(truth[unseen < 1], axis=0, return_counts=True)[1]
@@ -156,10 +158,10 @@ def _checked(probabilities: npt.ArrayLike, rows: tuple[int, ...], num_classes: i
 
 
 def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[str, Any]:
-    """Accuracy and macro-F1 with their bootstrap intervals.
+    """Computes accuracy and macro-F1 with their bootstrap intervals.
 
-    Both depend on the counts of the confusion matrix alone. Drawing n records with replacement then
-    is one multinomial draw over its cells, which costs the same for a thousand and for a million
+    Both depend only on the counts of the confusion matrix. So drawing n records with replacement is
+    one multinomial draw over its cells, which costs the same for a thousand and for a million
     records.
     """
     cells = np.flatnonzero(confusion)
@@ -170,9 +172,9 @@ def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[s
         counts = np.concatenate([counts, drawn])
     size = len(confusion)
 
-    def totals(places: Integers, kept: npt.NDArray[np.bool_]) -> Floats:
-        places = places[kept]
-        return np.stack([np.bincount(places, row, size)[:-1] for row in counts[:, kept]])
+    def totals(ids: Integers, kept: npt.NDArray[np.bool_]) -> Floats:
+        ids = ids[kept]
+        return np.stack([np.bincount(ids, row, size)[:-1] for row in counts[:, kept]])
 
     known = rows < size - 1
     right = totals(rows, rows == columns)
@@ -185,7 +187,7 @@ def _intervals(confusion: Integers, n: int, seed: int, resamples: int) -> dict[s
 
 
 class _SetStatistics:
-    """Metrics of sets of classes for records that weigh as often as they were drawn."""
+    """Metrics of sets of classes, for records weighted by how often a resample drew them."""
 
     def __init__(self, truth: Floats, predicted: Floats, likely: Floats, unseen: Floats) -> None:
         self._truth, self._predicted, self._unseen = truth, predicted, unseen
@@ -193,12 +195,19 @@ class _SetStatistics:
         self._exact = ((truth == predicted).all(axis=1) & (unseen < 1)).astype(np.float64)
         self._order = np.argsort(-likely, axis=0, kind="stable")
         ranked = np.take_along_axis(likely, self._order, axis=0)
-        # Equal probabilities cannot be ranked: a threshold lies behind the last of them.
+        # Equal probabilities cannot be ranked: a threshold is only possible after the last one.
         self._last = np.ones(likely.shape, bool)
         self._last[:-1] = ranked[:-1] != ranked[1:]
 
     def __call__(self, weights: Floats) -> Floats:
-        """Weights `[resamples, n]` -> accuracy, micro-F1, macro-F1 and mean average precision."""
+        """Computes accuracy, micro-F1, macro-F1 and mean average precision.
+
+        Args:
+            weights: Weights of the records, float64 `[resamples, n]`.
+
+        Returns:
+            float64 `[resamples, 4]`.
+        """
         right, predicted = weights @ self._right, weights @ self._predicted
         labelled = weights @ self._truth
         total = (predicted + labelled).sum(axis=1) + weights @ self._unseen
@@ -214,8 +223,8 @@ class _SetStatistics:
             ranked = weights[:, order]
             hits = np.cumsum(ranked * self._truth[order, c], axis=1)[:, last]
             seen = np.cumsum(ranked, axis=1)[:, last]
-            found = np.diff(hits, axis=1, prepend=0.0)
-            summed = (found * hits / np.maximum(seen, 1)).sum(axis=1)
+            new_hits = np.diff(hits, axis=1, prepend=0.0)
+            summed = (new_hits * hits / np.maximum(seen, 1)).sum(axis=1)
             total += np.where(labelled[:, c] > 0, summed / np.maximum(labelled[:, c], 1), 0.0)
         num = (labelled > 0).sum(axis=1)
         return np.where(num > 0, total / np.maximum(num, 1), np.nan)
@@ -229,7 +238,10 @@ def _log_loss(truth: Integers, likely: Floats) -> float | None:
 
 
 def _ranking(second: Floats, likely: Floats) -> dict[str, float | None]:
-    """Needs both classes among the labels."""
+    """Computes ROC AUC and average precision of the second of two classes.
+
+    Both are None unless both classes occur in the labels.
+    """
     if not 0 < second.sum() < len(second):
         return {"roc_auc": None, "average_precision": None}
     from sklearn import metrics

@@ -1,4 +1,4 @@
-"""Classification as a task of a model: one class a record, or a set of classes."""
+"""Head of classification tasks: one class per record, or a set of classes."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Prediction
 
 FOCAL_GAMMA = 2.0
-"""Exponent of the focal loss, where the spec names none."""
+"""Exponent of the focal loss if the spec sets none."""
 
 
 class Classification(TaskHead):
@@ -96,9 +96,9 @@ class Classification(TaskHead):
         weights: Weights | None = None,
     ) -> Sums:
         if self.task.multi_label:
-            own = known_classes(labels)
-            rows, known = losses.binary_crossentropy(own, output, weights, gamma=self._gamma)
-            right = tf.reduce_all(tf.equal(own > 0.5, output >= 0), axis=1) & (labels[:, -1] < 1)
+            truth = known_classes(labels)
+            rows, known = losses.binary_crossentropy(truth, output, weights, gamma=self._gamma)
+            right = tf.reduce_all(tf.equal(truth > 0.5, output >= 0), axis=1) & (labels[:, -1] < 1)
             labelled = known
         else:
             rows, known = losses.sparse_crossentropy(labels, output, weights, gamma=self._gamma)
@@ -108,7 +108,7 @@ class Classification(TaskHead):
 
     @property
     def _gamma(self) -> float:
-        """Exponent of the focal loss; 0 is none."""
+        """Exponent of the focal loss; 0 is plain cross-entropy."""
         if self.task.imbalance != "focal":
             return 0.0
         return FOCAL_GAMMA if self.task.gamma is None else float(self.task.gamma)
@@ -129,7 +129,10 @@ class Classification(TaskHead):
         model: keras.Model,
         names: tf.Tensor,
     ) -> Tensors:
-        """Of a set, the label is strings of one width: empty ones stand for classes not in it."""
+        """Computes label, score and distribution.
+
+        The label of a set has a string for each class, which is empty if the class is not in it.
+        """
         distribution = self.shown(output)
         if self.task.multi_label:
             label = tf.where(distribution >= 0.5, names[tf.newaxis, :], "")
@@ -155,26 +158,26 @@ class Classification(TaskHead):
         sets = self.task.multi_label
 
         def read(row: int, record: CanonicalRecord, explanation: Explanation | None) -> Prediction:
-            label = labels[row]
-            said = tuple(name.decode() for name in label if name) if sets else label.decode()
-            return Prediction(said, float(scores[row]), shares[row], explanation)
+            names = labels[row]
+            label = tuple(name.decode() for name in names if name) if sets else names.decode()
+            return Prediction(label, float(scores[row]), shares[row], explanation)
 
         return read
 
 
 def known_classes(sets: tf.Tensor) -> tf.Tensor:
-    """The columns of a multi-label task's labels that its logits have too."""
+    """Drops the last column of multi-label labels, which marks classes unseen in training."""
     return sets[:, :-1]
 
 
 def _multi_hot(ids: tf.RaggedTensor, num_classes: int) -> tf.Tensor:
-    """The classes of each record; in one column more whether it has any that are unseen."""
-    there = ids.flat_values >= 0
-    places = tf.stack([ids.value_rowids(), tf.minimum(ids.flat_values, num_classes)], axis=1)
-    places = tf.boolean_mask(places, there)
+    """Encodes sets of class ids as float32 `[batch, classes + 1]`; see `batches.Batch.labels`."""
+    given = ids.flat_values >= 0
+    indices = tf.stack([ids.value_rowids(), tf.minimum(ids.flat_values, num_classes)], axis=1)
+    indices = tf.boolean_mask(indices, given)
     width = num_classes + 1
     shape = tf.stack([ids.nrows(), tf.constant(width, tf.int64)])
-    ones = tf.ones(tf.shape(places)[:1], tf.float32)
-    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(places, ones, shape), 1.0), [None, width])
+    ones = tf.ones(tf.shape(indices)[:1], tf.float32)
+    hot = tf.ensure_shape(tf.minimum(tf.scatter_nd(indices, ones, shape), 1.0), [None, width])
     missing = tf.reduce_any(tf.equal(ids, MISSING_LABEL), axis=1)
     return tf.where(missing[:, tf.newaxis], tf.cast(MISSING_LABEL, tf.float32), hot)

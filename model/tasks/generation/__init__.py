@@ -1,1 +1,1 @@
-"""Text generation tasks: decoder head, beam search and metrics."""
+"""Text generation tasks: transformer decoder, head, beam search and metrics."""

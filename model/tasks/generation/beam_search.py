@@ -1,4 +1,8 @@
-"""The search for the likeliest text: greedy where one beginning is kept, of more by beams."""
+"""Beam search for the likeliest text of each record; with one beam it is a greedy search.
+
+Units are the output tokens of a text, numbered as in `Decoder`. A hypothesis is the beginning of a
+text.
+"""
 
 from typing import NamedTuple, TypeAlias
 
@@ -14,11 +18,11 @@ _SMALLEST = 1e-30
 
 
 class Found(NamedTuple):
-    """The best text of each record.
+    """Best text of each record.
 
     Attributes:
-        units: int64 `[batch, length]`, numbered as in `Decoder`; `END` behind the last.
-        scores: The probability of exactly this text, float32 `[batch]`.
+        units: Units of the texts, int64 `[batch, length]`; `END` after the last one.
+        scores: Probability of exactly this text, float32 `[batch]`.
     """
 
     units: Tensor
@@ -26,32 +30,43 @@ class Found(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Beginnings, `[batch, beams]` of them, the best first; `length` as that of the decoder."""
+    """Hypotheses of each record, `[batch, beams]`, the best first.
+
+    Attributes:
+        place: Number of steps so far, int32 scalar.
+        units: Units of the hypotheses, int64 `[batch, beams, length]`.
+        totals: Log-probabilities of the hypotheses, float32 `[batch, beams]`.
+        lengths: Number of units of the hypotheses, float32 `[batch, beams]`.
+        done: True for hypotheses that have ended, bool `[batch, beams]`.
+        cache: Keys and values of the decoder for the units so far.
+    """
 
     place: Tensor
-    units: Tensor  # int64 [batch, beams, length]
-    totals: Tensor  # logarithms of probabilities, float32
-    lengths: Tensor  # float32
-    done: Tensor  # bool
+    units: Tensor
+    totals: Tensor
+    lengths: Tensor
+    done: Tensor
     cache: Cache
 
 
 def search(decoder: Decoder, memory: Memory, wanted: Tensor) -> Found:
-    """Writes until each record's best text ends, or until its length is full.
+    """Searches until each record's best hypothesis ends or has the largest length.
 
-    At each step those beginnings go on whose mean logarithm a unit is highest. A record whose best
-    text has ended does not change any more, so no record depends on its neighbours.
+    Each step keeps the hypotheses with the highest mean log-probability per unit. A record stops as
+    soon as its best hypothesis has ended, so its text does not depend on the other records of the
+    batch.
 
     Args:
-        decoder: Gives the beams, and the length.
-        memory: Of the records.
-        wanted: Which records are written for, bool `[batch]`; the texts of others are empty.
+        decoder: Decoder of the task, with the number of beams and the largest length.
+        memory: Memory of the records.
+        wanted: Mask of the records to generate a text for, bool `[batch]`; the others get empty
+            texts.
     """
     rows, beams = tf.shape(wanted)[0], decoder.beam
     looked_at = decoder.looked_at(memory)
     first = tf.range(beams)[tf.newaxis] == 0
     zeros = tf.zeros(tf.stack([rows, beams]))
-    begun = _State(
+    initial = _State(
         place=tf.constant(0),
         units=tf.zeros(tf.stack([rows, beams, decoder.length]), tf.int64),
         totals=tf.where(first, zeros, _NEVER),
@@ -60,7 +75,7 @@ def search(decoder: Decoder, memory: Memory, wanted: Tensor) -> Found:
         cache=decoder.empty_cache(rows),
     )
 
-    def goes_on(state: _State) -> Tensor:
+    def unfinished(state: _State) -> Tensor:
         return ~tf.reduce_all(state.done)
 
     def step(state: _State) -> tuple[_State]:
@@ -68,21 +83,29 @@ def search(decoder: Decoder, memory: Memory, wanted: Tensor) -> Found:
         logits, cache = decoder.step(before, state.place, state.cache, looked_at, memory)
         return (_best(state, cache, _logarithms(logits, memory, decoder)),)
 
-    beginnings = tf.TensorShape([None, beams])
+    hypotheses = tf.TensorShape([None, beams])
     shapes = _State(
         place=tf.TensorShape([]),
         units=tf.TensorShape([None, beams, decoder.length]),
-        totals=beginnings,
-        lengths=beginnings,
-        done=beginnings,
+        totals=hypotheses,
+        lengths=hypotheses,
+        done=hypotheses,
         cache=decoder.cache_shapes(),
     )
-    (found,) = tf.while_loop(goes_on, step, (begun,), (shapes,), maximum_iterations=decoder.length)
-    return Found(found.units[:, 0], tf.exp(tf.minimum(found.totals[:, 0], 0.0)))
+    (final,) = tf.while_loop(
+        unfinished, step, (initial,), (shapes,), maximum_iterations=decoder.length
+    )
+    return Found(final.units[:, 0], tf.exp(tf.minimum(final.totals[:, 0], 0.0)))
 
 
 def _best(state: _State, cache: Cache, logarithms: Tensor) -> _State:
-    """The best of all ways to go on by one unit; `logarithms` are `[batch, beams, units]`."""
+    """Selects the best of all hypotheses with one more unit.
+
+    Args:
+        state: Hypotheses so far.
+        cache: Keys and values of the decoder, including the last unit of each hypothesis.
+        logarithms: Log-probabilities of the next units, float32 `[batch, beams, units]`.
+    """
     rows, beams, number = tf.unstack(tf.shape(logarithms))
     count = state.units.shape[1]
     ended = tf.where(tf.range(number) == END, 0.0, _NEVER)
@@ -110,9 +133,10 @@ def _best(state: _State, cache: Cache, logarithms: Tensor) -> _State:
 
 
 def _logarithms(logits: Logits, memory: Memory, decoder: Decoder) -> Tensor:
-    """Logarithms of probabilities of all units, `[batch, beams, pieces + 2 * words]`.
+    """Computes log-probabilities of all units, float32 `[batch, beams, pieces + 2 * words]`.
 
-    A word that stands in the source more than once, or is a piece as well, has them all.
+    The probability of a unit is the sum over all ways to write it: as a subword, and as a copy of
+    each word of the source that is the same.
     """
     joined = tf.nn.softmax(tf.concat([logits.pieces, logits.copies], axis=2))
     pieces, copies = joined[:, :, : decoder.num_pieces], joined[:, :, decoder.num_pieces :]
@@ -121,9 +145,9 @@ def _logarithms(logits: Logits, memory: Memory, decoder: Decoder) -> Tensor:
         rows, beams, number = tf.unstack(tf.shape(shares))
         base = tf.reshape(tf.range(rows * beams), tf.stack([rows, beams, 1])) * number
         units = tf.cast(memory.units, tf.int32)[:, tf.newaxis]
-        places = tf.where(units >= 0, base + units, -1)
+        segments = tf.where(units >= 0, base + units, -1)
         summed = tf.math.unsorted_segment_sum(
-            tf.reshape(copies, [-1]), tf.reshape(places, [-1]), rows * beams * number
+            tf.reshape(copies, [-1]), tf.reshape(segments, [-1]), rows * beams * number
         )
         shares = shares + tf.reshape(summed, tf.shape(shares))
     allowed = tf.range(tf.shape(shares)[2]) != UNKNOWN

@@ -1,4 +1,8 @@
-"""The decoder of a generation task: a small transformer that writes pieces and copies words."""
+"""Decoder of a generation task: a small transformer with a copy mechanism (pointer network).
+
+The decoder writes a text unit by unit. A unit is an output token: a subword ("piece"), or a copied
+word of the record's own text, the source. Its memory holds the states that it attends to.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -12,21 +16,24 @@ Tensor: TypeAlias = tf.Tensor
 Shape = tuple[int | None, ...]
 
 DEPTH = 2
+"""Number of transformer blocks."""
+
 HEADS = 4
+"""Number of attention heads, if the size of the states is a multiple of it; otherwise one."""
 
 _NEVER = -1e9
 
 
 class Memory(NamedTuple):
-    """What a decoder looks at.
+    """Encoded records that a decoder attends to and copies from.
 
     Attributes:
-        states: float32 `[batch, 1 + words, dim]`: what the modalities together say, then the words
-            of the text.
-        known: Which of them are there, bool `[batch, 1 + words]`.
-        units: The unit that each word is, int64 `[batch, 2 * words]`: as the text has it, then
-            with a space before it instead of without, or the other way round; see
-            `target_graphs.source_graph`, but numbered as in `Decoder`.
+        states: Projection of the joint embedding, then the words of the source, float32
+            `[batch, 1 + words, dim]`.
+        known: Mask of the states, bool `[batch, 1 + words]`.
+        units: Units of the source words, int64 `[batch, 2 * words]`: first of each word as in the
+            text, with or without a space before it, then of its other variant; -1 if there is no
+            word. See `targets.texts.source_graph`, but numbered as in `Decoder`.
     """
 
     states: Tensor
@@ -35,12 +42,12 @@ class Memory(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """Of the next unit; one softmax goes over both parts.
+    """Logits of the next unit; one softmax covers both parts.
 
     Attributes:
-        pieces: float32 `[batch, steps, pieces]`.
-        copies: float32 `[batch, steps, 2 * words]`, see `Memory.units`; very low where there is no
-            word.
+        pieces: Logits of the subwords, float32 `[batch, steps, pieces]`.
+        copies: Logits of copies of the source words, in the order of `Memory.units`, float32
+            `[batch, steps, 2 * words]`; very low if there is no word.
     """
 
     pieces: Tensor
@@ -48,24 +55,26 @@ class Logits(NamedTuple):
 
 
 Cache = list[tuple[Tensor, Tensor]]
-"""By layer, keys and values of what is written, float32 `[batch, beams, written, heads, size]`."""
+"""By block, keys and values of the units so far, float32 `[batch, beams, steps, heads, size]`."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class Decoder(keras.layers.Layer):
-    """Gives the next unit of a text from those before it.
+    """Transformer decoder that predicts the next unit of a text from those before it.
 
-    Called, it takes what `Memory.states` is made of, and returns that. Units are numbered so: those
-    before `len(pieces) + 2` as in `target_graphs`, then words of the source, without and with a
-    space before them.
+    The layer itself, called on float32 `[batch, 1 + words, dim]`, returns `Memory.states`: the
+    normalized input with position embeddings. The other methods decode.
+
+    Units are numbered as in `targets.texts`, but without a gap: `END`, `UNKNOWN`, the subwords,
+    the words of the source without a space before them, then the same words with one.
 
     Args:
-        pieces: Of the vocabulary.
-        length: Units of a text.
-        words: Of the source; 0 where there is none.
-        dim: Of all states.
-        dropout: Share of units dropped in training.
-        beam: Beginnings that a search keeps.
+        pieces: Subwords of the vocabulary.
+        length: Largest number of units of a text.
+        words: Number of words of the source; 0 if the spec has no texts.
+        dim: Size of all states.
+        dropout: Share of values that is dropped in training.
+        beam: Number of beams of the search.
     """
 
     def __init__(
@@ -118,20 +127,21 @@ class Decoder(keras.layers.Layer):
         return states_shape
 
     def get_config(self) -> dict[str, Any]:
-        own = ("length", "words", "dim", "beam")
-        said = {name: getattr(self, name) for name in own}
-        said |= {"pieces": list(self.pieces), "dropout": self.rate}
-        return {**super().get_config(), **said}
+        names = ("length", "words", "dim", "beam")
+        config = {name: getattr(self, name) for name in names}
+        config |= {"pieces": list(self.pieces), "dropout": self.rate}
+        return {**super().get_config(), **config}
 
     def logits(self, units: Tensor, memory: Memory, training: bool = False) -> Logits:
-        """Of each unit of a text from those before it.
+        """Computes the logits of each unit of a text from those before it (teacher forcing).
 
         Args:
-            units: The text or its beginning, int64 `[batch, steps]`; its last is not looked at.
-            memory: Of the same records.
-            training: Whether units are dropped.
+            units: Units of the text or of its beginning, int64 `[batch, steps]`; the last one is
+                predicted, but not read.
+            memory: Memory of the same records.
+            training: True to apply dropout.
         """
-        before = tf.pad(units[:, :-1], [[0, 0], [1, 0]])  # the end of nothing begins a text
+        before = tf.pad(units[:, :-1], [[0, 0], [1, 0]])  # `END` serves as the start symbol
         steps = tf.range(tf.shape(units)[1])
         stands = self._stands(before, memory)
         x = self._embedded(before, stands, memory) + self.places[: tf.size(steps)]
@@ -145,17 +155,17 @@ class Decoder(keras.layers.Layer):
     def step(
         self, units: Tensor, place: Tensor, cache: Cache, looked_at: Cache, memory: Memory
     ) -> tuple[Logits, Cache]:
-        """Of the next units, where `[batch, beams]` ends of texts are given.
+        """Computes the logits of the next unit of each hypothesis.
 
         Args:
-            units: The last ones written, int64 `[batch, beams]`; 0 before the first.
-            place: How many are written, int32.
-            cache: Of what is written before; `empty_cache` at first.
-            looked_at: See there.
-            memory: Of the records.
+            units: Last unit of each hypothesis, int64 `[batch, beams]`; 0 before the first one.
+            place: Number of units so far, int32.
+            cache: Keys and values of the units before; `empty_cache` at first.
+            looked_at: Keys and values of the memory; see `looked_at`.
+            memory: Memory of the records.
 
         Returns:
-            Logits `[batch, beams, ...]`, and the cache with what is now written.
+            Logits `[batch, beams, ...]`, and the cache with the last units added.
         """
         stands = self._stands(units, memory)
         x = self._embedded(units, stands, memory) + self.places[place]
@@ -172,44 +182,53 @@ class Decoder(keras.layers.Layer):
         return self._logits(x, stands, memory), after
 
     def looked_at(self, memory: Memory) -> Cache:
-        """Keys and values of the memory by layer, `[batch, 1 + words, heads, size]`."""
+        """Computes keys and values of the memory by block, `[batch, 1 + words, heads, size]`."""
         return [self._split(block.memory_keys(memory.states)) for block in self.blocks]
 
     def empty_cache(self, rows: Tensor) -> Cache:
-        """Of texts that are not begun."""
+        """Returns the cache before the first unit, for a batch of `rows` records."""
         size = self.dim // self.heads
         zeros = tf.zeros(tf.stack([rows, self.beam, 0, self.heads, size]))
         return [(zeros, zeros) for _ in self.blocks]
 
     def cache_shapes(self) -> list[tuple[tf.TensorShape, tf.TensorShape]]:
-        """Of caches in all steps."""
+        """Returns shapes that fit the cache at every step, for `tf.while_loop`."""
         shape = tf.TensorShape([None, self.beam, None, self.heads, self.dim // self.heads])
         return [(shape, shape) for _ in self.blocks]
 
     def texts(self, units: Tensor, surfaces: Tensor | None) -> Tensor:
-        """The texts that units say, string `[batch]`.
+        """Converts units to texts, string `[batch]`.
 
         Args:
-            units: int64 `[batch, length]`.
-            surfaces: The words of the source, string `[batch, words]`; None where there is none.
+            units: Units of the texts, int64 `[batch, length]`.
+            surfaces: Words of the source as strings, string `[batch, words]`; None if the spec has
+                no texts.
         """
         names = tf.constant(["", "", *self.pieces], tf.string)
-        said = tf.gather(names, tf.minimum(units, self.num_pieces - 1))
+        strings = tf.gather(names, tf.minimum(units, self.num_pieces - 1))
         if surfaces is not None:
             copied = tf.maximum(units - self.num_pieces, 0)
             words = tf.gather(surfaces, copied % self.words, batch_dims=1)
             spaced = tf.where(copied >= self.words, " ", "") + words
-            said = tf.where(units >= self.num_pieces, spaced, said)
-        return tf.strings.strip(tf.strings.reduce_join(said, axis=1))
+            strings = tf.where(units >= self.num_pieces, spaced, strings)
+        return tf.strings.strip(tf.strings.reduce_join(strings, axis=1))
 
     def _stands(self, units: Tensor, memory: Memory) -> Tensor:
-        """Where units stand in the source, float32 `[batch, steps, words]`: shares of 1."""
+        """Finds the source words equal to each unit, as equal shares that sum to 1, or all 0.
+
+        Returns:
+            float32 `[batch, steps, words]`.
+        """
         same = tf.equal(memory.units[:, tf.newaxis], units[:, :, tf.newaxis])
         stands = tf.cast(same[:, :, : self.words] | same[:, :, self.words :], tf.float32)
         return tf.math.divide_no_nan(stands, tf.reduce_sum(stands, axis=2, keepdims=True))
 
     def _embedded(self, units: Tensor, stands: Tensor, memory: Memory) -> Tensor:
-        """float32 `[batch, steps, dim]`: the piece, and what the memory says of the word."""
+        """Embeds units, as the subword plus the state of the source word.
+
+        Returns:
+            float32 `[batch, steps, dim]`.
+        """
         pieces = self.embedding(tf.where(units < self.num_pieces, units, UNKNOWN))
         if not self.words:
             return pieces
@@ -226,11 +245,11 @@ class Decoder(keras.layers.Layer):
         alike += self.goes_on(x) * follows
         spacing = self.spacing(x)
         both = [alike + spacing[:, :, variant : variant + 1] for variant in (0, 1)]
-        there = (memory.units >= 0)[:, tf.newaxis]
-        return Logits(pieces, tf.where(there, tf.concat(both, axis=2), _NEVER))
+        is_word = (memory.units >= 0)[:, tf.newaxis]
+        return Logits(pieces, tf.where(is_word, tf.concat(both, axis=2), _NEVER))
 
     def _split(self, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values side by side, `[..., 2 * dim]`, as two of `[..., heads, size]`."""
+        """Splits keys and values, `[..., 2 * dim]`, into two tensors of `[..., heads, size]`."""
         shape = tf.concat([tf.shape(pair)[:-1], [2, self.heads, self.dim // self.heads]], axis=0)
         both = tf.reshape(pair, shape)
         return both[..., 0, :, :], both[..., 1, :, :]
@@ -238,7 +257,7 @@ class Decoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class _Block(keras.layers.Layer):
-    """One layer of a decoder: looks at what is written, at the memory, and thinks."""
+    """Decoder block: self-attention, attention to the memory, and a feed-forward network."""
 
     def __init__(self, dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -276,27 +295,34 @@ class _Block(keras.layers.Layer):
         training: bool,
     ) -> Tensor:
         query = self.queries[0](self.norms[0](x))
-        found = _attended(query, own, mask, heads)
-        x = x + self.dropped(self.joined[0](found), training=training)
+        attended = _attended(query, own, mask, heads)
+        x = x + self.dropped(self.joined[0](attended), training=training)
         query = self.queries[1](self.norms[1](x))
-        found = _attended(query, looked_at, known[:, tf.newaxis], heads)
-        x = x + self.dropped(self.joined[1](found), training=training)
-        thought = self.narrow(self.wide(self.norms[2](x)))
-        return x + self.dropped(thought, training=training)
+        attended = _attended(query, looked_at, known[:, tf.newaxis], heads)
+        x = x + self.dropped(self.joined[1](attended), training=training)
+        output = self.narrow(self.wide(self.norms[2](x)))
+        return x + self.dropped(output, training=training)
 
 
 def _attended(query: Tensor, pair: tuple[Tensor, Tensor], mask: Tensor, heads: int) -> Tensor:
-    """Attention of `[batch, steps, dim]`.
+    """Computes multi-head attention.
 
-    Keys and values are `[batch, places, heads, size]`, or with an axis for steps before the places;
-    the mask is bool `[batch or 1, steps or 1, places]`.
+    Args:
+        query: Queries, float32 `[batch, steps, dim]`.
+        pair: Keys and values, `[batch, keys, heads, size]`, or `[batch, steps, keys, heads, size]`
+            with keys of their own for each step.
+        mask: True for keys to attend to, bool `[batch or 1, steps or 1, keys]`.
+        heads: Number of heads.
+
+    Returns:
+        Attended values, float32 `[batch, steps, dim]`.
     """
     keys, values = pair
     size = query.shape[-1] // heads
     shape = tf.concat([tf.shape(query)[:-1], [heads, size]], axis=0)
     split = tf.reshape(query, shape) * size**-0.5
-    places = "bskhd" if keys.shape.rank == 5 else "bkhd"
-    alike = tf.einsum(f"bshd,{places}->bshk", split, keys)
+    axes = "bskhd" if keys.shape.rank == 5 else "bkhd"
+    alike = tf.einsum(f"bshd,{axes}->bshk", split, keys)
     shares = tf.nn.softmax(tf.where(mask[:, :, tf.newaxis], alike, _NEVER), axis=-1)
-    found = tf.einsum(f"bshk,{places}->bshd", shares, values)
-    return tf.reshape(found, tf.shape(query))
+    attended = tf.einsum(f"bshk,{axes}->bshd", shares, values)
+    return tf.reshape(attended, tf.shape(query))

@@ -1,4 +1,4 @@
-"""Generation tasks: the head, the loss of a text, and the texts that a model writes."""
+"""Generation head: its layers, the loss of a text, and generated texts."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
@@ -29,19 +29,19 @@ def head(
     spec: ModelSpec,
     name: str,
 ) -> keras.KerasTensor:
-    """Adds a decoder, named `name`.
+    """Adds dilated convolutions over the words, and a decoder.
 
     Args:
-        words: Of the text tower: float32 `[batch, length, width]`, and which words are there; None
-            where the spec has no texts.
-        joint: What the modalities together say, float32 `[batch, dim]`.
-        task: Gives sizes.
-        pieces: Of the task's vocabulary.
-        spec: Gives `dim` and `dropout`.
-        name: Of the layers.
+        words: Word vectors of the text tower, float32 `[batch, length, width]`, and their mask,
+            bool `[batch, length]`; None if the spec has no texts.
+        joint: Joint embedding of the modalities, float32 `[batch, dim]`.
+        task: Section of the spec for the task, with sizes.
+        pieces: Subwords of the task's vocabulary.
+        spec: Section `model` of the spec, with `dim` and `dropout`.
+        name: Name of the decoder, and prefix of the other layers' names.
 
     Returns:
-        See `Memory.states`.
+        States that the decoder attends to; see `Memory.states`.
     """
     context = keras.layers.Dense(spec.dim, name=f"{name}_context")(joint)
     states = context[:, None, :]
@@ -57,23 +57,23 @@ def head(
 
 
 def head_name(task: str) -> str:
-    """The name of a task's head; of a generation task it is a `Decoder`."""
+    """Returns the name of the layer with a task's head, for a generation task a `Decoder`."""
     return f"head_{task}"
 
 
 def decoder_of(model: keras.Model, task: str) -> Decoder:
-    """The decoder of a generation task."""
+    """Returns the decoder of a generation task from a model."""
     decoder: Decoder = model.get_layer(head_name(task))
     return decoder
 
 
 def memory_of(states: Tensor, features: Mapping[str, Tensor], task: str) -> Memory:
-    """What a decoder looks at.
+    """Returns the memory of a decoder for a batch.
 
     Args:
-        states: Of the task, as the model gives them.
-        features: See `data.Batch`.
-        task: Its name.
+        states: Output of the model for the task.
+        features: Features of the batch; see `batches.Batch`.
+        task: Name of the task.
     """
     always = tf.ones_like(states[:, :1, 0], tf.bool)
     if "text" not in features:
@@ -85,18 +85,18 @@ def memory_of(states: Tensor, features: Mapping[str, Tensor], task: str) -> Memo
 
 
 def without_padding(labels: Tensor) -> Tensor:
-    """Leaves out what stands behind the end of the longest text, int64 `[batch, steps]`."""
+    """Cuts labels after the end of the longest text, to int64 `[batch, steps]`."""
     longest = tf.reduce_max(tf.reduce_sum(tf.cast(labels > END, tf.int32), axis=1))
     return labels[:, : longest + 1]
 
 
 class Losses(NamedTuple):
-    """Of the texts of a batch.
+    """Losses of the texts of a batch.
 
     Attributes:
-        rows: Negative log-likelihoods a unit, float32 `[batch]`; 0 where not known.
-        known: Which records have a text, bool `[batch]`.
-        right: Whether each unit is the likeliest after the true ones before it, bool `[batch]`.
+        rows: Negative log-likelihoods per unit, float32 `[batch]`; 0 for records without a text.
+        known: Mask of the records with a text, bool `[batch]`.
+        right: True if each unit is the likeliest after the true ones before it, bool `[batch]`.
     """
 
     rows: Tensor
@@ -105,19 +105,21 @@ class Losses(NamedTuple):
 
 
 def losses(labels: Tensor, logits: Logits, memory: Memory, label_smoothing: float = 0.0) -> Losses:
-    """The losses of texts; of records without one nothing goes further, NaN included.
+    """Computes the losses of texts.
 
-    A unit that neither is a piece nor stands in a text that is visible has no part in it.
+    Logits of records without a text are replaced, NaN included, so their gradient is exactly zero.
+    A unit that is not a subword, and not in the visible text either, is left out of the loss.
 
     Args:
-        labels: int64 `[batch, length]`, numbered as in `Decoder`; negative where there is none.
-        logits: Of the same texts, see `Decoder.logits`.
-        memory: Of the same records.
-        label_smoothing: Share of a unit's mass that is spread over all pieces.
+        labels: Units of the true texts, int64 `[batch, length]`, numbered as in `Decoder`; negative
+            if there is no text.
+        logits: Logits of the same texts, see `Decoder.logits`.
+        memory: Memory of the same records.
+        label_smoothing: Share of a unit's probability mass that is spread over all subwords.
     """
     known = tf.reduce_any(labels >= 0, axis=1)
-    there = known[:, tf.newaxis, tf.newaxis]
-    pieces, copies = (tf.where(there, one, 0.0) for one in logits)
+    has_text = known[:, tf.newaxis, tf.newaxis]
+    pieces, copies = (tf.where(has_text, part, 0.0) for part in logits)
     number = pieces.shape[2]
     hot = tf.one_hot(labels, number, on_value=True, off_value=False, dtype=tf.bool)
     same = tf.equal(memory.units[:, tf.newaxis], labels[:, :, tf.newaxis])
@@ -132,7 +134,7 @@ def losses(labels: Tensor, logits: Logits, memory: Memory, label_smoothing: floa
     if label_smoothing:
         spread = total - tf.reduce_mean(pieces, axis=2)
         lost = (1.0 - label_smoothing) * lost + label_smoothing * spread
-    # Not `lost * counted`: of what has no part, no infinity must come back as NaN.
+    # Not `lost * counted`, which would turn an infinity of a unit that is left out into NaN.
     lost = tf.where(counted, lost, 0.0)
     count = tf.reduce_sum(tf.cast(counted, tf.float32), axis=1)
     others = tf.reduce_max(tf.where(hit, _NEVER, joined), axis=2)
@@ -143,19 +145,21 @@ def losses(labels: Tensor, logits: Logits, memory: Memory, label_smoothing: floa
 def write(
     decoder: Decoder, states: Tensor, features: Mapping[str, Tensor], surfaces: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Writes a text of each record of which any modality is there.
+    """Generates a text for each record that has any modality.
 
     Args:
-        decoder: Of the task.
-        states: Of the task, as the model gives them.
-        features: See `data.Batch`.
-        surfaces: The words of the texts, string `[batch, length]`; None where there are none.
+        decoder: Decoder of the task.
+        states: Output of the model for the task.
+        features: Features of the batch; see `batches.Batch`.
+        surfaces: Words of the records' own texts, string `[batch, length]`; None if the spec has no
+            texts.
 
     Returns:
-        Texts, string `[batch]`, and the probability of each, float32 `[batch]`.
+        Texts, string `[batch]`, empty for a record without any modality, and the probability of
+        each, float32 `[batch]`.
     """
     task = decoder.name.removeprefix(head_name(""))
     memory = memory_of(states, features, task)
     present = [value for name, value in features.items() if name.endswith("_present")]
-    found = beam_search.search(decoder, memory, tf.reduce_any(tf.stack(present), axis=0))
-    return decoder.texts(found.units, surfaces), found.scores
+    best = beam_search.search(decoder, memory, tf.reduce_any(tf.stack(present), axis=0))
+    return decoder.texts(best.units, surfaces), best.scores

@@ -1,4 +1,4 @@
-"""Generation as a task of a model: a text that the model writes."""
+"""Head of generation tasks: one generated text per record."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -36,7 +36,7 @@ class Generation(TaskHead):
 
     @property
     def _length(self) -> int | None:
-        """Words of the text; None where the spec has no texts."""
+        """Number of words of the text feature; None if the spec has no texts."""
         text = self.spec.modalities.text
         return None if text is None else text.length
 
@@ -68,14 +68,14 @@ class Generation(TaskHead):
         return {self._units: self._numbered(units)}
 
     def texts(self, columns: Columns) -> Tensors:
-        found = {self.name: columns[self._text]}
-        return found if self._length is None else {**found, SURFACES: columns[SURFACES]}
+        targets = {self.name: columns[self._text]}
+        return targets if self._length is None else {**targets, SURFACES: columns[SURFACES]}
 
     def count(self, labels: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
         return int((labels >= 0).any(axis=1).sum()), np.zeros(len(self.classes), np.int64)
 
     def _numbered(self, units: tf.Tensor) -> tf.Tensor:
-        """Units of `targets.texts` numbered as in `Decoder`: no gap behind the pieces."""
+        """Renumbers units of `targets.texts` as in `Decoder`: without a gap after the subwords."""
         copies = texts.copies(self.task)
         pieces = texts.FIRST_PIECE + len(self.classes)
         return tf.where(units >= copies, units - copies + pieces, units)
@@ -100,8 +100,8 @@ class Generation(TaskHead):
         smoothing: float = 0.0,
         visible: tf.Tensor | None = None,
     ) -> RowLosses:
-        found = self._losses(output, features, labels, model, smoothing, training=True)
-        return RowLosses(found.rows, found.known)
+        losses = self._losses(output, features, labels, model, smoothing, training=True)
+        return RowLosses(losses.rows, losses.known)
 
     def sums(
         self,
@@ -111,9 +111,9 @@ class Generation(TaskHead):
         model: keras.Model,
         weights: Weights | None = None,
     ) -> Sums:
-        """Counts a text as correct where each unit is, after the true ones before it."""
-        found = self._losses(output, features, labels, model, 0.0, training=False)
-        return summed(found.rows, found.known, found.right, found.known)
+        """Counts a text as correct if each unit is the likeliest after the true ones before it."""
+        losses = self._losses(output, features, labels, model, 0.0, training=False)
+        return summed(losses.rows, losses.known, losses.right, losses.known)
 
     def _losses(
         self,
@@ -148,12 +148,12 @@ class Generation(TaskHead):
         names: tf.Tensor,
     ) -> Tensors:
         decoder = head.decoder_of(model, self.name)
-        found, scores = head.write(decoder, output, inputs, features.get(SURFACES))
-        return {"text": found, "score": scores}
+        written, scores = head.write(decoder, output, inputs, features.get(SURFACES))
+        return {"text": written, "score": scores}
 
     def finite(self, outputs: Arrays) -> npt.NDArray[np.bool_]:
         return np.asarray(np.isfinite(self.column(outputs, "score")))
 
     def reader(self, outputs: Arrays) -> Reader:
-        found, scores = self.column(outputs, "text"), self.column(outputs, "score")
-        return lambda row, record, _: Text(found[row].decode(), float(scores[row]))
+        written, scores = self.column(outputs, "text"), self.column(outputs, "score")
+        return lambda row, record, _: Text(written[row].decode(), float(scores[row]))

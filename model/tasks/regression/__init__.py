@@ -1,1 +1,1 @@
-"""Regression: one number a record, its Huber loss, and its metrics."""
+"""Regression tasks: head with Huber loss, and metrics."""

@@ -1,4 +1,4 @@
-"""Regression as a task of a model: one number a record."""
+"""Head of regression tasks: one number per record."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -28,14 +28,15 @@ from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Num
 from triad_ml.transforms.targets.numbers import PARTS
 
 NEAR = 0.5
-"""Deviations of the training labels within which a number counts as right in the history."""
+"""Largest error of a number that counts as right, in standard deviations of the training labels."""
 
 
 class Regression(TaskHead):
     """Head of a regression task; see `TaskHead`.
 
-    Its output is float32 `[batch, 3]`: the z-score, and the mean and deviation of the training
-    labels, which are an input, so that nothing but the transform graph knows them.
+    Its output is float32 `[batch, 3]`: the predicted z-score, and the mean and standard deviation
+    of the training labels. The latter two are an input of the network, so that only the transform
+    graph stores them.
     """
 
     parts: ClassVar[Mapping[str, tf.DType]] = {"value": tf.float32}
@@ -66,7 +67,7 @@ class Regression(TaskHead):
     def build(self, fused: Fused) -> Built:
         scale = fused.inputs[self._scale]
         built = linear(fused, 1, self.name, self.spec)
-        alone = {name: ops.concatenate([one, scale], axis=1) for name, one in built.alone.items()}
+        alone = {name: ops.concatenate([own, scale], axis=1) for name, own in built.alone.items()}
         return Built(ops.concatenate([built.output, scale], axis=1), alone)
 
     def losses(
@@ -93,7 +94,7 @@ class Regression(TaskHead):
         model: keras.Model,
         weights: Weights | None = None,
     ) -> Sums:
-        """Counts a number as correct that is off by at most `NEAR` deviations."""
+        """Counts a number as correct if its error is at most `NEAR` standard deviations."""
         known = labels[:, 0] >= 0
         errors = _errors(output, labels, known)
         return summed(_huber(errors), known, known & (tf.abs(errors) <= NEAR), known)
@@ -138,7 +139,7 @@ class Regression(TaskHead):
 
 
 def _errors(output: tf.Tensor, labels: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Errors in deviations; 0, with a gradient of exactly 0, where no label is known."""
+    """Computes errors in standard deviations; 0, with a gradient of exactly 0, without a label."""
     score, mean, deviation = (tf.where(known, output[:, part], 1.0) for part in range(3))
     truth = (tf.where(known, labels[:, 1], 1.0) - mean) / deviation
     return tf.where(known, score - truth, 0.0)

@@ -1,1 +1,1 @@
-"""Tagging tasks: BIO tags, CRF head and span metrics."""
+"""Tagging tasks: BIO tags, head with a CRF, and span metrics."""

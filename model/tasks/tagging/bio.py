@@ -1,6 +1,6 @@
-"""How BIO tags are numbered, without TensorFlow.
+"""Numbering of BIO tags; works without TensorFlow.
 
-Tag 0 is outside; 1 + 2c begins a span of class c, and 2 + 2c goes on with one.
+Tag 0 is outside of spans, tag 1 + 2c begins a span of class c, and tag 2 + 2c continues one.
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ OUTSIDE = 0
 
 
 def num_tags(num_classes: int) -> int:
-    """Outside, and two tags for each class."""
+    """Returns the number of tags: one for outside, and two for each class."""
     return 1 + 2 * num_classes
 
 
 def allowed(tags: int) -> npt.NDArray[np.bool_]:
-    """Which tag (column) may follow which (row), bool `[tags, tags]`.
+    """Computes a mask of tag pairs, bool `[tags, tags]`, True if the column may follow the row.
 
-    A text may begin with what may follow `OUTSIDE`.
+    A text may begin with any tag that may follow `OUTSIDE`.
     """
-    places = np.arange(tags)
-    goes_on = (places > OUTSIDE) & (places % 2 == 0)
-    same = (places[:, None] + 1) // 2 == (places[None, :] + 1) // 2
-    return np.asarray(~goes_on[None, :] | same)
+    tag = np.arange(tags)
+    continues = (tag > OUTSIDE) & (tag % 2 == 0)
+    same = (tag[:, None] + 1) // 2 == (tag[None, :] + 1) // 2
+    return np.asarray(~continues[None, :] | same)

@@ -1,7 +1,7 @@
-"""A linear-chain CRF over BIO tags: its loss, its best tags, and the probability of each span.
+"""Linear-chain CRF over BIO tags: loss, Viterbi decoding, and the probability of each span.
 
-Tags are numbered as in `model.tags`. Only sequences in which each span is begun have a probability,
-in training and serving alike.
+Tags are numbered as in `bio`. In training and serving alike, a sequence in which a tag continues a
+span that was not begun has probability 0.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -20,12 +20,12 @@ _SMALLEST = 1e-30
 
 
 class Potentials(NamedTuple):
-    """What a head says of a batch.
+    """Potentials of the CRF for a batch.
 
     Attributes:
-        emissions: Of each tag at each word, float32 `[batch, length, tags]`.
-        transitions: Of each pair of neighbouring tags, float32 `[tags, tags]`.
-        words: Where there is a word to be tagged, bool `[batch, length]`; they stand first.
+        emissions: Score of each tag at each word, float32 `[batch, length, tags]`.
+        transitions: Score of each pair of neighbouring tags, float32 `[tags, tags]`.
+        words: Mask of the words to tag, bool `[batch, length]`; padding follows the words.
     """
 
     emissions: Tensor
@@ -35,7 +35,7 @@ class Potentials(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="triad")
 class Transitions(keras.layers.Layer):
-    """Puts learned transitions behind emissions, so that one tensor holds all of a head.
+    """Appends the learned transitions to the emissions, so that one tensor is the head's output.
 
     Takes float32 `[batch, length, tags]` and returns `[batch, length + tags, tags]`; see `unpack`.
     """
@@ -56,49 +56,53 @@ class Transitions(keras.layers.Layer):
 
 
 def unpack(packed: Tensor, words: Tensor) -> Potentials:
-    """Takes apart what `Transitions` joined; `words` are as in `Potentials`."""
+    """Splits the output of `Transitions` into potentials; `words` is the mask of `Potentials`."""
     length = words.shape[1]
     return Potentials(packed[:, :length], packed[0, length:], words)
 
 
 def losses(tags: Tensor, potentials: Potentials) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihoods a word, float32 `[batch]`, 0 where not known; and which are known.
+    """Computes the negative log-likelihood of each record's tags, per word.
 
     Args:
-        tags: int64 `[batch, length]`; negative at words without a label, at least the number of
-            tags for classes that training does not know: such a record is not known.
-        potentials: Of the same records.
+        tags: True tags, int64 `[batch, length]`; negative at words without a label, the number of
+            tags or more for a class unseen in training, which makes the record not known.
+        potentials: Potentials of the same records.
+
+    Returns:
+        Losses, float32 `[batch]`, 0 for records that are not known, and the mask of known records,
+        bool `[batch]`.
     """
     emissions, transitions, words = potentials
     number = emissions.shape[2]
     labelled = words & (tags >= 0)
     known = tf.reduce_any(labelled, axis=1) & tf.reduce_all(tags < number, axis=1)
     labelled = labelled & known[:, tf.newaxis]
-    # Of what is not known nothing goes further, NaN included: its gradient is exactly zero.
+    # Emissions without a known label are replaced, NaN included, so their gradient is exactly zero.
     safe = Potentials(tf.where(labelled[:, :, tf.newaxis], emissions, 0.0), transitions, labelled)
     truth = tf.where(labelled, tags, OUTSIDE)
     steps = tf.where(labelled, _steps(truth, safe), 0.0)
-    missing = _log_partition(safe) - tf.reduce_sum(steps, axis=1)
+    rows = _log_partition(safe) - tf.reduce_sum(steps, axis=1)
     count = tf.reduce_sum(tf.cast(labelled, tf.float32), axis=1)
-    return tf.where(known, missing / tf.maximum(count, 1.0), 0.0), known
+    return tf.where(known, rows / tf.maximum(count, 1.0), 0.0), known
 
 
 def best_tags(potentials: Potentials) -> Tensor:
-    """The likeliest sequence, int64 `[batch, length]`; `OUTSIDE` where there is no word."""
+    """Finds the likeliest tags (Viterbi), int64 `[batch, length]`; padding gets `OUTSIDE`."""
     emissions, transitions, words = potentials
     number = emissions.shape[2]
     weights = tf.where(allowed(number), transitions, _FORBIDDEN)
     first = emissions[:, 0] + tf.where(allowed(number)[0], 0.0, _FORBIDDEN)
     stay = tf.range(number, dtype=tf.int64)[tf.newaxis] + tf.zeros_like(first, tf.int64)
 
-    def forward(state: tuple[Tensor, Tensor], given: tuple[Tensor, Tensor]) -> Any:
+    def forward(state: tuple[Tensor, Tensor], word: tuple[Tensor, Tensor]) -> Any:
         best, _ = state
-        emission, there = given
+        emission, is_word = word
         scores = best[:, :, tf.newaxis] + weights
-        found = tf.reduce_max(scores, axis=1) + emission
+        highest = tf.reduce_max(scores, axis=1) + emission
         back = tf.argmax(scores, axis=1)
-        there = there[:, tf.newaxis]
-        return tf.where(there, found, best), tf.where(there, back, stay)
+        is_word = is_word[:, tf.newaxis]
+        return tf.where(is_word, highest, best), tf.where(is_word, back, stay)
 
     if emissions.shape[1] == 1:
         tags = tf.argmax(first, axis=1)[:, tf.newaxis]
@@ -113,15 +117,16 @@ def best_tags(potentials: Potentials) -> Tensor:
 
 
 class Decoded(NamedTuple):
-    """What the likeliest tags say.
+    """Likeliest tags of a batch, with their spans and probabilities.
 
     Attributes:
-        tags: int64 `[batch, length]`.
-        spans: Whether a span begins, bool `[batch, length]`.
-        ends: The place of the last word of the span that begins, int64 `[batch, length]`.
-        span_scores: The probability that exactly this span is there, float32 `[batch, length]`; 0
-            where none begins.
-        scores: The probability of all tags, float32 `[batch]`; 1 where there is no word.
+        tags: Likeliest tags, int64 `[batch, length]`.
+        spans: True at words that begin a span, bool `[batch, length]`.
+        ends: At words that begin a span, the index of its last word, int64 `[batch, length]`.
+        span_scores: At words that begin a span, the probability of exactly this span, float32
+            `[batch, length]`; 0 elsewhere.
+        scores: Probability of all tags of a record together, float32 `[batch]`; 1 for a record
+            without words.
     """
 
     tags: Tensor
@@ -132,7 +137,7 @@ class Decoded(NamedTuple):
 
 
 def decode(potentials: Potentials) -> Decoded:
-    """Finds the likeliest tags, and how likely they are."""
+    """Finds the likeliest tags, their spans, and their probabilities."""
     emissions, transitions, words = potentials
     tags = best_tags(potentials)
     alphas, betas = _alphas(potentials), _betas(potentials)
@@ -140,7 +145,7 @@ def decode(potentials: Potentials) -> Decoded:
     so_far = tf.cumsum(tf.where(words, _steps(tags, potentials), 0.0), axis=1)
     spans = tags % 2 == 1
     ends = _ends(tags, spans)
-    # A span's probability: all ways to its first word, its own steps, all ways on that end it.
+    # Weight of a span: all paths to its first word, its own steps, all paths on that end it there.
     before = tf.gather(alphas, tags, batch_dims=2)
     own = tf.gather(so_far, ends, batch_dims=1) - so_far
     leaving = tf.gather(_leaving(potentials, betas), tags, batch_dims=2)
@@ -157,10 +162,10 @@ def decode(potentials: Potentials) -> Decoded:
 
 
 def _steps(tags: Tensor, potentials: Potentials) -> Tensor:
-    """What each tag adds to the score of a sequence, float32 `[batch, length]`."""
+    """Computes the score that each tag adds to its sequence, float32 `[batch, length]`."""
     emissions, transitions, _ = potentials
     hot = tf.one_hot(tags, emissions.shape[2])
-    # Products, where gathering would add its gradients in no fixed order.
+    # Matrix products, because the gradients of a gather are summed in no fixed order.
     moves = tf.reduce_sum(tf.matmul(hot[:, :-1], transitions) * hot[:, 1:], axis=2)
     return tf.reduce_sum(hot * emissions, axis=2) + tf.pad(moves, [[0, 0], [1, 0]])
 
@@ -170,17 +175,21 @@ def _log_partition(potentials: Potentials) -> Tensor:
 
 
 def _alphas(potentials: Potentials) -> Tensor:
-    """Logarithms of the weights of all beginnings up to each tag, `[batch, length, tags]`."""
+    """Computes forward variables: logarithms of the weight of all paths up to each tag.
+
+    Returns:
+        float32 `[batch, length, tags]`.
+    """
     emissions, transitions, words = potentials
-    may = allowed(emissions.shape[2])
-    factors = tf.where(may, tf.exp(transitions), 0.0)
+    pairs = allowed(emissions.shape[2])
+    factors = tf.where(pairs, tf.exp(transitions), 0.0)
 
-    def forward(alpha: Tensor, given: tuple[Tensor, Tensor]) -> Tensor:
-        emission, there = given
-        found = _log_product(alpha, factors) + emission
-        return tf.where(there[:, tf.newaxis], found, alpha)
+    def forward(alpha: Tensor, word: tuple[Tensor, Tensor]) -> Tensor:
+        emission, is_word = word
+        after = _log_product(alpha, factors) + emission
+        return tf.where(is_word[:, tf.newaxis], after, alpha)
 
-    first = emissions[:, 0] + tf.where(may[OUTSIDE], 0.0, _FORBIDDEN)
+    first = emissions[:, 0] + tf.where(pairs[OUTSIDE], 0.0, _FORBIDDEN)
     if emissions.shape[1] == 1:
         return first[:, tf.newaxis]
     others = tf.scan(forward, _after_first(emissions, words), first)
@@ -188,14 +197,18 @@ def _alphas(potentials: Potentials) -> Tensor:
 
 
 def _betas(potentials: Potentials) -> Tensor:
-    """Logarithms of the weights of all endings behind each tag, `[batch, length, tags]`."""
-    emissions, transitions, words = potentials
-    may = allowed(emissions.shape[2])
-    factors = tf.transpose(tf.where(may, tf.exp(transitions), 0.0))
+    """Computes backward variables: logarithms of the weight of all paths after each tag.
 
-    def backward(beta: Tensor, given: tuple[Tensor, Tensor]) -> Tensor:
-        emission, there = given
-        return tf.where(there[:, tf.newaxis], _log_product(emission + beta, factors), beta)
+    Returns:
+        float32 `[batch, length, tags]`.
+    """
+    emissions, transitions, words = potentials
+    pairs = allowed(emissions.shape[2])
+    factors = tf.transpose(tf.where(pairs, tf.exp(transitions), 0.0))
+
+    def backward(beta: Tensor, word: tuple[Tensor, Tensor]) -> Tensor:
+        emission, is_word = word
+        return tf.where(is_word[:, tf.newaxis], _log_product(emission + beta, factors), beta)
 
     last = tf.zeros_like(emissions[:, 0])
     if emissions.shape[1] == 1:
@@ -205,34 +218,34 @@ def _betas(potentials: Potentials) -> Tensor:
 
 
 def _leaving(potentials: Potentials, betas: Tensor) -> Tensor:
-    """Like `_betas`, of those endings alone whose next word does not go on with a span."""
+    """Computes `_betas` over only the paths whose next word does not continue a span."""
     emissions, transitions, words = potentials
     ends = allowed(emissions.shape[2])[OUTSIDE]
     factors = tf.transpose(tf.where(ends, tf.exp(transitions), 0.0))
-    found = _log_product((emissions + betas)[:, 1:], factors)
-    found = tf.where(words[:, 1:, tf.newaxis], found, 0.0)
-    return tf.pad(found, [[0, 0], [0, 1], [0, 0]])
+    after = _log_product((emissions + betas)[:, 1:], factors)
+    after = tf.where(words[:, 1:, tf.newaxis], after, 0.0)
+    return tf.pad(after, [[0, 0], [0, 1], [0, 0]])
 
 
 def _log_product(logarithms: Tensor, factors: Tensor) -> Tensor:
-    """The logarithm of a product of matrices, of which the first is given by its logarithm."""
+    """Computes the logarithm of `exp(logarithms) @ factors` without overflow."""
     highest = tf.stop_gradient(tf.reduce_max(logarithms, axis=-1, keepdims=True))
     product = tf.matmul(tf.exp(logarithms - highest), factors)
     return tf.math.log(tf.maximum(product, _SMALLEST)) + highest
 
 
 def _after_first(emissions: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-    """What a scan goes through: word by word, from the second on."""
+    """Returns emissions and mask with the words as first axis, from the second word, for a scan."""
     return tf.transpose(emissions, [1, 0, 2])[1:], tf.transpose(words)[1:]
 
 
 def _ends(tags: Tensor, spans: Tensor) -> Tensor:
-    """The place of the last word of each span, at its first word; 0 elsewhere."""
+    """Finds the index of each span's last word, at its first word; 0 elsewhere."""
     rows, length = tf.shape(tags, tf.int64)[0], tags.shape[1]
     number = tf.cumsum(tf.cast(spans, tf.int64), axis=1)
     inside = tf.where(tags > OUTSIDE, number, 0)
     row = tf.range(rows)[:, tf.newaxis] * (length + 1)
-    places = tf.range(length, dtype=tf.int64)[tf.newaxis] + tf.zeros_like(tags)
-    last = tf.math.unsorted_segment_max(places, row + inside, rows * (length + 1))
-    found = tf.gather(tf.reshape(last, [-1, length + 1]), number, batch_dims=1)
-    return tf.where(spans, found, 0)
+    indices = tf.range(length, dtype=tf.int64)[tf.newaxis] + tf.zeros_like(tags)
+    last = tf.math.unsorted_segment_max(indices, row + inside, rows * (length + 1))
+    ends = tf.gather(tf.reshape(last, [-1, length + 1]), number, batch_dims=1)
+    return tf.where(spans, ends, 0)

@@ -1,4 +1,4 @@
-"""The tagging head: from the words of a text and what the record is about to tags of each word."""
+"""Tagging head: CRF potentials from the words of a text and the joint embedding."""
 
 from typing import TypeAlias
 
@@ -15,20 +15,21 @@ from triad_ml.transforms.spec.model import ModelSpec
 Tensor: TypeAlias = keras.KerasTensor
 
 FARTHEST = 24
-"""Words from the marked one on which are all equally far."""
+"""Largest distance from the marked word, in words; farther words have the same id."""
 
 
 @keras.saving.register_keras_serializable(package="triad")
 class Distances(keras.layers.Layer):
-    """How far each word is from the first marked one, as ids from 0 to `2 * FARTHEST + 1`.
+    """Signed distance of each word to the first marked one, as ids from 0 to `2 * FARTHEST + 1`.
 
-    Takes int64 `[batch, length]`, 1 at marked words; a marked word has the last id.
+    Takes int64 `[batch, length]`, 1 at marked words, and returns int64 of the same shape. Marked
+    words have the last id.
     """
 
     def call(self, marker: Tensor) -> Tensor:
         first = ops.argmax(marker, axis=1)[:, None]
-        places = ops.arange(marker.shape[1], dtype="int64")[None]
-        far = ops.clip(places - ops.cast(first, "int64"), -FARTHEST, FARTHEST) + FARTHEST
+        indices = ops.arange(marker.shape[1], dtype="int64")[None]
+        far = ops.clip(indices - ops.cast(first, "int64"), -FARTHEST, FARTHEST) + FARTHEST
         return ops.where(marker > 0, 2 * FARTHEST + 1, far)
 
     def compute_output_spec(self, marker: Tensor) -> Tensor:
@@ -47,16 +48,16 @@ def head(
     """Adds dilated convolutions over the words, and a CRF's potentials.
 
     Args:
-        sequence: Of the text tower, float32 `[batch, length, width]`.
-        known: Which words are there, bool `[batch, length]`.
-        joint: What the modalities together say, float32 `[batch, dim]`.
-        marker: Which words are marked, int64 `[batch, length]`; None where the task has no marker.
-        num_classes: Of the task's spans.
-        spec: Gives `dim` and `dropout`.
-        name: Of the layers.
+        sequence: Word vectors of the text tower, float32 `[batch, length, width]`.
+        known: Mask of the words, bool `[batch, length]`.
+        joint: Joint embedding of the modalities, float32 `[batch, dim]`.
+        marker: 1 at marked words, int64 `[batch, length]`; None if the task has no marker.
+        num_classes: Number of classes of spans.
+        spec: Section `model` of the spec, with `dim` and `dropout`.
+        name: Name of the output layer, and prefix of the other layers' names.
 
     Returns:
-        float32 `[batch, length + tags, tags]`; see `crf.unpack`.
+        Packed potentials, float32 `[batch, length + tags, tags]`; see `crf.unpack`.
     """
     words = keras.layers.Dense(spec.dim, name=f"{name}_words")(sequence)
     context = keras.layers.Dense(spec.dim, name=f"{name}_context")(joint)
@@ -71,23 +72,23 @@ def head(
 
 
 def _relative(words: Tensor, marker: Tensor, dim: int, name: str) -> Tensor:
-    """Tells each word how far it is from what is marked, and what that is."""
+    """Adds to each word its distance from the marker, and the mean of the marked words."""
     distances = Distances(name=f"{name}_distances")(marker)
-    places = keras.layers.Embedding(2 * FARTHEST + 2, dim, name=f"{name}_marker")(distances)
+    positions = keras.layers.Embedding(2 * FARTHEST + 2, dim, name=f"{name}_marker")(distances)
     weights = ops.cast(marker, "float32")[:, :, None]
     summed = ops.sum(words * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
     about = keras.layers.Dense(dim, name=f"{name}_marked")(summed)
-    return words + places + about[:, None, :]
+    return words + positions + about[:, None, :]
 
 
 def words_to_tag(features: dict[str, tf.Tensor], task: str) -> tf.Tensor:
-    """Where a task has a word to tag, bool `[batch, length]`.
+    """Returns the mask of the words to tag, bool `[batch, length]`.
 
-    Without the marker that a task needs there is none.
+    A record without the marker that the task needs has no words to tag.
 
     Args:
-        features: See `data.Batch`.
-        task: Its name.
+        features: Features of the batch; see `batches.Batch`.
+        task: Name of the task.
     """
     words = features["text_present"][:, tf.newaxis] & tf.not_equal(features["text"], PAD)
     if f"marker_{task}" in features:

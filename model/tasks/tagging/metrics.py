@@ -1,4 +1,4 @@
-"""Metrics of a tagging task, by seqeval, with bootstrap intervals."""
+"""Metrics of a tagging task by seqeval, with bootstrap intervals."""
 
 import functools
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from triad_ml.model.tasks import bootstrap
 from triad_ml.model.tasks.bootstrap import Floats, Integers
 from triad_ml.model.tasks.tagging.bio import OUTSIDE
 
-_UNSEEN = "\0"  # no class has this name
+_UNSEEN = "\0"  # not the name of any class
 _NAMES = ("entity_f1", "accuracy", "macro_f1", "precision", "recall")
 
 
 class Tags(NamedTuple):
-    """What a model says of the words of some records.
+    """Predicted tags of the words of some records.
 
     Attributes:
-        tags: int64 `[records, length]`; see `model.tags`.
-        scores: float32 `[records, length]`: the probability of the span that begins at a word.
+        tags: Tags, int64 `[records, length]`; see `bio`.
+        scores: Probability of the span that begins at each word, float32 `[records, length]`.
     """
 
     tags: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
 
     def of(self, rows: npt.NDArray[np.bool_]) -> "Tags":
-        """Those of chosen records."""
+        """Selects the tags of some records."""
         return Tags(self.tags[rows], self.scores[rows])
 
 
@@ -39,48 +39,48 @@ def tagging(
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Metrics of the spans of words; a span is right where its first and last word and class are.
+    """Computes the metrics of spans; a span is right if its first word, last word and class are.
 
-    Words that were left out for their number are no part of it. A span of a class unseen in
-    training counts as missed. Intervals are 95% percentile bootstraps over records. What is
-    undefined is None.
+    Words beyond the longest text that the model reads are ignored. A span of a class unseen in
+    training counts as missed. Intervals are 95% percentile bootstraps over records. Undefined
+    figures are None.
 
     Args:
-        labels: int64 `[n, length]`; see `label_graphs.tags_graph`. Rows without a label are left
+        labels: int64 `[n, length]`; see `targets.spans.tags_graph`. Rows without a label are left
             out.
-        predicted: Of the same records.
-        classes: Names, in the order of their ids.
-        seed: Of the bootstrap.
+        predicted: Predictions for the same records.
+        classes: Names of the classes, in the order of their ids.
+        seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples.
 
     Returns:
-        JSON-able: `n`, `spans` (labelled ones), `unseen` (of these, of unseen classes), `entity_f1`
-        (seqeval's micro-average), `accuracy` (all spans of a record are right), `macro_f1` (over
-        the classes that are labelled), `precision` and `recall` (each value, low, high),
-        `majority` (accuracy of never naming a span), `calibration` of the predicted spans,
-        `per_class`.
+        JSON-able: `n`, `spans` (labelled ones), `unseen` (labelled ones of unseen classes),
+        `entity_f1` (seqeval's micro-average), `accuracy` (all spans of a record are right),
+        `macro_f1` (over the classes that occur in the labels), `precision` and `recall` (each
+        value, low, high), `majority` (accuracy of never predicting a span), `calibration` of the
+        predicted spans, `per_class`.
     """
     truth = np.asarray(labels, np.int64)
-    there = np.asarray((truth >= 0).any(axis=1))
-    truth, (said, scores) = truth[there], predicted.of(there)
+    labelled = np.asarray((truth >= 0).any(axis=1))
+    truth, (tags, scores) = truth[labelled], predicted.of(labelled)
     n, c = len(truth), len(classes)
     names = [*classes, _UNSEEN]
-    places = {name: place for place, name in enumerate(names)}
-    true_tags, said_tags = ([_names(row, names) for row in rows] for rows in (truth, said))
+    ids = {name: index for index, name in enumerate(names)}
+    true_tags, predicted_tags = ([_names(row, names) for row in rows] for rows in (truth, tags))
     counts = np.zeros((3, n, c + 1))
     right_spans = []
-    for row, (expected, found) in enumerate(zip(true_tags, said_tags, strict=True)):
-        wanted, given = _entities(expected), _entities(found)
-        for kind, spans in enumerate((wanted & given, given, wanted)):
+    for row, (row_truth, row_tags) in enumerate(zip(true_tags, predicted_tags, strict=True)):
+        wanted, guessed = _entities(row_truth), _entities(row_tags)
+        for kind, spans in enumerate((wanted & guessed, guessed, wanted)):
             for name, _, _ in spans:
-                counts[kind, row, places[name]] += 1
+                counts[kind, row, ids[name]] += 1
         right_spans += [
             (scores[row, first], (name, first, last) in wanted)
-            for name, first, last in sorted(given)
+            for name, first, last in sorted(guessed)
         ]
     statistics = functools.partial(_statistics, counts)
     values = statistics(np.ones((1, n)))[0] if n else np.full(len(_NAMES), np.nan)
-    values[0] = _seqeval_f1(true_tags, said_tags, values[0])
+    values[0] = _seqeval_f1(true_tags, predicted_tags, values[0])
     drawn = bootstrap.resampled(statistics, n, c, len(_NAMES), seed, resamples)
     hits, guesses, wanted_counts = counts.sum(axis=1)
     confidence, right = np.array(right_spans, np.float64).reshape(-1, 2).T
@@ -96,9 +96,14 @@ def tagging(
 
 
 def _statistics(counts: Floats, weights: Floats) -> Floats:
-    """Weights `[resamples, n]` of records -> `[resamples, metrics]` in the order of `_NAMES`."""
-    hits, guesses, wanted = (weights @ one for one in counts)
-    all_hits, all_guesses, all_wanted = (one.sum(axis=1) for one in (hits, guesses, wanted))
+    """Computes the metrics, float64 `[resamples, 5]`, in the order of `_NAMES`.
+
+    Args:
+        counts: Right, predicted and labelled spans, float64 `[3, n, classes + 1]`.
+        weights: Weights of the records, float64 `[resamples, n]`.
+    """
+    hits, guesses, wanted = (weights @ count for count in counts)
+    all_hits, all_guesses, all_wanted = (count.sum(axis=1) for count in (hits, guesses, wanted))
     exact = (counts[0] == counts[1]).all(axis=1) & (counts[0] == counts[2]).all(axis=1)
     shares = [
         _share(2 * all_hits, all_guesses + all_wanted),
@@ -115,7 +120,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 
 def _names(tags: Integers, classes: Sequence[str]) -> list[str]:
-    """BIO tags of the words that are labelled or tagged."""
+    """Returns the BIO tags of a row as strings; missing labels become `O`."""
     last = len(classes) - 1
     return [
         "O" if tag <= OUTSIDE else f"{'BI'[(tag + 1) % 2]}-{classes[min((tag - 1) // 2, last)]}"
@@ -129,8 +134,8 @@ def _entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     return set(get_entities(list(tags)))
 
 
-def _seqeval_f1(truth: list[list[str]], said: list[list[str]], own: float) -> float:
-    """F1 as seqeval has it; `own` where seqeval warns because nothing is defined."""
+def _seqeval_f1(truth: list[list[str]], tags: list[list[str]], own: float) -> float:
+    """Computes F1 by seqeval, unless our own value `own` is NaN: seqeval would warn then."""
     from seqeval.metrics import f1_score
 
-    return own if np.isnan(own) else float(f1_score(truth, said))
+    return own if np.isnan(own) else float(f1_score(truth, tags))

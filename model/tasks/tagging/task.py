@@ -1,4 +1,4 @@
-"""Tagging as a task of a model: spans of the text, each of one class."""
+"""Head of tagging tasks: spans of the text, each of one class."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -42,7 +42,7 @@ class Tagging(TaskHead):
 
     @property
     def _length(self) -> int:
-        assert self.spec.modalities.text is not None  # the spec sees to it
+        assert self.spec.modalities.text is not None  # the spec checks this
         return self.spec.modalities.text.length
 
     @property
@@ -66,7 +66,7 @@ class Tagging(TaskHead):
         return {self._marker: tf.ensure_shape(columns[self._marker], [None, self._length])}
 
     def count(self, labels: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
-        """Counts records, and spans of each class."""
+        """Counts the records with a label, and the spans of each class."""
         number = len(self.classes)
         begun = labels[(labels % 2 == 1) & (labels > 0)] // 2
         counts = np.bincount(begun[begun < number], minlength=number)
@@ -78,7 +78,7 @@ class Tagging(TaskHead):
         return {self._marker: keras.Input((self._length,), dtype="int64", name=self._marker)}
 
     def build(self, fused: Fused) -> Built:
-        assert fused.words is not None  # the spec has texts where it has a tagging task
+        assert fused.words is not None  # a spec with a tagging task has texts
         marker = fused.inputs[self._marker] if self._marker else None
         size, spec = len(self.classes), self.spec.model
         return Built(head(*fused.words, fused.joint, marker, size, spec, f"head_{self.name}"), {})
@@ -105,7 +105,7 @@ class Tagging(TaskHead):
         model: keras.Model,
         weights: Weights | None = None,
     ) -> Sums:
-        """Counts a record as correct where all its tags are."""
+        """Counts a record as correct if all its tags are."""
         potentials = crf.unpack(output, words_to_tag(features, self.name))
         rows, known = crf.losses(labels, potentials)
         labelled = tf.reduce_any(labels >= 0, axis=1)
@@ -129,9 +129,10 @@ class Tagging(TaskHead):
         model: keras.Model,
         names: tf.Tensor,
     ) -> Tensors:
-        """One entry a word: where no span begins, the label is empty and both places are -1.
+        """Computes label, start, end and score of spans, one entry per word.
 
-        Places are characters of the canonical text.
+        At a word that begins no span, the label is empty, and start and end are -1. Starts and ends
+        are offsets in characters of the canonical text.
         """
         decoded = crf.decode(crf.unpack(output, words_to_tag(inputs, self.name)))
         last = tf.gather(features["text_end"], decoded.ends, batch_dims=1)
@@ -153,7 +154,7 @@ class Tagging(TaskHead):
 
 
 def tagged(task: str, outputs: Arrays, row: int, record: CanonicalRecord) -> Tagged:
-    """What a row of the serving outputs says of a tagging task, in the caller's characters."""
+    """Reads the spans of a row of the serving outputs, with offsets in the caller's characters."""
     labels, starts, ends, scores = (
         outputs[output_name(task, part)][row] for part in ("label", "start", "end", "span_score")
     )

@@ -1,4 +1,4 @@
-"""What the training files give, and in which order."""
+"""Contents and order of the batches from training files."""
 
 import numpy as np
 import pytest

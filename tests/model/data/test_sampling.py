@@ -1,4 +1,4 @@
-"""How often records come in an epoch."""
+"""Number of copies of each record in an epoch."""
 
 import numpy as np
 import pytest

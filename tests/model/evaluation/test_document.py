@@ -1,4 +1,4 @@
-"""Metrics are exact, their intervals honest, and every document is valid JSON."""
+"""Evaluation document: exact metrics, bootstrap intervals, and valid JSON."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""The fusion `sum`: logits of the modalities, added up, with nothing between a vector and them."""
+"""Late fusion: the sum of the modalities' logits, linear in their vectors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is hidden, what stands in for it, and how embeddings become one."""
+"""Modality dropout, embeddings of missing modalities, fusion layers, and shortened sequences."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Model folders: what is opened, and what is refused with which words."""
+"""Model bundles: which ones open, and the messages that refuse the others."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The SavedModel: what it takes and gives, and that stock TensorFlow alone can serve it."""
+"""Exported SavedModel: inputs, outputs, and serving with plain TensorFlow alone."""
 
 import base64
 import json

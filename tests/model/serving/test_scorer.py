@@ -1,4 +1,4 @@
-"""Scoring: one shape for every call, and no lost record whatever a batch holds."""
+"""Scoring: one shape for every call, and an outcome for every record of any batch."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Shares of the modalities: what the Shapley value promises, on games and on whole models."""
+"""Shapley shares of modalities: their axioms, on games and on whole models."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Several tasks in one training: none learns from records without its label; learned weights."""
+"""Training of several tasks: no gradient from records without a label, and learned task weights."""
 
 from typing import NamedTuple
 

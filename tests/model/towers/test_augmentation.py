@@ -1,4 +1,4 @@
-"""What augmentation changes, and what it leaves."""
+"""Augmentation: changed and unchanged values."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Layers of the towers: what missing rows and padding must not do."""
+"""Layers of the towers: missing rows and padding have no effect on others."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Sequences of tokens stand for a text wherever they are, and for nothing where none is."""
+"""Hashed n-grams: independence of position, and zeros for texts of at most one token."""
 
 import keras
 import numpy as np

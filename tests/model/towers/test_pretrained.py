@@ -1,4 +1,4 @@
-"""A pretrained encoder in the network: frozen, then fine-tuned, and resumed exactly."""
+"""Pretrained encoder in the network: frozen, then fine-tuned, and exactly resumed."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How words are spelled tells unknown ones apart, and of a missing text it tells nothing."""
+"""Spelling features distinguish unknown words, and have no effect for a missing text."""
 
 import dataclasses
 

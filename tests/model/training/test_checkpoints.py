@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, two of them, and only for the same training."""
+"""Checkpoints are written atomically, the last two are kept, and only the same training resumes."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""Training learns, stops, resumes exactly, and is not done twice."""
+"""Training loop: learning, early stopping, exact resumption, and reuse of a finished training."""
 
 import csv
 import os

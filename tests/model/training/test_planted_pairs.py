@@ -1,4 +1,4 @@
-"""Only two modalities together tell the class: each fusion learns it, and needs both."""
+"""Each fusion learns a class that only two modalities together determine."""
 
 import numpy as np
 import pytest

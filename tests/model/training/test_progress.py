@@ -1,4 +1,4 @@
-"""What a training says while it runs."""
+"""Progress display of a running training."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""One optimizer step, and the measuring of a split."""
+"""Optimizer step, and loss and accuracy on a split."""
 
 import keras
 import numpy as np

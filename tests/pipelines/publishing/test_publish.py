@@ -676,8 +676,7 @@ def test_the_last_step_of_a_job_refuses_what_lost_too_many_media_and_says_what_i
         if one.name == "triad_ml.pipelines.publishing.publish_step"
     ] == [
         "3 records read, 2 scored, 1 rejected",
-        "rejected as empty: 1 of 3; name the columns of pictures, sounds and texts image, audio "
-        "and text",
+        "rejected as empty: 1 of 3; put each medium into a column named image, audio or text",
         f"rejected records: {run.folder}/_rejected",
         "image: all 2 used",
         "audio: 2 of 2 not used (100.0%): not_found 2; deliver the files (relative paths are tried "

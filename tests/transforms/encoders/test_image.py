@@ -1,4 +1,4 @@
-"""Encoders give a picture a vector of its own, the same as Keras does, in any batch and process."""
+"""Image encoders: their embeddings equal those of Keras, in every batch and process."""
 
 import subprocess
 import sys

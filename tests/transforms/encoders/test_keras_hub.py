@@ -1,4 +1,4 @@
-"""KerasHub's encoders come from a preset in a local folder, and give what KerasHub itself gives."""
+"""Encoders of KerasHub: a preset in a local folder, with the embeddings of KerasHub itself."""
 
 from pathlib import Path
 from typing import Any

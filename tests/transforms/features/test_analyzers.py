@@ -1,4 +1,4 @@
-"""What the feature graph takes from a pass over the training split, in a real pass."""
+"""Vocabularies and moments of the feature graph, in a real pass of tf.Transform."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Words are known by their beginnings, ends and shape, each for itself."""
+"""Hashed prefixes, suffixes and shapes of words."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Only regular files are read: pipes, sockets and devices are missing, and not waited for."""
+"""Reading of regular files: pipes, sockets and devices count as missing, and do not block."""
 
 import os
 import socket

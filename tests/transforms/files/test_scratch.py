@@ -1,4 +1,4 @@
-"""Scratch folders go with their process, also where it is killed."""
+"""Removal of scratch folders when their process ends or is killed."""
 
 import os
 import signal

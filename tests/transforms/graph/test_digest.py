@@ -1,4 +1,4 @@
-"""Digests tell two transforms apart, and one transform from no other telling of it."""
+"""Transform digest: different for different transforms, the same for each build of one."""
 
 import dataclasses
 import subprocess

@@ -1,4 +1,4 @@
-"""The feature graph against plain computations of the same features."""
+"""Features of the feature graph, compared with plain computations of them."""
 
 import math
 import struct

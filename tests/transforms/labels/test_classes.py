@@ -1,4 +1,4 @@
-"""Names of classes, from labels as records give them."""
+"""Class names parsed from the labels of records."""
 
 import decimal
 import math

@@ -1,4 +1,4 @@
-"""Numbers, from labels as records give them."""
+"""Numbers parsed from the labels of records."""
 
 import decimal
 import math

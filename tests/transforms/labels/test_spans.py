@@ -1,4 +1,4 @@
-"""Spans and markers, from labels as records give them."""
+"""Spans and markers parsed from the labels of records."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Canonical sounds."""
+"""Canonical audio."""
 
 import json
 import math

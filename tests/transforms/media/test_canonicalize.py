@@ -1,4 +1,4 @@
-"""Raw records become canonical ones: what is broken is left out and said, nothing is lost."""
+"""Canonicalization of records: broken media are left out and reported, and no record is lost."""
 
 import collections
 import hashlib

@@ -1,4 +1,4 @@
-"""Canonical pictures."""
+"""Canonical images."""
 
 import io
 import json

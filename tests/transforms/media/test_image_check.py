@@ -1,4 +1,4 @@
-"""What counts as readable is what the feature graph reads."""
+"""Check of canonical images: it accepts the images that the feature graph can decode."""
 
 import struct
 

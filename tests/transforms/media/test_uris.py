@@ -1,4 +1,4 @@
-"""Which URIs may be opened."""
+"""Opening of media by URI: allowed and refused URIs."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""Whatever is counted has a remedy."""
+"""Remedies of all flaws and reasons."""
 
 from triad_ml.transforms.records import remedies
 from triad_ml.transforms.records.values import Flaw, Reason

@@ -1,4 +1,4 @@
-"""One value is one value, however it was stored."""
+"""Texts of single values, equal for each type in which a value may be stored."""
 
 import datetime
 import decimal

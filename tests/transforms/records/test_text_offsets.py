@@ -1,4 +1,4 @@
-"""Places of canonical characters in the caller's text."""
+"""Offsets of canonical characters in the caller's text."""
 
 import unicodedata
 

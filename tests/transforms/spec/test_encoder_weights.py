@@ -1,4 +1,4 @@
-"""A spec names an encoder's weights by path, and knows them by digest."""
+"""Weights of image encoders: their path in a spec, and the check of their digest."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A spec is read exactly, and what is wrong with it is said in lines that help."""
+"""Reading of specs: exact values, and helpful errors."""
 
 import json
 import re

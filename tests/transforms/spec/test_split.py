@@ -1,4 +1,4 @@
-"""Splits depend on the group alone and hold their shares."""
+"""Splits: they depend on the group alone, and have the shares of the spec."""
 
 import collections
 import random

@@ -1,4 +1,4 @@
-"""Statistics are exact and mergeable in any order."""
+"""Statistics: exact, and mergeable in any order."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is measured on one record is exact."""
+"""Measures of one record: exact values."""
 
 import numpy as np
 import pytest

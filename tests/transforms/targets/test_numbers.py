@@ -1,4 +1,4 @@
-"""Labels of regression as features."""
+"""Labels of regression tasks in the feature graph."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Spans become tags of words by one rule, and what the rule loses is counted."""
+"""Alignment of spans to words, and counts of the spans that it loses."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Texts become units, and units the same texts again."""
+"""Conversion of texts to target tokens, and back to the same texts."""
 
 import unicodedata
 

@@ -1,1 +1,1 @@
-"""Readers of audio files: WAV and its containers."""
+"""Readers of audio files: WAV samples, and lengths and streams in other containers."""

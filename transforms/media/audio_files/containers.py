@@ -1,4 +1,4 @@
-"""Sound files as pipes, recorders and joiners leave them: lengths that are not what they say."""
+"""Lengths of audio files that declare them wrongly, as pipes, recorders and joined files do."""
 
 import math
 import re
@@ -21,16 +21,16 @@ _MP3_KILOBITS = (
 
 
 def is_open(size: int) -> bool:
-    """Whether a declared size stands for "up to the end of the file".
+    """Returns True if a declared size means "up to the end of the file".
 
-    Writers that cannot go back to the header leave the largest size there is, of 32 bits with or
-    without a sign, less what their headers take. (Into AIFF, sox writes 0x7f000000.)
+    Writers that cannot seek back to the header declare the largest signed or unsigned 32-bit size,
+    less the size of their headers. (In AIFF, sox writes 0x7f000000.)
     """
     return any(abs(size - mark) < _HEADERS_BYTES for mark in _OPEN_SIZES)
 
 
 def check_ends(content: bytes) -> None:
-    """Refuses files that stop before their own structure says, as libsndfile does not.
+    """Refuses files that are shorter than their structure says, which libsndfile accepts.
 
     Raises:
         MediumError: TRUNCATED.
@@ -50,12 +50,12 @@ def check_ends(content: bytes) -> None:
 
 
 def links(content: bytes) -> list[bytes]:
-    """The streams of an Ogg file that follow one another, as radios send them.
+    """Splits an Ogg file into its consecutive streams, as radio stations chain them.
 
-    libsndfile reads the first alone. Streams that run beside one another stay together.
+    libsndfile reads only the first one. Streams that are multiplexed stay together.
 
     Raises:
-        MediumError: TOO_LARGE, for too many streams.
+        MediumError: TOO_LARGE, if there are too many streams.
     """
     starts, end, count = [0], 0, 0
     while page := _FIRST_PAGE.search(content, end):
@@ -69,26 +69,27 @@ def links(content: bytes) -> list[bytes]:
 
 
 def _page_end(content: bytes, start: int) -> int:
-    count = content[start + 26] if len(content) > start + 26 else 1  # of segments; sizes come next
+    count = content[start + 26] if len(content) > start + 26 else 1  # of segments; sizes follow
     return start + 27 + count + sum(content[start + 27 : start + 27 + count])
 
 
 class _Mp3Frame(NamedTuple):
-    size: int
+    size: int  # in bytes
     seconds: float
-    tag: int  # where a frame that only describes the file has its name
+    tag: int  # offset of the name "Xing" or "Info" in a frame that only describes the file
 
 
 def counted(content: bytes, seconds: float) -> bytes:
-    """The same MP3, with a number of frames in front where those of the first seconds would miss.
+    """Corrects the declared number of frames of an MP3, if libsndfile would decode too few.
 
-    libsndfile decodes as many as the file declares, or as its first frame lets it guess: too few
-    where the rate varies and nothing is declared, or where files were joined. A file that is
-    damaged before then, or declares at least what is there, comes back as it is.
+    libsndfile decodes as many frames as the file declares, or else as many as it estimates from the
+    first frame. These are too few if the bit rate varies and no number is declared, or if files
+    were joined. A file is returned unchanged if it is damaged within the first `seconds`, or
+    declares enough frames.
 
     Args:
-        content: From its first frame on.
-        seconds: How much of the sound is wanted.
+        content: The file from its first frame on.
+        seconds: Duration to decode.
     """
     first = _mp3_frame(content, 0)
     if first is None:
@@ -113,7 +114,7 @@ def counted(content: bytes, seconds: float) -> bytes:
 
 
 def _mp3_frame(content: bytes, position: int) -> _Mp3Frame | None:
-    """The frame of layer III that begins there."""
+    """Reads the header of a layer III frame at a position; None if there is no such frame."""
     head = int.from_bytes(content[position : position + 4])
     version, kilobits, rate = head >> 19 & 3, head >> 12 & 15, head >> 10 & 3
     if head >> 21 != 0x7FF or head >> 17 & 3 != 1 or version == 1 or rate == 3:
@@ -130,7 +131,10 @@ def _mp3_frame(content: bytes, position: int) -> _Mp3Frame | None:
 
 
 def _describing_frame(content: bytes, first: _Mp3Frame, count: int) -> bytes:
-    """A frame like the first, of the highest rate and without a checksum, that holds the count."""
+    """Makes a frame that declares the number of frames.
+
+    It is like the first frame, but of the highest bit rate and without a checksum.
+    """
     head = int.from_bytes(content[:4]) & ~0xF200 | 0x1E000
     frame = _mp3_frame(head.to_bytes(4), 0)
     assert frame is not None

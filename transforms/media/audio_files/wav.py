@@ -1,4 +1,7 @@
-"""WAV, RIFX and RF64, read without libsndfile: it hangs on some and shortens others silently."""
+"""Reader of WAV, RIFX and RF64, in place of libsndfile.
+
+libsndfile hangs on some of these files, and silently shortens others.
+"""
 
 import re
 import struct
@@ -21,18 +24,18 @@ _Floats = npt.NDArray[np.float32]
 
 
 class Wav(NamedTuple):
-    """What a WAV file holds, and where.
+    """Format of a WAV file, and the position of its samples.
 
     Attributes:
-        order: Of bytes, as `struct` writes it.
-        form: The format chunk, 16 bytes at least.
-        tag: The format of the samples.
-        channels: As declared.
-        rate: In Hz, as declared.
-        block: Bytes of a frame, as declared.
-        bits: Of a sample, as declared.
-        start: Where the samples begin.
-        size: Bytes of the samples, all of which are there.
+        order: Byte order, `<` or `>` as in `struct`.
+        form: Format chunk, at least 16 bytes.
+        tag: Format tag of the samples.
+        channels: Declared number of channels.
+        rate: Declared sample rate in Hz.
+        block: Declared number of bytes in a frame.
+        bits: Declared number of bits in a sample.
+        start: Byte offset of the samples.
+        size: Number of bytes of the samples, all of which the file has.
     """
 
     order: str
@@ -46,7 +49,7 @@ class Wav(NamedTuple):
     size: int
 
     def width(self) -> int | None:
-        """Bytes of a sample; None where the file contradicts itself."""
+        """Returns the number of bytes in a sample; None if the declared values disagree."""
         width, left_over = divmod(self.block, self.channels) if self.channels else (0, 0)
         return None if width < 1 or left_over or not 0 < self.bits <= 8 * width else width
 
@@ -54,11 +57,11 @@ class Wav(NamedTuple):
 def parse(content: bytes) -> Wav:
     """Finds the format chunk and the samples.
 
-    A declared size that stands for "up to the end of the file" is taken so: one that
-    `sound_containers.is_open` knows, or 0 where something other than chunks lies behind it.
+    Two declared sizes mean "up to the end of the file": one of `containers.is_open`, and 0 if no
+    chunk follows.
 
     Raises:
-        MediumError: TRUNCATED where samples are missing, CORRUPT.
+        MediumError: TRUNCATED if samples are missing, CORRUPT.
     """
     order = ">" if content.startswith(b"RIFX") else "<"
     form, start, size = _chunks(content, order)
@@ -71,7 +74,7 @@ def parse(content: bytes) -> Wav:
 
 
 def _chunks(content: bytes, order: str) -> tuple[bytes, int, int]:
-    """The format chunk, and where the samples start and how many bytes they take."""
+    """Returns the format chunk, and the byte offset and the size of the samples."""
     form, long_size, position = b"", 0, 12
     for _ in range(_MAX_CHUNKS):
         start = position + 8
@@ -89,14 +92,14 @@ def _chunks(content: bytes, order: str) -> tuple[bytes, int, int]:
         elif name == b"ds64" and start + 16 <= len(content):
             (long_size,) = struct.unpack_from("<Q", content, start + 8)
         position = start + size + size % 2
-        # Some writers leave out the byte that makes a chunk's size even.
+        # Some writers omit the padding byte after a chunk of odd size.
         if size % 2 and not _KNOWN.match(content, position) and _KNOWN.match(content, position - 1):
             position -= 1
     raise MediumError(Flaw.CORRUPT, "WAV: too many chunks")
 
 
 def _is_chunk(content: bytes, order: str, position: int) -> bool:
-    """Whether a chunk begins there: a name, and a size that the file has room for."""
+    """Returns True if a chunk begins at a position: a name, and a size that fits in the file."""
     if not _CHUNK_NAME.match(content, position) or position + 8 > len(content):
         return False
     (size,) = struct.unpack_from(f"{order}I", content, position + 4)
@@ -104,16 +107,22 @@ def _is_chunk(content: bytes, order: str, position: int) -> bool:
 
 
 def _size_there(content: bytes, order: str, start: int, declared: int) -> int:
-    there = len(content) - start
-    if declared > there and not is_open(declared):
-        raise MediumError(Flaw.TRUNCATED, f"WAV: {declared} bytes declared, {there} there")
-    if declared > there or (not declared and not _is_chunk(content, order, start)):
-        return there
+    rest = len(content) - start
+    if declared > rest and not is_open(declared):
+        raise MediumError(Flaw.TRUNCATED, f"WAV: {declared} bytes declared, {rest} there")
+    if declared > rest or (not declared and not _is_chunk(content, order, start)):
+        return rest
     return declared
 
 
 def numbers(content: bytes | memoryview, tag: int, width: int, order: str) -> _Floats:
-    """Samples of `width` bytes as float32 `[samples]`; narrower ones fill the high bits.
+    """Converts samples to float32 `[samples]`, of which the full scale is 1.
+
+    Args:
+        content: The samples as stored.
+        tag: Format tag.
+        width: Bytes of a sample. Samples with fewer bits than that fill the high bits.
+        order: Byte order, `<` or `>`.
 
     Raises:
         MediumError: UNSUPPORTED.
@@ -137,7 +146,7 @@ def numbers(content: bytes | memoryview, tag: int, width: int, order: str) -> _F
 
 
 def _companded() -> dict[int, _Floats]:
-    """G.711: what each of the 256 codes stands for, by format tag."""
+    """Returns the sample values of the 256 codes of G.711, float32 `[256]` by format tag."""
     a = np.arange(256) ^ 0x55
     exponent, mantissa = (a >> 4) & 7, (a & 15) << 4
     size = np.where(exponent == 0, mantissa + 8, (mantissa + 0x108) << np.maximum(exponent - 1, 0))
@@ -154,17 +163,23 @@ def _companded() -> dict[int, _Floats]:
 _COMPANDED = _companded()
 
 
-def bare(content: bytes, found: Wav) -> bytes:
-    """The same sound without any other chunk: libsndfile hangs on some broken lists."""
-    order, form = found.order, found.form
+def bare(content: bytes, file: Wav) -> bytes:
+    """Returns a file with the format chunk and the samples alone.
+
+    libsndfile hangs on some broken LIST chunks.
+    """
+    order, form = file.order, file.form
     body = b"WAVE" + struct.pack(f"{order}4sI", b"fmt ", len(form)) + form + b"\0" * (len(form) % 2)
-    body += struct.pack(f"{order}4sI", b"data", found.size)
-    body += content[found.start : found.start + found.size]
+    body += struct.pack(f"{order}4sI", b"data", file.size)
+    body += content[file.start : file.start + file.size]
     return struct.pack(f"{order}4sI", b"RIFX" if order == ">" else b"RIFF", len(body)) + body
 
 
 def mono(frames: _Floats) -> _Floats:
-    """Mean over the channels of float32 `[frames, channels]`; an overflow becomes infinite."""
+    """Returns the mean over the channels of float32 `[frames, channels]`, float32 `[frames]`.
+
+    An overflow becomes infinite.
+    """
     if frames.shape[1] == 1:
         return frames[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):

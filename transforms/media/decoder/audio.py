@@ -10,26 +10,29 @@ from triad_ml.transforms.records.values import Flaw, MediumError
 
 
 def decode(content: bytes, channel: protocol.Channel) -> None:
-    """Tells what a sound declares, asks how many frames are wanted, and gives their mean.
+    """Replies what an audio file declares, reads how many frames to decode, and sends them as mono.
 
     Raises:
         MediumError: CORRUPT.
     """
     try:
-        with _Sound(_InMemory(content)) as file:
+        with _AudioFile(_InMemory(content)) as file:
             _send(file, channel)
     except soundfile.SoundFileError as error:
         raise MediumError(Flaw.CORRUPT, "libsndfile cannot decode it") from error
 
 
-class _Sound(soundfile.SoundFile):
-    """Reads on, without the seek behind each block, which fails or shifts samples in some files."""
+class _AudioFile(soundfile.SoundFile):
+    """Audio file that is read without seeking.
+
+    `SoundFile` seeks after each block, which fails or shifts samples in some files.
+    """
 
     def seekable(self) -> bool:
         return False
 
 
-def _send(file: _Sound, channel: protocol.Channel) -> None:
+def _send(file: _AudioFile, channel: protocol.Channel) -> None:
     kind = file.format.encode()
     declared = protocol.HEADER.pack(file.samplerate, file.channels, file.frames, kind)
     channel.reply(protocol.DECLARED, declared)
@@ -42,15 +45,18 @@ def _send(file: _Sound, channel: protocol.Channel) -> None:
         channel.reply(protocol.SAMPLES, mono(frames).tobytes())
         left -= len(frames)
     if file.frames == protocol.UNKNOWN:
-        left = 0  # however many there are, they are all
+        left = 0  # without a declared number none is missing
     elif kind == b"FLAC" and not left and 0 < needed < file.frames:
-        file.seek(file.frames - 1)  # is the end there?
+        file.seek(file.frames - 1)  # check that the last frame exists
         left = 1 - len(file.read(1, dtype="float32", always_2d=True))
     channel.reply(protocol.END, protocol.WANTED.pack(left))
 
 
 class _InMemory(io.BytesIO):
-    """Stays where it is when libsndfile seeks to nowhere: an error would go to stderr, unseen."""
+    """File in memory that ignores impossible seeks of libsndfile.
+
+    An error would only be printed to stderr, which nobody reads.
+    """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:

@@ -13,8 +13,8 @@ from triad_ml.transforms.media.decoder import protocol as protocol
 from triad_ml.transforms.media.image_files import exif, headers, jpeg_scans
 from triad_ml.transforms.records.values import Flaw, MediumError
 
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each takes address space, on machines of many processors
-Image.init()  # the limits are set once all is imported
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread takes address space, which is limited
+Image.init()  # loads all plugins before the limits are set
 
 _MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK"})
 _MODES_16 = frozenset({"I;16", "I;16B", "I;16L"})
@@ -26,7 +26,7 @@ _PILLOW_ERRORS = (
     TypeError,
     LookupError,
     ArithmeticError,
-    AttributeError,  # a plugin that goes on after a missing chunk
+    AttributeError,  # from plugins that continue after a missing chunk
     RuntimeError,  # NotImplementedError for rare sub-formats
     AssertionError,
     EOFError,
@@ -42,7 +42,7 @@ _TOO_LARGE_WORDS = re.compile("too large|too much|exceeds", re.IGNORECASE)
 _TIFF_COMPRESSIONS = frozenset(
     ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd")
 )
-"""By Pillow's names: those of which libtiff gives the same pixels each time, or none."""
+"""Compressions, by Pillow's names, that libtiff decodes to the same pixels each time or refuses."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,17 +55,17 @@ _TURNS = {
 }
 
 
-_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the kind of colour
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
 _PNG_PASSES = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
-"""Of an interlaced one: first column and row, and the steps."""
+"""Passes of an interlaced PNG: first column, first row, and the steps between columns and rows."""
 _INFLATED_BYTES = 2**20
 
 
 def decode(content: bytes, kind: str, channel: protocol.Channel) -> None:
-    """Asks how large a picture may be, and gives it as a canonical PNG.
+    """Reads how large an image may be, decodes it, and sends it as a canonical PNG.
 
     Raises:
         MediumError: TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT or EMPTY.
@@ -75,7 +75,7 @@ def decode(content: bytes, kind: str, channel: protocol.Channel) -> None:
 
 
 def _decoded(content: bytes, kind: str, pixels: int, keep_pixels: int) -> Image.Image:
-    """The first frame, upright and reduced, as RGB."""
+    """Returns the first frame, upright and reduced, as RGB."""
     try:
         if kind in _CHECKS:
             _CHECKS[kind](content)
@@ -83,10 +83,10 @@ def _decoded(content: bytes, kind: str, pixels: int, keep_pixels: int) -> Image.
             _check_size(image, kind, pixels)
             _check_codec(image, kind)
             target = _reduced_size(image.width, image.height, keep_pixels)
-            image.draft(None, target)  # JPEG alone: decodes at a half, a quarter or an eighth
+            image.draft(None, target)  # for JPEG: decodes at a half, a quarter or an eighth
             image.load()
             picture = _opaque(_eight_bit(image, kind), target)
-            # Only now, since a PNG may have it behind the pixels. TIFF has been turned by Pillow.
+            # A PNG may have its orientation after the pixels. Pillow has rotated a TIFF already.
             block, packet = (image.info.get(name) or b"" for name in ("exif", "xmp"))
             turn = _TURNS.get(exif.orientation(block, packet if kind != "TIFF" else b""))
             return picture.transpose(turn) if turn is not None else picture
@@ -104,7 +104,11 @@ def _check_size(image: ImageFile.ImageFile, kind: str, pixels: int) -> None:
 
 
 def _check_png(content: bytes) -> None:
-    """Inflates the pixels, since Pillow leaves rows black that are not there."""
+    """Inflates the pixels, because Pillow leaves missing rows black.
+
+    Raises:
+        MediumError: TRUNCATED.
+    """
     width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
     passes = _PNG_PASSES if interlaced else ((0, 0, 1, 1),)
     missing = 0
@@ -123,15 +127,15 @@ def _check_png(content: bytes) -> None:
 
 
 _CHECKS = {"JPEG": jpeg_scans.check, "PNG": _check_png}
-"""What finds the missing pixels that Pillow passes over."""
+"""Checks, by format, for missing pixels that Pillow accepts."""
 
 
 def _check_codec(image: ImageFile.ImageFile, kind: str) -> None:
-    """Refuses what Pillow decodes in Python, and TIFF of compressions that are on no list.
+    """Refuses formats that Pillow decodes in Python, and compressions of TIFF that are not allowed.
 
-    BMP in runs, and PPM as text or of unusual depths, take microseconds a pixel, 40 million of them
-    minutes; and 60 bytes of a BMP in runs can ask for gigabytes. Of damaged fax and JPEG, libtiff
-    leaves what was in memory before as pixels, which are others each time.
+    Run-length encoded BMP, and PPM as text or of unusual depths, take microseconds per pixel, and
+    so minutes for 40 million pixels; and 60 bytes of such a BMP can claim gigabytes. For damaged
+    fax and JPEG data, libtiff returns uninitialized memory as pixels, different ones each time.
 
     Raises:
         MediumError: UNSUPPORTED.
@@ -160,7 +164,7 @@ def _reduced_size(width: int, height: int, keep_pixels: int) -> tuple[int, int]:
 
 def _eight_bit(image: Image.Image, kind: str) -> Image.Image:
     if image.mode in _MODES_16 or (image.mode == "I" and kind == "PPM"):
-        # The high byte, as Pillow takes it of 16-bit RGB; its own conversion of gray clips.
+        # The high byte, as in Pillow's conversion of 16-bit RGB; that of 16-bit gray clips.
         values = np.asarray(image)
         high = (values >> (_depth(image) - 8)).astype(np.uint8)
         gray = Image.fromarray(~high if _is_white_zero(image) else high)
@@ -173,24 +177,24 @@ def _eight_bit(image: Image.Image, kind: str) -> Image.Image:
 
 
 def _depth(image: Image.Image) -> int:
-    """Bits of a sample that Pillow gives as 16, of which a TIFF may have fewer."""
+    """Returns the stored bits of a sample that Pillow returns as 16; a TIFF may have fewer."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0])
     return 16
 
 
 def _is_white_zero(image: Image.Image) -> bool:
-    """Whether a TIFF of 16 bits counts from white to black, which Pillow minds up to 8 bits."""
+    """Returns True if 0 is white in a 16-bit TIFF; Pillow inverts such samples up to 8 bits."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     return bool(image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def _opaque(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    """RGB over white, of size `target`."""
+    """Returns an RGB image of size `target`, with transparency blended over white."""
     transparent = image.has_transparency_data
     mode = "RGBA" if transparent else "RGB"
-    if image.mode != mode or image.size == target:  # else Pillow would copy a large picture
+    if image.mode != mode or image.size == target:  # else it would only copy a large image
         image = image.convert(mode)
     if image.size != target:
         image = image.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -202,7 +206,7 @@ def _opaque(image: Image.Image, target: tuple[int, int]) -> Image.Image:
 
 
 def _encoded(picture: Image.Image) -> bytes:
-    picture.info = {}  # Pillow would write colour profile and resolution
+    picture.info = {}  # without it, Pillow would write colour profile and resolution
     stream = io.BytesIO()
     picture.save(stream, "PNG", compress_level=2)
     return stream.getvalue()

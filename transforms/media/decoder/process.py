@@ -1,4 +1,4 @@
-"""Child processes that decode media: what hangs, crashes or swells costs one medium."""
+"""Child processes that decode media, so that hangs, crashes and memory use cost one medium only."""
 
 import atexit
 import contextlib
@@ -22,19 +22,21 @@ from triad_ml.transforms.media.decoder import protocol as protocol
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 COMMAND = (sys.executable, "-I", str(program.__file__))
-"""Isolated from the variables and the folder of this process; it finds installed packages alone."""
+"""Command of the child, isolated from this process's environment variables and folder; it can
+import installed packages only."""
 
 CLOCK_FACTOR = 3
-"""Seconds by the clock for each CPU second allowed: a busy machine makes no medium a broken one."""
+"""Seconds of wall-clock time for each allowed CPU second, so that a busy machine makes no medium
+fail."""
 
 ROOM_BYTES = 256 * 2**20
-"""Address space for decoding a medium, beside it as stored and what the program takes."""
+"""Address space for decoding a medium, in addition to the stored medium and the program itself."""
 
 PIXEL_BYTES = 24
-"""Address space for each pixel that a picture declares, on top."""
+"""Additional address space for each pixel that an image declares."""
 
-_START_SECONDS = 120.0  # by the clock; it takes 0.2 where the files are in memory
-_GRACE_SECONDS = 5.0  # for a child that is stopped, and so does not end itself
+_START_SECONDS = 120.0  # of wall-clock time; 0.2 if the files are in the page cache
+_GRACE_SECONDS = 5.0  # after which a child that is stopped, and cannot end itself, is given up
 _NOTHING = struct.Struct("")
 _LONGEST_REPLY = 4 * protocol.BLOCK_FRAMES
 
@@ -48,13 +50,13 @@ _CRASH = (Flaw.CORRUPT, "the decoder crashed on it")
 
 
 class Decoded(NamedTuple):
-    """What libsndfile made of a sound.
+    """Audio that libsndfile decoded.
 
     Attributes:
-        rate: In Hz.
+        rate: Sample rate in Hz.
         kind: libsndfile's name of the format.
         mono: float32 `[frames]`, the mean of the channels; full scale is 1.
-        missing: How many of the frames asked for are not there.
+        missing: Number of requested frames that the file does not have.
     """
 
     rate: int
@@ -66,21 +68,22 @@ class Decoded(NamedTuple):
 def decode_sound(
     content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
 ) -> Decoded:
-    """Has a child decode a sound. Each thread that calls has one child at most at work.
+    """Decodes audio in a child process; each calling thread uses one child at a time.
 
-    A child that fails may have been harmed by a medium before: this one then gets a second try in
-    a fresh child.
+    An earlier medium may have damaged a used child. If a used child fails, this medium therefore
+    gets a second try in a new child.
 
     Args:
-        content: The file, of a format that libsndfile is to be trusted with.
-        frames: Says, from the rate, the channels and the frames declared, how many frames to
-            decode. What it raises comes out.
-        cpu_seconds: What each try may take; `CLOCK_FACTOR` times as much by the clock.
+        content: The file, of an allowed format.
+        frames: Function from the declared rate, channels and frames to the number of frames to
+            decode. An exception that it raises is passed on.
+        cpu_seconds: CPU time of each try; the limit of wall-clock time is `CLOCK_FACTOR` times as
+            long.
 
     Raises:
-        MediumError: CORRUPT where libsndfile refuses the sound or crashes on it, TIMEOUT,
-            TOO_LARGE where it runs out of memory.
-        TriadError: Where no child can be started.
+        MediumError: CORRUPT if libsndfile refuses the audio or crashes on it, TIMEOUT, TOO_LARGE
+            if it runs out of memory.
+        TriadError: If no child can be started.
     """
     return _by_some(lambda child: child.decode_sound(content, frames, cpu_seconds))
 
@@ -88,18 +91,18 @@ def decode_sound(
 def decode_picture(
     content: bytes, kind: str, pixels: int, keep_pixels: int, cpu_seconds: float
 ) -> bytes:
-    """Has a child make a canonical PNG of a picture, as `decode_sound` does of a sound.
+    """Re-encodes an image as a canonical PNG in a child process, as `decode_sound` decodes audio.
 
     Args:
-        content: The file, with no more in it than decoders need.
-        kind: Pillow's name of its format, which is on the list.
-        pixels: Width times height, as declared. A larger picture is refused.
-        keep_pixels: To which a larger picture is reduced.
+        content: The file, without parts that decoders do not need.
+        kind: Pillow's name of its format, which is an allowed one.
+        pixels: Declared width times height; if the image turns out larger, it is refused.
+        keep_pixels: Width times height to which a larger image is reduced.
         cpu_seconds: See `decode_sound`.
 
     Raises:
         MediumError: TOO_LARGE, UNSUPPORTED, TRUNCATED, CORRUPT, EMPTY or TIMEOUT.
-        TriadError: Where no child can be started.
+        TriadError: If no child can be started.
     """
     return _by_some(
         lambda child: child.decode_picture(content, kind, pixels, keep_pixels, cpu_seconds)
@@ -117,13 +120,13 @@ def _by_some(work: "Callable[[_Child], _Result]") -> _Result:
 
 
 def close() -> None:
-    """Ends the children that are not at work; the next medium starts another."""
+    """Ends the idle children; the next medium starts a new one."""
     while (child := _take()) is not None:
         child.end()
 
 
 class _DiedError(Exception):
-    """A child that is no more, and what that says of the medium."""
+    """A child that has ended, and the flaw that this means for its medium."""
 
     def __init__(self, verdict: tuple[Flaw, str]) -> None:
         super().__init__(verdict)
@@ -131,12 +134,12 @@ class _DiedError(Exception):
 
 
 class _Child:
-    """One child, and the socket to it."""
+    """A child process, and the socket to it."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
-        # Beam gives all new sockets a timeout once it has looked at gs://. The child would get one
-        # that does not wait, and take what has not come yet for the end of a medium.
+        # After its first access to gs://, Beam sets a default timeout for all new sockets. The
+        # child's would then not block, and the child would take missing bytes for the end.
         theirs.setblocking(True)
         try:
             with theirs:
@@ -144,10 +147,10 @@ class _Child:
                     COMMAND,
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # libraries talk about broken media
+                    stderr=subprocess.DEVNULL,  # libraries print warnings about broken media
                     env=_environment(),
                     cwd="/",
-                    start_new_session=True,  # Ctrl-C is for this process
+                    start_new_session=True,  # Ctrl-C reaches this process only
                 )
         except OSError as error:
             raise _no_start(str(error)) from error
@@ -161,10 +164,10 @@ class _Child:
     def decode_picture(
         self, content: bytes, kind: str, pixels: int, keep_pixels: int, cpu_seconds: float
     ) -> bytes:
-        """See the function of this name.
+        """Does the work of the function of this name.
 
         Raises:
-            _DiedError: The child is no more.
+            _DiedError: If the child has ended.
         """
         self._request(kind.encode(), content, ROOM_BYTES + PIXEL_BYTES * pixels, cpu_seconds)
         self._send(protocol.PICTURE.pack(pixels, keep_pixels))
@@ -174,10 +177,10 @@ class _Child:
     def decode_sound(
         self, content: bytes, frames: Callable[[int, int, int], int], cpu_seconds: float
     ) -> Decoded:
-        """See the function of this name.
+        """Does the work of the function of this name.
 
         Raises:
-            _DiedError: The child is no more.
+            _DiedError: If the child has ended.
         """
         self._request(protocol.SOUND, content, ROOM_BYTES, cpu_seconds)
         rate, channels, declared, kind = self._expect(protocol.DECLARED, protocol.HEADER)
@@ -206,13 +209,13 @@ class _Child:
         self._send(content)
 
     def end(self) -> int:
-        """Kills the child; returns the exit code, which may be one from before."""
+        """Kills the child; returns its exit code, also if it had ended before."""
         self._socket.close()
         self._process.kill()
         return self._process.wait()
 
     def abandon(self) -> None:
-        """Closes the socket of a process that this one was forked from."""
+        """Closes the socket; the child belongs to the parent of this process, and is not ended."""
         self._socket.close()
 
     def _expect(self, kind: bytes, body: struct.Struct) -> tuple[Any, ...]:
@@ -261,7 +264,7 @@ class _Child:
         return _DiedError(_FLAWS.get(code, _CRASH))
 
 
-_idle: list[_Child] = []  # the last one used comes first: few stay at work where few are needed
+_idle: list[_Child] = []  # a stack, so that only as many children are used as are needed
 _children: weakref.WeakSet[_Child] = weakref.WeakSet()
 
 
@@ -273,7 +276,12 @@ def _unpacked(reply: tuple[bytes, bytes], kind: bytes, body: struct.Struct) -> t
 
 
 def _checked(reply: tuple[bytes, bytes], kind: bytes) -> bytes:
-    """The body of a reply of that kind. Nothing that a child says is taken on trust."""
+    """Returns the body of a reply, if it is of the expected kind; replies are never trusted.
+
+    Raises:
+        MediumError: If the child refused the medium.
+        _DiedError: If the reply is of another kind.
+    """
     if reply[0] == protocol.REFUSED:
         flaw, _, detail = reply[1].decode("ascii", "replace").partition("\0")
         if flaw in set(Flaw):
@@ -286,18 +294,18 @@ def _checked(reply: tuple[bytes, bytes], kind: bytes) -> bytes:
 def _take() -> _Child | None:
     try:
         return _idle.pop()
-    except IndexError:  # also where another thread was faster
+    except IndexError:  # empty, also if another thread was faster
         return None
 
 
 def _by(child: _Child, work: Callable[[_Child], _Result]) -> _Result:
-    """Has this child decode a medium; it goes on to others where it is left as it was."""
+    """Decodes a medium in a child, which becomes idle again unless it was interrupted."""
     try:
         result = work(child)
     except MediumError:
         _idle.append(child)
         raise
-    except BaseException:  # an interrupt too leaves it in the middle of a medium
+    except BaseException:  # the child is in the middle of a medium, as after an interrupt
         child.end()
         raise
     _idle.append(child)
@@ -305,7 +313,7 @@ def _by(child: _Child, work: Callable[[_Child], _Result]) -> _Result:
 
 
 def _environment() -> dict[str, str]:
-    """What a child may know: where libraries are, and that it needs no threads."""
+    """Returns the child's environment variables: the path of libraries, and one thread."""
     variables = {"OPENBLAS_NUM_THREADS": "1"}
     if (folders := os.environ.get("LD_LIBRARY_PATH")) is not None:
         variables["LD_LIBRARY_PATH"] = folders
@@ -319,7 +327,7 @@ def _no_start(why: str) -> TriadError:
 
 
 def _forget() -> None:
-    """In a forked process: its parent's children are not its own."""
+    """Forgets all children in a forked process, because they belong to its parent."""
     _idle.clear()
     for child in list(_children):
         child.abandon()

@@ -1,7 +1,8 @@
-"""The program that decodes pictures and sounds, one after another, in a process of its own.
+"""Program of the child process, which decodes images and audio one after another.
 
-`decoder_process` starts it, in isolated mode, and talks to it over the socket that is its standard
-input. It keeps no secret and writes no file, so that a broken medium can only cost itself.
+`process` starts it in Python's isolated mode, and exchanges messages with it over the socket that
+is its standard input. The program holds no secret and writes no file, so that a broken medium can
+harm only itself.
 """
 
 import os
@@ -17,7 +18,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 def main() -> None:
     """Answers requests until the other end is closed."""
-    # Before the limits: what they reserve on import is no medium's fault.
+    # Imported before the limits are set, because imports take address space too.
     from triad_ml.transforms.media.decoder import audio, images
     from triad_ml.transforms.media.decoder import protocol as protocol
     from triad_ml.transforms.records.values import MediumError
@@ -30,7 +31,7 @@ def main() -> None:
         kind, size, room, cpu_seconds, seconds = protocol.REQUEST.unpack(head)
         kind = kind.rstrip(b"\0")
         _limit_address_space(own + size + room, most)
-        # The kernel ends this process when they run out, whether or not anyone waits for it.
+        # The kernel ends this process when a timer expires, even if no parent waits for it.
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -48,17 +49,22 @@ def main() -> None:
 
 
 def _limit_address_space(size: int, most: int) -> None:
-    """Sets the limit for one medium; `ulimit -v` may have set a lower one, which is `most`."""
+    """Sets the limit for one medium.
+
+    Args:
+        size: Address space in bytes.
+        most: Hard limit in bytes, which `ulimit -v` may have set.
+    """
     within = size if most == resource.RLIM_INFINITY else min(size, most)
     resource.setrlimit(resource.RLIMIT_AS, (within, most))
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has."""
+    """Returns the size of this process's address space, in bytes."""
     (kibibytes,) = re.findall(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kibibytes) * 1024
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(_ROOT))  # isolated mode knows installed packages alone
+    sys.path.insert(0, str(_ROOT))  # isolated mode finds installed packages only
     main()

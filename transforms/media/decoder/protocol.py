@@ -5,38 +5,41 @@ import struct
 from typing import BinaryIO
 
 REQUEST = struct.Struct("<8sQQdd")
-"""Kind; bytes of the medium behind it; of address space; CPU seconds; seconds by the clock."""
+"""Request: its kind, bytes of the medium that follows, bytes of additional address space, CPU
+seconds, and seconds of wall-clock time."""
 
 SOUND = b"sound"
-"""The kind of a request for a sound; that for a picture is Pillow's name of its format."""
+"""Kind of a request to decode audio; for an image, the kind is Pillow's name of its format."""
 
 PICTURE = struct.Struct("<QQ")  # pixels declared, pixels to keep
-HEADER = struct.Struct("<qqq8s")  # of a sound: rate, channels, frames, libsndfile's name
+HEADER = struct.Struct("<qqq8s")  # of audio: rate, channels, frames, libsndfile's format name
 WANTED = struct.Struct("<Q")  # frames to decode
-REPLY = struct.Struct("<cQ")  # kind, bytes behind it
+REPLY = struct.Struct("<cQ")  # kind, bytes of the body that follows
 
 READY, DECLARED, REFUSED, SAMPLES, PIXELS, END = b"R", b"D", b"F", b"S", b"P", b"E"
-"""Kinds of replies. `REFUSED` holds a flaw and a detail, with a NUL between them; `SAMPLES` float32
-of a few frames; `PIXELS` a PNG; `END` what is missing of a sound, as `WANTED`."""
+"""Kinds of replies, and their bodies: `DECLARED` has a `HEADER`; `REFUSED` a flaw and a detail,
+with a NUL between them; `SAMPLES` float32 of some frames; `PIXELS` a PNG; `END` the number of
+missing frames, as `WANTED`."""
 
 NO_MEMORY = 3
-"""The exit code where a medium takes more address space than it may."""
+"""Exit code if a medium takes more address space than it may."""
 
 BLOCK_FRAMES = 65_536
+"""Largest number of frames in a reply of `SAMPLES`."""
 
 UNKNOWN = 2**63 - 1
-"""What libsndfile gives as the number of frames where a file does not say."""
+"""Number of frames that libsndfile returns if a file declares none."""
 
 
 class Channel:
-    """The program's end of the socket."""
+    """End of the socket in the child process."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._stream: BinaryIO = connection.makefile("rb")
 
     def read(self, size: int) -> bytes:
-        """Waits for so many bytes; fewer come where the other end is closed."""
+        """Waits for `size` bytes; returns fewer if the other end is closed."""
         return self._stream.read(size)
 
     def reply(self, kind: bytes, body: bytes = b"") -> None:

@@ -1,1 +1,1 @@
-"""Readers of image file headers: sizes, orientation and completeness."""
+"""Readers of image files without decoding pixels: sizes, orientation and completeness."""

@@ -1,7 +1,7 @@
-"""Pictures without all that decides no pixel, which is all that reaches Pillow.
+"""Image files reduced to the parts that decide pixels, before Pillow reads them.
 
-Readers look at tags, profiles, comments and further pictures without being asked, and some do so in
-gigabytes or minutes.
+Pillow reads tags, profiles, comments and further images unasked, and some of them take gigabytes or
+minutes.
 """
 
 import struct
@@ -20,9 +20,10 @@ _GIF_CONTROL = 0xF9
 
 
 def jpeg(content: bytes, header: Header) -> bytes:
-    """Tables, frame and scans, the marks that tell the colours, and the orientation.
+    """Keeps tables, frame and scans, the markers that decide colours, and the orientation.
 
-    Marks of versions and of scans that decoders only warn of say what decoders take them for.
+    Unknown versions and scan parameters, about which decoders only warn, are replaced by the values
+    that decoders assume.
     """
     block = exif.MARK + exif.block(header.orientation)
     head = b"\xff\xd8"
@@ -46,7 +47,7 @@ def jpeg(content: bytes, header: Header) -> bytes:
 
 
 def png(content: bytes, header: Header) -> bytes:
-    """Palette, transparency, pixels of the first frame, and the orientation."""
+    """Keeps palette, transparency, pixels of the first frame, and the orientation."""
     turn = b"eXIf" + exif.block(header.orientation)
     parts = [struct.pack(">I", len(turn) - 4), turn, struct.pack(">I", zlib.crc32(turn))]
     for kind, start, end in headers.png_chunks(content):
@@ -56,11 +57,11 @@ def png(content: bytes, header: Header) -> bytes:
 
 
 def gif(content: bytes, header: Header) -> bytes:
-    """Palette, what controls the first frame, and the frames."""
-    places = list(sizes.gif_extensions(content))
-    controls = [content[a:b] for a, b in places[:-1] if content[a + 1] == _GIF_CONTROL]
-    return b"".join((content[: places[0][0]], *controls, content[places[-1][0] :]))
+    """Keeps the palette, the control extensions of the first frame, and the frames."""
+    bounds = list(sizes.gif_extensions(content))
+    controls = [content[a:b] for a, b in bounds[:-1] if content[a + 1] == _GIF_CONTROL]
+    return b"".join((content[: bounds[0][0]], *controls, content[bounds[-1][0] :]))
 
 
 MAKERS: dict[str, Callable[[bytes, Header], bytes]] = {"JPEG": jpeg, "PNG": png, "GIF": gif}
-"""By Pillow's names of the formats."""
+"""Functions that reduce a file, by Pillow's names of the formats."""

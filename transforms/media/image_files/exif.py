@@ -1,30 +1,30 @@
-"""How a picture is to be turned, of EXIF and XMP: a reader that looks at one tag and no other."""
+"""Reader of an image's orientation in EXIF and XMP; it reads no other tag."""
 
 import re
 import struct
 from fractions import Fraction
 
 MARK = b"Exif\0\0"
-"""What stands in front of a block of EXIF, in a JPEG always."""
+"""Mark before an EXIF block; in a JPEG it is required."""
 
 UPRIGHT = 1
-"""The orientation of a picture that is stored as it is to be seen."""
+"""Orientation of an image that is stored as it is displayed."""
 
 _ORIENTATION = 0x0112
 _HEADS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
 _NUMBERS = {3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I"}
-"""EXIF's types, of which Pillow takes the first value of an orientation."""
+"""Formats of EXIF's numeric types, as in `struct`; of several values Pillow uses the first."""
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:
-    """The orientation, 1 to 8, as Pillow finds it: of EXIF, else of XMP.
+    """Returns the orientation, 1 to 8, as Pillow reads it: from EXIF, else from XMP.
 
-    What is malformed says nothing: the picture is upright.
+    Malformed metadata is ignored: the image is then upright.
 
     Args:
-        exif: A TIFF header and its directory, with or without marks of EXIF in front.
-        xmp: The packet as stored.
+        exif: TIFF header and directory, with or without EXIF marks before them.
+        xmp: XMP packet as stored.
     """
     start = 0
     while exif.startswith(MARK, start):
@@ -36,7 +36,7 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
 
 
 def block(value: int) -> bytes:
-    """An EXIF block that holds an orientation and nothing else."""
+    """Makes an EXIF block that holds only an orientation."""
     return struct.pack("<4sIHHHIII", b"II*\0", 8, 1, _ORIENTATION, 3, 1, value, 0)
 
 
@@ -47,19 +47,19 @@ def _value(tiff: bytes) -> float | Fraction | None:
     (start,) = struct.unpack_from(f"{order}I", tiff, 4)
     count = int.from_bytes(tiff[start : start + 2], "little" if order == "<" else "big")
     entries = tiff[start + 2 : start + 2 + 12 * count]
-    found: float | Fraction | None = None
-    for tag, kind, length, place in struct.iter_unpack(
+    value: float | Fraction | None = None
+    for tag, kind, length, stored in struct.iter_unpack(
         f"{order}HHI4s", entries[: len(entries) // 12 * 12]
     ):
         if tag != _ORIENTATION or kind not in _NUMBERS or not length:
             continue
         form = order + _NUMBERS[kind]
         if struct.calcsize(form) * length > 4:
-            (offset,) = struct.unpack(f"{order}I", place)
-            place = tiff[offset : offset + struct.calcsize(form)]
-        if len(place) >= struct.calcsize(form):
-            found = _ratio(*struct.unpack_from(form, place))
-    return found
+            (offset,) = struct.unpack(f"{order}I", stored)
+            stored = tiff[offset : offset + struct.calcsize(form)]
+        if len(stored) >= struct.calcsize(form):
+            value = _ratio(*struct.unpack_from(form, stored))
+    return value
 
 
 def _ratio(value: float, divisor: int = 1) -> float | Fraction:

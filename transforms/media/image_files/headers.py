@@ -1,4 +1,4 @@
-"""Headers of JPEG and PNG: what they declare, and whether the file is all there."""
+"""Headers of JPEG and PNG files, and checks that the files are complete."""
 
 import struct
 import zlib
@@ -9,31 +9,31 @@ from triad_ml.transforms.media.image_files import exif
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 MAX_SIDE = 65_535
-"""Pixels of the longer side, as many as a JPEG can have: short rows cost memory, too."""
+"""Largest number of pixels of a side, as in JPEG: many short rows take memory, too."""
 
 WHOLE_BLOCK = b"\0\x3f\0"
-"""What a scan of a sequential JPEG says of itself; decoders warn of all else, and read on."""
+"""Parameters of a scan in a sequential JPEG; decoders warn about others, and continue."""
 
 _MAX_SEGMENTS = 65_536  # of a JPEG, or chunks of a PNG: more take seconds to walk
-_MAX_SCANS = 100  # of a JPEG: each costs a pass over all coefficients; real files have about ten
+_MAX_SCANS = 100  # of a JPEG: each takes a pass over all coefficients; real files have about ten
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_OPAQUE = (0, 2, 3)  # gray, RGB and palette: TensorFlow's op expands the three exactly
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_PNG_TEXT_BYTES = 2**18  # of the one that may hold an orientation, as stored and inflated
+_PNG_TEXT_BYTES = 2**18  # of the text chunk with the orientation, as stored and as inflated
 
 
 class Header(NamedTuple):
-    """What a picture file declares.
+    """Properties that an image file declares.
 
     Attributes:
-        width: In pixels, before any rotation.
-        height: In pixels, before any rotation.
-        plain: True where TensorFlow's op reads the file exactly as it is meant: 8-bit, upright,
-            opaque, gray or RGB, one frame.
-        orientation: As EXIF counts; only of JPEG and PNG.
+        width: Width in pixels, before any rotation.
+        height: Height in pixels, before any rotation.
+        plain: True if TensorFlow's op decodes the file exactly: 8-bit, upright, opaque, gray or
+            RGB, one frame.
+        orientation: Orientation of EXIF, 1 to 8; read from JPEG and PNG only.
     """
 
     width: int
@@ -43,12 +43,12 @@ class Header(NamedTuple):
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """The segments up to the first scan: marker, and where the body begins and ends.
+    """Yields the segments up to the first scan: marker, and start and end of the body.
 
-    Stray bytes between them are passed over.
+    Stray bytes between segments are skipped.
 
     Raises:
-        MediumError: TRUNCATED or CORRUPT, where there is no scan.
+        MediumError: TRUNCATED or CORRUPT, if there is no scan.
     """
     position = 2
     for _ in range(_MAX_SEGMENTS):
@@ -71,11 +71,15 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg(content: bytes) -> Header:
-    """Walks the segments up to the first scan, and looks for the end behind it."""
+    """Reads the segments up to the first scan, and searches the end marker after it.
+
+    Raises:
+        MediumError: TRUNCATED, CORRUPT or TOO_LARGE.
+    """
     width = height = components = 0
     plain, progressive, position, block, packet = True, False, 2, b"", b""
     for marker, start, end in jpeg_segments(content):
-        # Decoders skip stray bytes with a warning; `bare_images` leaves them out. Filling is none.
+        # Decoders skip stray bytes with a warning; `bare.jpeg` drops them. Fill bytes are allowed.
         plain &= not content[position : start - 4].strip(b"\xff")
         position = end
         if marker in _START_OF_FRAME:
@@ -85,13 +89,13 @@ def jpeg(content: bytes) -> Header:
             progressive = marker == 0xC2
             plain &= marker in (0xC0, 0xC1, 0xC2) and depth == 8 and components in (1, 3)
         elif marker == 0xE0 and content.startswith(b"JFIF\0", start):
-            plain &= content[start + 5 : start + 6] == b"\1"  # decoders warn of other versions
+            plain &= content[start + 5 : start + 6] == b"\1"  # decoders warn about other versions
         elif marker == 0xE1 and content.startswith(exif.MARK, start) and not block:
             block = content[start:end]
         elif marker == 0xE1 and content.startswith(_XMP, start):
             packet = content[start:end]
         elif marker == 0xE2 and content.startswith(b"MPF\0", start):
-            plain = False  # several pictures
+            plain = False  # several images
         elif marker == 0xEE and content.startswith(b"Adobe", start):
             plain &= content[start + 11 : start + 12] in (b"\0", b"\1")
     if not components:
@@ -107,7 +111,7 @@ def jpeg(content: bytes) -> Header:
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks up to the end: kind, and where the body begins and ends.
+    """Yields the chunks up to the end: kind, and start and end of the body.
 
     Raises:
         MediumError: TRUNCATED, CORRUPT or TOO_LARGE.
@@ -130,7 +134,11 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def png(content: bytes) -> Header:
-    """Walks the chunks up to the end."""
+    """Reads the chunks up to the end.
+
+    Raises:
+        MediumError: TRUNCATED, CORRUPT or TOO_LARGE.
+    """
     if len(content) < 33:
         raise MediumError(Flaw.TRUNCATED, "PNG: no header")
     length, kind, width, height, depth, colour, *methods = struct.unpack_from(
@@ -154,7 +162,7 @@ def png(content: bytes) -> Header:
             plain &= flag > 0 and content[flag] == 0
     if b"IDAT" not in seen or (colour == 3 and b"PLTE" not in seen):
         raise MediumError(Flaw.CORRUPT, "PNG: no pixels or no palette")
-    # Transparency, animation, and compressed text, which readers inflate without being asked.
+    # Transparency, animation, and compressed text, which decoders inflate unasked.
     plain &= seen.isdisjoint({b"tRNS", b"acTL", b"zTXt"})
     plain &= all(kind in _PNG_CRITICAL or kind[:1].islower() for kind in seen)
     turn = exif.orientation(block or _raw_profile(profile), packet)
@@ -162,10 +170,10 @@ def png(content: bytes) -> Header:
 
 
 def _raw_profile(chunk: bytes) -> bytes:
-    """EXIF as ImageMagick wrote it into PNG: hexadecimal text behind three lines."""
+    """Decodes EXIF as ImageMagick wrote it into PNG: hexadecimal text after three lines."""
     body = chunk.partition(b"\0")[2]
     try:
-        if body.startswith(b"\0"):  # a zTXt: its method
+        if body.startswith(b"\0"):  # the compression method of a zTXt chunk
             body = zlib.decompressobj().decompress(body[1:], _PNG_TEXT_BYTES)
         digits = b"".join(body.split(b"\n", 3)[3:]).replace(b"\n", b"")
         return bytes.fromhex(digits.decode("ascii", "replace"))

@@ -1,4 +1,4 @@
-"""Whether the pixels of a JPEG are all there, which most decoders only warn of."""
+"""Check that the scans of a JPEG are complete; most decoders only warn about missing pixels."""
 
 import re
 
@@ -7,22 +7,22 @@ import simplejpeg
 from triad_ml.transforms.records.values import Flaw, MediumError
 
 _NOT_JUDGED = "tjDecompress"
-"""How TurboJPEG begins where a file is not of its kind, as for sampling that others can read."""
+"""Prefix of TurboJPEG's errors for files that it does not support, but other decoders do."""
 
 _CUT = re.compile("premature end", re.IGNORECASE)
 
 
 def check(content: bytes) -> None:
-    """Decodes the scans, at an eighth of the size, and takes libjpeg's warnings for errors.
+    """Decodes the scans at an eighth of the size, and treats libjpeg's warnings as errors.
 
-    A scan has no length: only who decodes it knows that half of it is missing in front of an end
-    marker, or zeroed. At an eighth no more than one number a block is transformed, so that nearly
-    all the time, 7 to 9 CPU microseconds a kB, is that of the Huffman code: no verdict takes less.
+    A scan declares no length: only decoding shows that a part before the end marker is missing or
+    zeroed. At an eighth of the size, one number per block is transformed. Nearly all of the time, 7
+    to 9 CPU microseconds per kB, is then spent on the Huffman code, which every such check needs.
 
-    A picture whose colours are sampled in a way that TurboJPEG does not know is not judged.
+    An image with a colour sampling that TurboJPEG does not support is not checked.
 
     Raises:
-        MediumError: TRUNCATED where blocks are missing, CORRUPT.
+        MediumError: TRUNCATED if blocks are missing, else CORRUPT.
     """
     try:
         simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=8)

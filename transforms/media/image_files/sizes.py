@@ -1,4 +1,4 @@
-"""The sizes that pictures other than JPEG and PNG declare, read before anything is opened."""
+"""Readers of the sizes that image files declare, used before any decoder opens them."""
 
 import re
 import struct
@@ -8,11 +8,11 @@ from triad_ml.transforms.media.image_files import headers
 from triad_ml.transforms.media.image_files.headers import Header
 from triad_ml.transforms.records.values import Flaw, MediumError
 
-_MAX_BLOCKS = 65_536  # of a GIF's extensions, and these; real files have a few hundred
+_MAX_BLOCKS = 65_536  # extensions of a GIF and their blocks; real files have a few hundred
 _MAX_TAGS = 4096  # of a TIFF; real files have about twenty
-_MAX_TILES = 65_536  # or strips, of a TIFF, which Pillow makes lists of
-_MAX_ITEMS = 65_536  # of an AVIF that declare a size; real files have a handful
-_PPM_HEADER_BYTES = 65_536  # with its comments; real files have a line or two
+_MAX_TILES = 65_536  # or strips of a TIFF, of which Pillow makes lists
+_MAX_ITEMS = 65_536  # of an AVIF with a size; real files have a handful
+_PPM_HEADER_BYTES = 65_536  # including comments; real files have a line or two
 
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_KINDS |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
@@ -26,15 +26,16 @@ _AVIF_TRACK = re.compile(rb"av01\0{6}.{18}(.{2})(.{2})", re.DOTALL)
 
 
 def gif_extensions(content: bytes) -> Iterator[tuple[int, int]]:
-    """Where the extensions in front of the first frame begin and end.
+    """Yields start and end of each extension before the first frame, then the frame's start twice.
 
     Raises:
-        IndexError: The file stops among them.
-        MediumError: TOO_LARGE for too many extensions and blocks, each a step of decoders.
+        IndexError: If the file ends within them.
+        MediumError: TOO_LARGE, if there are too many extensions and blocks; decoders take a step
+            for each.
     """
     flags, blocks = content[10], 0
     position = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)
-    while content[position] == 0x21:  # then a label, then blocks up to an empty one
+    while content[position] == 0x21:  # a label follows, then blocks up to an empty one
         start, position, blocks = position, position + 2, blocks + 1
         while (size := content[position]) and blocks <= _MAX_BLOCKS:
             position, blocks = position + 1 + size, blocks + 1
@@ -42,11 +43,14 @@ def gif_extensions(content: bytes) -> Iterator[tuple[int, int]]:
             raise MediumError(Flaw.TOO_LARGE, f"GIF: over {_MAX_BLOCKS} extensions and blocks")
         position += 1
         yield start, position
-    yield position, position  # of the frame
+    yield position, position
 
 
 def gif(content: bytes) -> Header:
-    """Canvas and first frame together: Pillow enlarges the canvas, and fills it on opening."""
+    """Returns the size of canvas and first frame together.
+
+    Pillow enlarges the canvas to the frame, and fills it when it opens the file.
+    """
     try:
         width, height = struct.unpack_from("<HH", content, 6)
         *_, (position, _) = gif_extensions(content)
@@ -61,7 +65,7 @@ def gif(content: bytes) -> Header:
 
 
 def webp(content: bytes) -> Header:
-    """The canvas, of which libwebp makes a copy on opening."""
+    """Returns the size of the canvas, which libwebp allocates when it opens the file."""
     kind, size = content[12:16], content[20:30]
     if len(size) < 10:
         raise MediumError(Flaw.TRUNCATED, "WEBP: no header")
@@ -79,9 +83,9 @@ def webp(content: bytes) -> Header:
 
 
 def tiff(content: bytes) -> Header:
-    """The first directory's size. Its tags may claim as many bytes as the file has, and no more.
+    """Returns the size in the first directory, whose tags may not claim more bytes than the file.
 
-    Readers copy what each tag points at, and several may point at the same bytes.
+    Readers copy the data of each tag, and several tags may point at the same bytes.
 
     Raises:
         MediumError: TOO_LARGE, TRUNCATED or CORRUPT.
@@ -101,13 +105,13 @@ def tiff(content: bytes) -> Header:
     if len(entries) < count * form.size:
         raise MediumError(Flaw.TRUNCATED, "TIFF: inside its directory")
     claimed, sides = 0, {}
-    for tag, kind, length, place in form.iter_unpack(entries):
+    for tag, kind, length, value in form.iter_unpack(entries):
         size = _TIFF_KINDS.get(kind, 0)
         claimed += size * length
         if tag in (_TIFF_STRIPS, _TIFF_TILES) and length > _MAX_TILES:
             raise MediumError(Flaw.TOO_LARGE, f"TIFF: over {_MAX_TILES} strips or tiles")
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT) and 0 < size <= len(place):
-            sides[tag] = int.from_bytes(place[:size], "little" if order == "<" else "big")
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT) and 0 < size <= len(value):
+            sides[tag] = int.from_bytes(value[:size], "little" if order == "<" else "big")
     if claimed > len(content):
         raise MediumError(Flaw.TOO_LARGE, f"TIFF: its tags claim {claimed} of {len(content)} bytes")
     if len(sides) < 2:
@@ -116,7 +120,7 @@ def tiff(content: bytes) -> Header:
 
 
 def bmp(content: bytes) -> Header:
-    """Rows from top to bottom have a negative height."""
+    """Returns the size; a negative height means that the rows are stored from top to bottom."""
     short = content[14:18] == b"\x0c\0\0\0"
     try:
         width, height = struct.unpack_from("<HH" if short else "<ii", content, 18)
@@ -126,9 +130,10 @@ def bmp(content: bytes) -> Header:
 
 
 def ppm(content: bytes) -> Header:
-    """Two numbers in decimal, between blanks and comments.
+    """Returns the size, two decimal numbers between blanks and comments.
 
-    For each blank and comment the pattern keeps hundreds of bytes while it matches.
+    Only the first `_PPM_HEADER_BYTES` are matched, because the pattern takes hundreds of bytes of
+    memory for each blank and comment.
     """
     match = _PPM.match(content[:_PPM_HEADER_BYTES])
     if match is None:
@@ -137,26 +142,26 @@ def ppm(content: bytes) -> Header:
 
 
 def avif(content: bytes) -> Header:
-    """The largest of the items, or of a sequence without items its track.
+    """Returns the size of the largest item; without items, that of the largest track.
 
     Raises:
-        MediumError: TOO_LARGE for too many of them, or CORRUPT.
+        MediumError: TOO_LARGE if there are too many of them, CORRUPT if there are none.
     """
-    found = _largest(_AVIF_EXTENT, content) or _largest(_AVIF_TRACK, content)
-    if found is None:
+    largest = _largest(_AVIF_EXTENT, content) or _largest(_AVIF_TRACK, content)
+    if largest is None:
         raise MediumError(Flaw.CORRUPT, "AVIF: no size")
-    return found
+    return largest
 
 
 def _largest(pattern: re.Pattern[bytes], content: bytes) -> Header | None:
-    """Of the sizes that it finds that of the most pixels; None where it finds none."""
+    """Returns the size with the most pixels that the pattern matches; None without a match."""
     largest: Header | None = None
-    for index, found in enumerate(pattern.finditer(content)):
+    for index, match in enumerate(pattern.finditer(content)):
         if index >= _MAX_ITEMS:
             raise MediumError(Flaw.TOO_LARGE, f"AVIF: over {_MAX_ITEMS} items")
-        one = Header(int.from_bytes(found[1]), int.from_bytes(found[2]))
-        if largest is None or one.width * one.height > largest.width * largest.height:
-            largest = one
+        header = Header(int.from_bytes(match[1]), int.from_bytes(match[2]))
+        if largest is None or header.width * header.height > largest.width * largest.height:
+            largest = header
     return largest
 
 
@@ -170,4 +175,4 @@ READERS: dict[str, Callable[[bytes], Header]] = {
     "PPM": ppm,
     "AVIF": avif,
 }
-"""By Pillow's names of the formats, each of which has one."""
+"""Readers of the size, by Pillow's names of the formats; each allowed format has one."""

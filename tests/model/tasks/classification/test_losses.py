@@ -1,4 +1,4 @@
-"""Losses against plain computation, and rows without a label."""
+"""Cross-entropy losses, compared with plain computation, and rows without a label."""
 
 import keras
 import numpy as np

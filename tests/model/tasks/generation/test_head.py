@@ -1,4 +1,4 @@
-"""Decoders within the fused network: their losses, their search and their rows."""
+"""Generation head in the network: losses, beam search, and independence of rows."""
 
 import itertools
 from typing import NamedTuple

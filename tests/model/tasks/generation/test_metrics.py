@@ -1,4 +1,4 @@
-"""Figures of texts are sacrebleu's, and what is undefined says so."""
+"""Metrics of generated texts equal those of sacrebleu; undefined figures are None."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Metrics of numbers against plain computation."""
+"""Metrics of numbers, compared with plain computation."""
 
 import numpy as np
 import pytest

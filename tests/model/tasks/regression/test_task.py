@@ -1,4 +1,4 @@
-"""Regression inside a network: loss, gradients, training and what is served."""
+"""Regression head in the network: loss, gradients, training and serving outputs."""
 
 import keras
 import numpy as np

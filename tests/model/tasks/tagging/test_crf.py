@@ -1,4 +1,4 @@
-"""The CRF against all sequences of tags, one by one."""
+"""CRF, compared with an enumeration of all sequences of tags."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The tagging head within the fused network: its losses, its words and its rows."""
+"""Tagging head in the network: losses, words to tag, and independence of rows."""
 
 import keras
 import numpy as np

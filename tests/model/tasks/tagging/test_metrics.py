@@ -1,4 +1,4 @@
-"""Figures of spans are seqeval's, and what is undefined says so."""
+"""Metrics of spans equal those of seqeval; undefined figures are None."""
 
 import json
 

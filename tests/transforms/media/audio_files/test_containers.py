@@ -1,4 +1,4 @@
-"""Sounds of no declared length, or of a wrong one, are read to their end."""
+"""Audio files without a declared length, or with a wrong one: they are read to their end."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""A picture is turned as Pillow turns it, whatever the orientation's type and place."""
+"""Orientation of images: the same as Pillow's, for each type and position of the tag."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""A picture of which pixels are missing is told, though its structure is whole."""
+"""Detection of JPEG files with intact structure but missing pixels."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""How large a picture is, is read within bounds, whatever stands in front of its size."""
+"""Sizes of images, read with bounded memory."""
 
 import tracemalloc
 
