@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +125,42 @@ def evaluate_task(
     return result
 
 
+class Floor(NamedTuple):
+    """The best linear model of a task, by the first figure of its kind.
+
+    Attributes:
+        modalities: Modalities that it reads, such as `image+text`.
+        figure: Name of the figure in tables.
+        value: Value of the figure.
+        beaten: True if the network is at least as good.
+    """
+
+    modalities: str
+    figure: str
+    value: float
+    beaten: bool
+
+
+def floor(evaluated: Mapping[str, Any]) -> Floor | None:
+    """Compares a task's network with its linear models on the records as recorded.
+
+    Args:
+        evaluated: Result of `evaluate_task`.
+
+    Returns:
+        The best linear model; None if there is none, or no record with a label.
+    """
+    kind = METRICS[evaluated["kind"]]
+    key, figure = next(iter(kind.figures.items()))
+    linear = {name: one[key]["value"] for name, one in evaluated.get("linear", {}).items()}
+    network = evaluated[AS_RECORDED][key]["value"]
+    if not linear or network is None or None in linear.values():
+        return None
+    sign = -1 if kind.lower_is_better else 1
+    best = max(linear, key=lambda name: sign * linear[name])
+    return Floor(best, figure, linear[best], sign * network >= sign * linear[best])
+
+
 def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """Builds the evaluation document.
 
@@ -165,7 +201,8 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     for name, task in tasks.items():
         datasets = task.get("datasets", {}).items()
         parts = {f"in {dataset or 'none'}": metrics for dataset, metrics in datasets}
-        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"]}
+        linear = {f"linear, {part}": found for part, found in task.get("linear", {}).items()}
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",

@@ -41,7 +41,7 @@ def fitted(train: Survey, layout: Layout) -> Floor:
         return {}
     every = max(1, math.ceil(train.num_records / MOST_RECORDS))
     if every > 1:
-        _log.info("linear models: fitted to each %dth record of the training split", every)
+        _log.info("linear models: fitted to one of %d records of the training split", every)
     files = train.unchanged_files()
     blocks = linear_blocks.read(files, layout, list(tasks), train.records, every)
     if (blocks.groups == NO_GROUP).any():
