@@ -1,4 +1,4 @@
-"""Shim for `--setup_file`; all metadata is in pyproject.toml."""
+"""Shim for Beam's `--setup_file`; all metadata is in pyproject.toml."""
 
 from setuptools import setup
 

@@ -1,15 +1,15 @@
-"""The category of stamps in five folds: fused, each modality alone, and a logistic regression.
+"""Benchmark of the category of stamps in five folds: networks by modality subset, and a regression.
 
     triad encoder --output LITE0.weights.h5
     python examples/stamps.py --out STAMPS --cache CACHE
     python -m benchmarks.category --records STAMPS/records.jsonl --weights LITE0.weights.h5
 
-Takes the records with a picture whose class has at least ten of them. Folds are of groups; each
-record is predicted once, by networks that saw none of its group. The settings stand in
-`examples/transfer.yaml`; no epoch is chosen by a test fold, each training has all of them.
-Accuracy and macro-F1 are of all records together, by the seed's five networks; shown are the median
-and the range of the seeds. The regression has the same folds, pictures' vectors and sounds, and
-n-grams of characters (tf-idf).
+The data are the records with an image, of classes with at least ten of them. Folds consist of whole
+groups; each record is predicted once, by networks that saw none of its group. The settings are
+those of `examples/transfer.yaml`. Each training runs all epochs; none is chosen by a test fold.
+Accuracy and macro-F1 are computed on all records together, from the five networks of a seed; the
+table has the median and the range over the seeds. The logistic regression has the same folds, and
+as features the image embeddings, audio statistics, and n-grams of characters (tf-idf).
 """
 
 import argparse
@@ -43,14 +43,16 @@ Row = Mapping[str, Any]
 
 
 def main() -> None:
-    """Measures what is not in the folder yet, and prints a table."""
+    """Runs the measurements that the folder does not have yet, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--subsets", nargs="+", default=SUBSETS)
     parser.add_argument("--spec", type=Path, default=SPEC)
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-category-"))
@@ -69,10 +71,10 @@ def main() -> None:
     for subset in arguments.subsets:
         kept = folder / f"regression-{subset}.json"
         if not kept.is_file():
-            found = regression(rows, folds, prepared[0], subset.split("+"))
-            kept.write_text(json.dumps(found), encoding="utf-8")
-        said = json.loads(kept.read_text(encoding="utf-8"))
-        show(f"regression, {subset}", [scores(truth, said)])
+            predicted = regression(rows, folds, prepared[0], subset.split("+"))
+            kept.write_text(json.dumps(predicted), encoding="utf-8")
+        predicted = json.loads(kept.read_text(encoding="utf-8"))
+        show(f"regression, {subset}", [scores(truth, predicted)])
     for subset in arguments.subsets:
         measured = []
         for seed in arguments.seeds:
@@ -85,7 +87,7 @@ def main() -> None:
 
 
 def chosen(records: Path) -> list[Row]:
-    """The records that count, with whole paths."""
+    """Returns the records of the benchmark, with absolute paths of media."""
     rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if row["image"]]
     names = [row["labels"][TASK] for row in rows]
@@ -97,14 +99,15 @@ def chosen(records: Path) -> list[Row]:
 
 
 def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder: Path) -> Path:
-    """The preprocessing of one fold; one that is there is not made again."""
+    """Preprocesses one fold, unless its prepared data exist; returns their folder."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
     folder.mkdir(exist_ok=True)
     records = folder / "records.jsonl"
-    split = ("test" if place in test else "train" for place in range(len(rows)))
-    write_records(records, ({**row, "split": one} for row, one in zip(rows, split, strict=True)))
+    splits = ("test" if index in test else "train" for index in range(len(rows)))
+    pairs = zip(rows, splits, strict=True)
+    write_records(records, ({**row, "split": split} for row, split in pairs))
     output = folder / "data"
     roots = (str(media.resolve()),)
     preprocessing_run.run(
@@ -114,7 +117,7 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
 
 
 def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
-    """What a network for these modalities says of the test fold, by id."""
+    """Trains a network for these modalities; returns its predictions on the test fold, by id."""
     from triad_ml.model import layout as model_layout
     from triad_ml.model.data import datasets as training_data
     from triad_ml.model.evaluation import predict
@@ -135,71 +138,75 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
         with tempfile.TemporaryDirectory() as output:
             model = loop.train(files, layout, output, "benchmark").model
         dataset = training_data.eval_dataset(prepared.files("test"), layout, 48)
-        found = predict.predict(model, dataset, layout)
-        best = found.said[TASK].argmax(axis=1)
-        said = {one: layout.classes[TASK][k] for one, k in zip(found.ids, best, strict=True)}
-        kept.write_text(json.dumps(said), encoding="utf-8")
+        predictions = predict.predict(model, dataset, layout)
+        best = predictions.said[TASK].argmax(axis=1)
+        pairs = zip(predictions.ids, best, strict=True)
+        labels = {record_id: layout.classes[TASK][index] for record_id, index in pairs}
+        kept.write_text(json.dumps(labels), encoding="utf-8")
     return dict(json.loads(kept.read_text(encoding="utf-8")))
 
 
 def regression(
     rows: Sequence[Row], folds: Sequence[Any], data: Path, modalities: Sequence[str]
 ) -> list[str]:
-    """What a logistic regression with balanced classes says of each record."""
+    """Returns the prediction of a logistic regression with balanced classes for each record."""
     features = _features(rows, data)
     truth = np.array([row["labels"][TASK] for row in rows])
-    said = truth.copy()
+    predicted = truth.copy()
     for train, test in folds:
         sides = []
         for side in (train, test):
             columns = [features[name][side] for name in modalities if name != "text"]
             if "text" in modalities:
                 grams = TfidfVectorizer(analyzer="char", ngram_range=(2, 4))
-                grams.fit([rows[place]["text"] for place in train])
-                columns.append(grams.transform([rows[place]["text"] for place in side]).toarray())
+                grams.fit([rows[index]["text"] for index in train])
+                columns.append(grams.transform([rows[index]["text"] for index in side]).toarray())
             sides.append(np.concatenate(columns, axis=1))
         model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000)
-        said[test] = model.fit(sides[0], truth[train]).predict(sides[1])
-    return [str(one) for one in said]
+        predicted[test] = model.fit(sides[0], truth[train]).predict(sides[1])
+    return [str(label) for label in predicted]
 
 
 def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Unit vectors of pictures and of sounds (mean and deviation of each band)."""
+    """Returns unit vectors, float32 `[records, dimensions]`, of image and of audio.
+
+    The vector of an audio has mean and standard deviation of each mel band.
+    """
     import tensorflow as tf
 
     from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 
-    found = {}
+    by_id = {}
     prepared = preprocessing_dataset.read(data)
     files = [*prepared.files("train"), *prepared.files("test")]
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
         columns = tf.train.Example.FromString(record).features.feature
         audio = np.array(columns["audio"].float_list.value, np.float32)
         frames = audio.reshape(-1, prepared.spec.modalities.audio.mel_bins)
-        found[columns["id"].bytes_list.value[0].decode()] = {
+        by_id[columns["id"].bytes_list.value[0].decode()] = {
             "image": np.array(columns["image"].float_list.value, np.float32),
             "audio": np.concatenate([frames.mean(axis=0), frames.std(axis=0)]),
         }
     stacked = {
-        name: np.stack([found[row["id"]][name] for row in rows]) for name in ("image", "audio")
+        name: np.stack([by_id[row["id"]][name] for row in rows]) for name in ("image", "audio")
     }
     return {n: v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9) for n, v in stacked.items()}
 
 
 def _spec_file(spec: Path, weights: Path, folder: Path) -> Path:
-    what = yaml.safe_load(spec.read_text(encoding="utf-8"))
-    what["model"]["image_weights"] = str(weights.resolve())
-    (folder / "spec.yaml").write_text(yaml.safe_dump(what), encoding="utf-8")
+    content = yaml.safe_load(spec.read_text(encoding="utf-8"))
+    content["model"]["image_weights"] = str(weights.resolve())
+    (folder / "spec.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "spec.yaml"
 
 
-def scores(truth: Sequence[str], said: Sequence[str]) -> Pair:
-    """Accuracy and macro-F1."""
-    return accuracy_score(truth, said), f1_score(truth, said, average="macro")
+def scores(truth: Sequence[str], predicted: Sequence[str]) -> Pair:
+    """Returns accuracy and macro-F1."""
+    return accuracy_score(truth, predicted), f1_score(truth, predicted, average="macro")
 
 
 def show(name: str, measured: Sequence[Pair]) -> None:
-    """Prints median and range."""
+    """Prints median and range of each figure."""
     line = f"{name:32}"
     for values in zip(*measured, strict=True):
         line += f"{statistics.median(values):10.3f}"

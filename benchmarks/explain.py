@@ -1,9 +1,9 @@
-"""What explanations cost: the signature `explain` against serving, on equal batches, in one run.
+"""Benchmark of explanations: CPU time of the signature `explain` against that of serving.
 
     python -m benchmarks.explain --model MODEL --input 'records/*.jsonl' [--rounds 7]
 
-Both signatures are called in turn with each batch, as the scorer calls them. CPU time decides: it
-is what a night of scoring takes, and other work beside it changes it least.
+Both signatures are called in turn with each batch, as the scorer calls them. The measure is CPU
+time, because a nightly run is bound by it, and other processes affect it least.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 
 def main() -> None:
-    """Measures and prints one line for people and one of JSON."""
+    """Runs the measurement, and prints a readable line and one of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", required=True)
     parser.add_argument("--input", action="append", required=True)
@@ -42,18 +42,19 @@ def _measure(model: str, inputs: Sequence[str], most: int, rounds: int) -> None:
     records: list[CanonicalRecord] = []
     for unit in units.plan(units.list_inputs(inputs)):
         for raw in read.read(unit, loaded.spec.label_names):
-            made = canonicalizer.canonical(raw) if isinstance(raw, RawRecord) else None
-            if isinstance(made, CanonicalRecord) and len(records) < most:
-                records.append(made)
+            record = canonicalizer.canonical(raw) if isinstance(raw, RawRecord) else None
+            if isinstance(record, CanonicalRecord) and len(records) < most:
+                records.append(record)
     size = loaded.batch_size
     batches = [records[i : i + size] for i in range(0, len(records), size)]
     scorers = {"serve": Scorer(loaded), "explain": Scorer(loaded, explain=True)}
     worst = 0.0
     for scorer in scorers.values():
-        found = scorer.outputs(batches[0])
+        outputs = scorer.outputs(batches[0])
     for task in shapley.explained(loaded.spec):
-        total = found[f"{task}/baseline"] + found[f"{task}/shares"].astype(np.float64).sum(axis=1)
-        worst = max(worst, float(abs(total - found[f"{task}/score"]).max()))
+        shares = outputs[f"{task}/shares"].astype(np.float64)
+        total = outputs[f"{task}/baseline"] + shares.sum(axis=1)
+        worst = max(worst, float(abs(total - outputs[f"{task}/score"]).max()))
     ratios, costs = [], []
     for _ in range(rounds):
         taken = dict.fromkeys(scorers, 0.0)
@@ -64,10 +65,10 @@ def _measure(model: str, inputs: Sequence[str], most: int, rounds: int) -> None:
                 taken[name] += time.process_time() - begun
         ratios.append(taken["explain"] / taken["serve"])
         costs.append(1000 * taken["serve"] / len(records))
-    found_ratio, cost = statistics.median(ratios), statistics.median(costs)
+    ratio, cost = statistics.median(ratios), statistics.median(costs)
     print(
         f"{len(records)} records, medians of {rounds} rounds: serving {cost:.2f} CPU-ms a record, "
-        f"explaining {100 * (found_ratio - 1):+.1f} % ({100 * (min(ratios) - 1):+.1f} to "
+        f"explaining {100 * (ratio - 1):+.1f} % ({100 * (min(ratios) - 1):+.1f} to "
         f"{100 * (max(ratios) - 1):+.1f}); sums within {worst:.1e}"
     )
     print(json.dumps({"records": len(records), "serve_ms": cost, "ratios": ratios, "sum": worst}))

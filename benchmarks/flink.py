@@ -1,8 +1,9 @@
-"""What Flink costs against the local runner, on one machine: each command in a process of its own.
+"""Benchmark of the Flink runner against the local runner, on one machine.
 
     python -m benchmarks.flink [--records 2000] [--folder DIR]
 
-Starts a cluster at free ports and stops it again. Needs Java 17, and Maven the first time.
+Each command runs in a separate process. The benchmark starts a cluster at free ports and stops it
+at the end. It needs Java 17, and Maven the first time.
 """
 
 import argparse
@@ -29,10 +30,12 @@ training: {epochs: 1}
 
 
 def main() -> None:
-    """Measures, and prints seconds by command and runner."""
+    """Runs the measurement, and prints seconds by command and runner."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--records", type=int, default=2000)
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-flink-"))
@@ -45,23 +48,23 @@ def main() -> None:
     print(f"{platform.platform()}; {arguments.records} records")
     print(f"cluster started in {time.monotonic() - started:.1f} s")
     try:
-        ways: dict[str, list[str]] = {
+        runners: dict[str, list[str]] = {
             "local": [],
             "flink": ["--runner", "flink", "--", *cluster.beam_args],
         }
         reading = ["--input", str(records)]
         preprocess = ["preprocess", "--spec", str(spec), *reading]
         seconds = {
-            way: timed([*preprocess, "--output", str(folder / f"data-{way}"), *more])
-            for way, more in ways.items()
+            runner: timed([*preprocess, "--output", str(folder / f"data-{runner}"), *more])
+            for runner, more in runners.items()
         }
         show("preprocess", seconds)
         model = str(folder / "model")
         timed(["train", "--data", str(folder / "data-local"), "--output", model])
         score = ["score", "--model", model, *reading, "--date", "2026-11-24"]
         seconds = {
-            way: timed([*score, "--output", str(folder / f"scores-{way}"), *more])
-            for way, more in ways.items()
+            runner: timed([*score, "--output", str(folder / f"scores-{runner}"), *more])
+            for runner, more in runners.items()
         }
         show("score", seconds)
     finally:
@@ -69,14 +72,14 @@ def main() -> None:
 
 
 def timed(arguments: list[str]) -> float:
-    """Seconds that a command takes; one that fails ends the measurement."""
+    """Runs a command and returns its seconds; a command that fails ends the benchmark."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "triad_ml.pipelines.cli.main", *arguments], check=True)
     return time.monotonic() - started
 
 
 def show(command: str, seconds: dict[str, float]) -> None:
-    """Prints one line."""
+    """Prints the seconds of one command on both runners."""
     print(
         f"{command:<12}{seconds['local']:8.1f} s local{seconds['flink']:8.1f} s flink", flush=True
     )

@@ -1,13 +1,13 @@
-"""How good generation is: the logical form of commands, and the translation of stamps.
+"""Benchmark of generation: logical forms of commands, and translation of stamps.
 
     python examples/stamps.py --out STAMPS --cache CACHE
     python -m benchmarks.generation --stamps STAMPS/records.jsonl --commands COMMANDS.jsonl
 
-Records are as Triad takes them; those of the commands have a text and the label `logical_form`, and
-may be packed with gzip. Each seed makes its own split by group and its own training, from scratch:
-of the commands 700 are the test split and 700 others the eval split, of the stamps a tenth each.
-Reported is the test split, by which nothing is chosen. Beside the translation stands what copying
-gives: the translation of the training sentence that is nearest by its characters (1 to 4 of them,
+Records are in Triad's format; those of the commands have a text and the label `logical_form`, and
+may be compressed with gzip. Each seed has a separate split by group and a training from scratch. Of
+the commands, 700 are the test split and 700 others the eval split; of the stamps, a tenth each. The
+figures are of the test split, by which nothing is chosen. The baseline of the translation copies
+the translation of the training sentence with the most similar characters (n-grams of 1 to 4,
 tf-idf, cosine).
 """
 
@@ -25,18 +25,20 @@ from benchmarks.seeds import Figures
 from triad_ml.pipelines.runtime import environment
 
 HELD_OUT = 700
-"""Commands that are the test split, and those that are the eval split."""
+"""Number of commands in the test split, and in the eval split."""
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 def main() -> None:
-    """Measures, and prints each seed's figures and a table of their medians."""
+    """Runs the benchmark, and prints each seed's figures and a table of their medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--commands", type=Path)
     parser.add_argument("--stamps", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-generation-"))
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
-    """The test split's figures; what is there already is not made again."""
+    """Trains and returns the figures of the test split; finished steps in the folder are reused."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
@@ -62,8 +64,8 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
     spec, data, model = EXAMPLES / f"{name}.yaml", folder / "data", folder / "model"
     rows = list(_rows(records, seed))
     if name == "commands":
-        found = held_out.splits(rows, seed, HELD_OUT, HELD_OUT)
-        rows = [{**row, "split": found[row["id"]]} for row in rows]
+        split_of = held_out.splits(rows, seed, HELD_OUT, HELD_OUT)
+        rows = [{**row, "split": split_of[row["id"]]} for row in rows]
     chosen = folder / "records.jsonl"
     seeds.write_records(chosen, rows)
     preprocessing_run.run(
@@ -83,7 +85,7 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
 
 
 def _rows(records: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Records with a text, whose split follows from the seed; without media."""
+    """Yields the records that have a text, without media; their group decides the seed's split."""
     packed = records.suffix == ".gz"
     lines = gzip.open(records, "rt", encoding="utf-8") if packed else records.open(encoding="utf-8")
     with lines:
@@ -98,7 +100,7 @@ def _rows(records: Path, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _copied(rows: Sequence[dict[str, Any]], spec: Path) -> Figures:
-    """What copying the translation of the nearest training sentence gives."""
+    """Returns the chrF of copying the translation of the most similar training sentence."""
     from sacrebleu.metrics import CHRF
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -106,18 +108,18 @@ def _copied(rows: Sequence[dict[str, Any]], spec: Path) -> Figures:
     from triad_ml.transforms.spec import split as spec_split
 
     shares = loading.parse(spec.read_text(encoding="utf-8"), str(spec)).split
-    found: dict[str, list[tuple[str, str]]] = {"train": [], "eval": [], "test": []}
+    pairs: dict[str, list[tuple[str, str]]] = {"train": [], "eval": [], "test": []}
     for row in rows:
         if row["labels"]["translation"]:
             split = spec_split.split_of(row["id"], row["group"], None, shares)
-            found[split].append((row["text"].lower(), row["labels"]["translation"]))
-    known, asked = found["train"], found["test"]
+            pairs[split].append((row["text"].lower(), row["labels"]["translation"]))
+    train, test = pairs["train"], pairs["test"]
     vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
-    fitted = vectors.fit_transform([text for text, _ in known])
-    alike = vectors.transform([text for text, _ in asked]) @ fitted.T
-    nearest = alike.toarray().argmax(axis=1)
-    copied = [known[place][1] for place in nearest]
-    score = CHRF().corpus_score(copied, [[wanted for _, wanted in asked]]).score
+    fitted = vectors.fit_transform([text for text, _ in train])
+    similarity = vectors.transform([text for text, _ in test]) @ fitted.T
+    nearest = similarity.toarray().argmax(axis=1)
+    copied = [train[index][1] for index in nearest]
+    score = CHRF().corpus_score(copied, [[label for _, label in test]]).score
     return {"chrF of the nearest": score / 100}
 
 

@@ -1,15 +1,15 @@
-r"""One model for four data sets and tasks, against four models for one each.
+r"""Benchmark of one joint model for four data sets and tasks against four separate models.
 
     python examples/stamps.py --out STAMPS --cache CACHE
     pip download --no-deps --no-binary :all: -d CACHE vaderSentiment==0.5
     python -m benchmarks.joint --stamps STAMPS/records.jsonl --snips SNIPS.jsonl.gz \
         --sentiment CACHE/vaderSentiment-0.5.zip --roles ROLES.jsonl.gz [--limit 1500]
 
-The joint model sees all records, those of the large sets less often (temperature 0.5), and weighs
-its tasks by what it learns of their uncertainty. The others see their own records only, and have
-the modalities that these have. All are trained from scratch with the same settings; an epoch of the
-joint model has as many records as all sets together. Figures are of each task's test split, which
-is the same for both.
+The joint model samples all records, those of the large sets less often (temperature 0.5), and
+weights its tasks by their learned uncertainty. Each separate model sees only the records of its
+data set, and has only their modalities. All models are trained from scratch with the same settings;
+an epoch of the joint model has as many records as all sets together. Figures are of each task's
+test split, which is the same for both.
 """
 
 import argparse
@@ -47,14 +47,18 @@ MODEL = {"dim": 96, "text_dim": 96, "image_filters": [24, 48, 96]}
 
 
 def main() -> None:
-    """Trains, and prints a row for each task."""
+    """Trains the models, and prints a row for each task."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     for name in joint_data.READERS:
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=1500, help="records of each set, about (1500)")
+    parser.add_argument(
+        "--limit", type=int, default=1500, help="approximate records of a set (1500)"
+    )
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-joint-"))
@@ -77,7 +81,7 @@ def main() -> None:
 def _figures(
     tasks: tuple[str, ...], folder: Path, media: Path, epochs: int, seed: int
 ) -> dict[str, tuple[int, float]]:
-    """By task, the records of the test split that have its label, and the task's figure there."""
+    """Trains one model; returns for each task its labelled test records and its figure on them."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
@@ -85,33 +89,33 @@ def _figures(
 
     begun = time.monotonic()
     joint = len(tasks) > 1
-    place = folder / ("joint" if joint else tasks[0])
-    place.mkdir(exist_ok=True)
-    what: dict[str, Any] = {
+    model_folder = folder / ("joint" if joint else tasks[0])
+    model_folder.mkdir(exist_ok=True)
+    spec: dict[str, Any] = {
         "modalities": dict(MODALITIES if "category" in tasks else {"text": MODALITIES["text"]}),
         "tasks": {task: dict(TASKS[task]) for task in tasks},
         "model": {k: v for k, v in MODEL.items() if "category" in tasks or k != "image_filters"},
         "training": {"epochs": epochs, "patience": epochs, "batch_size": 32},
     }
     if joint:
-        what["mixture"] = {"by": "dataset", "temperature": 0.5}
-        what["training"]["task_weights"] = "uncertainty"
-    spec = place / "spec.yaml"
-    spec.write_text(yaml.safe_dump(what), encoding="utf-8")
+        spec["mixture"] = {"by": "dataset", "temperature": 0.5}
+        spec["training"]["task_weights"] = "uncertainty"
+    path = model_folder / "spec.yaml"
+    path.write_text(yaml.safe_dump(spec), encoding="utf-8")
     inputs = tuple(str(folder / f"{OF[task]}.jsonl") for task in tasks)
-    data, model = str(place / "data"), place / "model"
+    data, model = str(model_folder / "data"), model_folder / "model"
     preprocessing_run.run(
-        PreprocessConfig(str(spec), inputs, data, media_roots=(str(media.resolve()),))
+        PreprocessConfig(str(path), inputs, data, media_roots=(str(media.resolve()),))
     )
     training_run.run(TrainConfig(data, str(model), seed=seed))
     evaluated = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
-    found = {}
+    figures = {}
     for task in tasks:
         recorded = evaluated["splits"]["test"]["tasks"][task]["as recorded"]
-        found[task] = (recorded["n"], recorded[FIGURE[task]]["value"])
+        figures[task] = (recorded["n"], recorded[FIGURE[task]]["value"])
     took = round(time.monotonic() - begun)
-    print(json.dumps({"trained": list(tasks), "figures": found, "seconds": took}), flush=True)
-    return found
+    print(json.dumps({"trained": list(tasks), "figures": figures, "seconds": took}), flush=True)
+    return figures
 
 
 if __name__ == "__main__":

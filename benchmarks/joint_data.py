@@ -1,7 +1,7 @@
-"""Four data sets of other people as records with a field `dataset`.
+"""Readers of four public data sets, as records with a field `dataset`.
 
-Each is read from its own form, and cut down to whole groups. No record of them is in this
-repository.
+Each set is read in its original format, and reduced to a number of whole groups. No record of these
+sets is in this repository.
 """
 
 import gzip
@@ -21,7 +21,7 @@ _ARCHIVE = "hutto_ICWSM_2014.tar.gz"
 
 
 def stamps(path: Path) -> Iterator[Row]:
-    """Records of `examples/stamps.py`; media become whole paths."""
+    """Yields records of `examples/stamps.py`, with absolute paths of media."""
     for row in _lines(path):
         for name in ("image", "audio"):
             row[name] = row[name] and str((path.parent / row[name]).resolve())
@@ -30,30 +30,30 @@ def stamps(path: Path) -> Iterator[Row]:
 
 
 def snips(path: Path) -> Iterator[Row]:
-    """Records with `labels.intent`: commands to a machine."""
+    """Yields commands to an assistant, with `labels.intent`."""
     for row in _lines(path):
         yield {**row, "labels": {"intent": row["labels"]["intent"]}}
 
 
 def roles(path: Path) -> Iterator[Row]:
-    """One record for each predicate of a sentence, with the roles around it as BIO tags.
+    """Yields a record for each predicate of a sentence, with its roles as BIO tags.
 
     The sentences have `labels.tokens`, and `labels.srl`: a list of `predicate` and `tags`.
     """
     for row in _lines(path):
-        given = row["labels"]
-        for place, one in enumerate(given.get("srl") or ()):
-            labels = {"tokens": given["tokens"], "roles": one["tags"], "at": one["predicate"]}
-            yield {**row, "id": f"{row['id']}#{place}", "labels": labels}
+        tokens, frames = row["labels"]["tokens"], row["labels"].get("srl") or ()
+        for index, frame in enumerate(frames):
+            labels = {"tokens": tokens, "roles": frame["tags"], "at": frame["predicate"]}
+            yield {**row, "id": f"{row['id']}#{index}", "labels": labels}
 
 
 def sentiment(path: Path) -> Iterator[Row]:
-    """Sentences rated by people, from the source archive of vaderSentiment 0.5 (PyPI).
+    """Yields sentences with human ratings, from the source archive of vaderSentiment 0.5 (PyPI).
 
     A mean rating over 0.5 is positive, one under -0.5 negative. A group is one review.
     """
     with zipfile.ZipFile(path) as archive:
-        (name,) = (one for one in archive.namelist() if one.endswith(_ARCHIVE))
+        (name,) = (member for member in archive.namelist() if member.endswith(_ARCHIVE))
         content = archive.read(name)
     with tarfile.open(fileobj=io.BytesIO(content)) as files:
         for member in files:
@@ -61,7 +61,7 @@ def sentiment(path: Path) -> Iterator[Row]:
             if kind not in _SENTENCES or not member.name.endswith("_GroundTruth.txt"):
                 continue
             file = files.extractfile(member)
-            assert file is not None  # a member that ends so is a file
+            assert file is not None  # members with this suffix are files
             for line in file.read().decode("utf-8", "replace").splitlines():
                 key, mean, text = line.split("\t", 2)
                 rating = float(mean)
@@ -84,7 +84,7 @@ def write(dataset: str, rows: Iterable[Row], output: Path, limit: int) -> int:
     """Writes about `limit` records as JSON lines: whole groups, chosen by their digest.
 
     Returns:
-        The number of records.
+        Number of records written.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:

@@ -1,10 +1,10 @@
-"""Steady rate of `triad score` against a plain loop over the same SavedModel, in one run.
+"""Benchmark of `triad score`: its steady rate against a plain loop over the same SavedModel.
 
     python -m benchmarks.score [--small 1000] [--large 4000] [--folder DIR]
 
 Both read the same records (JPEG 640x480, WAV of 3 s at 16 kHz, a sentence), once as JSONL with URIs
-and once as TFRecord with everything inside. Each measurement is a process of its own. Two sizes let
-the start-up cancel: the rate is what the larger one has more, per second that it takes longer.
+and once as TFRecord with embedded media. Each measurement runs in a separate process. Two sizes
+cancel the start-up: the rate is the difference of the sizes divided by that of the times.
 """
 
 import argparse
@@ -40,7 +40,14 @@ WAYS = ("triad", "plain", "plain, 2 in flight")
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one process took."""
+    """Cost of one process.
+
+    Attributes:
+        records: Number of records.
+        wall: Wall time in seconds.
+        cpu: CPU time in seconds.
+        peak_mib: Peak memory in MiB.
+    """
 
     records: int
     wall: float
@@ -49,7 +56,7 @@ class Cost:
 
 
 def main() -> None:
-    """Measures and prints a table and one line of JSON."""
+    """Runs the measurements, and prints a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--small", type=int, default=1000)
     parser.add_argument("--large", type=int, default=4000)
@@ -143,7 +150,7 @@ def _triad(records: str, folder: str) -> int:
 
 
 def _plain(records: str, folder: str, way: str) -> int:
-    """What one would write by hand: read a batch, call the signature, keep the outputs."""
+    """Scores with a minimal loop: reads a batch, calls the signature, keeps the outputs."""
     import concurrent.futures
 
     import tensorflow as tf
@@ -162,7 +169,7 @@ def _plain(records: str, folder: str, way: str) -> int:
     else:
         with concurrent.futures.ThreadPoolExecutor(2) as threads:
             results = list(threads.map(call, _batches(read(records))))
-    return sum(len(one["category/label"]) for one in results)
+    return sum(len(outputs["category/label"]) for outputs in results)
 
 
 def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
@@ -188,16 +195,16 @@ def _from_jsonl(path: str) -> Iterator[tuple[bytes, bytes, bytes]]:
 def _from_tfrecord(path: str) -> Iterator[tuple[bytes, bytes, bytes]]:
     import tensorflow as tf
 
-    one = tf.io.FixedLenFeature([], tf.string)
+    feature = tf.io.FixedLenFeature([], tf.string)
     names = ("image", "audio", "text")
     batches = tf.data.TFRecordDataset(path).batch(BATCH_SIZE)
-    batches = batches.map(lambda rows: tf.io.parse_example(rows, dict.fromkeys(names, one)))
+    batches = batches.map(lambda rows: tf.io.parse_example(rows, dict.fromkeys(names, feature)))
     for batch in batches.prefetch(2):
         yield from zip(*(batch[name].numpy() for name in names), strict=True)
 
 
 def prepare(folder: Path, sizes: tuple[int, int]) -> None:
-    """Records of both sizes in both formats, and a model; made once a folder."""
+    """Writes records of both sizes in both formats, and trains a model, unless they exist."""
     if (folder / "model" / "triad.json").exists() and all(
         (folder / f"records-{size}.tfrecord").exists() for size in sizes
     ):
@@ -251,11 +258,11 @@ def _record(index: int) -> tuple[bytes, bytes, str]:
 
     random = np.random.default_rng(index)
     small = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8))
-    picture = io.BytesIO()
-    small.resize((640, 480), Image.Resampling.BICUBIC).save(picture, "JPEG", quality=85)
+    image = io.BytesIO()
+    small.resize((640, 480), Image.Resampling.BICUBIC).save(image, "JPEG", quality=85)
     samples = (random.normal(0, 3000, 48_000)).astype("<i2")
-    sound = media_audio.header(16_000, len(samples)) + samples.tobytes()
-    return picture.getvalue(), sound, " ".join(random.choice(WORDS, 6))
+    audio = media_audio.header(16_000, len(samples)) + samples.tobytes()
+    return image.getvalue(), audio, " ".join(random.choice(WORDS, 6))
 
 
 def _example(features: dict[str, Any]) -> bytes:

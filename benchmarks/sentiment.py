@@ -1,14 +1,14 @@
-r"""Whether sentences are kind: a model trained from scratch, beside the package vaderSentiment.
+r"""Benchmark of sentiment: a model trained from scratch against the package vaderSentiment.
 
     pip download --no-deps --no-binary :all: -d CACHE vaderSentiment==0.5
     pip install --no-deps vaderSentiment==3.3.2
     python -m benchmarks.sentiment --sentences CACHE/vaderSentiment-0.5.zip
 
-The sentences, which people rated, are in the source archive of an old version; the newest version,
-which is needed here alone, says its rating of each sentence. Each seed holds out a fifth by whole
-groups, one review each; the last epoch counts. The package's compound score is read with the bounds
-that its documentation names, and with those that are best on the sentences which the model has for
-training.
+The sentences with human ratings are in the source archive of an old version of the package. Its
+newest version, which only this benchmark needs, rates each sentence. Each seed holds out a fifth of
+the sentences in whole groups, one review each; the last epoch is evaluated. The package's compound
+score becomes a class by the thresholds of its documentation, and by those that are best on the
+model's training sentences.
 """
 
 import argparse
@@ -32,16 +32,18 @@ SPEC: Mapping[str, Any] = {
     "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.001},
 }
 BOUNDS = (-0.05, 0.05)
-"""From where on a compound score is positive, and up to where it is negative."""
+"""Thresholds of the compound score: negative up to the first, positive from the second on."""
 
 
 def main() -> None:
-    """Measures, and prints each seed's figures and their medians."""
+    """Runs the benchmark, and prints each seed's figures and their medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sentences", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
-    parser.add_argument("--inner", action="store_true", help="to choose settings by; see tagging")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
+    parser.add_argument("--inner", action="store_true", help="choose settings; see tagging")
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-sentiment-"))
@@ -59,22 +61,23 @@ def main() -> None:
 
 
 def rated(rows: Sequence[Mapping[str, Any]]) -> seeds.Figures:
-    """Macro-F1 of the package on the test split, with both pairs of bounds."""
+    """Returns the macro-F1 of the package on the test split, with both pairs of thresholds."""
     from sklearn.metrics import f1_score
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-    say = SentimentIntensityAnalyzer().polarity_scores
-    compound = np.array([say(row["text"])["compound"] for row in rows])
+    rate = SentimentIntensityAnalyzer().polarity_scores
+    compound = np.array([rate(row["text"])["compound"] for row in rows])
     truth = np.array([row["labels"]["sentiment"] for row in rows])
     tested = np.array([row["split"] == "test" for row in rows])
 
-    def score(of: Any, low: float, high: float) -> float:
-        scores = compound[of]
-        said = np.where(scores >= high, "positive", np.where(scores <= low, "negative", "neutral"))
-        return float(f1_score(truth[of], said, average="macro"))
+    def score(mask: Any, low: float, high: float) -> float:
+        scores = compound[mask]
+        not_positive = np.where(scores <= low, "negative", "neutral")
+        predicted = np.where(scores >= high, "positive", not_positive)
+        return float(f1_score(truth[mask], predicted, average="macro"))
 
-    places = np.round(np.arange(-0.6, 0.65, 0.05), 2)
-    pairs = [(low, high) for low in places for high in places if low < high]
+    thresholds = np.round(np.arange(-0.6, 0.65, 0.05), 2)
+    pairs = [(low, high) for low in thresholds for high in thresholds if low < high]
     best = max(pairs, key=lambda pair: score(~tested, *pair))
     return {
         "vaderSentiment": score(tested, *BOUNDS),

@@ -1,12 +1,12 @@
-"""What fusion is worth on stamps: all modalities against each alone, over several splits and seeds.
+"""Benchmark of fusion on stamps: all modalities against each alone, over several splits and seeds.
 
     python examples/stamps.py --out STAMPS --cache CACHE
     python -m benchmarks.stamps --records STAMPS/records.jsonl [--seeds 0 1 2] [--alone]
 
-Takes the records with a picture whose class has at least ten of them. Each seed makes its own
-grouped split (70, 10 and 20 %) and its own training, from scratch. Reported is the test split: the
-fused network with what each record has, the same network with modalities hidden (complete records
-only), and with `--alone` networks that were built and trained for one modality.
+The data are the records with an image, of classes with at least ten of them. Each seed has a
+separate grouped split (70, 10 and 20 %) and a training from scratch. The figures are of the test
+split: for the fused network on the records as they are, for the same network with hidden modalities
+(complete records only), and with `--alone` for networks built and trained for one modality.
 """
 
 import argparse
@@ -25,16 +25,20 @@ from triad_ml.pipelines.runtime import environment
 
 SPEC = Path(__file__).resolve().parents[1] / "examples" / "stamps.yaml"
 LEAST = 10
+"""Smallest number of records with an image in a class."""
+
 Figures = dict[str, tuple[float, float]]
 
 
 def main() -> None:
-    """Measures, and prints a table of mean and range over the seeds."""
+    """Runs the benchmark, and prints a table of mean and range over the seeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--alone", action="store_true")
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the results; default: a temporary one"
+    )
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-stamps-"))
@@ -47,7 +51,7 @@ def main() -> None:
 
 
 def measure(records: Path, seed: int, folder: Path, alone: bool) -> Figures:
-    """Accuracy and macro-F1 on the test split by what the network was given."""
+    """Returns accuracy and macro-F1 on the test split, by network and visible modalities."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = write_records(records, seed, folder / "records.jsonl")
     modalities = tuple(yaml.safe_load(SPEC.read_text(encoding="utf-8"))["modalities"])
@@ -62,14 +66,14 @@ def measure(records: Path, seed: int, folder: Path, alone: bool) -> Figures:
 
 
 def write_records(records: Path, seed: int, output: Path, least: int = LEAST) -> Path:
-    """Writes the records of which the split of a seed is made.
+    """Writes the records of a seed, whose groups decide its split.
 
     Args:
-        records: Of `examples/stamps.py`.
-        seed: Decides the split.
-        output: A file of records.
-        least: Of each class, records with a picture; others and classes of fewer are left out.
-            With 0 all records of all classes stay.
+        records: Records file of `examples/stamps.py`.
+        seed: Seed of the split.
+        output: Path of the records file to write.
+        least: Smallest number of records with an image in a class; records without an image and
+            smaller classes are left out. With 0 all records of all classes are kept.
     """
     rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
     if least:
@@ -89,20 +93,20 @@ def write_records(records: Path, seed: int, output: Path, least: int = LEAST) ->
 def _evaluated(
     records: Path, media: Path, modalities: Sequence[str], seed: int, folder: Path
 ) -> dict[str, Any]:
-    """The evaluation of the test split; what is there already is not made again."""
+    """Trains and returns the evaluation of the test split; finished steps are reused."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
-    what = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
-    what["modalities"] = {name: what["modalities"][name] for name in modalities}
+    content = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+    content["modalities"] = {name: content["modalities"][name] for name in modalities}
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "spec.yaml"
-    spec.write_text(yaml.safe_dump(what), encoding="utf-8")
+    spec.write_text(yaml.safe_dump(content), encoding="utf-8")
     data, model = str(folder / "data"), folder / "model"
     roots = (str(media.resolve()),)
-    # A network for one modality has nothing to see in records that lack it: they are rejected.
+    # For a network of one modality, records without that modality are rejected.
     preprocessing_run.run(
         PreprocessConfig(str(spec), (str(records),), data, media_roots=roots, rejected_limit=1.0)
     )
@@ -121,7 +125,7 @@ def _show(measured: Sequence[Figures], seeds: Sequence[int], seconds: float) -> 
     for name in measured[0]:
         line = f"{name:32}"
         for part in (0, 1):
-            values = [one[name][part] for one in measured]
+            values = [figures[name][part] for figures in measured]
             line += f"{statistics.mean(values):10.3f}{f'{min(values):.3f}-{max(values):.3f}':>16}"
         print(line)
 

@@ -1,11 +1,12 @@
-"""Capacity of `triad stream` on Kafka against `triad score`, and latency below the capacity.
+"""Benchmark of `triad stream` on Kafka: capacity against `triad score`, and latency under load.
 
     python -m benchmarks.stream [--small 300] [--large 1500] [--seconds 40] [--folder DIR]
 
-Both score the same records, media inside (JPEG 640x480, WAV of 3 s at 16 kHz, a sentence), each in
-a process of its own. Two sizes let the start-up cancel: a rate is what the larger one has more, per
-second that it takes longer. Latency is from a message's time until its score is read from the
-topic of scores, at shares of the capacity. Needs Java 17, and Maven the first time.
+Both score the same records with embedded media (JPEG 640x480, WAV of 3 s at 16 kHz, a sentence),
+each in a separate process. Two sizes cancel the start-up: a rate is the difference of the sizes
+divided by that of the times. Latency is the time from a message's timestamp until its score is read
+from the topic of scores, at shares of the capacity. The benchmark needs Java 17, and Maven the
+first time.
 """
 
 import argparse
@@ -29,17 +30,19 @@ from benchmarks.score import machine, prepare
 from tests import kafka
 
 SHARES = (0.2, 0.5, 0.8)
-_PATIENCE = 600.0
+"""Loads at which latency is measured, as shares of the capacity."""
+
+_PATIENCE = 600.0  # seconds
 
 
 def main() -> None:
-    """Measures, and prints rates, their ratio and latencies."""
+    """Runs the measurements, and prints rates, their ratio and latencies."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--small", type=int, default=300)
     parser.add_argument("--large", type=int, default=1500)
-    parser.add_argument("--seconds", type=float, default=40, help="of each load, after 5 s more")
-    parser.add_argument("--capacity", type=float, help="take this one instead of measuring")
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
+    parser.add_argument("--seconds", type=float, default=40, help="time of each load, after 5 s")
+    parser.add_argument("--capacity", type=float, help="capacity; default: it is measured")
+    parser.add_argument("--folder", type=Path, help="folder for the results; default: temporary")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-stream-"))
     sizes = (arguments.small, arguments.large)
@@ -47,8 +50,8 @@ def main() -> None:
     messages = {size: _messages(folder, size) for size in sizes}
     print(f"{machine()}; {sizes[0]} and {sizes[1]} records; load before {os.getloadavg()[0]:.1f}")
     (folder / "kafka").mkdir(exist_ok=True)
-    place = Path(tempfile.mkdtemp(dir=folder / "kafka"))
-    with kafka.broker(place) as broker:
+    broker_folder = Path(tempfile.mkdtemp(dir=folder / "kafka"))
+    with kafka.broker(broker_folder) as broker:
         capacity = arguments.capacity
         if capacity is None:
             batch = _rate(sizes, [_batch_seconds(folder, size) for size in sizes])
@@ -76,16 +79,16 @@ def _quantile(times: Sequence[float], share: float) -> float:
 
 
 def _messages(folder: Path, size: int) -> list[bytes]:
-    """The records of a file with their media inside; and a file of these."""
-    found = []
+    """Returns the records of a file as messages with embedded media, and writes them to a file."""
+    messages = []
     for line in (folder / f"records-{size}.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         for name in ("image", "audio"):
             content = (folder / row[name]).read_bytes()
             row[name] = {"base64": base64.b64encode(content).decode()}
-        found.append(json.dumps(row).encode())
-    (folder / f"inside-{size}.jsonl").write_bytes(b"\n".join(found) + b"\n")
-    return found
+        messages.append(json.dumps(row).encode())
+    (folder / f"inside-{size}.jsonl").write_bytes(b"\n".join(messages) + b"\n")
+    return messages
 
 
 def _batch_seconds(folder: Path, size: int) -> float:
@@ -117,12 +120,12 @@ def _streaming(folder: Path, broker: kafka.Broker, source: str, scores: str) -> 
 def _latencies(
     folder: Path, broker: kafka.Broker, messages: Sequence[bytes], rate: float, seconds: float
 ) -> list[float]:
-    """Seconds of each message that was sent after the first five seconds."""
+    """Returns the latency in seconds of each message after the first five seconds of load."""
     source, scores = broker.topic(), broker.topic()
     command = _streaming(folder, broker, source, scores)
     producer = Producer({"bootstrap.servers": broker.servers, "linger.ms": 0})
     with _reader(broker, scores) as reader, _running(command):
-        _send(producer, source, messages[0])  # answered once the model is loaded
+        _send(producer, source, messages[0])  # its score shows that the model is loaded
         producer.flush(_PATIENCE)
         assert len(_read(reader, 1)) == 1
         count = int(rate * (seconds + 5))
@@ -154,14 +157,17 @@ def _send(producer: Producer, topic: str, message: bytes) -> None:
 
 
 def _read(reader: Consumer, count: int) -> list[float]:
-    """The ages of the next messages as they are read; they have the times of what was scored."""
-    found: list[float] = []
+    """Reads messages and returns the age of each in seconds.
+
+    A score has the timestamp of the message that was scored.
+    """
+    ages: list[float] = []
     until = time.monotonic() + _PATIENCE
-    while len(found) < count and time.monotonic() < until:
+    while len(ages) < count and time.monotonic() < until:
         message = reader.poll(1)
         if message is not None and message.error() is None:
-            found.append(time.time() - message.timestamp()[1] / 1000)
-    return found
+            ages.append(time.time() - message.timestamp()[1] / 1000)
+    return ages
 
 
 @contextlib.contextmanager

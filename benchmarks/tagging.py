@@ -1,21 +1,22 @@
-"""How good tagging is: commands, names, and who did what to whom.
+"""Benchmark of tagging: slots of commands, names, and semantic roles.
 
     python -m benchmarks.tagging --commands COMMANDS.jsonl.gz --sentences ROLES.jsonl.gz
 
-Four tasks, each trained from scratch for each seed, which also draws what is held out:
+There are four benchmarks. Each trains from scratch for each seed, which also draws the held-out
+records:
 
-    commands  intent and slots of commands in one model; 700 records and more are held out
+    commands  intent and slots of commands in one model; at least 700 records are held out
     names     persons, places and organizations; a fifth of the sentences is held out
-    joint     the same names, and beside them predicates and roles of all other sentences; half of
-              what an epoch shows are sentences with names
-    roles     the roles around a predicate that is given; the sentences of `dev` are held out
+    joint     the same names, and predicates and roles of all other sentences; half of the records
+              of an epoch are sentences with names
+    roles     roles around a given predicate; the sentences of `dev` are held out
 
-Groups of records are never cut apart. A twentieth of the commands decides which epoch counts; of
-the others it is the last one, and all that is not held out is learned from. Of the predicates some
-are learned from, see PREDICATES_LEARNED. The tag of the predicate itself, which is given, is no
-role. With --folder what is there is not made again, and a training that was interrupted goes on.
-With --inner a tenth of what would be learned from takes the place of what is held out, which is
-left alone: settings were chosen so.
+Groups of records are never split. A twentieth of the commands decides the best epoch; the other
+benchmarks evaluate the last epoch, and train on all records that are not held out. Of the
+predicates, PREDICATES_LEARNED are trained on. The tag of the given predicate itself is not a role.
+With --folder, finished steps are reused and an interrupted training continues. With --inner, a
+tenth of the training records replaces the held-out records, which are not used; the settings were
+chosen in this way.
 """
 
 import argparse
@@ -77,19 +78,23 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 PREDICATES_LEARNED = 24000
+"""Number of predicates in the training split of `roles`."""
+
 FIGURE = {"intent": "accuracy", "sentiment": "macro_f1"}
-"""What counts of a task that is not tagging."""
+"""Figures to report of tasks that are no tagging, by task."""
 
 
 def main() -> None:
-    """Measures, and prints each seed's figures and their medians."""
+    """Runs the benchmarks, and prints each seed's figures and their medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--commands", type=Path, help="a text, labels.intent and labels.slots")
-    parser.add_argument("--sentences", type=Path, help="labels.tokens, .srl, .ner and .split")
+    parser.add_argument("--commands", type=Path, help="records with labels.intent and .slots")
+    parser.add_argument(
+        "--sentences", type=Path, help="records with labels.tokens, .srl, .ner, .split"
+    )
     parser.add_argument("--tasks", nargs="+", choices=list(SPECS), default=list(SPECS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, help="keeps what is made; a temporary one if absent")
-    parser.add_argument("--inner", action="store_true", help="to choose settings by; see above")
+    parser.add_argument("--folder", type=Path, help="folder for the results; default: temporary")
+    parser.add_argument("--inner", action="store_true", help="choose settings; see above")
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-tagging-"))
@@ -106,7 +111,7 @@ def main() -> None:
 
 
 def measure(task: str, records: Path, seed: int, folder: Path, inner: bool = False) -> Figures:
-    """The figures of one task and seed."""
+    """Returns the figures of one benchmark and seed."""
     rows = list(READERS[task](_lines(records), seed))
     if inner:
         rows = inner_part(rows, seed)
@@ -114,14 +119,14 @@ def measure(task: str, records: Path, seed: int, folder: Path, inner: bool = Fal
 
 
 def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:
-    """What is not held out, a tenth of it for the test split."""
+    """Returns the records that are not held out, with a tenth of them as the test split."""
     learned = [row for row in rows if row["split"] != "test"]
     chosen = held_out(learned, seed + 1, len(learned) // 10)
     return [{**row, "split": "test"} if row["id"] in chosen else row for row in learned]
 
 
 def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Path) -> Figures:
-    """Trains, and gives the figures of the test split; what is there is not made again."""
+    """Trains and returns the figures of the test split; finished steps in the folder are reused."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
@@ -137,70 +142,74 @@ def trained(spec: Mapping[str, Any], rows: Iterable[Row], seed: int, folder: Pat
     training_run.run(TrainConfig(str(data), str(model), seed=seed))
     figures: Figures = {"CPU-s": round(time.process_time() - begun)}
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
-    for name, found in document["splits"]["test"]["tasks"].items():
-        recorded = found["as recorded"]
+    for name, evaluated in document["splits"]["test"]["tasks"].items():
+        recorded = evaluated["as recorded"]
         figure = FIGURE.get(name, "entity_f1")
         figures |= {f"{name} {figure}": recorded[figure]["value"], f"{name} n": recorded["n"]}
     return figures
 
 
 def commands(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """Commands with intent and slots."""
-    found = list(rows)
-    named = splits(found, seed, 700, len(found) // 20)
-    for row in found:
+    """Yields commands with intent and slots."""
+    listed = list(rows)
+    split_of = splits(listed, seed, 700, len(listed) // 20)
+    for row in listed:
         labels = {name: row["labels"][name] for name in ("intent", "slots")}
-        yield _row(row, row["id"], named[row["id"]], labels)
+        yield _row(row, row["id"], split_of[row["id"]], labels)
 
 
 def names(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """Sentences with names."""
-    found = [row for row in rows if row["labels"].get("ner") is not None]
-    tested = held_out(found, seed, len(found) // 5)
-    for row in found:
+    """Yields sentences with names."""
+    named = [row for row in rows if row["labels"].get("ner") is not None]
+    tested = held_out(named, seed, len(named) // 5)
+    for row in named:
         labels = {"tokens": row["labels"]["tokens"], "names": row["labels"]["ner"]}
         yield _row(row, row["id"], _split(row["id"] in tested), labels)
 
 
 def joint(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """The same sentences, and those of other groups: with predicates, and with one's roles."""
-    found = list(rows)
-    mine = [row for row in found if row["labels"].get("ner") is not None]
-    tested = held_out(mine, seed, len(mine) // 5)
-    apart = {row["group"] for row in mine if row["id"] in tested}
-    for row in found:
-        given, tokens = row["labels"], row["labels"]["tokens"]
-        if row["group"] in apart and row["id"] not in tested:
+    """Yields the sentences of `names`, and those of other groups.
+
+    Each has all predicates, and the roles of one of them.
+    """
+    listed = list(rows)
+    named = [row for row in listed if row["labels"].get("ner") is not None]
+    tested = held_out(named, seed, len(named) // 5)
+    tested_groups = {row["group"] for row in named if row["id"] in tested}
+    for row in listed:
+        source, tokens = row["labels"], row["labels"]["tokens"]
+        if row["group"] in tested_groups and row["id"] not in tested:
             continue
         labels: Row = {"tokens": tokens}
-        frames = given.get("srl") or ()
-        at = {one["predicate"] for one in frames}
-        labels["predicates"] = ["B-V" if place in at else "O" for place in range(len(tokens))]
-        if given.get("ner") is not None:
-            labels["names"] = given["ner"]
+        frames = source.get("srl") or ()
+        predicates = {frame["predicate"] for frame in frames}
+        labels["predicates"] = ["B-V" if i in predicates else "O" for i in range(len(tokens))]
+        if source.get("ner") is not None:
+            labels["names"] = source["ner"]
         if frames:
-            one = frames[seed % len(frames)]
-            labels |= {"roles": _roles(one["tags"]), "at": one["predicate"]}
+            frame = frames[seed % len(frames)]
+            labels |= {"roles": _roles(frame["tags"]), "at": frame["predicate"]}
         dataset = "names" if "names" in labels else "others"
         yield _row(row, row["id"], _split(row["id"] in tested), labels) | {"dataset": dataset}
 
 
 def roles(rows: Iterator[Row], seed: int) -> Iterator[Row]:
-    """One record for each predicate of `dev`, and for so many others as are learned from."""
-    found = [one for row in rows for one in _predicates(row)]
-    chosen = held_out([one for one in found if one["split"] == "train"], seed, PREDICATES_LEARNED)
-    for one in found:
-        if one["split"] == "test" or one["id"] in chosen:
-            yield one
+    """Yields a record for each predicate of `dev`, and for `PREDICATES_LEARNED` others."""
+    records = [record for row in rows for record in _predicates(row)]
+    train = [record for record in records if record["split"] == "train"]
+    chosen = held_out(train, seed, PREDICATES_LEARNED)
+    for record in records:
+        if record["split"] == "test" or record["id"] in chosen:
+            yield record
 
 
 def _predicates(row: Row) -> Iterator[Row]:
-    """A record for each predicate of a sentence, with the roles around it."""
+    """Yields a record for each predicate of a sentence, with its roles."""
     tokens = row["labels"]["tokens"]
     split = _split(row["labels"]["split"] == "dev")
-    for place, one in enumerate(row["labels"].get("srl") or ()):
-        labels = {"tokens": tokens, "roles": _roles(one["tags"]), "at": one["predicate"]}
-        yield _row(row, f"{row['id']}#{place}", split, labels)
+    for index, frame in enumerate(row["labels"].get("srl") or ()):
+        labels = {"tokens": tokens, "roles": _roles(frame["tags"]), "at": frame["predicate"]}
+        yield _row(row, f"{row['id']}#{index}", split, labels)
 
 
 def _roles(tags: Sequence[str]) -> list[str]:

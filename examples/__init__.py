@@ -1,1 +1,1 @@
-"""Specs, builders of data sets, and the demo."""
+"""Example specs, builders of data sets, programs, and the demo."""

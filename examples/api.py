@@ -1,7 +1,7 @@
-"""Trains, publishes and scores from Python, in one folder that holds `spec.yaml` and `records/`.
+"""Training, publishing and scoring from Python, in a folder with `spec.yaml` and `records/`.
 
-Run as `python examples/api.py FOLDER`. A second run trains nothing again and publishes nothing
-twice. `python examples/generated.py --out FOLDER/records` makes records to try it with.
+Run as `python examples/api.py FOLDER`. A second run neither trains nor publishes again.
+`python examples/generated.py --out FOLDER/records` generates records for a first try.
 """
 
 import json
@@ -37,8 +37,8 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def main(folder: str) -> None:
-    place = Path(folder)
-    published = publish(place)
+    root = Path(folder)
+    published = publish(root)
     print("published:", os.path.relpath(published.manifest_uri, folder))
     counts = triad_ml.read_manifest(f"{folder}/scores", DATE).counts
     print("scored:", counts["scored"], "rejected:", counts["rejected"])
@@ -47,8 +47,8 @@ def main(folder: str) -> None:
     frame = table.flatten().to_pandas()
     print(frame["category.label"].value_counts().to_string())
 
-    model = triad_ml.load_model(place / "model", media_roots=[place / "records"])
-    for outcome in model.score(rows(place)):
+    model = triad_ml.load_model(root / "model", media_roots=[root / "records"])
+    for outcome in model.score(rows(root)):
         if isinstance(outcome, triad_ml.Rejected):
             print(outcome.id, "is rejected:", outcome.reason)
     alone = model.score({"id": "mine", "text": "Something rattles in the yard since Monday."})

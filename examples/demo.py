@@ -1,6 +1,6 @@
-"""The demo: real records, the four commands, and what came out.
+"""Demo of the four commands on real records, with a table of the results.
 
-Run by `make demo`. Everything lands below demo/; what is already done is not done again.
+Run it by `make demo`. All files are below demo/; a second run skips the steps that are done.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from rich.panel import Panel
 
 ROOT = Path(__file__).resolve().parents[1]
 UNAVAILABLE = 3
-"""Exit code of examples/stamps.py where its package cannot be had."""
+"""Exit code of examples/stamps.py if its package cannot be downloaded."""
 
 NEXT_STEPS = """\
 [bold]On your own records[/bold]
@@ -30,7 +30,7 @@ NEXT_STEPS = """\
 
 
 class StepFailedError(Exception):
-    """A command that the demo ran gave another exit code than 0."""
+    """Failure of a command of the demo: its exit code is not 0."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -38,13 +38,13 @@ class StepFailedError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The demo; returns the exit code of the first command that fails, else 0."""
+    """Runs the demo; returns the exit code of the first command that fails, else 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--generated", action="store_true", help="use generated records and download nothing"
     )
     options = parser.parse_args(argv)
-    os.chdir(ROOT)  # so that each command, as printed, can be pasted there
+    os.chdir(ROOT)  # printed commands can be pasted there as they are
     console = Console(highlight=False, soft_wrap=True)
     try:
         name = "generated" if options.generated else choose_records(console)
@@ -55,21 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"[bold red]The demo stops here: exit code {failed.exit_code}.[/bold red]")
         return failed.exit_code
     except KeyboardInterrupt:
-        console.print("\nStopped. `make demo` goes on where it was.")
+        console.print("\nStopped. `make demo` continues at the interrupted step.")
         return 130
     return 0
 
 
 def choose_records(console: Console) -> str:
-    """Builds the stamps where that is possible.
+    """Builds the stamps data set, if its package can be downloaded.
 
     Returns:
-        `stamps`, or `generated` where the package cannot be had and nobody objects.
+        `stamps`; or `generated` if the package cannot be downloaded and the user does not decline
+        generated records.
 
     Raises:
-        StepFailedError: The builder failed, or generated records are not wanted.
+        StepFailedError: The builder failed, or the user declined generated records.
     """
-    console.print("[bold]Records: pictures, voices and sentences of Debian's Tux Paint stamps[/]")
+    console.print("[bold]Records: images, voices and sentences of Debian's Tux Paint stamps[/]")
     records = Path("demo/stamps/records")
     build = [*_python(), "examples/stamps.py", "--out", str(records), "--cache", "demo/cache"]
     exit_code = run(console, build)
@@ -77,14 +78,14 @@ def choose_records(console: Console) -> str:
         return "stamps"
     if exit_code != UNAVAILABLE:
         raise StepFailedError(exit_code)
-    console.print("The real records cannot be had here. The demo can go on with generated ones.")
-    if sys.stdin.isatty() and not _is_yes(console.input("Go on with generated records? [Y/n] ")):
+    console.print("The real records cannot be had here. The demo can use generated ones instead.")
+    if sys.stdin.isatty() and not _is_yes(console.input("Use generated records? [Y/n] ")):
         raise StepFailedError(exit_code)
     return "generated"
 
 
 def announce_generated(console: Console) -> None:
-    """Generates records, and says loudly that they are not real.
+    """Generates records, and prints a notice that they are not real.
 
     Raises:
         StepFailedError: The generator failed.
@@ -92,7 +93,7 @@ def announce_generated(console: Console) -> None:
     console.print(
         Panel(
             "GENERATED RECORDS: drawn shapes, synthetic tones and sentences from a grammar.\n"
-            "The figures below say that the commands work; they say nothing about real records.",
+            "The figures below show that the commands work; they say nothing about real records.",
             style="bold yellow",
         ),
         soft_wrap=False,
@@ -102,14 +103,14 @@ def announce_generated(console: Console) -> None:
 
 
 def run_commands(console: Console, name: str) -> None:
-    """Runs the four commands on the records below demo/NAME/records, and shows what came out.
+    """Runs the four commands on the records below demo/NAME/records, and prints the results.
 
     Raises:
-        StepFailedError: A command failed; those after it have not run.
+        StepFailedError: A command failed; the commands after it were not run.
     """
-    place = f"demo/{name}"
-    records, model, scores = f"{place}/records/records.jsonl", f"{place}/model", f"{place}/scores"
-    spec, prepared, page = f"examples/{name}.yaml", f"{place}/prepared", f"{place}/report.html"
+    root = f"demo/{name}"
+    records, model, scores = f"{root}/records/records.jsonl", f"{root}/model", f"{root}/scores"
+    spec, prepared, page = f"examples/{name}.yaml", f"{root}/prepared", f"{root}/report.html"
     date = datetime.date.today().isoformat()
     for arguments in (
         ["preprocess", "--spec", spec, "--input", records, "--output", prepared],
@@ -125,7 +126,7 @@ def run_commands(console: Console, name: str) -> None:
 def show_results(
     console: Console, name: str, model: Path, scores: str, date: str, page: str
 ) -> None:
-    """Prints the table of the test split, where scores and report are, and what to try next."""
+    """Prints the table of the test split, the paths of scores and report, and next steps."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from triad_ml.model.evaluation import document as evaluation_document
     from triad_ml.pipelines.publishing import publish
@@ -143,10 +144,10 @@ def show_results(
 
 
 def run(console: Console, command: Sequence[str]) -> int:
-    """Prints a command as it can be pasted, runs it and prints its wall time.
+    """Prints a command as a shell line, runs it and prints its wall time in seconds.
 
     Returns:
-        Its exit code.
+        Exit code of the command.
     """
     console.print(f"\n$ {shlex.join(command)}", style="bold cyan", markup=False)
     sys.stdout.flush()
@@ -172,13 +173,16 @@ def _triad() -> str:
 
 
 def _short(name: str) -> str:
-    """The program beside this Python, by its bare name where that is what the name finds."""
-    beside = Path(sys.executable).parent / name
-    found = shutil.which(name)
-    if found and Path(found) == beside:
+    """Returns the shortest name of the program beside this Python.
+
+    That is the bare name if the PATH finds the program, else a path.
+    """
+    program = Path(sys.executable).parent / name
+    on_path = shutil.which(name)
+    if on_path and Path(on_path) == program:
         return name
     here = Path.cwd()
-    return str(beside.relative_to(here)) if beside.is_relative_to(here) else str(beside)
+    return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)
 
 
 def _is_yes(answer: str) -> bool:

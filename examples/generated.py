@@ -1,12 +1,12 @@
-"""Generates a small multimodal data set: drawn machines, their noises, and sentences about them.
+"""Generator of a small multimodal data set: drawn machines, their noises, sentences about them.
 
-Run as `python examples/generated.py --out DIR --records 400 --seed 0`. Nothing in it is real, and
-each id, each group and the column `source` say so.
+Run as `python examples/generated.py --out DIR --records 400 --seed 0`. No record is real: each id,
+each group and the column `source` have the word "generated".
 
-Each record shows one of two machines in one of two states, and the class is both together, such as
-`fan_faulty`. The picture tells the machine, the sound tells the state, and the sentence names one
-of the two at random. So one modality alone is right about half of the time, and all together can
-be right always. Nearly one record in five lacks a modality.
+Each record shows one of two machines in one of two states; the class names both, such as
+`fan_faulty`. The image shows only the machine, the audio has only the state, and the sentence names
+one of the two at random. So a model of one modality is right about half of the time, and a model of
+all three can always be right. Nearly one record in five lacks a modality.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from triad_ml.transforms.errors import OptionsError, StorageError, TriadError
 
 SOURCE = "generated"
 LAYOUT = 1
-"""Raised when equal arguments begin to give other files."""
+"""Version of the generator; it is increased if the same arguments generate other files."""
 
 MACHINES = ("fan", "pump")
 STATES = ("faulty", "healthy")
@@ -56,7 +56,14 @@ Samples = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Machine:
-    """What the records of one group have in common."""
+    """Machine that the records of one group share.
+
+    Attributes:
+        kind: One of `MACHINES`; the image shows it.
+        state: One of `STATES`; the audio has it.
+        colour: Colour of the drawing.
+        pitch: Frequency of the tone in Hz.
+    """
 
     kind: str
     state: str
@@ -65,20 +72,20 @@ class Machine:
 
     @property
     def category(self) -> str:
-        """The class to be learned."""
+        """Label of the task `category`."""
         return f"{self.kind}_{self.state}"
 
 
 def write(out: Path, records: int, seed: int) -> Path:
     """Writes records.jsonl and media/ into `out`, whole or not at all; a finished set is reused.
 
-    The same number and seed give the same bytes.
+    The same number and seed generate the same bytes.
 
     Returns:
-        The path of records.jsonl.
+        Path of records.jsonl.
 
     Raises:
-        OptionsError: A number is out of range, or `out` holds something else.
+        OptionsError: A number is out of range, or `out` has other files.
     """
     if not 1 <= records <= 1_000_000:
         raise OptionsError(f"--records {records}: a number from 1 to 1000000 is wanted")
@@ -105,13 +112,13 @@ def write(out: Path, records: int, seed: int) -> Path:
 
 
 def draw(machine: Machine, random: Random, encoding: str) -> bytes:
-    """A picture of the machine, 96 to 160 pixels wide, as PNG, JPEG or WEBP.
+    """Draws the machine, 96 to 160 pixels wide and high, as PNG, JPEG or WEBP.
 
-    It does not show the state.
+    The image does not show the state.
     """
     width, height = (int(side) for side in random.integers(96, 161, 2))
-    picture = Image.new("RGB", (width, height), _paper(random))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), _background(random))
+    pen = ImageDraw.Draw(image)
     radius = min(width, height) * random.uniform(0.25, 0.42)
     x = random.uniform(radius, width - radius)
     y = random.uniform(radius, height - radius)
@@ -129,14 +136,15 @@ def draw(machine: Machine, random: Random, encoding: str) -> bytes:
         pen.polygon(corners, fill=machine.colour, outline="black")
         pen.rectangle((x - radius / 4, 0, x + radius / 4, y), fill=machine.colour, outline="black")
     buffer = io.BytesIO()
-    picture.save(buffer, encoding, quality=85)
+    image.save(buffer, encoding, quality=85)
     return buffer.getvalue()
 
 
 def play(machine: Machine, random: Random, container: str, subtype: str) -> bytes:
-    """One to two seconds of the machine's noise: a steady tone, or one that sweeps up and down.
+    """Returns one to two seconds of the machine's noise: a steady tone, or one that sweeps.
 
-    It does not tell the kind of machine. The rate is 16,000, 22,050 or 44,100 Hz.
+    The noise does not depend on the kind of machine. The sample rate is 16,000, 22,050 or
+    44,100 Hz.
     """
     rate = int(random.choice([16_000, 22_050, 44_100]))
     time = np.arange(int(rate * random.uniform(1.0, 2.0))) / rate
@@ -156,7 +164,7 @@ def play(machine: Machine, random: Random, container: str, subtype: str) -> byte
 
 
 def say(machine: Machine, random: Random) -> str:
-    """A sentence that names either the machine or its state."""
+    """Returns a sentence that names either the machine or its state."""
     sentences = ABOUT_MACHINE[machine.kind]
     if random.random() < 0.5:
         sentences = ABOUT_STATE[machine.state]
@@ -165,11 +173,11 @@ def say(machine: Machine, random: Random) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Runs the command and returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="folder of the records")
-    parser.add_argument("--records", type=int, default=400, help="how many (400)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--records", type=int, default=400, help="number of records (400)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (0)")
     options = parser.parse_args(argv)
     try:
         path = write(options.out, options.records, options.seed)
@@ -230,7 +238,7 @@ def _write_record(
     return line
 
 
-def _paper(random: Random) -> tuple[int, int, int]:
+def _background(random: Random) -> tuple[int, int, int]:
     red, green, blue = (int(shade) for shade in random.integers(215, 256, 3))
     return red, green, blue
 
@@ -243,7 +251,7 @@ def _holds(out: Path, summary: dict[str, object]) -> bool:
 
 
 def _with_fixed_serial(ogg: bytes) -> bytes:
-    """The same Ogg stream under the serial number 1: libsndfile draws one from the clock."""
+    """Sets the serial number of an Ogg stream to 1, since libsndfile derives it from the clock."""
     pages = bytearray(ogg)
     start = 0
     while start < len(pages):
@@ -271,7 +279,7 @@ def _checksum_of(byte: int) -> int:
 
 
 _CHECKSUMS = tuple(_checksum_of(byte) for byte in range(256))
-"""Of Ogg's own CRC-32, which is not zlib's."""
+"""Table of Ogg's CRC-32, by byte; zlib's CRC-32 is another."""
 
 
 if __name__ == "__main__":

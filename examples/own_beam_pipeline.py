@@ -1,7 +1,7 @@
-"""Scores rows inside a Beam pipeline of one's own.
+"""Scoring as a step of a user's own Beam pipeline.
 
 Run as `python examples/own_beam_pipeline.py --model model --input 'records/*.jsonl' --output out`.
-What stands after `--` goes to Beam, such as a runner. The rows could come from any other source: a
+Arguments after `--`, such as a runner, are passed to Beam. Rows may come from any other source: a
 dict, `beam.Row` or named tuple with the fields `id`, `image`, `audio` and `text` is a record.
 """
 
@@ -18,17 +18,17 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import triad_ml
 
 RUNNER = "FnApiRunner"
-"""Beam's runner in this process. Its default may look for a program on the network instead."""
+"""Beam's runner in this process; Beam's default runner may download a program instead."""
 
 
 def define_pipeline(root: beam.Pipeline, model: str, pattern: str, output: str) -> None:
     """Adds read, filter, score and write to `root`; runs nothing.
 
     Args:
-        root: Where to add.
-        model: Model folder.
-        pattern: JSON Lines files; media lie beside them.
-        output: Folder of the results.
+        root: Pipeline to which the steps are added.
+        model: Folder of the model.
+        pattern: Pattern of JSON Lines files; their media are in the same folder.
+        output: Folder for the results.
     """
     rows = root | "Read" >> beam.io.ReadFromText(pattern) | "Parse" >> beam.Map(json.loads)
     kept = rows | "OwnStep" >> beam.Filter(lambda row: row.get("source") != "test bench")
@@ -58,10 +58,10 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
-    given, beam_args = parser.parse_known_args(argv)
-    options = PipelineOptions([f"--runner={RUNNER}", *(one for one in beam_args if one != "--")])
+    args, beam_args = parser.parse_known_args(argv)
+    options = PipelineOptions([f"--runner={RUNNER}", *(arg for arg in beam_args if arg != "--")])
     with beam.Pipeline(options=options) as root:
-        define_pipeline(root, given.model, given.input, given.output)
+        define_pipeline(root, args.model, args.input, args.output)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Builds a real data set from Debian's tuxpaint-stamps-default: picture, human voice, sentence.
+"""Builder of a real data set from Debian's tuxpaint-stamps-default: image, voice, sentence.
 
-Run as `python examples/stamps.py --out DIR --cache DIR`. Needs apt-get and dpkg-deb, but no root,
-and installs nothing. The media are under the GPL (DIR/copyright): do not commit them. It is one
-file, so that it can be run as it is.
+Run as `python examples/stamps.py --out DIR --cache DIR`. The script needs apt-get and dpkg-deb, but
+no root, and installs nothing. The media are under the GPL (DIR/copyright): do not commit them. The
+script is a single file, so that it can be run without an installation.
 """
 
 import argparse
@@ -32,21 +32,21 @@ TRANSLATION = re.compile(r"(?P<language>[\w@]+)\.utf8=(?P<sentence>.*)")
 
 
 class UnavailableError(TriadError):
-    """The package cannot be had on this system; generated records can stand in."""
+    """Error for a system that cannot download the package; generated records can replace it."""
 
     exit_code = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stamp:
-    """One drawing of the package with what is said and written about it in one language.
+    """Drawing of the package, with the voice and the sentence about it in one language.
 
     Attributes:
         name: Path below the stamps' folder, without suffix.
-        image: The PNG, or None where the drawing is SVG only.
-        audio: The voice that reads the sentence, or None.
-        text: The sentence, or None.
-        english: The English sentence; stamps that share it belong together.
+        image: Path of the PNG; None if the drawing is SVG only.
+        audio: Path of the voice that reads the sentence, or None.
+        text: Sentence in the language, or None.
+        english: English sentence, or None; stamps that share it are in one group.
     """
 
     name: str
@@ -57,18 +57,18 @@ class Stamp:
 
     @property
     def category(self) -> str:
-        """The top folder, such as `animals`."""
+        """Name of the top folder, such as `animals`."""
         return self.name.split("/", 1)[0]
 
     @property
     def translation(self) -> str | None:
-        """The English sentence, where there is a sentence in another language."""
+        """English sentence; None if the stamp has no sentence in another language."""
         return self.english if self.text and self.text != self.english else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Package:
-    """What apt's index says about the package; sizes in bytes."""
+    """Entry of the package in apt's index; the size is in bytes."""
 
     version: str
     sha256: str
@@ -76,7 +76,7 @@ class Package:
 
 
 def read_sentences(description: str) -> dict[str, str]:
-    """The sentence of each language in a stamp's description; the first line is English (`en`)."""
+    """Returns the sentences of a stamp's description by language; the first line is English."""
     first, *others = description.splitlines() or [""]
     sentences = {"en": first}
     for line in others:
@@ -87,7 +87,7 @@ def read_sentences(description: str) -> dict[str, str]:
 
 
 def read_stamps(folder: Path, language: str) -> list[Stamp]:
-    """The stamps below `folder` that have a picture, a voice or a sentence, by name."""
+    """Returns the stamps below `folder` that have an image, a voice or a sentence, by name."""
     suffix = "_desc" if language == "en" else f"_desc_{language}"
     stamps = []
     for description in sorted(folder.rglob("*.txt")):
@@ -108,10 +108,10 @@ def read_stamps(folder: Path, language: str) -> list[Stamp]:
 
 
 def group_names(stamps: Sequence[Stamp]) -> dict[str, str]:
-    """The group of each stamp, by name.
+    """Returns the group of each stamp, by the stamp's name.
 
-    Stamps that share a sentence, a picture or a clip are in one group, also where they are linked
-    only through others: no split may tear them apart.
+    Stamps that share a sentence, an image or a clip are in one group, directly or through other
+    stamps, so that they are in the same split.
     """
     group_of: dict[str, str] = {}
     members: dict[str, list[str]] = {}
@@ -129,7 +129,7 @@ def group_names(stamps: Sequence[Stamp]) -> dict[str, str]:
 
 
 def records(stamps: Sequence[Stamp], folder: Path, source: str) -> list[dict[str, object]]:
-    """The lines of records.jsonl; media below `folder` are expected below `media/`."""
+    """Returns the lines of records.jsonl; media below `folder` are expected below `media/`."""
     groups = group_names(stamps)
     return [
         {
@@ -178,10 +178,10 @@ def write_records(package_root: Path, out: Path, language: str, source: str) -> 
 
 
 def fetch(cache: Path, console: Console) -> tuple[Path, Package]:
-    """The package file in `cache`, downloaded unless a whole one is there.
+    """Returns the package file in `cache`; downloads it unless an intact one is there.
 
     Raises:
-        UnavailableError: There is no apt here, or apt cannot give the package.
+        UnavailableError: The system has no apt, or apt cannot download the package.
     """
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -196,7 +196,7 @@ def fetch(cache: Path, console: Console) -> tuple[Path, Package]:
     reason = "apt does not know it; is the network there, and main or universe enabled?"
     for is_index_fresh in (False, True):
         if is_index_fresh:
-            # Its exit code does not count: a third party's broken source need not stop us.
+            # The exit code is ignored: other, broken package sources do not matter here.
             _watch(["apt-get", "-c", str(config), "update"], cache, None, "package index", console)
         if (package := _look_up(config)) is None:
             continue
@@ -211,13 +211,13 @@ def fetch(cache: Path, console: Console) -> tuple[Path, Package]:
 
 
 def build(out: Path, cache: Path, language: str, console: Console) -> dict[str, object]:
-    """Builds the data set into `out`, whole or not at all; a build that is there is reused.
+    """Builds the data set into `out`, whole or not at all; an earlier build is reused.
 
     Returns:
-        The summary: source, language, and numbers of records, complete ones and groups.
+        The summary: source, language, and numbers of records, complete records and groups.
 
     Raises:
-        OptionsError: The language is none, or `out` holds something else.
+        OptionsError: The language is not a language code, or `out` has other files.
         UnavailableError: See `fetch`.
     """
     if not LANGUAGE.fullmatch(language):
@@ -247,7 +247,7 @@ def build(out: Path, cache: Path, language: str, console: Console) -> dict[str, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 3 where the package cannot be had."""
+    """Runs the command and returns its exit code; 3 if the package cannot be downloaded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="folder of the records")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the package file")
@@ -267,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("\nstamps: stopped\n")
         return 130
     console.print(
-        f"{summary['records']} records ({summary['complete']} with picture, sound and text) in"
+        f"{summary['records']} records ({summary['complete']} with image, audio and text) in"
         f" {options.out / 'records.jsonl'}, from {summary['source']}",
         soft_wrap=True,
         highlight=False,
@@ -299,7 +299,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _finished(out: Path, language: str) -> dict[str, object]:
-    """The summary of the build in `out`."""
+    """Returns the summary of the earlier build in `out`."""
     try:
         summary: dict[str, object] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -314,7 +314,7 @@ def _finished(out: Path, language: str) -> dict[str, object]:
 
 
 def _kept_package(cache: Path) -> tuple[Path, Package] | None:
-    """The package file of an earlier download, where it is whole."""
+    """Returns the package file of an earlier download; None if there is no intact one."""
     try:
         known = Package(**json.loads((cache / KEPT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -326,7 +326,7 @@ def _kept_package(cache: Path) -> tuple[Path, Package] | None:
 
 
 def _write_apt_config(cache: Path) -> Path:
-    """Settings that keep apt to folders of ours; the system's sources and keys still count."""
+    """Writes an apt configuration with its files below `cache`, but the system's sources."""
     private = (cache / "apt").resolve()
     (private / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (private / "archives" / "partial").mkdir(parents=True, exist_ok=True)
@@ -343,7 +343,7 @@ def _write_apt_config(cache: Path) -> Path:
         'Acquire::Languages "none";\n'
         'Acquire::Retries "3";\n'
         'Acquire::http::Timeout "30";\n'
-        # hooks of the system are for root and for the system's own lists
+        # Hooks of the system need root and act on the system's lists.
         "#clear APT::Update::Pre-Invoke;\n"
         "#clear APT::Update::Post-Invoke;\n"
         "#clear APT::Update::Post-Invoke-Success;\n",
@@ -369,7 +369,7 @@ def _look_up(config: Path) -> Package | None:
 def _download(
     config: Path, folder: Path, package: Package, console: Console
 ) -> tuple[Path | None, str]:
-    """The file, where it came whole, else None and the reason."""
+    """Downloads the package; returns its file, or None and the reason of the failure."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     errors = _watch(
@@ -400,7 +400,7 @@ def _installed_size(file: Path) -> int | None:
 def _watch(
     command: Sequence[str], folder: Path, total: int | None, title: str, console: Console
 ) -> str:
-    """Runs a command in `folder`, showing how the folder grows; returns what it complains about."""
+    """Runs a command in `folder` and shows the folder's growth; returns the command's stderr."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -437,7 +437,7 @@ def _plain_environment() -> Mapping[str, str]:
 
 
 def _folder_size(folder: Path) -> int:
-    """Bytes in the files below a folder that others are writing to."""
+    """Returns the bytes in the files below a folder to which another process writes."""
     total = 0
     try:
         for entry in os.scandir(folder):
@@ -446,7 +446,7 @@ def _folder_size(folder: Path) -> int:
             else:
                 total += entry.stat(follow_symlinks=False).st_size
     except FileNotFoundError:
-        pass  # renamed between listing and asking
+        pass  # the file was renamed after it was listed
     return total
 
 

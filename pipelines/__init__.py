@@ -1,1 +1,1 @@
-"""What wires: pipelines, adapters and the command line."""
+"""Beam pipelines and the command line: connect `transforms` and `model` to storage and runners."""

@@ -23,7 +23,7 @@ RATE = 16_000
 
 
 def picture(pixels: np.ndarray, kind: str = "PNG") -> bytes:
-    """A picture of the given uint8 values, `[height, width, 3]`."""
+    """Returns an image of the given uint8 values, `[height, width, 3]`."""
     stream = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(stream, kind)
     return stream.getvalue()

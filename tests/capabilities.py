@@ -1,4 +1,4 @@
-"""Files that the tests themselves may not read, also where they run as root."""
+"""Files that the tests may not read, even if they run as root."""
 
 import contextlib
 import ctypes
@@ -11,9 +11,9 @@ _Sets = ctypes.c_uint32 * 6  # effective, permitted, inheritable; then the high 
 
 @contextlib.contextmanager
 def permissions_hold() -> Iterator[None]:
-    """Within it permissions hold for this thread, and for threads that it starts, as for any user.
+    """Enforces file permissions for this thread, and for threads that it starts, within a block.
 
-    Root passes over them by two capabilities, which are laid down and taken up again.
+    Root bypasses permissions by two capabilities, which are dropped and restored afterwards.
     """
     before = _capabilities()
     after = _Sets(*before)

@@ -1,9 +1,9 @@
-"""One small model, made by the real commands from generated records, shared by all tests.
+"""Fixtures of all tests: one small model, made by the real commands from generated records.
 
-What a command changes in its process is given back after each test.
+A command's changes to the process are undone after each test.
 
-`generated` -> `prepared` -> `trained`, each made by one worker for all of them; tests that change
-a folder, or put files into it, copy it first.
+The fixtures are `generated` -> `prepared` -> `trained`. One worker makes each of them for all
+workers; tests that change a folder, or put files into it, copy it first.
 """
 
 import gc
@@ -37,15 +37,15 @@ split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests go first: no worker is left alone with one at the end."""
+    """Runs files with slow tests first, so that no worker is alone with such a file at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: to look through it again and again took a tenth of the time.
+    """Excludes imported objects from garbage collection, which took a tenth of the time.
 
-    Tests of memory trace single calls, or look at processes of their own, which collect by default.
+    Tests of memory trace single calls, or measure separate processes with default collection.
     """
     gc.collect()
     gc.freeze()
@@ -54,7 +54,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def restored_process() -> Iterator[None]:
-    """Gives back logging, and the variables that the environment gets by default."""
+    """Restores logging, and the environment variables that commands set, after each test."""
     variables = {name: os.environ.get(name) for name in environment.DEFAULTS | environment.QUIET}
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -76,7 +76,7 @@ def restored_process() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The records file of generated records, with its media and a spec beside it."""
+    """Returns the path of a records file of generated records, with media and a spec beside it."""
 
     def make(folder: Path) -> None:
         examples.write(folder / "records", RECORDS, seed=0)
@@ -87,7 +87,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The preprocessing of `generated`."""
+    """Returns the folder of the prepared data of `generated`."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 
@@ -100,7 +100,7 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder, trained on `prepared`."""
+    """Returns the folder of a model that was trained on `prepared`."""
     from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
@@ -114,9 +114,9 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workplace(
     generated: Path, prepared: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The working folder of somebody who has trained: `spec.yaml`, `records`, `prepared`, `model`.
+    """Returns a user's working folder after training: `spec.yaml`, `records`, `prepared`, `model`.
 
-    It is entered, so that pages and examples name these folders as their readers would.
+    It is the current directory, so that pages and examples can use these relative paths.
     """
     folder = tmp_path / "workplace"
     folder.mkdir()
@@ -130,5 +130,5 @@ def workplace(
 
 @pytest.fixture
 def own_model(trained: Path, tmp_path: Path) -> Path:
-    """A copy of `trained` that a test may change."""
+    """Returns a copy of `trained` that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "model"))

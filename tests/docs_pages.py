@@ -1,4 +1,4 @@
-"""Reads the pages of the documentation: their blocks of code, and the commands in these."""
+"""Pages of the documentation: their blocks of code, and the commands in these."""
 
 import re
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
-    """Language and text of each fenced block in one of the languages, in the page's order."""
+    """Yields language and text of each fenced block in one of the languages, in page order."""
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
     return [(language, content) for language, content in found if language in languages]
 
 
 def commands(page: Path) -> Iterator[str]:
-    """Each `triad` command of the page's blocks, on one line.
+    """Yields each `triad` command of the page's blocks, on one line.
 
-    A block of `console` marks commands with a dollar sign; in scripts each line is one.
+    In a `console` block a dollar sign marks a command; in a script each line is a command.
     """
     for language, content in blocks(page, "console", "sh"):
         for line in content.replace("\\\n", " ").splitlines():

@@ -1,4 +1,4 @@
-"""Pretrained encoders whose weights are random, and the same each time."""
+"""Pretrained encoders with seeded random weights."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ import keras
 from triad_ml.transforms.encoders import efficientnet_lite
 
 LITE = {"image_encoder": "efficientnet_lite0"}
-"""The part of a spec's `model` that goes with `lite`."""
+"""Part of a spec's `model` for the weights of `lite`."""
 
 MOBILE_NET = {
     "image_encoder": "keras.applications:MobileNetV2",
     "image_arguments": {"alpha": 0.35},
 }
-"""The part of a spec's `model` that goes with `mobile_net`."""
+"""Part of a spec's `model` for the weights of `mobile_net`."""
 
 
 def mobile_net(path: Path, seed: int = 0, size: int = 32) -> Path:
-    """Writes the weights, and gives their path."""
+    """Writes the weights of MobileNetV2 and returns their path."""
     keras.utils.set_random_seed(seed)
     network = keras.applications.MobileNetV2(
         alpha=0.35, include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
@@ -27,7 +27,7 @@ def mobile_net(path: Path, seed: int = 0, size: int = 32) -> Path:
 
 
 def lite(path: Path) -> Path:
-    """The same for EfficientNet-Lite0, which has no normalization and is traced sooner."""
+    """Writes the weights of EfficientNet-Lite0, which has no normalization and traces faster."""
     keras.utils.set_random_seed(0)
     efficientnet_lite.build(32).save_weights(path)
     return path

@@ -1,4 +1,4 @@
-"""Small training files with a planted signal, as preprocessing would write them."""
+"""Small training files with a planted signal, in the format of preprocessing."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ VOCABULARY_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class FeatureRecord:
-    """One record of the training files; a missing modality is None."""
+    """Record of the training files; a missing modality is None."""
 
     id: str
     image: npt.NDArray[np.uint8] | None = None
@@ -46,7 +46,7 @@ def layout(
     mixture: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> Layout:
-    """A layout of tiny sizes; every task has the classes `c0`, `c1` and so on."""
+    """Returns a layout of tiny sizes; every task has the classes `c0`, `c1` and so on."""
     whole = tasks or {"category": {}}
     spec = Spec.model_validate(
         {
@@ -71,17 +71,17 @@ def records(
     missing: float = 0.0,
     planted: Collection[str] = ALL,
 ) -> list[FeatureRecord]:
-    """Makes records whose class shows in each modality that is `planted`; the rest is noise.
+    """Returns records with noise, and a signal for the class in each `planted` modality.
 
-    A class is a colour channel's brightness, a band of the sound, and a word of the text. Every
-    record keeps a modality. A multi-label task gets the set `{class}`.
+    The signal is the brightness of a colour channel, a band of the audio, and a word of the text.
+    Every record has at least one modality. A multi-label task gets the set `{class}`.
 
     Args:
-        what: Sizes, tasks and classes.
+        what: Layout with sizes, tasks and classes.
         count: Number of records.
-        seed: Decides everything.
+        seed: Random seed.
         missing: Probability with which each modality is missing.
-        planted: The modalities that tell the class.
+        planted: Modalities that have the signal.
     """
     random = np.random.default_rng(seed)
     names = what.spec.modalities.names
@@ -105,15 +105,15 @@ def records(
 
 
 def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[FeatureRecord]:
-    """Makes records whose class is whether two modalities show the same of two signs.
+    """Returns records whose class depends on whether two modalities show the same of two signs.
 
-    Each sign comes as often with either class, so one modality tells nothing, nor does any third.
+    Each sign is equally frequent in both classes, so that no single modality has information.
 
     Args:
-        what: Sizes; of two classes.
+        what: Layout with sizes and two classes.
         count: Number of records, a multiple of 4.
-        seed: Decides everything.
-        pair: The modalities that show a sign; the others are noise.
+        seed: Random seed.
+        pair: Modalities that show a sign; the others are noise.
     """
     random = np.random.default_rng(seed)
     made = []
@@ -130,7 +130,7 @@ def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[Fe
 
 
 def serialize(record: FeatureRecord, what: Layout) -> bytes:
-    """One tf.Example of the layout."""
+    """Returns a serialized tf.Example of the layout."""
     feature = {"id": _strings(record.id.encode())}
     feature[GROUP] = _integers([split.group_number(record.id, None, what.spec.split)])
     if what.spec.mixture is not None:
@@ -178,7 +178,7 @@ def write(
 
 
 def batch(what: Layout, rows: int, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
-    """Features of noise as the model takes them, everything present."""
+    """Returns noise as input features of the model, with all modalities present."""
     random = np.random.default_rng(seed)
     features: dict[str, npt.NDArray[Any]] = {}
     for name in what.spec.modalities.names:

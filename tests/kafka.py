@@ -1,4 +1,4 @@
-"""A real Kafka broker of one node on the loopback, from jars that Maven fetches once."""
+"""Real Kafka broker of one node on the loopback, from jars that Maven downloads once."""
 
 import contextlib
 import dataclasses
@@ -36,12 +36,12 @@ _DEADLINE = 120.0
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """Where it answers.
+    """Running broker.
 
     Attributes:
-        servers: `HOST:PORT`.
-        secure: `HOST:PORT` of the same broker, by TLS and with a password; "" where it has none.
-        certificate: By which it is known there.
+        servers: Address `HOST:PORT`.
+        secure: Address `HOST:PORT` with TLS and password; "" if the broker has none.
+        certificate: Path of the certificate of the secure address.
     """
 
     servers: str
@@ -50,11 +50,11 @@ class Broker:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        """Of the tests' own clients; they say nothing, whenever they are collected."""
+        """Settings of the tests' clients, which log nothing."""
         return {"bootstrap.servers": self.servers, "log_level": 0}
 
     def topic(self, partitions: int = 1, **config: str) -> str:
-        """A new topic; `config` with underscores for dots."""
+        """Creates a topic and returns its name; `config` has underscores instead of dots."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         admin = AdminClient(self._settings)
         settings = {key.replace("_", "."): value for key, value in config.items()}
@@ -67,7 +67,7 @@ class Broker:
         return f"kafka://{self.servers}/{topic}"
 
     def again(self, topic: str) -> None:
-        """Deletes a topic and makes it again under its name."""
+        """Deletes a topic and creates it again under the same name."""
         admin = AdminClient(self._settings)
         before = self.topic_id(topic)
         admin.delete_topics([topic])[topic].result(_DEADLINE)
@@ -75,24 +75,24 @@ class Broker:
         self._until_known(topic, before)
 
     def _until_known(self, topic: str, before: str = "") -> None:
-        """Waits for the broker to know a topic that was made, and not the one `before`."""
+        """Waits until the broker knows a created topic, whose id is not `before`."""
         until = time.monotonic() + _DEADLINE
         while self.topic_id(topic) in ("", before):
             assert time.monotonic() < until
 
     def widen(self, topic: str, partitions: int) -> None:
-        """Adds partitions, up to a number."""
+        """Increases the number of partitions."""
         admin = AdminClient(self._settings)
         admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(_DEADLINE)
 
     def remove(self, topic: str, offset: int) -> None:
-        """Removes what partition 0 has before an offset, as retention does."""
+        """Removes the messages of partition 0 before an offset, as retention does."""
         admin = AdminClient(self._settings)
         (removed,) = admin.delete_records([TopicPartition(topic, 0, offset)]).values()
         assert removed.result(_DEADLINE).low_watermark == offset
 
     def topic_id(self, topic: str) -> str:
-        """Of this very topic; "" where the broker knows none of the name."""
+        """Returns the id of a topic; "" if the broker knows no topic of this name."""
         admin = AdminClient(self._settings)
         described = admin.describe_topics(TopicCollection([topic]))[topic]
         with contextlib.suppress(KafkaException):
@@ -107,7 +107,7 @@ class Broker:
         partition: int = 0,
         more: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
-        """Sends messages, with a header and a time of their place, and `more` headers."""
+        """Sends messages with a header and a timestamp made of their index, and `more` headers."""
         producer = Producer({**self._settings, "message.max.bytes": 2**24})
         for place, value in enumerate(values):
             headers = [("place", str(place).encode()), *more]
@@ -116,7 +116,7 @@ class Broker:
         assert producer.flush(_DEADLINE) == 0
 
     def read(self, topic: str) -> list[Message]:
-        """All messages of partition 0, in order."""
+        """Returns all messages of partition 0, in order."""
         consumer = Consumer({**self._settings, "group.id": uuid.uuid4().hex})
         place = TopicPartition(topic, 0, 0)
         found: list[Message] = []
@@ -135,7 +135,7 @@ class Broker:
         return found
 
     def committed(self, topic: str, group: str, partition: int = 0) -> int:
-        """The committed offset of a partition; negative where there is none."""
+        """Returns the committed offset of a partition; a negative number if there is none."""
         consumer = Consumer({**self._settings, "group.id": group})
         try:
             wanted = [TopicPartition(topic, partition)]
@@ -146,7 +146,7 @@ class Broker:
 
 
 def polled(source: Source) -> tuple[Part, ...]:
-    """What a source gives next, once it gives something."""
+    """Polls a source until it returns parts."""
     until = time.monotonic() + _DEADLINE
     while not (parts := source.poll()):
         assert time.monotonic() < until
@@ -154,7 +154,7 @@ def polled(source: Source) -> tuple[Part, ...]:
 
 
 def certify(folder: Path) -> None:
-    """A self-signed certificate for `localhost`; its key is in `key-and-certificate.pem`."""
+    """Writes a self-signed certificate for `localhost`, with its key in another file too."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
@@ -177,7 +177,7 @@ def certify(folder: Path) -> None:
 
 
 def _secured(started: dev_broker.Broker, secure: str, login: tuple[str, str]) -> dict[str, str]:
-    """Settings with which a broker answers by TLS and asks for a password, too."""
+    """Returns the settings of a broker that also listens with TLS and password."""
     folder, (user, password) = started.folder, login
     certify(folder)
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -198,11 +198,11 @@ def _secured(started: dev_broker.Broker, secure: str, login: tuple[str, str]) ->
 
 @contextlib.contextmanager
 def broker(folder: Path, login: tuple[str, str] | None = None) -> Iterator[Broker]:
-    """Starts a broker; skips the test where Java, Maven or the jars are missing.
+    """Starts a broker; skips the test if Java, Maven or the jars are missing.
 
     Args:
-        folder: For its files.
-        login: User and password, with which it answers by TLS, too.
+        folder: Folder for the broker's files.
+        login: User and password of an additional address with TLS.
     """
     try:
         java.java()

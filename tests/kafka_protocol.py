@@ -1,4 +1,4 @@
-"""Kafka's protocol by hand: messages that no client would send, and that a broker takes."""
+"""Handwritten Kafka protocol, for messages that a broker accepts but no client sends."""
 
 import dataclasses
 import socket
@@ -13,7 +13,7 @@ _VERSION = 3
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """A message as bytes; the time is any number of 64 bits."""
+    """Returns a message as bytes; the timestamp is any number of 64 bits."""
 
     value: bytes | None
     key: bytes | None = None
@@ -22,7 +22,7 @@ class Raw:
 
 
 def send(servers: str, topic: str, messages: Sequence[Raw]) -> None:
-    """Sends messages to partition 0, each in a batch of its own."""
+    """Sends messages to partition 0, each in a separate batch."""
     host, _, port = servers.partition(":")
     with socket.create_connection((host, int(port))) as connection:
         answers = connection.makefile("rb")

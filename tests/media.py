@@ -1,4 +1,4 @@
-"""Seeded builders of small pictures and sounds, as the bytes of a file."""
+"""Seeded builders of small images and audio, as bytes of files."""
 
 import io
 import random
@@ -17,7 +17,7 @@ SOUND_KINDS = ("WAV", "RF64", "OGG", "FLAC", "AIFF", "AU", "MP3")
 
 
 def picture(mode: str = "RGB", width: int = 32, height: int = 24, seed: int = 0) -> Image.Image:
-    """A soft gradient with a little noise; no two corners look alike."""
+    """Returns a soft gradient with a little noise, in which no two corners are alike."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     planes = [120 * x / width + 90 * y / height + 40 * rng.random() for _ in range(4)]
@@ -31,14 +31,14 @@ def picture(mode: str = "RGB", width: int = 32, height: int = 24, seed: int = 0)
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of `image` in a format by Pillow's name."""
+    """Encodes `image` in a format by Pillow's name."""
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def decoded(content: bytes) -> npt.NDArray[np.uint8]:
-    """Pixels as Pillow reads them, uint8 `[height, width, 3]`."""
+    """Decodes an image with Pillow to pixels, uint8 `[height, width, 3]`."""
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -63,7 +63,7 @@ def png(
 
 
 def corrupt_png() -> bytes:
-    """A picture that is whole by its structure, and whose pixels cannot be decoded."""
+    """Returns an image with an intact structure whose pixels cannot be decoded."""
     content = bytearray(png(seed=5))
     content[content.index(b"IDAT") + 10] ^= 0xFF
     return bytes(content)
@@ -79,7 +79,7 @@ def gif(width: int = 32, height: int = 24, seed: int = 0, frames: int = 1) -> by
 
 
 def exif(orientation: int) -> bytes:
-    """An EXIF block that holds an orientation and nothing else."""
+    """Returns an EXIF block with an orientation only."""
     return b"Exif\0\0" + struct.pack("<4sIHHHIII", b"II*\0", 8, 1, 0x0112, 3, 1, orientation, 0)
 
 
@@ -88,7 +88,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: bytes) -> bytes:
-    """A PNG of `rows` as they are, each with its filter byte; `extra` chunks go before them."""
+    """Returns a PNG of `rows` that include their filter bytes; `extra` chunks precede the rows."""
     size = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     pixels = png_chunk(b"IDAT", zlib.compress(rows))
     head = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", size)
@@ -96,7 +96,7 @@ def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *extr
 
 
 def with_chunk(content: bytes, chunk: bytes, before: bytes = b"IDAT") -> bytes:
-    """A PNG with one more chunk in front of the first chunk of kind `before`."""
+    """Inserts a chunk into a PNG, in front of the first chunk of kind `before`."""
     at = content.index(before) - 4
     return content[:at] + chunk + content[at:]
 
@@ -104,7 +104,7 @@ def with_chunk(content: bytes, chunk: bytes, before: bytes = b"IDAT") -> bytes:
 def wave(
     rate: int = 16_000, seconds: float = 0.25, channels: int = 1, seed: int = 0
 ) -> npt.NDArray[np.float64]:
-    """Two tones and a little noise, `[frames, channels]`, within half of full scale."""
+    """Returns two tones and a little noise, `[frames, channels]`, within half of full scale."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(rate * seconds))[:, None] / rate
     pitch = rng.uniform(200, 1500, (2, channels))
@@ -113,7 +113,7 @@ def wave(
 
 
 def sound(frames: npt.NDArray[Any], rate: int, kind: str = "WAV", **options: Any) -> bytes:
-    """The bytes of `frames` in a format by libsndfile's name."""
+    """Encodes `frames` in a format by libsndfile's name."""
     stream = io.BytesIO()
     soundfile.write(stream, frames, rate, format=kind, **options)
     return stream.getvalue()
@@ -140,7 +140,7 @@ def flac(rate: int = 16_000, seconds: float = 0.25, channels: int = 1, seed: int
 
 
 def mutations(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
-    """Damaged copies: bytes changed, most of them near the start, cut out, doubled, or cut off."""
+    """Yields damaged copies: bytes changed (most near the start), removed, repeated, or cut off."""
     rng = random.Random(seed)
     for _ in range(count):
         damaged = bytearray(content)

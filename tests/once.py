@@ -1,4 +1,4 @@
-"""What is costly to make is made once, whichever worker of pytest-xdist needs it first."""
+"""Folders that are costly to make, made once and shared by the workers of pytest-xdist."""
 
 import fcntl
 import os
@@ -10,16 +10,17 @@ import pytest
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that one worker fills, and that all of them read.
+    """Returns a folder that one worker fills and all workers read.
 
     Args:
-        factory: Says where the folders of this session lie.
-        name: Of the folder, and of a lock beside it: other workers wait until it is filled.
-        make: Fills the empty folder. What a failed call leaves is removed by the next one.
+        factory: pytest's factory of the session's temporary folders.
+        name: Name of the folder, and of the lock on which other workers wait until it is filled.
+        make: Function that fills the empty folder; the leftovers of a failed call are removed by
+            the next one.
     """
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # that of the session; each worker has one of its own in it
+        base = base.parent  # folder of the session, which has a folder for each worker
     folder, complete = base / f"shared-{name}", base / f"shared-{name}.complete"
     with (base / f"shared-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Seeded builders that write the same records in every format; media are small opaque bytes."""
+"""Seeded builders of the same records in every format; their media are small opaque bytes."""
 
 import base64
 import csv
@@ -25,7 +25,7 @@ TAGS = ("wild", "small", "loud")
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What one record holds, whatever file it is written to. A missing medium is None."""
+    """Content of a record, independent of the file format; a missing medium is None."""
 
     id: str
     image: bytes | None
@@ -38,7 +38,7 @@ class Example:
 
 
 def examples(count: int, *, seed: int = 0) -> list[Example]:
-    """Examples of which some lack a medium, a group, a split or a label; each has a text."""
+    """Returns examples with a text; some lack a medium, a group, a split or a label."""
     rng = random.Random(seed)
     return [_example(rng, index) for index in range(count)]
 
@@ -51,10 +51,10 @@ def write(
     flat: bool = False,
     **options: Any,
 ) -> Path:
-    """Writes examples in the format that the name says; `flat` writes a column for each label.
+    """Writes examples in the format of the file's suffix; `flat` writes a column for each label.
 
-    Pictures and sounds that are not inline go to the folder `media` beside the file. CSV is flat
-    in any case, and TFRecord too.
+    Images and audio that are not inline are written to the folder `media` beside the file. CSV and
+    TFRecord are always flat.
     """
     suffix = sources_read.suffix(str(path)).removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def write_table(path: Path, columns: Mapping[str, Any], **options: Any) -> Path:
 
 
 def tf_example(**features: Any) -> bytes:
-    """A serialized tf.Example; the type of the first value decides that of a feature."""
+    """Returns a serialized tf.Example; a feature has the type of its first value."""
     from tensorflow.core.example import example_pb2
 
     message = example_pb2.Example()
@@ -102,7 +102,7 @@ def tf_example(**features: Any) -> bytes:
 
 
 def write_frames(path: Path, frames: Sequence[bytes]) -> Path:
-    """Writes a TFRecord file with TensorFlow's own writer."""
+    """Writes a TFRecord file with TensorFlow's writer."""
     import tensorflow as tf
 
     options = tf.io.TFRecordOptions(compression_type="GZIP" if path.suffix == ".gz" else "")
@@ -113,14 +113,14 @@ def write_frames(path: Path, frames: Sequence[bytes]) -> Path:
 
 
 def store(path: Path, content: bytes) -> Path:
-    """Writes a file, compressed where its name ends in `.gz`, and its folder."""
+    """Writes a file, compressed if its name ends in `.gz`, and creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     return path
 
 
 def read(path: Path, *labels: str, **limits: int) -> list[RawRecord | Rejected]:
-    """What the sources make of a file, in its order."""
+    """Reads a file with the sources, and returns the outcomes in the file's order."""
     planned = units.plan(units.list_inputs([str(path)]), **limits)
     return [outcome for unit in planned for outcome in sources_read.read(unit, labels)]
 
@@ -146,7 +146,7 @@ def _media(rng: random.Random) -> bytes:
 
 
 def _place(path: Path, example: Example, name: str, media: Placed) -> bytes | str | None:
-    """The bytes of a picture or sound, or the URI under which they now are."""
+    """Returns the bytes of an image or audio; or writes them to a file and returns its URI."""
     content: bytes | None = getattr(example, name)
     if content is None or media == "inline":
         return content

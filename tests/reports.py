@@ -1,4 +1,4 @@
-"""Seeded builders of what a report reads: a model folder, records with media, published scores."""
+"""Seeded builders of the report's inputs: model folder, records with media, published scores."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ HISTORY = [
 
 
 def png(seed: int, size: int = 40) -> bytes:
-    """A small picture of one colour with a square in it."""
+    """Returns a small image of one colour with a square in it."""
     colour = tuple(int(c) for c in np.random.default_rng(seed).integers(0, 256, 3))
     picture = Image.new("RGB", (size, size), colour)
     picture.paste((255, 255, 255), (size // 4, size // 4, size // 2, size // 2))
@@ -51,7 +51,7 @@ def png(seed: int, size: int = 40) -> bytes:
 
 
 def wav(seed: int, rate: int = 16_000, seconds: float = 0.2) -> bytes:
-    """A tone as a 16-bit mono WAV file."""
+    """Returns a tone as a 16-bit mono WAV file."""
     times = np.arange(round(rate * seconds)) / rate
     tone = np.sin(2 * np.pi * (220 + 20 * seed) * times) * 12_000
     content = io.BytesIO()
@@ -62,7 +62,7 @@ def wav(seed: int, rate: int = 16_000, seconds: float = 0.2) -> bytes:
 
 
 def write_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:
-    """A JSONL file of records whose media are written beside it where given as bytes."""
+    """Writes a JSONL file of records; media given as bytes are written beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for index, record in enumerate(records):
@@ -88,7 +88,7 @@ def model_folder(
     data_manifest: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
-    """A folder as `triad train` leaves it, but for the SavedModel itself."""
+    """Writes a folder like that of `triad train`, but without the SavedModel."""
     folder.mkdir(parents=True)
     (folder / bundle.ANALYSIS).write_text("{}")
     (folder / bundle.PARTS).parent.mkdir(parents=True)
@@ -121,7 +121,7 @@ def model_folder(
 def probabilities(
     truth: Sequence[int], num_classes: int, strength: float, seed: int = 0
 ) -> np.ndarray:
-    """float32 `[n, classes]`: noise, and the more of the truth the stronger."""
+    """Returns logits, float32 `[n, classes]`: noise, and the true class times `strength`."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(len(truth), num_classes))
     logits[np.arange(len(truth)), truth] += strength
@@ -132,7 +132,7 @@ def probabilities(
 def document(
     spec: Spec, classes: Mapping[str, Sequence[str]], n: int = 120, seed: int = 0
 ) -> dict[str, Any]:
-    """An evaluation document in which each further modality helps."""
+    """Returns an evaluation document in which each further modality improves the metrics."""
     generator = np.random.default_rng(seed)
     tasks = {}
     for name, task in spec.tasks.items():
@@ -195,7 +195,7 @@ def publish_scores(
 def prediction(
     shares: Sequence[float], classes: Sequence[str], *, multi_label: bool = False
 ) -> Prediction:
-    """What the model would say."""
+    """Returns a prediction with these probabilities."""
     distribution = np.asarray(shares, np.float32)
     score = float(distribution.max())
     if multi_label:
@@ -212,17 +212,17 @@ def scored(
     used: tuple[str, ...] = ("image", "audio", "text"),
     issues: tuple[str, ...] = (),
 ) -> Scored:
-    """One scored record."""
+    """Returns a scored record."""
     return Scored(record_id, Position("records.jsonl", offset), predictions, used, issues)
 
 
 def rejected(record_id: str, reason: Reason, offset: int) -> Rejected:
-    """One rejected record."""
+    """Returns a rejected record."""
     return Rejected(
         record_id, Position("records.jsonl", offset), "canonicalize", reason, str(reason)
     )
 
 
 def split_of(record: Mapping[str, Any], spec: Spec) -> str:
-    """The split of a record as it stands in a records file."""
+    """Returns the split of a record of a records file."""
     return split.split_of(record["id"], record.get("group"), record.get("split"), spec.split)

@@ -38,7 +38,7 @@ def scored(
     extra: Mapping[str, Any] | None = None,
     issues: tuple[str, ...] = (),
 ) -> Scored:
-    """One scored record; its scores depend on its id and offset alone."""
+    """Returns a scored record whose scores depend only on its id and offset."""
     random = np.random.default_rng([offset, *record_id.encode("utf-8", "surrogatepass")])
     category = random.dirichlet(np.ones(3)).astype(np.float32)
     topics = random.random(2).astype(np.float32)
@@ -62,27 +62,27 @@ def scored(
 def rejected(
     record_id: str, offset: int = 0, *, unit: int = 0, reason: Reason = Reason.EMPTY
 ) -> Rejected:
-    """One record that canonicalization refused."""
+    """Returns a record that canonicalization rejected."""
     place = Position("in.jsonl", offset, unit)
     return Rejected(record_id, place, "canonicalize", reason, "nothing there", "d" * 64)
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What the pipeline made of one unit."""
+    """Outcomes of one unit of work."""
 
     scored: Sequence[Scored] = ()
     rejected: Sequence[Rejected] = ()
 
 
 def run_folder(output: object, *, name: str = "a", date: str = DATE) -> publish.RunFolder:
-    """A run whose id stands for its name."""
+    """Returns a run whose id is derived from a name."""
     run_id = publish.run_id(date, [(name, 1, "1")], PROVENANCE, {})
     return publish.RunFolder(str(output), date, run_id)
 
 
 def commit(run: publish.RunFolder, works: Sequence[Work]) -> None:
-    """Commits the units that are not complete."""
+    """Commits the units that are not complete yet."""
     for unit, work in enumerate(works):
         if unit not in publish.complete_units(run):
             read = len(work.scored) + len(work.rejected)
@@ -96,7 +96,7 @@ def score(
     settings: publish.ScoreSchema = SETTINGS,
     rejected_limit: float = 1.0,
 ) -> publish.Manifest:
-    """A whole attempt: from the first look to the flip."""
+    """Runs a whole attempt, from the look for a published run to the flip of the pointer."""
     start = publish.begin(run)
     commit(run, works)
     gates = publish.Gates(rejected_limit)
@@ -112,7 +112,7 @@ def race(
     name: str,
     dates: Sequence[str],
 ) -> None:
-    """In a process of its own: for each date publishes a sealed run at the barrier."""
+    """Publishes a sealed run for each date at the barrier; runs in a separate process."""
     for index, date in enumerate(dates):
         run = run_folder(output, name=name, date=date)
         barrier.wait()

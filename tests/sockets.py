@@ -1,12 +1,12 @@
-"""The kernel's table of sockets: where a process takes connections."""
+"""Listening sockets of a process, from the kernel's table."""
 
 import psutil
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Address and port of each socket at which a process, or a child of it, listens.
+    """Returns address and port of each socket on which a process, or a child of it, listens.
 
-    An address of IPv4 that is written as one of IPv6 is given as the former.
+    An IPv4 address in IPv6 form is returned in IPv4 form.
     """
     process = psutil.Process(pid)
     return {

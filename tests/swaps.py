@@ -1,4 +1,4 @@
-"""A folder or file that another process swaps for a link, as fast as it can."""
+"""Folder or file that another process swaps for a link, as fast as it can."""
 
 import contextlib
 import subprocess
@@ -18,7 +18,7 @@ while not exchange(-100, here, -100, there, 2):  # from AT_FDCWD to AT_FDCWD, RE
 
 @contextlib.contextmanager
 def swapped_for_a_link(path: Path, target: Path) -> Iterator[None]:
-    """Within it, `path` is at one moment what it was, and at the next a link to `target`."""
+    """Swaps `path` again and again, within a block, between itself and a link to `target`."""
     link = path.with_name(f".{path.name}")
     link.symlink_to(target)
     command = [sys.executable, "-c", _PROGRAM, str(path), str(link)]

@@ -1,4 +1,4 @@
-"""What docs/how-to/python.md and the docstrings of the Python API show is what happens."""
+"""Examples in docs/how-to/python.md and in the docstrings of the Python API run as shown."""
 
 import doctest
 import json
@@ -17,7 +17,7 @@ IN_ORDER = (*COMMANDS, "load_model", "published_files", "read_scores", "read_man
 
 
 def run(text: str, name: str) -> int:
-    """Runs the examples of a text, as `doctest` does, and returns how many there were."""
+    """Runs the examples of a text, as `doctest` does, and returns their number."""
     test = doctest.DocTestParser().get_doctest(text, {}, name, name, 0)
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
@@ -27,12 +27,12 @@ def run(text: str, name: str) -> int:
 
 
 def blocks(text: str) -> str:
-    """The Python blocks of a page as one text, each ended by an empty line."""
+    """Returns the Python blocks of a page as one text, each followed by an empty line."""
     return "\n\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
 def public() -> dict[str, Any]:
-    """Each function and class of the API that says how it is used, and each method that does."""
+    """Yields each function, class and method of the API whose docstring has examples."""
     found = {name: getattr(triad_ml, name) for name in (*IN_ORDER, "ReadRecords", *METHODS)}
     for name, methods in METHODS.items():
         found |= {f"{name}.{method}": getattr(found[name], method) for method in methods}

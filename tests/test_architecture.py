@@ -1,4 +1,4 @@
-"""Imports point one way, and what must not be in the packages is not there."""
+"""Architecture: imports point one way, and the packages have no forbidden constructs."""
 
 import ast
 import collections
@@ -28,7 +28,7 @@ CONTRACTS = 10
 MOST_FILES = 15
 MOST_ENTRIES = 14
 PICKLING = ROOT / "pipelines" / "doctor" / "pickling.py"
-"""`triad doctor` pickles what Beam will pickle, and loads its own bytes: here and nowhere else."""
+"""Only file that may pickle: `triad doctor` pickles what Beam pickles, and loads those bytes."""
 NAMES = {"WriteToFiles": "it reports success with files missing; write shards of our own"}
 
 
@@ -135,9 +135,9 @@ def test_what_is_allowed_is_not_found(source):
 
 
 def _circle(imported: Mapping[str, Set[str]]) -> list[str]:
-    """Modules that reach themselves by their imports or lie between such; none if there are none.
+    """Returns the modules on import circles or between them; empty if there is no circle.
 
-    Modules that import nothing, or that nothing imports, are taken away until all others do both.
+    Modules that import nothing, or that nothing imports, are removed until none is left.
     """
     left = set(imported)
     while gone := {
@@ -150,7 +150,7 @@ def _circle(imported: Mapping[str, Set[str]]) -> list[str]:
 
 
 def forbidden(tree: ast.Module, runner_may_be_named: bool = False) -> Iterator[str]:
-    """What must not be in a module, each with its line."""
+    """Yields the forbidden constructs of a module, each with its line."""
     said = {id(one) for one in _docstrings(tree)}
     for node in ast.walk(tree):
         for problem in _problems(node):
@@ -186,7 +186,7 @@ def _problems(node: ast.AST) -> Iterator[str]:
 
 
 def _modules(node: ast.AST) -> Iterator[str]:
-    """The modules that a statement imports, and what it takes out of them."""
+    """Yields the names that a statement imports, with their modules."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:
@@ -194,7 +194,7 @@ def _modules(node: ast.AST) -> Iterator[str]:
 
 
 def _words(node: ast.AST) -> Iterator[str]:
-    """The names and texts of one node."""
+    """Yields the names and texts of one node."""
     if isinstance(node, ast.Name):
         yield node.id
     elif isinstance(node, ast.Attribute):
@@ -208,7 +208,7 @@ def _words(node: ast.AST) -> Iterator[str]:
 
 
 def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Texts that stand alone: docstrings of modules, classes, functions and attributes."""
+    """Yields the docstrings of modules, classes, functions and attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield node.value

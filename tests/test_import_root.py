@@ -1,4 +1,4 @@
-"""One import root and one distribution name, in code, in programs within tests, and in texts."""
+"""Import root and distribution name: the same in code, in programs within tests, and in texts."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BARE = re.compile(
     re.MULTILINE,
 )
 STRANGER = re.compile(r"pip3? install\b[^\n]*?(?<![\w./-])triad(?![\w-])|\btriad\[\w")
-"""Fugue's `triad` on the public index, as an install line or with an extra names it."""
+"""Pattern of the distribution `triad` of the Fugue project, in install lines and with extras."""
 
 
 def texts() -> Iterator[Path]:

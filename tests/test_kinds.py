@@ -1,4 +1,4 @@
-"""Kinds of tasks are known to registries alone: no other code asks for the kind of a task."""
+"""Kinds of tasks: only registries know them, and no other code compares the kind of a task."""
 
 import ast
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def files() -> list[Path]:
 
 
 def questions(tree: ast.Module) -> Iterator[str]:
-    """Places that ask for the kind of a task, each with its line."""
+    """Yields the comparisons of a task's kind, each with its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             asked = any(map(_is_kind, [node.left, *node.comparators]))
@@ -48,7 +48,7 @@ def questions(tree: ast.Module) -> Iterator[str]:
 
 
 def _is_kind(node: ast.expr) -> bool:
-    """Whether an expression is the name of a kind, or holds one."""
+    """Returns True if an expression is the name of a kind, or holds such a name."""
     if isinstance(node, ast.Tuple | ast.List | ast.Set):
         return any(map(_is_kind, node.elts))
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in KINDS

@@ -1,4 +1,4 @@
-"""A modality or a fusion is asked for in a registry: no module compares its name."""
+"""Modalities and fusions: only registries know their names, and no module compares these."""
 
 import ast
 import typing
@@ -24,10 +24,10 @@ SOURCES = sorted(
 )
 
 OWN = ("is_joint",)
-"""The one function that may name a fusion."""
+"""Only function that may name a fusion."""
 
 OTHER = {"model/evaluation/predict.py": ["kind == 'text'"]}
-"""By file, what looks like the name of a modality and is the name of something else."""
+"""Names by file that equal the name of a modality, but mean something else."""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_comparison_is_found(source, found):
 
 
 def comparisons(tree: ast.AST) -> Iterator[str]:
-    """The comparisons with the name of a modality or a fusion, as they are written."""
+    """Yields the comparisons with the name of a modality or a fusion, as source text."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef) and node.name in OWN:
             continue
@@ -101,7 +101,7 @@ def comparisons(tree: ast.AST) -> Iterator[str]:
 
 
 def _sides(node: ast.Compare) -> Iterator[ast.expr]:
-    """The operands that are a literal, or a literal collection behind `in`."""
+    """Yields the operands that are a literal, or a literal collection after `in`."""
     equal = all(isinstance(one, ast.Eq | ast.NotEq) for one in node.ops)
     for one in (node.left, *node.comparators) if equal else node.comparators:
         yield from one.elts if isinstance(one, ast.Tuple | ast.List | ast.Set) else (one,)

@@ -1,4 +1,4 @@
-"""What several commands need stands once: a default, a form of a name, a remedy."""
+"""Shared defaults, patterns of names and remedies are each defined in one module."""
 
 import re
 from pathlib import Path

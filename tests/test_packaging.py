@@ -1,4 +1,4 @@
-"""What is installed is what is declared: one version, exact constraints, a whole wheel."""
+"""Packaging: the same version everywhere, exact constraints, a complete wheel."""
 
 import ast
 import configparser
@@ -63,7 +63,7 @@ def test_the_console_command_is_declared():
 
 def test_messages_name_the_packages_that_each_extra_declares():
     declared = dict(project()["optional-dependencies"])
-    del declared["dev"], declared["docs"]  # a checkout alone is tested, and documented
+    del declared["dev"], declared["docs"]  # only a checkout has tests and documentation
     assert {name: list(packages) for name, packages in extras.REQUIREMENTS.items()} == declared
 
 

@@ -52,6 +52,24 @@ def documented(tree: ast.Module) -> Iterator[str]:
                     yield after.value.value
 
 
+def help_violations(source: str) -> list[str]:
+    """The help texts of options and arguments that break a rule."""
+    return [
+        text
+        for text in helps(ast.parse(source))
+        if OPENING.match(text) or PHRASE.search(unfolded(text))
+    ]
+
+
+def helps(tree: ast.Module) -> Iterator[str]:
+    """Yields the strings given as `help=`; those of an f-string without its expressions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "help":
+            parts = ast.walk(node.value)
+            constants = (part.value for part in parts if isinstance(part, ast.Constant))
+            yield "".join(text for text in constants if isinstance(text, str))
+
+
 def commented(source: str) -> Iterator[str]:
     """Yields the comments; lines that follow each other are one comment."""
     lines: list[str] = []
@@ -79,6 +97,26 @@ def test_only_listed_files_break_a_rule():
     }
     assert {name: lines for name, lines in broken.items() if name not in UNTIDY} == {}
     assert sorted(UNTIDY - broken.keys()) == []
+
+
+def test_no_help_text_breaks_a_rule():
+    files = sorted((ROOT / "pipelines" / "cli").glob("*.py"))
+    broken = {path.name: help_violations(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: texts for name, texts in broken.items() if texts} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('Option("--a", help="Of a unit.")', ["Of a unit."]),
+        ('Option("--a", help="Number of records " "in a unit.")', []),
+        ('Option("--a", help=f"Which of {NAMES}.")', ["Which of ."]),
+        ('Option("--a", help="The job goes " "on.")', ["The job goes on."]),
+        ('Option("--a", metavar="What")', []),
+    ],
+)
+def test_a_rule_of_help_texts_is_held(source, expected):
+    assert help_violations(source) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The README is true: what it shows is valid, what it names is there, its commands run."""
+"""README: its specs and records are valid, the names in it exist, its commands run."""
 
 import json
 import os
@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language, in order."""
+    """Returns the fenced blocks of one language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 

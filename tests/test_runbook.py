@@ -1,4 +1,4 @@
-"""The runbook is true: its commands run, and no exit code, field, reason or counter is missing."""
+"""Runbook of nightly runs: its commands run; no exit code, field, reason or counter is missing."""
 
 import ast
 import dataclasses
@@ -31,13 +31,13 @@ COUNTS = {"read": 24, "scored": 21, "rejected": 3}
 
 @dataclasses.dataclass(frozen=True)
 class Shell:
-    """Runs blocks behind the first one, in a folder with the model and the records it names."""
+    """Shell that runs blocks after the first one, in a folder with the model and the records."""
 
     folder: Path
     environment: Mapping[str, str]
 
     def __call__(self, content: str, code: int = 0) -> str:
-        """What the block prints; where it has to fail, what it complains of."""
+        """Runs a block; returns its standard output, or standard error if it must fail."""
         finished = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", BLOCKS[0] + content],
             cwd=self.folder,
@@ -51,14 +51,14 @@ class Shell:
 
 
 def block(words: str) -> str:
-    """The one block that holds these words."""
+    """Returns the only block that has these words."""
     (found,) = (content for content in BLOCKS[1:] if words in content)
     return found
 
 
 @pytest.fixture(scope="module")
 def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A machine with a model and with three dates of records, of which some are broken."""
+    """Returns a shell in a folder with a model and three dates of records, some of them broken."""
     folder = tmp_path_factory.mktemp("night")
     shutil.copytree(trained, folder / "trained")
     for day in DAYS:
@@ -83,7 +83,7 @@ def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_commands_do_what_it_says(run):
-    """One long night: each block in the order in which it is needed, none left out."""
+    """Runs every block once, in the order of one long night."""
     output = str(run.folder / "scores")
     done = []
 
@@ -94,7 +94,7 @@ def test_its_commands_do_what_it_says(run):
     scoring = block('triad score --model "$MODEL" --input "$INPUT"')
     refused = run(scoring, code=10)
     assert "triad: 3 of 24 records are rejected (12.50%; " in refused
-    assert refused.endswith("or raise --rejected-limit\n")  # and so it is done from here on
+    assert refused.endswith("or raise --rejected-limit\n")  # the commands below raise it
     accepting = 'triad() { command triad "$@" $([ "$1" = score ] && echo --rejected-limit 0.5); }\n'
 
     def accepted(words: str) -> str:
@@ -113,7 +113,7 @@ def test_its_commands_do_what_it_says(run):
     assert shown["counts"] == COUNTS
     assert f'"run_id": "{first}"' in step("sed -n 1,40p")
     assert step('--to "$(cat').splitlines()[0].endswith(", as before")
-    assert "What was made from what" in step("triad explain-digest")
+    assert "Provenance of A and B" in step("triad explain-digest")
     rejected = step("collections.Counter").splitlines()
     assert sorted(rejected[:3]) == ["1 duplicate_id", "1 empty", "1 unparsable"]
     assert len(rejected) == 6
@@ -122,7 +122,7 @@ def test_its_commands_do_what_it_says(run):
     )
     assert "functions" in step("triad doctor")
 
-    # The night of a delivery that lost its end: published, and bad.
+    # A truncated delivery: its scores are published, and bad.
     records = next((run.folder / "records" / DATE).glob("*.jsonl"))
     lines = records.read_text().splitlines()
     records.write_text("\n".join(lines[:12]) + "\n")
@@ -137,7 +137,7 @@ def test_its_commands_do_what_it_says(run):
     assert said[0].startswith(f"{DATE}: run {first} of ")
     assert publish.current_id(output, DATE) == first
 
-    # As the page warns: the same command brings the bad run back; what was good has to come first.
+    # The page warns that the same command publishes the bad run again; roll back only afterwards.
     run(accepting + scoring)
     assert publish.current_id(output, DATE) == bad
     run(done[-1])
@@ -203,7 +203,7 @@ def test_every_counter_is_there():
 
 
 def counters() -> Iterator[str]:
-    """The names that the packages count under; what stands in braces in capitals as on the page."""
+    """Yields the names of the packages' counters, with placeholders in capitals as on the page."""
     for package in ("transforms", "model", "pipelines"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -240,6 +240,6 @@ def section(heading: str) -> str:
 
 
 def first_cells(heading: str) -> list[str]:
-    """What the first cells of the tables of a section name."""
+    """Returns the names in the first cells of a section's tables."""
     cells = re.findall(r"^\| (`[^|]+) \|", section(heading), flags=re.MULTILINE)
     return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]

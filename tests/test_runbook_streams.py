@@ -1,4 +1,4 @@
-"""The runbook of streams is true: its commands run; metrics and alerts name what there is."""
+"""Runbook of streams: its commands run; metrics and alerts exist."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
 
 @pytest.fixture
 def shells() -> Iterator[Shells]:
-    """Shells whose streams may still run; whatever does is ended with the test."""
+    """Returns a list for shells with streams; streams that still run end with the test."""
     started: Shells = []
     yield started
     for shell in started:
@@ -43,7 +43,7 @@ def shells() -> Iterator[Shells]:
 
 
 def block(words: str) -> str:
-    """The one block that holds these words."""
+    """Returns the only block that has these words."""
     (found,) = (content for content in BLOCKS[1:] if words in content)
     return found
 
@@ -94,9 +94,9 @@ def test_its_commands_do_what_it_says(
         return finished.stdout
 
     def start() -> None:
-        """The block that leaves a process behind; its shell stays, and is its parent."""
+        """Runs the block that starts a background process; its shell stays as the parent."""
         done.append(block(">> stream.log 2>&1 &"))
-        # `triad` is a function here: in the background the pid has to be that of the program.
+        # `triad` is a shell function here, but the pid in the file must be that of the program.
         content = done[-1].replace(
             "triad stream", f'"{sys.executable}" -m triad_ml.pipelines.cli.main stream'
         )

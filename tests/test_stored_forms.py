@@ -1,6 +1,7 @@
-"""What is written today is read by later versions: forms that no change of code alters unnoticed.
+"""Stored forms: later versions must read them, so that no change of code may alter them unnoticed.
 
-Who changes a digest here makes users preprocess, train or score anew: say so in the changelog.
+After a change of a digest here users must preprocess, train or score again: note it in the
+changelog.
 """
 
 import hashlib
@@ -168,7 +169,7 @@ def test_the_columns_of_scores_and_of_rejected_records() -> None:
     ],
 )
 def test_the_bytes_of_published_rows(form: ScoresFormat, scored: str, rejected: str) -> None:
-    """Those of Parquet also change with pyarrow's version, which stands in each file."""
+    """Compares digests; those of Parquet also change with pyarrow's version, which files have."""
     tables = (SETTINGS.score_table([SCORED]), rows.rejected_table([REJECTED], SETTINGS.provenance))
     found = [sha256(formats.encode(table, form)) for table in tables]
     assert found == [scored, rejected]

@@ -17,14 +17,14 @@ _STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "int64": "Lo
 
 
 class _Storage:
-    """Stands for a persistent id."""
+    """Storage, pickled as a persistent id."""
 
     def __init__(self, key: str, kind: str, size: int) -> None:
         self.id = ("storage", _Named("torch", kind), key, "cpu", size, None)
 
 
 class _Named:
-    """Pickled as a global of this name."""
+    """Object that is pickled as a global of a name."""
 
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
@@ -35,7 +35,7 @@ class _Tensor:
         self.arguments = arguments
 
 
-class _Pickler(pickle._Pickler):  # the one in Python, whose parts can be replaced
+class _Pickler(pickle._Pickler):  # written in Python, so that its parts can be replaced
     def persistent_id(self, value: Any) -> Any:
         return value.id if isinstance(value, _Storage) else None
 
@@ -57,7 +57,7 @@ def tensor(
     strides: Sequence[int] | None = None,
     offset: int = 0,
 ) -> Any:
-    """A tensor as a state dict has it: a view of a storage, in elements."""
+    """Returns a tensor of a state dict: a view of a storage, in elements."""
     steps = strides
     if steps is None:
         steps = [s // storage.itemsize for s in np.empty(shape, storage.dtype).strides]
@@ -66,7 +66,7 @@ def tensor(
 
 
 def state(tensors: Mapping[str, Any]) -> bytes:
-    """The pickle of a state dict."""
+    """Returns the pickle of a state dict."""
     stream = io.BytesIO()
     _Pickler(stream, 2).dump(OrderedDict(tensors))
     return stream.getvalue()
@@ -75,7 +75,7 @@ def state(tensors: Mapping[str, Any]) -> bytes:
 def write_parts(
     path: Path, tensors: Mapping[str, Any], storages: Mapping[str, npt.NDArray[Any]]
 ) -> None:
-    """Writes a file of tensors and storages as they are given, right or wrong."""
+    """Writes a file of tensors and storages, without checks of their consistency."""
     system = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {}}
     parts = [pickle.dumps(value, 2) for value in (MAGIC, PROTOCOL, system)]
     parts += [state(tensors), pickle.dumps(list(storages), 2)]
@@ -92,7 +92,7 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def pickles(content: bytes) -> Iterator[bytes]:
-    """The five pickles of a file, and all that is behind them."""
+    """Returns the five pickles of a file, and the bytes after them."""
     stream = io.BytesIO(content)
     for _ in range(5):
         begin = stream.tell()

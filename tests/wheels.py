@@ -1,4 +1,4 @@
-"""A wheel built without network from a copy, so that the checkout stays clean."""
+"""Wheel that is built without network from a copy, so that the checkout stays clean."""
 
 import shutil
 import subprocess
@@ -10,11 +10,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def build_wheel(folder: Path, beside: Sequence[str] = ()) -> Path:
-    """Builds in a new folder, and gives the wheel's path in it.
+    """Builds a wheel in a new folder and returns its path.
 
     Args:
-        folder: Is made.
-        beside: Further folders of the checkout that lie beside the packages.
+        folder: Folder to create and build in.
+        beside: Further folders of the checkout to copy.
     """
     folder.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):

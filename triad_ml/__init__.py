@@ -1,7 +1,7 @@
-"""Triad from Python: commands as functions, loaded models, Beam transforms, published scores.
+"""Python API of Triad: commands as functions, loaded models, Beam transforms, published scores.
 
-Each name is loaded when it is first used (PEP 562): `import triad_ml` alone costs no TensorFlow,
-no Beam and no NumPy.
+Each name is imported when it is first used (PEP 562): `import triad_ml` alone imports no
+TensorFlow, no Beam and no NumPy.
 """
 
 import importlib
@@ -107,7 +107,7 @@ _HOMES = {
     **dict.fromkeys(("StorageError", "DamagedError"), _ERRORS),
     "__version__": "triad_ml.transforms.version:VERSION",
 }
-"""Module of each name, and its name there where that is another."""
+"""Module of each name, as `module`, or as `module:name` if the name in the module differs."""
 
 _WITH_TENSORFLOW = frozenset({"load_model", "Model", "Canonicalize", "Score"})
 

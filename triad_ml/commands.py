@@ -1,4 +1,4 @@
-"""Commands of the `triad` command line as functions: settings in, result out.
+"""Commands of the `triad` command line as functions.
 
 Each function takes the fields of its command's config by keyword, with the config's defaults and
 checks. An error names a field as the command line does: `inputs` is `--input`.
@@ -34,7 +34,7 @@ _Result = TypeVar("_Result")
 def _with_fields_of(
     config: Callable[_Fields, _Config],
 ) -> Callable[[Callable[[_Config], _Result]], Callable[_Fields, _Result]]:
-    """Makes a function of one config take the config's fields by keyword instead."""
+    """Returns a decorator: the function of a config then takes the config's fields by keyword."""
     kinds = typing.get_type_hints(config)
     many = {name for name, kind in kinds.items() if kind == tuple[str, ...]}
 
@@ -59,7 +59,7 @@ def _with_fields_of(
 
 
 def _with_tuples(fields: dict[str, Any], many: set[str]) -> dict[str, Any]:
-    """The fields with lists as the tuples that a frozen config holds."""
+    """Returns the fields with tuples instead of lists, as a frozen config requires them."""
     for name in many & fields.keys():
         if isinstance(fields[name], str):
             raise OptionsError(
@@ -73,7 +73,7 @@ def _with_tuples(fields: dict[str, Any], many: set[str]) -> dict[str, Any]:
 
 @_with_fields_of(PreprocessConfig)
 def preprocess(config: PreprocessConfig) -> str:
-    """Turns records into features, and keeps the graph that made them, as `triad preprocess`.
+    """Turns records into features, and saves the feature graph, as `triad preprocess`.
 
     Args:
         config: Fields of `PreprocessConfig`, by keyword: `spec`, `inputs`, `output`, and options.
@@ -83,7 +83,7 @@ def preprocess(config: PreprocessConfig) -> str:
 
     Raises:
         OptionsError: The spec, an option or an input cannot be used.
-        GateError: Too many records or media are lost; nothing is kept.
+        GateError: Too many records are rejected or media not used; nothing is written.
         StorageError: A disk or a connection fails.
 
     Examples:
@@ -99,8 +99,8 @@ def preprocess(config: PreprocessConfig) -> str:
 def train(config: TrainConfig) -> Path:
     """Trains a model on prepared data and exports it, as `triad train`.
 
-    The same call continues a training that was interrupted, and returns at once where the model
-    has been trained already.
+    The same call continues an interrupted training, and returns at once if the model has been
+    trained already.
 
     Args:
         config: Fields of `TrainConfig`, by keyword: `data`, `output`, and options.
@@ -110,7 +110,7 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         OptionsError: The data or an option cannot be used, or the training diverges.
-        GateError: The data are not those that were prepared.
+        GateError: The data have changed since they were prepared.
         StorageError: A disk fails.
 
     Examples:
@@ -124,14 +124,15 @@ def train(config: TrainConfig) -> Path:
 def score(config: ScoreConfig) -> Published:
     """Scores records and publishes the scores of one date, whole or not at all, as `triad score`.
 
-    The same call again publishes nothing a second time; after an interruption it continues.
+    A second call with the same settings publishes nothing again; after an interruption it
+    continues.
 
     Args:
         config: Fields of `ScoreConfig`, by keyword: `model`, `inputs`, `output`, `date`, and
             options.
 
     Returns:
-        Path of the manifest of the published run, as `manifest_uri`.
+        The published run; its `manifest_uri` is the path of its manifest.
 
     Raises:
         OptionsError: The model, an option or an input cannot be used.
@@ -154,14 +155,14 @@ def score(config: ScoreConfig) -> Published:
 def stream(config: StreamConfig) -> object:
     """Scores records as they arrive, as `triad stream`.
 
-    On this machine it runs until SIGTERM or SIGINT, or with `until_empty` until everything that
-    lies in the source is scored; it must be called in the main thread, where signals arrive.
+    On this machine the stream runs until SIGTERM or SIGINT, or with `until_empty` until all records
+    in the source are scored. It must be called in the main thread, which receives signals.
 
     Args:
         config: Fields of `StreamConfig`, by keyword: `model`, `source`, `sink`, and options.
 
     Returns:
-        Counts of the records that were scored and rejected, where the stream ran on this machine.
+        Counts of scored and rejected records, if the stream ran on this machine.
 
     Raises:
         OptionsError: The model, an option, the source or the sink cannot be used.
@@ -187,11 +188,11 @@ def parity(config: ParityConfig) -> bool:
         config: Fields of `ParityConfig`, by keyword: `model`, `inputs`, and options.
 
     Returns:
-        Whether no difference is over the tolerance.
+        True if no difference exceeds the tolerance.
 
     Raises:
         OptionsError: The model, an option or an input cannot be used.
-        GateError: A file of the model is not the one that was exported or signed.
+        GateError: A file of the model is not the exported or signed one.
 
     Examples:
         >>> import triad_ml
@@ -208,7 +209,7 @@ def parity(config: ParityConfig) -> bool:
 
 @_with_fields_of(ReportConfig)
 def report(config: ReportConfig) -> str:
-    """Writes one HTML page on a model and, where they are named, its scores, as `triad report`.
+    """Writes one HTML page about a model and, if they are named, its scores, as `triad report`.
 
     Args:
         config: Fields of `ReportConfig`, by keyword: `model`, `output`, and options.
@@ -218,7 +219,7 @@ def report(config: ReportConfig) -> str:
 
     Raises:
         OptionsError: The model, the scores or an option cannot be used.
-        DamagedError: A file of the scores is not what the run wrote.
+        DamagedError: A file of the scores has changed since the run wrote it.
         StorageError: The page cannot be written.
 
     Examples:

@@ -1,15 +1,15 @@
-"""What the DAGs hand over: pure functions, so that they can be tested without Airflow."""
+"""Arguments that the DAGs pass on, built by pure functions that are tested without Airflow."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def score_arguments(date: str, settings: Mapping[str, str]) -> list[str]:
-    """The arguments of `triad`.
+    """Returns the command-line arguments of `triad`.
 
     Args:
-        date: YYYY-MM-DD, or Airflow's template of it.
-        settings: `model`, `input` and `output`.
+        date: Date as YYYY-MM-DD, or Airflow's template of it.
+        settings: Values of `model`, `input` and `output`.
     """
     return [
         "score",
@@ -21,12 +21,12 @@ def score_arguments(date: str, settings: Mapping[str, str]) -> list[str]:
 
 
 def flex_launch(date: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    """The body that launches the Flex Template for a date.
+    """Returns the body of the request that launches the Flex Template for a date.
 
     Args:
-        date: YYYY-MM-DD, or Airflow's template of it.
-        settings: `model`, `input`, `output`, `template` (of the spec file), `worker_image`,
-            `service_account` and `temp`.
+        date: Date as YYYY-MM-DD, or Airflow's template of it.
+        settings: Values of `model`, `input`, `output`, `template` (path of the template's spec
+            file), `worker_image`, `service_account` and `temp`.
     """
     return {
         "launchParameter": {

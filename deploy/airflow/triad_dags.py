@@ -1,6 +1,7 @@
-"""Two nightly DAGs: on Dataflow by the Flex Template, and in a pod. Copy this folder to the DAGs.
+"""Two nightly DAGs: one on Dataflow by the Flex Template, one in a pod.
 
-The settings are the Airflow variable `triad`, as JSON.
+Copy this folder to Airflow's folder of DAGs. The settings are in the Airflow variable `triad`, as
+JSON.
 """
 
 import datetime
@@ -10,7 +11,7 @@ from airflow.providers.google.cloud.operators.dataflow import DataflowStartFlexT
 from airflow.sdk import DAG, Variable
 from triad_arguments import flex_launch, score_arguments
 
-DATE = "{{ ds }}"  # the date of the schedule: a run that is repeated scores the same date
+DATE = "{{ ds }}"  # date of the schedule, so that a repeated run scores the same date
 NIGHTLY = {
     "schedule": "15 2 * * *",
     "start_date": datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC),

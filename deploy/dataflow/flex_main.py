@@ -1,4 +1,4 @@
-"""What the launcher of the Flex Template starts."""
+"""Entry point of the Flex Template, which Dataflow's launcher runs."""
 
 import sys
 

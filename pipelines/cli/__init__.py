@@ -1,1 +1,1 @@
-"""The command line `triad`: one file for each group of commands."""
+"""Command line `triad`, with one module for each group of commands."""

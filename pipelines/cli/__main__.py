@@ -1,4 +1,4 @@
-"""`python -m triad_ml.pipelines.cli` runs the command line."""
+"""Entry point of `python -m triad_ml.pipelines.cli`."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Commands for trying things out on this machine: a Flink cluster and a Kafka broker.
+"""Commands `triad flink` and `triad kafka`: a Flink cluster and a Kafka broker on this machine.
 
-Each function is imported when its command runs: what they need takes longer to load than `--help`.
+Each use case is imported when its command runs, so that `--help` does not wait for its imports.
 """
 
 from collections.abc import Iterable
@@ -16,21 +16,29 @@ from triad_ml.transforms.errors import OptionsError
 
 app = typer.Typer()
 flink_app = typer.Typer(
-    help="A Flink cluster on this machine, for --runner flink.", no_args_is_help=True
+    help="Flink cluster on this machine, for --runner flink.", no_args_is_help=True
 )
 app.add_typer(flink_app, name="flink", rich_help_panel=flags.TRY)
 kafka_app = typer.Typer(
-    help="A Kafka broker on this machine, for trying streams.", no_args_is_help=True
+    help="Kafka broker on this machine, for trying out streams.", no_args_is_help=True
 )
 app.add_typer(kafka_app, name="kafka", rich_help_panel=flags.TRY)
 
 FlinkFolder = Annotated[
     str | None,
-    typer.Option("--folder", metavar="DIR", help="State and logs; else the user's cache."),
+    typer.Option(
+        "--folder",
+        metavar="DIR",
+        help="Folder of the cluster's state and logs; default: the user's cache.",
+    ),
 ]
 KafkaFolder = Annotated[
     str | None,
-    typer.Option("--folder", metavar="DIR", help="Messages and log; else the user's cache."),
+    typer.Option(
+        "--folder",
+        metavar="DIR",
+        help="Folder of the broker's messages and log; default: the user's cache.",
+    ),
 ]
 Dashboard = Annotated[
     str | None,
@@ -38,18 +46,18 @@ Dashboard = Annotated[
         "--dashboard", metavar="URL", help="Dashboard of a cluster that triad did not start."
     ),
 ]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Name or id of the job.")]
 
 
-@flink_app.command(epilog="triad flink up\n\nNeeds Java 17, and Maven and javac the first time.")
+@flink_app.command(
+    epilog="triad flink up\n\nRequirements: Java 17; Maven and javac the first time."
+)
 def up(
     context: typer.Context,
     folder: FlinkFolder = None,
-    free_ports: Annotated[
-        bool, typer.Option("--free-ports", help="Choose ports that are free.")
-    ] = False,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Choose free ports.")] = False,
 ) -> None:
-    """Start what does not run yet, and wait until each part answers."""
+    """Start the parts of the cluster that do not run yet, and wait until each part answers."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import cluster
 
@@ -58,7 +66,7 @@ def up(
 
 @flink_app.command(epilog="triad flink status")
 def status(context: typer.Context, folder: FlinkFolder = None) -> None:
-    """Say which parts run, and where."""
+    """Print which parts of the cluster run, and their addresses."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import cluster
 
@@ -68,7 +76,7 @@ def status(context: typer.Context, folder: FlinkFolder = None) -> None:
 
 @flink_app.command(epilog="triad flink down")
 def down(context: typer.Context, folder: FlinkFolder = None) -> None:
-    """Stop exactly what was started."""
+    """Stop the parts that `triad flink up` started, and nothing else."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import cluster
 
@@ -78,7 +86,7 @@ def down(context: typer.Context, folder: FlinkFolder = None) -> None:
 
 @flink_app.command(epilog="triad flink jobs")
 def jobs(context: typer.Context, folder: FlinkFolder = None, dashboard: Dashboard = None) -> None:
-    """List jobs: id, state and name."""
+    """List the jobs: id, state and name."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import rest
 
@@ -93,7 +101,7 @@ def jobs(context: typer.Context, folder: FlinkFolder = None, dashboard: Dashboar
 def cancel(
     context: typer.Context, job: Job, folder: FlinkFolder = None, dashboard: Dashboard = None
 ) -> None:
-    """End a job as it is; the last checkpoint of a stream stays."""
+    """End a job at once; the last checkpoint of a stream is kept."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import rest
 
@@ -110,12 +118,14 @@ def drain(
     job: Job,
     state: Annotated[
         str,
-        typer.Option("--state", metavar="DIR", help="The stream's --state, for the savepoint."),
+        typer.Option(
+            "--state", metavar="DIR", help="Folder of the stream's --state, for the savepoint."
+        ),
     ],
     folder: FlinkFolder = None,
     dashboard: Dashboard = None,
 ) -> None:
-    """End a stream once all that it has read is written; what a restart needs is in its state."""
+    """End a stream once all that it has read is written; its state keeps a savepoint."""
     session = _session(context, "flink", folder)
     from triad_ml.pipelines.runners.flink import rest
 
@@ -124,15 +134,13 @@ def drain(
     _print([f"{ended.name}: {ended.state}", f"savepoint: {savepoint}"])
 
 
-@kafka_app.command("up", epilog="triad kafka up\n\nNeeds Java 17, and Maven the first time.")
+@kafka_app.command("up", epilog="triad kafka up\n\nRequirements: Java 17; Maven the first time.")
 def kafka_up(
     context: typer.Context,
     folder: KafkaFolder = None,
-    free_port: Annotated[
-        bool, typer.Option("--free-port", help="Choose a port that is free.")
-    ] = False,
+    free_port: Annotated[bool, typer.Option("--free-port", help="Choose a free port.")] = False,
 ) -> None:
-    """Start it where it does not run yet, and wait until it answers."""
+    """Start the broker if it does not run yet, and wait until it answers."""
     session = _session(context, "kafka", folder)
     from triad_ml.pipelines.streaming.kafka import dev_broker
 
@@ -141,7 +149,7 @@ def kafka_up(
 
 @kafka_app.command("status", epilog="triad kafka status")
 def kafka_status(context: typer.Context, folder: KafkaFolder = None) -> None:
-    """Say whether it runs, and where."""
+    """Print the broker's address if it runs."""
     session = _session(context, "kafka", folder)
     from triad_ml.pipelines.streaming.kafka import dev_broker
 
@@ -151,7 +159,7 @@ def kafka_status(context: typer.Context, folder: KafkaFolder = None) -> None:
 
 @kafka_app.command("down", epilog="triad kafka down")
 def kafka_down(context: typer.Context, folder: KafkaFolder = None) -> None:
-    """Stop it; topics and messages stay."""
+    """Stop the broker; topics and messages are kept."""
     session = _session(context, "kafka", folder)
     from triad_ml.pipelines.streaming.kafka import dev_broker
 
@@ -162,16 +170,20 @@ def kafka_down(context: typer.Context, folder: KafkaFolder = None) -> None:
 @kafka_app.command("topic", epilog="triad kafka topic scores --compacted")
 def kafka_topic(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Name of the topic.")],
     folder: KafkaFolder = None,
     partitions: Annotated[
-        int, typer.Option("--partitions", metavar="N", help="Parts that are read side by side.")
+        int,
+        typer.Option(
+            "--partitions", metavar="N", help="Number of partitions; each can be read in parallel."
+        ),
     ] = 1,
     compacted: Annotated[
-        bool, typer.Option("--compacted", help="Keep one message for each key, as for scores.")
+        bool,
+        typer.Option("--compacted", help="Keep only the last message of each key, as for scores."),
     ] = False,
 ) -> None:
-    """Make a topic, and print its address."""
+    """Create a topic, and print its address."""
     session = _session(context, "kafka", folder)
     at_least("--partitions", partitions, 1)
     from triad_ml.pipelines.streaming.kafka import dev_broker
@@ -185,7 +197,7 @@ def kafka_topic(
 
 
 def _session(context: typer.Context, command: str, folder: str | None) -> Session:
-    """The session, once what every command here is given has been checked."""
+    """Returns the session after the checks that all commands of this module share."""
     session: Session = context.obj
     session.refuse_beam_args(command)
     if folder is not None:
@@ -206,7 +218,7 @@ def _kafka_folder(folder: str | None) -> Path:
 
 
 def _dashboard(folder: str | None, dashboard: str | None) -> str:
-    """The dashboard that is named, else that of the cluster in the folder."""
+    """Returns the dashboard that is named, else that of the cluster in the folder."""
     if dashboard:
         return dashboard
     from triad_ml.pipelines.runners.flink import cluster

@@ -1,6 +1,6 @@
-"""Flags that several commands share, by the field of a config, and headings of `triad --help`.
+"""Flags that several commands share, keyed by config field, and headings of `triad --help`.
 
-A flag has no default here: a command takes type and default from the field.
+A flag has no default here: a command takes the type and the default from the config's field.
 """
 
 from typing import Any
@@ -22,28 +22,30 @@ SHARED: dict[str, Any] = {
     "media_roots": typer.Option(
         "--media-root",
         metavar="DIR",
-        help="Look for media here too: for relative paths beside the records file first, then in "
-        "each of these folders in order; absolute ones must lie below one of them. Repeatable.",
+        help="Folder with media. A relative path is searched for beside the records file first, "
+        "then in each such folder in order; an absolute path must be inside one of them. "
+        "Repeatable.",
     ),
     "rejected_limit": typer.Option(
         "--rejected-limit",
         metavar="SHARE",
-        help="Refuse where a larger share is rejected, 0 to 1.",
+        help="Largest share of rejected records, 0 to 1; a run with a larger share is refused.",
     ),
     "issues_limit": typer.Option(
         "--issues-limit",
         metavar="SHARE",
-        help="Refuse where a larger share of a modality's media cannot be used, 0 to 1; by default "
-        "the spec's, else 0.5.",
+        help="Largest share of a modality's media that cannot be used, 0 to 1; a run with a larger "
+        "share is refused. Default: the spec's, else 0.5.",
     ),
     "format": typer.Option("--format", help="File format of the scores."),
     "verify_key": typer.Option(
         "--verify-key",
         metavar="PUB.pem",
-        help="Refuse a model that the holder of this key did not sign.",
+        help="Public key of the model's signer; a model without a valid signature of this signer "
+        "is refused.",
     ),
 }
-"""Flags of the same meaning wherever a config has the field."""
+"""Flags that mean the same in every config that has the field."""
 
 RUNNER: Any = typer.Option(
     "--runner",
@@ -54,14 +56,14 @@ MODEL: Any = typer.Argument(metavar="MODEL", help="Model folder that `triad trai
 PUBLISHED: Any = typer.Argument(
     metavar="OUT", help="Folder that `triad score` published into (its --output)."
 )
-DATE: Any = typer.Option("--date", metavar="YYYY-MM-DD", help="The date that the scores are of.")
+DATE: Any = typer.Option("--date", metavar="YYYY-MM-DD", help="Date of the scores.")
 SHOWN_DATE: Any = typer.Option(
-    "--date", metavar="YYYY-MM-DD", help="The date to show; else the latest."
+    "--date", metavar="YYYY-MM-DD", help="Date to show; default: the latest."
 )
 GOLDEN: Any = typer.Option(
     "--golden",
     metavar="PATTERN",
-    help="Records that a new model must score as they are labelled, in parity.",
+    help="Labelled records: a new model must predict their labels and show parity on them.",
 )
 JSON: Any = typer.Option("--json", help="Print JSON instead of a table.")
-VERBOSE: Any = typer.Option("--verbose", help="Say more on stderr.")
+VERBOSE: Any = typer.Option("--verbose", help="Log more on stderr.")

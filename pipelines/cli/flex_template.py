@@ -1,4 +1,4 @@
-"""The Flex Template of `triad score`: metadata made of the command's own flags, and its start."""
+"""Dataflow Flex Template of `triad score`: metadata from the command's flags, and entry point."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ _REGEXES = {int: r"^[0-9]+$", float: r"^[0-9]*\.?[0-9]+$", bool: r"^(true|false)
 
 
 def metadata() -> dict[str, Any]:
-    """What Dataflow shows of the template, and checks before it starts anything."""
+    """Returns the template's metadata: Dataflow shows it, and checks parameters against it."""
     return {
         "name": "triad score",
         "description": "Scores records and publishes the scores of one date, whole or not at all.",
@@ -27,10 +27,10 @@ def metadata() -> dict[str, Any]:
 
 
 def arguments(given: Sequence[str]) -> list[str]:
-    """The command line of `triad` for what the template's launcher gives.
+    """Returns the arguments of `triad` for those that the template's launcher passes.
 
     Args:
-        given: `--name=value`, of the template's parameters and of Beam's options.
+        given: Arguments `--name=value`: parameters of the template and options of Beam.
     """
     flags = _flags()
     ours, beam_args = ["score", "--runner=dataflow", "--no-wait"], []
@@ -38,23 +38,23 @@ def arguments(given: Sequence[str]) -> list[str]:
         name, _, value = argument.partition("=")
         flag = flags.get(name.removeprefix("--"))
         if flag is not None:
-            ours += _given(flag, value)
-        elif name != "--runner":  # ours is already there
+            ours += _as_arguments(flag, value)
+        elif name != "--runner":  # `--runner=dataflow` is already set
             beam_args.append(argument)
     return [*ours, "--", *beam_args]
 
 
 def main(given: Sequence[str]) -> int:
-    """Submits the job, as `triad score` does, and returns the exit code."""
+    """Submits the job as `triad score` does, and returns the exit code."""
     return cli_main.main(arguments(given))
 
 
 def _flags() -> dict[str, Any]:
-    """The flags of `triad score` by their names as parameters."""
+    """Returns the flags of `triad score` by their names as parameters of the template."""
     command = typer.main.get_command(cli_main.app)
     score = command.commands["score"]  # type: ignore[attr-defined]
-    found = {_name(flag): flag for flag in score.params}
-    return {name: flag for name, flag in found.items() if name not in _FIXED}
+    flags = {_name(flag): flag for flag in score.params}
+    return {name: flag for name, flag in flags.items() if name not in _FIXED}
 
 
 def _name(flag: Any) -> str:
@@ -64,15 +64,15 @@ def _name(flag: Any) -> str:
 def _parameter(flag: Any) -> dict[str, Any]:
     text = flag.help or ""
     if flag.multiple:
-        text = f"{text} Several with commas between them."
-    found: dict[str, Any] = {
+        text = f"{text} Several values are separated by commas."
+    parameter: dict[str, Any] = {
         "name": _name(flag),
         "label": flag.metavar or _name(flag),
         "helpText": text,
         "isOptional": not flag.required,
     }
     regex = _regex(flag)
-    return {**found, "regexes": [regex]} if regex else found
+    return {**parameter, "regexes": [regex]} if regex else parameter
 
 
 def _regex(flag: Any) -> str | None:
@@ -86,12 +86,12 @@ def _regex(flag: Any) -> str | None:
     return _REGEXES.get(kind)
 
 
-def _given(flag: Any, value: str) -> list[str]:
+def _as_arguments(flag: Any, value: str) -> list[str]:
     name = flag.opts[0]
     if flag.is_flag:
         return [name] if value == "true" else []
     values = value.split(",") if flag.multiple else [value]
-    return [f"{name}={one}" for one in values]
+    return [f"{name}={each}" for each in values]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The `triad` command: it parses, checks, hands over, and turns failures into lines and codes."""
+"""The `triad` command: parses arguments, runs a use case and maps failures to exit codes."""
 
 import sys
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ from triad_ml.transforms.version import VERSION
 
 app = typer.Typer(
     name="triad",
-    help="Image, audio and text records -> features -> one model -> published scores.",
+    help="Multimodal pipeline: image, audio and text records -> features -> one model -> published"
+    " scores.",
     epilog="Start with: triad spec check spec.yaml",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -35,13 +36,14 @@ def main(argv: Sequence[str] | None = None, call: Call | None = None) -> int:
 
     Args:
         argv: Arguments without the program's name; by default those of the process.
-        call: Calls the function of a use case; by default with its arguments and no more.
+        call: Function that calls the use case; by default it only passes the arguments on. Tests
+            pass a recorder.
 
     Raises:
-        Exception: Any bug, with its traceback; Python then exits with 1.
+        Exception: A bug; Python prints its traceback and exits with 1.
     """
-    ours, beam_args = _parted(sys.argv[1:] if argv is None else argv)
-    ours = _each_named(ours, "--input")
+    ours, beam_args = _split_at_dashes(sys.argv[1:] if argv is None else argv)
+    ours = _with_option_before_each(ours, "--input")
     session = Session(beam_args) if call is None else Session(beam_args, call)
     try:
         code = typer.main.get_command(app).main(
@@ -55,22 +57,22 @@ def main(argv: Sequence[str] | None = None, call: Call | None = None) -> int:
         if failure is None:
             raise
         return _say(failure)
-    if code == failures.INTERRUPTED:  # what typer makes of Ctrl-C
+    if code == failures.INTERRUPTED:  # typer returns this code after Ctrl-C
         print("triad: interrupted; run the same command again to go on", file=sys.stderr)
     return int(code or 0)
 
 
-def _parted(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Cuts the arguments at a lone `--`."""
+def _split_at_dashes(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Splits the arguments at a lone `--` into those of Triad and those of Beam."""
     arguments = list(argv)
     if "--" not in arguments:
         return arguments, ()
-    place = arguments.index("--")
-    return arguments[:place], tuple(arguments[place + 1 :])
+    index = arguments.index("--")
+    return arguments[:index], tuple(arguments[index + 1 :])
 
 
-def _each_named(arguments: Sequence[str], option: str) -> list[str]:
-    """The arguments with the option before each value: a shell makes several of one pattern."""
+def _with_option_before_each(arguments: Sequence[str], option: str) -> list[str]:
+    """Repeats the option before each of its values; a shell expands a glob to several values."""
     named: list[str] = []
     in_values = False
     for argument in arguments:
@@ -103,7 +105,7 @@ def _top(
     pass
 
 
-# In the order in which `triad --help` lists them.
+# `triad --help` lists the commands in this order.
 app.add_typer(spec.app, name="spec", rich_help_panel=flags.PREPARE)
 for group in (train, score, report, publish, stream, verify, doctor, clusters):
     app.add_typer(group.app)

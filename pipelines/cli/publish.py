@@ -1,4 +1,4 @@
-"""The commands of published scores: runs, current, export-scores, rollback and gc.
+"""Commands for published scores: runs, current, export-scores, rollback and gc.
 
 Their use cases load Arrow, so each is imported when its command runs.
 """
@@ -23,18 +23,20 @@ app = typer.Typer()
     RunsConfig,
     {
         "output": flags.PUBLISHED,
-        "date": typer.Option("--date", metavar="YYYY-MM-DD", help="The date to show; else all."),
+        "date": typer.Option(
+            "--date", metavar="YYYY-MM-DD", help="Date to show; default: all dates."
+        ),
         "verify": typer.Option(
-            "--verify", help="Read every file; else only their sizes are compared."
+            "--verify", help="Compare the digests of all files, not only their sizes."
         ),
         "as_json": flags.JSON,
     },
     panel=flags.PUBLISH,
     epilog="triad runs scores --date 2026-11-24"
-    "\n\nThe state is published (it counts), replaced, unfinished or damaged.",
+    "\n\nThe state of a run is published (it counts), replaced, unfinished or damaged.",
 )
 def runs(session: Session, config: RunsConfig) -> None:
-    """List the runs of dates: which one counts, when, of which model, and how many records."""
+    """List the runs of each date: state, time, model and number of records."""
     from triad_ml.pipelines.publishing import run_list
 
     listed = session.run(run_list.run, config)
@@ -50,10 +52,10 @@ def runs(session: Session, config: RunsConfig) -> None:
     {"output": flags.PUBLISHED, "date": flags.SHOWN_DATE},
     panel=flags.PUBLISH,
     epilog="triad current scores --date 2026-11-24"
-    "\n\nOne path a line; whoever reads these files reads what counts and nothing else.",
+    "\n\nPrints one path a line; these files hold the published scores and nothing else.",
 )
 def current(session: Session, config: CurrentConfig) -> None:
-    """Print the paths of the score files that count."""
+    """Print the paths of the published score files of a date."""
     from triad_ml.pipelines.publishing import reading
 
     for path in session.run(reading.published_files, config.output, config.date):
@@ -66,19 +68,19 @@ def current(session: Session, config: CurrentConfig) -> None:
     {
         "scores": flags.PUBLISHED,
         "output": typer.Option(
-            "--output", metavar="FILE", help="The file; it ends in .parquet, .csv or .jsonl."
+            "--output", metavar="FILE", help="File to write; it ends in .parquet, .csv or .jsonl."
         ),
         "date": flags.SHOWN_DATE,
-        "overwrite": typer.Option("--overwrite", help="Replace the file if it is there."),
+        "overwrite": typer.Option("--overwrite", help="Replace the file if it exists."),
     },
     panel=flags.PUBLISH,
     name="export-scores",
     epilog="triad export-scores scores --date 2026-11-24 --output scores.csv"
-    "\n\nIn CSV a struct is a column for each field (category.label); lists and distributions are"
-    " JSON texts.",
+    "\n\nIn CSV a struct becomes a column for each field (category.label); lists and distributions"
+    " become JSON texts.",
 )
 def export_scores(session: Session, config: ExportConfig) -> None:
-    """Write the scores that count to one Parquet, CSV or JSON Lines file."""
+    """Write the published scores of a date to one Parquet, CSV or JSON Lines file."""
     from triad_ml.pipelines.publishing import export
 
     print(session.run(export.run, config))
@@ -90,16 +92,18 @@ def export_scores(session: Session, config: ExportConfig) -> None:
     {
         "date": flags.DATE,
         "to": typer.Option(
-            "--to", metavar="RUN_ID", help="The run; else the one that was replaced last."
+            "--to",
+            metavar="RUN_ID",
+            help="Id of the run to publish again; default: the run that was replaced last.",
         ),
     },
     panel=flags.PUBLISH,
     epilog="triad rollback --output scores --date 2026-11-24"
-    "\n\nPrints which run counts now, and its manifest's path as the last line. Exits with 10 where"
-    " a file of the run is not what it wrote, 11 where another run was published meanwhile.",
+    "\n\nPrints which run counts now, and its manifest's path as the last line. Exits with 10 if a"
+    " file of the run has changed since it was written, 11 if another run was published meanwhile.",
 )
 def rollback(session: Session, config: RollbackConfig) -> None:
-    """Let an earlier run of a date count again; no run is removed."""
+    """Publish an earlier run of a date again; no run is removed."""
     from triad_ml.pipelines.publishing import rollback as use_case
     from triad_ml.pipelines.publishing.run_folder import RunFolder
 
@@ -114,16 +118,16 @@ def rollback(session: Session, config: RollbackConfig) -> None:
         "keep_days": typer.Option(
             "--keep-days",
             metavar="N",
-            help="Keep runs that changed, or were replaced by another, in the last N days.",
+            help="Days for which a run is kept after it last changed or was replaced.",
         ),
-        "dry_run": typer.Option("--dry-run", help="Only say what would be removed."),
+        "dry_run": typer.Option("--dry-run", help="Only print what would be removed."),
     },
     panel=flags.PUBLISH,
     epilog="triad gc --output scores --keep-days 7 --dry-run"
-    "\n\nPrints each thing that is removed, and a summary in JSON as the last line.",
+    "\n\nPrints each removed file and folder, and a summary in JSON as the last line.",
 )
 def gc(session: Session, config: GcConfig) -> None:
-    """Remove runs that are not published, and what killed processes left."""
+    """Remove runs that are not published, and temporary files of killed processes."""
     from triad_ml.pipelines.publishing import gc as use_case
 
     print(session.run(use_case.run, config).to_json())

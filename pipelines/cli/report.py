@@ -14,7 +14,7 @@ app = typer.Typer()
     app,
     ReportConfig,
     {
-        "output": typer.Option("--output", metavar="FILE", help="The page that is written (HTML)."),
+        "output": typer.Option("--output", metavar="FILE", help="HTML page to write."),
         "scores": typer.Option(
             "--scores",
             metavar="DIR",
@@ -24,8 +24,8 @@ app = typer.Typer()
         "saliency": typer.Option(
             "--saliency",
             metavar="N",
-            help="For N records of each task, show the parts of image, audio and text that the "
-            "prediction rests on.",
+            help="Number of records of each task for which the page shows the parts of image, "
+            "audio and text that the prediction depends on.",
         ),
     },
     panel=flags.SCORE,
@@ -33,5 +33,5 @@ app = typer.Typer()
     " --output report.html",
 )
 def report(session: Session, config: ReportConfig) -> None:
-    """Write one page: how good the model is, what was rejected, and a gallery."""
+    """Write one HTML page: metrics of the model, rejected records, and a gallery."""
     print(session.run(run.run, config))

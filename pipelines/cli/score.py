@@ -19,24 +19,25 @@ app = typer.Typer()
         "unit_records": typer.Option(
             "--unit-records",
             metavar="N",
-            help="Records in a unit of work; a crash costs one unit.",
+            help="Number of records in a unit of work; after a crash only unfinished units are "
+            "scored again.",
         ),
         "carry_over": typer.Option(
             "--carry-over",
-            help="Take scores of unchanged content from the last published run of the same model.",
+            help="Reuse scores of unchanged content from the last published run of the same model.",
         ),
         "no_wait": typer.Option(
             "--no-wait", help="Submit the job to Dataflow and return; its last step publishes."
         ),
         "explain": typer.Option(
-            "--explain", help="Add each modality's share of each classification (Shapley)."
+            "--explain", help="Add each modality's Shapley value for each classification."
         ),
     },
     panel=flags.SCORE,
     epilog="triad score --model model --input 'records/*.jsonl' --output scores --date 2026-11-24"
-    "\n\nPrints the manifest's path as the last line. Exits with 0 where the scores are published,"
-    " now or before; 10 where a gate refuses; 11 where another run was first; 12 on bad options;"
-    f" 20 where a disk or a connection fails.\n\n{BEAM}",
+    "\n\nPrints the manifest's path as the last line. Exits with 0 if the scores are published, now"
+    " or before; 10 if a gate refuses them; 11 if another run was published first; 12 on bad"
+    f" options; 20 if a disk or a connection fails.\n\n{BEAM}",
 )
 def score(session: Session, config: ScoreConfig) -> None:
     """Score records and publish the scores of one date, whole or not at all."""

@@ -1,4 +1,4 @@
-"""Context of one start of the command line, and commands made of a config and its flags."""
+"""Context of one command-line call, and typer commands generated from a config class."""
 
 import dataclasses
 import inspect
@@ -17,7 +17,7 @@ BEAM = "Arguments after a lone -- go to Beam unchanged."
 
 Flag = OptionInfo | ArgumentInfo
 Call = Callable[..., Any]
-"""Takes a function and its arguments, and returns the result."""
+"""Callable that takes a function and its arguments, and returns the function's result."""
 
 
 class _Config(Protocol):
@@ -37,12 +37,12 @@ def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """Context that typer carries through to a command.
+    """Context that typer passes to each command.
 
     Attributes:
-        beam_args: Arguments after a lone `--`.
-        call: Calls the function of a use case; tests put a recorder in its place.
-        verbose: Whether libraries may log too.
+        beam_args: Arguments after a lone `--`, meant for Beam.
+        call: Function that calls the use case; tests pass a recorder.
+        verbose: True if debug entries, and those of libraries, are logged too.
     """
 
     beam_args: tuple[str, ...] = ()
@@ -50,20 +50,20 @@ class Session:
     verbose: bool = False
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Prepares environment and logs, calls the function and returns its result."""
+        """Prepares environment and logging, calls the function and returns its result."""
         environment.prepare(self.verbose)
         logs.configure(self.verbose)
         result: R = self.call(function, *args, **kwargs)
         return result
 
     def refuse_beam_args(self, command: str) -> None:
-        """Raises OptionsError where a command without Beam was given options of Beam."""
+        """Raises OptionsError if Beam arguments were passed to a command that runs no pipeline."""
         if self.beam_args:
             raise OptionsError(f"--: triad {command} uses no Beam; remove what stands after it")
 
 
 Body = Callable[[Session, C], int | None]
-"""Takes the settings of a use case, and returns the exit code if it is not 0."""
+"""Function that runs a use case with its settings, and returns the exit code or None for 0."""
 
 
 def command(
@@ -77,22 +77,23 @@ def command(
     fixed: Mapping[str, object] | None = None,
     defaults: Mapping[str, object] | None = None,
 ) -> Callable[[Body[C]], Body[C]]:
-    """Makes the command of a use case: a flag for each field, with the field's type and default.
+    """Returns a decorator that registers a function as the command of a use case.
 
-    A field without a flag keeps its default, and `beam_args` gets what stands after a lone `--`.
+    The command gets a flag for each field of the config, with the field's type and default. A field
+    without a flag keeps its default. The field `beam_args` holds the arguments after a lone `--`.
 
     Args:
-        app: The group of commands that the command joins.
-        config: The settings.
-        own: Flags of this command by field; the others come from `flags.SHARED`.
+        app: Group of commands to which the command is added.
+        config: Class of the use case's settings.
+        own: Flags of this command by field; the others are taken from `flags.SHARED`.
         panel: Heading under which `triad --help` lists the command.
-        epilog: An example, and what else a user must know.
-        name: The command's name, if it is not the function's.
-        fixed: Values by field that the command decides and no flag changes.
-        defaults: Defaults by field instead of the config's; `...` makes a flag required.
+        epilog: Text below the help: an example, exit codes, the last line of output.
+        name: Name of the command, if it is not the function's.
+        fixed: Values by field that the command sets and no flag changes.
+        defaults: Defaults by field that replace the config's; `...` makes a flag required.
     """
     fixed, defaults = fixed or {}, defaults or {}
-    fields = {one.name: one for one in dataclasses.fields(config) if one.name not in fixed}
+    fields = {field.name: field for field in dataclasses.fields(config) if field.name not in fixed}
     known: dict[str, Flag] = {**flags.SHARED, **own}
     named = {field: known[field] for field in fields if field in known}
     types = typing.get_type_hints(config)
@@ -114,9 +115,9 @@ def command(
     def register(body: Body[C]) -> Body[C]:
         title = name or body.__name__
 
-        def start(context: typer.Context, verbose: bool, **given: Any) -> int | None:
+        def start(context: typer.Context, verbose: bool, **parsed: Any) -> int | None:
             session: Session = dataclasses.replace(context.obj, verbose=verbose)
-            values = {f: tuple(v or ()) if f in repeated else v for f, v in given.items()}
+            values = {f: tuple(v or ()) if f in repeated else v for f, v in parsed.items()}
             if "beam_args" in fields:
                 values["beam_args"] = session.beam_args
             else:
@@ -134,7 +135,7 @@ def command(
             ),
         ]
         start.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        start.__annotations__ = {one.name: one.annotation for one in parameters}
+        start.__annotations__ = {each.name: each.annotation for each in parameters}
         start.__doc__ = body.__doc__
         app.command(title, epilog=epilog, rich_help_panel=panel)(start)
         return body

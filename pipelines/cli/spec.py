@@ -1,4 +1,4 @@
-"""The commands of spec files: check and schema."""
+"""Commands for spec files: check and schema."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,9 @@ app = typer.Typer(help="Check a spec, or print its JSON Schema for editors.", no
 @app.command(epilog="triad spec check spec.yaml")
 def check(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The spec (YAML).")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Spec file (YAML).")],
 ) -> None:
-    """Check a spec file, and say what is in it."""
+    """Check a spec file, and print its modalities and tasks."""
     session: Session = context.obj
     session.refuse_beam_args("spec check")
     from triad_ml.transforms.spec import loading
@@ -31,7 +31,7 @@ def schema(
     context: typer.Context,
     output: Annotated[
         str | None,
-        typer.Option("--output", metavar="FILE", help="Write to this file instead of stdout."),
+        typer.Option("--output", metavar="FILE", help="File to write; default: stdout."),
     ] = None,
 ) -> None:
     """Print the JSON Schema of a spec file, for editors."""

@@ -1,4 +1,4 @@
-"""The commands of streams: stream and replay."""
+"""Commands for streams: stream and replay."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _MESSAGES: dict[str, Any] = {
     "source": typer.Option(
         "--source",
         metavar="DIR|kafka://HOST:PORT/TOPIC|pubsub://PROJECT/SUBSCRIPTION",
-        help="Folder or topic that is watched.",
+        help="Folder, topic or subscription from which records are read.",
     ),
     "sink": typer.Option(
         "--sink",
@@ -25,30 +25,36 @@ _MESSAGES: dict[str, Any] = {
     "rejected": typer.Option(
         "--rejected",
         metavar="kafka://...|pubsub://...",
-        help="Topic for rejected records, if the sink is a topic.",
+        help="Topic for rejected records; needed if the sink is a topic.",
     ),
     "message_format": typer.Option(
         "--message-format", help="Format of a message: a JSON object, a tf.Example or Avro."
     ),
-    "message_bytes": typer.Option("--message-bytes", metavar="N", help="Reject larger messages."),
+    "message_bytes": typer.Option(
+        "--message-bytes", metavar="N", help="Size limit in bytes; larger messages are rejected."
+    ),
     "window": typer.Option(
         "--window",
         metavar="SECONDS",
         help="Length of an event-time window; the files of a window share a folder.",
     ),
     "batch_records": typer.Option(
-        "--batch-records", metavar="N", help="About how many records are scored at once."
+        "--batch-records", metavar="N", help="Approximate number of records scored at once."
     ),
     "message_schema": typer.Option(
-        "--message-schema", metavar="FILE", help="The Avro schema, or a JSON Schema to conform to."
+        "--message-schema",
+        metavar="FILE",
+        help="Avro schema of the messages, or JSON Schema to which they must conform.",
     ),
     "message_schema_id": typer.Option(
         "--message-schema-id",
         metavar="N",
-        help="A registry's number of the schema: messages begin with it, as Confluent's do.",
+        help="Id of the schema in a registry, for messages that begin with it, as Confluent's do.",
     ),
     "kafka_config": typer.Option(
-        "--kafka-config", metavar="FILE", help="Properties of Kafka's client, for TLS and SASL."
+        "--kafka-config",
+        metavar="FILE",
+        help="File with properties of the Kafka client, for TLS and SASL.",
     ),
 }
 """Flags of both commands."""
@@ -62,30 +68,33 @@ _MESSAGES: dict[str, Any] = {
         "state": typer.Option(
             "--state",
             metavar="DIR",
-            help="Remembers what was scored, if the source is a folder and the sink Kafka.",
+            help="Folder in which the stream records its progress; needed if the source is a "
+            "folder and the sink is Kafka.",
         ),
         "group": typer.Option(
-            "--group", metavar="NAME", help="Kafka's consumer group of this stream."
+            "--group", metavar="NAME", help="Kafka consumer group of the stream."
         ),
         "media_files": typer.Option(
-            "--media-files", help="The files are media; those of one name are one record."
+            "--media-files", help="Read media files; those with the same name form one record."
         ),
         "batch_bytes": typer.Option(
             "--batch-bytes",
             metavar="N",
-            help="Bytes of messages in a batch; no more are fetched ahead.",
+            help="Bytes of messages at which a batch is full; no more are fetched ahead.",
         ),
         "batch_seconds": typer.Option(
             "--batch-seconds",
             metavar="SECONDS",
-            help="Time that a batch of messages waits to be filled.",
+            help="Longest time that a batch of messages waits to be filled.",
         ),
         "poll_seconds": typer.Option(
             "--poll-seconds",
             metavar="SECONDS",
             help="Polling interval; a file is read once it has been unchanged for this long.",
         ),
-        "until_empty": typer.Option("--until-empty", help="Score what is there, then end."),
+        "until_empty": typer.Option(
+            "--until-empty", help="Score all records in the source, then end."
+        ),
         "runner": typer.Option(
             "--runner",
             metavar="NAME",
@@ -97,15 +106,16 @@ _MESSAGES: dict[str, Any] = {
         "from_checkpoint": typer.Option(
             "--from-checkpoint",
             metavar="DIR|latest",
-            help="Continue from a checkpoint of Flink; else at the committed offsets.",
+            help="Flink checkpoint to continue from; default: the committed offsets.",
         ),
         "checkpoint_seconds": typer.Option(
             "--checkpoint-seconds",
             metavar="SECONDS",
-            help="Interval between Flink's checkpoints.",
+            help="Interval between Flink checkpoints; a crash repeats the records of at most one "
+            "interval.",
         ),
         "prism": typer.Option(
-            "--prism", metavar="PATH", help="The Prism binary that --runner prism runs."
+            "--prism", metavar="PATH", help="Path of the Prism binary for --runner prism."
         ),
         "shards": typer.Option(
             "--shards", metavar="N", help="Number of files of a window, on Prism and Dataflow."
@@ -113,26 +123,26 @@ _MESSAGES: dict[str, Any] = {
         "id_attribute": typer.Option(
             "--id-attribute",
             metavar="NAME",
-            help="Attribute by which Pub/Sub's messages that were sent twice are known.",
+            help="Attribute that identifies a Pub/Sub message, so that repeats are recognized.",
         ),
         "time_attribute": typer.Option(
             "--time-attribute",
             metavar="NAME",
-            help="Attribute with the event time; else the time of publishing.",
+            help="Attribute with the event time; default: the time of publishing.",
         ),
         "golden": flags.GOLDEN,
         "metrics": typer.Option(
             "--metrics",
             metavar="FILE",
-            help="Write lag, latency and more for Prometheus (*.prom).",
+            help="File for lag, latency and other metrics, in Prometheus format (*.prom).",
         ),
     },
     panel=flags.STREAMS,
     epilog="triad stream --model model --source incoming --sink scores"
-    "\n\nSIGTERM and Ctrl-C end it after the batch in hand, with 0.",
+    "\n\nSIGTERM and Ctrl-C end the stream after the current batch, with exit code 0.",
 )
 def stream(session: Session, config: StreamConfig) -> None:
-    """Score records as they arrive, in micro-batches: at least once, to the same places."""
+    """Score records as they arrive, in micro-batches: at least once, under stable keys."""
     session.run(run.run, config)
 
 
@@ -142,21 +152,24 @@ def stream(session: Session, config: StreamConfig) -> None:
     {
         **_MESSAGES,
         "group": typer.Option(
-            "--group", metavar="NAME", help="Remembers in Kafka what was replayed."
+            "--group",
+            metavar="NAME",
+            help="Kafka consumer group with the progress of the replay.",
         ),
         "replay_from": typer.Option(
             "--from",
             metavar="kafka://HOST:PORT/TOPIC",
-            help="The topic of rejected records; those of --source are scored again.",
+            help="Topic of rejected records; their messages in --source are scored again.",
         ),
     },
     panel=flags.STREAMS,
     epilog="triad replay --model model --source kafka://HOST:PORT/clips"
     " --from kafka://HOST:PORT/rejected --sink again"
-    "\n\nA second start replays only what was rejected since; another --group begins anew.",
+    "\n\nA second start replays only what was rejected since then; with another --group the replay"
+    " starts from the beginning.",
     fixed={"until_empty": True, "beam_args": ()},
     defaults={"group": REPLAY_GROUP, "replay_from": ...},
 )
 def replay(session: Session, config: StreamConfig) -> None:
-    """Score again the messages that a topic of rejected records names, then end."""
+    """Score rejected messages again, as a topic of rejected records lists them, then end."""
     session.run(run.run, config)

@@ -1,4 +1,4 @@
-"""The commands that make a model: preprocess, train, search and encoder."""
+"""Commands that prepare data and train: preprocess, train, search and encoder."""
 
 import typer
 
@@ -18,7 +18,7 @@ app = typer.Typer()
     PreprocessConfig,
     {
         "spec": typer.Option(
-            "--spec", metavar="FILE", help="The spec: modalities, features and tasks (YAML)."
+            "--spec", metavar="FILE", help="Spec file: modalities, features and tasks (YAML)."
         ),
         "runner": flags.RUNNER,
         "shards": typer.Option(
@@ -33,7 +33,7 @@ app = typer.Typer()
     f"\n\n{BEAM}",
 )
 def preprocess(session: Session, config: PreprocessConfig) -> None:
-    """Turn records into features, and keep the graph that made them."""
+    """Turn records into features, and save the feature graph that serving uses too."""
     session.run(preprocessing_run.run, config)
 
 
@@ -42,19 +42,24 @@ def preprocess(session: Session, config: PreprocessConfig) -> None:
     TrainConfig,
     {
         "epochs": typer.Option(
-            "--epochs", metavar="N", help="Instead of the spec's training.epochs."
+            "--epochs", metavar="N", help="Number of epochs; default: the spec's training.epochs."
         ),
-        "seed": typer.Option("--seed", metavar="N", help="Instead of the spec's training.seed."),
+        "seed": typer.Option(
+            "--seed", metavar="N", help="Random seed; default: the spec's training.seed."
+        ),
         "batch_size": typer.Option(
-            "--batch-size", metavar="N", help="Instead of the spec's training.batch_size."
+            "--batch-size",
+            metavar="N",
+            help="Records in a batch; default: the spec's training.batch_size.",
         ),
         "fresh": typer.Option(
-            "--fresh", help="Train anew: throw away the checkpoints and the model in --output."
+            "--fresh", help="Delete the checkpoints and the model in --output, and start over."
         ),
         "spec": typer.Option(
             "--spec",
             metavar="FILE",
-            help="Take model and training from this spec, such as best.yaml of `triad search`.",
+            help="Spec that replaces the sections model and training, such as best.yaml of "
+            "`triad search`.",
         ),
     },
     panel=flags.PREPARE,
@@ -70,33 +75,37 @@ def train(session: Session, config: TrainConfig) -> None:
     SearchConfig,
     {
         "trials": typer.Option(
-            "--trials", metavar="N", help="Trials in all, those of earlier calls included."
+            "--trials", metavar="N", help="Number of trials, including those of earlier calls."
         ),
         "minutes": typer.Option(
-            "--minutes", metavar="M", help="Begin no epoch that would end after M minutes."
+            "--minutes",
+            metavar="M",
+            help="Time limit in minutes; no epoch is started that would end after it.",
         ),
         "space": typer.Option(
             "--space",
             metavar="FILE",
-            help="Values to try, by keys of the spec's model and training.",
+            help="File with the values to try, by keys of the spec's model and training.",
         ),
-        "seed": typer.Option("--seed", metavar="N", help="Decides which values are tried."),
+        "seed": typer.Option(
+            "--seed", metavar="N", help="Random seed that decides which values are tried."
+        ),
     },
     panel=flags.PREPARE,
     epilog="triad search --data prepared --output search --trials 30 --minutes 60"
     "\n\nThen: triad train --data prepared --spec search/best.yaml --output model"
-    "\n\nA search that was interrupted continues with the same command. Prints the best trials, and"
-    " the path of the best spec as the last line.",
+    "\n\nThe same command continues an interrupted search. Prints the best trials, and the path of"
+    " the best spec as the last line.",
 )
 def search(session: Session, config: SearchConfig) -> None:
     """Try settings of model and training, and keep the best as a spec."""
-    found = session.run(search_run.run, config)
+    result = session.run(search_run.run, config)
     import rich
 
     from triad_ml.pipelines.training.search import results
 
-    rich.print(results.table(found.rows))
-    print(found.best)
+    rich.print(results.table(result.rows))
+    print(result.best)
 
 
 @command(
@@ -104,18 +113,19 @@ def search(session: Session, config: SearchConfig) -> None:
     EncoderConfig,
     {
         "output": typer.Option(
-            "--output", metavar="FILE", help="The file that is written; it ends in .weights.h5."
+            "--output", metavar="FILE", help="File to write; it ends in .weights.h5."
         ),
         "weights": typer.Option(
             "--weights",
             metavar="FILE",
-            help="A PyTorch file of EfficientNet-Lite0; by default that in the installed package.",
+            help="PyTorch file of EfficientNet-Lite0; default: that in the installed package.",
         ),
     },
     panel=flags.PREPARE,
     epilog="triad encoder --output lite0.weights.h5"
-    "\n\nReads a file of PyTorch without running what is in it. Prints the file's SHA-256.",
+    "\n\nThe PyTorch file is read without running code in it. Prints the SHA-256 of the written"
+    " file.",
 )
 def encoder(session: Session, config: EncoderConfig) -> None:
-    """Write the weights of a pretrained image encoder as a file that specs can name."""
+    """Convert the weights of a pretrained image encoder to a file that specs can name."""
     print(session.run(run.encoder, config))

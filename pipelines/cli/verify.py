@@ -1,4 +1,4 @@
-"""The commands of trust: parity, release, sign, verify and explain-digest."""
+"""Commands that check and sign models: parity, release, sign, verify and explain-digest."""
 
 import typer
 
@@ -21,17 +21,19 @@ app = typer.Typer()
     app,
     ParityConfig,
     {
-        "limit": typer.Option("--limit", metavar="N", help="Compare the first N records only."),
+        "limit": typer.Option(
+            "--limit", metavar="N", help="Number of first records to compare; default: all."
+        ),
         "tolerance": typer.Option(
-            "--tolerance", metavar="X", help="The largest difference of floats that passes."
+            "--tolerance", metavar="X", help="Largest difference of floats that passes."
         ),
     },
     panel=flags.TRUST,
     epilog="triad parity --model model --input 'records/*.jsonl' --limit 500"
-    "\n\nExits with 10 where a difference is over the tolerance.",
+    "\n\nExits with 10 if a difference exceeds the tolerance.",
 )
 def parity(session: Session, config: ParityConfig) -> int:
-    """Prove that training and scoring see the same features and give the same scores."""
+    """Prove that training and scoring compute the same features and the same scores."""
     return 0 if session.run(run.parity, config) else GateError.exit_code
 
 
@@ -41,10 +43,10 @@ def parity(session: Session, config: ParityConfig) -> int:
     {"model": flags.MODEL, "golden": flags.GOLDEN},
     panel=flags.TRUST,
     epilog="triad release models/may --golden golden.jsonl"
-    "\n\nExits with 10 where the model is refused: models/CURRENT stays as it is.",
+    "\n\nExits with 10 if the model is refused; models/CURRENT then stays as it is.",
 )
 def release(session: Session, config: ReleaseConfig) -> None:
-    """Check a model, and let CURRENT beside it name it: streams and nights take it."""
+    """Check a model, then set CURRENT beside it, which streams and nightly runs follow."""
     print(session.run(run.release, config))
 
 
@@ -59,7 +61,7 @@ def release(session: Session, config: ReleaseConfig) -> None:
     epilog="triad sign model --key key.pem\n\nPrints the signature's path.",
 )
 def sign(session: Session, config: SignConfig) -> None:
-    """Sign a model folder with a private key of your own."""
+    """Sign a model folder with your own private key."""
     print(session.run(run.sign, config))
 
 
@@ -72,10 +74,10 @@ def sign(session: Session, config: SignConfig) -> None:
     },
     panel=flags.TRUST,
     epilog="triad verify model --key public.pem"
-    "\n\nExits with 10 where the model is not signed, or not as it was when it was signed.",
+    "\n\nExits with 10 if the model is not signed or has changed since it was signed.",
 )
 def verify(session: Session, config: VerifyConfig) -> None:
-    """Check that a model folder is, byte for byte, what somebody signed."""
+    """Check that a model folder has a valid signature and is unchanged since it was signed."""
     session.run(run.verify, config)
     print(f"{config.model}: is as it was signed")
 
@@ -85,14 +87,14 @@ def verify(session: Session, config: VerifyConfig) -> None:
     ExplainDigestConfig,
     {
         "left": typer.Argument(
-            metavar="A", help="A model, a preprocessing, a run, or its manifest."
+            metavar="A", help="Model folder, prepared data, run, or the manifest of one."
         ),
-        "right": typer.Argument(metavar="B", help="The one that A is compared with."),
+        "right": typer.Argument(metavar="B", help="Folder or manifest to compare A with."),
     },
     panel=flags.TRUST,
     name="explain-digest",
-    epilog="triad explain-digest model-of-may model-of-june\n\nExits with 10 where a part differs.",
+    epilog="triad explain-digest model-of-may model-of-june\n\nExits with 10 if a part differs.",
 )
 def explain_digest(session: Session, config: ExplainDigestConfig) -> int:
-    """Say which parts of two models, preprocessings or runs are equal, and which differ."""
+    """List the parts of two models, prepared data sets or runs as equal or different."""
     return 0 if session.run(run.explain_digest, config) else GateError.exit_code

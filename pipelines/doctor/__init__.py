@@ -1,1 +1,1 @@
-"""`triad doctor`: what would make a run fail is said before anything is submitted."""
+"""Checks of `triad doctor`: they report what would make a run fail, before it is submitted."""

@@ -9,17 +9,17 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class DoctorConfig:
-    """What the doctor looks at: the machine, and whatever is named.
+    """Settings of `triad doctor`; it checks the machine, and each path that is not None.
 
     Attributes:
-        runner: Name of a runner that has checks of the doctor.
-        spec: The spec whose preprocessing would be submitted.
-        model: The model whose scoring would be submitted.
+        runner: Name of a runner that has `doctor_checks`.
+        spec: Path of the spec whose preprocessing would be submitted.
+        model: Folder of the model whose scoring would be submitted.
         inputs: Patterns of records files.
         output: Folder for the results.
-        media_roots: Folders beside that of the records file in which media may lie.
-        as_json: Print JSON instead of a table.
-        beam_args: What would go to Beam.
+        media_roots: Folders in which media are searched for, after that of the records file.
+        as_json: True if JSON is printed instead of a table.
+        beam_args: Arguments that a run would pass to Beam.
     """
 
     runner: str = "local"

@@ -1,4 +1,4 @@
-"""Services of a cluster: whether something answers where they should be."""
+"""Reachability of a cluster's services: a TCP connection to each address."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,15 +9,17 @@ _SECONDS = 5.0
 
 
 def is_here(address: str | None) -> bool:
-    """Whether `host:port` is of this machine; nothing named is of this machine too."""
+    """Returns True if `host:port` is on this machine; None counts as this machine."""
     host = (address or "localhost").rpartition("//")[2].partition(":")[0]
     return host in ("localhost", "127.0.0.1", "[local]", "[auto]")
 
 
 def check(named: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Connects to each address, given by flag as `host:port`, and says nothing to it.
+    """Connects to each address, closes the connection at once, and yields the results.
 
-    What names no port, such as `[local]`, is no address.
+    Args:
+        named: Addresses as `host:port`, by flag. Values without a port, such as `[local]`, are
+            skipped.
     """
     for flag, address in named.items():
         host, _, port = (address or "").rpartition("//")[2].rpartition(":")

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, with the reason and the remedy, as a table or as JSON."""
+"""Findings of `triad doctor`, with reason and remedy, as a table or as JSON."""
 
 import dataclasses
 import json
@@ -16,14 +16,14 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        check: Names what was looked at, in one word.
-        level: An error is what would make a run fail, or differ between machines.
-        what: What is so.
-        why: What follows from it; empty where all is well.
-        remedy: What to do; empty where all is well.
+        check: Name of the check, in one word.
+        level: Severity; `error` would make a run fail, or differ between machines.
+        what: Fact that was found.
+        why: Consequence of the fact; empty if all is well.
+        remedy: Action for the user; empty if all is well.
     """
 
     check: str
@@ -34,24 +34,24 @@ class Finding:
 
 
 def of_error(check: str, error: TriadError, why: str) -> Finding:
-    """A refusal as a finding: its line ends with the remedy, behind a semicolon."""
+    """Converts an error to a finding; its line ends with the remedy, after the first semicolon."""
     what, _, remedy = str(error).partition("; ")
     return Finding(check, "error", what, why, remedy)
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
-    """Whether nothing would fail; warnings do not count."""
+    """Returns True if no finding is an error; warnings do not count."""
     return all(finding.level != "error" for finding in findings)
 
 
 def to_json(findings: Sequence[Finding]) -> str:
-    """On one line."""
+    """Returns the findings as JSON on one line."""
     listed = [dataclasses.asdict(finding) for finding in findings]
     return json.dumps({"healthy": healthy(findings), "findings": listed}, ensure_ascii=False)
 
 
 def table(findings: Sequence[Finding]) -> rich.table.Table:
-    """A row for each finding."""
+    """Returns a table with a row for each finding."""
     shown = rich.table.Table(title="What triad doctor found", title_justify="left", show_lines=True)
     shown.add_column("check", no_wrap=True)
     shown.add_column("", no_wrap=True)
@@ -64,7 +64,7 @@ def table(findings: Sequence[Finding]) -> rich.table.Table:
 
 
 def _plain(text: str) -> rich.text.Text:
-    """Without what rich or the terminal would take for more than text."""
+    """Returns plain text, without markup of rich or control characters."""
     return rich.text.Text(logs.printable(text))
 
 

@@ -1,4 +1,4 @@
-"""Folders: whether they can be read and written from here, and reached by workers elsewhere."""
+"""Checks of folders: readable and writable from here, and reachable from remote workers."""
 
 import contextlib
 import os
@@ -14,30 +14,34 @@ _CLOUD = "gs://"
 
 
 def output(folder: str) -> Finding:
-    """Writes a small file into a folder, or where it would be made, and removes it again."""
+    """Checks that a folder can be written to: writes a small file and removes it again.
+
+    Folders that are missing are created for the check and removed too.
+    """
     missing = [] if _in_cloud(folder) else list(_missing(Path(folder)))
     probe = f"{folder.rstrip('/')}/.triad-doctor-{uuid.uuid4().hex}"
     try:
         atomic.write_new(probe, b"written by triad doctor, may be removed\n")
         atomic.delete(probe)
     except StorageError as error:
-        said = StorageError(str(error).replace(probe, folder))
-        return of_error("output", said, "the run would do all its work and could not keep it")
+        renamed = StorageError(str(error).replace(probe, folder))
+        return of_error("output", renamed, "the run would do all its work and could not keep it")
     finally:
-        for path in missing:  # the innermost first
+        for path in missing:  # `missing` lists the innermost folder first
             with contextlib.suppress(OSError):
                 path.rmdir()
     return Finding("output", "ok", f"{folder}: can be written to")
 
 
 def inputs(patterns: Sequence[str]) -> Finding:
-    """Lists the records files."""
+    """Lists the records files, and reports their number and size in bytes."""
     from triad_ml.pipelines.sources import units
 
     buckets = {"/".join(pattern.split("/")[:3]) for pattern in patterns if _in_cloud(pattern)}
     try:
         for bucket in sorted(buckets):
-            atomic.exists(f"{bucket}/.triad-doctor")  # Beam's own patience is minutes
+            # Fails fast if the bucket cannot be reached; Beam itself retries for minutes.
+            atomic.exists(f"{bucket}/.triad-doctor")
         listed = units.list_inputs(patterns)
     except (OptionsError, StorageError) as error:
         return of_error("input", error, "there would be nothing to read")
@@ -46,7 +50,11 @@ def inputs(patterns: Sequence[str]) -> Finding:
 
 
 def refuse_local(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]:
-    """Refuses local places, by flag, for workers that run on other machines."""
+    """Yields an error for each local path, because workers run on other machines.
+
+    Args:
+        named: Paths by flag; None is skipped.
+    """
     for flag, places in named.items():
         for place in places:
             if place is not None and not _in_cloud(place):
@@ -60,7 +68,12 @@ def refuse_local(named: Mapping[str, Sequence[str | None]]) -> Iterator[Finding]
 
 
 def shared(named: Mapping[str, Sequence[str | None]], server: str) -> Iterator[Finding]:
-    """Warns of local places, by flag, where the cluster is not this machine."""
+    """Yields a warning if there are local paths and the cluster is not this machine.
+
+    Args:
+        named: Paths by flag; None is skipped.
+        server: Address of the cluster's job server.
+    """
     local = [place for each in named.values() for place in each if place and not _in_cloud(place)]
     if local:
         yield Finding(
@@ -73,7 +86,7 @@ def shared(named: Mapping[str, Sequence[str | None]], server: str) -> Iterator[F
 
 
 def artifacts(folder: str | None) -> Iterator[Finding]:
-    """The folder through which job server, TaskManagers and workers hand files to each other."""
+    """Checks the folder in which job server, TaskManagers and workers exchange files."""
     if folder is None or _in_cloud(folder):
         return
     if os.path.isdir(folder) and os.access(folder, os.W_OK):

@@ -1,4 +1,4 @@
-"""The machine: memory against the processes that score, and the tools that a cluster needs."""
+"""Checks of the machine: memory for the scoring processes, and the tools that Flink needs."""
 
 import math
 import os
@@ -13,9 +13,10 @@ from typing import NamedTuple
 from triad_ml.pipelines.doctor.findings import Finding
 
 PROCESS_BYTES = 4 * 2**30
-"""What one process that scores or preprocesses may need, as docs/reference/limits.md says."""
+"""Memory in bytes that a scoring or preprocessing process may need (docs/reference/limits.md)."""
 
 JAVA_LEAST = 11
+"""Lowest major version of Java."""
 
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -23,7 +24,13 @@ _GIB = 2**30
 
 
 class Memory(NamedTuple):
-    """Bytes that this process and its children may have, and who says so; what is free now."""
+    """Memory of this process and its children.
+
+    Attributes:
+        limit: Largest number of bytes that they may use.
+        limited_by: Origin of the limit, such as "the machine".
+        free: Number of bytes that are free now.
+    """
 
     limit: int
     limited_by: str
@@ -31,23 +38,29 @@ class Memory(NamedTuple):
 
 
 def memory(workers: int) -> Finding:
-    """Whether so many processes fit into this machine, or into the limit it runs under."""
+    """Checks that the memory suffices for a number of processes.
+
+    Returns:
+        An error if the memory limit is too low, a warning if too little is free now.
+    """
     need = workers * PROCESS_BYTES
-    found = limits()
-    said = f"{workers} process{'es' if workers > 1 else ''} of {_gib(PROCESS_BYTES)}"
-    why = f"{said} may be needed at once with the largest records; the kernel ends what has too few"
+    limit, limited_by, free = limits()
+    needed = f"{workers} process{'es' if workers > 1 else ''} of {_gib(PROCESS_BYTES)}"
+    why = (
+        f"{needed} may be needed at once with the largest records; the kernel ends what has too few"
+    )
     do = "give it more memory, or use fewer processes (--direct_num_workers)"
-    if found.limit < need:
-        what = f"{_gib(found.limit)} of memory by {found.limited_by}, and {_gib(need)} are needed"
+    if limit < need:
+        what = f"{_gib(limit)} of memory by {limited_by}, and {_gib(need)} are needed"
         return Finding("memory", "error", what, why, do)
-    if found.free < need:
-        what = f"{_gib(found.free)} of {_gib(found.limit)} are free, and {_gib(need)} are needed"
+    if free < need:
+        what = f"{_gib(free)} of {_gib(limit)} are free, and {_gib(need)} are needed"
         return Finding("memory", "warning", what, why, "end what else runs here, or " + do)
-    return Finding("memory", "ok", f"{_gib(found.free)} are free for {said}")
+    return Finding("memory", "ok", f"{_gib(free)} are free for {needed}")
 
 
 def limits(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> Memory:
-    """The least of what the machine, its control groups and the process's limits allow."""
+    """Returns the lowest memory limit among the machine, its control groups and `ulimit -v`."""
     lines = (proc / "meminfo").read_text(encoding="ascii").splitlines()
     sizes = {
         name: int(rest.split()[0]) * 1024 for name, _, rest in (x.partition(":") for x in lines)
@@ -68,7 +81,7 @@ def limits(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> Memory:
 
 
 def java() -> Iterator[Finding]:
-    """Java and Maven, which a Flink cluster of one's own needs."""
+    """Checks Java and Maven, which a Flink cluster on this machine needs."""
     home = os.environ.get("JAVA_HOME")
     command = shutil.which(f"{home}/bin/java" if home else "java")
     version = _java_version(command) if command else None
@@ -78,8 +91,8 @@ def java() -> Iterator[Finding]:
         where = f"in JAVA_HOME ({home})" if home else "on the PATH"
         yield Finding("java", "error", f"there is no java {where}", why, do)
     elif version is None or version < JAVA_LEAST:
-        said = "says no version" if version is None else f"is Java {version}"
-        yield Finding("java", "error", f"{command} {said}", why, do)
+        problem = "says no version" if version is None else f"is Java {version}"
+        yield Finding("java", "error", f"{command} {problem}", why, do)
     else:
         yield Finding("java", "ok", f"{command} is Java {version}")
     maven = shutil.which("mvn")
@@ -96,16 +109,16 @@ def java() -> Iterator[Finding]:
 
 
 def _java_version(command: str) -> int | None:
-    """The first number of `openjdk version "17.0.15"`."""
-    finished = subprocess.run(  # noqa: S603 - what the user has as java
+    """Returns the major version: 17 for `openjdk version "17.0.15"`; None if there is none."""
+    finished = subprocess.run(  # noqa: S603 - runs the user's own java
         [command, "-version"], capture_output=True, text=True, errors="replace", check=False
     )
-    said = re.search(r'version "(?:1\.)?(\d+)', finished.stderr + finished.stdout)
-    return int(said[1]) if said and not finished.returncode else None
+    match = re.search(r'version "(?:1\.)?(\d+)', finished.stderr + finished.stdout)
+    return int(match[1]) if match and not finished.returncode else None
 
 
 def _groups(proc: Path, cgroups: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
-    """Folders of the control groups of this process, with the names of limit and use in them."""
+    """Yields the folders of this process's control groups, and their files of limit and usage."""
     for line in (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
@@ -118,9 +131,12 @@ def _groups(proc: Path, cgroups: Path) -> Iterator[tuple[Path, tuple[str, str]]]
 def _upwards(
     root: Path, path: str, names: tuple[str, str]
 ) -> Iterator[tuple[Path, tuple[str, str]]]:
-    """A group and those that it is in; in a container the path may be that of the host."""
+    """Yields a control group and its ancestors, as far as they have a limit.
+
+    In a container `path` may be that of the host, so that not all of its folders exist.
+    """
     inner = Path(path.lstrip("/"))
-    for folder in dict.fromkeys((root / inner, *(root / one for one in inner.parents))):
+    for folder in dict.fromkeys((root / inner, *(root / parent for parent in inner.parents))):
         if (folder / names[0]).is_file():
             yield folder, names
 

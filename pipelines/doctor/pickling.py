@@ -1,7 +1,8 @@
-"""Functions of pipelines, pickled as a submission does it and loaded as a worker does it.
+"""Pickled functions of pipelines: pickled as a submission does, unpickled as a worker does.
 
-The only file of Triad that pickles. What it loads is what its parent made a moment ago, and nothing
-else: run as a script it reads functions from its standard input, and says of each whether it loads.
+This is the only file of Triad that pickles. Run as a script, it reads pickled functions from its
+standard input and reports for each whether it can be loaded. It loads only what its parent process
+has just pickled.
 """
 
 import itertools
@@ -31,7 +32,7 @@ FAILURES = (
     OSError,
     EOFError,
 )
-"""What pickling and loading raise where a function, or what it holds, cannot travel."""
+"""Errors that pickling and unpickling raise for a function, or a value in it."""
 
 _PARDO = "beam:transform:pardo:v1"
 _COMBINE = "beam:transform:combine_"
@@ -39,12 +40,12 @@ _PICKLED = ":pickled_python"
 
 
 class Pickled(NamedTuple):
-    """One function of a pipeline.
+    """A pickled function or coder of a pipeline.
 
     Attributes:
-        step: Full name of the step that it belongs to.
-        content: As Beam makes it: base64.
-        of_coder: Coders are packed in another way.
+        step: Full name of the step to which the function belongs.
+        content: Pickled bytes as Beam encodes them, in base64.
+        of_coder: True for a coder, which Beam compresses in another way.
     """
 
     step: str
@@ -53,23 +54,28 @@ class Pickled(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A step of which something cannot be pickled, or None where no step can be named."""
+    """Failure to pickle a step.
+
+    Attributes:
+        step: Full name of the step; None if it is not known.
+        reason: Type of the error and its first line.
+    """
 
     step: str | None
     reason: str
 
 
 def submitted(root: beam.Pipeline) -> beam_runner_api_pb2.Pipeline:
-    """What a runner gets of the pipeline.
+    """Returns the pipeline as it is submitted to a runner.
 
     Raises:
-        Exception: One of `FAILURES`; `refused` then says of which steps.
+        Exception: One of `FAILURES`; `refused` then finds the steps.
     """
     return root.to_runner_api()
 
 
 def functions(pipeline: beam_runner_api_pb2.Pipeline) -> list[Pickled]:
-    """All that a submission holds pickled: functions, and coders of values."""
+    """Returns everything that a submission holds in pickled form: functions and coders."""
     components = pipeline.components
     found = [
         Pickled(transform.unique_name, content)
@@ -85,7 +91,7 @@ def functions(pipeline: beam_runner_api_pb2.Pipeline) -> list[Pickled]:
 
 
 def refused(root: beam.Pipeline) -> list[Refused]:
-    """The steps of which something cannot be pickled."""
+    """Returns the steps that cannot be pickled, with the reasons."""
     collector = _Leaves()
     root.visit(collector)
     found = []
@@ -98,7 +104,7 @@ def refused(root: beam.Pipeline) -> list[Refused]:
 
 
 def reason(error: BaseException) -> str:
-    """The kind of an error and its first line, without Beam's advice."""
+    """Returns the type of an error and its text, up to 300 characters, without Beam's advice."""
     text = " ".join(str(error).split()).partition(". User code must be")[0]
     return f"{type(error).__name__}: {text[:300]}"
 
@@ -131,7 +137,7 @@ def _of_spec(spec: beam_runner_api_pb2.FunctionSpec) -> Iterator[str]:
 
 
 def _of_coder(spec: beam_runner_api_pb2.FunctionSpec) -> str:
-    """A coder's class, a dollar sign, and what is pickled."""
+    """Returns the pickled part of a coder's payload, which follows its class and a dollar sign."""
     return _wrapped(spec).partition(b"$")[2].decode("ascii")
 
 
@@ -140,9 +146,12 @@ def _wrapped(spec: beam_runner_api_pb2.FunctionSpec) -> bytes:
 
 
 def _load(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """First the step, so that who reads knows it where loading ends this process; then a verdict.
+    """Loads each function; yields its number before, and the result after.
 
-    Lines are lists: the number of the function, its content, and whether it is a coder.
+    The number comes before, so that the parent knows the function if loading it ends this process.
+
+    Args:
+        lines: JSON lists: the function's number, its content, and true if it is a coder.
     """
     for line in lines:
         number, content, of_coder = json.loads(line)
@@ -156,7 +165,7 @@ def _load(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def _code() -> str | None:
-    """Digest of the code that is installed here, or None where there is none."""
+    """Returns the digest of the installed code; None if Triad is not installed."""
     try:
         from triad_ml.pipelines.runners import workers
     except ImportError:

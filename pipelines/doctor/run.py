@@ -1,4 +1,4 @@
-"""One visit of the doctor: looks at all that was named, in the order in which it would fail."""
+"""Use case of `triad doctor`: runs the checks and prints their findings."""
 
 import sys
 from collections.abc import Iterator
@@ -18,13 +18,17 @@ from triad_ml.transforms.spec import loading
 
 
 def run(config: DoctorConfig) -> bool:
-    """Looks, prints what was found, and says whether nothing would fail."""
+    """Runs all checks and prints the findings.
+
+    Returns:
+        True if no finding is an error.
+    """
     stage = stages.Stage("doctor")
     with stages.showing(stage):
         found: list[Finding] = []
-        for one in visit(config):
-            stage.note = f"{one.check} looked at"
-            found.append(one)
+        for finding in visit(config):
+            stage.note = f"{finding.check} looked at"
+            found.append(finding)
     if config.as_json:
         print(findings.to_json(found))
     else:
@@ -34,7 +38,7 @@ def run(config: DoctorConfig) -> bool:
 
 
 def visit(config: DoctorConfig) -> Iterator[Finding]:
-    """What is cheap to look at first."""
+    """Runs the checks, cheap ones first, and yields their findings."""
     yield from versions.check()
     yield from versions.keras_settings()
     yield from _of_runner(config)
@@ -64,7 +68,7 @@ def _of_runner(config: DoctorConfig) -> Iterator[Finding]:
 
 
 def _without(config: DoctorConfig) -> dict[str, Any]:
-    """The settings as far as Beam understands them."""
+    """Returns Beam's options without those that it refuses."""
     try:
         return dict(beam_options.beam_options(beam_args=config.beam_args).get_all_options())
     except OptionsError:
@@ -72,7 +76,7 @@ def _without(config: DoctorConfig) -> dict[str, Any]:
 
 
 def _of_functions(config: DoctorConfig, can_be_read: bool) -> Iterator[Finding]:
-    """What is said of a model, a spec, records that can be read, and the functions of pipelines."""
+    """Checks the model, the spec, a sample of the records, and the functions of the pipelines."""
     model = spec = None
     if config.model is not None and config.model.startswith("gs://"):
         yield Finding(
@@ -96,15 +100,15 @@ def _of_functions(config: DoctorConfig, can_be_read: bool) -> Iterator[Finding]:
             yield of_error("spec", error, "nothing would be preprocessed with it")
         else:
             yield Finding("spec", "ok", f"{config.spec}: good")
-    what = spec if spec is not None or model is None else model.spec
-    if what is None:
+    sample_spec = spec if spec is not None or model is None else model.spec
+    if sample_spec is None:
         return
     environment.load_tensorflow()
     from triad_ml.pipelines.doctor import samples, submissions, worker_functions
 
     if can_be_read:
-        yield from samples.heads(what, config.inputs, with_labels=spec is not None)
-        yield from samples.check(what, config.inputs, config.media_roots, spec is not None)
+        yield from samples.heads(sample_spec, config.inputs, with_labels=spec is not None)
+        yield from samples.check(sample_spec, config.inputs, config.media_roots, spec is not None)
 
     pipelines = submissions.scoring(model) if model is not None else {}
     yield from worker_functions.check(pipelines | (submissions.preprocessing(spec) if spec else {}))

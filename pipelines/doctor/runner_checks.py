@@ -1,4 +1,4 @@
-"""Checks that a runner asks for by name, see `Runner.doctor_checks`."""
+"""Checks by name, which a runner selects with `Runner.doctor_checks`."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -9,11 +9,11 @@ from triad_ml.pipelines.doctor.findings import Finding
 from triad_ml.pipelines.runners import registry
 
 Named = Mapping[str, list[str | None]]
-"""The paths that workers open, by flag."""
+"""Paths that workers open, by flag."""
 
 
 def _buckets(settings: Mapping[str, Any], named: Named) -> Iterator[Finding]:
-    """Workers on other machines open nothing of this one."""
+    """Refuses local paths: workers on other machines cannot open them."""
     of_beam = {f"--{name}": [settings[name]] for name in ("temp_location", "staging_location")}
     yield from folders.refuse_local({**named, **of_beam})
 
@@ -25,7 +25,7 @@ def _worker_image(settings: Mapping[str, Any], _: Named) -> Iterator[Finding]:
 
 
 def _cluster(settings: Mapping[str, Any], named: Named) -> Iterator[Finding]:
-    """A cluster on this machine needs Java and memory here; one elsewhere only has to answer."""
+    """Checks Java and memory for a cluster on this machine, shared paths for one elsewhere."""
     server = settings["job_endpoint"]
     if endpoints.is_here(server):
         yield from machine.java()
@@ -38,7 +38,7 @@ def _cluster(settings: Mapping[str, Any], named: Named) -> Iterator[Finding]:
 
 
 def _processes(settings: Mapping[str, Any], _: Named) -> Iterator[Finding]:
-    """The local runner's processes, and the memory that they need."""
+    """Reports the number of processes of the local runner, and checks their memory."""
     mode, workers = settings["direct_running_mode"], settings["direct_num_workers"]
     name = f"local is Beam's {registry.LOCAL.beam_name}"
     processes = (workers or os.cpu_count() or 1) if mode == "multi_processing" else 1

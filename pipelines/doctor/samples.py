@@ -1,4 +1,4 @@
-"""A sample of the records and their media: what a run would lose."""
+"""Checks of a sample of the records and their media: rejected records and unusable media."""
 
 import itertools
 from collections import Counter
@@ -16,30 +16,33 @@ from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Reaso
 from triad_ml.transforms.spec.spec import Spec
 
 RECORDS_OF_FILE = 50
+"""Largest number of records that are read from one file."""
+
 MOST_RECORDS = 200
+"""Largest number of records that are read from all files."""
 
 
-def heads(what: Spec, inputs: Sequence[str], with_labels: bool) -> Iterator[Finding]:
-    """What the heads of the records files say against the spec."""
-    for noticed in first_look.look(inputs, what, with_labels):
-        said, _, remedy = noticed.text.rpartition("; ")
+def heads(spec: Spec, inputs: Sequence[str], with_labels: bool) -> Iterator[Finding]:
+    """Checks the heads of the records files against the spec."""
+    for noticed in first_look.look(inputs, spec, with_labels):
+        fact, _, remedy = noticed.text.rpartition("; ")
         level: Level = "error" if noticed.proven else "warning"
         why = "records that do not fit the spec are rejected, or go without what is missing"
-        yield Finding("records", level, said, why, remedy)
+        yield Finding("records", level, fact, why, remedy)
 
 
 def check(
-    what: Spec, inputs: Sequence[str], media_roots: tuple[str, ...], training: bool = False
+    spec: Spec, inputs: Sequence[str], media_roots: tuple[str, ...], training: bool = False
 ) -> Iterator[Finding]:
-    """Reads the first records of each file, opens their media, and says what would be lost.
+    """Reads the first records of each file, opens their media, and reports what would be lost.
 
     Args:
-        what: What reads them.
+        spec: Spec by which the records are read.
         inputs: Patterns of records files.
-        media_roots: Folders in which media may lie.
-        training: Whether a preprocessing reads them, which uses groups and splits.
+        media_roots: Folders in which media are searched for.
+        training: True if a preprocessing run reads the records, which uses groups and splits.
     """
-    canonicalizer = Canonicalizer(what, media_roots, check=True)
+    canonicalizer = Canonicalizer(spec, media_roots, check=True)
     outcomes: list[CanonicalRecord | Rejected] = []
     try:
         cloud.check_places(media_roots)
@@ -47,7 +50,7 @@ def check(
             number = min(RECORDS_OF_FILE, MOST_RECORDS - len(outcomes))
             if not number:
                 break
-            for record in itertools.islice(_read(file, what), number):
+            for record in itertools.islice(_read(file, spec), number):
                 if isinstance(record, RawRecord) and training:
                     record = read.for_training(record)
                 if isinstance(record, RawRecord):
@@ -58,14 +61,14 @@ def check(
         yield of_error("records", error, "a run would end here")
     if outcomes:
         yield _records(outcomes)
-        limits = IssuesLimits.of(what, None)
-        for name, count in media_counts.of_outcomes(what.modalities.names, outcomes).items():
+        limits = IssuesLimits.of(spec, None)
+        for name, count in media_counts.of_outcomes(spec.modalities.names, outcomes).items():
             yield _media(name, count, limits)
 
 
-def _read(file: units.InputFile, what: Spec) -> Iterator[RawRecord | Rejected]:
+def _read(file: units.InputFile, spec: Spec) -> Iterator[RawRecord | Rejected]:
     for unit in units.plan((file,)):
-        yield from read.read(unit, what.label_names)
+        yield from read.read(unit, spec.label_names)
 
 
 def _records(outcomes: Sequence[CanonicalRecord | Rejected]) -> Finding:

@@ -1,4 +1,4 @@
-"""The real pipelines, defined as a run defines them and never run."""
+"""Pipelines of `triad score` and `triad preprocess`, defined as for a run but never run."""
 
 import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
@@ -24,7 +24,7 @@ _RUN = RunFolder("scores", "2000-01-01", "0" * 24)
 
 
 def scoring(model: Artefact) -> dict[str, Define]:
-    """What `triad score` submits, with and without `--carry-over` in one."""
+    """Returns the pipeline of `triad score` by name; it holds the steps of `--carry-over` too."""
 
     def define(root: beam.Pipeline) -> None:
         earlier = carry_over.Earlier(_RUN, (), (), model.model_digest)
@@ -38,14 +38,14 @@ def scoring(model: Artefact) -> dict[str, Define]:
     return {"score": define}
 
 
-def preprocessing(what: Spec) -> dict[str, Define]:
-    """What `triad preprocess` submits: its two passes."""
+def preprocessing(spec: Spec) -> dict[str, Define]:
+    """Returns the two pipelines of `triad preprocess` by name."""
 
     def canonical(root: beam.Pipeline) -> None:
         planned = root | "Units" >> beam.Create(_UNITS)
         planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
-        read = planned | "Read" >> sources_read.ReadRecords(what.label_names)
-        canonicalizer = Canonicalizer(what, (), check=True)
+        read = planned | "Read" >> sources_read.ReadRecords(spec.label_names)
+        canonicalizer = Canonicalizer(spec, (), check=True)
         preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, "work")
 
     def features(root: beam.Pipeline) -> None:
@@ -55,7 +55,7 @@ def preprocessing(what: Spec) -> dict[str, Define]:
             tft_beam.Context(temp_dir=str(folder)),
         ):
             preprocessing_pipeline.define_feature_pipeline(
-                root, files, frozenset(), what, 1, str(folder)
+                root, files, frozenset(), spec, 1, str(folder)
             )
 
     return {"preprocess (records)": canonical, "preprocess (features)": features}

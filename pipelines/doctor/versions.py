@@ -1,4 +1,4 @@
-"""Versions: of Python, of what is installed against what is declared, and of the model's makers."""
+"""Checks of versions: Python, installed against declared packages, and those of the model."""
 
 import importlib.metadata
 import os
@@ -17,14 +17,14 @@ from triad_ml.transforms.hashing import ROOT
 
 NAME = "triad-ml"
 CONSTRAINTS = ROOT / "constraints.txt"
-"""Beside the packages in a checkout; a wheel has none, and is held to its own requirements."""
+"""File with the tested versions, in a checkout only; a wheel is checked by its requirements."""
 
 _INSTALL = "pip install -c constraints.txt WHEEL, here and in the workers' image"
 _SHOWN = 8
 
 
 def check(constraints: Path = CONSTRAINTS) -> Iterator[Finding]:
-    """Python, the libraries, and the two builds of TensorFlow that write the same folder."""
+    """Checks Python, the libraries, and that only one of TensorFlow's two builds is installed."""
     try:
         declared = importlib.metadata.distribution(NAME)
     except importlib.metadata.PackageNotFoundError:
@@ -57,7 +57,7 @@ def check(constraints: Path = CONSTRAINTS) -> Iterator[Finding]:
 
 
 def of_model(model: Artefact) -> Finding:
-    """Whether the libraries are those that the model was trained with."""
+    """Checks that the libraries have the versions with which the model was trained."""
     here, there = environment.versions(), model.about["versions"]
     differing = [
         f"{name} {there.get(name)} there, {version} here"
@@ -76,7 +76,7 @@ def of_model(model: Artefact) -> Finding:
 
 
 def keras_settings() -> Iterator[Finding]:
-    """Settings that decide which Keras is imported."""
+    """Checks the environment variables that decide which Keras is imported."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         yield Finding(
@@ -112,7 +112,7 @@ def _python(required: str) -> Iterator[Finding]:
 
 
 def _installed() -> dict[str, str]:
-    """Versions by name; of two in the path the one that is imported."""
+    """Returns versions by package name; of two on the path, that which is imported."""
     found: dict[str, str] = {}
     for one in importlib.metadata.distributions():
         found.setdefault(canonicalize_name(one.metadata["Name"]), one.version)
@@ -126,7 +126,7 @@ def _pinned(constraints: Path) -> dict[str, str]:
 
 
 def _unmet(requires: list[str], installed: Mapping[str, str]) -> Iterator[Finding]:
-    """What the package itself declares; extras are nobody's business here."""
+    """Yields an error for each requirement of the package that is not met, without its extras."""
     for line in requires:
         wanted = Requirement(line)
         if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
@@ -144,7 +144,7 @@ def _unmet(requires: list[str], installed: Mapping[str, str]) -> Iterator[Findin
 
 
 def _differing(pinned: Mapping[str, str], installed: Mapping[str, str]) -> list[Finding]:
-    """Errors for what decides features and scores, one warning for all the rest."""
+    """Returns errors for libraries that affect features and scores, one warning for all others."""
     differing = {
         name: f"{name} is {installed[name]}, and constraints.txt says {version}"
         for name, version in sorted(pinned.items())

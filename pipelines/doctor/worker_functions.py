@@ -1,4 +1,4 @@
-"""Whether the functions of pipelines reach workers: pickled here, loaded with nothing of here."""
+"""Check that pipeline functions reach workers: pickled here, loaded in a clean interpreter."""
 
 import collections
 import contextlib
@@ -16,7 +16,7 @@ from triad_ml.pipelines.doctor.pickling import Pickled
 from triad_ml.pipelines.runners import beam_options, workers
 
 Define = Callable[[beam.Pipeline], None]
-"""Adds the steps of a pipeline; runs nothing."""
+"""Function that adds the steps of a pipeline, and runs nothing."""
 
 _PICKLED_WHY = "a runner sends each function to its workers pickled"
 _PICKLED_DO = (
@@ -30,7 +30,7 @@ _LOADED_DO = "install the package with all it needs for this interpreter, and in
 
 
 def check(pipelines: Mapping[str, Define]) -> list[Finding]:
-    """Defines each pipeline, pickles its functions, and loads all in one clean interpreter."""
+    """Defines each pipeline, pickles its functions and loads them in one clean interpreter."""
     found: list[Finding] = []
     pickled: dict[str, list[Pickled]] = {}
     for name, define in pipelines.items():
@@ -46,7 +46,7 @@ def check(pipelines: Mapping[str, Define]) -> list[Finding]:
 
 
 def _not_pickled(name: str, root: beam.Pipeline, error: BaseException) -> list[Finding]:
-    """By step; where the pipeline could not even be defined, what that says."""
+    """Returns an error for each step that cannot be pickled, or one for the whole pipeline."""
     refused = pickling.refused(root) or [pickling.Refused(None, pickling.reason(error))]
     return [
         Finding(
@@ -94,10 +94,10 @@ def _loaded(pickled: Mapping[str, list[Pickled]]) -> Iterator[Finding]:
 
 
 def _answers(pickled: list[Pickled]) -> tuple[list[dict[str, Any]], str]:
-    """What the clean interpreter says, and the last line of its complaints."""
+    """Returns the answers of the clean interpreter, and the last line of its stderr."""
     asked = ([number, one.content, one.of_coder] for number, one in enumerate(pickled))
     lines = "".join(f"{json.dumps(one)}\n" for one in asked)
-    finished = subprocess.run(  # noqa: S603 - this very interpreter and a file of ours
+    finished = subprocess.run(  # noqa: S603 - runs this interpreter on a file of Triad
         [sys.executable, "-I", pickling.__file__],
         input=lines,
         capture_output=True,
@@ -107,7 +107,7 @@ def _answers(pickled: list[Pickled]) -> tuple[list[dict[str, Any]], str]:
     )
     answers = []
     for line in finished.stdout.splitlines():
-        with contextlib.suppress(ValueError):  # the last one may be cut short
+        with contextlib.suppress(ValueError):  # the last line may be incomplete
             answers.append(json.loads(line))
     complaints = finished.stderr.strip().splitlines()
     return answers, complaints[-1] if complaints else f"code {finished.returncode}"

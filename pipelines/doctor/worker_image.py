@@ -1,4 +1,4 @@
-"""Which Beam and which Python the image of the workers says it has."""
+"""Check of the workers' container image: versions of Beam and Python in its name."""
 
 import platform
 import re
@@ -14,12 +14,12 @@ _OFFICIAL = re.compile(r"/beam_python\d\.\d+_sdk:v?(\d+\.\d+\.\d+)")
 
 
 def check(image: str | None, setup_file: str | None) -> Iterator[Finding]:
-    """Compares the name of an image with the versions of here.
+    """Compares the versions in the name of an image with those of this process.
 
     Args:
-        image: Of `--sdk_container_image`; its name or tag holds `beam2.77.0` and `py3.11`, or it is
-            Beam's own.
-        setup_file: Of `--setup_file`: the package that workers install when they start.
+        image: Value of `--sdk_container_image`; its name or tag holds `beam2.77.0` and `py3.11`, or
+            it is Beam's official image.
+        setup_file: Value of `--setup_file`, the package that workers install when they start.
     """
     if image is None:
         if setup_file is None:

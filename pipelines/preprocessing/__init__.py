@@ -1,1 +1,1 @@
-"""Preprocessing: raw records to a prepared data set, with its transform graph."""
+"""Preprocessing: from raw records to prepared data, with the feature graph that made them."""

@@ -1,7 +1,8 @@
-"""Canonical records between the passes of preprocessing: one TFRecord file per split and bundle.
+"""Canonical records between the passes of preprocessing: a TFRecord file for each split and bundle.
 
-Files instead of a PCollection that two passes read: media are decoded from their source once, and
-neither cross a shuffle nor stay in memory, whatever the runner does with PCollections.
+They are files, not a PCollection that both passes read. So media are decoded from their source only
+once, and neither go through a shuffle nor stay in memory, whatever the runner does with
+PCollections.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 
 MOST_GROUPS = len(SPLITS)
-"""So many groups fill all splits; how many more there are, nobody asks."""
+"""Largest number of groups kept for a file: they are only compared with the number of splits."""
 
 _ROWS = "rows"
 
@@ -33,12 +34,12 @@ class CanonicalFile:
     """One complete file of serialized canonical examples, all of one split.
 
     Attributes:
-        path: Where it is.
-        split: Of its records.
-        rows: Their number.
-        unnamed: By task, the records whose label cannot be used.
-        groups: The first `MOST_GROUPS` groups of its records; a record that is in none, or names
-            its split itself, is one of its own.
+        path: Path of the file.
+        split: Split of its records.
+        rows: Number of records.
+        unnamed: Number of records with an unusable label, by task.
+        groups: First `MOST_GROUPS` groups of its records. A record without a group, or with a split
+            of its own, counts as a group.
     """
 
     path: str
@@ -49,17 +50,24 @@ class CanonicalFile:
 
 
 class Written(NamedTuple):
+    """Outputs of `WriteCanonical`.
+
+    Attributes:
+        files: Complete files.
+        places: Pairs of a record's id and its position; an id may occur more than once.
+    """
+
     files: beam.PCollection[CanonicalFile]
     places: beam.PCollection[tuple[str, Position]]
 
 
 @dataclasses.dataclass
 class WriteCanonical(beam.PTransform):
-    """Writes canonical records, and gives `.files` and the `.places` of ids, which may repeat.
+    """Writes canonical records; returns the `.files` and the `.places` of the records' ids.
 
     Args:
-        spec: Names features and says how splits are made.
-        folder: Where files are written; whatever no element of `.files` names is to be ignored.
+        spec: Spec with the features and the splits.
+        folder: Folder to write to. Readers must ignore files that no element of `.files` names.
     """
 
     spec: Spec
@@ -75,7 +83,7 @@ class WriteCanonical(beam.PTransform):
 
 
 class _WriteDoFn(beam.DoFn):
-    """One open file a split; a retried bundle writes under fresh names."""
+    """Keeps one file open for each split; a retried bundle writes files with new names."""
 
     def __init__(self, spec: Spec, folder: str) -> None:
         self._spec = spec
@@ -127,8 +135,8 @@ class ReadCanonical(beam.PTransform):
     """Reads serialized canonical examples of some files.
 
     Args:
-        paths: The files.
-        without: Identities, as in `examples.identity`, of records to leave out.
+        paths: Paths of the files.
+        without: Identities of records to leave out, see `raw_examples.identity`.
     """
 
     paths: tuple[str, ...]
@@ -143,5 +151,5 @@ class ReadCanonical(beam.PTransform):
         if not self.without:
             return serialized
         return serialized | "LeaveOut" >> beam.Filter(
-            lambda one: raw_examples.identity(one) not in self.without
+            lambda example: raw_examples.identity(example) not in self.without
         )

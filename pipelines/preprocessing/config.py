@@ -1,4 +1,4 @@
-"""Frozen, checked settings of `triad preprocess`."""
+"""Settings of `triad preprocess`: frozen and checked."""
 
 import dataclasses
 
@@ -10,20 +10,20 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessConfig:
-    """What one preprocessing run reads and writes.
+    """Settings of one preprocessing.
 
     Attributes:
         spec: Path of the spec file.
         inputs: Patterns of records files.
-        output: Folder for features, transform graph, statistics and manifest.
-        runner: A key of `registry.RUNNERS`.
-        shards: Files that each split is written to.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
-        rejected_limit: Largest share of rejected records that passes.
-        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
-            spec.
-        keep_canonical: Whether the canonical records stay beside the features.
-        beam_args: What goes to Beam as it is.
+        output: Folder for features, feature graph, statistics and manifest.
+        runner: Name of the runner, a key of `registry.RUNNERS`.
+        shards: Number of shards of each split, for each bundle that writes features.
+        media_roots: Folders in which media are searched after that of the records file, in order.
+        rejected_limit: Largest share of rejected records that is accepted, in [0, 1].
+        keep_canonical: True if the canonical records stay in the output, next to the features.
+        beam_args: Arguments that are passed to Beam unchanged.
+        issues_limit: Largest share of a modality's media that may be lost, in [0, 1]; None takes
+            the limit of the spec.
     """
 
     spec: str

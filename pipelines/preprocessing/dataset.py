@@ -1,9 +1,9 @@
-"""The folder that preprocessing leaves, and its manifest.
+"""Prepared data: the output folder of a preprocessing, and its manifest.
 
 DATA/manifest.json                  written last
 DATA/{train,eval,test}/part-*.tfrecord.gz
 DATA/transform/                     tf.Transform's graph, its metadata and the raw schema
-DATA/analysis.json                  what the pass over the training split found
+DATA/analysis.json                  results of the pass over the training split
 DATA/statistics.json
 DATA/rejected/part-00000.parquet
 """
@@ -32,7 +32,7 @@ STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
 _ANEW = "run triad preprocess with a new --output"
-_SAID = {
+_REQUIRED = {
     "classes",
     "digests",
     "files",
@@ -45,11 +45,11 @@ _SAID = {
 }
 
 BATCH_SIZE = 48
-"""Rows of every call of the feature graph and of an exported model.
+"""Number of rows in each call of the feature graph and of an exported model.
 
-A product of matrices is computed in blocks of rows, and the last bits of the rows that are left
-over differ from those of the others. 48 is a whole number of blocks for the kernels of AVX2 (6
-rows) and AVX-512 (48); with 32 the last two rows of a batch were not as the first thirty.
+A product of matrices is computed in blocks of rows, and rows that are left over differ from the
+others in their last bits. 48 is a whole number of blocks for the kernels of AVX2 (6 rows) and
+AVX-512 (48 rows); with 32, the last two rows of a batch differed from the first thirty.
 """
 
 
@@ -66,7 +66,7 @@ class _Splits(pydantic.BaseModel, strict=True):
 
 
 class _Shape(pydantic.BaseModel, strict=True):
-    """The form of those parts of a manifest that are read without another look."""
+    """Types of those entries of a manifest that are used without another check."""
 
     classes: dict[str, list[str]]
     files: dict[str, str]
@@ -77,11 +77,11 @@ class _Shape(pydantic.BaseModel, strict=True):
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessed:
-    """A complete preprocessing.
+    """Prepared data: the complete output of a preprocessing.
 
     Attributes:
-        folder: Where it is.
-        manifest: As written.
+        folder: Output folder.
+        manifest: Content of the manifest.
     """
 
     folder: Path
@@ -89,45 +89,45 @@ class Preprocessed:
 
     @property
     def spec(self) -> Spec:
-        """The spec that it was made from."""
+        """Spec that the data were prepared with."""
         return loading.parse(json.dumps(self.manifest["spec"]), f"{self.folder}/{MANIFEST}: spec")
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """By task, the classes in the order of their ids."""
+        """Classes by task, in the order of their ids."""
         return {task: tuple(names) for task, names in self.manifest["classes"].items()}
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of token ids, padding and unknown included; 0 where the spec has no text."""
+        """Number of token ids, padding and unknown included; 0 if the spec has no text."""
         return int(self.manifest["vocabulary_size"])
 
     def files(self, split: str) -> list[str]:
-        """The shards of a split."""
+        """Returns the paths of a split's shards."""
         return [str(self.folder / file["path"]) for file in self.manifest["splits"][split]]
 
     @property
     def shards(self) -> dict[str, tuple[int, str]]:
-        """By path, the records and the SHA-256 of each shard."""
+        """Number of records and SHA-256 of each shard, by path."""
         listed = (file for files in self.manifest["splits"].values() for file in files)
         return {str(self.folder / file["path"]): (file["rows"], file["sha256"]) for file in listed}
 
     @property
     def transform(self) -> Path:
-        """The folder of tf.Transform's graph and metadata."""
+        """Folder of tf.Transform's graph and metadata."""
         return self.folder / TRANSFORM
 
     @property
     def transform_files(self) -> dict[str, str]:
-        """SHA-256 by relative path of each file of the transform."""
+        """SHA-256 of each file of the transform graph, by path relative to its folder."""
         files = self.manifest["files"].items()
         return {path.partition("/")[2]: digest for path, digest in files if path != ANALYSIS}
 
     def analysis(self) -> bytes:
-        """The content of `analysis.json`.
+        """Returns the content of `analysis.json`.
 
         Raises:
-            GateError: Where it is not what preprocessing wrote.
+            GateError: The content is not what preprocessing wrote.
         """
         content = regular.read(self.folder / ANALYSIS)
         if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(ANALYSIS):
@@ -137,10 +137,10 @@ class Preprocessed:
     def check_files(self) -> None:
         """Refuses a transform graph or an analysis that is not the one that was written.
 
-        The shards are checked where they are read.
+        The shards are checked when they are read.
 
         Raises:
-            GateError: Naming the first.
+            GateError: A file is missing or changed; the message names the first.
         """
         pinned, found = self.manifest["files"], pinned_files(self.folder)
         for path in sorted(pinned.keys() | found.keys()):
@@ -155,7 +155,7 @@ class Preprocessed:
 
 
 def pinned_files(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative path of the analysis and of the transform graph's files."""
+    """Returns the SHA-256 of the analysis and of the transform graph's files, by relative path."""
     transform = tree_digests(folder / TRANSFORM).items()
     files = {f"{TRANSFORM}/{path}": digest for path, digest in transform}
     analysis = folder / ANALYSIS
@@ -163,10 +163,10 @@ def pinned_files(folder: Path) -> dict[str, str]:
 
 
 def read(folder: str | Path) -> Preprocessed:
-    """Opens a complete preprocessing.
+    """Opens prepared data.
 
     Raises:
-        OptionsError: Where there is none.
+        OptionsError: The folder holds no complete preprocessing.
     """
     folder = Path(folder)
     try:
@@ -186,10 +186,10 @@ def _no_preprocessing(folder: Path) -> str:
 
 
 def parse(content: bytes, folder: str) -> dict[str, Any]:
-    """The manifest of a folder, local or `gs://`.
+    """Parses the manifest of a folder, local or `gs://`.
 
     Raises:
-        OptionsError: Where it is none.
+        OptionsError: The content is no manifest of a preprocessing, or lacks an entry.
     """
     try:
         manifest: dict[str, Any] = json.loads(content)
@@ -197,8 +197,8 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
         raise OptionsError(
             f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
         ) from error
-    if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
-        missing = ", ".join(sorted(_SAID.difference(manifest)))
+    if not isinstance(manifest, dict) or not manifest.keys() >= _REQUIRED:
+        missing = ", ".join(sorted(_REQUIRED.difference(manifest)))
         raise OptionsError(
             f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
             f"preprocessing; {_ANEW}"
@@ -206,8 +206,8 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
     try:
         _Shape.model_validate(manifest)
     except pydantic.ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
+        entry = ".".join(map(str, error.errors()[0]["loc"]))
         raise OptionsError(
-            f"{folder}/{MANIFEST}: {place} is not what preprocessing wrote; {_ANEW}"
+            f"{folder}/{MANIFEST}: {entry} is not what preprocessing wrote; {_ANEW}"
         ) from error
     return manifest

@@ -13,10 +13,10 @@ from triad_ml.pipelines.tables import media_counts
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Rejected
 
 FEW_RECORDS = 10
-"""A split with fewer records measures nothing; one without records is said on its own."""
+"""Smallest number of records of a split without a warning."""
 
 SHOWN = 5
-"""So many names of classes are shown, the others are counted."""
+"""Largest number of class names in a sentence; the others are counted."""
 
 _WITHOUT = {
     "train": "a model learns little from it",
@@ -31,7 +31,10 @@ _FEW = {
 
 
 def sentences(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
-    """Describes a preprocessing by its manifest, but for counts that earlier versions lack."""
+    """Describes a preprocessing by its manifest.
+
+    Entries that manifests of earlier versions lack are left out.
+    """
     counts = manifest["counts"]
     split = manifest["spec"]["split"]
     kept = sum(counts[name] for name in SPLITS)
@@ -48,35 +51,35 @@ def sentences(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
 
 
 def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
-    """Counts the labels of each task, and names those that train or measure nothing.
+    """Describes the labels of each task, and warns about those that train or measure nothing.
 
     Args:
-        tasks: See `preprocessing.summary.labels`.
+        tasks: Counts of labels by task, from `preprocessing.summary.labels`.
     """
-    said = []
-    for task, found in tasks.items():
-        split = ", ".join(f"{name} {found['records'][name]}" for name in SPLITS)
-        number = sum(found["records"].values())
-        classes = "" if found["classes"] is None else f", {many(found['classes'], 'class', 'es')}"
-        name = found["label"]
+    lines = []
+    for task, entry in tasks.items():
+        split = ", ".join(f"{name} {entry['records'][name]}" for name in SPLITS)
+        number = sum(entry["records"].values())
+        classes = "" if entry["classes"] is None else f", {many(entry['classes'], 'class', 'es')}"
+        name = entry["label"]
         text = f"{task}: {many(number, 'record')} with the label {name!r} ({split}){classes}"
-        said.append(Sentence(text))
-        said += [
+        lines.append(Sentence(text))
+        lines += [
             Sentence(f"{task}: {many(count, 'label')} cannot be used: {flaw}", warns=True)
-            for flaw, count in found["unusable"].items()
+            for flaw, count in entry["unusable"].items()
         ]
-        said += [
+        lines += [
             Sentence(
                 f"{task}: {' and '.join(map(repr, same))} are {len(same)} classes, and one value "
                 "written in several ways (pandas writes whole numbers of a column with gaps as "
                 "1.0); write it alike",
                 warns=True,
             )
-            for same in found.get("alike", ())
+            for same in entry.get("alike", ())
         ]
-        for name, unseen in found["unseen"].items():
+        for name, unseen in entry["unseen"].items():
             whose = "its" if unseen["classes"] == 1 else "their"
-            said.append(
+            lines.append(
                 Sentence(
                     f"{task}: {many(unseen['classes'], 'class', 'es')} in {name} that training "
                     f"never sees ({_some(unseen['names'], unseen['classes'])}): {whose} "
@@ -85,40 +88,40 @@ def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
                     warns=True,
                 )
             )
-    return said
+    return lines
 
 
 def splits(
-    counts: Mapping[str, int], what: Mapping[str, Any], groups: int | None
+    counts: Mapping[str, int], shares: Mapping[str, Any], groups: int | None
 ) -> list[Sentence]:
-    """Names the splits with too few records to learn from or to measure with.
+    """Warns about splits with too few records to learn from or to measure with.
 
     Args:
-        counts: Records by split.
-        what: The spec's `split`.
-        groups: How many groups all records are in, where they are fewer than splits; else None.
+        counts: Number of records by split.
+        shares: Section `split` of the spec.
+        groups: Number of groups if it is below that of the splits, else None.
     """
-    said = []
+    lines = []
     for name in SPLITS:
-        if counts[name] >= FEW_RECORDS or (not counts[name] and not what[name]):
+        if counts[name] >= FEW_RECORDS or (not counts[name] and not shares[name]):
             continue
         number = many(counts[name], "record") if counts[name] else "no record"
         why = f" (all records are in {many(groups, 'group')})" if groups is not None else ""
-        said.append(
+        lines.append(
             Sentence(
                 f"the {name} split has {number}{why}: "
                 f"{_FEW[name] if counts[name] else _WITHOUT[name]}; {summary.split_remedy(groups)}",
                 warns=True,
             )
         )
-    return said
+    return lines
 
 
-def alignment(found: Mapping[str, Mapping[str, int]]) -> list[Sentence]:
-    """Counts aligned spans and texts by task; see `preprocessing.summary.alignment`."""
+def alignment(tasks: Mapping[str, Mapping[str, int]]) -> list[Sentence]:
+    """Describes the counts of aligned spans and texts, see `preprocessing.summary.alignment`."""
     return [
         Sentence(f"{task}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
-        for task, counts in found.items()
+        for task, counts in tasks.items()
     ]
 
 
@@ -128,12 +131,13 @@ def looked_at(
     """Describes records that were read and made canonical in this process.
 
     Args:
-        names: The modalities that are looked at.
-        outcomes: What became of each.
-        verb: What else became of those that are not rejected.
+        names: Modalities whose media are counted.
+        outcomes: Canonical and rejected records.
+        verb: Verb for the records that are not rejected, such as "kept".
     """
-    kept = sum(isinstance(one, CanonicalRecord) for one in outcomes)
-    reasons = Counter(str(one.reason) for one in outcomes if isinstance(one, Rejected))
+    kept = sum(isinstance(outcome, CanonicalRecord) for outcome in outcomes)
+    rejected = (outcome for outcome in outcomes if isinstance(outcome, Rejected))
+    reasons = Counter(str(record.reason) for record in rejected)
     return [
         *summary.records(len(outcomes), kept, verb, reasons),
         *summary.media(media_counts.of_outcomes(names, outcomes)),

@@ -1,4 +1,4 @@
-"""Features -> sharded, compressed TFRecords, encoded in whole record batches."""
+"""Feature shards: compressed TFRecord files of tf.Examples, encoded in whole record batches."""
 
 import dataclasses
 import uuid
@@ -32,14 +32,14 @@ class FeatureFile:
     """One complete shard.
 
     Attributes:
-        path: Where it is.
-        split: Of its records.
-        shard: Its number.
-        rows: Their number.
-        bytes: Of the file.
-        sha256: Of the file.
-        spans: Labelled spans of the whole bundle by the name of their count, see
-            `label_graphs.tags_graph`; one shard of a bundle tells them.
+        path: Path of the file.
+        split: Split of its records.
+        shard: Number of the shard, from 0.
+        rows: Number of records.
+        bytes: Size of the file in bytes.
+        sha256: SHA-256 of the file.
+        spans: Counts of labelled spans of the whole bundle, by the name of the count, see
+            `targets.spans.tags_graph`; only one shard of a bundle has them.
     """
 
     path: str
@@ -53,16 +53,16 @@ class FeatureFile:
 
 @dataclasses.dataclass
 class WriteFeatures(beam.PTransform):
-    """Writes record batches of features as tf.Examples, and gives each complete shard.
+    """Writes record batches of features as tf.Examples, and returns the complete shards.
 
-    A record's shard follows from its id: each shard is a fair sample of its bundle. Rows with an
-    empty id only fill a batch up (see `fill_up`) and are not written.
+    A hash of a record's id chooses its shard, so that each shard is a fair sample of its bundle.
+    Rows with an empty id only fill up a batch (see `fill_up`) and are not written.
 
     Args:
-        split: Of these records.
-        folder: Where files are written; whatever no output names is to be ignored.
+        split: Split of the records.
+        folder: Folder to write to. Readers must ignore files that no element of the output names.
         shards: Number of shards that a bundle is spread over.
-        schema: Of the transformed features.
+        schema: Schema of the transformed features.
     """
 
     split: str
@@ -81,11 +81,11 @@ class WriteFeatures(beam.PTransform):
 
 @dataclasses.dataclass
 class Batch(beam.PTransform):
-    """Serialized canonical examples -> record batches, of fewer rows where media are large.
+    """Decodes serialized canonical examples into record batches, of fewer rows for large media.
 
     Args:
-        rows: Of a batch, at most.
-        schema: Of the raw features.
+        rows: Largest number of rows of a batch.
+        schema: Schema of the raw features.
     """
 
     rows: int
@@ -144,17 +144,17 @@ def adapter(schema: schema_pb2.Schema) -> tfxio.TensorAdapterConfig:
 def fill_up(batch: pa.RecordBatch, rows: int, media: Sequence[str]) -> pa.RecordBatch:
     """Repeats the last row of a raw batch up to `rows` rows, with empty ids and without media.
 
-    Features are computed in the one shape in which the exported model is called: their last bits
-    depend on it.
+    Features are computed in batches of the shape with which the exported model is called, since
+    their last bits depend on the shape.
     """
     spare = rows - batch.num_rows
     if spare <= 0 or not batch.num_rows:
         return batch
     last = batch.slice(batch.num_rows - 1)
     for name in ("id", *media):
-        place = last.schema.get_field_index(name)
-        empty = pa.array([[b""]], last.schema.field(place).type)
-        last = last.set_column(place, name, empty)
+        index = last.schema.get_field_index(name)
+        empty = pa.array([[b""]], last.schema.field(index).type)
+        last = last.set_column(index, name, empty)
     return pa.concat_batches([batch, last.take(pa.array([0] * spare))])
 
 
@@ -189,7 +189,7 @@ class _WriteDoFn(beam.DoFn):
             self._rows[shard] += 1
 
     def _count_spans(self, batch: pa.RecordBatch, ids: list[bytes]) -> None:
-        """Counts labelled spans, and how they were aligned, of the rows that are written."""
+        """Adds the counts of labelled spans and their alignment, of the rows that are written."""
         for name in batch.schema.names:
             if name.startswith("label_") and name.partition(".")[2] not in ("", texts.TEXT):
                 values = batch.column(name).flatten().to_pylist()

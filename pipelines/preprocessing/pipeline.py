@@ -1,4 +1,4 @@
-"""The first pipeline: records -> canonical media -> features, with the graph that made them."""
+"""Beam pipelines of `triad preprocess`: records -> canonical media -> features and their graph."""
 
 import contextlib
 import datetime
@@ -62,14 +62,14 @@ def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
     """Preprocesses records into `config.output`, all of it or nothing.
 
     Args:
-        config: The settings, with paths that each worker can use.
-        plan: The settings' plan, of which something is left to do.
+        config: Settings, with paths that each worker can use.
+        plan: Plan of these settings, which is not done yet.
 
     Returns:
-        The manifest's path.
+        Path of the manifest.
 
     Raises:
-        GateError: Too many rejected records, or nothing to learn from.
+        GateError: Too many records are rejected, or there is nothing to learn from.
     """
     started = time.monotonic()
     with staging.begin(plan.output) as made:
@@ -83,15 +83,16 @@ def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
 def define_canonical_pipeline(
     read: sources_read.Read, canonicalizer: Canonicalizer, work: str
 ) -> None:
-    """Adds the first pass behind `read`: canonicalize, write and count; runs nothing.
+    """Adds the first pass after `read`: canonicalize, write and count; runs nothing.
 
-    It leaves canonical files in `work`, and lists of them, of what was rejected, of the records
-    whose id an earlier one has, of how files store their columns, and of counts. Counts are data:
-    Beam's counters count retries too.
+    It writes canonical files to the folder `work`, and lists, as JSON files, of these files, of
+    rejected records, of later records with the id of an earlier one, of the kinds in which files
+    store their columns, of counts, and of statistics. Counts are data, not metrics, because Beam's
+    counters include retries.
     """
-    what = canonicalizer.spec
+    spec = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
-    written = canonical.records | "WriteCanonical" >> WriteCanonical(what, work)
+    written = canonical.records | "WriteCanonical" >> WriteCanonical(spec, work)
     rejected = (read.rejected, canonical.rejected) | "Rejected" >> beam.Flatten()
     later = (
         written.places
@@ -100,8 +101,8 @@ def define_canonical_pipeline(
     )
     summary = (
         canonical.records
-        | "WithSplit" >> beam.Map(_with_split, settings=what.split)
-        | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(what))
+        | "WithSplit" >> beam.Map(_with_split, settings=spec.split)
+        | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(spec))
     )
     ones = (
         read.records | "OneRecord" >> beam.Map(lambda _: (preprocessing_summary.READ, 1)),
@@ -124,18 +125,27 @@ def define_feature_pipeline(
     root: beam.Pipeline,
     files: Sequence[CanonicalFile],
     without: frozenset[tuple[str, int, int]],
-    what: Spec,
+    spec: Spec,
     shards: int,
     folder: str,
     analyzers: Analyzers | None = None,
 ) -> None:
     """Adds the second pass to `root`: analyze the training split, transform all; runs nothing.
 
-    It leaves the transform graph with its raw schema in `folder`, and shards of features and a list
-    of them in its work folder. With `analyzers` given nothing is analyzed.
+    It writes the feature graph with its raw schema to `folder`, and shards of features and a list
+    of them to its work folder.
+
+    Args:
+        root: Pipeline to which the steps are added.
+        files: Canonical files of the first pass.
+        without: Identities of records to leave out, see `raw_examples.identity`.
+        spec: Spec of the preprocessing.
+        shards: Number of shards of each split that a bundle is spread over.
+        folder: Folder to write to, local or in a bucket.
+        analyzers: Results of an earlier analysis, with which nothing is analyzed; None analyzes.
     """
     work = f"{folder}/{dataset.WORK}"
-    raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing_fn.raw_feature_spec(what))
+    raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing_fn.raw_feature_spec(spec))
     adapter = feature_shards.adapter(raw_metadata.schema)
 
     def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
@@ -145,9 +155,9 @@ def define_feature_pipeline(
             dataset.BATCH_SIZE, raw_metadata.schema
         )
 
-    # Each pass reads the files anew: one PCollection for both would be kept in memory whole.
+    # Each pass reads the files again: a PCollection that both use would be in memory as a whole.
     transform_fn = (batches("train", "Analyze"), adapter) | tft_beam.AnalyzeDataset(
-        preprocessing_fn.preprocessing_fn(what, analyzers)
+        preprocessing_fn.preprocessing_fn(spec, analyzers)
     )
     transform_folder = f"{folder}/{dataset.TRANSFORM}"
     transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(transform_folder)
@@ -158,7 +168,7 @@ def define_feature_pipeline(
     for split in _splits_of(files):
         label = split.title()
         filled = batches(split, label) | f"{label}FillUp" >> beam.Map(
-            feature_shards.fill_up, rows=dataset.BATCH_SIZE, media=what.modalities.names
+            feature_shards.fill_up, rows=dataset.BATCH_SIZE, media=spec.modalities.names
         )
         (transformed, metadata) = ((filled, adapter), transform_fn) | (
             f"{label}Transform" >> tft_beam.TransformDataset(output_record_batches=True)
@@ -175,9 +185,11 @@ def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, Canonica
     return spec_split.split_of(record.id, record.group, record.split, settings), record
 
 
-def _later_of_same_id(record_id: str, places: Iterable[Position]) -> Iterable[tuple[str, Position]]:
-    ordered = sorted(places, key=lambda place: (place.unit, place.offset))
-    return [(record_id, place) for place in ordered[1:]]
+def _later_of_same_id(
+    record_id: str, positions: Iterable[Position]
+) -> Iterable[tuple[str, Position]]:
+    ordered = sorted(positions, key=lambda position: (position.unit, position.offset))
+    return [(record_id, position) for position in ordered[1:]]
 
 
 def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
@@ -186,7 +198,7 @@ def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
 
 @contextlib.contextmanager
 def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iterator[beam.Pipeline]:
-    """A pipeline that runs at the end of the block."""
+    """Yields a pipeline and runs it at the end of the block."""
     runner = registry.named(config.runner)
     labels = {"triad_key": plan.key[:63]}
     arguments = runner.job_arguments(f"{name}-{plan.key[:12]}", labels, config.beam_args)
@@ -197,11 +209,11 @@ def _pipeline(config: PreprocessConfig, plan: PreprocessPlan, name: str) -> Iter
 
 
 def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> dict[str, Any]:
-    """Both passes, the gates, and the manifest's contents."""
-    what = plan.what
+    """Runs both passes, checks the gates, and returns the entries of the manifest."""
+    spec = plan.what
     work = made.work
     spread = registry.named(config.runner).is_remote
-    canonicalizer = Canonicalizer(what, config.media_roots, check=True)
+    canonicalizer = Canonicalizer(spec, config.media_roots, check=True)
     about = sources_read.estimated_records(plan.inputs)
     with (
         stages.showing("records", about, config.runner, config.beam_args, estimated=True),
@@ -210,7 +222,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
         if spread:
             planned = planned | "CheckWorkers" >> workers.CheckWorkers(units.Unit)
-        read = planned | "Read" >> sources_read.ReadRecords(what.label_names, training=True)
+        read = planned | "Read" >> sources_read.ReadRecords(spec.label_names, training=True)
         define_canonical_pipeline(read, canonicalizer, work)
 
     files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
@@ -222,18 +234,18 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     )
     (measured,) = json_files.read(f"{work}/statistics.json")
     issues = preprocessing_summary.issues(counts, rejected)
-    media = preprocessing_summary.media(what, measured, issues)
-    preprocessing_summary.check_media(media, IssuesLimits.of(what, config.issues_limit))
-    few_groups = preprocessing_summary.few_groups(what, files)
+    media = preprocessing_summary.media(spec, measured, issues)
+    preprocessing_summary.check_media(media, IssuesLimits.of(spec, config.issues_limit))
+    few_groups = preprocessing_summary.few_groups(spec, files)
     preprocessing_summary.check_splits(config.inputs, files, few_groups)
-    preprocessing_summary.check_labels(preprocessing_summary.labels(what, measured, {}))
+    preprocessing_summary.check_labels(preprocessing_summary.labels(spec, measured, {}))
     mixed = preprocessing_summary.mixed_kinds(work)
     for column, by_kind in mixed.items():
         _log.warning(
             "%s: stored as %s; whole numbers are the same value however they are stored, texts are "
             "as they stand",
             column,
-            ", ".join(f"{kind} (files: {one['files']})" for kind, one in by_kind.items()),
+            ", ".join(f"{kind} (files: {entry['files']})" for kind, entry in by_kind.items()),
         )
     _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
 
@@ -243,32 +255,32 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         if r.reason == Reason.DUPLICATE_ID
     )
     rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
-    passes = rows.total() + rows["train"]  # the training split is analyzed as well
+    passes = rows.total() + rows["train"]  # The training split is read twice.
     with (
         stages.showing("features", passes, config.runner, config.beam_args),
         _pipeline(config, plan, "preprocess-features") as root,
         tft_beam.Context(temp_dir=f"{work}/tft", passthrough_keys={GROUP}),
     ):
-        define_feature_pipeline(root, files, without, what, config.shards, made.workers)
-    alignment = preprocessing_summary.alignment(what, preprocessing_summary.spans(work))
+        define_feature_pipeline(root, files, without, spec, config.shards, made.workers)
+    alignment = preprocessing_summary.alignment(spec, preprocessing_summary.spans(work))
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
-    moments = [name for one in what.modalities.names for name in FEATURES[one].moments]
-    moments += [m for name, task in what.tasks.items() for m in TARGETS[task.kind].moments(name)]
+    moments = [name for modality in spec.modalities.names for name in FEATURES[modality].moments]
+    moments += [m for name, task in spec.tasks.items() for m in TARGETS[task.kind].moments(name)]
     analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
     json_files.write(local / dataset.STATISTICS, [measured])
     rejected_path = local / dataset.REJECTED
     rejected_path.parent.mkdir()
-    provenance = Provenance("", "", what.digest(), hashing.code_digest(), VERSION)
+    provenance = Provenance("", "", spec.digest(), hashing.code_digest(), VERSION)
     formats.write(tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet")
-    parts = digest.transform_parts(what, analysis)
-    classes = preprocessing_summary.classes(what, analysis)
+    parts = digest.transform_parts(spec, analysis)
+    classes = preprocessing_summary.classes(spec, analysis)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **preprocessing_plan.spec_parts(what),
+        **preprocessing_plan.spec_parts(spec),
         "transform_digest": digest.joined(parts),
         "digests": {**parts, "code": hashing.code_digest()},
         "versions": environment.versions(),
@@ -282,12 +294,12 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
         "issues": issues,
         "media": media_counts.to_json(media),
-        "labels": preprocessing_summary.labels(what, measured, classes),
+        "labels": preprocessing_summary.labels(spec, measured, classes),
         "few_groups": few_groups,
         "classes": classes,
-        "vocabulary_size": preprocessing_summary.vocabulary_size(what, analysis),
+        "vocabulary_size": preprocessing_summary.vocabulary_size(spec, analysis),
         "mixed_kinds": mixed,
-        "unnamed": preprocessing_summary.unnamed(what, files),
+        "unnamed": preprocessing_summary.unnamed(spec, files),
         "alignment": alignment,
         "splits": shards,
     }

@@ -1,4 +1,4 @@
-"""What a preprocessing is, known before anything heavy is imported: its spec, inputs and key."""
+"""Plan of a preprocessing: its spec, inputs and key, made before TensorFlow is imported."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessPlan:
-    """One preprocessing.
+    """Plan of one preprocessing.
 
     Attributes:
-        what: The spec.
-        inputs: The records files as they are now.
-        output: The folder that it becomes.
-        key: Equal keys mean equal results.
-        done: Whether it is there, so that there is nothing left to do.
+        what: Spec of the preprocessing.
+        inputs: Records files as they are when the preprocessing is planned.
+        output: Path of the output folder.
+        key: Hash of all that decides the result; equal keys mean equal results.
+        done: True if the output already holds this preprocessing, so that nothing is to be done.
     """
 
     what: Spec
@@ -41,19 +41,22 @@ class PreprocessPlan:
 
     @property
     def manifest(self) -> str:
-        """The manifest's path."""
+        """Path of the manifest."""
         return f"{self.output}/{dataset.MANIFEST}"
 
 
 def plan(config: PreprocessConfig) -> PreprocessPlan:
-    """Plans a preprocessing, without TensorFlow; one that is there takes over the spec.
+    """Plans a preprocessing, without TensorFlow.
+
+    If the output already holds it, the manifest takes over the spec's sections on the model and its
+    training.
 
     Raises:
-        OptionsError: A spec, input or output that cannot be used.
+        OptionsError: The spec, an input or the output cannot be used.
     """
-    what = loading.load(config.spec)
+    spec = loading.load(config.spec)
     inputs = units.list_inputs(config.inputs)
-    key = _key(what, inputs, config)
+    key = _key(spec, inputs, config)
     output = staging.named(config.output)
     manifest_path = f"{output}/{dataset.MANIFEST}"
     done = atomic.exists(manifest_path)
@@ -62,32 +65,32 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
         if manifest["key"] != key:
             raise OptionsError(f"{output}: holds another preprocessing; choose another --output")
         _log.info("%s: already preprocessed from these records, nothing to do", output)
-        _take_over(what, manifest, manifest_path)
+        _take_over(spec, manifest, manifest_path)
         summary.say(_log, ending.sentences(manifest, config.output))
     else:
         outputs.check_folder(output, "preprocess", lambda: False, bare=True)
-    return PreprocessPlan(what, inputs, output, key, done)
+    return PreprocessPlan(spec, inputs, output, key, done)
 
 
-def _take_over(what: Spec, manifest: dict[str, Any], path: str) -> None:
-    """Lets the manifest say what the spec now says of the model and its training."""
-    parts = spec_parts(what)
+def _take_over(spec: Spec, manifest: dict[str, Any], path: str) -> None:
+    """Updates the manifest if the spec's sections on the model and its training changed."""
+    parts = spec_parts(spec)
     if all(manifest.get(name) == part for name, part in parts.items()):
         return
     json_files.write(path, {**manifest, **parts})
     _log.info("%s: takes over the spec's settings of the model and its training", path)
 
 
-def spec_parts(what: Spec) -> dict[str, Any]:
-    """What a manifest says of the spec."""
-    return {"spec": json.loads(what.to_json()), "spec_digest": what.digest()}
+def spec_parts(spec: Spec) -> dict[str, Any]:
+    """Returns the manifest's entries on the spec."""
+    return {"spec": json.loads(spec.to_json()), "spec_digest": spec.digest()}
 
 
-def _key(what: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
-    """Equal keys mean equal results: the same records, media folders, features, splits and code."""
+def _key(spec: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig) -> str:
+    """Hashes all that decides the result: records, media folders, features, splits and version."""
     parts: dict[str, Any] = {
-        "features": what.features_json(),
-        "split": what.split.model_dump(),
+        "features": spec.features_json(),
+        "split": spec.split.model_dump(),
         "inputs": [[file.uri, file.size, file.version] for file in inputs],
         "shards": config.shards,
         "triad": VERSION,

@@ -1,7 +1,7 @@
-"""Where a preprocessing is made before it is one: beside its folder, or in a bucket.
+"""Staging folder of a preprocessing, local or in a bucket, until its output is complete.
 
-A local folder appears by one rename. A bucket knows no rename: there the manifest, written last,
-makes the folder a preprocessing, and nothing that is there is written over.
+A local staging folder becomes the output by one rename. A bucket has no rename: there, the manifest
+is written last and makes the output complete, and no existing object is overwritten.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ _log = logging.getLogger(__name__)
 
 
 class Staging:
-    """A folder in the making.
+    """Staging folder of a local output.
 
     Attributes:
-        output: What it becomes.
-        workers: The folder in which workers write; may be in a bucket.
-        local: The folder on this machine that holds all parts but shards in a bucket.
+        output: Path of the output folder.
+        workers: Path of the folder in which workers write; it may be in a bucket.
+        local: Folder on this machine that holds all parts, except shards in a bucket.
     """
 
     def __init__(self, output: str, workers: str, local: Path) -> None:
@@ -38,18 +38,18 @@ class Staging:
 
     @property
     def work(self) -> str:
-        """The folder of what only the making needs."""
+        """Folder of intermediate files."""
         return f"{self.workers}/{dataset.WORK}"
 
     def fetch(self, name: str) -> None:
-        """Makes a folder that workers wrote part of `local`."""
+        """Copies a folder that workers wrote into `local`, if it is not there already."""
 
     def place(self, path: str, name: str) -> None:
-        """Gives a file that a worker wrote its name in the output."""
+        """Moves a file that a worker wrote to its name in the output."""
         atomic.move(path, f"{self.local}/{name}")
 
     def publish(self, manifest: Mapping[str, Any], keep_work: bool) -> None:
-        """Makes the output a complete preprocessing."""
+        """Writes the manifest and makes the output complete."""
         if not keep_work:
             shutil.rmtree(self.work)
         json_files.write(self.local / dataset.MANIFEST, manifest)
@@ -61,6 +61,8 @@ class Staging:
 
 
 class _CloudStaging(Staging):
+    """Staging folder of an output in a bucket."""
+
     def __init__(self, output: str, workers: str, local: Path) -> None:
         super().__init__(output, workers, local)
         self._placed: list[str] = []
@@ -91,17 +93,17 @@ class _CloudStaging(Staging):
         self._placed.append(target)
 
     def withdraw(self) -> None:
-        """Removes what was placed in the output, unless a manifest made it whole."""
+        """Removes the files placed in the output, unless a manifest made it complete."""
         manifest = atomic.read_if_there(f"{self.output}/{dataset.MANIFEST}")
         if manifest is not None and manifest == self._manifest:
-            return  # it arrived, though its answer was lost
+            return  # The manifest was written, though the response was lost.
         for path in self._placed:
             atomic.delete(path)
 
 
 @contextlib.contextmanager
 def begin(output: str) -> Iterator[Staging]:
-    """Makes room for a preprocessing; what is not published at the end is removed."""
+    """Yields a new staging folder, and removes it at the end if it was not published."""
     if in_cloud(output):
         with ScratchFolder() as folder:
             made = _CloudStaging(output, f"{output}.tmp-{uuid.uuid4().hex}", folder)
@@ -115,7 +117,7 @@ def begin(output: str) -> Iterator[Staging]:
         return
     _remove_left(output)
     local = Path(f"{output}.tmp-{uuid.uuid4().hex}")
-    with atomic.in_use(str(local)):  # a name that was never there: what is removed is ours
+    with atomic.in_use(str(local)):  # The name is new, so only our own files are removed below.
         try:
             (local / dataset.WORK).mkdir()
             yield Staging(output, str(local), local)
@@ -124,15 +126,15 @@ def begin(output: str) -> Iterator[Staging]:
 
 
 def _remove_left(output: str) -> None:
-    """Removes the folders in which killed processes made the same output.
+    """Removes staging folders of the same output that killed processes left.
 
-    A living process holds the lock of its folder. A folder without a lock is only named: it may be
-    of a process of Triad before 0.2, or one that is being published at this moment.
+    A living process holds the lock of its folder. A folder without a lock file is only reported in
+    the log: a process of Triad before 0.2 may use it, or it may be published at this moment.
     """
     parent, name = os.path.split(output)
     for path in atomic.list_folders(parent or "."):
-        found = os.path.basename(path)
-        if not storage_local.TEMPORARY.search(found) or not found.startswith(f"{name}.tmp-"):
+        base = os.path.basename(path)
+        if not storage_local.TEMPORARY.search(base) or not base.startswith(f"{name}.tmp-"):
             continue
         if not os.path.exists(os.path.join(path, atomic.LOCK)):
             _log.warning(
@@ -148,15 +150,15 @@ def _remove_left(output: str) -> None:
 
 
 def in_cloud(path: str) -> bool:
-    """Whether a path is in a bucket."""
+    """Returns True if a path is in a bucket."""
     return path.startswith(cloud.SCHEME)
 
 
 def named(output: str) -> str:
-    """The plain form of an output's path.
+    """Returns the normal form of an output's path, without a slash at its end.
 
     Raises:
-        OptionsError: Where it is no name of a new folder.
+        OptionsError: The path cannot name a new folder.
     """
     if in_cloud(output):
         plain = output.rstrip("/")

@@ -1,4 +1,4 @@
-"""What a preprocessing says of itself: its shards, flaws, classes and vocabulary."""
+"""Figures of a preprocessing for its manifest and gates: shards, issues, labels, classes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,14 +23,17 @@ from triad_ml.transforms.targets import classes as targets_classes
 from triad_ml.transforms.targets.registry import TARGETS
 
 READ = "read"
-"""Name of the count of all records that were read, those among them that are rejected."""
+"""Name of the count of all records that were read, rejected ones included."""
 
 UNSEEN_NAMES = 20
-"""So many names of classes that training never sees are kept."""
+"""Largest number of names kept of classes that training never sees."""
 
 
 def place_shards(staging: Staging) -> dict[str, list[dict[str, Any]]]:
-    """Gives complete shards their names, and lists them by split with rows and digests."""
+    """Moves complete shards to their names in the output, and lists them by split.
+
+    Each entry has the shard's `path` in the output, `rows`, `bytes` and `sha256`.
+    """
     shards = [FeatureFile(**shard) for shard in json_files.read(f"{staging.work}/shards.json")]
     placed: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
@@ -50,12 +53,15 @@ def place_shards(staging: Staging) -> dict[str, list[dict[str, Any]]]:
 
 
 def counts(work: str) -> Counter[str]:
-    """What the first pass counted: `READ`, and issues of records that were kept."""
+    """Reads the counts of the first pass: `READ`, and the issues of records that were kept."""
     return Counter(dict(json_files.read(f"{work}/counts.json")))
 
 
 def mixed_kinds(work: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """The columns that files store in several kinds: by kind how many `files`, and the `first`."""
+    """Returns the columns that files store in several kinds.
+
+    The entry of a kind has the number of `files`, and the URI of the `first`, sorted by name.
+    """
     by_column: dict[str, dict[str, set[str]]] = {}
     for column, kind, uri in json_files.read(f"{work}/kinds.json"):
         by_column.setdefault(column, {}).setdefault(kind, set()).add(uri)
@@ -69,75 +75,77 @@ def mixed_kinds(work: str) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def issues(counts: Counter[str], rejected: Sequence[Rejected]) -> dict[str, int]:
-    """How often each kind of flaw cost a medium, of kept and of rejected records."""
+    """Counts media that are not used by issue, of kept and of unreadable records."""
     of_rejected = media_counts.flaws_of(
         record.detail for record in rejected if record.reason == Reason.UNREADABLE
     )
     known = [f"{modality}: {flaw}" for modality in MODALITIES for flaw in Flaw]
-    found = {issue: counts[issue] + of_rejected[issue] for issue in known}
-    return {issue: count for issue, count in found.items() if count}
+    total = {issue: counts[issue] + of_rejected[issue] for issue in known}
+    return {issue: count for issue, count in total.items() if count}
 
 
-def classes(what: Spec, analysis: Analysis) -> dict[str, list[str]]:
-    """The classes of each task in the order of their ids; none of a task that knows no classes.
+def classes(spec: Spec, analysis: Analysis) -> dict[str, list[str]]:
+    """Returns the classes of each task in the order of their ids; [] for tasks without classes.
 
     Raises:
-        GateError: Where a task has none and needs some.
+        GateError: A task needs classes, and the train split has none.
     """
-    found = {
+    by_task = {
         name: list(analysis.vocabularies[targets_classes.label_vocabulary(name)])
         if task.needs_classes
         else []
-        for name, task in what.tasks.items()
+        for name, task in spec.tasks.items()
     }
-    for task, names in found.items():
-        if not names and what.tasks[task].needs_classes:
+    for task, names in by_task.items():
+        if not names and spec.tasks[task].needs_classes:
             raise GateError(
                 f"task {task}: no record of the train split has the label "
-                f"{what.tasks[task].label!r}; mend the records or the spec"
+                f"{spec.tasks[task].label!r}; mend the records or the spec"
             )
-    return found
+    return by_task
 
 
 def media(
-    what: Spec, statistics: Mapping[str, Any], issues: Mapping[str, int]
+    spec: Spec, statistics: Mapping[str, Any], issues: Mapping[str, int]
 ) -> dict[str, MediaCount]:
-    """By modality, the records that came with a medium and those that lost it.
+    """Counts, by modality, the records with a medium and those whose medium is not used.
 
     Args:
-        what: Names the modalities.
-        statistics: Of the records that are kept, see `triad_ml.transforms.statistics.combine`.
-        issues: See `issues`.
+        spec: Spec with the modalities.
+        statistics: Statistics of kept records, see `triad_ml.transforms.statistics.combine`.
+        issues: Number of media that are not used by issue, from `issues`.
     """
     used = {
         name: _tally(statistics, f"{name}.state", SPLITS)["present"]
-        for name in what.modalities.names
+        for name in spec.modalities.names
     }
-    return media_counts.counted(what.modalities.names, used, issues)
+    return media_counts.counted(spec.modalities.names, used, issues)
 
 
 def labels(
-    what: Spec, statistics: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+    spec: Spec, statistics: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Any]]:
-    """By task, what became of its label.
+    """Counts the labels of each task.
 
     Args:
-        what: Names the tasks.
-        statistics: See `transforms.statistics.combine`; later records of one id are among them.
-        classes: See `classes`; none before they are known.
+        spec: Spec with the tasks.
+        statistics: Statistics of kept records, see `transforms.statistics.combine`; later records
+            with the id of an earlier one are included.
+        classes: Classes by task, from `classes`; empty before they are known.
 
     Returns:
-        `label`: its name. `records`: by split, those with a label that can be used. `unusable`:
-        the others that have one, by what is wrong. `classes`: their number, None where the task
-        writes texts or nobody knows. `unseen`: by split, the `classes` that no record of the train
-        split has, in how many `records`, and some `names`. `alike`: classes that are one number or
-        truth value in several spellings, such as `1` and `1.0`.
+        Entries by task. `label`: name of the label. `records`: number of records with a usable
+        label, by split. `unusable`: number of unusable labels, by flaw. `classes`: number of
+        classes; None if the task has none or they are not known yet. `unseen`: by split, the number
+        of `classes` that no record of the train split has, the number of `records` with them, and
+        some of their `names`. `alike`: lists of classes that are one number or truth value in
+        several spellings, such as `1` and `1.0`.
     """
-    found = {}
-    for name, task in what.tasks.items():
+    entries = {}
+    for name, task in spec.tasks.items():
         flaws = _tally(statistics, f"label.{name}.flaw", SPLITS)
         known = classes.get(name) if COLUMNS[task.kind].has_classes else None
-        found[name] = {
+        entries[name] = {
             "label": task.label,
             "records": {
                 split: _tally(statistics, f"label.{name}.state", (split,))["present"]
@@ -148,45 +156,48 @@ def labels(
             "unseen": {} if known is None else _unseen(statistics, f"label.{name}", known),
             "alike": [] if known is None else _alike(_tally(statistics, f"label.{name}", SPLITS)),
         }
-    return found
+    return entries
 
 
 def _unseen(
     statistics: Mapping[str, Any], feature: str, known: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    found = {}
+    unseen = {}
     for split in SPLITS[1:]:
         counts = _tally(statistics, feature, (split,))
         names = sorted(counts.keys() - set(known))
         if names:
             records = sum(counts[name] for name in names)
             some = names[:UNSEEN_NAMES]
-            found[split] = {"classes": len(names), "records": records, "names": some}
-    return found
+            unseen[split] = {"classes": len(names), "records": records, "names": some}
+    return unseen
 
 
 def _alike(names: Iterable[str]) -> list[list[str]]:
-    found: dict[str, list[str]] = {}
+    by_value: dict[str, list[str]] = {}
     for name in sorted(names):
-        found.setdefault(scalars.common_spelling(name), []).append(name)
-    return [same for same in found.values() if len(same) > 1]
+        by_value.setdefault(scalars.common_spelling(name), []).append(name)
+    return [same for same in by_value.values() if len(same) > 1]
 
 
 def _tally(statistics: Mapping[str, Any], feature: str, splits: Sequence[str]) -> Counter[str]:
-    """How often each value of a categorical feature is in some splits."""
+    """Counts the values of a categorical feature in some splits together."""
     measured = (statistics["splits"].get(split, {"categorical": {}}) for split in splits)
-    return _added(one["categorical"].get(feature, {"counts": {}})["counts"] for one in measured)
+    return _added(split["categorical"].get(feature, {"counts": {}})["counts"] for split in measured)
 
 
-def few_groups(what: Spec, files: Sequence[CanonicalFile]) -> int | None:
-    """How many groups all records are in, where they are fewer than the splits; else None."""
-    wanted = sum(getattr(what.split, split) > 0 for split in SPLITS)
+def few_groups(spec: Spec, files: Sequence[CanonicalFile]) -> int | None:
+    """Returns the number of groups if the spec splits by group and it is below that of the splits.
+
+    Otherwise returns None.
+    """
+    wanted = sum(getattr(spec.split, split) > 0 for split in SPLITS)
     number = len({group for file in files for group in file.groups})
-    return number if what.split.by == "group" and number < wanted else None
+    return number if spec.split.by == "group" and number < wanted else None
 
 
 def check_splits(inputs: Sequence[str], files: Sequence[CanonicalFile], groups: int | None) -> None:
-    """Raises GateError where no record is in the train split; for `groups` see `few_groups`."""
+    """Raises GateError if no record is in the train split; `groups` is from `few_groups`."""
     if not any(file.split == "train" for file in files):
         raise GateError(
             f"{', '.join(inputs)}: no record is in the train split; {summary.split_remedy(groups)}"
@@ -194,31 +205,31 @@ def check_splits(inputs: Sequence[str], files: Sequence[CanonicalFile], groups: 
 
 
 def check_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises GateError where no record of the train split has the label of a task; see `labels`."""
-    for task, found in labels.items():
-        if found["records"]["train"]:
+    """Raises GateError if no record of the train split has the label of a task, see `labels`."""
+    for task, entry in labels.items():
+        if entry["records"]["train"]:
             continue
-        label = f"task {task}: no record of the train split has the label {found['label']!r}"
-        elsewhere = ", ".join(f"{n} in {name}" for name, n in found["records"].items() if n)
-        flaws = ", ".join(f"{n} cannot be used: {flaw}" for flaw, n in found["unusable"].items())
+        label = f"task {task}: no record of the train split has the label {entry['label']!r}"
+        elsewhere = ", ".join(f"{n} in {name}" for name, n in entry["records"].items() if n)
+        flaws = ", ".join(f"{n} cannot be used: {flaw}" for flaw, n in entry["unusable"].items())
         why = " and ".join(part for part in (elsewhere, flaws) if part)
         raise GateError(f"{label}{f' ({why})' if why else ''}; mend the records or the spec")
 
 
 def check_media(media: Media, limits: IssuesLimits) -> None:
-    """Raises GateError where a modality loses more of its media than it may."""
+    """Raises GateError if a modality lost more of its media than its limit."""
     refused = limits.refusal(media)
     if refused:
         raise GateError(refused)
 
 
-def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """By task, the counts of labels that may not fit the text or the task's length.
+def alignment(spec: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Returns, by task, the counts of labels that may not fit the text or the task's length.
 
-    The targets of each kind of task name their counts; tasks come in the order of the kinds.
+    The targets of each kind of task name their counts; tasks are in the order of the kinds.
     """
     order = list(TARGETS)
-    counted = {name: task.kind for name, task in what.tasks.items() if TARGETS[task.kind].counts}
+    counted = {name: task.kind for name, task in spec.tasks.items() if TARGETS[task.kind].counts}
     return {
         name: {count: spans.get(f"label_{name}.{count}", 0) for count in TARGETS[kind].counts}
         for name, kind in sorted(counted.items(), key=lambda pair: order.index(pair[1]))
@@ -226,53 +237,54 @@ def alignment(what: Spec, spans: Mapping[str, int]) -> dict[str, dict[str, int]]
 
 
 def spans(work: str) -> Counter[str]:
-    """The labelled spans that the shards tell of, see `FeatureFile.spans`."""
+    """Adds up the counts of labelled spans of all shards, see `FeatureFile.spans`."""
     return _added(shard["spans"] for shard in json_files.read(f"{work}/shards.json"))
 
 
-def unnamed(what: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
-    """By task, the records whose label cannot be used, where there are any."""
-    found = _added(file.unnamed for file in files)
-    return {task: found[task] for task in what.tasks if found[task]}
+def unnamed(spec: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
+    """Returns, by task, the number of records with an unusable label, if there are any."""
+    total = _added(file.unnamed for file in files)
+    return {task: total[task] for task in spec.tasks if total[task]}
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
+    for part in counts:
+        total.update(part)
     return total
 
 
-def vocabulary_size(what: Spec, analysis: Analysis) -> int:
-    """Number of token ids, padding and unknown included; 0 where there is no text."""
-    if what.modalities.text is None:
+def vocabulary_size(spec: Spec, analysis: Analysis) -> int:
+    """Returns the number of token ids, padding and unknown included; 0 without text."""
+    if spec.modalities.text is None:
         return 0
     return FIRST_TOKEN + len(analysis.vocabularies[text.TEXT_VOCABULARY])
 
 
 def rejected(work: str) -> list[Rejected]:
-    """All rejected records in the order of the input, the later ones of one id among them."""
-    found = [
+    """Reads the rejected records, in the order of the input, duplicates included."""
+    records = [
         Rejected(**{**value, "position": Position(**value["position"])})
         for value in json_files.read(f"{work}/rejected.json")
     ]
-    for record_id, place in json_files.read(f"{work}/later.json"):
-        found.append(
+    for record_id, position in json_files.read(f"{work}/later.json"):
+        records.append(
             Rejected(
                 record_id,
-                Position(**place),
+                Position(**position),
                 stage="canonicalize",
                 reason=Reason.DUPLICATE_ID,
                 detail="an earlier record has this id",
             )
         )
-    return sorted(found, key=lambda r: (r.position.unit, r.position.offset))
+    return sorted(records, key=lambda r: (r.position.unit, r.position.offset))
 
 
 def check_rejected(read: int, kept: int, rejected: Sequence[Rejected], limit: float) -> None:
-    """Raises GateError where counts do not add up, or where too many records are rejected.
+    """Raises GateError if counts do not add up, or if too many records are rejected.
 
-    Nothing is kept where that is so: the line names the first record of the commonest reason.
+    The message names the first record with the most frequent reason, since the list of rejected
+    records is not written then.
     """
     total = kept + len(rejected)
     if read != total:
@@ -291,7 +303,7 @@ def check_rejected(read: int, kept: int, rejected: Sequence[Rejected], limit: fl
 
 
 def _remedy(reason: Reason, rejected: Sequence[Rejected]) -> str:
-    """What keeps records of a reason; of unreadable ones what makes most of their media usable."""
+    """Returns the remedy for a reason; for unreadable records, that of the most frequent flaw."""
     flaws = media_counts.flaws_of(r.detail for r in rejected if r.reason == Reason.UNREADABLE)
     if reason != Reason.UNREADABLE or not flaws:
         return remedies.OF_REASON[reason]

@@ -1,1 +1,1 @@
-"""Publishing: committed units, sealed runs, the pointer of a date, rollback, gc and export."""
+"""Publishing: commit of units, sealing of runs, the pointer of a date, rollback, gc and export."""

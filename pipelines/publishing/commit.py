@@ -1,4 +1,4 @@
-"""Units of work: each is written whole, once, and found again after a crash."""
+"""Committed units of work: each is written once, whole, and is found again after a crash."""
 
 import collections
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 DUPLICATE = "an earlier record of this run has the id"
+"""Detail of a record that is rejected as a duplicate."""
 
 
 def commit_unit(
@@ -26,18 +27,22 @@ def commit_unit(
     read: int,
     settings: ScoreSchema,
 ) -> UnitManifest:
-    """Writes what became of one unit's records; its manifest, written last, makes it count.
+    """Writes the scores and rejected records of one unit, and last its manifest.
 
-    Of the scored records with one id the first in the input stays; the others are rejected. A unit
-    that is complete already is left as it is, so a retry changes nothing.
+    The manifest makes the unit complete. If several scored records have the same id, the first in
+    the input stays and the others are rejected. A unit that is complete already is left unchanged,
+    so a retry changes nothing.
 
     Args:
-        run: Where to.
+        run: Folder of the run.
         unit: Index of the unit.
-        scored: In any order.
-        rejected: In any order.
-        read: Number of records that the unit's input held.
-        settings: Of the run.
+        scored: Scored records, in any order.
+        rejected: Rejected records, in any order.
+        read: Number of records in the unit's input.
+        settings: Score schema of the run.
+
+    Returns:
+        Manifest of the unit; if the unit was complete already, its existing manifest.
 
     Raises:
         GateError: A record is neither scored nor rejected, or is both.
@@ -78,9 +83,9 @@ def commit_unit(
 
 
 def read_unit(run: RunFolder, unit: int) -> tuple[UnitManifest, bytes, bytes] | None:
-    """The manifest of a unit and the content of its scores and rejected records.
+    """Reads the manifest of a unit and the content of its scores and rejected records.
 
-    None where the unit is not complete: a file is missing, or is not what was written.
+    Returns None if the unit is not complete: a file is missing, or is not what was written.
     """
     content = atomic.read_if_there(run.unit_manifest(unit))
     manifest = None if content is None else UnitManifest.from_json(content)
@@ -96,7 +101,7 @@ def read_unit(run: RunFolder, unit: int) -> tuple[UnitManifest, bytes, bytes] | 
 
 
 def unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
-    """The number of records read, the scores with positions, and the rejected records of a unit.
+    """Reads a unit: its number of records read, its scores with positions, its rejected records.
 
     Raises:
         GateError: The unit is not complete.
@@ -115,10 +120,11 @@ def unit_tables(run: RunFolder, unit: int) -> tuple[int, pa.Table, pa.Table]:
 
 
 def complete_units(run: RunFolder) -> set[int]:
-    """Indices of the units that need not be done again.
+    """Returns the indices of the units that need not be scored again.
 
-    Of a sealed run these are the units whose parts are whole: the others are done again, and
-    sealing mends their parts. JSON Lines hold no types, so there all are done again.
+    In a sealed run these also are the units whose parts are whole; the others are scored again, and
+    sealing mends their parts. JSON Lines hold no types, so if one part is damaged, all units are
+    scored again.
     """
     done = {unit for unit in listed_units(run) if read_unit(run, unit) is not None}
     sealed = run_index.whole_manifest(run)
@@ -131,7 +137,7 @@ def complete_units(run: RunFolder) -> set[int]:
 
 
 def listed_units(run: RunFolder) -> list[int]:
-    """Indices of the units that have a manifest, complete or not."""
+    """Returns the indices of the units that have a manifest, complete or not, in order."""
     names = [path.rpartition("/")[2] for path in atomic.list_files(run.units)]
     stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
     return sorted(int(stem) for stem in stems if stem.isdecimal())

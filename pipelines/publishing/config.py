@@ -1,4 +1,4 @@
-"""Frozen, checked settings of gc, rollback, run list, current run and export."""
+"""Settings of gc, rollback, run list, current run and export: frozen and checked."""
 
 import dataclasses
 
@@ -10,12 +10,13 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class GcConfig:
-    """What garbage collection looks at and what it keeps.
+    """Settings of a garbage collection.
 
     Attributes:
         output: Folder in which dates are published.
-        keep_days: Runs are kept that changed, or were replaced by another, in so many last days.
-        dry_run: Whether nothing is removed, only said what would be.
+        keep_days: Number of days for which a run is kept after its last change, and after another
+            run replaced it.
+        dry_run: True if nothing is removed, and what would be is only printed.
     """
 
     output: str
@@ -34,12 +35,12 @@ class GcConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RollbackConfig:
-    """Which date goes back to which run.
+    """Settings of a rollback.
 
     Attributes:
         output: Folder in which dates are published.
-        date: The date.
-        to: Id of the run that shall count; None takes the one that was replaced last.
+        date: Date whose published run changes, as YYYY-MM-DD.
+        to: Id of the run to publish again; None takes the run that was replaced last.
     """
 
     output: str
@@ -58,13 +59,13 @@ class RollbackConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunsConfig:
-    """Which runs are listed.
+    """Settings of a list of runs.
 
     Attributes:
         output: Folder in which dates are published.
-        date: Only runs of this date; None is all dates.
-        verify: Whether all files are hashed, and not only their sizes compared.
-        as_json: Whether the list is printed as JSON.
+        date: Only date whose runs are listed, as YYYY-MM-DD; None lists all dates.
+        verify: True if all files are hashed, instead of only comparing their sizes.
+        as_json: True if the list is printed as JSON.
     """
 
     output: str
@@ -80,11 +81,11 @@ class RunsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CurrentConfig:
-    """Of which date the files that count are named.
+    """Settings of a list of published files.
 
     Attributes:
         output: Folder in which dates are published.
-        date: None is the latest that is published.
+        date: Date of the scores, as YYYY-MM-DD; None takes the latest that is published.
     """
 
     output: str
@@ -98,13 +99,13 @@ class CurrentConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig:
-    """Which scores become one file.
+    """Settings of an export of scores.
 
     Attributes:
         scores: Folder in which dates are published.
-        output: The target: a local file, or what an exporter of another system takes.
-        date: None is the latest that is published.
-        overwrite: Whether a file of that name is replaced.
+        output: Target: path of a local file, or a URI that an exporter of another system accepts.
+        date: Date of the scores, as YYYY-MM-DD; None takes the latest that is published.
+        overwrite: True if an existing file of that name is replaced.
     """
 
     scores: str
@@ -117,6 +118,6 @@ class ExportConfig:
         need("--output", self.output)
         if self.date is not None:
             check_date(self.date)
-        from triad_ml.pipelines.publishing import exporters  # brings Arrow, which `--help` spares
+        from triad_ml.pipelines.publishing import exporters  # Imports Arrow, too slow for `--help`.
 
         exporters.find(self.output)

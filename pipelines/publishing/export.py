@@ -9,14 +9,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: ExportConfig) -> str:
-    """Exports the scores that count, whole or not at all; see `exporters.EXPORTERS`.
+    """Exports the published scores of a date, whole or not at all; see `exporters.EXPORTERS`.
 
-    Parquet and JSON Lines have the columns of the parts. In CSV a struct is one column for each of
-    its fields, such as `category.label` and `category.score`; lists and distributions are JSON
-    texts, and a missing value is an empty cell.
+    Parquet and JSON Lines have the columns of the parts. In CSV, each field of a struct is one
+    column, such as `category.label` and `category.score`; lists and distributions are JSON texts,
+    and a missing value is an empty cell.
 
     Returns:
-        The target's name, such as the path of the file.
+        Name of the target, such as the path of the file.
 
     Raises:
         OptionsError: Nothing is published, or the target exists.

@@ -1,4 +1,4 @@
-"""Exporters of published scores by the end of the target's name: Parquet, CSV and JSON Lines."""
+"""Exporters of published scores, chosen by the target's extension: Parquet, CSV and JSON Lines."""
 
 import abc
 import contextlib
@@ -20,17 +20,17 @@ from triad_ml.pipelines.tables import formats, json_rows
 from triad_ml.transforms.errors import OptionsError
 
 Write = Callable[[pa.Table], object]
-"""Writes a part's rows behind those of the part before."""
+"""Function that appends the rows of one part to the target."""
 
 
 class Exporter(Protocol):
-    """Hands published scores to another format or system."""
+    """Interface of an exporter, which writes published scores to another format or system."""
 
     def check(self, target: str, overwrite: bool) -> None:
-        """Refuses a target that cannot be written, before a run is looked for.
+        """Refuses a target that cannot be written, before the run is read.
 
         Raises:
-            OptionsError: Naming the target.
+            OptionsError: The target cannot be written; the message names it.
         """
 
     def export(self, target: str, run: RunFolder, manifest: Manifest, overwrite: bool) -> int:
@@ -40,26 +40,26 @@ class Exporter(Protocol):
         however often it is exported.
 
         Args:
-            target: Where to write.
-            run: The run, whose files `manifest.scores` names.
-            manifest: The published manifest.
-            overwrite: Whether to replace what is there.
+            target: Path or URI to write to.
+            run: Folder of the run, whose files `manifest.scores` names.
+            manifest: Manifest of the published run.
+            overwrite: True if an existing target is replaced.
 
         Returns:
-            The number of rows.
+            Number of rows written.
 
         Raises:
-            OptionsError: The target is there.
+            OptionsError: The target exists, and `overwrite` is False.
             DamagedError: A part is missing or is not what the run wrote.
             StorageError: The target cannot be written.
         """
 
 
 class FileExporter(abc.ABC):
-    """Writes one local file, part after part; a subclass gives the writer of its format.
+    """Base of exporters to one local file; a subclass implements `writer` for its format.
 
-    Each part is checked against the manifest and held in memory alone. The rows stand in the order
-    of the parts.
+    The parts are written in their order. Each is checked against the manifest, and only one is in
+    memory at a time.
     """
 
     def check(self, target: str, overwrite: bool) -> None:
@@ -86,11 +86,11 @@ class FileExporter(abc.ABC):
 
     @abc.abstractmethod
     def writer(self, file: BinaryIO, schema: pa.Schema) -> contextlib.AbstractContextManager[Write]:
-        """Begins a file with these columns; the end of the block completes it."""
+        """Begins a file with the columns of `schema`, and completes it at the end of the block."""
 
 
 class ParquetExporter(FileExporter):
-    """One Parquet file with the columns of the parts."""
+    """Exporter to one Parquet file with the columns of the parts."""
 
     @contextlib.contextmanager
     def writer(self, file: BinaryIO, schema: pa.Schema) -> Iterator[Write]:
@@ -99,7 +99,7 @@ class ParquetExporter(FileExporter):
 
 
 class JsonLinesExporter(FileExporter):
-    """One file of JSON Lines with the columns of the parts."""
+    """Exporter to one file of JSON Lines with the columns of the parts."""
 
     @contextlib.contextmanager
     def writer(self, file: BinaryIO, schema: pa.Schema) -> Iterator[Write]:
@@ -107,7 +107,10 @@ class JsonLinesExporter(FileExporter):
 
 
 class CsvExporter(FileExporter):
-    """One CSV file: a column for each field of a struct, lists as JSON, nothing as empty cells."""
+    """Exporter to one CSV file.
+
+    Each field of a struct is a column, lists are JSON, and missing values are empty cells.
+    """
 
     @contextlib.contextmanager
     def writer(self, file: BinaryIO, schema: pa.Schema) -> Iterator[Write]:
@@ -115,7 +118,7 @@ class CsvExporter(FileExporter):
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(_header(schema))
         yield lambda table: rows.writerows(_csv_rows(table))
-        text.detach()  # flushes it, and leaves the file open
+        text.detach()  # Flushes the text and leaves the file open.
 
 
 EXPORTERS: Mapping[str, Exporter] = {
@@ -123,25 +126,25 @@ EXPORTERS: Mapping[str, Exporter] = {
     ".csv": CsvExporter(),
     ".jsonl": JsonLinesExporter(),
 }
-"""The exporters: of files by the end of the name, of other systems by a scheme such as `x://`."""
+"""Exporters by the target's extension, or by a scheme such as `x://` for other systems."""
 
 
 def find(target: str) -> Exporter:
-    """The exporter of a target.
+    """Returns the exporter of a target.
 
     Raises:
-        OptionsError: Where there is none.
+        OptionsError: No exporter has the target's scheme or extension.
     """
     scheme, is_uri, _ = target.partition("://")
     if is_uri:
-        found = EXPORTERS.get(f"{scheme}://")
-        if found is None:
+        of_scheme = EXPORTERS.get(f"{scheme}://")
+        if of_scheme is None:
             raise OptionsError(f"--output: {target!r} is no local file; export it, then copy")
-        return found
+        return of_scheme
     for end, exporter in EXPORTERS.items():
         if target.endswith(end):
             return exporter
-    ends = ", ".join(one for one in EXPORTERS if not one.endswith("://"))
+    ends = ", ".join(end for end in EXPORTERS if not end.endswith("://"))
     raise OptionsError(f"--output: {target!r} ends in none of {ends}; its end says what is written")
 
 
@@ -165,7 +168,7 @@ def _csv_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(array: pa.Array) -> list[list[str]]:
-    """The texts of a column, or of each field of a struct."""
+    """Returns the cells of a column, or, of a struct, those of each field."""
     if pa.types.is_struct(array.type):
         return [cells for field in array.type for cells in _cells(array.field(field.name))]
     return [[_cell(value) for value in json_rows.json_values(array)]]

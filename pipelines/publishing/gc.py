@@ -1,16 +1,16 @@
-"""Garbage collection: removes what no pointer names, and nothing that may still be wanted.
+"""Garbage collection of an output: removes unpublished runs and leftovers of killed processes.
 
-What is removed, in the dates of one output:
+It removes, in each date of one output:
 
-- runs that `CURRENT` does not name, once neither they nor `CURRENT` changed for the days to keep
-  (a reader may still be at them) and no process works in them;
-- the units' tables of a published run, which a process that was killed right after the flip left;
+- runs that `CURRENT` does not name, if neither they nor `CURRENT` changed for the days to keep
+  (a reader may still read them) and no process works in them;
+- tables of a published run's units, left by a process that was killed right after publishing;
 - temporary files of dead processes;
 - the folder of a date in which nothing is left.
 
-A local process holds locks while it scores, and they end with it. On Cloud Storage there are none:
-a run in which nothing was written for a day is taken for dead, so at least one day is kept there.
-What has no name of ours stays, and so does a date whose pointer cannot be trusted.
+A local process holds locks while it scores, and they end with it. Cloud Storage has no locks: a run
+in which nothing was written for a day counts as dead, so at least one day is kept there. Files with
+names that Triad does not write stay, and so does a date whose pointer cannot be trusted.
 """
 
 import contextlib
@@ -44,15 +44,15 @@ _UNIT_TABLE = re.compile(r"_?units/\d{5,}\.(scores|rejected)\.parquet")
 
 @dataclasses.dataclass
 class Removed:
-    """What was removed, or with a dry run would be.
+    """Result of a garbage collection; in a dry run, what it would remove.
 
     Attributes:
-        runs: Folders of runs.
-        tables: Tables of the units of published runs.
-        temporary: Temporary files of dead processes.
-        dates: Folders of dates in which nothing was left.
-        kept: Runs that are not published, and what keeps them.
-        bytes: Of all files together.
+        runs: Folders of removed runs.
+        tables: Removed tables of the units of published runs.
+        temporary: Removed temporary files of dead processes.
+        dates: Removed folders of dates in which nothing was left.
+        kept: Folders of unpublished runs that stay, with the reason.
+        bytes: Size of all removed files together.
     """
 
     runs: list[str] = dataclasses.field(default_factory=list)
@@ -63,20 +63,20 @@ class Removed:
     bytes: int = 0
 
     def to_json(self) -> str:
-        """On one line."""
-        return json.dumps(dataclasses.asdict(self))  # a name may be no UTF-8
+        """Encodes the result as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self))  # Escaped, since a name may be no UTF-8.
 
 
 def run(config: GcConfig) -> Removed:
-    """Collects the garbage of an output and prints each thing it removes.
+    """Collects the garbage of an output and prints each file and folder that it removes.
 
-    It can be killed at any moment: a run loses its manifest first, so that what is left of it is
-    never taken for a whole one.
+    It can be killed at any moment: the manifest of a run is removed first, so that the files that
+    are left are never taken for a whole run.
 
     Raises:
         OptionsError: The output has no date: it is no output of `triad score`.
         StorageError: A file cannot be removed, or the pointer of a date cannot be trusted; all
-            other dates are done.
+            other dates are collected.
     """
     dates = run_index.dates(config.output)
     if not dates:
@@ -105,7 +105,7 @@ class _Collector:
         self.removed = Removed()
 
     def collect(self, date: str) -> None:
-        """Does one date; whoever seals or publishes in it waits meanwhile."""
+        """Collects one date; processes that seal or publish in it wait meanwhile."""
         folder = date_folder(self._config.output, date)
         with contextlib.nullcontext() if self._config.dry_run else atomic.locked(folder):
             self._collect(date, folder)
@@ -115,45 +115,45 @@ class _Collector:
         flipped = 0.0
         runs: dict[RunFolder, list[StoredFile]] = {}
         for file in atomic.tree(folder):
-            place = _RUN.match(file.path.removeprefix(f"{folder}/"))
+            in_run = _RUN.match(file.path.removeprefix(f"{folder}/"))
             if atomic.delete_stale(file.path, self._config.dry_run):
                 self._say(self.removed.temporary, file.path, file.bytes)
             elif file.path == f"{folder}/{POINTER}":
                 flipped = file.changed
-            elif place:
-                visible = not place["hidden"]
-                one = RunFolder(self._config.output, date, place["run_id"], visible)
-                runs.setdefault(one, []).append(file)
-        for one, files in sorted(runs.items(), key=lambda pair: pair[0].folder):
-            if one != published:
-                self._collect_run(one, files, flipped)
+            elif in_run:
+                visible = not in_run["hidden"]
+                run = RunFolder(self._config.output, date, in_run["run_id"], visible)
+                runs.setdefault(run, []).append(file)
+        for run, files in sorted(runs.items(), key=lambda pair: pair[0].folder):
+            if run != published:
+                self._collect_run(run, files, flipped)
                 continue
             for file in files:
-                if _UNIT_TABLE.fullmatch(_inner(one, file)):
+                if _UNIT_TABLE.fullmatch(_inner(run, file)):
                     self._delete(file.path)
                     self._say(self.removed.tables, file.path, file.bytes)
         if not self._config.dry_run and atomic.delete_empty(folder):
             self._say(self.removed.dates, folder, 0)
 
-    def _collect_run(self, one: RunFolder, files: Sequence[StoredFile], flipped: float) -> None:
-        foreign = [file.path for file in files if not _OURS.fullmatch(_inner(one, file))]
+    def _collect_run(self, run: RunFolder, files: Sequence[StoredFile], flipped: float) -> None:
+        foreign = [file.path for file in files if not _OURS.fullmatch(_inner(run, file))]
         if foreign:
-            self.removed.kept[one.folder] = f"holds {foreign[0]}, which triad does not write"
+            self.removed.kept[run.folder] = f"holds {foreign[0]}, which triad does not write"
             return
         changed = max(flipped, *(file.changed for file in files))
         if self._config.keep_days and changed > self._oldest_kept:
-            self.removed.kept[one.folder] = "it or CURRENT changed in the days to keep"
+            self.removed.kept[run.folder] = "it or CURRENT changed in the days to keep"
             return
-        with atomic.unused(one.folder, self._config.dry_run) as free:
+        with atomic.unused(run.folder, self._config.dry_run) as free:
             if not free:
-                self.removed.kept[one.folder] = "a process works in it"
+                self.removed.kept[run.folder] = "a process works in it"
                 return
-            # Without its manifest, what a kill leaves of the run is never taken for a whole one.
-            for path in (one.manifest, *(file.path for file in files)):
+            # The manifest is first: if a kill interrupts this, the rest is not taken for a run.
+            for path in (run.manifest, *(file.path for file in files)):
                 self._delete(path)
             if not self._config.dry_run:
-                atomic.delete_empty(one.folder)
-        self._say(self.removed.runs, one.folder, sum(file.bytes for file in files))
+                atomic.delete_empty(run.folder)
+        self._say(self.removed.runs, run.folder, sum(file.bytes for file in files))
 
     def _delete(self, path: str) -> None:
         if not self._config.dry_run:
@@ -167,18 +167,21 @@ class _Collector:
 
 
 def _whole(output: str, date: str) -> RunFolder | None:
-    """The run that counts; what it replaced may be wanted where it is damaged.
+    """Returns the folder of the published run of a date, or None.
+
+    A damaged run is refused, since the runs that it replaced may be needed then.
 
     Raises:
         DamagedError: The pointer cannot be trusted, or a part of the run is missing or damaged.
     """
-    found = publish.current_run(output, date)
-    if found is None:
+    current = publish.current_run(output, date)
+    if current is None:
         return None
-    run, manifest = found
+    run, manifest = current
     parts.refuse_broken(run, manifest)
     return run
 
 
-def _inner(one: RunFolder, file: StoredFile) -> str:
-    return file.path.removeprefix(f"{one.folder}/")
+def _inner(run: RunFolder, file: StoredFile) -> str:
+    """Returns the path of a file relative to its run folder."""
+    return file.path.removeprefix(f"{run.folder}/")

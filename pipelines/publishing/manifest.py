@@ -1,4 +1,4 @@
-"""Manifests of units and runs: frozen values, and JSON that holds its own digest."""
+"""Manifests of units of work and of runs: frozen values, stored as JSON with its SHA-256."""
 
 import dataclasses
 import datetime
@@ -16,7 +16,7 @@ from triad_ml.pipelines.runtime.names import check_date as check_date
 from triad_ml.pipelines.tables import ScoresFormat
 
 Schema = tuple[Mapping[str, str], ...]
-"""Columns in their order, see `sinks.described`."""
+"""Columns in their order, as `tables.rows.described` returns them."""
 
 
 _DIGEST = "digest"
@@ -25,12 +25,19 @@ _M = TypeVar("_M")
 _PART = re.compile(r"(scores|_?rejected)/part-(\d{5,})\.(parquet|jsonl)")
 
 
-_Content = bytes  # a field of that name hides the type
+_Content = bytes  # In `PartFile`, the field `bytes` hides the built-in type.
 
 
 @dataclasses.dataclass(frozen=True)
 class PartFile:
-    """One file of a run; `path` is relative to the run folder."""
+    """Entry of one file of a run in a manifest.
+
+    Attributes:
+        path: Path relative to the run folder.
+        rows: Number of rows.
+        bytes: Size in bytes.
+        sha256: SHA-256 of the content, in hexadecimal.
+    """
 
     path: str
     rows: int
@@ -43,11 +50,11 @@ class PartFile:
 
     @property
     def unit(self) -> int:
-        """Index of the unit of work that a part of a sealed run was made from."""
+        """Index of the unit of work whose rows this part of a sealed run holds."""
         return int(self.path.rpartition("-")[2].partition(".")[0])
 
     def holds(self, content: _Content | None) -> bool:
-        """Whether this is the content of the file."""
+        """Returns True if the content has the file's size and SHA-256."""
         return (
             content is not None
             and len(content) == self.bytes
@@ -57,7 +64,18 @@ class PartFile:
 
 @dataclasses.dataclass(frozen=True)
 class UnitManifest:
-    """What a complete unit of work holds: `read` is `scored` and `rejected` together."""
+    """Manifest of a complete unit of work: its counts, files and columns.
+
+    Attributes:
+        unit: Index of the unit.
+        read: Number of records read: `scored` and `rejected` together.
+        scored: Number of records scored.
+        rejected: Number of rejected records.
+        reasons: Number of rejected records by reason.
+        scores_file: Parquet file of the scores, with positions.
+        rejected_file: Parquet file of the rejected records.
+        schema: Columns of the scores, without the position.
+    """
 
     unit: int
     read: int
@@ -73,32 +91,32 @@ class UnitManifest:
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
-        """None where the content is no unit manifest: the unit is not complete then."""
+        """Parses a unit manifest; None if the content is none: then the unit is not complete."""
         return _parsed(content, cls)
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a run publishes.
+    """Manifest of a sealed run: its counts, files, columns and provenance.
 
     Attributes:
-        run_id: Names the run folder.
-        date: That the scores are for.
-        created: UTC, ISO 8601.
-        format: Of the files: `parquet` or `jsonl`.
+        run_id: Id of the run; part of its folder's name.
+        date: ISO date that the scores are for.
+        created: Time of sealing: UTC, ISO 8601.
+        format: Format of the files: `parquet` or `jsonl`.
         units: Number of units of work, each with one part of scores and one of rejected records.
-        counts: `read`, `scored` and `rejected` records.
-        reasons: Rejected records by reason.
-        issues: Media not used, by modality and flaw; of scored records.
+        counts: Numbers of `read`, `scored` and `rejected` records.
+        reasons: Number of rejected records by reason.
+        issues: Number of media of scored records that were not used, by modality and flaw.
         files: Parts of scores in order, then parts of rejected records.
         schema: Columns of the scores.
-        classes: By task.
-        digests: `model`, `transform`, `spec` and `code`.
-        code_version: Of this software.
-        about: What the caller adds.
-        media: By modality of the model, the records that came with a medium (`had`), and those that
-            lost it by flaw (`flaws`); of scored and of unreadable records. Empty in manifests of
-            earlier versions.
+        classes: Names of the classes by task.
+        digests: Digests by name: `model`, `transform`, `spec` and `code`.
+        code_version: Version of this software.
+        about: Further entries by the caller, as JSON values.
+        media: For each modality of the model, the number of records with a medium (`had`) and of
+            those that lost it, by flaw (`flaws`). Counts scored and unreadable records. Empty in
+            manifests of earlier versions.
     """
 
     run_id: str
@@ -130,12 +148,12 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:
-        """None where the content is no manifest, or is not as it was written."""
+        """Parses a manifest; None if the content is none, or is not as it was written."""
         manifest = _parsed(content, cls)
         return manifest if manifest is not None and manifest._agrees() else None
 
     def _agrees(self) -> bool:
-        """Whether what the manifest says in several places is the same in all of them."""
+        """Returns True if no two entries of the manifest contradict each other."""
         rows = {
             "scored": sum(file.rows for file in self.scores),
             "rejected": sum(file.rows for file in self.rejected),
@@ -164,19 +182,19 @@ def _is_time(text: str) -> bool:
 
 
 def _encoded(fields: Mapping[str, Any]) -> bytes:
-    """The fields, and as the last one `digest`: SHA-256 of all others.
+    """Encodes the fields as JSON and adds, as the last field, `digest`: the SHA-256 of all others.
 
-    The digest is that of the fields as JSON with sorted keys, in ASCII, without spaces.
+    The digest is taken of the fields as JSON with sorted keys, in ASCII, without spaces.
     """
     text = json.dumps({**fields, _DIGEST: _digest(fields)}, indent=1, ensure_ascii=False)
     return f"{text}\n".encode()
 
 
 def _parsed(content: bytes, kind: type[_M]) -> _M | None:
-    """What `_encoded` wrote of a dataclass; None where it is damaged or is something else.
+    """Parses what `_encoded` wrote of a dataclass; None if it is damaged or something else.
 
-    Fields that a later version added are passed over. Triad before 0.2 wrote no digest: then there
-    must be no field that is not known.
+    Fields that a later version added are ignored. Triad before 0.2 wrote no digest; without one,
+    an unknown field is refused.
     """
     try:
         fields = json.loads(content)
@@ -184,9 +202,9 @@ def _parsed(content: bytes, kind: type[_M]) -> _M | None:
         if digest not in (None, _digest(fields)):
             return None
         extra: Literal["forbid", "ignore"] = "forbid" if digest is None else "ignore"
-        named: Any = kind  # a class is hashable, which mypy does not see
-        found: _M = _adapter(named).validate_json(content, strict=True, extra=extra)
-        return found
+        hashable: Any = kind  # A class is hashable, which mypy does not see.
+        manifest: _M = _adapter(hashable).validate_json(content, strict=True, extra=extra)
+        return manifest
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -1,4 +1,4 @@
-"""The parts of sealed runs: who reads one learns first that it is still what the run wrote."""
+"""Part files of sealed runs: reading, and checks that they are unchanged since the run."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,22 @@ from triad_ml.transforms.errors import DamagedError
 REMEDY = (
     "the same triad score makes it anew, and triad rollback goes back to another run of the date"
 )
-"""What to do about a damaged part of a run; neither removes anything."""
+"""Remedy for a damaged part of a run, in messages; neither command removes anything."""
 
 HASHED_BYTES = 64 * 2**20
-"""A run of up to so many bytes on a local disk is hashed wherever somebody looks at it."""
+"""Largest total size in bytes of a run on a local disk whose parts `found_broken` hashes."""
 
 
 def read(run: RunFolder, file: PartFile, remedy: str = REMEDY) -> bytes:
-    """The content of a part, which is read once.
+    """Reads a part once and checks its content.
+
+    Args:
+        run: Folder of the run.
+        file: Entry of the part in the manifest.
+        remedy: Last part of the error message: what the user can do.
 
     Raises:
-        DamagedError: It is missing or is not what the run wrote; `remedy` says what to do.
+        DamagedError: The part is missing or is not what the run wrote.
     """
     content = atomic.read_if_there(run.path(file.path))
     if content is None:
@@ -36,30 +41,30 @@ def read(run: RunFolder, file: PartFile, remedy: str = REMEDY) -> bytes:
 def table(
     run: RunFolder, file: PartFile, columns: Sequence[str] | None = None, remedy: str = REMEDY
 ) -> pa.Table:
-    """The rows of a part, on request only some columns of them.
+    """Reads the rows of a part, with all columns or only those of `columns`.
 
     Raises:
-        DamagedError: As `read`.
+        DamagedError: As for `read`, or the part has no such columns.
     """
     content = read(run, file, remedy)
     try:
         return formats.decode(content, formats.format_of(file.path), columns)
-    except (pa.ArrowException, ValueError, KeyError) as error:  # a forged or very old manifest
+    except (pa.ArrowException, ValueError, KeyError) as error:  # A forged or very old manifest.
         raise DamagedError(f"{run.path(file.path)}: holds no such rows; {remedy}") from error
 
 
 def broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
-    """The parts that are missing or are not what the run wrote; reads all of them."""
+    """Returns the parts that are missing or are not what the run wrote; reads all parts."""
     return tuple(
         file for file in manifest.files if not file.holds(atomic.read_if_there(run.path(file.path)))
     )
 
 
 def found_broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
-    """The parts that a look shows to be missing or changed; it takes less than a second.
+    """Returns the parts that a check of less than a second shows to be missing or changed.
 
-    A part must be there with its size. Where the run lies on a local disk and is not over
-    `HASHED_BYTES`, each part is hashed too; storage services do that themselves.
+    Each part must exist with its size. If the run is on a local disk and has at most `HASHED_BYTES`
+    in all, each part is hashed too. Storage services check hashes themselves.
     """
     if (
         not opening.scheme(run.output)
@@ -70,7 +75,7 @@ def found_broken(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
 
 
 def refuse_broken(run: RunFolder, manifest: Manifest) -> None:
-    """Raises DamagedError where `found_broken` finds a part, naming the first."""
+    """Raises DamagedError if `found_broken` returns a part, and names the first."""
     for file in found_broken(run, manifest):
         raise DamagedError(
             f"{run.path(file.path)}: is missing or is not what the run wrote; {REMEDY}"
@@ -78,6 +83,6 @@ def refuse_broken(run: RunFolder, manifest: Manifest) -> None:
 
 
 def of_other_size(run: RunFolder, manifest: Manifest) -> tuple[PartFile, ...]:
-    """The parts that are missing or have another size than the manifest says; reads none."""
+    """Returns the parts that are missing or whose size differs from the manifest; reads none."""
     sizes = {file.path: file.bytes for file in atomic.tree(run.folder)}
     return tuple(f for f in manifest.files if sizes.get(run.path(f.path)) != f.bytes)

@@ -1,4 +1,4 @@
-"""Publishing a scoring run: the CURRENT pointer of a date, from the first look to the flip."""
+"""Publishing of a run: one atomic change of the pointer `CURRENT` of its date, and reading it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -52,17 +52,22 @@ _log = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
-    """What an attempt finds: the units that are complete, and what `CURRENT` says."""
+    """State of a run when an attempt at it begins.
+
+    Attributes:
+        complete: Indices of the units that are complete.
+        current: Text of `CURRENT`: a run id, or other text if it is damaged; None if it is missing.
+    """
 
     complete: set[int]
     current: str | None
 
 
 def begin(run: RunFolder) -> Start:
-    """Starts an attempt at a run: clears what killed ones left, looks at what is there.
+    """Begins an attempt at a run: removes temporary files of killed processes, and reads the state.
 
     Raises:
-        StorageError: The output cannot be written to, said before the work and not after it.
+        StorageError: The output cannot be written to; it is reported before the work, not after.
     """
     with atomic.locked(run.date_folder):
         atomic.remove_stale(run.date_folder)
@@ -73,14 +78,14 @@ def begin(run: RunFolder) -> Start:
 
 
 def publish(run: RunFolder, expected_current: str | None) -> None:
-    """Makes a sealed run the published one of its date; then its units' tables are removed.
+    """Makes a sealed run the published one of its date, then removes its units' tables.
 
     Args:
-        run: Sealed.
-        expected_current: What `CURRENT` said when this one began, see `begin`.
+        run: Folder of the sealed run.
+        expected_current: Text of `CURRENT` when this attempt began, see `begin`.
 
     Raises:
-        LostRaceError: Another run was published since.
+        LostRaceError: Another run was published since then.
         GateError: The run is not sealed.
     """
     if run_index.read_manifest(run) is None:
@@ -88,21 +93,21 @@ def publish(run: RunFolder, expected_current: str | None) -> None:
     _flip(run, expected_current)
     for path in atomic.list_files(run.units):
         if path.endswith(".parquet"):
-            atomic.delete(path)  # each row stands in the published files
+            atomic.delete(path)  # The published files hold each row.
 
 
 def _flip(run: RunFolder, expected_current: str | None) -> None:
     pointer = _pointer(run.output, run.date)
     before = atomic.read_if_there(pointer)
-    named = _said(before)
+    named = _text(before)
     if named == run.run_id:
         return
     if named == expected_current:
         if atomic.replace(pointer, f"{run.run_id}\n".encode(), expected=before):
             return
-        named = _said(atomic.read_if_there(pointer))
+        named = _text(atomic.read_if_there(pointer))
         if named == run.run_id:
-            return  # by another process with the same run
+            return  # Another process published the same run.
     raise LostRaceError(
         f"{pointer}: run {named} was published while this one was under way; {run.run_id} is "
         "complete: run again to publish it instead"
@@ -110,10 +115,10 @@ def _flip(run: RunFolder, expected_current: str | None) -> None:
 
 
 def published(run: RunFolder) -> bool:
-    """Whether this very run is the published one and whole, so that there is nothing to do.
+    """Returns True if this run is the published one and is whole, so that nothing is to be done.
 
-    Whether it is whole is only looked at, see `parts.found_broken`: a damaged run is not
-    published, and scoring it again mends it.
+    The files are checked as by `parts.found_broken`. A damaged run returns False, so that scoring
+    it again mends it.
     """
     if pointed(run.output, run.date) != run.run_id:
         return False
@@ -128,15 +133,15 @@ def published(run: RunFolder) -> bool:
 
 
 def pointed(output: str, date: str) -> str | None:
-    """What `CURRENT` says: a run id, None, or whatever became of it on a bad disk."""
-    return _said(atomic.read_if_there(_pointer(output, date)))
+    """Returns the text of `CURRENT`, unchecked: a run id, other text if damaged, or None."""
+    return _text(atomic.read_if_there(_pointer(output, date)))
 
 
 def current_id(output: str, date: str) -> str | None:
-    """The run that is published for a date, or None.
+    """Returns the id of the run that is published for a date, or None.
 
     Raises:
-        DamagedError: The pointer names no run.
+        DamagedError: The pointer holds no run id.
     """
     pointer = _pointer(output, date)
     named = pointed(output, date)
@@ -149,20 +154,20 @@ def current_id(output: str, date: str) -> str | None:
 
 
 def current(output: str, date: str) -> Manifest | None:
-    """The manifest of the run that is published for a date, or None.
+    """Returns the manifest of the run that is published for a date, or None.
 
     Raises:
-        DamagedError: The pointer names a run that is not there.
+        DamagedError: The pointer names a run that does not exist, or its manifest is damaged.
     """
-    found = current_run(output, date)
-    return None if found is None else found[1]
+    run = current_run(output, date)
+    return None if run is None else run[1]
 
 
 def current_run(output: str, date: str) -> tuple[RunFolder, Manifest] | None:
-    """The folder and the manifest of the run that is published for a date, or None.
+    """Returns the folder and the manifest of the run that is published for a date, or None.
 
     Raises:
-        DamagedError: The pointer names a run that is not there, or its manifest is damaged.
+        DamagedError: The pointer names a run that does not exist, or its manifest is damaged.
     """
     named = current_id(output, date)
     if named is None:
@@ -178,11 +183,11 @@ def current_run(output: str, date: str) -> tuple[RunFolder, Manifest] | None:
 
 
 def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
-    """Paths of the published scores, in order; parts without rows are left out.
+    """Returns the paths of the published scores, in order; parts without rows are left out.
 
     Args:
         output: Folder that holds all dates.
-        date: Without one the latest that is published.
+        date: Date of the scores; None takes the latest that is published.
 
     Raises:
         OptionsError: Nothing is published.
@@ -195,12 +200,12 @@ def open_current(output: str, date: str | None = None) -> tuple[str, ...]:
 def read_current(
     output: str, date: str | None = None, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """The published scores as one table after another, each checked against the manifest.
+    """Yields the published scores part by part, each checked against the manifest.
 
     Args:
         output: Folder that holds all dates.
-        date: Without one the latest that is published.
-        columns: Only these.
+        date: Date of the scores; None takes the latest that is published.
+        columns: Names of the columns to read; None reads all.
 
     Raises:
         OptionsError: Nothing is published.
@@ -213,13 +218,13 @@ def read_current(
 
 
 def published_dates(output: str) -> list[str]:
-    """The dates for which a run is published, ascending."""
+    """Returns the dates for which a run is published, ascending."""
     dates = run_index.dates(output)
     return [date for date in dates if atomic.exists(_pointer(output, date))]
 
 
 def counting(output: str, date: str | None) -> tuple[RunFolder, Manifest]:
-    """The run that counts for a date, by default the latest, and its manifest.
+    """Returns the published run of a date and its manifest; None takes the latest date.
 
     Raises:
         OptionsError: Nothing is published.
@@ -230,10 +235,10 @@ def counting(output: str, date: str | None) -> tuple[RunFolder, Manifest]:
         if not dates:
             raise OptionsError(f"{output}: no scores are published here; run triad score first")
         date = dates[-1]
-    found = current_run(output, date)
-    if found is None:
+    run = current_run(output, date)
+    if run is None:
         raise OptionsError(f"{output}: nothing is published for {date}; run triad score first")
-    return found
+    return run
 
 
 def _pointer(output: str, date: str) -> str:
@@ -241,6 +246,6 @@ def _pointer(output: str, date: str) -> str:
     return f"{date_folder(output, date)}/{POINTER}"
 
 
-def _said(content: bytes | None) -> str | None:
-    """What a pointer says: a run id, or whatever became of it."""
+def _text(content: bytes | None) -> str | None:
+    """Decodes the content of a pointer, even if it is damaged."""
     return None if content is None else content.decode("ascii", "backslashreplace").strip()

@@ -1,4 +1,4 @@
-"""Sealing and publishing as one thing: whoever submits can do it, or the job's last step."""
+"""Sealing and publishing in one step, by the submitting process or as the last step of a job."""
 
 import dataclasses
 import logging
@@ -23,16 +23,16 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """A run whose units are complete, or will be.
+    """All that is needed to publish a run once its units are complete.
 
     Attributes:
-        run: Where it is.
-        units: Their number.
-        inputs: The records files as they were when the units were planned.
-        gates: What the run must hold.
-        settings: What all rows have in common.
-        about: What stands in the manifest beside that.
-        current: The run that was published when this one began.
+        run: Folder of the run.
+        units: Number of units of work.
+        inputs: Records files as they were when the units were planned.
+        gates: Limits that the run must hold.
+        settings: Columns, provenance and format that all rows share.
+        about: Further entries of the manifest, as JSON values.
+        current: Text of `CURRENT` when this run began, see `publish.begin`.
     """
 
     run: RunFolder
@@ -44,17 +44,17 @@ class Publication:
     current: str | None
 
     def publish(self) -> None:
-        """Seals the run and makes it the published one; a second time it does nothing.
+        """Seals the run and publishes it; does nothing if it is published already.
 
         Raises:
-            StorageError: An input is another by now; the units are thrown away.
+            StorageError: An input changed since the units were planned; the units are removed.
             GateError: A gate refuses the scores.
             LostRaceError: Another run was published for the date meanwhile.
         """
         if publishing_publish.published(self.run):
             return
         for uri in changed(self.inputs):
-            atomic.delete_tree(self.run.units)  # who knows which of both they hold
+            atomic.delete_tree(self.run.units)  # They may mix the old and the new input.
             raise changed_error(uri)
         sealed = publishing_publish.seal(
             self.run, self.units, self.gates, self.settings, self.about
@@ -65,12 +65,13 @@ class Publication:
 
 
 class Publish(beam.PTransform):
-    """What `CommitUnits` gives -> nothing; the run is published when all of it is there.
+    """Publishes a run once all its units are committed.
 
-    It is the last step of a job that nobody waits for.
+    Takes the output of `CommitUnits` and returns a collection with one None. It is the last step of
+    a job for which no submitting process waits.
 
     Args:
-        publication: What to publish.
+        publication: Run to publish.
     """
 
     def __init__(self, publication: Publication) -> None:
@@ -86,7 +87,7 @@ class Publish(beam.PTransform):
 
 
 def sentences(manifest: Manifest, run: RunFolder) -> list[Sentence]:
-    """Describes a scoring run by its manifest; media as far as the manifest counts them."""
+    """Describes a scoring run by its manifest; media only if the manifest counts them."""
     counts = manifest.counts
     return [
         *summary.records(counts["read"], counts["scored"], "scored", manifest.reasons),

@@ -1,4 +1,4 @@
-"""Published scores for other programs: the files that count, as paths or as one Arrow table."""
+"""Published scores for other programs: paths of the files, one Arrow table, or the manifest."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,17 +16,17 @@ _KEPT_IN_JSON: tuple[passthrough.Kind, ...] = (
 
 
 def published_files(scores: str, date: str | None = None) -> tuple[str, ...]:
-    """Lists the files of scores that count, as `triad current` does.
+    """Lists the files of the published scores, as `triad current` does.
 
-    The files of a run that was replaced, is unfinished or was never published are not among them.
-    Parts without rows are left out.
+    Files of a run that was replaced, is unfinished or was never published are not listed. Parts
+    without rows are left out.
 
     Args:
         scores: Folder in which dates are published, local or `gs://`.
         date: Date of the scores, as YYYY-MM-DD; None takes the latest that is published.
 
     Returns:
-        Paths in the order of the records; Parquet or JSON Lines, as the run was told.
+        Paths in the order of the records; Parquet or JSON Lines, as the run's `--format` said.
 
     Raises:
         OptionsError: Nothing is published.
@@ -46,15 +46,15 @@ def published_files(scores: str, date: str | None = None) -> tuple[str, ...]:
 def read_scores(
     scores: str, date: str | None = None, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Reads the scores that count as one table; `.to_pandas()` makes a data frame of it.
+    """Reads the published scores as one table; its `.to_pandas()` returns a data frame.
 
     Each file is read once, and is checked against the manifest's digest before a row of it is
-    used. The table is held in memory; to read a larger run part by part, open `published_files`.
+    used. The whole table is in memory; to read a larger run part by part, open `published_files`.
 
     Args:
         scores: Folder in which dates are published, local or `gs://`.
         date: Date of the scores, as YYYY-MM-DD; None takes the latest that is published.
-        columns: Names of the columns that are wanted, in this order; None takes all.
+        columns: Names of the columns to read, in this order; None reads all.
 
     Returns:
         One row for each scored record: `id`, `id_int`, a struct for each task, such as
@@ -71,7 +71,7 @@ def read_scores(
         >>> frame = table.to_pandas()
     """
     run, manifest = publish.counting(scores, date)
-    schema, found = tables(run, manifest)
+    schema, parts_of_run = tables(run, manifest)
     wanted = schema.names if columns is None else list(columns)
     for name in wanted:
         if name not in schema.names:
@@ -80,11 +80,11 @@ def read_scores(
                 f"name some of {', '.join(schema.names)}"
             )
     first = schema.empty_table().select(wanted)
-    return pa.concat_tables([first, *(table.select(wanted) for table in found)])
+    return pa.concat_tables([first, *(table.select(wanted) for table in parts_of_run)])
 
 
 def read_manifest(scores: str, date: str | None = None) -> Manifest:
-    """Reads the manifest of the run that counts: its counts, digests, files and columns.
+    """Reads the manifest of the published run: its counts, digests, files and columns.
 
     Args:
         scores: Folder in which dates are published, local or `gs://`.
@@ -104,7 +104,7 @@ def read_manifest(scores: str, date: str | None = None) -> Manifest:
 
 
 def tables(run: RunFolder, manifest: Manifest) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """Returns the columns of all parts of scores, and the parts with just these, one by one.
+    """Returns the columns of all parts of scores, and an iterator of the parts with these columns.
 
     Raises:
         DamagedError: A part is missing or is not what the run wrote.
@@ -115,12 +115,12 @@ def tables(run: RunFolder, manifest: Manifest) -> tuple[pa.Schema, Iterator[pa.T
         if first is None:
             return pa.schema([]), iter(())
         return first.schema, _chained(first, tables)
-    columns = [_of_json(one) for one in manifest.schema if one.get("kind")]
-    found = (parts.table(run, file) for file in manifest.scores if file.rows)
-    typed = (_typed(table, columns) for table in found)
+    columns = [_of_json(column) for column in manifest.schema if column.get("kind")]
+    untyped = (parts.table(run, file) for file in manifest.scores if file.rows)
+    typed = (_typed(table, columns) for table in untyped)
     first = next(typed, None)
     if first is None:
-        names = [one["name"] for one in manifest.schema]
+        names = [column["name"] for column in manifest.schema]
         return pa.schema([(name, pa.string()) for name in names]), iter(())
     return first.schema, _chained(first, typed)
 
@@ -132,7 +132,7 @@ def _chained(first: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
-    """The table with these types of its passthrough columns: each part infers its own."""
+    """Casts passthrough columns to the run's types, since each JSON Lines part infers its types."""
     for field in columns:
         values = pa.array(table.column(field.name).to_pylist(), field.type)
         table = table.set_column(table.schema.get_field_index(field.name), field, values)
@@ -140,6 +140,6 @@ def _typed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
 
 
 def _of_json(column: Mapping[str, str]) -> pa.Field:
-    """A passthrough column of JSON Lines; bytes and times are texts there, and stay texts."""
+    """Returns the field of a passthrough column in JSON Lines, where bytes and times are texts."""
     kinds = (kind for kind in _KEPT_IN_JSON if kind == column["kind"])
     return passthrough.field_of(column["name"], next(kinds, "string"))

@@ -1,7 +1,7 @@
-"""Rolling back: an earlier run of a date counts again, after each of its files was checked.
+"""Rollback: publishes an earlier run of a date again, after checking each of its files.
 
-No run is removed, and nothing but the pointer changes. It flips by compare-and-swap, as in any
-publishing: who publishes at the same moment is not overwritten.
+No run is removed, and only the pointer changes. It changes by compare-and-swap, as in any
+publishing, so that a run published at the same moment is not overwritten.
 """
 
 import datetime
@@ -21,32 +21,32 @@ _REMEDY = (
 
 
 def run(config: RollbackConfig) -> Manifest:
-    """Makes an earlier run the one that counts, and prints which.
+    """Publishes an earlier run again, and prints its id.
 
-    Without `config.to` it is the one that was sealed last before the run that counts now, among
-    those that were published once.
+    Without `config.to`, takes the run that was sealed last before the published one, among those
+    that were published before.
 
     Returns:
-        The manifest of the run that counts now.
+        Manifest of the run that is published now.
 
     Raises:
-        OptionsError: The run is not there, or none can be chosen; the line lists those that are.
+        OptionsError: The run does not exist, or none can be chosen; the message lists the runs.
         GateError: A file of the run is missing or is not what the run wrote.
         LostRaceError: Another run was published meanwhile.
-        StorageError: The pointer or a manifest cannot be read or trusted; a damaged pointer is
-            written anew where `config.to` says what it shall name.
+        StorageError: The pointer or a manifest cannot be read or trusted. With `config.to`, a
+            damaged pointer is no error, but is replaced.
     """
     counted = publish.pointed(config.output, config.date)
     run_id = config.to or _before(config, publish.current_id(config.output, config.date))
     chosen = run_index.find(config.output, config.date, run_id)
     _refuse_missing(config, chosen)
-    with atomic.in_use(chosen.folder):  # `triad gc` keeps away from it meanwhile
+    with atomic.in_use(chosen.folder):  # `triad gc` does not remove it meanwhile.
         manifest = run_index.read_manifest(chosen)
         if manifest is None:
             raise OptionsError(f"{chosen.manifest}: was removed just now; {_listed(config)}")
         check(chosen, manifest)
         publish.publish(chosen, counted)
-    print(_said(manifest, counted))
+    print(_summary(manifest, counted))
     return manifest
 
 
@@ -54,7 +54,7 @@ def check(run: RunFolder, manifest: Manifest) -> None:
     """Compares each file of a run with its manifest.
 
     Raises:
-        GateError: Naming the first that differs.
+        GateError: A file differs; the message names the first.
     """
     for file in manifest.files:
         try:
@@ -64,30 +64,31 @@ def check(run: RunFolder, manifest: Manifest) -> None:
 
 
 def sealed(output: str, date: str) -> dict[str, Manifest]:
-    """The manifests of the sealed runs of a date by run id; damaged ones are left out."""
-    found = {}
-    for one in run_index.folders(output, date):
-        manifest = run_index.whole_manifest(one)  # damage is said where the run is asked for
+    """Returns the manifests of the sealed runs of a date by run id; damaged ones are left out."""
+    manifests = {}
+    for run_folder in run_index.folders(output, date):
+        # Damage is reported only if the run itself is asked for.
+        manifest = run_index.whole_manifest(run_folder)
         if manifest is not None:
-            found[one.run_id] = manifest
-    return found
+            manifests[run_folder.run_id] = manifest
+    return manifests
 
 
 def _before(config: RollbackConfig, counted: str | None) -> str:
-    """The run that was sealed last before the one that counts, among those once published."""
+    """Returns the id of the once published run that was sealed last before the published one."""
     runs = sealed(config.output, config.date)
     if not runs and counted is None:
         raise run_index.nothing(config.output, config.date)
     if counted is None or counted not in runs:
-        what = "nothing is published" if counted is None else f"run {counted} has no manifest"
-        raise OptionsError(f"{config.output}: {what} for {config.date}; {_listed(config, runs)}")
+        reason = "nothing is published" if counted is None else f"run {counted} has no manifest"
+        raise OptionsError(f"{config.output}: {reason} for {config.date}; {_listed(config, runs)}")
     earlier = {
         run_id: _time(manifest)
         for run_id, manifest in runs.items()
         if _time(manifest) < _time(runs[counted])
         and once_published(run_index.find(config.output, config.date, run_id))
     }
-    latest = [one for one, made in earlier.items() if made == max(earlier.values())]
+    latest = [run_id for run_id, time in earlier.items() if time == max(earlier.values())]
     if len(latest) != 1:
         raise OptionsError(
             f"{config.output}: which run of {config.date} was replaced by {counted} cannot be "
@@ -97,7 +98,10 @@ def _before(config: RollbackConfig, counted: str | None) -> str:
 
 
 def once_published(run: RunFolder) -> bool:
-    """Publishing removes the tables of the units, and nothing else does."""
+    """Returns True if the run was published before.
+
+    Publishing removes the tables of a run's units, and nothing else does.
+    """
     tables = any(path.endswith(".parquet") for path in atomic.list_files(run.units))
     return not tables and bool(commit.listed_units(run))
 
@@ -111,11 +115,11 @@ def _refuse_missing(config: RollbackConfig, chosen: RunFolder) -> None:
 
 
 def _listed(config: RollbackConfig, runs: Mapping[str, Manifest] | None = None) -> str:
-    """What may stand after `--to`, latest first."""
+    """Lists, for a message, the run ids that `--to` accepts, latest first."""
     known = sealed(config.output, config.date) if runs is None else runs
     counted = publish.pointed(config.output, config.date)
-    others = sorted(known.items(), key=lambda one: (_time(one[1]), one[0]), reverse=True)
-    listed = [f"{run_id} of {one.created}" for run_id, one in others if run_id != counted]
+    others = sorted(known.items(), key=lambda item: (_time(item[1]), item[0]), reverse=True)
+    listed = [f"{run_id} of {manifest.created}" for run_id, manifest in others if run_id != counted]
     if not listed:
         return "there is no other whole run to go back to: score the date again"
     return f"name one with --to: {', '.join(listed)}"
@@ -125,9 +129,9 @@ def _time(manifest: Manifest) -> datetime.datetime:
     return datetime.datetime.fromisoformat(manifest.created)
 
 
-def _said(manifest: Manifest, counted: str | None) -> str:
+def _summary(manifest: Manifest, counted: str | None) -> str:
     counts = ", ".join(f"{number} {name}" for name, number in manifest.counts.items())
-    what = f"{manifest.date}: run {manifest.run_id} of {manifest.created} counts ({counts})"
+    outcome = f"{manifest.date}: run {manifest.run_id} of {manifest.created} counts ({counts})"
     if counted == manifest.run_id:
-        return f"{what}, as before"
-    return f"{what}, instead of {counted or 'none'}"
+        return f"{outcome}, as before"
+    return f"{outcome}, instead of {counted or 'none'}"

@@ -1,4 +1,4 @@
-"""Run folders: the layout of a scoring run's files, and its id."""
+"""Folder of a scoring run: its id, and the paths of its files."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Provenance
 
 HIDDEN = "_runs"
-"""Folder of a date's runs: readers of whole folders pass over names that begin with `_`."""
+"""Name of the folder of a date's runs; readers of whole folders skip names that begin with `_`."""
 
 
 def run_id(
@@ -21,17 +21,17 @@ def run_id(
     provenance: Provenance,
     options: Mapping[str, str],
 ) -> str:
-    """Names a run by everything that decides what it publishes: 24 hexadecimal digits.
+    """Returns the id of a run: 24 hexadecimal digits of a hash of all that decides its output.
 
     Args:
         date: ISO date that the scores are for.
         inputs: URI, size in bytes and version of each input file, in any order.
-        provenance: Of the model and this software.
-        options: Whatever else changes the output: its format, how the inputs are cut into units.
+        provenance: Digests of the model and version of this software.
+        options: Other settings that change the output, such as its format and the size of units.
     """
     whole = {
         "date": date,
-        "inputs": sorted(list(one) for one in inputs),
+        "inputs": sorted(list(file) for file in inputs),
         "provenance": dataclasses.asdict(provenance),
         "options": dict(options),
     }
@@ -41,13 +41,13 @@ def run_id(
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run, and the paths in it.
+    """Folder of one run, and the paths in it.
 
     Attributes:
         output: Local folder or `gs://` prefix that holds all dates.
-        date: As `2026-11-24`.
-        run_id: See `run_id`.
-        visible: Whether it is a run of Triad before 0.2, which lies beside `CURRENT`.
+        date: ISO date of the scores, such as `2026-11-24`.
+        run_id: Id of the run, as `run_id` returns it.
+        visible: True for a run of Triad before 0.2, whose folder is next to `CURRENT`.
     """
 
     output: str
@@ -95,15 +95,15 @@ class RunFolder:
         return f"{self.units}/{unit:05d}.rejected.parquet"
 
     def part(self, kind: str, unit: int, format: ScoresFormat) -> str:
-        """The path, relative to the run folder, of a part of `scores` or of `rejected` records."""
+        """Returns the path of a part in the run folder; `kind` is `scores` or `rejected`."""
         folder = "scores" if kind == "scores" else self.rejected.rpartition("/")[2]
         return f"{folder}/part-{unit:05d}.{format}"
 
     def path(self, relative: str) -> str:
-        """The full path of a file that a manifest lists."""
+        """Returns the full path of a file that a manifest lists."""
         return f"{self.folder}/{relative}"
 
 
 def date_folder(output: str, date: str) -> str:
-    """The folder of all runs of a date."""
+    """Returns the path of the folder of a date: its pointer and all its runs."""
     return f"{output.rstrip('/')}/dt={date}"

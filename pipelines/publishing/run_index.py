@@ -1,4 +1,4 @@
-"""Which runs lie in the folder of a date, and where."""
+"""Index of the dates of an output and of the runs of a date, from folders and manifests."""
 
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.publishing.run_folder import (
@@ -13,8 +13,8 @@ from triad_ml.transforms.errors import DamagedError, OptionsError
 
 
 def dates(output: str) -> list[str]:
-    """The dates that have a folder in what `triad score` wrote, sorted."""
-    found = []
+    """Returns the dates that have a folder in the output of `triad score`, sorted."""
+    known = []
     for folder in atomic.list_folders(output):
         key, _, date = folder.rpartition("/")[2].partition("=")
         try:
@@ -22,23 +22,23 @@ def dates(output: str) -> list[str]:
         except OptionsError:
             continue
         if key == "dt":
-            found.append(date)
-    return sorted(found)
+            known.append(date)
+    return sorted(known)
 
 
 def nothing(output: str, date: str | None = None) -> OptionsError:
-    """The error for a folder without runs, or without those of a date."""
+    """Returns the error for an output without runs, or without runs of a date."""
     known = dates(output)
     if date is None or not known:
         return OptionsError(f"{output}: no run is here; name the --output of triad score")
-    there = known[0] if len(known) == 1 else f"one from {known[0]} to {known[-1]}"
-    return OptionsError(f"{output}: no run of {date} is here; name a date that is: {there}")
+    choice = known[0] if len(known) == 1 else f"one from {known[0]} to {known[-1]}"
+    return OptionsError(f"{output}: no run of {date} is here; name a date that is: {choice}")
 
 
 def find(output: str, date: str, run_id: str) -> RunFolder:
-    """The folder of a run, or the one that it would have.
+    """Returns the folder of a run, also of one that does not exist yet.
 
-    Runs that Triad wrote before 0.2 lie beside `CURRENT` and count as they did.
+    The folder of a run that Triad wrote before 0.2 is found next to `CURRENT`.
     """
     run = RunFolder(output, date, run_id)
     if not atomic.exists(run.manifest):
@@ -49,22 +49,22 @@ def find(output: str, date: str, run_id: str) -> RunFolder:
 
 
 def folders(output: str, date: str) -> list[RunFolder]:
-    """The folders of all runs of a date, complete or not, sorted by id."""
-    found: dict[str, RunFolder] = {}
-    beside = date_folder(output, date)
-    for parent, visible in ((beside, True), (f"{beside}/{HIDDEN}", False)):
+    """Returns the folders of all runs of a date, complete or not, sorted by id."""
+    runs: dict[str, RunFolder] = {}
+    of_date = date_folder(output, date)
+    for parent, visible in ((of_date, True), (f"{of_date}/{HIDDEN}", False)):
         for folder in atomic.list_folders(parent):
             run_id = folder.rpartition("/run=")[2]
             if RUN_ID.fullmatch(run_id):
-                found[run_id] = RunFolder(output, date, run_id, visible)
-    return [found[run_id] for run_id in sorted(found)]
+                runs[run_id] = RunFolder(output, date, run_id, visible)
+    return [runs[run_id] for run_id in sorted(runs)]
 
 
 def read_manifest(run: RunFolder) -> Manifest | None:
-    """The manifest of a sealed run, or None where there is none.
+    """Reads the manifest of a run; None if the run is not sealed and so has none.
 
     Raises:
-        DamagedError: It is not what was written, or belongs to another run.
+        DamagedError: The manifest is not what was written, or belongs to another run.
     """
     content = atomic.read_if_there(run.manifest)
     if content is None:
@@ -79,7 +79,7 @@ def read_manifest(run: RunFolder) -> Manifest | None:
 
 
 def whole_manifest(run: RunFolder) -> Manifest | None:
-    """The manifest of a sealed run; None where there is none, or where it is damaged."""
+    """Reads the manifest of a run; None if it is missing or damaged."""
     try:
         return read_manifest(run)
     except DamagedError:

@@ -1,4 +1,4 @@
-"""The runs of dates as a list: which one counts, and what each of them is."""
+"""List of the runs of an output, as a table or JSON, with their state and counts."""
 
 import dataclasses
 import json
@@ -24,20 +24,22 @@ _STYLES: dict[State, str] = {"published": "bold", "damaged": "red"}
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """One run.
+    """One run of the list; values from the manifest are None if that is missing or damaged.
 
     Attributes:
-        date: That it is of.
-        run_id: Names it.
-        state: `published` counts; `replaced` counted once; `unfinished` was never published, the
-            same `triad score` completes it; `damaged` has files that are missing or changed.
-        counts: Whether `CURRENT` names it.
-        created: When it was sealed, UTC; None where that is not known.
-        model: First digits of the model's digest.
-        format: Of its files.
-        read: Records, as are `scored` and `rejected`.
-        units: Units of work that are complete.
-        folder: Where it is.
+        date: Date of the scores.
+        run_id: Id of the run.
+        state: `published`: named by `CURRENT`; `replaced`: published before; `unfinished`: never
+            published, the same `triad score` completes it; `damaged`: files are missing or changed.
+        counts: True if `CURRENT` names the run.
+        created: Time of sealing, UTC, ISO 8601.
+        model: First 12 digits of the model's digest.
+        format: Format of the files.
+        read: Number of records read.
+        scored: Number of records scored.
+        rejected: Number of rejected records.
+        units: Number of units of work: of a sealed run all, otherwise those with a manifest.
+        folder: Path of the run folder; of the pointer if it is damaged.
     """
 
     date: str
@@ -55,23 +57,23 @@ class Listed:
 
 
 def run(config: RunsConfig) -> list[Listed]:
-    """Lists runs, by date and the latest first.
+    """Lists the runs of each date, ascending by date, the latest run of a date first.
 
     Raises:
         OptionsError: There is no run.
         StorageError: The folder cannot be read.
     """
     dates = [config.date] if config.date else run_index.dates(config.output)
-    found = [one for date in dates for one in _of_date(config.output, date, config.verify)]
-    if not found:
+    listed = [row for date in dates for row in _of_date(config.output, date, config.verify)]
+    if not listed:
         raise run_index.nothing(config.output, config.date)
-    return found
+    return listed
 
 
 def show(listed: Sequence[Listed]) -> None:
-    """Prints a table: of plain text where nobody looks at a terminal."""
+    """Prints a table, in plain text if standard output is no terminal."""
     names = ["date", "state", "run", "created", "model", "format", "read", "scored", "rejected"]
-    rows = [[_text(getattr(one, _FIELDS.get(name, name))) for name in names] for one in listed]
+    rows = [[_text(getattr(run, _FIELDS.get(name, name))) for name in names] for run in listed]
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
         for row in (names, *rows):
@@ -82,18 +84,18 @@ def show(listed: Sequence[Listed]) -> None:
     for name in names:
         right = name in ("read", "scored", "rejected")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for one, row in zip(listed, rows, strict=True):
-        table.add_row(*map(rich.text.Text, row), style=_STYLES.get(one.state))
+    for run, row in zip(listed, rows, strict=True):
+        table.add_row(*map(rich.text.Text, row), style=_STYLES.get(run.state))
     rich.console.Console().print(table)
 
 
 def to_json(listed: Sequence[Listed]) -> str:
-    """A list of objects."""
-    return json.dumps([dataclasses.asdict(one) for one in listed], indent=1)
+    """Encodes the list as a JSON array of objects."""
+    return json.dumps([dataclasses.asdict(run) for run in listed], indent=1)
 
 
 _FIELDS = {"run": "run_id"}
-_NOTHING = (None, None, None, None, None, None)  # what only a manifest says
+_NOTHING = (None, None, None, None, None, None)  # Entries that only a manifest has.
 
 
 def _text(value: object) -> str:
@@ -102,27 +104,27 @@ def _text(value: object) -> str:
 
 def _of_date(output: str, date: str, verify: bool) -> Iterator[Listed]:
     named = publish.pointed(output, date)
-    listed = [_listed(one, named, verify) for one in run_index.folders(output, date)]
-    yield from sorted(listed, key=lambda one: (one.created or "", one.run_id), reverse=True)
-    if named is not None and not any(one.counts for one in listed):
-        place = f"{date_folder(output, date)}/{POINTER}"
+    listed = [_listed(folder, named, verify) for folder in run_index.folders(output, date)]
+    yield from sorted(listed, key=lambda run: (run.created or "", run.run_id), reverse=True)
+    if named is not None and not any(run.counts for run in listed):
+        path = f"{date_folder(output, date)}/{POINTER}"
         if RUN_ID.fullmatch(named):
-            place = RunFolder(output, date, named).folder
-        yield Listed(date, named[:24], "damaged", True, *_NOTHING, 0, place)
+            path = RunFolder(output, date, named).folder
+        yield Listed(date, named[:24], "damaged", True, *_NOTHING, 0, path)
 
 
-def _listed(one: RunFolder, named: str | None, verify: bool) -> Listed:
-    counts = one.run_id == named
+def _listed(folder: RunFolder, named: str | None, verify: bool) -> Listed:
+    counts = folder.run_id == named
     try:
-        manifest = run_index.read_manifest(one)
+        manifest = run_index.read_manifest(folder)
     except DamagedError:
-        return _without_manifest(one, "damaged", counts)
+        return _without_manifest(folder, "damaged", counts)
     if manifest is None:
-        return _without_manifest(one, "damaged" if counts else "unfinished", counts)
+        return _without_manifest(folder, "damaged" if counts else "unfinished", counts)
     return Listed(
-        one.date,
-        one.run_id,
-        _state(one, manifest, counts, verify),
+        folder.date,
+        folder.run_id,
+        _state(folder, manifest, counts, verify),
         counts,
         manifest.created,
         manifest.digests.get("model", "")[:12],
@@ -131,19 +133,19 @@ def _listed(one: RunFolder, named: str | None, verify: bool) -> Listed:
         manifest.counts["scored"],
         manifest.counts["rejected"],
         manifest.units,
-        one.folder,
+        folder.folder,
     )
 
 
-def _without_manifest(one: RunFolder, state: State, counts: bool) -> Listed:
-    units = len(commit.listed_units(one))
-    return Listed(one.date, one.run_id, state, counts, *_NOTHING, units, one.folder)
+def _without_manifest(folder: RunFolder, state: State, counts: bool) -> Listed:
+    units = len(commit.listed_units(folder))
+    return Listed(folder.date, folder.run_id, state, counts, *_NOTHING, units, folder.folder)
 
 
-def _state(one: RunFolder, manifest: Manifest, counts: bool, verify: bool) -> State:
-    look = parts.broken if verify else parts.of_other_size
-    if look(one, manifest):
+def _state(folder: RunFolder, manifest: Manifest, counts: bool, verify: bool) -> State:
+    damaged_parts = parts.broken if verify else parts.of_other_size
+    if damaged_parts(folder, manifest):
         return "damaged"
     if counts:
         return "published"
-    return "replaced" if rollback.once_published(one) else "unfinished"
+    return "replaced" if rollback.once_published(folder) else "unfinished"

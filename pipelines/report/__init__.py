@@ -1,1 +1,1 @@
-"""The report: one self-contained HTML page on a model and a published run."""
+"""Report: one self-contained HTML page about a model and a published run."""

@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG: crisp at any width, coloured by the page's own CSS."""
+"""Charts of the report as inline SVG, coloured by the page's CSS."""
 
 import dataclasses
 import math
@@ -17,8 +17,8 @@ class Series:
     """One line of a chart.
 
     Attributes:
-        name: Shown in the legend.
-        values: One for each x; None leaves a gap.
+        name: Name in the legend.
+        values: One value for each x; None leaves a gap.
     """
 
     name: str
@@ -28,7 +28,11 @@ class Series:
 def interval(
     value: float | None, low: float | None, high: float | None, baseline: float | None = None
 ) -> Markup:
-    """A share in [0, 1] with its interval on a line from 0 to 1, and a tick at the baseline."""
+    """Draws a share in [0, 1] with its interval on a line from 0 to 1, and a tick for a baseline.
+
+    Returns:
+        The chart; empty if the value is None.
+    """
     if value is None:
         return Markup("")
     width, height, middle = 200, 16, 8
@@ -58,21 +62,24 @@ def lines(
     percent: bool = False,
     mark: int | None = None,
 ) -> Markup:
-    """Lines over whole numbers, at most four of them told apart by dashes as well as by colour.
+    """Draws lines over whole numbers; up to four lines differ in dashes as well as in colour.
 
     Args:
-        title: Read out by screen readers.
-        x: Strictly rising.
-        series: Of as many values as `x` has.
+        title: Title for screen readers.
+        x: Strictly increasing positions, such as epochs.
+        series: Lines with one value for each x.
         x_name: Name of the horizontal axis.
-        percent: The values are shares, drawn from 0 to 100 %.
-        mark: An x to point out.
+        percent: True if the values are shares, drawn from 0 to 100 %.
+        mark: Position x that a vertical line marks; None marks none.
+
+    Returns:
+        The chart; empty if there is no finite value.
     """
-    there = [v for one in series for v in one.values if v is not None and math.isfinite(v)]
-    if not x or not there:
+    finite = [v for line in series for v in line.values if v is not None and math.isfinite(v)]
+    if not x or not finite:
         return Markup("")
-    top = 1.0 if percent else _ceiling(max(there))
-    bottom = 0.0 if percent or min(there) >= 0 else -_ceiling(-min(there))
+    top = 1.0 if percent else _ceiling(max(finite))
+    bottom = 0.0 if percent or min(finite) >= 0 else -_ceiling(-min(finite))
     first, last = x[0], max(x[-1], x[0] + 1)
 
     def across(value: float) -> float:
@@ -97,8 +104,8 @@ def lines(
                 class_="mark",
             )
         )
-    for index, one in enumerate(series):
-        for run in _runs(x, one.values):
+    for index, line in enumerate(series):
+        for run in _runs(x, line.values):
             points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in run)
             parts.append(_element("polyline", points=points, class_=f"line s{index % 4}"))
             if len(run) == 1:
@@ -110,13 +117,13 @@ def lines(
 
 
 def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
-    """Accuracy against confidence with 95 % Wilson intervals, and how many fall into each bin."""
-    filled = [one for one in bins if one["n"]]
+    """Draws accuracy against confidence with 95 % Wilson intervals, and the counts of the bins."""
+    filled = [bin_ for bin_ in bins if bin_["n"]]
     if not filled:
         return Markup("")
     height, strip = 330, 40
     floor = height - _BOTTOM - strip - 26
-    most = max(one["n"] for one in filled)
+    most = max(bin_["n"] for bin_ in filled)
 
     def across(share: float) -> float:
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
@@ -129,14 +136,14 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
         _element("line", x1=across(0), x2=across(1), y1=up(0), y2=up(1), class_="diagonal")
     )
     base = height - _BOTTOM
-    for one in filled:
-        low, high = _wilson(one["accuracy"], one["n"])
-        x = across(one["confidence"])
+    for bin_ in filled:
+        low, high = _wilson(bin_["accuracy"], bin_["n"])
+        x = across(bin_["confidence"])
         parts.append(_element("line", x1=x, x2=x, y1=up(low), y2=up(high), class_="range"))
-        radius = 3 + 4 * math.sqrt(one["n"] / most)
-        parts.append(_element("circle", cx=x, cy=up(one["accuracy"]), r=radius, class_="point"))
-        tall = max(1.5, strip * one["n"] / most)
-        left, right = across(one["low"]) + 1, across(one["high"]) - 1
+        radius = 3 + 4 * math.sqrt(bin_["n"] / most)
+        parts.append(_element("circle", cx=x, cy=up(bin_["accuracy"]), r=radius, class_="point"))
+        tall = max(1.5, strip * bin_["n"] / most)
+        left, right = across(bin_["low"]) + 1, across(bin_["high"]) - 1
         parts.append(
             _element("rect", x=left, y=base - tall, width=right - left, height=tall, class_="bar")
         )
@@ -150,15 +157,15 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
 def scatter(
     title: str, points: Sequence[tuple[float, float]], x_name: str, y_name: str, residual: bool
 ) -> Markup:
-    """Points in a plane, with the line on which predictions are right.
+    """Draws points in a plane, and the line on which predictions are right.
 
     Args:
-        title: Read out by screen readers.
-        points: x and y of each.
+        title: Title for screen readers.
+        points: Pairs of x and y.
         x_name: Name of the horizontal axis.
         y_name: Name of the vertical axis, drawn above it.
-        residual: The line is y = 0, and the axes have their own ends; else it is y = x, and both
-            axes have the same ends.
+        residual: True for the line y = 0 and axes with different ends; else the line is y = x, and
+            both axes have the same ends.
     """
     if not points:
         return Markup("")
@@ -200,14 +207,14 @@ def _quarters(low: float, high: float) -> list[float]:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """Ends of an axis that leave a margin on both sides."""
+    """Returns the ends of an axis, with a margin on both sides of the values."""
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.05 * abs(low) or 1.0
     return low - margin, high + margin
 
 
 def histogram(title: str, counts: Sequence[int], x_name: str) -> Markup:
-    """How many of something fall into each of equal bins from 0 to 1."""
+    """Draws the counts of bins of equal width from 0 to 1."""
     if not any(counts):
         return Markup("")
     top = _ceiling(max(counts))
@@ -217,10 +224,10 @@ def histogram(title: str, counts: Sequence[int], x_name: str) -> Markup:
         return base - count / top * (base - _TOP)
 
     parts = [_grid(up(top * i / 4), f"{top * i / 4:,.4g}") for i in range(5)]
-    for place, n in enumerate(counts):
+    for index, n in enumerate(counts):
         if n:
             tall = max(1.5, base - up(n))
-            left = _LEFT + place * wide
+            left = _LEFT + index * wide
             parts.append(
                 _element("rect", x=left + 1, y=base - tall, width=wide - 2, height=tall, class_="n")
             )
@@ -230,18 +237,18 @@ def histogram(title: str, counts: Sequence[int], x_name: str) -> Markup:
 
 
 def _runs(x: Sequence[int], values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
-    """The stretches without a gap."""
+    """Splits a line at its gaps, into lists of x and value."""
     runs: list[list[tuple[int, float]]] = [[]]
-    for place, value in zip(x, values, strict=True):
+    for position, value in zip(x, values, strict=True):
         if value is not None and math.isfinite(value):
-            runs[-1].append((place, value))
+            runs[-1].append((position, value))
         elif runs[-1]:
             runs.append([])
     return [run for run in runs if run]
 
 
 def _ceiling(value: float) -> float:
-    """The next number of one digit (or 1.2, 1.6, 2.4) that quarters well."""
+    """Returns the next round number that gives readable quarters: one digit, or 1.2, 1.6, 2.4."""
     if value <= 0:
         return 1.0
     unit = 10.0 ** math.floor(math.log10(value))
@@ -254,7 +261,7 @@ def _whole_ticks(first: int, last: int) -> list[int]:
 
 
 def _near(first: int, step: int) -> set[int]:
-    """The tick that would stand on top of the first one."""
+    """Returns the tick whose label would overlap that of the first one, if there is such a tick."""
     following = -(-first // step) * step
     return {following} if 0 < following - first < step / 2 else set()
 

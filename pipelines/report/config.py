@@ -9,17 +9,18 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class ReportConfig:
-    """What the page shows.
+    """Settings of `triad report`.
 
     Attributes:
         model: Folder that training wrote.
-        output: The HTML file.
+        output: Path of the HTML file.
         scores: Folder that scoring published into; None leaves scores out.
-        date: The date whose scores are shown; None takes the latest.
-        inputs: Patterns of records files, for labels and the gallery; without any there is none.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
-        saliency: Records of each task in the gallery of which the page says what the prediction
-            rests on.
+        date: Date of the scores to show; None takes the latest.
+        inputs: Patterns of records files, for labels and the gallery; empty for no gallery.
+        media_roots: Folders in which media are searched for after that of the records file, in
+            order.
+        saliency: Number of gallery records of each task for which the page shows the parts of the
+            media that the prediction depends on.
         verify_key: PEM file of the public key that the model must be signed with.
     """
 

@@ -1,4 +1,4 @@
-"""Confusion matrices as they are shown: few enough classes, and the commonest confusions."""
+"""Confusion matrices of the report, limited in classes, with the commonest confusions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_CLASSES = 40
-"""Classes that get a row of their own."""
+"""Largest number of classes that have separate rows."""
 
-_PAIRS = 6
+_PAIRS = 6  # most confusions that are listed
 
 _Counts = npt.NDArray[np.int64]
 
 
 def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The matrix of one task of an evaluation document, or None where it has none.
+    """Returns the matrix of one task of an evaluation document; None if the task has none.
 
-    Classes beyond the 40 that occur most often, as truth or as prediction, share one last row and
+    Classes beyond the 40 that occur most often, as label or as prediction, share the last row and
     column.
 
     Returns:
@@ -29,13 +29,13 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
     if "confusion" not in recorded or not recorded["n"]:
         return None
     order = natural_order(task["classes"])
-    names = [task["classes"][place] for place in order]
+    names = [task["classes"][index] for index in order]
     counts = np.asarray(recorded["confusion"], np.int64)[np.ix_(order, order)]
     pairs = _pairs(names, counts)
     notes = []
-    gathered = len(names) > MOST_CLASSES
-    if gathered:
-        names, counts = _gathered(names, counts)
+    has_others = len(names) > MOST_CLASSES
+    if has_others:
+        names, counts = _with_others(names, counts)
         notes.append(f"The {MOST_CLASSES} most frequent classes have rows of their own.")
     if recorded["unseen"]:
         notes.append(
@@ -45,7 +45,7 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
     totals = counts.sum(axis=1)
     hits = np.eye(len(names), dtype=bool)
     shares = counts / np.maximum(totals, 1)[:, None]
-    if gathered:  # others taken for others: right and wrong ones together
+    if has_others:  # the cell others-others mixes right and wrong predictions
         hits[-1, -1], shares[-1, -1] = False, 0
     return {
         "names": names,
@@ -66,36 +66,36 @@ def view(task: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def natural_order(names: Sequence[str]) -> list[int]:
-    """Places of the names in the order in which people count, where all of them are numbers.
+    """Returns the indices of the names in numeric order if all names are numbers.
 
-    `1`, `2`, `10` and not `1`, `10`, `2`; other names stay as they are.
+    That is `1`, `2`, `10` and not `1`, `10`, `2`; other names keep their order.
     """
-    places = list(range(len(names)))
+    indices = list(range(len(names)))
     try:
         numbers = [float(name) for name in names]
     except ValueError:
-        return places
+        return indices
     if not all(map(math.isfinite, numbers)):
-        return places
-    return sorted(places, key=lambda place: numbers[place])
+        return indices
+    return sorted(indices, key=lambda index: numbers[index])
 
 
 def _pairs(names: list[str], counts: _Counts) -> list[dict[str, Any]]:
     errors = counts * ~np.eye(len(names), dtype=bool)
     order = np.argsort(-errors, axis=None, kind="stable")[:_PAIRS]
-    places = (divmod(int(cell), len(names)) for cell in order)
+    cells = (divmod(int(cell), len(names)) for cell in order)
     return [
         {"truth": names[i], "predicted": names[j], "n": int(errors[i, j])}
-        for i, j in places
+        for i, j in cells
         if errors[i, j]
     ]
 
 
-def _gathered(names: list[str], counts: _Counts) -> tuple[list[str], _Counts]:
+def _with_others(names: list[str], counts: _Counts) -> tuple[list[str], _Counts]:
     weight = counts.sum(axis=0) + counts.sum(axis=1)
     kept = sorted(np.argsort(-weight, kind="stable")[:MOST_CLASSES])
-    place = np.full(len(names), len(kept))
-    place[kept] = np.arange(len(kept))
-    gathered = np.zeros((len(kept) + 1, len(kept) + 1), np.int64)
-    np.add.at(gathered, (place[:, None], place[None, :]), counts)
-    return [*(names[i] for i in kept), f"{len(names) - len(kept)} others"], gathered
+    index = np.full(len(names), len(kept))
+    index[kept] = np.arange(len(kept))
+    summed = np.zeros((len(kept) + 1, len(kept) + 1), np.int64)
+    np.add.at(summed, (index[:, None], index[None, :]), counts)
+    return [*(names[i] for i in kept), f"{len(names) - len(kept)} others"], summed

@@ -1,4 +1,4 @@
-"""What a person must know when the report is written: what its page lacks, and why."""
+"""Closing messages of `triad report`: parts that the page lacks, with reason and remedy."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,30 +19,30 @@ def sentences(
     inputs: Sequence[str],
     cards: Iterable[Card],
 ) -> Iterator[Sentence]:
-    """What the page lacks, with what to do; nothing where it is whole.
+    """Yields a sentence for each part that the page lacks; none if the page is complete.
 
     Args:
-        model: What the page is about.
-        scores: The folder that was named, if one was.
-        published: Which run the page shows.
+        model: Model that the page is about.
+        scores: Folder of scores that was named; None if none was.
+        published: Manifest of the run that the page shows; None if there is none.
         inputs: Patterns of records files.
         cards: Records that the page shows.
     """
     if published is None:
         if scores is not None:
-            said = f"{scores}: no scores are published here, and the page has none"
-            yield Sentence(f"{said}; name the --output of triad score", warns=True)
+            fact = f"{scores}: no scores are published here, and the page has none"
+            yield Sentence(f"{fact}; name the --output of triad score", warns=True)
         if inputs:
             yield Sentence("--input: is of use with --scores alone; name them too", warns=True)
         return
     if published.digests.get("model") != model.model_digest:
-        said = f"the scores of {published.date} are of another model than {model.folder}"
-        yield Sentence(f"{said}; name the model that made them, or score again", warns=True)
+        fact = f"the scores of {published.date} are of another model than {model.folder}"
+        yield Sentence(f"{fact}; name the model that made them, or score again", warns=True)
     if inputs:
         yield from _not_shown(cards)
     else:
-        said = "no picture, sound or text is shown, and no prediction is compared with a label"
-        yield Sentence(f"{said}; name the records with --input", warns=True)
+        fact = "no picture, sound or text is shown, and no prediction is compared with a label"
+        yield Sentence(f"{fact}; name the records with --input", warns=True)
 
 
 def _not_shown(cards: Iterable[Card]) -> Iterator[Sentence]:
@@ -51,7 +51,7 @@ def _not_shown(cards: Iterable[Card]) -> Iterator[Sentence]:
     for card in cards:
         used.update(card.modalities_used)
         lacking.update(
-            one for one in card.modalities_used if not getattr(card, PREVIEWS[one].field)
+            name for name in card.modalities_used if not getattr(card, PREVIEWS[name].field)
         )
     for name, count in lacking.items():
         yield Sentence(

@@ -1,4 +1,4 @@
-"""What the report says of one task: a class for each kind of task, and the registry of them."""
+"""Report of one task: a class for each kind of task, and their registry."""
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,13 +16,13 @@ from triad_ml.transforms.spec.spec import Task
 
 
 class Figure(NamedTuple):
-    """One measure as it is shown.
+    """Formatted value of one measure.
 
     Attributes:
-        text: The value.
-        low: Lower end of its interval; "" where there is no interval.
-        high: Upper end.
-        bar: Value and interval as a chart.
+        text: Value.
+        low: Lower end of its interval; "" if there is no interval.
+        high: Upper end of its interval; "" if there is no interval.
+        bar: Chart of value and interval.
     """
 
     text: str
@@ -32,13 +32,13 @@ class Figure(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How often answers are right, against how sure the model is of them.
+    """Calibration of a task: share of right answers against confidence.
 
     Attributes:
-        chart: The reliability diagram; empty where there are no predictions.
+        chart: Reliability diagram; empty if there are no predictions.
         caption: Sentence below the title.
-        column: Name of the column of shares that are right.
-        bins: As the evaluation document has them.
+        column: Name of the column with the share of right answers.
+        bins: Bins of the evaluation document.
     """
 
     chart: Markup
@@ -56,14 +56,15 @@ class Plot(NamedTuple):
 
 
 class TaskReport(abc.ABC):
-    """What the report asks of a kind of task.
+    """Interface by which the report treats every kind of task alike.
 
-    The methods that have a body are those of kinds whose answers are right or wrong.
+    Methods that have a body here suit kinds whose answers are either right or wrong.
 
     Attributes:
-        shows_records: Cards of records compare an answer with its label.
-        shows_spans: Cards of texts compare spans with those of the label.
-        shows_chances: Cards of records list probabilities of classes, whose grounds can be shown.
+        shows_records: True if cards of records compare a prediction with its label.
+        shows_spans: True if cards of texts compare predicted spans with those of the label.
+        shows_chances: True if cards of records list class probabilities, so that a saliency can be
+            shown.
     """
 
     shows_records: ClassVar[bool] = False
@@ -72,15 +73,19 @@ class TaskReport(abc.ABC):
 
     @abc.abstractmethod
     def measures(self, evaluated: Mapping[str, Any]) -> Mapping[str, str]:
-        """Keys of the measures in the evaluation document -> names, the one of the tile first."""
+        """Returns the shown name of each measure by its key in the evaluation document.
+
+        The first measure is shown as a key figure too.
+        """
 
     def figure(self, key: str, measured: Mapping[str, Any], first: bool) -> Figure:
-        """A measure with its interval.
+        """Formats a measure with its interval.
 
         Args:
-            key: One of `measures`.
+            key: A key of `measures`.
             measured: Metrics of some records.
-            first: It is the first measure, whose chart has a tick at the commonest answer.
+            first: True for the first measure, whose chart has a tick at the share of the commonest
+                answer.
         """
         value, low, high = (measured[key][part] for part in ("value", "low", "high"))
         bar = charts.interval(value, low, high, measured["majority"] if first else None)
@@ -88,9 +93,11 @@ class TaskReport(abc.ABC):
         return Figure(percent(value), *ends, bar)
 
     def finding(self, subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
-        """How much the modalities together add to the best single one; "" where that is unknown."""
+        """Returns a sentence that compares all modalities with the best single one, or ""."""
         whole = subsets.get("+".join(modalities))
-        singles = {one: subsets[one]["accuracy"]["value"] for one in modalities if one in subsets}
+        singles = {
+            name: subsets[name]["accuracy"]["value"] for name in modalities if name in subsets
+        }
         if len(modalities) < 2 or not whole or not whole["n"] or len(singles) < len(modalities):
             return ""
         best = max(singles, key=lambda name: singles[name])
@@ -104,61 +111,65 @@ class TaskReport(abc.ABC):
         )
 
     def facts(self, recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Names and values of further figures of the records as recorded."""
+        """Returns names and values of further figures on the records as recorded."""
         return [
             ("records with a label", count(recorded["n"])),
             ("commonest answer", percent(recorded["majority"])),
         ]
 
     def aligned(self, counts: Mapping[str, int]) -> list[tuple[str, str]]:
-        """What preprocessing counted of the labels, all splits, as further facts."""
+        """Returns preprocessing's counts of the labels, over all splits, as further facts."""
         return []
 
     def calibration(self, name: str, evaluated: Mapping[str, Any]) -> Calibration | None:
-        """How far the scores can be trusted; None of a kind whose scores are no probabilities."""
-        found = evaluated[AS_RECORDED]["calibration"]
-        each = bool(evaluated["multi_label"])
-        subject = "Each class of each record: share that applies" if each else "Accuracy"
-        gap = "" if found["ece"] is None else f"; mean gap (ECE) {percent(found['ece'])}"
+        """Returns the calibration; None for a kind whose scores are no probabilities."""
+        calibration = evaluated[AS_RECORDED]["calibration"]
+        multi_label = bool(evaluated["multi_label"])
+        subject = "Each class of each record: share that applies" if multi_label else "Accuracy"
+        ece = calibration["ece"]
+        gap = "" if ece is None else f"; mean gap (ECE) {percent(ece)}"
         return Calibration(
-            charts.reliability(f"{name}: accuracy against confidence", found["bins"]),
+            charts.reliability(f"{name}: accuracy against confidence", calibration["bins"]),
             f"{subject} against confidence{gap}.",
-            "applies" if each else "accuracy",
-            found["bins"],
+            "applies" if multi_label else "accuracy",
+            calibration["bins"],
         )
 
     def plots(self, name: str, evaluated: Mapping[str, Any]) -> tuple[Plot, ...]:
-        """Further charts of the errors, beside the confusion matrix."""
+        """Returns further charts of the errors, in addition to the confusion matrix."""
         return ()
 
     def scores(self, column: pa.StructArray) -> npt.NDArray[np.float64]:
-        """Published scores, float64 `[rows]`; `[0]` of a kind whose scores are no probabilities."""
+        """Returns the published scores, float64 `[rows]`; `[0]` if they are no probabilities."""
         scores = column.field("score").to_numpy(zero_copy_only=False)
         return np.asarray(scores, np.float64)
 
     def answers(self, column: pa.StructArray) -> Iterable[str]:
-        """Published answers that are counted; none where hardly any two are alike."""
+        """Returns the published answers to count; none for a kind whose answers rarely repeat."""
         return ()
 
     def truth(self, label: Any, task: Task) -> tuple[str, ...] | None:
-        """The parts of a label that a card of a record shows; None where there is no label.
+        """Returns the parts of a label that a card of a record shows; None if there is no label.
 
         Raises:
-            LabelError: It cannot be used.
+            LabelError: The label cannot be used.
         """
         return None
 
     def predicted(self, value: Mapping[str, Any]) -> tuple[str, ...]:
-        """The parts of a published value that are compared with those of the label."""
+        """Returns the parts of a published value that are compared with those of the label."""
         return ()
 
     def chances(self, value: Mapping[str, Any]) -> dict[str, float]:
-        """The probability of each class in a published value; empty where there are none."""
+        """Returns the probability of each class in a published value; empty if it has none."""
         return {}
 
 
 class ClassificationReport(TaskReport):
-    """Accuracy, macro-F1, confusions; of sets of classes whole sets, and each class alone."""
+    """Report of a classification: accuracy, macro-F1, confusions.
+
+    A multi-label task counts whole sets of classes, and each class alone.
+    """
 
     shows_records = True
     shows_chances = True
@@ -200,12 +211,12 @@ class ClassificationReport(TaskReport):
         return (label,) if isinstance(label, str) else tuple(sorted(label))
 
     def chances(self, value: Mapping[str, Any]) -> dict[str, float]:
-        pairs = value["distribution"]  # a map column gives pairs, a JSON column an object
+        pairs = value["distribution"]  # pairs from a map column, an object from JSON
         return dict(pairs.items() if isinstance(pairs, Mapping) else pairs)
 
 
 class TaggingReport(TaskReport):
-    """Spans that are right, by record and by span."""
+    """Report of a tagging task: right spans, by record and by span."""
 
     shows_spans = True
 
@@ -231,7 +242,7 @@ class TaggingReport(TaskReport):
 
 
 class GenerationReport(TaskReport):
-    """Texts that are the label, and how near to it they are."""
+    """Report of a generation task: exact matches, and similarity to the label."""
 
     shows_records = True
 
@@ -251,7 +262,7 @@ class GenerationReport(TaskReport):
 
 
 class RegressionReport(TaskReport):
-    """Errors of numbers in their units, the correlation of ranks, and plots of the errors."""
+    """Report of a regression: errors in the label's unit, rank correlation, plots of the errors."""
 
     def measures(self, evaluated: Mapping[str, Any]) -> Mapping[str, str]:
         return {"rmse": "RMSE", "mae": "MAE", "spearman": "Spearman"}
@@ -264,7 +275,7 @@ class RegressionReport(TaskReport):
 
     def finding(self, subsets: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> str:
         whole = subsets.get("+".join(modalities))
-        singles = {one: subsets[one]["rmse"]["value"] for one in modalities if one in subsets}
+        singles = {name: subsets[name]["rmse"]["value"] for name in modalities if name in subsets}
         if len(modalities) < 2 or not whole or not whole["n"] or len(singles) < len(modalities):
             return ""
         best = min(singles, key=lambda name: singles[name])
@@ -289,7 +300,7 @@ class RegressionReport(TaskReport):
         if not pairs:
             return ()
         of = f"{len(pairs):,} of {recorded['n']:,} records, evenly spaced by their labels."
-        residuals = [(said, said - truth) for truth, said in pairs]
+        residuals = [(prediction, prediction - label) for label, prediction in pairs]
         return (
             Plot(
                 "Predictions against labels",
@@ -313,7 +324,7 @@ KINDS: Mapping[str, TaskReport] = {
     "generation": GenerationReport(),
     "regression": RegressionReport(),
 }
-"""By kind of task, what the report says of it."""
+"""Reports by kind of task."""
 
 
 def view(
@@ -322,29 +333,31 @@ def view(
     modalities: Sequence[str],
     aligned: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """One task's part of the evaluation document, arranged for tables and charts.
+    """Arranges one task's part of the evaluation document for tables and charts.
 
     Args:
-        name: Of the task.
-        evaluated: See `document.evaluate_task`.
+        name: Name of the task.
+        evaluated: Result of `document.evaluate_task`.
         modalities: Names of the model's modalities.
-        aligned: What preprocessing counted of its labels; None where it counted nothing.
+        aligned: Preprocessing's counts of the task's labels; None if there are none.
     """
     kind = KINDS[evaluated["kind"]]
     recorded = evaluated[AS_RECORDED]
     measures = kind.measures(evaluated)
     rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
-    rows += [(tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()]
+    rows += [(tuple(key.split("+")), measured) for key, measured in evaluated["subsets"].items()]
     return {
         "name": name,
         "measures": list(measures.values()),
         "rows": [
             {
                 "seen": seen,
-                "n": one["n"],
-                "figures": [kind.figure(key, one, not at) for at, key in enumerate(measures)],
+                "n": measured["n"],
+                "figures": [
+                    kind.figure(key, measured, not index) for index, key in enumerate(measures)
+                ],
             }
-            for seen, one in rows
+            for seen, measured in rows
         ],
         "finding": kind.finding(evaluated["subsets"], modalities),
         "facts": kind.facts(recorded) + ([] if aligned is None else kind.aligned(aligned)),
@@ -356,17 +369,17 @@ def view(
 
 
 def percent(share: float | None) -> str:
-    """`0.9123` -> `91.2%`; a dash where there is none."""
+    """Formats a share: `0.9123` -> `91.2%`; a dash for None."""
     return "–" if share is None else f"{share:.1%}"
 
 
 def _number(value: float | None) -> str:
-    """`1234.5678` -> `1,235`, `0.123456` -> `0.1235`; a dash where there is none."""
+    """Formats a number: `1234.5678` -> `1,235`, `0.123456` -> `0.1235`; a dash for None."""
     return "–" if value is None else f"{value:,.4g}"
 
 
 def count(number: int) -> str:
-    """`12345` -> `12,345`."""
+    """Formats a count: `12345` -> `12,345`."""
     return f"{number:,}"
 
 
@@ -376,5 +389,5 @@ def _unseen(recorded: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _in_order(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    order = confusion.natural_order([str(one["class"]) for one in per_class])
-    return [per_class[place] for place in order]
+    order = confusion.natural_order([str(row["class"]) for row in per_class])
+    return [per_class[index] for index in order]

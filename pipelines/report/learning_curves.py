@@ -1,4 +1,4 @@
-"""Training histories as they are shown: learning curves, and every epoch in figures."""
+"""Training history of the report: learning curves, and a table of all epochs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,14 @@ from triad_ml.transforms.spec.training import Training
 def view(
     history: Sequence[Mapping[str, str]], training: Training | None = None
 ) -> dict[str, Any] | None:
-    """Charts and table of the training history, or None where there is none.
+    """Returns charts and table of the training history; None if there is no history.
 
-    The losses of training and of the eval split have a chart each: they are not of the same terms.
+    The training loss and the eval loss have separate charts, because they have different terms.
 
     Args:
-        history: One row an epoch.
-        training: Settings of the model's spec, which say what makes the training loss another.
+        history: One row for each epoch.
+        training: Training section of the model's spec, which decides the terms of the training
+            loss.
     """
     if not history:
         return None
@@ -29,7 +30,7 @@ def view(
         if column.endswith("_accuracy")
     ]
     best = _best(history, epochs)
-    found = []
+    curves = []
     for name, series, shares in (
         ("Loss in training", _loss(history, "loss", "train"), False),
         ("Loss on the eval split", _loss(history, "eval_loss", "eval"), False),
@@ -39,7 +40,7 @@ def view(
             chart = charts.lines(
                 name, epochs, series, x_name="epoch", percent=shares, mark=best and best[0]
             )
-            found.append({"name": name, "series": [one.name for one in series], "svg": chart})
+            curves.append({"name": name, "series": [line.name for line in series], "svg": chart})
     seconds = sum(_number(row.get("seconds")) or 0 for row in history)
     spent = f" in {_duration(seconds)}" if seconds else ""
     lowest = (
@@ -49,7 +50,7 @@ def view(
     return {
         "sentence": f"{num:,} {'epoch' if num == 1 else 'epochs'}{spent}.{lowest}",
         "terms": _terms(training),
-        "charts": found,
+        "charts": curves,
         "columns": columns,
         "rows": [[_short(column, row[column]) for column in columns] for row in history],
     }
@@ -63,18 +64,18 @@ def _loss(
 
 
 def _terms(training: Training | None) -> str:
-    """Why the two losses must not be compared with each other."""
+    """Returns the reason for which the two losses must not be compared with each other."""
     also = []
     if training is not None:
         also = [
             name
-            for name, there in (
+            for name, is_used in (
                 ("augmentation", training.augment),
                 ("label smoothing", training.label_smoothing),
                 ("the losses of the modalities' own heads", training.auxiliary_weight),
                 ("learned weights of the tasks", training.task_weights != "fixed"),
             )
-            if there
+            if is_used
         ]
     more = f", with {', '.join(also)}" if also else ""
     return (
@@ -99,7 +100,7 @@ def _best(history: Sequence[Mapping[str, str]], epochs: Sequence[int]) -> tuple[
 
 
 def _number(value: str | None) -> float | None:
-    """A finite number, or None: an empty cell is how a missing figure is written."""
+    """Returns a finite number; None for an empty cell, which stands for a missing figure."""
     if not value:
         return None
     number = float(value)

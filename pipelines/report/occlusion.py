@@ -1,8 +1,8 @@
-"""What in a picture, a sound and a text a prediction rests on: parts are hidden, one at a time.
+"""Occlusion saliency: the effect of hiding each part of an image, audio or text on a prediction.
 
-A part speaks for a class by as much as the class's probability falls where the part is hidden. What
-is hidden is hidden in the canonical record, and the probability is what the model serves: nothing
-is approximated, and nothing but the serving signature is needed.
+The weight of a part is the drop of the class's probability when the part is hidden. Parts are
+hidden in the canonical record, and the probability is the one that the model serves, so nothing is
+approximated and only the serving signature is needed.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import CanonicalRecord
 
 CELLS = 6
-"""Cells along the longer side of a picture."""
+"""Number of cells along the longer side of an image."""
 
 WINDOWS = 12
-"""Parts of a sound, of equal length."""
+"""Number of windows of equal length in an audio."""
 
 MOST_WORDS = 64
-"""Words that are hidden; those behind them are not looked at."""
+"""Largest number of words that are hidden in turn; later words have no weight."""
 
 _EAST_ASIAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(f"[{_EAST_ASIAN}]|[^\\s{_EAST_ASIAN}]+")
@@ -37,7 +37,13 @@ Floats = npt.NDArray[np.float32]
 
 
 class Word(NamedTuple):
-    """A word of a canonical text: its characters `[start, end)`, and how much it speaks for."""
+    """Weight of a word of a canonical text.
+
+    Attributes:
+        start: Index of its first character.
+        end: Index after its last character.
+        weight: Drop of the probability without the word.
+    """
 
     start: int
     end: int
@@ -46,14 +52,14 @@ class Word(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Saliency:
-    """How much each part of a record speaks for a class; negative where it speaks against it.
+    """Weights of a record's parts for a class; positive for it, negative against it.
 
     Attributes:
-        label: The class.
-        probability: As served for the whole record.
-        picture: float32 `[rows, columns]` of the grid of cells; None without a picture.
-        sound: float32 `[WINDOWS]`; None without a sound.
-        words: Of the text, in its order.
+        label: Name of the class.
+        probability: Probability that is served for the whole record.
+        picture: Weights of the cells of the image, float32 `[rows, columns]`; None without image.
+        sound: Weights of the windows of the audio, float32 `[WINDOWS]`; None without audio.
+        words: Weights of the words of the text, in its order.
     """
 
     label: str
@@ -64,44 +70,46 @@ class Saliency:
 
 
 def explain(scorer: Scorer, record: CanonicalRecord, task: str, place: int, label: str) -> Saliency:
-    """Hides each part of a record in turn.
+    """Hides each part of a record in turn, and returns the weights of the parts.
 
     Args:
-        scorer: Of the model that made the prediction.
-        record: What is explained.
-        task: A classification task.
-        place: Of the class in a distribution.
-        label: Its name.
+        scorer: Scorer of the model that made the prediction.
+        record: Record whose prediction is explained.
+        task: Name of a classification task.
+        place: Index of the class in the distribution.
+        label: Name of the class.
     """
-    there = [name for name in scorer.modalities if getattr(record, name)]
-    occluded = [OCCLUDERS[name](record) for name in there]
-    records = [record, *itertools.chain.from_iterable(one.records for one in occluded)]
-    shares = iter(_shares(scorer, records, task, place))
-    whole = next(shares)
+    present = [name for name in scorer.modalities if getattr(record, name)]
+    occluded = [OCCLUDERS[name](record) for name in present]
+    records = [record, *itertools.chain.from_iterable(medium.records for medium in occluded)]
+    probabilities = iter(_probabilities(scorer, records, task, place))
+    whole = next(probabilities)
     weights = {
-        one.field: one.weights(whole, list(itertools.islice(shares, len(one.records))))
-        for one in occluded
+        medium.field: medium.weights(
+            whole, list(itertools.islice(probabilities, len(medium.records)))
+        )
+        for medium in occluded
     }
     return Saliency(label, float(whole), **weights)
 
 
-def _shares(
-    scorer: Scorer, records: Sequence[CanonicalRecord], task: str, place: int
+def _probabilities(
+    scorer: Scorer, records: Sequence[CanonicalRecord], task: str, index: int
 ) -> list[np.float32]:
     name, size = output_name(task, "distribution"), scorer.batch_size
     batches = [records[start : start + size] for start in range(0, len(records), size)]
-    return [share for one in batches for share in scorer.outputs(one)[name][:, place]]
+    return [p for batch in batches for p in scorer.outputs(batch)[name][:, index]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Occluded:
-    """A record with one part of one medium hidden, once for each part.
+    """Copies of a record, each with one part of one medium hidden.
 
     Attributes:
-        field: Of `Saliency`, the one that has the weights.
-        records: What the model is asked about beside the whole record.
-        weights: Makes the field's value of the probability for the whole record and of those for
-            `records`.
+        field: Name of the field of `Saliency` for the weights.
+        records: Records to score in addition to the whole record.
+        weights: Function that computes the field's value from the probability for the whole record
+            and from those for `records`.
     """
 
     field: str
@@ -110,16 +118,19 @@ class Occluded:
 
 
 def grid(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of cells that are about square."""
+    """Returns the numbers of rows and columns of cells that are about square."""
     longer = max(width, height)
     rows, columns = (max(1, round(CELLS * side / longer)) for side in (height, width))
     return min(rows, height), min(columns, width)
 
 
 def _of_image(record: CanonicalRecord) -> Occluded:
-    """Hides cells. First comes the whole picture, encoded anew like those with a hidden cell."""
-    with Image.open(io.BytesIO(record.image), formats=("JPEG", "PNG")) as picture:
-        whole = picture.convert("RGB")
+    """Hides each cell of the image; the first record has the whole image, encoded in the same way.
+
+    The re-encoded image is the reference, so that a hidden cell is the only difference.
+    """
+    with Image.open(io.BytesIO(record.image), formats=("JPEG", "PNG")) as image:
+        whole = image.convert("RGB")
     rows, columns = grid(*whole.size)
     neutral = tuple(round(mean) for mean in ImageStat.Stat(whole).mean)
     hidden = [dataclasses.replace(record, image=_png(whole))]
@@ -131,47 +142,48 @@ def _of_image(record: CanonicalRecord) -> Occluded:
             painted.paste(neutral, (left, top, right, bottom))
             hidden.append(dataclasses.replace(record, image=_png(painted)))
 
-    def weights(whole: np.float32, shares: Sequence[np.float32]) -> Floats:
-        cells = [shares[0] - share for share in shares[1:]]  # the cell is all that differs
+    def weights(_: np.float32, probabilities: Sequence[np.float32]) -> Floats:
+        reference, *others = probabilities
+        cells = [reference - other for other in others]
         return np.array(cells, np.float32).reshape(rows, columns)
 
     return Occluded("picture", hidden, weights)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     content = io.BytesIO()
-    picture.save(content, "PNG", compress_level=1)
+    image.save(content, "PNG", compress_level=1)
     return content.getvalue()
 
 
 def _of_audio(record: CanonicalRecord) -> Occluded:
-    """Silences windows."""
+    """Silences each window of the audio."""
     samples = audio.samples(record.audio)
     start = len(record.audio) - samples.nbytes
     edges = [len(samples) * edge // WINDOWS for edge in range(WINDOWS + 1)]
-    made = []
+    hidden = []
     for begin, end in zip(edges, edges[1:], strict=False):
         silent = samples.copy()
         silent[begin:end] = 0
         content = record.audio[:start] + silent.tobytes()
-        made.append(dataclasses.replace(record, audio=content))
+        hidden.append(dataclasses.replace(record, audio=content))
     return Occluded(
         "sound",
-        made,
-        lambda whole, shares: np.array([whole - share for share in shares], np.float32),
+        hidden,
+        lambda whole, probabilities: np.array([whole - p for p in probabilities], np.float32),
     )
 
 
 def _of_text(record: CanonicalRecord) -> Occluded:
-    """Removes words."""
+    """Removes each word of the text."""
     text = record.text.decode()
-    found = [one.span() for one in _WORD.finditer(text)][:MOST_WORDS]
+    words = [match.span() for match in _WORD.finditer(text)][:MOST_WORDS]
 
-    def weights(whole: np.float32, shares: Sequence[np.float32]) -> tuple[Word, ...]:
-        pairs = zip(found, shares, strict=True)
-        return tuple(Word(*span, float(whole - share)) for span, share in pairs)
+    def weights(whole: np.float32, probabilities: Sequence[np.float32]) -> tuple[Word, ...]:
+        pairs = zip(words, probabilities, strict=True)
+        return tuple(Word(*span, float(whole - p)) for span, p in pairs)
 
-    hidden = [dataclasses.replace(record, text=_without(text, *span)) for span in found]
+    hidden = [dataclasses.replace(record, text=_without(text, *span)) for span in words]
     return Occluded("words", hidden, weights)
 
 
@@ -185,4 +197,4 @@ OCCLUDERS: Mapping[str, Callable[[CanonicalRecord], Occluded]] = {
     "audio": _of_audio,
     "text": _of_text,
 }
-"""By modality, in the order of `MODALITIES`; each is given a record that has a medium of it."""
+"""Occluders by modality, in the order of `MODALITIES`; the record must have a medium of it."""

@@ -1,4 +1,4 @@
-"""Cards of the gallery that say what their predictions rest on."""
+"""Saliency on cards of the gallery."""
 
 import dataclasses
 import itertools
@@ -24,39 +24,39 @@ def add(
     media_roots: tuple[str, ...],
     most: int,
 ) -> tuple[Gallery[Card], ...]:
-    """Explains the first cards of each task, wrong and right ones by turns.
+    """Explains the first cards of each task, wrong and right ones in turn.
 
     Args:
-        galleries: See `gallery.build`.
-        model: That made the predictions.
-        records: Gives the records afresh.
-        media_roots: Folders, besides those of the records files, that media may come from.
-        most: Cards of each task.
+        galleries: Galleries of `cards.records.build`.
+        model: Model that made the predictions.
+        records: Function that reads the records from the beginning.
+        media_roots: Folders, besides those of the records files, from which media are read.
+        most: Largest number of cards of each task.
     """
-    chosen = {one.task: _chosen(one, most) for one in galleries}
+    chosen = {gallery.task: _chosen(gallery, most) for gallery in galleries}
     wanted = set(itertools.chain.from_iterable(chosen.values()))
-    found = _canonical(records(), wanted, Canonicalizer(model.spec, media_roots))
+    canonical = _canonical(records(), wanted, Canonicalizer(model.spec, media_roots))
     scorer = Scorer(model)
     done = []
-    for one in galleries:
-        places = {name: place for place, name in enumerate(model.classes[one.task])}
+    for gallery in galleries:
+        task = gallery.task
+        indices = {name: index for index, name in enumerate(model.classes[task])}
         views: dict[str, View] = {}
-        for card in (*one.wrong, *one.right):
-            record = found.get(card.id)
-            if card.id not in chosen[one.task] or record is None:
+        for card in (*gallery.wrong, *gallery.right):
+            record = canonical.get(card.id)
+            if card.id not in chosen[task] or record is None:
                 continue
-            label = card.chances[0].name  # the likeliest
-            rests_on = occlusion.explain(scorer, record, one.task, places[label], label)
-            views[card.id] = occlusion_view.view(rests_on, record)
-        _log.info("%s: what %d predictions rest on", one.task, len(views))
-        done.append(
-            dataclasses.replace(one, wrong=_with(one.wrong, views), right=_with(one.right, views))
-        )
+            label = card.chances[0].name  # the most probable class
+            saliency = occlusion.explain(scorer, record, task, indices[label], label)
+            views[card.id] = occlusion_view.view(saliency, record)
+        _log.info("%s: what %d predictions rest on", task, len(views))
+        wrong, right = _with(gallery.wrong, views), _with(gallery.right, views)
+        done.append(dataclasses.replace(gallery, wrong=wrong, right=right))
     return tuple(done)
 
 
-def _chosen(one: Gallery[Card], most: int) -> list[str]:
-    pairs = itertools.zip_longest(one.wrong, one.right)
+def _chosen(gallery: Gallery[Card], most: int) -> list[str]:
+    pairs = itertools.zip_longest(gallery.wrong, gallery.right)
     return [card.id for pair in pairs for card in pair if card is not None][:most]
 
 
@@ -67,11 +67,11 @@ def _with(cards: tuple[Card, ...], views: dict[str, View]) -> tuple[Card, ...]:
 def _canonical(
     records: Iterable[object], wanted: set[str], canonicalizer: Canonicalizer
 ) -> dict[str, CanonicalRecord]:
-    """The records wanted, as scoring sees them; the first of an id counts."""
-    found: dict[str, CanonicalRecord] = {}
+    """Returns the wanted records in canonical form, by id; the first record of an id counts."""
+    result: dict[str, CanonicalRecord] = {}
     for record in records:
-        if isinstance(record, RawRecord) and record.id in wanted and record.id not in found:
-            made = canonicalizer.canonical(record)
-            if isinstance(made, CanonicalRecord):
-                found[record.id] = made
-    return found
+        if isinstance(record, RawRecord) and record.id in wanted and record.id not in result:
+            canonical = canonicalizer.canonical(record)
+            if isinstance(canonical, CanonicalRecord):
+                result[record.id] = canonical
+    return result

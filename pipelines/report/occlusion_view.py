@@ -1,4 +1,4 @@
-"""What a saliency looks like in a page: a heat map, bars, marked words, and sentences."""
+"""View of a saliency on a card: heat map, bars, marked words, and sentences."""
 
 import base64
 import dataclasses
@@ -15,13 +15,19 @@ from triad_ml.transforms.records.values import CanonicalRecord
 _SIDE = 160
 _FOR, _AGAINST = (196, 86, 10), (31, 99, 184)
 _NOTHING = 0.005
-"""What moves a probability by less than half a point is not worth a word."""
+"""Smallest change of a probability that is reported: half a percentage point."""
 
-_TOP = 3
+_TOP = 3  # most parts that a sentence names
 
 
 class Part(NamedTuple):
-    """A part that is drawn: what it is, how strong, 0 to 100, and whether it speaks for it."""
+    """Part of a medium, as it is drawn.
+
+    Attributes:
+        name: Name of the part, or its text.
+        strength: Size of its weight, 0 to 100.
+        speaks_for: True if the part raises the probability of the class.
+    """
 
     name: str
     strength: float
@@ -30,17 +36,17 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What a card shows.
+    """Saliency in the form in which a card shows it.
 
     Attributes:
-        label: The class.
-        probability: Of the class.
-        picture: A `data:` URI with the heat map in it, or "".
-        picture_said: The same in words.
-        sound: The windows, in their order.
-        sound_said: The same in words.
-        words: The text in pieces; what lies between words has strength 0.
-        words_said: The same in words.
+        label: Name of the class.
+        probability: Probability of the class.
+        picture: `data:` URI of the image with its heat map, or "".
+        picture_said: Sentence on the strongest cells of the image.
+        sound: Windows of the audio, in their order.
+        sound_said: Sentence on the strongest windows.
+        words: Pieces of the text; those between words have strength 0.
+        words_said: Sentence on the strongest words.
     """
 
     label: str
@@ -57,8 +63,8 @@ def view(found: Saliency, record: CanonicalRecord) -> View:
     """Arranges a saliency for a card.
 
     Args:
-        found: From `saliency.explain`.
-        record: What it is about.
+        found: Result of `occlusion.explain`.
+        record: Record that was explained.
     """
     text = record.text.decode()
     strongest = max(
@@ -69,18 +75,18 @@ def view(found: Saliency, record: CanonicalRecord) -> View:
             _NOTHING,
         ]
     )
-    windows = [] if found.sound is None else [float(one) for one in found.sound]
+    windows = [] if found.sound is None else [float(weight) for weight in found.sound]
     names = [f"{i + 1} of {len(windows)}" for i in range(len(windows))]
-    cells = [] if found.picture is None else [float(one) for one in found.picture.ravel()]
+    cells = [] if found.picture is None else [float(weight) for weight in found.picture.ravel()]
     return View(
         found.label,
         found.probability,
         "" if found.picture is None else _overlay(record.image, found.picture, strongest),
-        "" if found.picture is None else _said(_cell_names(found.picture), cells, "Picture"),
+        "" if found.picture is None else _sentence(_cell_names(found.picture), cells, "Image"),
         tuple(_part(n, w, strongest) for n, w in zip(names, windows, strict=True)),
-        _said([f"window {name}" for name in names], windows, "Sound") if windows else "",
+        _sentence([f"window {name}" for name in names], windows, "Audio") if windows else "",
         tuple(_pieces(text, found, strongest)),
-        _said(
+        _sentence(
             [f"“{text[word.start : word.end]}”" for word in found.words],
             [word.weight for word in found.words],
             "Words",
@@ -100,24 +106,25 @@ def _pieces(text: str, found: Saliency, strongest: float) -> list[Part]:
         pieces.append(Part(text[end : word.start], 0, True))
         pieces.append(_part(text[word.start : word.end], word.weight, strongest))
         end = word.end
-    return [*(one for one in pieces if one.name), *([Part(" …", 0, True)] if text[end:] else [])]
+    rest = [Part(" …", 0, True)] if text[end:] else []
+    return [*(piece for piece in pieces if piece.name), *rest]
 
 
-def _said(names: Sequence[str], weights: Sequence[float], what: str) -> str:
-    """The strongest parts in a sentence, in points of probability."""
-    order = sorted(range(len(names)), key=lambda place: -abs(weights[place]))
-    told = [
-        f"{names[place]} {100 * weights[place]:+.1f}"
-        for place in order[:_TOP]
-        if abs(weights[place]) >= _NOTHING
+def _sentence(names: Sequence[str], weights: Sequence[float], medium: str) -> str:
+    """Returns a sentence on the strongest parts, in percentage points of the probability."""
+    order = sorted(range(len(names)), key=lambda index: -abs(weights[index]))
+    parts = [
+        f"{names[index]} {100 * weights[index]:+.1f}"
+        for index in order[:_TOP]
+        if abs(weights[index]) >= _NOTHING
     ]
-    if not told:
-        return f"{what}: no part alone moves it by half a point."
-    return f"{what}, points of probability: {'; '.join(told)}."
+    if not parts:
+        return f"{medium}: no part alone changes the probability by half a point."
+    return f"{medium}, points of probability: {'; '.join(parts)}."
 
 
-def _cell_names(picture: Floats) -> list[str]:
-    rows, columns = picture.shape
+def _cell_names(cells: Floats) -> list[str]:
+    rows, columns = cells.shape
     return [
         f"row {row + 1} of {rows}, column {column + 1} of {columns}"
         for row in range(rows)
@@ -126,9 +133,13 @@ def _cell_names(picture: Floats) -> list[str]:
 
 
 def _overlay(canonical: bytes, weights: Floats, strongest: float) -> str:
-    """The picture in gray, with cells that speak for the class in orange, against it in blue."""
-    with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as picture:
-        gray = picture.convert("L").convert("RGB")
+    """Draws the image in gray, with cells that speak for the class in orange, against it in blue.
+
+    Returns:
+        A `data:` URI of a JPEG of at most 160 x 160 pixels.
+    """
+    with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as image:
+        gray = image.convert("L").convert("RGB")
     gray.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     strength = np.clip(abs(weights) / strongest, 0, 1)
     cells = np.zeros((*weights.shape, 4), np.uint8)

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page about a model and a published scoring run."""
+"""HTML page of the report, from the model's documents, a published run and its records."""
 
 import csv
 import datetime
@@ -33,9 +33,9 @@ from triad_ml.transforms.records.values import RawRecord, Rejected
 from triad_ml.transforms.version import VERSION
 
 SPLIT = "test"
-"""The split whose figures and records the page shows."""
+"""Split whose figures and records the page shows."""
 
-_FILES = 200
+_FILES = 200  # most published files that the page lists
 _MARK = b'<meta name="generator" content="triad report">'
 
 _log = logging.getLogger(__name__)
@@ -55,22 +55,22 @@ def write(
     """Writes the page.
 
     Args:
-        model_dir: A folder that `triad train` wrote.
-        scores: A folder that `triad score` wrote, or None.
-        date: Which published date; without one the latest, and none at all is fine.
-        records: Patterns of the records files, for the gallery; none is fine.
-        output: The HTML file.
-        media_roots: Folders, besides those of the records files, that media may come from.
-        saliency: Cards of each task that say what the prediction rests on; over 0 the model is
-            loaded.
+        model_dir: Folder that `triad train` wrote.
+        scores: Folder that `triad score` published into; None leaves scores out.
+        date: Published date to show; None takes the latest, if there is one.
+        records: Patterns of the records files, for the gallery; may be empty.
+        output: Path of the HTML file.
+        media_roots: Folders, besides those of the records files, from which media are read.
+        saliency: Number of cards of each task that show the parts of the media that the prediction
+            depends on; the model is loaded only if it is over 0.
         verify_key: PEM file of the public key that the model must be signed with.
 
     Returns:
-        Where the page is.
+        Path of the page.
 
     Raises:
-        OptionsError: The model or the date asked for is not there.
-        GateError: The model's files are not the ones that were exported, or signed.
+        OptionsError: The model does not exist, or nothing is published for the date.
+        GateError: The model's files are not the exported or signed ones.
         StorageError: The page cannot be written, or the published run is damaged.
     """
     outputs.check_file(str(output), _MARK, "page of triad report")
@@ -79,34 +79,36 @@ def write(
     about_records = Records(records, model.spec.label_names)
     galleries: tuple[Gallery[record_cards.Card], ...] = ()
     tagged: tuple[Gallery[span_cards.Card], ...] = ()
-    said: tuple[score_survey.Said, ...] = ()
+    score_sections: tuple[score_survey.Said, ...] = ()
     manifest = None
     if published is not None:
         run, manifest = published
         ids = record_cards.test_ids(model.spec, about_records())
-        found = score_survey.survey(run, manifest, ids)  # the only look at the published files
-        galleries = record_cards.build(model.spec, about_records, found.of, media_roots=media_roots)
+        survey = score_survey.survey(run, manifest, ids)  # the only pass over the published files
+        galleries = record_cards.build(
+            model.spec, about_records, survey.of, media_roots=media_roots
+        )
         if saliency:
             galleries = _with_saliency(
                 galleries, model, manifest, about_records, media_roots, saliency
             )
-        tagged = span_cards.build(model.spec, about_records, found.of, media_roots=media_roots)
-        said = score_survey.view(found, model.spec, about_records, media_roots)
-    page = render(model, manifest, about_records, galleries, tagged, said)
+        tagged = span_cards.build(model.spec, about_records, survey.of, media_roots=media_roots)
+        score_sections = score_survey.view(survey, model.spec, about_records, media_roots)
+    page = render(model, manifest, about_records, galleries, tagged, score_sections)
     atomic.put(str(output), page.encode())
-    cards = [card for one in galleries for card in (*one.wrong, *one.right)]
-    cards += [card for one in said for card in (*one.uncertain, *one.drawn)]
+    cards = [card for gallery in galleries for card in (*gallery.wrong, *gallery.right)]
+    cards += [card for section in score_sections for card in (*section.uncertain, *section.drawn)]
     summary.say(_log, ending.sentences(model, scores, manifest, records, cards))
     _log.info("%s: written", output)
     return str(output)
 
 
 class Records:
-    """Records read afresh at each call.
+    """Records of files, which each call reads again from the beginning.
 
     Args:
-        patterns: Of the records files.
-        labels: Names of columns that are labels.
+        patterns: Patterns of the records files.
+        labels: Names of the columns that are labels.
     """
 
     def __init__(self, patterns: Sequence[str], labels: Sequence[str]) -> None:
@@ -119,11 +121,11 @@ class Records:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The records files, each once."""
+        """Records files, each once."""
         return tuple(dict.fromkeys(unit.uri for unit in self._planned))
 
     def source(self) -> str:
-        """What the first record says about where it comes from, in its column `source`; or ""."""
+        """Returns the first record's column `source`, which names the origin of the data; or ""."""
         first = next((record for record in self() if isinstance(record, RawRecord)), None)
         return str(first.extra.get("source") or "") if first else ""
 
@@ -136,7 +138,7 @@ def render(
     tagged: Sequence[Gallery[span_cards.Card]] = (),
     said: Sequence[score_survey.Said] = (),
 ) -> str:
-    """The page as text."""
+    """Returns the page as HTML text."""
     about = model.about
     evaluated = _json(model, bundle.EVALUATION).get("splits", {})
     evaluation = evaluated.get(SPLIT, {}).get("tasks", {})
@@ -231,7 +233,7 @@ def _published(scores: str | None, date: str | None) -> tuple[RunFolder, Manifes
 
 
 def _json(model: bundle.Artefact, name: str) -> dict[str, Any]:
-    """A JSON object that training wrote, or an empty one where it wrote none."""
+    """Returns a JSON object that training wrote; an empty one if training wrote none."""
     if name not in model.about["told"]:
         return {}
     try:

@@ -12,19 +12,19 @@ from triad_ml.transforms.records.values import BrokenMedium, Flaw, Medium, Mediu
 from triad_ml.transforms.spec.modalities import AudioSpec, Limits
 from triad_ml.transforms.spec.spec import Spec
 
-_THUMBNAIL = 160
+_THUMBNAIL = 160  # pixels of the longer side
 _SOUND_BYTES = 130_000
-_SOUND_RATES = (16_000, 8_000)
+_SOUND_RATES = (16_000, 8_000)  # hertz; the first whose clip fits into `_SOUND_BYTES` is used
 _CHARACTERS = 400
 
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """A sound to be played in the page.
+    """Audio clip that the page plays.
 
     Attributes:
-        uri: A `data:` URI of a 16-bit mono WAV file.
-        seconds: Duration of what can be heard.
+        uri: `data:` URI of a 16-bit mono WAV file.
+        seconds: Duration of the clip.
     """
 
     uri: str
@@ -32,13 +32,13 @@ class Sound:
 
 
 def thumbnail(canonical: bytes) -> str:
-    """A canonical picture as a `data:` URI of at most 160 x 160 pixels, or "" if it is broken."""
+    """Returns a canonical image as a `data:` URI of at most 160 x 160 pixels; "" if broken."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as picture:
-            picture.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
-            small = picture.convert("RGB")
+        with Image.open(io.BytesIO(canonical), formats=("JPEG", "PNG")) as image:
+            image.draft("RGB", (2 * _THUMBNAIL, 2 * _THUMBNAIL))
+            small = image.convert("RGB")
             small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # broken or too large
         return ""
@@ -50,10 +50,10 @@ def thumbnail(canonical: bytes) -> str:
 
 
 def sound(content: bytes, spec: AudioSpec, limits: Limits) -> Sound:
-    """A sound as a `data:` URI of at most about 130 KB, cut to the spec's seconds.
+    """Returns an audio clip of about 130 KB at most, cut to the spec's seconds.
 
     Raises:
-        MediumError: As `audio.canonical`.
+        MediumError: `audio.canonical` refuses the audio.
     """
     rates = [min(rate, spec.sample_rate) for rate in _SOUND_RATES]
     fitting = (rate for rate in rates if 2 * rate * spec.seconds <= _SOUND_BYTES)
@@ -84,11 +84,12 @@ def _of_text(content: bytes, spec: Spec) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """The part of a card that shows one modality.
+    """Part of a card that shows one modality.
 
     Attributes:
-        field: Of `record_cards.Card`.
-        make: Makes the field's value of a medium as it is stored; raises `MediumError`.
+        field: Name of the field of `cards.records.Card`.
+        make: Function that makes the field's value from a medium's stored bytes; raises
+            `MediumError`.
     """
 
     field: str
@@ -100,14 +101,14 @@ PREVIEWS: Mapping[str, Preview] = {
     "audio": Preview("sound", _of_audio),
     "text": Preview("text", _of_text),
 }
-"""By modality, in the order of `MODALITIES`."""
+"""Previews by modality, in the order of `MODALITIES`."""
 
 
 def content_of(medium: Medium | None, roots: uris.Roots, cap: int) -> bytes:
-    """A medium as it is stored, `b""` where it is missing.
+    """Returns the stored bytes of a medium; `b""` if the medium is missing.
 
     Raises:
-        MediumError: Where it cannot be read.
+        MediumError: The medium cannot be read.
     """
     if isinstance(medium, BrokenMedium):
         raise MediumError(Flaw.CORRUPT, medium.detail)

@@ -1,17 +1,14 @@
-"""The use case of `triad report`: settings in, one HTML page out."""
+"""Use case of `triad report`: from settings to an HTML page."""
 
 from triad_ml.pipelines.report.config import ReportConfig
 
 
 def run(config: ReportConfig) -> str:
-    """Writes the page.
-
-    Returns:
-        The page's path.
+    """Writes the page and returns its path.
 
     Raises:
-        OptionsError: The model or the date asked for is not there.
-        GateError: The model's files are not the ones that were exported, or signed.
+        OptionsError: The model does not exist, or nothing is published for the date.
+        GateError: The model's files are not the exported or signed ones.
         StorageError: The page cannot be written, or the published run is damaged.
     """
     from triad_ml.pipelines.storage import cloud

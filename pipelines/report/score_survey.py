@@ -1,4 +1,4 @@
-"""The published scores themselves, with labels or without: a pass over a run, and its section."""
+"""Survey of the published scores, with or without labels: a pass over a run, and its section."""
 
 import collections
 import dataclasses
@@ -21,27 +21,28 @@ from triad_ml.pipelines.tables import columns
 from triad_ml.transforms.spec.spec import Spec
 
 BINS = 20
-"""Bins of equal width into which scores, from 0 to 1, are counted."""
+"""Number of bins of equal width for scores from 0 to 1."""
 
 MOST = 12
-"""Rows of a task that are kept to be shown: the least certain ones, and ones drawn at random."""
+"""Number of rows of a task that are kept as least certain, and that are drawn at random."""
 
-_CLASSES = 20
-_CARDS = 6
+_CLASSES = 20  # most answers that the section lists
+_CARDS = 6  # most cards of least certain records
 
 Row = Mapping[str, Any]
-_Ranked = list[tuple[float, int, Row]]  # a heap: the largest first, by its negative
+_Ranked = list[tuple[float, int, Row]]  # heap of negated ranks, so that the largest rank is on top
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskScores:
-    """The published scores of one task.
+    """Published scores of one task.
 
     Attributes:
-        task: Its name.
-        counts: Records by bin of their score, ascending.
-        predicted: Classes, or sets of them, by how many records have them, the commonest first.
-        uncertain: Rows of the lowest scores, the lowest first.
+        task: Name of the task.
+        counts: Number of records in each bin of the score, ascending.
+        predicted: Answers (classes, or sets of them) with their numbers of records, the commonest
+            first.
+        uncertain: Rows with the lowest scores, the lowest first.
         drawn: Rows drawn at random.
     """
 
@@ -54,37 +55,37 @@ class TaskScores:
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What one pass over the published rows found.
+    """Result of one pass over the published rows.
 
     Attributes:
-        tasks: In the order of the columns.
-        rows: The rows of the ids that were asked for, in the order of the parts.
+        tasks: Scores of the tasks, in the order of the columns.
+        rows: Rows of the requested ids, in the order of the parts.
     """
 
     tasks: tuple[TaskScores, ...] = ()
     rows: tuple[Row, ...] = ()
 
     def of(self, ids: frozenset[str]) -> Iterator[Row]:
-        """The kept rows with these ids."""
+        """Yields the kept rows with these ids."""
         return (row for row in self.rows if row["id"] in ids)
 
 
 def survey(run: RunFolder, manifest: Manifest, ids: frozenset[str], seed: int = 0) -> Survey:
-    """Reads each part of a run once, checks it, and keeps what is to be shown.
+    """Reads each part of a run once, checks it, and keeps the rows to show.
 
-    Memory grows with the largest part and the ids, not with the run.
+    Memory grows with the largest part and the number of ids, not with the run.
 
     Args:
-        run: Published.
-        manifest: Of the run.
-        ids: Rows to keep, where they are there.
-        seed: Of the random draw.
+        run: The published run.
+        manifest: Manifest of the run.
+        ids: Ids of rows to keep; ids without a row are ignored.
+        seed: Seed of the random draw.
 
     Raises:
         DamagedError: A part is missing or is not what the run wrote.
     """
     wanted = pa.array(sorted(ids), pa.string())
-    found = {task: _Found(seed) for task in manifest.classes}
+    collectors = {task: _Collector(seed) for task in manifest.classes}
     names = ["id", *manifest.classes, "modalities_used", "issues"]
     rows: list[Row] = []
     for file in manifest.scores:
@@ -92,13 +93,14 @@ def survey(run: RunFolder, manifest: Manifest, ids: frozenset[str], seed: int = 
         if not len(table):
             continue
         rows += table.filter(pc.is_in(table["id"].cast(pa.string()), wanted)).to_pylist()
-        for task, one in found.items():
-            one.add(table, task)
-    return Survey(tuple(one.result(task) for task, one in found.items()), tuple(rows))
+        for task, collector in collectors.items():
+            collector.add(table, task)
+    scores = tuple(collector.result(task) for task, collector in collectors.items())
+    return Survey(scores, tuple(rows))
 
 
-class _Found:
-    """What the parts up to here say of one task."""
+class _Collector:
+    """Counts and kept rows of one task, over the parts read so far."""
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
@@ -123,8 +125,8 @@ class _Found:
         if len(heap) == MOST:
             order = order[-ranks[order] > heap[0][0]]
         rows = table.take(pa.array(order)).to_pylist()
-        for place, row in zip(order, rows, strict=True):
-            entry = (-float(ranks[place]), -(self._seen + int(place)), row)
+        for index, row in zip(order, rows, strict=True):
+            entry = (-float(ranks[index]), -(self._seen + int(index)), row)
             if len(heap) < MOST:
                 heapq.heappush(heap, entry)
             else:
@@ -147,16 +149,16 @@ def _ordered(heap: _Ranked) -> tuple[Row, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """What the scores of one task look like.
+    """Section of the page on the scores of one task.
 
     Attributes:
-        task: Its name.
-        chart: Records by score.
-        figures: The same as rows: lowest and highest score of a bin, and records.
-        predicted: The commonest answers, with their records and their share.
-        others: Records with another answer.
-        uncertain: Cards of the records of the lowest scores; none of tagged texts.
-        drawn: Cards of records drawn at random.
+        task: Name of the task.
+        chart: Histogram of the records by score.
+        figures: Rows of the histogram: lowest and highest score of a bin, number of records.
+        predicted: Commonest answers, each with its number of records and its share.
+        others: Number of records with another answer.
+        uncertain: Cards of the records with the lowest scores; empty for tagging tasks.
+        drawn: Cards of records drawn at random; empty for tagging tasks.
     """
 
     task: str
@@ -171,26 +173,27 @@ class Said:
 def view(
     found: Survey, spec: Spec, records: record_cards.Records, media_roots: tuple[str, ...]
 ) -> tuple[Said, ...]:
-    """Arranges what `survey` found, task by task."""
-    return tuple(_said(one, spec, records, media_roots) for one in found.tasks if any(one.counts))
+    """Arranges a survey for the page, as a section for each task that has scores."""
+    scored = (scores for scores in found.tasks if any(scores.counts))
+    return tuple(_section(scores, spec, records, media_roots) for scores in scored)
 
 
-def _said(
-    one: TaskScores, spec: Spec, records: record_cards.Records, media_roots: tuple[str, ...]
+def _section(
+    scores: TaskScores, spec: Spec, records: record_cards.Records, media_roots: tuple[str, ...]
 ) -> Said:
-    total, bins = sum(one.counts), len(one.counts)
-    rows = enumerate(one.counts)
-    commonest = one.predicted[:_CLASSES]
+    task, total, bins = scores.task, sum(scores.counts), len(scores.counts)
+    commonest = scores.predicted[:_CLASSES]
+    uncertain = scores.uncertain[:_CARDS]
     cards: Sequence[record_cards.Card] = ()
-    if one.task in spec.tasks and kinds.KINDS[spec.tasks[one.task].kind].shows_records:
-        shown = (*one.uncertain[:_CARDS], *one.drawn)
-        cards = record_cards.shown(spec, records, shown, one.task, media_roots=media_roots)
+    if task in spec.tasks and kinds.KINDS[spec.tasks[task].kind].shows_records:
+        rows = (*uncertain, *scores.drawn)
+        cards = record_cards.shown(spec, records, rows, task, media_roots=media_roots)
     return Said(
-        one.task,
-        charts.histogram(f"{one.task}: records by score", one.counts, "score"),
-        tuple((place / bins, (place + 1) / bins, n) for place, n in rows if n),
+        task,
+        charts.histogram(f"{task}: records by score", scores.counts, "score"),
+        tuple((i / bins, (i + 1) / bins, n) for i, n in enumerate(scores.counts) if n),
         tuple((name, n, n / total) for name, n in commonest),
-        sum(n for _, n in one.predicted[_CLASSES:]),
-        tuple(cards[: min(_CARDS, len(one.uncertain))]),
-        tuple(cards[min(_CARDS, len(one.uncertain)) :]),
+        sum(n for _, n in scores.predicted[_CLASSES:]),
+        tuple(cards[: len(uncertain)]),
+        tuple(cards[len(uncertain) :]),
     )

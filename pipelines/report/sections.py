@@ -1,4 +1,4 @@
-"""What each section of the report says: plain values for the template, no markup but charts."""
+"""Content of the report's sections, as plain values for the template."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ _WHY_NOT_USED = {
 
 
 def brief(number: int) -> str:
-    """`12345` -> `12k`: four characters at most, for the cells of a matrix."""
+    """Shortens a number to at most four characters for the cells of a matrix: `12345` -> `12k`."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if number >= unit:
             tenths = number * 10 // unit / 10
@@ -43,7 +43,7 @@ def brief(number: int) -> str:
 def lede(
     model: bundle.Artefact, preprocessed: Mapping[str, Any], published: Manifest | None
 ) -> str:
-    """Says in a breath what the page is about."""
+    """Returns the page's introduction: model, tasks, modalities, and numbers of records."""
     names = _listed(model.spec.modalities.names)
     tasks = _listed(tuple(name.replace("_", " ") for name in model.spec.tasks))
     counts = preprocessed.get("counts", {})
@@ -59,21 +59,21 @@ def tiles(
     preprocessed: Mapping[str, Any],
     published: Manifest | None,
 ) -> list[dict[str, str]]:
-    """The few figures to read first: `name`, `figure` and what stands `under` it."""
-    found = []
-    for one in tasks[:4]:
-        first = one["rows"][0]["figures"][0]
+    """Returns the key figures at the top: `name`, `figure`, and the line `under` the figure."""
+    result = []
+    for task in tasks[:4]:
+        first = task["rows"][0]["figures"][0]
         within = f"{first.low} to {first.high}, " if first.low else ""
-        found.append(
+        result.append(
             {
-                "name": f"{one['name']}: {one['measures'][0]}",
+                "name": f"{task['name']}: {task['measures'][0]}",
                 "figure": first.text,
-                "under": f"{within}{one['rows'][0]['n']:,} test records",
+                "under": f"{within}{task['rows'][0]['n']:,} test records",
             }
         )
     if counts := preprocessed.get("counts"):
         parts = [f"{counts[name]:,} {name}" for name in ("train", "eval", "test") if name in counts]
-        found.append(
+        result.append(
             {
                 "name": "records prepared",
                 "figure": count(sum(counts.get(name, 0) for name in ("train", "eval", "test"))),
@@ -82,18 +82,18 @@ def tiles(
         )
     if published:
         counts = published.counts
-        found.append(
+        result.append(
             {
                 "name": f"records scored, {published.date}",
                 "figure": count(counts["scored"]),
                 "under": f"{counts['rejected']:,} rejected of {counts['read']:,} read",
             }
         )
-    return found
+    return result
 
 
 def title(files: Sequence[str]) -> str:
-    """What the page is called where the data has no name: its records file, or their folder."""
+    """Returns the page's title for data without a name: the records file, or the folder of many."""
     if not files:
         return "Records"
     folder, _, name = files[0].rpartition("/")
@@ -103,7 +103,7 @@ def title(files: Sequence[str]) -> str:
 
 
 def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[dict[str, Any]]:
-    """What preprocessing and scoring left out."""
+    """Returns counts of preprocessing and scoring: records kept and rejected, media not used."""
     counts = preprocessed.get("counts", {})
     names = ("train", "eval", "test", "rejected")
     first = {
@@ -127,7 +127,7 @@ def passes(preprocessed: Mapping[str, Any], published: Manifest | None) -> list[
 
 
 def no_gallery(published: Manifest | None, split: str) -> str:
-    """Why there is no gallery."""
+    """Returns the sentence that is shown instead of a gallery."""
     if published is None:
         return "No scores are published, so there are no predictions to show."
     return (
@@ -139,12 +139,12 @@ def no_gallery(published: Manifest | None, split: str) -> str:
 def provenance(
     model: bundle.Artefact, preprocessed: Mapping[str, Any], published: Manifest | None
 ) -> list[tuple[str, str, bool]]:
-    """Name, value, and whether it is a digest, of all that says what this page is about."""
+    """Returns the provenance of the page: name, value, and True if it is set in a fixed width."""
     rows = [(f"{name} digest", str(value), True) for name, value in model.about["digests"].items()]
     if "created" in model.about:
         rows.append(("trained", str(model.about["created"]), False))
-    for one in preprocessed.get("inputs", [])[:5]:
-        rows.append(("records file", f"{one['uri']} ({one['bytes']:,} bytes)", True))
+    for file in preprocessed.get("inputs", [])[:5]:
+        rows.append(("records file", f"{file['uri']} ({file['bytes']:,} bytes)", True))
     if "created" in preprocessed:
         rows.append(("preprocessed", str(preprocessed["created"]), False))
     if published:

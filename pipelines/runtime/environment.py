@@ -1,4 +1,4 @@
-"""What the process needs in its environment before TensorFlow is imported, the import, versions."""
+"""Environment variables of the process, import of TensorFlow, and versions of the libraries."""
 
 import importlib.metadata
 import os
@@ -7,17 +7,19 @@ import sys
 import tempfile
 
 DEFAULTS = {
-    "TF_ENABLE_ONEDNN_OPTS": "1",  # the feature graph and the model take half the CPU time
-    # Who is not on Google's machines waits for their metadata server: 5 seconds, not 12.
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # halves the CPU time of feature graph and model
+    # Outside Google Cloud, the search for the metadata server ends after 5 seconds, not 12.
     "GCE_METADATA_TIMEOUT": "2",
     "GCE_METADATA_DETECT_RETRIES": "2",
 }
+"""Environment variables that are set unless the caller has set them."""
+
 QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only: what TensorFlow says of absent GPUs helps nobody
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only, without TensorFlow's notes on absent GPUs
     "GRPC_VERBOSITY": "ERROR",
     "GLOG_minloglevel": "2",
 }
-"""What libraries written in C++ read before their first line."""
+"""Environment variables that limit the logging of C++ libraries, which read them when loaded."""
 
 _LIBRARIES = (
     "apache-beam",
@@ -33,20 +35,20 @@ _LIBRARIES = (
 
 
 def prepare(verbose: bool = False) -> None:
-    """Sets `DEFAULTS` where the caller's environment says nothing. Child processes inherit them.
+    """Sets those of `DEFAULTS` and `QUIET` that are not set yet; child processes inherit them.
 
     Args:
-        verbose: Whether libraries may speak: `QUIET` is left out.
+        verbose: True to leave out `QUIET`, so that libraries log.
     """
     for name, value in (DEFAULTS if verbose else DEFAULTS | QUIET).items():
         os.environ.setdefault(name, value)
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices, without what its C++ part says about absent GPUs.
+    """Imports TensorFlow and lists devices, without the messages of its C++ part on absent GPUs.
 
-    Those lines are written before any setting of TensorFlow's logging is read. They go to a file
-    meanwhile, and come out after all where the import fails.
+    TensorFlow writes those messages before it reads any logging setting, so stderr is a temporary
+    file meanwhile. If the import fails, the file's content is written to stderr.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -67,6 +69,6 @@ def load_tensorflow() -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that features and scores depend on."""
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **found}
+    """Returns the versions of Python and of the libraries on which features and scores depend."""
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **libraries}

@@ -1,4 +1,7 @@
-"""What went wrong, in one line and an exit code; a bug is not explained away."""
+"""Failures of commands: errors that a user can act on, as one line and an exit code.
+
+Any other error is a bug and keeps its traceback.
+"""
 
 import dataclasses
 import errno
@@ -10,6 +13,7 @@ from triad_ml.pipelines.runtime import remedies
 from triad_ml.transforms.errors import OptionsError, StorageError, TriadError
 
 INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 _SUFFIX = re.compile(r"(?: \[while running '[^\n]*?'\])+$")
 _TENSORFLOW_CODES = (
@@ -25,52 +29,58 @@ _TENSORFLOW_PATH = re.compile(r"(?:\}\} ?)?(?P<path>[^\s;{}]+); ")
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """What the command line says and how it exits."""
+    """Lines that the command line prints on stderr, and its exit code."""
 
     lines: tuple[str, ...]
     exit_code: int
 
 
 def explain(error: BaseException) -> Failure | None:
-    """Finds what a user can act on in an error or in what caused it.
+    """Finds an error that a user can act on, among an error and its causes.
 
-    Beam raises what a step raised with a suffix, or wraps it in a RuntimeError; the chain of causes
-    holds the original.
+    Beam raises the error of a step with a suffix, or wraps it in a RuntimeError; the chain of
+    causes holds the original.
 
     Returns:
-        None where the error is a bug: a traceback says more than a line.
+        The failure; None if the error is a bug, whose traceback is needed.
     """
     chain = list(_chain(error))
-    for one in chain:
-        if isinstance(one, TriadError):
-            lines = tuple(_SUFFIX.sub("", line) for line in str(one).splitlines() if line.strip())
-            return Failure(lines or (type(one).__name__,), one.exit_code)
-    for one in chain:
-        line = _system_line(one) or _tensorflow_line(one)
+    for cause in chain:
+        if isinstance(cause, TriadError):
+            lines = tuple(_SUFFIX.sub("", line) for line in str(cause).splitlines() if line.strip())
+            return Failure(lines or (type(cause).__name__,), cause.exit_code)
+    for cause in chain:
+        line = _system_line(cause) or _tensorflow_line(cause)
         if line:
             return Failure((line,), StorageError.exit_code)
     return None
 
 
 def usage(message: str, command: str) -> Failure:
-    """The failure of a command line that cannot be parsed."""
-    said = _one_line(message).rstrip(".").replace("Value error, ", "")  # pydantic's own words
-    lines = (f"{said}; see {command} --help",) if said else ()  # none where the help was printed
+    """Returns the failure of a command line that cannot be parsed."""
+    reason = _one_line(message).rstrip(".").replace("Value error, ", "")  # pydantic's prefix
+    lines = (f"{reason}; see {command} --help",) if reason else ()  # none if help was printed
     return Failure(lines, OptionsError.exit_code)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and its causes; Beam raises anew while it handles the step's error."""
+    """Yields the error and its causes.
+
+    The context counts only for errors of Beam, which raises anew while it handles a step's error.
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        beams = error.args and _SUFFIX.search(str(error.args[0]))
-        error = error.__cause__ or (error.__context__ if beams else None)
+        of_beam = error.args and _SUFFIX.search(str(error.args[0]))
+        error = error.__cause__ or (error.__context__ if of_beam else None)
 
 
 def _system_line(error: BaseException) -> str | None:
-    """Pillow raises OSErrors without a number for broken pictures: those are no system errors."""
+    """Returns the line of an OSError; None for one without errno, as Pillow raises for images.
+
+    Errors of the network have no errno either, but have a line.
+    """
     if not isinstance(error, OSError):
         return None
     if error.errno is None:
@@ -82,7 +92,7 @@ def _system_line(error: BaseException) -> str | None:
 
 
 def _tensorflow_line(error: BaseException) -> str | None:
-    """TensorFlow has its own exceptions, with the system's reason somewhere in the text."""
+    """Returns the line of a TensorFlow exception whose text holds a system error; else None."""
     if not type(error).__module__.startswith("tensorflow.python.framework.errors"):
         return None
     for code in _TENSORFLOW_CODES:
@@ -93,8 +103,8 @@ def _tensorflow_line(error: BaseException) -> str | None:
 
 
 def _line(path: object, reason: str, code: int) -> str:
-    where = os.fsdecode(path) if isinstance(path, str | bytes) else "a file"
-    return f"{where}: {_one_line(reason).lower()}; {remedies.remedy(code)}"
+    name = os.fsdecode(path) if isinstance(path, str | bytes) else "a file"
+    return f"{name}: {_one_line(reason).lower()}; {remedies.remedy(code)}"
 
 
 def _one_line(text: str) -> str:

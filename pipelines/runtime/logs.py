@@ -1,4 +1,4 @@
-"""What a terminal is told: no secrets, no control characters, of libraries the errors alone."""
+"""Logging to stderr: masked secrets, printable characters, only errors of libraries."""
 
 import logging
 import re
@@ -8,9 +8,10 @@ from typing import TextIO
 from triad_ml.pipelines.runtime import failures
 
 OWN = ("triad_ml",)
+"""Top-level packages whose entries are logged from INFO on."""
 
 SECRET_NAME = re.compile(r"secret|token(?!s\b|iz)|passw(?:or)?d|api[_-]?key", re.IGNORECASE)
-"""Finds the names of options and settings whose values are nobody's business."""
+"""Pattern of the names of options and settings whose values are secret."""
 
 _NAME = rf"""[\w.-]*(?:{SECRET_NAME.pattern})[\w.-]*"""
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,;}})\]]+)"""
@@ -21,31 +22,34 @@ _SECRET_VALUE = re.compile(
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor, changes the order of what stands there, or cannot be written."""
+"""Characters that move the cursor, change the direction of text, or cannot be encoded."""
 
 
 def printable(text: str) -> str:
-    r"""The text with control characters but tab and line end as `\x1b` or `\u202e`.
+    r"""Escapes control characters other than tab and line end, as `\x1b` or `\u202e`.
 
-    Names in files of others may hold what a terminal takes for commands.
+    Names in input files may hold control sequences of terminals.
     """
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def masked(text: str) -> str:
-    """The text with `***` for each value that a secret-looking name introduces."""
+    """Replaces each value after a secret-looking name by `***`."""
     return _SECRET_VALUE.sub(r"\1***", text)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Masks the whole entry, and makes it printable: message, arguments and traceback."""
+    """Formatter that masks and escapes the whole entry: message, arguments and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(masked(super().format(record)))
 
 
 class _NotExplainedLater(logging.Filter):
-    """Beam logs the traceback of each failure; those that a line explains need none."""
+    """Filter that drops entries whose error the command line explains in one line at the end.
+
+    Beam logs a traceback for each such failure.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -53,9 +57,9 @@ class _NotExplainedLater(logging.Filter):
 
 
 class _NotTheLibraries(logging.Filter):
-    """Lets libraries speak from a level on, whatever level they give their own loggers.
+    """Filter that drops libraries' entries below a level, whatever level their loggers have.
 
-    Their warnings, those of Python's `warnings` too, are for who writes the code that calls them.
+    Warnings of libraries, and of Python's `warnings`, are meant for developers.
     """
 
     def __init__(self, level: int) -> None:
@@ -67,14 +71,14 @@ class _NotTheLibraries(logging.Filter):
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is by then: a line that moves there takes it over."""
+    """Handler that writes to the current `sys.stderr`, which a progress line may have replaced."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        """Standard error."""
+        """Current standard error."""
         return sys.stderr
 
 
@@ -82,7 +86,7 @@ def configure(verbose: bool = False) -> None:
     """Sends all logging of this process to stderr.
 
     Args:
-        verbose: Ours from DEBUG and the libraries' from INFO.
+        verbose: True to log Triad from DEBUG and libraries from INFO; else from INFO and ERROR.
     """
     handler = _StderrHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

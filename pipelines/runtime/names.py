@@ -1,4 +1,4 @@
-"""What folders and files of published things are called, and which names are refused."""
+"""Names in published folders: the pointer file, run ids and dates."""
 
 import datetime
 import re
@@ -7,22 +7,24 @@ from typing import Literal
 from triad_ml.transforms.errors import OptionsError
 
 POINTER = "CURRENT"
-"""Name of the file that says which run, or which model, of those beside it counts."""
+"""Name of the file that holds the name of the run, or the model, that counts."""
 
 RUN_ID = re.compile(r"[0-9a-f]{24}")
+"""Pattern of a run id."""
 
 MessageFormat = Literal["json", "example", "avro"]
 """Formats of a stream's messages."""
 
 
 def check_date(date: str, flag: str = "--date") -> None:
-    """Refuses whatever is no ISO date in its long form: it becomes the name of a folder.
+    """Refuses a date that is not written as YYYY-MM-DD, since it becomes the name of a folder.
 
     Raises:
-        OptionsError: Naming the flag and the value.
+        OptionsError: The date is not valid; the error names the flag and the value.
     """
     try:
-        valid = datetime.date.fromisoformat(date).isoformat() == date  # it reads 20261124 too
+        # `fromisoformat` accepts 20261124 too.
+        valid = datetime.date.fromisoformat(date).isoformat() == date
     except ValueError:
         valid = False
     if not valid:

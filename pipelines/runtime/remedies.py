@@ -1,4 +1,4 @@
-"""What to do about an error of the system: one remedy a number, wherever the error is told."""
+"""Remedies of system errors, one for each errno."""
 
 import errno
 
@@ -22,9 +22,9 @@ _REMEDIES = {
 
 
 def remedy(code: int | None) -> str:
-    """What a person can do.
+    """Returns the remedy that an error message ends with.
 
     Args:
-        code: An errno; None where the system gave none.
+        code: An errno; None if the error has none.
     """
     return _REMEDIES.get(code or 0, f"see to the cause, {_AGAIN}")

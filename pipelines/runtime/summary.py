@@ -9,14 +9,19 @@ from triad_ml.transforms.records.values import Flaw, Reason
 
 
 class Sentence(NamedTuple):
-    """One fact; `warns` where somebody should do something about it."""
+    """Sentence of the summary.
+
+    Attributes:
+        text: One fact.
+        warns: True if the user should act on it.
+    """
 
     text: str
     warns: bool = False
 
 
 class MediaLoss(Protocol):
-    """Count of the media of one modality; as a text it says how many of them are used."""
+    """Count of the media of one modality; its text states the number of media used."""
 
     @property
     def lost(self) -> int: ...
@@ -26,29 +31,29 @@ class MediaLoss(Protocol):
 
 
 def say(log: logging.Logger, sentences: Iterable[Sentence]) -> None:
-    """Logs each sentence on a line of its own: warnings as such, the others for information."""
+    """Logs each sentence on one line, with level WARNING if it warns, else INFO."""
     for sentence in sentences:
         log.log(logging.WARNING if sentence.warns else logging.INFO, "%s", sentence.text)
 
 
 def records(read: int, kept: int, verb: str, reasons: Mapping[str, int]) -> list[Sentence]:
-    """Counts the records that were read, kept and rejected, and says for each reason what to do.
+    """Returns sentences on the records read, kept and rejected, with a remedy for each reason.
 
     Args:
-        read: All of them.
-        kept: Those that are not rejected.
-        verb: What became of the kept ones, such as `scored`.
-        reasons: Rejected records by `Reason`.
+        read: Number of all records.
+        kept: Number of records that are not rejected.
+        verb: Participle for the kept records, such as `scored`.
+        reasons: Numbers of rejected records by `Reason`.
     """
     rejected = sum(reasons.values())
-    said = f"{many(read, 'record')} read, {kept} {verb}, {rejected} rejected"
+    text = f"{many(read, 'record')} read, {kept} {verb}, {rejected} rejected"
     if not read:
-        said += "; the files hold none: look whether they are those that were meant"
-    return [Sentence(said, warns=not read), *rejections(read, reasons)]
+        text += "; the files hold none: look whether they are those that were meant"
+    return [Sentence(text, warns=not read), *rejections(read, reasons)]
 
 
 def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:
-    """Counts the rejected records by reason, the commonest first, with a remedy each."""
+    """Returns a sentence for each reason of rejection, the commonest first, with a remedy."""
     return [
         Sentence(f"rejected as {reason}: {count} of {read}; {_remedy(reason)}", warns=True)
         for reason, count in _ranked(reasons)
@@ -56,7 +61,7 @@ def rejections(read: int, reasons: Mapping[str, int]) -> list[Sentence]:
 
 
 def media(counts: Mapping[str, MediaLoss]) -> list[Sentence]:
-    """Counts the media of each modality and those not used, with the reason and a remedy."""
+    """Returns a sentence for each modality on its media, with a remedy if some are not used."""
     return [
         Sentence(f"{name}: {count}; {remedies.OF_FLAW[count.commonest]}", warns=True)
         if count.lost
@@ -66,14 +71,18 @@ def media(counts: Mapping[str, MediaLoss]) -> list[Sentence]:
 
 
 def split_remedy(groups: int | None) -> str:
-    """Names the ways by which a split gets records; `groups` where they are fewer than splits."""
+    """Returns the remedy for a split without records.
+
+    Args:
+        groups: Number of groups if there are fewer groups than splits, else None.
+    """
     if groups is not None:
         return "set split.by: id in the spec, or give records more groups or a split of their own"
     return "raise its share of split in the spec, add records, or give some a split of their own"
 
 
 def where(rejected: int, place: str) -> list[Sentence]:
-    """Names the place of the rejected records, if there are any."""
+    """Returns a sentence that names the file of rejected records, if there are any."""
     return [Sentence(f"rejected records: {place}")] if rejected else []
 
 
@@ -86,5 +95,5 @@ def _remedy(name: str) -> str:
 
 
 def many(number: int, noun: str, plural: str = "s") -> str:
-    """Counts a noun: `1 record`, `2 records`."""
+    """Formats a number with its noun: `1 record`, `2 records`."""
     return f"{number} {noun}{'' if number == 1 else plural}"

@@ -1,4 +1,4 @@
-"""Incremental nights: what the last published run says of content that has not changed."""
+"""Carry-over: scores of unchanged content, taken from the last published run."""
 
 import dataclasses
 import functools
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """A published run that the same model, code and libraries made.
+    """Published run that the same model, code and versions of libraries made.
 
     Attributes:
-        run: Its folder.
-        files: Its parts of scores.
-        columns: Tasks, each with its column.
-        model_digest: Of the model.
+        run: Folder of the run.
+        files: Parts of scores.
+        columns: Pairs of a task's name and its score column.
+        model_digest: Digest of the model.
     """
 
     run: RunFolder
@@ -43,18 +43,21 @@ class Earlier:
 
 
 def find(plan: ScorePlan) -> Earlier | None:
-    """The last run that is published for the plan's date or one before it, if it can be used.
+    """Finds the run to carry scores over from: the last published one up to the plan's date.
 
-    It can where model, code and versions are the plan's: then what it says of a record is, to the
-    last bit, what the model would say. Where it cannot, a line of the log says why.
+    The run is used only if its model, code and versions of libraries are the plan's: then its
+    scores of a record equal, to the last bit, those that the model would compute.
+
+    Returns:
+        The run; None if there is none or it cannot be used, with the reason in the log.
     """
     output, date = plan.run.output, plan.run.date
     dates = [known for known in publish.published_dates(output) if known <= date]
-    found = publish.current_run(output, max(dates)) if dates else None
-    if found is None:
+    latest = publish.current_run(output, max(dates)) if dates else None
+    if latest is None:
         _log.info("%s: nothing is published yet, so nothing is carried over", output)
         return None
-    run, manifest = found
+    run, manifest = latest
     if run == plan.run:
         _log.info("%s: is being mended, so nothing is carried over from it", run.folder)
         return None
@@ -65,12 +68,12 @@ def find(plan: ScorePlan) -> Earlier | None:
             *(manifest.run_id, manifest.date, differing),
         )
         return None
-    columns = tuple(plan.settings.columns.items())  # of the same model, so those of the run
+    columns = tuple(plan.settings.columns.items())  # The same model has the same columns.
     return Earlier(run, manifest.scores, columns, plan.settings.provenance.model)
 
 
 def _differing(manifest: Manifest, plan: ScorePlan) -> str:
-    """The first part that would make other scores of the same content, or ""."""
+    """Names the first difference that could change scores of the same content; "" if none."""
     provenance = plan.settings.provenance
     if manifest.digests.get("model") != provenance.model:
         return "another model"
@@ -83,7 +86,7 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
 
 
 class Known(NamedTuple):
-    """What an earlier run says of one content."""
+    """Scores and issues that an earlier run has for one content digest."""
 
     predictions: Mapping[str, Prediction | Tagged | Text]
     modalities_used: tuple[str, ...]
@@ -91,12 +94,12 @@ class Known(NamedTuple):
 
 
 class Index:
-    """The scores of an earlier run by content digest, in memory.
+    """Index of an earlier run's scores by content digest, in memory.
 
-    It takes about 200 bytes a record, and 4 more for each class.
+    It takes about 200 bytes for each record, and 4 more for each class.
 
     Raises:
-        DamagedError: Where a file is missing or is not what the run wrote.
+        DamagedError: A file is missing or is not what the run wrote.
     """
 
     def __init__(self, earlier: Earlier) -> None:
@@ -114,7 +117,7 @@ class Index:
         self._issues = table.column("issues")
 
     def find(self, digest: str) -> Known | None:
-        """What the run says of a content, or None where it did not score it."""
+        """Returns the scores of a content digest, or None if the run did not score it."""
         row = self._rows.get(bytes.fromhex(digest))
         if row is None:
             return None
@@ -135,15 +138,25 @@ _index = functools.lru_cache(maxsize=1)(Index)
 
 
 class Carried(NamedTuple):
+    """Outputs of `CarryOver`.
+
+    Attributes:
+        scored: Records with the scores of the earlier run.
+        others: Records that the model has to score.
+    """
+
     scored: beam.PCollection[Scored]
     others: beam.PCollection[CanonicalRecord]
 
 
 class CarryOver(beam.PTransform):
-    """Canonical records -> `.scored`, as an earlier run has them, and `.others`, still to score.
+    """Looks up the scores of canonical records in an earlier run, by their content.
+
+    Each record is in exactly one output: in `.scored` with the scores of the earlier run, if that
+    scored the same content, or in `.others`, still to be scored.
 
     Args:
-        earlier: From `find`. Its scores are read once a process.
+        earlier: Earlier run, from `find`. Each process reads its scores once.
     """
 
     def __init__(self, earlier: Earlier) -> None:
@@ -175,6 +188,6 @@ class _CarryOverDoFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(OTHERS, record)
         else:
             self._carried.inc()
-            said = (*known, record.extra, digest, self._earlier.model_digest)
+            values = (*known, record.extra, digest, self._earlier.model_digest)
             live.add(1)
-            yield Scored(record.id, record.position, *said)
+            yield Scored(record.id, record.position, *values)

@@ -1,4 +1,4 @@
-"""Frozen, checked settings of `triad score`."""
+"""Settings of `triad score`: frozen and checked."""
 
 import dataclasses
 import typing
@@ -12,26 +12,28 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class ScoreConfig:
-    """What one scoring run reads, loads and publishes.
+    """Settings of one scoring run.
 
     Attributes:
-        model: Folder that training wrote.
+        model: Model folder, or a folder whose `CURRENT` names one.
         inputs: Patterns of records files.
         output: Folder in which dates are published.
-        date: The date that the scores are of, as YYYY-MM-DD.
-        format: Of the scores' files.
-        rejected_limit: Largest share of rejected records that is published.
-        runner: A key of `registry.RUNNERS`.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
-        unit_records: Records in a unit of work.
-        carry_over: Take scores of unchanged content from the last published run.
-        beam_args: What goes to Beam as it is.
-        verify_key: PEM file of the public key that the model must be signed with; None asks for no
+        date: Date of the scores, as YYYY-MM-DD.
+        format: File format of the scores.
+        rejected_limit: Largest share of rejected records with which a run is published, in [0, 1].
+        runner: Name of the runner, a key of `registry.RUNNERS`.
+        media_roots: Folders in which media are searched after that of the records file, in order.
+        unit_records: Number of records in a unit of work.
+        carry_over: True if scores of unchanged content are taken from the last published run.
+        beam_args: Arguments that are passed to Beam unchanged.
+        verify_key: PEM file of the public key that the model must be signed with; None requires no
             signature.
-        no_wait: Submit the job and return: its last step publishes. Dataflow only.
-        explain: Say what each modality is worth to each classification.
-        issues_limit: Largest share of a modality's media that may be lost; None leaves it to the
-            model's spec.
+        no_wait: True if the job is submitted and not waited for: its last step publishes. Dataflow
+            only.
+        explain: True if classifications and regressions have the share of each modality, its
+            Shapley value.
+        issues_limit: Largest share of a modality's media that may be lost, in [0, 1]; None takes
+            the limit of the model's spec.
     """
 
     model: str

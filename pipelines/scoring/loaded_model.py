@@ -1,4 +1,4 @@
-"""A model in this process: records in, outcomes out, without a pipeline and without files."""
+"""Model loaded into this process, which scores records without a pipeline and without files."""
 
 import collections
 import concurrent.futures
@@ -18,17 +18,17 @@ from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejec
 from triad_ml.transforms.spec.spec import Spec
 
 _AHEAD = 64
-"""Records whose media are read and decoded while a batch is scored."""
+"""Largest number of records whose media are read and decoded ahead, while a batch is scored."""
 
 
 class Model:
-    """A loaded model; `load_model` makes one.
+    """Loaded model, as `load_model` returns it.
 
     The predictions are those of `triad score`, bit for bit: the same code makes records canonical,
     and the SavedModel is called with the same shape whatever the number of records.
 
-    A model may be used by several threads at once. A process that is forked from this one must
-    load its own, as TensorFlow does not survive a fork.
+    Several threads may use a model at once. A process that is forked from this one must load the
+    model again, as TensorFlow does not survive a fork.
 
     Attributes:
         spec: Spec that the model was trained with.
@@ -55,17 +55,18 @@ class Model:
 
         A record is a dict with the fields that a row of JSON Lines has (`id`, `image`, `audio`,
         `text`, and any others, which pass through), a `beam.Row`, a named tuple, or a `RawRecord`.
-        An image or a sound is its bytes, or the path of a file below one of the model's
+        An image or audio is given as bytes, or as the path of a file below one of the model's
         `media_roots`.
 
         Args:
-            records: One record, or an iterable of them. Batches are made here: give all records to
-                one call, not one record to each of many.
+            records: One record, or an iterable of records. Batches are made here: pass all records
+                in one call, instead of one record in each of many calls.
 
         Returns:
-            Of one record its `Scored` or `Rejected`. Of many an iterator that reads the records as
-            it goes, holds a few batches in memory, and yields exactly one `Scored` or `Rejected`
-            for each record, in their order. A record that is broken is rejected and stops nothing.
+            For one record, its `Scored` or `Rejected`. For an iterable, an iterator that reads the
+            records lazily, holds a few batches in memory, and yields exactly one `Scored` or
+            `Rejected` for each record, in their order. A broken record is rejected, and the others
+            are scored.
 
         Raises:
             OptionsError: `records` is a string or bytes.
@@ -93,9 +94,9 @@ class Model:
     def _scored(self, records: Iterable[object]) -> Iterator[Outcome]:
         held: list[CanonicalRecord | Rejected] = []
         room = 0
-        for one in self._canonical_ahead(records):
-            held.append(one)
-            room += 0 if isinstance(one, Rejected) else batching.record_room(one)
+        for record in self._canonical_ahead(records):
+            held.append(record)
+            room += 0 if isinstance(record, Rejected) else batching.record_room(record)
             if len(held) == 2 * self._scorer.batch_size or room >= batching.ROOM:
                 yield from self._outcomes(held)
                 held, room = [], 0
@@ -114,13 +115,14 @@ class Model:
                 yield pending.popleft().result()
 
     def _canonical(self, record: object, number: int) -> CanonicalRecord | Rejected:
-        place = sources_rows.position(number)
-        outcome = sources_rows.read(record, place, self._labels)
+        position = sources_rows.position(number)
+        outcome = sources_rows.read(record, position, self._labels)
         return outcome if isinstance(outcome, Rejected) else self._canonicalizer.canonical(outcome)
 
-    def _outcomes(self, made: Sequence[CanonicalRecord | Rejected]) -> list[Outcome]:
-        scored = iter(self._scorer.score([one for one in made if isinstance(one, CanonicalRecord)]))
-        return [one if isinstance(one, Rejected) else next(scored) for one in made]
+    def _outcomes(self, records: Sequence[CanonicalRecord | Rejected]) -> list[Outcome]:
+        canonical = [record for record in records if isinstance(record, CanonicalRecord)]
+        scored = iter(self._scorer.score(canonical))
+        return [record if isinstance(record, Rejected) else next(scored) for record in records]
 
 
 def load_model(
@@ -129,19 +131,20 @@ def load_model(
     media_roots: Sequence[str | os.PathLike[str]] = (),
     explain: bool = False,
 ) -> Model:
-    """Loads a model into this process, once its files are known to be those of the export.
+    """Loads a model into this process, after checking that its files are those of the export.
 
     The digest of each file is checked, and a SavedModel that could do more than compute is
-    refused. Loading takes seconds and needs a few hundred MB; the same model is loaded once.
+    refused. Loading takes seconds and needs a few hundred MB; the same model is loaded only once.
 
     Args:
         folder: Model folder that `triad train` wrote, local or `gs://`, or a folder whose
             `CURRENT` names one; see `triad release`.
         verify_key: PEM file of the public key that the model must be signed with.
-        media_roots: Folders in which media that records name by path are looked for, with
-            everything below them. Without one, each such medium is an issue `forbidden`: who sends
-            records shall not choose files of this machine.
-        explain: Whether each classification says what each modality is worth to it.
+        media_roots: Folders in which, and below which, media that records name by path are
+            searched. Without one, each such medium is an issue `forbidden`, so that a sender of
+            records cannot read files of this machine.
+        explain: True if classifications and regressions have the share of each modality, its
+            Shapley value.
 
     Raises:
         OptionsError: There is no complete model, the key cannot be used, or the model cannot
@@ -156,7 +159,7 @@ def load_model(
         >>> sorted(model.classes)
         ['category']
     """
-    place = model_store.resolved(os.fspath(folder))
-    opened = model_store.load(place, verify_key)
+    resolved = model_store.resolved(os.fspath(folder))
+    opened = model_store.load(resolved, verify_key)
     scorer = load_scorer(str(opened.folder), opened.model_digest, explain)
     return Model(opened, scorer, tuple(os.fspath(root) for root in media_roots))

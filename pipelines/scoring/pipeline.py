@@ -1,4 +1,4 @@
-"""The second pipeline: records -> canonical media -> SavedModel -> scores, published whole."""
+"""Beam pipeline of `triad score`: records -> canonical media -> SavedModel -> published scores."""
 
 import functools
 import logging
@@ -42,16 +42,17 @@ def define_pipeline(
     """Adds read, score and commit to `root`; runs nothing.
 
     Args:
-        root: Where to add.
-        planned: The units of work.
-        labels: Names of columns that are labels: they do not pass through.
-        score: Scores records.
-        run: Where units are committed.
-        settings: What all rows of the run have in common.
-        check_workers: Whether workers are spread over a cluster, and may be unlike this process.
+        root: Pipeline to which the steps are added.
+        planned: Units of work to score.
+        labels: Names of the label fields, which do not pass through to the scores.
+        score: Transform that scores records.
+        run: Folder of the run, in which units are committed.
+        settings: Columns, provenance and format that all rows of the run share.
+        check_workers: True if workers run on a cluster, where their versions may differ from those
+            of this process, so that they are checked.
 
     Returns:
-        One element for each unit that is committed.
+        One None for each committed unit.
     """
     planned_units = root | "Units" >> beam.Create(planned, reshuffle=check_workers)
     if check_workers:
@@ -70,14 +71,14 @@ def define_pipeline(
 
 
 class CommitUnits(beam.PTransform):
-    """Scored and rejected records by key -> files, one commit a unit of work.
+    """Commits scored and rejected records, each unit of work in one commit.
 
-    They meet by unit, in a shuffle that no medium crosses.
+    The outputs of `Score` are grouped by unit, in a shuffle that transfers no media.
 
     Args:
-        counts: By unit, how many records were read.
-        run: Where units are committed.
-        settings: What all rows of the run have in common.
+        counts: Pairs of a unit's index and its number of records read.
+        run: Folder of the run, in which units are committed.
+        settings: Columns, provenance and format that all rows of the run share.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class CommitUnits(beam.PTransform):
         self._run = run
         self._settings = settings
 
-    @no_annotations  # Beam warns of each that it cannot use
+    @no_annotations  # Beam warns about annotations that it cannot use.
     def expand(self, scores: Scores) -> beam.PCollection[None]:
         run, settings = self._run, self._settings
         by_unit = {
@@ -106,19 +107,19 @@ class CommitUnits(beam.PTransform):
 def run(config: ScoreConfig, plan: ScorePlan) -> Published:
     """Scores records and publishes them for `config.date`, whole or not at all.
 
-    On the local runner each unit of work is a pipeline of its own, so that memory does not grow
-    with the corpus; on a cluster all are one job. Either commits each unit on its own, and a run
-    that was killed goes on with the units that are missing.
+    The local runner runs one pipeline for each unit of work, so that memory does not grow with the
+    corpus; a cluster runs one job for all units. Both commit each unit separately, and a run that
+    was killed continues with the missing units.
 
     Args:
-        config: The settings, with paths that each worker can use.
-        plan: The settings' plan.
+        config: Settings, with paths that each worker can use.
+        plan: Plan of these settings.
 
     Raises:
         GateError: A gate refuses the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
-    with atomic.in_use(plan.run.folder):  # `triad gc` keeps away from it meanwhile
+    with atomic.in_use(plan.run.folder):  # `triad gc` does not remove it meanwhile.
         _score_and_publish(config, plan)
     return Published(plan.run.manifest)
 
@@ -164,9 +165,9 @@ def _run(
     earlier: carry_over.Earlier | None,
     last: Publication | None,
 ) -> None:
-    """Commits units that are missing: locally one after the other, on a cluster as one job.
+    """Commits the missing units: locally one after the other, on a cluster as one job.
 
-    With `last` the job is not waited for, and publishes as its last step.
+    With `last`, the job is not waited for; it publishes as its last step.
     """
     runner = registry.named(config.runner)
     jobs = [missing] if runner.is_remote else [[unit] for unit in missing]
@@ -192,7 +193,8 @@ def _run(
             if earlier is not None and result is not None:
                 carried.update(results.counters(result))
     if earlier is not None:
-        count = carried["CarryOver.records_carried"]  # of Beam, with retries: for the log only
+        # Beam's counters include retries, so this one is only logged.
+        count = carried["CarryOver.records_carried"]
         _log.info("%d records carried over from run %s", count, earlier.run.run_id)
 
 
@@ -201,12 +203,12 @@ def _by_unit(_: Key, row: Scored | Rejected) -> tuple[int, Scored | Rejected]:
 
 
 def _commit(
-    unit: int, met: Mapping[str, Sequence[Any]], run: RunFolder, settings: ScoreSchema
+    unit: int, grouped: Mapping[str, Sequence[Any]], run: RunFolder, settings: ScoreSchema
 ) -> None:
-    scored, rejected = list(met["scored"]), list(met["rejected"])
-    publish.commit_unit(run, unit, scored, rejected, sum(met["read"]), settings)
+    scored, rejected = list(grouped["scored"]), list(grouped["rejected"])
+    publish.commit_unit(run, unit, scored, rejected, sum(grouped["read"]), settings)
 
 
 def job_name(run: RunFolder) -> str:
-    """The same run has the same name, and two jobs of one name cannot run at once."""
+    """Returns the name of a run's job: always the same one, so that only one job runs at a time."""
     return f"score-{run.date}-{run.run_id[:12]}"

@@ -1,4 +1,4 @@
-"""What a scoring run is, known before anything heavy is imported: its model, inputs and run id."""
+"""Plan of a scoring run: its model, inputs and run id, made before TensorFlow is imported."""
 
 import dataclasses
 import json
@@ -19,20 +19,20 @@ _log = logging.getLogger(__name__)
 
 
 class Published(NamedTuple):
-    """Where the manifest of a published run is."""
+    """Result of a scoring: path or `gs://` URI of the published run's manifest."""
 
     manifest_uri: str
 
 
 @dataclasses.dataclass(frozen=True)
 class ScorePlan:
-    """One scoring run.
+    """Plan of one scoring run.
 
     Attributes:
-        model: What scores.
-        inputs: The records files as they are now.
-        settings: What all rows have in common.
-        run: Where the run is; equal inputs, model, options and code give the same one.
+        model: Model that scores.
+        inputs: Records files as they are when the run is planned.
+        settings: Columns, provenance and format that all rows share.
+        run: Folder of the run; equal inputs, model, options and code have the same folder.
     """
 
     model: Artefact
@@ -42,11 +42,11 @@ class ScorePlan:
 
     @property
     def published(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if the run is published and whole, so that nothing is to be done."""
         return publish.published(self.run)
 
     def told_published(self) -> Published:
-        """Says what a run that is published already holds."""
+        """Logs the summary of a run that is published already; returns the path of its manifest."""
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
             summary.say(_log, publish_step.sentences(manifest, self.run))
@@ -58,12 +58,12 @@ def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
     """Plans a run, without TensorFlow.
 
     Args:
-        config: The settings.
-        model: The model of `config.model`, where the caller has opened it; else it is opened here.
+        config: Settings of the run.
+        model: Opened model of `config.model`; None opens it here.
 
     Raises:
-        OptionsError: A model or input that cannot be used.
-        GateError: A model whose files are not the exported ones.
+        OptionsError: The model or an input cannot be used.
+        GateError: A file of the model is not the exported one.
     """
     if model is None:
         model = model_store.load(config.model, config.verify_key)
@@ -86,10 +86,10 @@ def plan(config: ScoreConfig, model: Artefact | None = None) -> ScorePlan:
 
 
 def _check_output(run: RunFolder) -> None:
-    """Refuses a folder in which no scores lie, but something else.
+    """Refuses an output folder that holds other files but no scores.
 
     Raises:
-        OptionsError: Naming something that is there.
+        OptionsError: The folder holds something else; the message names an entry.
     """
     outputs.check_folder(run.output, "score", lambda: _holds_dates(run.output))
     outputs.check_folder(

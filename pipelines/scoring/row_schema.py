@@ -34,9 +34,9 @@ def scored_type(settings: ScoreSchema) -> RowTypeConstraint:
 
 
 def scored_rows(scored: Sequence[Scored], settings: ScoreSchema) -> list[beam.Row]:
-    """Returns a row for each scored record, in the order given.
+    """Returns a row for each scored record, in the same order.
 
-    They have the columns of `settings.score_table`, a struct being a nested row. Fields that the
+    Rows have the columns of `settings.score_table`, with nested rows for structs. Fields that the
     model does not use are in `names.OTHERS`, as one JSON object, since a schema must be known
     before the first record is read.
     """
@@ -49,7 +49,7 @@ def rejected_type(settings: ScoreSchema) -> RowTypeConstraint:
 
 
 def rejected_rows(rejected: Sequence[Rejected], settings: ScoreSchema) -> list[beam.Row]:
-    """Returns a row for each rejected record, in the order given; each column is a string."""
+    """Returns a row for each rejected record, in the same order; each column is a string."""
     return _rows(tables_rows.rejected_table(rejected, settings.provenance))
 
 
@@ -100,7 +100,7 @@ def _values(array: pa.Array) -> list[Any]:
 
 @functools.cache
 def _nested(fields: tuple[str, ...]) -> Any:
-    """The type of a nested row: a named tuple, since pyarrow takes no `beam.Row` for a struct."""
+    """Returns the type of a nested row, a named tuple: pyarrow makes no struct of a `beam.Row`."""
     parent = collections.namedtuple("NestedRow", fields)  # type: ignore[misc]
     return type("NestedRow", (parent,), {"__slots__": (), "__reduce__": _reduced})
 

@@ -1,4 +1,4 @@
-"""The use case of `triad score`: settings in, the published scores of one date out."""
+"""Use case of `triad score`: from settings to the published scores of one date."""
 
 import dataclasses
 import logging
@@ -16,11 +16,11 @@ _log = logging.getLogger(__name__)
 def run(config: ScoreConfig) -> "Published":
     """Scores records and publishes them for `config.date`, whole or not at all.
 
-    The model is that which the pointer in `config.model` names at the start, if there is one. It is
-    opened once, and nothing of it is read before it is verified.
+    If `config.model` is a folder with a pointer, the model is that which the pointer names at the
+    start. The model is opened once, and verified before anything else of it is read.
 
     Raises:
-        OptionsError: A model or input that cannot be used.
+        OptionsError: The model or an input cannot be used.
         GateError: A gate refuses the model or the scores.
         LostRaceError: Another run was published for the date meanwhile.
     """
@@ -39,7 +39,7 @@ def run(config: ScoreConfig) -> "Published":
     plan = scoring_plan.plan(config, model)
     # A template must be written in any case.
     template = registry.named(config.runner).makes_template(config.beam_args)
-    # Reported at once: a night's second start costs no import of TensorFlow.
+    # A second start for the same date returns here, without importing TensorFlow.
     if plan.published and not template:
         return plan.told_published()
     environment.load_tensorflow()

@@ -20,22 +20,26 @@ REJECTED = "rejected"
 
 
 class Scores(NamedTuple):
+    """Outputs of `Score`: scored and rejected records, each with its key."""
+
     scored: beam.PCollection[tuple[Key, Scored]]
     rejected: beam.PCollection[tuple[Key, Rejected]]
 
 
 class Score(beam.PTransform):
-    """Raw records -> `.scored` and `.rejected`, by key; every record is in exactly one of them.
+    """Scores raw records; each record is in exactly one output, `.scored` or `.rejected`.
 
-    The key is the record's id and the digest of the model that made the row. A row stands at the
-    record's event time; where that is not known, the timestamp stays as it is. It knows no source,
-    no sink and no runner: batch and stream use it alike.
+    Outputs are pairs of a key and a row. The key is the record's id and the digest of the model
+    that made the row. The timestamp of a row is the record's event time; if that is not known, the
+    timestamp does not change. The transform depends on no source, sink or runner, so that batch and
+    stream both use it.
 
     Args:
         canonicalizer: Makes records canonical. It need not check media: the model's batches do.
-        handler: Gives one `Scored` or `Rejected` for each canonical record.
-        model_digest: Stands in the key of a record that is rejected before a model sees it.
-        earlier: A published run that the same model made; what it scored is not scored again.
+        handler: Model handler that returns one `Scored` or `Rejected` for each canonical record.
+        model_digest: Digest in the keys of records that are rejected before scoring.
+        earlier: Published run of the same model; records with content that it scored take its
+            scores.
     """
 
     def __init__(
@@ -64,23 +68,23 @@ class Score(beam.PTransform):
         """Builds the composite that scores with one model.
 
         Args:
-            model: Opened, and verified where a key is given, by `model_store.load`.
-            folder: Path of the model as workers find it, local or in a bucket. Each worker checks
-                that the folder still holds `model`.
-            media_roots: See `Canonicalizer`.
-            explain: Whether predictions come with explanations.
-            watched: See `Canonicalizer`.
-            earlier: A published run that the same model made.
+            model: Model opened by `model_store.load`, which verifies it if there is a key.
+            folder: Path of the model on workers, local or in a bucket. Each worker checks that the
+                folder still holds `model`.
+            media_roots: Folders in which media are searched, see `Canonicalizer`.
+            explain: True if predictions have explanations.
+            watched: Folder that a stream watches, see `Canonicalizer`; "" in batch.
+            earlier: Published run of the same model, to carry scores over from.
 
         Raises:
             GateError: The folder holds another model, or one that does more than compute.
-            OptionsError: The model cannot explain and shall.
+            OptionsError: `explain` is True, and the model cannot explain.
         """
         canonicalizer = Canonicalizer(model.spec, media_roots, check=False, watched=watched)
         handler = ScorerHandler(folder, model_store.local, explain, model.model_digest)
         return cls(canonicalizer, handler, model.model_digest, earlier)
 
-    @no_annotations  # Beam warns of each that it cannot use
+    @no_annotations  # Beam warns about annotations that it cannot use.
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
         to_score, carried = canonical.records, None

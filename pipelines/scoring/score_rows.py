@@ -1,4 +1,4 @@
-"""Scoring as a step of other people's pipelines: rows in, rows with a schema out."""
+"""Transform `triad_ml.Score` for users' own Beam pipelines: scores rows into rows with a schema."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ _Outcome = TypeVar("_Outcome", Scored, Rejected)
 class ScoredRows(dict[str, "beam.PCollection[beam.Row]"]):
     """Outputs of `ScoreRows` by name: `scored` and `rejected`.
 
-    It is a mapping so that Beam YAML finds each output by its name.
+    It is a mapping, so that Beam YAML finds each output by its name.
     """
 
     @property
@@ -42,9 +42,9 @@ class ScoreRows(beam.PTransform):
     """Scores rows with a model; `triad_ml.Score` is this class.
 
     It is built with `from_model`. Each element of the input is a dict, `beam.Row` or named tuple
-    with the fields that a row of JSON Lines has, or a `RawRecord`; a `Rejected` of `ReadRecords`
-    may be one too. Each gives one row in exactly one of two outputs, `.scored` and `.rejected`;
-    elements keep their windows, and their timestamps to the millisecond.
+    with the fields that a row of JSON Lines has, or a `RawRecord`, or a `Rejected` of
+    `ReadRecords`. Each element becomes one row in exactly one of two outputs, `.scored` and
+    `.rejected`. Rows keep the elements' windows, and their timestamps to the millisecond.
     The predictions are those of `triad score`, bit for bit, since both run the same composite.
 
     `.scored` has a schema with the columns of published scores: `id`, `id_int`, a nested row for
@@ -86,10 +86,11 @@ class ScoreRows(beam.PTransform):
         Args:
             model: Model folder, local or `gs://`, or a folder whose `CURRENT` names one.
             verify_key: PEM file of the public key that the model must be signed with.
-            media_roots: Folders in which media that rows name by path are looked for; a row has no
-                folder of its own, so without one each such medium is `forbidden`. A record of
-                `ReadRecords` may name files beside the file that it was read from.
-            explain: Whether each classification says what each modality is worth to it.
+            media_roots: Folders in which media that rows name by path are searched. A row belongs
+                to no folder, so without a media root each such medium is `forbidden`. A record of
+                `ReadRecords` may name files in the folder of the file that it was read from.
+            explain: True if classifications and regressions have the share of each modality, its
+                Shapley value.
 
         Raises:
             OptionsError: There is no complete model, the key cannot be used, or the model cannot
@@ -107,7 +108,7 @@ class ScoreRows(beam.PTransform):
         score = Score.from_model(opened, folder, tuple(media_roots), explain)
         return cls(score, settings, tuple(opened.spec.label_names))
 
-    @no_annotations  # Beam warns of each that it cannot use
+    @no_annotations  # Beam warns about annotations that it cannot use.
     def expand(self, rows: beam.PCollection[Any]) -> ScoredRows:
         settings = self._settings
         record = beam.ParDo(_RecordDoFn(self._labels)).with_output_types(RawRecord)
@@ -117,8 +118,9 @@ class ScoreRows(beam.PTransform):
         rejected = (refused, scores.rejected) | "AllRejected" >> beam.Flatten()
         scored_rows = beam.ParDo(_RowsDoFn(row_schema.scored_rows, settings))
         rejected_rows = beam.ParDo(_RowsDoFn(row_schema.rejected_rows, settings))
-        # Beam 2.77 loses what a DoFn gives at the end of a bundle to a consumer of batches, such as
-        # WriteToParquet. What the steps "Scored" and "Rejected" give comes from `process`.
+        # Beam 2.77 loses elements that a DoFn yields in `finish_bundle` if a step that consumes
+        # batches follows, such as WriteToParquet. The steps "Scored" and "Rejected" avoid that,
+        # since they yield from `process`.
         scored = beam.Map(_same).with_output_types(row_schema.scored_type(settings))
         refusals = beam.Map(_same).with_output_types(row_schema.rejected_type(settings))
         return ScoredRows(
@@ -140,9 +142,9 @@ class _RecordDoFn(beam.DoFn):
     def process(self, row: object, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[object]:
         outcome = sources_rows.read(row, sources_rows.position(), self._labels)
         if outcome.position.event_time is None and timestamp != MIN_TIMESTAMP:
-            # Batches of a model forget the times of what is in them.
-            place = dataclasses.replace(outcome.position, event_time=timestamp.micros // 1000)
-            outcome = dataclasses.replace(outcome, position=place)
+            # Batches of a model lose the timestamps of their elements.
+            position = dataclasses.replace(outcome.position, event_time=timestamp.micros // 1000)
+            outcome = dataclasses.replace(outcome, position=position)
         if isinstance(outcome, Rejected):
             yield beam.pvalue.TaggedOutput(REJECTED, outcome)
         else:
@@ -179,6 +181,6 @@ class _RowsDoFn(beam.DoFn):
 
     def _released(self) -> Iterator[WindowedValue]:
         held, self._held = self._held, []
-        rows = self._rows([one.value for one in held], self._settings) if held else []
-        for one, row in zip(held, rows, strict=True):
-            yield one.with_value(row)
+        rows = self._rows([element.value for element in held], self._settings) if held else []
+        for element, row in zip(held, rows, strict=True):
+            yield element.with_value(row)

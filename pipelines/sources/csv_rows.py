@@ -1,4 +1,4 @@
-"""Records from CSV files with a header."""
+"""Reader of CSV files with a header."""
 
 import collections
 import contextlib
@@ -16,22 +16,21 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 LINE_COST = 64
-"""Bytes that a line takes beside its own while it is held."""
+"""Overhead in bytes of each line that is held in memory, besides its content."""
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
-    """Reads the rows behind the header; positions are counted rows. Empty lines are no rows.
+    """Reads the rows after the header; positions are the indices of rows. Empty lines are skipped.
 
-    A row that cannot be parsed is rejected. Where that row is several lines, because a quote opens
-    that does not close as it should, only the line in which it opens is rejected as such. The lines
-    behind it are read anew: each on its own, up to the line that showed the fault, and from that
-    one on as usual.
+    A row that cannot be parsed is rejected. If that row is several lines, because a quote does not
+    close as it should, only the line in which the quote opens is rejected. The lines after it are
+    read again: each as a row of one line, and, from the line that showed the error on, as usual.
 
     Raises:
-        OptionsError: Where the header cannot be parsed, or has no `id` or a name twice.
-        StorageError: Where the file changed since the plan.
+        OptionsError: The header cannot be parsed, or has no `id`, or has a name twice.
+        StorageError: The file changed since the plan.
     """
-    csv.field_size_limit(lines.LONGEST)  # of the process; 128 KiB where nobody says more
+    csv.field_size_limit(lines.LONGEST)  # For the whole process; the default is 128 KiB.
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
         refuse_other_size(unit, opening.size(stored))
@@ -47,7 +46,7 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
                 if cells is None:
                     return
                 if not cells:
-                    continue  # an empty line
+                    continue  # An empty line.
                 row = _row(cells, columns, names, held)
                 outcome = fields.assemble(row, position, names, held.doubtful)
             except fields.RefusedRecordError as error:
@@ -58,11 +57,11 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 
 
 class _HeldLines:
-    """The lines of a file as text; keeps those of the row that is being parsed."""
+    """Iterator of a file's lines as text, which keeps the lines of the row that is being parsed."""
 
     def __init__(self, numbered: Iterator[tuple[int, bytes | lines.LongLine]]) -> None:
         self.lines: list[bytes | lines.LongLine] = []
-        self.first = self.last = 0  # counted from 1
+        self.first = self.last = 0  # Line numbers of the row, from 1.
         self.doubtful = False
         self._numbered = numbered
         self._again: collections.deque[tuple[bytes | lines.LongLine, bool]] = collections.deque()
@@ -76,7 +75,10 @@ class _HeldLines:
         self._bytes = self._commas = 0
 
     def keep_first(self) -> None:
-        """Leaves the row its first line; the others come again, all but the last one alone."""
+        """Keeps only the first line of the row; the others are read again.
+
+        Then each of them, except the last, has to be a whole row.
+        """
         _, *others = self.lines
         del self.lines[1:]
         self.last -= len(others)
@@ -102,7 +104,7 @@ class _HeldLines:
         self.lines.append(line)
         if isinstance(line, lines.LongLine):
             raise _too_large(f"takes more than {lines.LONGEST} bytes")
-        if len(line) > fields.MOST_FIELDS or len(self.lines) > 1:  # few are
+        if len(line) > fields.MOST_FIELDS or len(self.lines) > 1:  # Most lines need no check.
             self._refuse_large(line)
         if self.last == 1:
             line = self.lines[0] = line.removeprefix(lines.BYTE_ORDER_MARK)
@@ -113,13 +115,13 @@ class _HeldLines:
             return line.decode(errors="surrogateescape")
 
     def _refuse_large(self, line: bytes) -> None:
-        """Refuses a row before it takes more memory, or is cut into more cells, than one may."""
+        """Refuses a row before its memory or its number of cells exceeds the limit."""
         self._bytes += len(line) + LINE_COST
         if self._bytes > lines.LONGEST + LINE_COST:
             raise _too_large(f"takes more than {lines.LONGEST} bytes")
         commas = line.count(b",")
         if self._commas + commas > fields.MOST_VALUES:
-            is_within_quotes = len(self.lines) > 1  # else the row would have ended
+            is_within_quotes = len(self.lines) > 1  # Otherwise the row would have ended.
             commas = _outside_quotes(line, is_within_quotes)
         self._commas += commas
         if self._commas > fields.MOST_VALUES:
@@ -131,17 +133,17 @@ def _too_large(why: str) -> fields.RefusedRecordError:
 
 
 def _outside_quotes(line: bytes, quoted: bool) -> int:
-    """How many commas of a line, which may begin within quotes, part cells."""
+    """Counts the commas of a line outside quotes; with `quoted`, the line begins within quotes."""
     characters = np.frombuffer(line, np.uint8)
     inside = np.logical_xor.accumulate(characters == ord('"')) ^ quoted
     return int(np.count_nonzero((characters == ord(",")) & ~inside))
 
 
 def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
-    """The cells of the next row, none for an empty line, None at the end.
+    """Returns the cells of the next row: [] for an empty line, None at the end.
 
     Raises:
-        RefusedRecordError: Where they cannot be parsed; `held` then has one line.
+        RefusedRecordError: The row cannot be parsed; `held` then has one line.
     """
     held.begin_row()
     try:
@@ -163,7 +165,7 @@ def _next(rows: Iterator[list[str]], held: _HeldLines) -> list[str] | None:
 
 
 def _columns(uri: str, rows: Iterator[list[str]], held: _HeldLines) -> list[str]:
-    """The names in the header."""
+    """Reads the header and returns the names of its columns."""
     try:
         columns = _next(rows, held)
     except fields.RefusedRecordError as error:
@@ -192,17 +194,17 @@ def _row(
 
 
 def _label(cell: str) -> Any:
-    """A label as text; a JSON list or object is parsed, an empty cell is no label."""
+    """Returns a label as text, or parsed if it is a JSON list or object; an empty cell is None."""
     if cell[:1] in ("[", "{"):
         with contextlib.suppress(strict_json.StrictJsonError):
             parsed = strict_json.parse(cell)
-            if fields.is_unicode(parsed):  # its escapes may spell what is none
+            if fields.is_unicode(parsed):  # JSON escapes may spell lone surrogates.
                 return parsed
     return cell or None
 
 
 class CsvReader:
-    """CSV with a header; only its beginning says where rows begin."""
+    """Reader of CSV with a header, always from the beginning, since a quote may span lines."""
 
     suffixes = (".csv", ".csv.gz")
     may_be_empty = False

@@ -1,4 +1,4 @@
-"""Fields of a line or row -> a raw record: one set of rules for every format."""
+"""Rules, the same for every format, by which the fields of a line or row become a raw record."""
 
 import binascii
 import hashlib
@@ -24,21 +24,21 @@ from triad_ml.transforms.records.values import (
 from triad_ml.transforms.spec import split as spec_split
 
 LONGEST_ID = 512
-"""In bytes of UTF-8."""
+"""Length of the longest id, in bytes of UTF-8."""
 
 MOST_FIELDS = 1000
-"""Fields of a record: each of those left over is a column of what is published."""
+"""Largest number of fields of a record; each that is not used is a column of the scores."""
 
 MOST_VALUES = 1_000_000
-"""Values of a record, those inside lists and objects among them."""
+"""Largest number of values of a record, including those inside lists and objects."""
 
 _NOT_UNICODE = "a field other than a medium is not Unicode text"
-_KINDS_OF_TEXTS: tuple[str, str | None] = ("text", None)  # of an id that is a text, without a group
+_KINDS_OF_TEXTS: tuple[str, str | None] = ("text", None)  # Kinds of a text id and of no group.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class RefusedRecordError(ValueError):
-    """A line or row that is not a record; the text holds no payload."""
+    """Error for a line or row that is no record; its message holds none of the content."""
 
     def __init__(self, reason: Reason, detail: str, record_id: str | None = None) -> None:
         super().__init__(detail)
@@ -48,7 +48,7 @@ class RefusedRecordError(ValueError):
 
 
 def rejected(error: RefusedRecordError, position: Position, digest: str) -> Rejected:
-    """What becomes of a refused line or row; `digest` is the SHA-256 of its bytes."""
+    """Makes a rejected record of a refused line or row; `digest` is the SHA-256 of its bytes."""
     return Rejected(
         id=error.record_id or str(position),
         position=position,
@@ -60,7 +60,7 @@ def rejected(error: RefusedRecordError, position: Position, digest: str) -> Reje
 
 
 def row_digest(row: Mapping[Any, Any]) -> str:
-    """Returns the SHA-256 of a row's fields, hexadecimal, for a row that is no line of a file."""
+    """Returns the SHA-256 in hexadecimal of a row's fields, for a row that is no line of a file."""
     digest = hashlib.sha256()
     for name, value in row.items():
         stored = value if isinstance(value, bytes) else repr(value).encode()
@@ -72,33 +72,33 @@ def row_digest(row: Mapping[Any, Any]) -> str:
 def assemble(
     row: dict[str, Any], position: Position, labels: Collection[str], doubtful: bool = False
 ) -> RawRecord:
-    """Makes a record of named fields; `row` is used up.
+    """Makes a record of named fields.
 
-    Without a mapping `labels`, each field named in `labels`, and each `labels.<name>`, is a label.
-    What is left over passes through. A group or split of a wrong form makes the record
-    `untrainable` and nothing else: scoring uses neither.
+    In a row without a mapping `labels`, each field named in `labels`, and each `labels.<name>`, is
+    a label. Other fields pass through. A group or split of a wrong form only makes the record
+    `untrainable`, since scoring uses neither.
 
     Args:
-        row: Values as Python has them. Strings may hold lone surrogates: bytes that were not UTF-8
-            (`surrogateescape`), or JSON escapes. They break a medium, and refuse a record when
-            they are elsewhere.
-        position: Where the row is.
-        labels: The label names that the spec's tasks read.
-        doubtful: Whether a string may hold lone surrogates.
+        row: Python values by field name; the row is modified. Strings may hold lone surrogates:
+            bytes that were not UTF-8 (`surrogateescape`), or JSON escapes. A medium with such a
+            string is broken; a record with such a string elsewhere is refused.
+        position: Position of the row.
+        labels: Names of the labels that the spec's tasks read.
+        doubtful: True if a string may hold lone surrogates.
 
     Raises:
-        RefusedRecordError: With the record's id, where that is known.
+        RefusedRecordError: The row is no record; the error has its id, if that is known.
     """
     count = len(row)
-    given_id, given_group = row.pop("id", None), row.pop("group", None)
-    record_id = identifier(given_id)
+    stored_id, stored_group = row.pop("id", None), row.pop("group", None)
+    record_id = identifier(stored_id)
     if count > MOST_FIELDS:
         why = f"the record has {count} fields, over {MOST_FIELDS}"
         raise RefusedRecordError(Reason.TOO_LARGE, why, record_id)
     image = _medium(row.pop("image", None))
     audio = _medium(row.pop("audio", None))
     text = _text(row.pop("text", None))
-    group, split, untrainable = _training(given_group, row.pop("split", None), doubtful)
+    group, split, untrainable = _training(stored_group, row.pop("split", None), doubtful)
     try:
         values = _labels(row, labels)
         if doubtful and not is_unicode([values, row]):
@@ -107,14 +107,14 @@ def assemble(
         error.record_id = record_id
         raise
     kinds = _KINDS_OF_TEXTS
-    if not isinstance(given_id, str) or group is not None:
-        kinds = scalars.kind_of(given_id), None if group is None else scalars.kind_of(given_group)
+    if not isinstance(stored_id, str) or group is not None:
+        kinds = scalars.kind_of(stored_id), None if group is None else scalars.kind_of(stored_group)
     media = (image, audio, text)
     return RawRecord(record_id, position, *media, group, split, values, row, kinds, untrainable)
 
 
 def _training(group: Any, split: Any, doubtful: bool) -> tuple[str | None, str | None, str]:
-    """The group and split of a record, and what is wrong with them; see `assemble`."""
+    """Returns the group and split of a record, and their flaw or "", see `assemble`."""
     named = spec_split.named(split)
     untrainable = spec_split.UNKNOWN if named == UNKNOWN_SPLIT else ""
     text = _group(group)
@@ -129,12 +129,12 @@ def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
     """Refuses a table without a column `id`, with two of one name, or more than `MOST_FIELDS`.
 
     Args:
-        uri: The file.
-        columns: Their names.
-        found: The names as the error may tell them.
+        uri: URI of the file.
+        columns: Names of the columns.
+        found: Those names that the message may contain.
 
     Raises:
-        OptionsError: Naming the file and the columns.
+        OptionsError: The table is refused; the message names the file and the columns.
     """
     if len(columns) > MOST_FIELDS:
         raise OptionsError(
@@ -155,7 +155,7 @@ def check_columns(uri: str, columns: Sequence[str], found: str) -> None:
 
 
 def is_unicode(value: Any) -> bool:
-    """Whether no string in a value holds a lone surrogate."""
+    """Returns True if no string in a value holds a lone surrogate."""
     if isinstance(value, str):
         if value.isascii():
             return True
@@ -171,12 +171,13 @@ def is_unicode(value: Any) -> bool:
 
 
 def identifier(value: Any) -> str:
-    """The id of a record: a string as it is, a whole number in decimal however it is stored.
+    """Returns the id of a record as text.
 
-    A UUID is its text.
+    A string is unchanged, a whole number is in decimal however it is stored, and a UUID has its
+    usual form.
 
     Raises:
-        RefusedRecordError: Where it is of another type, empty, longer than `LONGEST_ID`, or holds
+        RefusedRecordError: The id is of another type, empty, longer than `LONGEST_ID`, or holds
             control characters or lone surrogates.
     """
     text = value if isinstance(value, str) else _id_text(value)
@@ -205,7 +206,7 @@ def _id_text(value: Any) -> str:
 
 
 def _medium(value: Any) -> Medium | None:
-    """A picture or sound: a string is where it is, or the bytes themselves as `data:`."""
+    """Parses an image or audio: a string is its URI, or a `data:` URI with its bytes."""
     if value is None or value == "" or value == b"":
         return None
     if isinstance(value, bytes):
@@ -216,7 +217,7 @@ def _medium(value: Any) -> Medium | None:
 
 
 def _text(value: Any) -> Medium | None:
-    """A text: a string is the text itself."""
+    """Parses a text: a string is the text itself."""
     if value is None or value == "" or value == b"":
         return None
     if isinstance(value, bytes):
@@ -227,7 +228,7 @@ def _text(value: Any) -> Medium | None:
 
 
 def _text_bytes(value: str) -> bytes:
-    """UTF-8, or bytes that are none where the string holds a lone surrogate."""
+    """Encodes a string as UTF-8; the bytes are invalid UTF-8 if it holds a lone surrogate."""
     try:
         return value.encode()
     except UnicodeEncodeError:
@@ -236,30 +237,30 @@ def _text_bytes(value: str) -> bytes:
         stored = value.encode(errors="surrogateescape")
         stored.decode()
     except UnicodeDecodeError:
-        return stored  # the bytes as the file has them
+        return stored  # The bytes in the file.
     except UnicodeEncodeError:
         pass
     return value.encode(errors="surrogatepass")
 
 
 def _described(value: Any) -> Medium | None:
-    """A medium as an object: `base64` or `bytes` hold it, `uri` or `path` say where it is."""
+    """Parses a medium that is an object with its content (`base64`, `bytes`), `uri` or `path`."""
     if scalars.is_missing(value):
         return None
     if not isinstance(value, Mapping):
         return BrokenMedium(f"{_kind(value)} where a medium should be")
-    given = {key: part for key, part in value.items() if part not in (None, "", b"")}
+    filled = {key: part for key, part in value.items() if part not in (None, "", b"")}
     unknown = value.keys() - {"base64", "bytes", "uri", "path"}
     if unknown or not value:
         return BrokenMedium("an object without base64, bytes, uri or path, or with more than that")
-    if isinstance(stored := given.get("bytes"), bytes):
+    if isinstance(stored := filled.get("bytes"), bytes):
         return stored
-    if isinstance(encoded := given.get("base64"), str):
+    if isinstance(encoded := filled.get("base64"), str):
         return _base64(encoded)
     for key in ("uri", "path"):
-        if isinstance(place := given.get(key), str):
-            return _uri(place)
-    return BrokenMedium("an object whose values are of the wrong type") if given else None
+        if isinstance(uri := filled.get(key), str):
+            return _uri(uri)
+    return BrokenMedium("an object whose values are of the wrong type") if filled else None
 
 
 def _uri(value: str) -> Medium:
@@ -276,17 +277,17 @@ def _data(uri: str) -> Medium | None:
 def _base64(encoded: str) -> Medium | None:
     try:
         content = encoded.encode("ascii")
-        if any(space in content for space in b" \r\n\t"):  # some writers wrap lines
+        if any(space in content for space in b" \r\n\t"):  # Some writers wrap lines.
             content = b"".join(content.split())
         return binascii.a2b_base64(content, strict_mode=True) or None
-    except ValueError:  # of which both errors that can come are
+    except ValueError:  # Base of UnicodeEncodeError and binascii.Error.
         return BrokenMedium("bad base64")
 
 
 def _group(value: Any) -> str | None:
-    """The name of a group; None where the value names none.
+    """Returns the name of a group; None if the value names none.
 
-    Texts that are one number or truth value are one group: no writer parts a group.
+    Texts that are one number or truth value name one group, however different writers spell it.
     """
     if _is_nothing(value):
         return None
@@ -299,25 +300,25 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _labels(row: dict[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    given = row.get("labels")
-    if isinstance(given, Mapping):
+    mapping = row.get("labels")
+    if isinstance(mapping, Mapping):
         del row["labels"]
-        return given
-    if given is not None and "labels" not in names:
-        raise RefusedRecordError(Reason.UNPARSABLE, f"labels is {_kind(given)}, not a mapping")
-    found = {
+        return mapping
+    if mapping is not None and "labels" not in names:
+        raise RefusedRecordError(Reason.UNPARSABLE, f"labels is {_kind(mapping)}, not a mapping")
+    labels = {
         key.removeprefix(LABEL_PREFIX): row.pop(key)
         for key in [key for key in row if key.startswith(LABEL_PREFIX)]
     }
     for name in names:
-        if name not in found and name in row:
-            found[name] = row.pop(name)
+        if name not in labels and name in row:
+            labels[name] = row.pop(name)
     row.pop("labels", None)
-    return {name: value for name, value in found.items() if not scalars.is_missing(value)}
+    return {name: value for name, value in labels.items() if not scalars.is_missing(value)}
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in the words of JSON, without the value."""
+    """Names the type of a value in the words of JSON, for messages without the value."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Input files and units of work, and the interface of a reader of them."""
+"""Input files, units of work, and the interface of readers."""
 
 import dataclasses
 import posixpath
@@ -10,19 +10,19 @@ from triad_ml.transforms.errors import StorageError
 from triad_ml.transforms.records.values import RawRecord, Rejected
 
 SAMPLE_BYTES = 64 * 2**10
-"""How much of a file's beginning its average line is estimated from."""
+"""Number of bytes at the beginning of a file from which its average line is estimated."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InputFile:
-    """A records file as it was when it was listed.
+    """Records file as it was when it was listed.
 
     Attributes:
-        uri: Local path, or `gs://` URI. A path is absolute and one spelling, see `list_inputs`;
+        uri: Local path, or `gs://` URI. A path is absolute and resolved, see `units.list_inputs`;
             one that is not UTF-8 is a `file://` URI.
-        size: In bytes, as stored.
-        version: Changes with the content. Of a local file a digest of its size, its time of change
-            and its ends; of a `gs://` object its generation.
+        size: Size in bytes, as stored.
+        version: Text that changes with the content. For a local file, a digest of its size, its
+            time of change, its beginning and its end; for a `gs://` object, its generation.
     """
 
     uri: str
@@ -32,13 +32,13 @@ class InputFile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unit:
-    """A part of a records file that is read, scored and published as one.
+    """Unit of work: a part of a records file that is read, scored and committed on its own.
 
     Attributes:
-        index: Place among the units of a run, from 0.
-        uri: The records file.
-        start: First byte of a range, or first row of a Parquet file.
-        stop: The byte or row behind the last.
+        index: Index among the units of a run, from 0.
+        uri: URI of the records file.
+        start: First byte; of a Parquet file, first row.
+        stop: Byte or row after the last one.
     """
 
     index: int
@@ -48,12 +48,12 @@ class Unit:
 
 
 class Reader(Protocol):
-    """A format of records files.
+    """Interface of a reader of one format of records files.
 
     Attributes:
-        suffixes: Ends of the files' names, in lower case.
-        may_be_empty: Whether a file of no bytes is one without records.
-        can_be_entered: Whether reading may begin within a file that is not compressed.
+        suffixes: Suffixes of the files' names, in lower case.
+        may_be_empty: True if a file of zero bytes is a valid file without records.
+        can_be_entered: True if reading may begin within an uncompressed file.
     """
 
     @property
@@ -66,24 +66,24 @@ class Reader(Protocol):
     def can_be_entered(self) -> bool: ...
 
     def read(self, unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
-        """Reads the records of a unit; see `read.read`."""
+        """Reads the records of a unit, see `read.read`."""
 
     def ranges(
         self, file: InputFile, unit_bytes: int, unit_records: int
     ) -> Iterator[tuple[int, int]]:
-        """Cuts a file that is not empty into the ranges of its units; see `units.plan`."""
+        """Cuts a file that is not empty into the ranges of its units, see `units.plan`."""
 
     def records(self, file: InputFile) -> float | None:
-        """Estimates the number of a file's records; None where only reading it tells."""
+        """Estimates the number of a file's records; None if that requires reading all of it."""
 
 
 def folder(uri: str) -> str:
-    """The folder of a records file, against which relative media URIs are resolved."""
+    """Returns the folder of a records file, against which relative media URIs are resolved."""
     return posixpath.dirname(opening.local_path(uri) or uri) or "."
 
 
 def average_line(uri: str) -> float:
-    """Bytes of an average line in the first `SAMPLE_BYTES` of a file."""
+    """Returns the average length in bytes of the lines in the first `SAMPLE_BYTES` of a file."""
     with opening.open_stored(uri) as file:
         sample = file.read(SAMPLE_BYTES)
     return len(sample) / max(1, sample.count(b"\n"))
@@ -93,22 +93,22 @@ def refuse_shorter(unit: Unit, size: int) -> None:
     """Refuses a file that ends before the unit does.
 
     Raises:
-        StorageError: Naming the file.
+        StorageError: The file is shorter; the message names it.
     """
     if size < unit.stop:
         raise changed_error(unit.uri)
 
 
 def refuse_other_size(unit: Unit, size: int) -> None:
-    """Refuses a file of another size, where the unit is all of it.
+    """Refuses a file whose size differs from the unit's, which is the whole file.
 
     Raises:
-        StorageError: Naming the file.
+        StorageError: The size differs; the message names the file.
     """
     if size != unit.stop:
         raise changed_error(unit.uri)
 
 
 def changed_error(uri: str) -> StorageError:
-    """The error for a file that is not what was planned."""
+    """Returns the error for a file that changed since it was listed."""
     return StorageError(f"{uri}: changed while it was read; start again when nothing writes it")

@@ -1,4 +1,4 @@
-"""What the heads of the records files say against a spec, before anything heavy is imported."""
+"""Early check of records files against a spec, by their heads, before TensorFlow is imported."""
 
 import logging
 from collections import Counter
@@ -15,117 +15,126 @@ from triad_ml.transforms.records.values import SPLITS
 from triad_ml.transforms.spec.spec import Spec, Task
 
 FEW_ROWS = 20
-"""From fewer records nothing is guessed about the others."""
+"""Smallest number of records from which something is inferred about the others."""
 
 SHOWN = 12
+"""Largest number of field names in a message."""
+
 _SINGULAR = "label"
-"""A field that people write where a field named as the label, or `labels`, is read."""
+"""Name that users often write for a field that has to be named as the label, or `labels`."""
 
 LONGEST = 60
-"""Names of fields are shown up to here, in characters."""
+"""Number of characters after which names of fields are cut in messages."""
 
 
 class Noticed(NamedTuple):
-    """One thing that does not fit; `proven` where no record could change it."""
+    """Mismatch between records and a spec.
+
+    Attributes:
+        text: Message for the user.
+        proven: True if records that were not read cannot change it.
+    """
 
     text: str
     proven: bool = False
 
 
-def tell(log: logging.Logger, inputs: Sequence[str], what: Spec, with_labels: bool = True) -> None:
-    """Looks, and logs a warning for each thing that does not fit.
+def tell(log: logging.Logger, inputs: Sequence[str], spec: Spec, with_labels: bool = True) -> None:
+    """Checks the heads of records files against a spec, and logs a warning for each mismatch.
 
     Args:
-        log: Where to.
+        log: Logger for the warnings.
         inputs: Patterns of records files.
-        what: What reads them.
-        with_labels: Whether labels are read.
+        spec: Spec that the records have to fit.
+        with_labels: True if labels are used.
 
     Raises:
-        OptionsError: For what is proven.
+        OptionsError: A mismatch is proven.
     """
-    for noticed in look(inputs, what, with_labels):
+    for noticed in look(inputs, spec, with_labels):
         if noticed.proven:
             raise OptionsError(noticed.text)
         log.warning("%s", noticed.text)
 
 
-def tell_of_folder(log: logging.Logger, folder: str, what: Spec) -> None:
-    """Logs what does not fit between a model and the records files in a folder that is streamed.
+def tell_of_folder(log: logging.Logger, folder: str, spec: Spec) -> None:
+    """Logs mismatches between a model and the records files in a folder that a stream watches.
 
-    No file ends a stream, and what is no folder, such as a topic, is not looked at.
+    No mismatch ends a stream. A source that is no folder, such as a topic, is not checked.
     """
     if "://" not in folder:
         found = heads.read([f"{folder}/*{suffix}" for suffix in heads.SUFFIXES], folder)
-        for noticed in compare(folder, found, what, with_labels=False):
+        for noticed in compare(folder, found, spec, with_labels=False):
             log.warning("%s", noticed.text)
 
 
-def look(inputs: Sequence[str], what: Spec, with_labels: bool = True) -> list[Noticed]:
-    """Compares the heads of the records files with a spec; see `heads.read` and `compare`."""
-    return compare(", ".join(inputs), heads.read(inputs), what, with_labels)
+def look(inputs: Sequence[str], spec: Spec, with_labels: bool = True) -> list[Noticed]:
+    """Compares the heads of the records files with a spec, see `heads.read` and `compare`."""
+    return compare(", ".join(inputs), heads.read(inputs), spec, with_labels)
 
 
-def compare(name: str, found: Heads, what: Spec, with_labels: bool = True) -> list[Noticed]:
-    """What does not fit between a spec and the heads of records files.
+def compare(name: str, sample: Heads, spec: Spec, with_labels: bool = True) -> list[Noticed]:
+    """Finds mismatches between a spec and the heads of records files.
 
-    A table's columns prove what no record of it can have. Of lines only all of them do.
+    The columns of a table prove that none of its records has another field. Lines prove it only if
+    all lines were read.
 
     Args:
-        name: Of the inputs.
-        found: Their heads.
-        what: The spec.
-        with_labels: Whether labels are read.
+        name: Name of the inputs in messages.
+        sample: Heads of the files.
+        spec: Spec that the records have to fit.
+        with_labels: True if labels are used.
     """
-    noticed = [Noticed(text) for text in _not_looked_at(found)]
-    seen = [head for head in found.heads if head.columns is not None or head.rows]
+    noticed = [Noticed(text) for text in _unchecked(sample)]
+    seen = [head for head in sample.heads if head.columns is not None or head.rows]
     if not seen:
         return noticed
-    proven = found.complete and all(head.whole or head.columns is not None for head in seen)
-    there = _fields(seen)
-    if "id" not in there:
+    proven = sample.complete and all(head.whole or head.columns is not None for head in seen)
+    names = _fields(seen)
+    if "id" not in names:
         delimited = _other_delimiter(seen)
-        if delimited is not None:  # its columns are not known: nothing more can be said
+        if delimited is not None:  # The columns are not known, so nothing else can be checked.
             return [*noticed, Noticed(f"{name}: {delimited}", proven)]
-        said = f"{name}: no field is named id, found: {_some(there)}; name one of them id"
-        noticed.append(Noticed(said, proven))
-    noticed += _modalities(name, seen, there, what, proven)
+        text = f"{name}: no field is named id, found: {_some(names)}; name one of them id"
+        noticed.append(Noticed(text, proven))
+    noticed += _modalities(name, seen, names, spec, proven)
     if with_labels:
-        noticed += _labels(name, seen, there, what, found.complete)
-        noticed += _forms_of_labels(name, seen, what)
-        noticed += _groups(seen, what)
+        noticed += _labels(name, seen, names, spec, sample.complete)
+        noticed += _forms_of_labels(name, seen, spec)
+        noticed += _groups(seen, spec)
     return noticed
 
 
-def _not_looked_at(found: Heads) -> Iterable[str]:
-    if found.remote:
-        yield f"{', '.join(found.remote)}: is not looked at before the run; only local files are"
-    for head in found.heads:
+def _unchecked(sample: Heads) -> Iterable[str]:
+    """Yields a message on remote inputs, and a message on each file whose lines are no records."""
+    if sample.remote:
+        yield f"{', '.join(sample.remote)}: is not looked at before the run; only local files are"
+    for head in sample.heads:
         if head.broken and not head.rows:
             lines = f"none of the first {head.broken} lines" if head.broken > 1 else "no line"
             yield f"{head.path}: {lines} is a JSON object; write one object on each line"
 
 
 def _fields(seen: Sequence[Head]) -> list[str]:
-    """All names, in their order."""
+    """Returns the names of all fields, each once, in their order."""
     names = (name for head in seen for part in (head.columns or (), *head.rows) for name in part)
     return list(dict.fromkeys(names))
 
 
 def _other_delimiter(seen: Sequence[Head]) -> str | None:
-    """What is said of headers of CSV whose cells are not parted by commas."""
+    """Returns the message on the first CSV header that has no commas as delimiters, or None."""
     tables = (head.columns for head in seen if head.columns is not None)
-    said = (format_checks.other_delimiter(",".join(columns)) for columns in tables)
-    return next(filter(None, said), None)
+    messages = (format_checks.other_delimiter(",".join(columns)) for columns in tables)
+    return next(filter(None, messages), None)
 
 
 def _modalities(
-    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, proven: bool
+    name: str, seen: Sequence[Head], names: Sequence[str], spec: Spec, proven: bool
 ) -> Iterable[Noticed]:
-    wanted = what.modalities.names
-    unread = _unread(there, what)
+    wanted = spec.modalities.names
+    unread = _unread(names, spec)
     others = f"found beside them: {_some(unread)}" if unread else "nothing else is there"
-    absent = [modality for modality in wanted if modality not in there]
+    absent = [modality for modality in wanted if modality not in names]
     named = f"{name}: no field is named {' or '.join(absent)}, which the model is to see; {others}"
     if len(absent) == len(wanted):
         yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
@@ -140,20 +149,20 @@ def _modalities(
 
 
 def _labels(
-    name: str, seen: Sequence[Head], there: Sequence[str], what: Spec, complete: bool
+    name: str, seen: Sequence[Head], names: Sequence[str], spec: Spec, complete: bool
 ) -> Iterable[Noticed]:
-    found = {label for head in seen for label in _labels_of(head, what)}
+    labels = {label for head in seen for label in _labels_of(head, spec)}
     proven = complete and all(_names_all_labels(head) for head in seen)
-    for task, settings in what.tasks.items():
-        if settings.label in found:
+    for task, settings in spec.tasks.items():
+        if settings.label in labels:
             continue
-        others = f"labels there: {_some(sorted(found))}"
-        if not found:
-            others = f"no labels are there, but other fields: {_some(_unread(there, what))}"
+        others = f"labels there: {_some(sorted(labels))}"
+        if not labels:
+            others = f"no labels are there, but other fields: {_some(_unread(names, spec))}"
         number = sum(len(head.rows) for head in seen)
         who = f"none of the first {number} records" if number and not proven else "no record"
         remedy = f"correct tasks.{task}.label in the spec, or the records"
-        if _SINGULAR in there:
+        if _SINGULAR in names:
             remedy = (
                 f"the field {_SINGULAR} is one by that name alone: set tasks.{task}.label to "
                 f"{_SINGULAR} in the spec, or name the field "
@@ -166,16 +175,16 @@ def _labels(
         )
 
 
-def _labels_of(head: Head, what: Spec) -> Iterable[str]:
-    """The names of labels that a head has."""
+def _labels_of(head: Head, spec: Spec) -> Iterable[str]:
+    """Yields the names of labels in a head."""
     yield from head.label_columns or ()
     for row in (dict.fromkeys(head.columns or (), True), *head.rows):
-        given = row.get("labels")
-        if isinstance(given, Mapping):
-            yield from (key for key, value in given.items() if value is not None)
+        labels = row.get("labels")
+        if isinstance(labels, Mapping):
+            yield from (key for key, value in labels.items() if value is not None)
             continue
         for field, value in row.items():
-            if value is not None and record_columns.is_label(field, what.label_names):
+            if value is not None and record_columns.is_label(field, spec.label_names):
                 yield field.removeprefix(record_columns.LABEL_PREFIX)
 
 
@@ -183,36 +192,39 @@ _CHECKS: Mapping[str, Callable[[Any, Task], object]] = {
     "classification": classes.class_names,
     "regression": lambda value, task: numbers.number(value),
 }
-"""By kind of task, a check of a label alone, which raises `LabelError`; other kinds have none."""
+"""Check of a single label, which raises `LabelError`, by kind of task; other kinds have none."""
 
 
-def _forms_of_labels(name: str, seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
-    """Tells of classes of which most cannot be used: they are lists where one is expected, say."""
+def _forms_of_labels(name: str, seen: Sequence[Head], spec: Spec) -> Iterable[Noticed]:
+    """Yields a mismatch for each task whose labels mostly cannot be used, such as lists of classes.
+
+    Only tasks with a check in `_CHECKS` are checked.
+    """
     rows = [row for head in seen for row in head.rows]
-    for task, settings in what.tasks.items():
+    for task, settings in spec.tasks.items():
         check = _CHECKS.get(settings.kind)
         if check is None:
             continue
-        given = [value for row in rows if (value := _label(row, settings.label)) is not None]
+        labels = [value for row in rows if (value := _label(row, settings.label)) is not None]
         flaws: Counter[str] = Counter()
-        for value in given:
+        for value in labels:
             try:
                 check(value, settings)
             except classes.LabelError as error:
                 flaws[str(error)] += 1
-        if 2 * flaws.total() > len(given):
+        if 2 * flaws.total() > len(labels):
             (flaw, _) = flaws.most_common(1)[0]
             yield Noticed(
-                f"{name}: {flaws.total()} of the first {len(given)} labels {settings.label!r} of "
+                f"{name}: {flaws.total()} of the first {len(labels)} labels {settings.label!r} of "
                 f"the task {task} cannot be used: {flaw}"
             )
 
 
 def _label(row: Mapping[str, Any], label: str) -> Any:
-    """A label of a record as it stands, where there is one."""
-    given = row.get("labels")
-    if isinstance(given, Mapping):
-        return given.get(label)
+    """Returns a label of a record, unchecked, or None."""
+    labels = row.get("labels")
+    if isinstance(labels, Mapping):
+        return labels.get(label)
     fields = (
         record_columns.LABEL_PREFIX + label,
         *([label] if record_columns.is_label(label, (label,)) else ()),
@@ -221,19 +233,19 @@ def _label(row: Mapping[str, Any], label: str) -> Any:
 
 
 def _names_all_labels(head: Head) -> bool:
-    """Whether no record of the file can have other labels than its head."""
+    """Returns True if no record of the file can have a label that its head lacks."""
     if head.whole:
         return True
     is_open = head.columns is None or "labels" in head.columns
     return head.label_columns is not None or not is_open
 
 
-def _groups(seen: Sequence[Head], what: Spec) -> Iterable[Noticed]:
+def _groups(seen: Sequence[Head], spec: Spec) -> Iterable[Noticed]:
     rows = [row for head in seen for row in head.rows if not _has(row, "split")]
-    wanted = sum(getattr(what.split, split) > 0 for split in SPLITS)
+    wanted = sum(getattr(spec.split, split) > 0 for split in SPLITS)
     groups = {str(row["group"]) for row in rows if _has(row, "group")}
     grouped = all(_has(row, "group") for row in rows)
-    if what.split.by == "group" and grouped and len(rows) >= FEW_ROWS and len(groups) < wanted:
+    if spec.split.by == "group" and grouped and len(rows) >= FEW_ROWS and len(groups) < wanted:
         number = f"{len(groups)} group{'' if len(groups) == 1 else 's'}"
         yield Noticed(
             f"the first {len(rows)} records are in {number}, and there are {wanted} splits: all "
@@ -245,10 +257,14 @@ def _has(row: Mapping[str, Any], field: str) -> bool:
     return row.get(field) not in (None, "")
 
 
-def _unread(there: Sequence[str], what: Spec) -> list[str]:
-    """The fields that are neither media nor labels."""
+def _unread(names: Sequence[str], spec: Spec) -> list[str]:
+    """Returns the fields that pass through: neither media nor labels, nor id, group or split."""
     known = (*record_columns.NEVER_LABELS, "labels")
-    return [f for f in there if f not in known and not record_columns.is_label(f, what.label_names)]
+    return [
+        name
+        for name in names
+        if name not in known and not record_columns.is_label(name, spec.label_names)
+    ]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Refusals of inputs that are no records files, and of those whose first bytes show it."""
+"""Checks of input paths and of files' first bytes, with errors for inputs that are no records."""
 
 import codecs
 import collections
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from triad_ml.transforms.errors import OptionsError
 
 BYTES = 64 * 2**10
+"""Number of bytes at the beginning of a file that are checked, inflated."""
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ _UTF_16 = {
     ".csv": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){2}|(?:\xfe\xff)?(?:\0[ -~]){2}"),
 }
 _MANY = 10_000
-"""So many names of a folder are looked at."""
+"""Largest number of entries of a folder that are listed for suggestions."""
 
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -32,17 +33,18 @@ _KNOWN = ("id", "image", "audio", "text", "group", "split", "label", "labels")
 def check(uri: str, kind: str) -> None:
     """Refuses a file of text that is UTF-16, a JSON list, or CSV with another delimiter.
 
-    Bytes that are not UTF-8 are told in the log: only the records that hold them are concerned.
+    Bytes that are not UTF-8 are only logged, since they affect only the records that hold them.
 
     Args:
-        uri: The file.
-        kind: The end of its name that says its format, without `.gz`.
+        uri: URI of the file.
+        kind: Suffix of its name, which names its format, without `.gz`.
 
     Raises:
-        OptionsError: With the file and the remedy, and none of its content.
-        StorageError: Where it cannot be opened.
+        OptionsError: The file is refused. The message has the file and the remedy, and none of its
+            content.
+        StorageError: The file cannot be opened.
     """
-    from triad_ml.pipelines.storage import opening  # it imports Beam, and `first_look` does not
+    from triad_ml.pipelines.storage import opening  # Imports Beam, too slow for `first_look`.
 
     if kind not in _UTF_16:
         return
@@ -67,7 +69,10 @@ def check(uri: str, kind: str) -> None:
 
 
 def _check_json(uri: str, head: bytes) -> None:
-    """Refuses a list of records; one line that is a list among other records is only rejected."""
+    """Refuses a file that is one JSON list of records.
+
+    If a record is in the second line, the list is only a line to be rejected.
+    """
     if not _LIST.match(head):
         return
     try:
@@ -82,23 +87,23 @@ def _check_json(uri: str, head: bytes) -> None:
 
 
 def check_header(uri: str, header: bytes) -> None:
-    """Refuses a header of CSV whose cells are not parted by commas.
+    """Refuses a CSV header whose cells are not separated by commas.
 
     Raises:
-        OptionsError: With the delimiter that was seen.
+        OptionsError: The header has another delimiter; the message names it.
     """
     text = header.decode(errors="replace")
     if "id" in _cells(text, ","):
         return
-    said = other_delimiter(text)
-    if said is not None:
-        raise OptionsError(f"{uri}: {said}")
+    message = other_delimiter(text)
+    if message is not None:
+        raise OptionsError(f"{uri}: {message}")
 
 
 def known(columns: list[str]) -> str:
-    """Those of the names that we know, for a message: a header may be no header, but a secret."""
-    found = [name for name in _KNOWN if name in {column.strip().lower() for column in columns}]
-    return ", ".join(found) or "none that is known"
+    """Lists only well-known column names, for a message: a first line may be data, and secret."""
+    names = [name for name in _KNOWN if name in {column.strip().lower() for column in columns}]
+    return ", ".join(names) or "none that is known"
 
 
 def _cells(header: str, delimiter: str) -> list[str]:
@@ -106,7 +111,7 @@ def _cells(header: str, delimiter: str) -> list[str]:
 
 
 def other_delimiter(header: str) -> str | None:
-    """What is wrong with a header of CSV whose cells are not parted by commas, and the remedy."""
+    """Returns a message with the remedy for a CSV header with another delimiter, or None."""
     for delimiter, name in _DELIMITERS.items():
         if header.count(delimiter) > header.count(","):
             return (
@@ -118,42 +123,43 @@ def other_delimiter(header: str) -> str | None:
 
 
 def folder(path: str, suffixes: Sequence[str]) -> OptionsError:
-    """The error for a folder: its files are named by a pattern."""
-    found = _pattern(path, suffixes)
-    if found is None:
+    """Returns the error for an input that is a folder, with a pattern that matches its files."""
+    suggestion = _pattern(path, suffixes)
+    if suggestion is None:
         known = ", ".join(suffixes)
         return OptionsError(f"{path}: is a folder without records files ({known}); name another")
-    return OptionsError(f"{path}: is a folder; name its files by a pattern: --input {found}")
+    return OptionsError(f"{path}: is a folder; name its files by a pattern: --input {suggestion}")
 
 
 def nothing(pattern: str, suffixes: Sequence[str]) -> OptionsError:
-    """The error for a pattern that names nothing, with names that are like it."""
-    said = f"{pattern}: no file matches; give a path or pattern of records files"
+    """Returns the error for a pattern that matches no file, with similar names if there are any."""
+    message = f"{pattern}: no file matches; give a path or pattern of records files"
     if "://" in pattern:
-        return OptionsError(said)
+        return OptionsError(message)
     parent, name = os.path.split(pattern)
     if not os.path.isdir(parent or "."):
-        return OptionsError(f"{said}: there is no folder {parent}")
-    near = difflib.get_close_matches(name, _listed(parent or "."), 3, 0.6)
-    if near:
-        like = " or ".join(os.path.join(parent, one) for one in near)
-        return OptionsError(f"{said}, such as {like}")
-    found = _pattern(parent, suffixes)
-    return OptionsError(f"{said}, such as {found}" if found else said)
+        return OptionsError(f"{message}: there is no folder {parent}")
+    similar = difflib.get_close_matches(name, _listed(parent or "."), 3, 0.6)
+    if similar:
+        paths = " or ".join(os.path.join(parent, entry) for entry in similar)
+        return OptionsError(f"{message}, such as {paths}")
+    suggestion = _pattern(parent, suffixes)
+    return OptionsError(f"{message}, such as {suggestion}" if suggestion else message)
 
 
 def _pattern(folder: str, suffixes: Sequence[str]) -> str | None:
-    """A quoted pattern of the commonest format in a folder; None where there are no such files."""
-    found = collections.Counter(  # as they are spelled: patterns know upper and lower case
-        name[-len(one) :]
+    """Returns a quoted pattern for the most frequent format in a folder; None if there is none."""
+    counts = collections.Counter(  # As spelled in the names, since patterns are case-sensitive.
+        name[-len(suffix) :]
         for name in _listed(folder or ".")
-        for one in suffixes
-        if name.lower().endswith(one)
+        for suffix in suffixes
+        if name.lower().endswith(suffix)
     )
-    if not found:
+    if not counts:
         return None
-    commonest = max(found, key=lambda one: (found[one], one))
-    parent = re.sub(r"[*?\[]", "?", folder.rstrip("/") or folder)  # Beam's patterns quote nothing
+    commonest = max(counts, key=lambda suffix: (counts[suffix], suffix))
+    # Beam's patterns have no quoting, so `?` stands for characters of patterns.
+    parent = re.sub(r"[*?\[]", "?", folder.rstrip("/") or folder)
     return shlex.quote(os.path.join(parent, f"*{commonest}"))
 
 

@@ -1,4 +1,4 @@
-"""The beginnings of local records files, read within bounds and without a heavy import."""
+"""Heads of local records files, read within limits and without importing Beam or TensorFlow."""
 
 import csv
 import dataclasses
@@ -13,29 +13,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".csv", ".csv.gz", ".parquet")
-"""The formats whose heads are read: TFRecord needs TensorFlow."""
+"""Suffixes of files whose heads are read; TFRecord is left out, since it needs TensorFlow."""
 MOST_FILES = 8
+"""Largest number of files whose heads are read."""
 HEAD_BYTES = 64 * 2**10
-"""So much of a file's beginning is looked at, inflated."""
+"""Number of bytes of a head, inflated."""
 FOOTER_BYTES = 2**20
-"""A Parquet file whose footer is larger is not looked at."""
+"""Size in bytes of the largest footer of a Parquet file that is read."""
 
-_GZIP = 31  # zlib's name of the gzip format
+_GZIP = 31  # Value of `wbits` for the gzip format in zlib.
 _MARK = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """What the beginning of one records file shows.
+    """Head of one records file: its columns and first records.
 
     Attributes:
-        path: The file.
-        columns: Names of all columns, where the format has a header or a schema; else None.
-        rows: The complete records at the beginning; of Parquet none.
-        broken: Lines among them that are no records.
-        whole: Whether these are all of its records.
-        label_columns: Names in a column `labels` of a fixed structure; None where records may name
-            others.
+        path: Path of the file.
+        columns: Names of all columns if the format has a header or a schema; else None.
+        rows: Complete records at the beginning; () for Parquet.
+        broken: Number of lines at the beginning that are no records.
+        whole: True if these are all records of the file.
+        label_columns: Names of the fields of a column `labels` with a fixed structure; None if
+            records may have others.
     """
 
     path: str
@@ -48,12 +49,12 @@ class Head:
 
 @dataclasses.dataclass(frozen=True)
 class Heads:
-    """What was looked at.
+    """Heads of the files that match some patterns.
 
     Attributes:
-        heads: Of the files that could be.
-        complete: Whether these are all files that the patterns name.
-        remote: The patterns that name no local files.
+        heads: Heads of the files that could be read.
+        complete: True if these are all files that match the patterns.
+        remote: Patterns that name no local files.
     """
 
     heads: tuple[Head, ...]
@@ -64,11 +65,12 @@ class Heads:
 def read(patterns: Sequence[str], within: str | None = None) -> Heads:
     """Reads the heads of at most `MOST_FILES` local files.
 
-    What is no regular file is not opened. What cannot be read or parsed is left to the command.
+    Only regular files are read. Files that cannot be read or parsed are skipped here; the command
+    reports them later.
 
     Args:
-        patterns: Of records files, see `units.list_inputs`.
-        within: A folder that others put files into; a link that leads out of it is not followed.
+        patterns: Patterns of records files, see `units.list_inputs`.
+        within: Folder into which others put files; links that lead out of it are not followed.
     """
     remote = tuple(pattern for pattern in patterns if "://" in pattern)
     local = [pattern for pattern in patterns if "://" not in pattern]
@@ -77,22 +79,23 @@ def read(patterns: Sequence[str], within: str | None = None) -> Heads:
         root = os.path.realpath(within)
         paths = [path for path in paths if os.path.realpath(path).startswith(f"{root}/")]
     heads = [head for path in paths[:MOST_FILES] if (head := _head(path)) is not None]
-    # Beam's ** crosses folders.
-    complete = len(heads) == len(paths) and not remote and not any("**" in one for one in local)
+    # In Beam, `**` also matches files in folders below, which are not read here.
+    recursive = any("**" in pattern for pattern in local)
+    complete = len(heads) == len(paths) and not remote and not recursive
     return Heads(tuple(heads), complete, remote)
 
 
 def _matching(pattern: str) -> Iterator[str]:
     if os.path.exists(pattern):
         return iter((pattern,))
-    found = glob.iglob(pattern, include_hidden=True)  # ** is as *: no tree is walked
-    return itertools.islice(found, MOST_FILES + 1)
+    paths = glob.iglob(pattern, include_hidden=True)  # `**` means `*` here: no tree is walked.
+    return itertools.islice(paths, MOST_FILES + 1)
 
 
 def _head(path: str) -> Head | None:
-    """The head of a file; None where it shows nothing."""
+    """Reads the head of a file; None if it cannot be read or its format has none."""
     name = path.lower()
-    suffix = next((one for one in SUFFIXES if name.endswith(one)), None)
+    suffix = next((known for known in SUFFIXES if name.endswith(known)), None)
     if suffix is None:
         return None
     try:
@@ -108,11 +111,11 @@ def _head(path: str) -> Head | None:
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would block for ever
+    return os.open(path, flags | os.O_NONBLOCK)  # Opening a pipe would block forever.
 
 
 def _beginning(file: BinaryIO, is_gzip: bool) -> tuple[bytes, bool]:
-    """At most `HEAD_BYTES` of the content, and whether that is all of it."""
+    """Reads at most `HEAD_BYTES` of the content; returns them, and True if that is all of it."""
     stored = file.read(HEAD_BYTES + 1)
     if not is_gzip:
         return stored[:HEAD_BYTES], len(stored) <= HEAD_BYTES
@@ -142,23 +145,23 @@ def _of_lines(path: str, content: bytes, whole: bool) -> Head:
 
 def _of_csv(path: str, content: bytes, whole: bool) -> Head | None:
     text = content.removeprefix(_MARK).decode(errors="replace")
-    found: list[list[str]] = []
+    table: list[list[str]] = []
     try:
         for cells in csv.reader(io.StringIO(text, newline="")):
-            found.append(cells)
+            table.append(cells)
     except csv.Error:
         whole = False
     if not whole:
-        found = found[:-1]  # cut off
-    if not found or any("\0" in name for name in found[0]):  # UTF-16, of which the command tells
+        table = table[:-1]  # The last row may be cut off.
+    if not table or any("\0" in name for name in table[0]):  # UTF-16, which the command reports.
         return None
-    columns, *rest = found
+    columns, *rest = table
     rows = [dict(zip(columns, map(_cell, cells), strict=False)) for cells in rest if cells]
     return Head(path, tuple(columns), tuple(rows), 0, whole)
 
 
 def _cell(cell: str) -> Any:
-    """An empty cell is nothing; an object may hold labels, and a list be one."""
+    """Converts a cell: an empty one to None; parses JSON objects and lists, which may be labels."""
     if cell[:1] in ("[", "{"):
         try:
             return json.loads(cell)

@@ -1,4 +1,4 @@
-"""Records from JSON lines."""
+"""Reader of JSON Lines."""
 
 import hashlib
 import re
@@ -16,8 +16,8 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """Reads the lines that begin in the unit's byte range, or all of a compressed file.
 
-    Empty lines are no records. Positions are byte offsets, or counted records where the file is
-    compressed.
+    Empty lines are skipped. Positions are byte offsets; in a compressed file, they are the indices
+    of the records.
     """
     names = frozenset(labels)
     with opening.open_inflated(unit.uri) as file:
@@ -35,8 +35,10 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 def _counted(
     numbered: Iterator[tuple[int, bytes | lines.LongLine]],
 ) -> Iterator[tuple[int, bytes | lines.LongLine]]:
-    given = (line for _, line in numbered if isinstance(line, lines.LongLine) or not line.isspace())
-    return enumerate(given)
+    filled = (
+        line for _, line in numbered if isinstance(line, lines.LongLine) or not line.isspace()
+    )
+    return enumerate(filled)
 
 
 def _record(
@@ -47,7 +49,7 @@ def _record(
             Reason.TOO_LARGE, f"the line is longer than {lines.LONGEST} bytes"
         )
         return fields.rejected(too_long, position, line.digest)
-    line = line.rstrip(b"\r\n")  # messages and digests do not depend on the kind of line end
+    line = line.rstrip(b"\r\n")  # Messages and digests do not depend on the kind of line end.
     if position.offset == 0:
         line = line.removeprefix(lines.BYTE_ORDER_MARK)
     try:
@@ -58,10 +60,13 @@ def _record(
 
 
 def parse(line: bytes) -> tuple[dict[str, Any], bool]:
-    """The fields of a line, and whether a string may hold lone surrogates.
+    """Parses a line.
+
+    Returns:
+        Fields by name, and True if a string may hold lone surrogates.
 
     Raises:
-        RefusedRecordError: Where the line is no strict JSON, or no object, or is over a cap.
+        RefusedRecordError: The line is no strict JSON, or no object, or exceeds a limit.
     """
     if lines.is_long_as_text(line):
         why = f"the line takes more than {lines.LONGEST} bytes as text"
@@ -84,7 +89,7 @@ def parse(line: bytes) -> tuple[dict[str, Any], bool]:
 
 
 class JsonlReader:
-    """JSON Lines; a line belongs to the range that holds its first byte."""
+    """Reader of JSON Lines; a line belongs to the range that holds its first byte."""
 
     suffixes = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
     may_be_empty = True

@@ -1,4 +1,4 @@
-"""Lines of a file, or of a byte range of it."""
+"""Lines of a file or of a byte range of it, with a limit on their length in memory."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 LONGEST = 128 * 2**20
-"""Bytes of the longest line that is held in memory."""
+"""Length in bytes of the longest line that is held in memory."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -19,7 +19,7 @@ _WIDE, _WIDER = re.compile(rb"[\xc4-\xff]"), re.compile(rb"[\xf0-\xff]")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line longer than `LONGEST`: its digest stands for it."""
+    """Line longer than `LONGEST`, of which only the SHA-256 is kept."""
 
     digest: str
 
@@ -27,12 +27,14 @@ class LongLine:
 def read(
     file: BinaryIO, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, bytes | LongLine]]:
-    """Yields each line, with its end, whose first byte lies in `[start, stop)`, and its offset.
+    """Yields the offset and the content of each line whose first byte is in `[start, stop)`.
+
+    A line includes its line end.
 
     Args:
-        file: At its beginning; one that can seek where `start` is not 0.
-        start: In bytes.
-        stop: In bytes; None reads to the end.
+        file: File at its beginning; it must be seekable if `start` is not 0.
+        start: Offset in bytes.
+        stop: Offset in bytes; None reads to the end.
     """
     offset = _first(file, start) if start else 0
     while stop is None or offset < stop:
@@ -43,13 +45,16 @@ def read(
             yield offset, line
             offset += len(line)
         else:
-            size, digest = _pass_over(file, line)
+            size, digest = _skip(file, line)
             yield offset, LongLine(digest)
             offset += size
 
 
 def is_long_as_text(line: bytes) -> bool:
-    """Whether a line takes more than `LONGEST` bytes as text; a wide character widens all of it."""
+    """Returns True if a line takes more than `LONGEST` bytes as a Python string.
+
+    One wide character widens all characters of the string, to 2 or 4 bytes each.
+    """
     if len(line) <= LONGEST // 4 or line.isascii():
         return False
     width = 4 if _WIDER.search(line) else 2 if _WIDE.search(line) else 1
@@ -57,7 +62,7 @@ def is_long_as_text(line: bytes) -> bool:
 
 
 def _first(file: BinaryIO, start: int) -> int:
-    """Moves to the first line that begins at `start` or later, and returns its offset."""
+    """Seeks the first line that begins at `start` or later, and returns its offset."""
     file.seek(start - 1)
     offset = start - 1
     while chunk := file.readline(_CHUNK):
@@ -67,8 +72,8 @@ def _first(file: BinaryIO, start: int) -> int:
     return offset
 
 
-def _pass_over(file: BinaryIO, begun: bytes) -> tuple[int, str]:
-    """Reads a line to its end: its size, and the digest of all of it but its end."""
+def _skip(file: BinaryIO, begun: bytes) -> tuple[int, str]:
+    """Reads a line to its end; returns its size, and its SHA-256 without the line end."""
     size = len(begun)
     digest = hashlib.sha256(begun)
     while chunk := file.readline(_CHUNK):

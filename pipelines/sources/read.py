@@ -1,4 +1,4 @@
-"""Sources: JSON lines, CSV, Parquet and TFRecord files -> raw records."""
+"""Registry of the readers of records files, and the transform that reads units of work."""
 
 import dataclasses
 import logging
@@ -27,16 +27,26 @@ _FORMATS: tuple[Reader, ...] = (
     tfrecord.TfRecordReader(),
 )
 
-READERS: Mapping[str, Reader] = {suffix: one for one in _FORMATS for suffix in one.suffixes}
-"""The readers of records files, by the end of a file's name in any case."""
+READERS: Mapping[str, Reader] = {
+    suffix: reader for reader in _FORMATS for suffix in reader.suffixes
+}
+"""Readers of records files by suffix of the file name, in lower case."""
 
 SUFFIXES = tuple(READERS)
-"""The ends of names of files that are read, in lower case."""
+"""Suffixes of the names of files that are read, in lower case."""
 
 _log = logging.getLogger(__name__)
 
 
 class Read(NamedTuple):
+    """Outputs of `ReadRecords`.
+
+    Attributes:
+        records: Records.
+        rejected: Lines and rows that are no records.
+        kinds: Triples of a column, the kind of its values and the file.
+    """
+
     records: beam.PCollection[RawRecord]
     rejected: beam.PCollection[Rejected]
     kinds: beam.PCollection[tuple[str, str, str]]
@@ -45,17 +55,17 @@ class Read(NamedTuple):
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
     """Reads the records of a unit, in the order of the file, one at a time.
 
-    Each line or row is either a record or rejected. A medium that its source cannot give is a
-    `BrokenMedium`; the record goes on.
+    Each line or row is either a record or rejected. A medium that cannot be read from its source is
+    a `BrokenMedium`, and the record continues without it.
 
     Args:
-        unit: From `units.plan`.
-        labels: The label names that the spec's tasks read: where a record has no mapping `labels`,
-            fields of these names, and any `labels.<name>`, are labels.
+        unit: Unit from `units.plan`.
+        labels: Names of the labels that the spec's tasks read. In a record without a mapping
+            `labels`, fields of these names, and fields `labels.<name>`, are labels.
 
     Raises:
-        OptionsError: Where a file cannot be read to its end without losing records.
-        StorageError: Where a file cannot be opened, or changed since the plan.
+        OptionsError: A file cannot be read to its end without losing records.
+        StorageError: A file cannot be opened, or changed since the plan.
     """
     return reader(unit.uri).read(unit, labels)
 
@@ -72,30 +82,31 @@ def _known_suffix(uri: str) -> str:
 
 
 def suffix(uri: str) -> str:
-    """The one of `SUFFIXES` with which the name ends; `.ndjson` is another name of `.jsonl`.
+    """Returns the suffix of a file's name, one of `SUFFIXES`; for `.ndjson`, that is `.jsonl`.
 
     Raises:
-        OptionsError: Where there is none.
+        OptionsError: The name has no known suffix.
     """
     return _known_suffix(uri).replace(".ndjson", ".jsonl")
 
 
 def reader(uri: str) -> Reader:
-    """The reader of a file, by the end of its name.
+    """Returns the reader of a file, by the suffix of its name.
 
     Raises:
-        OptionsError: Where there is none.
+        OptionsError: The name has no known suffix.
     """
     return READERS[_known_suffix(uri)]
 
 
 def estimated_records(inputs: Sequence[InputFile]) -> int | None:
-    """About how many records files hold, by their average line.
+    """Estimates the number of records in files, by their average line.
 
-    None, with a line in the log, where one is compressed or TFRecord: only reading it tells.
+    Returns None, with a line in the log, if a file is compressed or TFRecord, since its records can
+    only be counted by reading all of it.
 
     Raises:
-        StorageError: Where a file cannot be read.
+        StorageError: A file cannot be read.
     """
     total = 0.0
     for file in inputs:
@@ -113,25 +124,25 @@ def estimated_records(inputs: Sequence[InputFile]) -> int | None:
 
 
 def for_training(record: RawRecord) -> RawRecord | Rejected:
-    """The record; rejected where its group or split, which only training uses, is none."""
-    why = record.untrainable
-    if not why:
+    """Returns the record; rejects one with an invalid group or split, which only training uses."""
+    detail = record.untrainable
+    if not detail:
         return record
     digest = payload_digest(record)
-    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, why, digest)
+    return Rejected(record.id, record.position, "read", Reason.UNPARSABLE, detail, digest)
 
 
 @dataclasses.dataclass
 class ReadRecords(beam.PTransform):
-    """Units -> `.records` and `.rejected`; each line or row is in exactly one of them.
+    """Reads units of work; each line or row is in exactly one of `.records` and `.rejected`.
 
-    `.kinds` has, once a unit, how its file stores the ids, groups and labels of its records: the
-    column, the kind in the words of `scalars.kind_of`, and the file.
+    `.kinds` has, once for each unit, the kinds in which its file stores ids, groups and labels:
+    triples of the column, the kind as `scalars.kind_of` names it, and the file.
 
     Args:
-        labels: See `read`.
-        training: Reject records whose group or split is of a wrong form; otherwise they are of no
-            use, as in scoring, and are not looked at.
+        labels: Names of the labels that the spec's tasks read, see `read`.
+        training: True if records with an invalid group or split are rejected. Scoring uses neither,
+            and does not check them.
     """
 
     labels: tuple[str, ...] = ()
@@ -140,7 +151,7 @@ class ReadRecords(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    @no_annotations  # Beam warns of each that it cannot use
+    @no_annotations  # Beam warns about annotations that it cannot use.
     def expand(self, work: beam.PCollection[Unit]) -> Read:
         read_units = beam.FlatMap(self._read).with_output_types(RawRecord)
         outputs = work | "ReadUnits" >> read_units.with_outputs(REJECTED, KINDS, main="records")
@@ -175,5 +186,5 @@ def _kinds(record: RawRecord) -> Iterator[tuple[str, str]]:
     if of_group is not None:
         yield "group", of_group
     for name, value in record.labels.items():
-        if value is not None:  # a label that is not there is stored in no way
+        if value is not None:  # A missing label is stored in no kind.
             yield f"labels.{name}", scalars.kind_of(value)

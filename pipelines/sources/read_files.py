@@ -1,4 +1,4 @@
-"""Root transform that reads whole files of records, for pipelines of one's own."""
+"""Root transform `triad_ml.ReadRecords` for users' own Beam pipelines: reads files of records."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from triad_ml.transforms.records.values import RawRecord, Rejected
 class FileRecords(dict[str, "beam.PCollection[Any]"]):
     """Outputs of `ReadFiles` by name: `records` and `rejected`.
 
-    It is a mapping so that Beam YAML finds each output by its name.
+    It is a mapping, so that Beam YAML finds each output by its name.
     """
 
     @property
     def records(self) -> "beam.PCollection[RawRecord]":
-        """Records."""
+        """Records that were read."""
         return self["records"]
 
     @property
@@ -31,21 +31,21 @@ class FileRecords(dict[str, "beam.PCollection[Any]"]):
 class ReadFiles(beam.PTransform):
     """Reads the records of files; `triad_ml.ReadRecords` is this class.
 
-    It begins a pipeline, and gives `.records`, which are `RawRecord`s, and `.rejected`: each line
-    or row of a file is in exactly one of them. Both may go to `Score`, whose `.rejected` then has
-    what could not be read too. Files are JSON Lines, CSV, Parquet or TFRecord, by
-    their suffix; large ones are read in parts. A medium that a record names by a relative path is
-    looked for in the folder of its file.
+    It is the root of a pipeline, and returns `.records`, which are `RawRecord`s, and `.rejected`;
+    each line or row of a file is in exactly one of them. Both may be passed to `Score`, whose
+    `.rejected` then also has the lines and rows that could not be read. Files are JSON Lines, CSV,
+    Parquet or TFRecord, by their suffix; large ones are read in parts. A medium that a record names
+    by a relative path is searched in the folder of the record's file.
 
     Args:
         inputs: Patterns of records files, local or `gs://`.
         labels: Names of fields that are labels; they do not pass through. A mapping `labels`, and
-            fields such as `labels.category`, are labels in any case.
+            fields such as `labels.category`, are always labels.
 
     Raises:
-        OptionsError: On being applied, where a pattern matches nothing or a file is of no known
+        OptionsError: When it is applied: a pattern matches nothing, or a file is of no known
             format.
-        StorageError: On being applied, where a folder or a bucket cannot be listed.
+        StorageError: When it is applied: a folder or a bucket cannot be listed.
 
     Examples:
         >>> import apache_beam as beam

@@ -1,4 +1,4 @@
-"""Rows of other programs -> raw records, by the rules that a JSON Lines row has."""
+"""Conversion of rows of other programs to raw records, by the rules of JSON Lines rows."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -11,10 +11,10 @@ from triad_ml.pipelines.sources import fields
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 Row: TypeAlias = RawRecord | Mapping[str, Any]
-"""A record as a program has it; a `beam.Row` or a named tuple is one too."""
+"""Record as a program holds it; it may also be a `beam.Row` or a named tuple."""
 
 SOURCE = "memory://rows/row"
-"""File of a row that was read from none. It is no folder, so relative media have no home in it."""
+"""URI for rows that come from no file. No folder belongs to it, so relative media are not found."""
 
 
 def position(number: int = 0) -> Position:
@@ -23,31 +23,31 @@ def position(number: int = 0) -> Position:
 
 
 def read(row: object, place: Position, labels: Collection[str]) -> RawRecord | Rejected:
-    """Makes a record of one row; the row itself stays as it is.
+    """Makes a record of one row, without changing the row.
 
     Args:
-        row: A `RawRecord` or `Rejected`, which is returned as it is, or a mapping, `beam.Row` or
-            named tuple with the fields that a JSON Lines row has; see `fields.assemble`. A medium
-            may also be a `pathlib.Path`, and a list an array of NumPy.
+        row: A `RawRecord` or `Rejected`, which is returned unchanged, or a mapping, `beam.Row` or
+            named tuple with the fields of a JSON Lines row, see `fields.assemble`. A medium may
+            also be a `pathlib.Path`, and a list may be a NumPy array.
         place: Position of the row.
-        labels: Label names that the spec's tasks read.
+        labels: Names of the labels that the spec's tasks read.
     """
     if isinstance(row, RawRecord | Rejected):
         return row
-    given = _plain(row)
-    if not isinstance(given, dict):
+    plain = _plain(row)
+    if not isinstance(plain, dict):
         why = f"{type(row).__name__} where a row should be"
         return fields.rejected(fields.RefusedRecordError(Reason.UNPARSABLE, why), place, "")
     try:
-        if not all(isinstance(name, str) for name in given):
+        if not all(isinstance(name, str) for name in plain):
             raise fields.RefusedRecordError(Reason.UNPARSABLE, "a field's name is not a string")
-        return fields.assemble(dict(given), place, labels, doubtful=True)
+        return fields.assemble(dict(plain), place, labels, doubtful=True)
     except fields.RefusedRecordError as error:
-        return fields.rejected(error, place, fields.row_digest(given))
+        return fields.rejected(error, place, fields.row_digest(plain))
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it, as far as other libraries have types of their own for that."""
+    """Converts types of other libraries to those of plain Python: mappings, lists, bytes, paths."""
     if isinstance(value, str | bytes):
         return value
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""JSON without what its grammar leaves open: no NaN, no second key of one name, no abyss."""
+"""Strict JSON parser: rejects NaN, infinities, duplicate keys, deep nesting and too many values."""
 
 import json
 import re
@@ -7,28 +7,32 @@ from typing import Any, NoReturn
 from triad_ml.pipelines.sources.fields import MOST_VALUES
 
 DEEPEST = 64
-"""Levels of lists and objects; how many Python itself can take depends on where it is called."""
+"""Largest depth of nested lists and objects; that of Python's parser depends on the call stack."""
 
 
 _MARK = re.compile(r'[,\[{]|"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
-"""What begins a value, or a whole string; it never goes back, however the text ends."""
+"""Matches a comma or an opening bracket, or a whole string.
+
+A comma or bracket stands for one value. The pattern never backtracks, however the text ends.
+"""
 
 
 class StrictJsonError(ValueError):
-    """Text that is not strict JSON; the message holds nothing of it."""
+    """Error for text that is not strict JSON; its message holds none of the text."""
 
 
 class TooManyValuesError(StrictJsonError):
-    """Text of more than `MOST_VALUES` values."""
+    """Error for text with more than `MOST_VALUES` values."""
 
 
 def parse(text: str) -> Any:
     """Parses one JSON value.
 
     Raises:
-        StrictJsonError: Where the text is no JSON, holds NaN, an infinity or a number beyond
-            float64, names a key twice in one object, is nested deeper than `DEEPEST`, or, before
-            any of it is made a Python value, has more than `MOST_VALUES` values.
+        StrictJsonError: The text is no JSON, holds NaN, an infinity or a number beyond float64, has
+            a key twice in one object, or is nested deeper than `DEEPEST`.
+        TooManyValuesError: The text has more than `MOST_VALUES` values; it is raised before any
+            Python value is made.
     """
     if len(text) > MOST_VALUES:
         _check_values(text)

@@ -1,4 +1,4 @@
-"""Records from TFRecord files of tf.Example, whose sizes are checked before it is parsed."""
+"""Reader of TFRecord files of tf.Examples, whose sizes are checked before they are parsed."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,23 @@ from triad_ml.transforms.files import tfrecord_reader
 from triad_ml.transforms.records.values import MODALITIES, Position, RawRecord, Reason, Rejected
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_FLOATS, _INTEGERS = 2, 3  # fields of a Feature; what remains are bytes
+_FLOATS, _INTEGERS = 2, 3  # Field numbers in a Feature; the third kind are bytes.
 
 MOST_PARTS = 4 * MOST_VALUES
-"""Fields of messages that are gone through, those among them that no tf.Example has."""
+"""Largest number of fields of protocol buffers that are walked, also unknown ones."""
 
-_NOT_FINAL = bytes(range(128, 256))  # bytes of a number but its last
+_NOT_FINAL = bytes(range(128, 256))  # Bytes of a varint, except its last.
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
-    """Reads a file of tf.Example; positions are counted records.
+    """Reads a file of tf.Examples; positions are the indices of records.
 
-    `image`, `audio` and `text` hold the media themselves, `image_uri`, `audio_uri` and `text_uri`
-    say where they are.
+    The features `image`, `audio` and `text` hold the media themselves; `image_uri`, `audio_uri` and
+    `text_uri` hold their URIs.
 
     Raises:
-        OptionsError: Where the framing is broken: nobody can say how many records come after.
-        StorageError: Where the file changed since the plan.
+        OptionsError: The framing is broken, so that the records after it cannot be found.
+        StorageError: The file changed since the plan.
     """
     names = frozenset(labels)
     with opening.open_stored(unit.uri) as stored:
@@ -47,12 +47,15 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 
 
 def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
-    """The fields of a tf.Example, and whether a string may hold lone surrogates.
+    """Parses a tf.Example.
+
+    Returns:
+        Fields by name, and True if a string may hold lone surrogates.
 
     Raises:
-        RefusedRecordError: Where the content is no tf.Example, or one of too many values.
+        RefusedRecordError: The content is no tf.Example, or has too many values.
     """
-    from tensorflow.core.example import example_pb2  # 5 CPU-seconds that other formats do not need
+    from tensorflow.core.example import example_pb2  # 5 CPU-seconds, not needed by other formats.
 
     check_size(content)
     try:
@@ -63,8 +66,8 @@ def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
     row: dict[str, Any] = {}
     for name in MODALITIES:
         inline = values.pop(name, None)
-        place = values.pop(f"{name}_uri", None)
-        row[name] = {"uri": _text(place)} if place and inline in (None, b"") else inline
+        uri = values.pop(f"{name}_uri", None)
+        row[name] = {"uri": _text(uri)} if uri and inline in (None, b"") else inline
     doubtful = False
     for name, value in values.items():
         text = _text(value)
@@ -73,12 +76,12 @@ def parse(content: bytes, names: frozenset[str]) -> tuple[dict[str, Any], bool]:
             row[name] = text
             doubtful = doubtful or not readable
         else:
-            row[name] = value  # bytes that are no text pass through as they are
+            row[name] = value  # Bytes that are no text pass through unchanged.
     return row, doubtful
 
 
 def _value(feature: Any) -> Any:
-    """A tf.Feature as Python has it: a list only where there are several values."""
+    """Returns the value of a tf.Feature: a list of several values, a single value, or None."""
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
     if len(values) > 1:
@@ -87,19 +90,20 @@ def _value(feature: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """The bytes in a value as strings; others stay."""
+    """Decodes the bytes in a value; other values are unchanged."""
     if isinstance(value, list):
         return [_text(part) for part in value]
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def check_size(content: bytes) -> None:
-    """Refuses a tf.Example of too many features or values, by its framing.
+    """Refuses a tf.Example with too many features or values, by its framing, without parsing it.
 
-    A value of one byte takes eight and more once it is parsed.
+    A value of one byte takes at least eight bytes once it is parsed.
 
     Raises:
-        RefusedRecordError: Where it has more than `MOST_FIELDS` or `MOST_VALUES`, or is none.
+        RefusedRecordError: The content has more than `MOST_FIELDS` features or `MOST_VALUES`
+            values, or is no tf.Example.
     """
     if len(content) <= MOST_VALUES:
         return
@@ -119,14 +123,14 @@ def check_size(content: bytes) -> None:
 
 
 class _Walk:
-    """Goes through messages within messages, up to `MOST_PARTS` fields."""
+    """Walk through nested protocol buffers, of at most `MOST_PARTS` fields in all."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._left = MOST_PARTS
 
     def counts(self, kind: int, start: int, stop: int) -> Iterator[int]:
-        """How many values each part of a list holds."""
+        """Yields the number of values in each field of a list; `kind` is that of the Feature."""
         for _, wire, begin, end in self.parts(start, stop, 1):
             packed = wire == _LENGTH
             if packed and kind == _FLOATS:
@@ -137,7 +141,10 @@ class _Walk:
                 yield 1
 
     def parts(self, start: int, stop: int, wanted: int = 0) -> Iterator[tuple[int, int, int, int]]:
-        """The fields of a message: number, how it is written, and where its value is."""
+        """Yields the fields of a message: number, wire type, start and end of the value.
+
+        With `wanted`, only fields of this number are yielded.
+        """
         for part in _parts(self._content, start, stop):
             self._left -= 1
             if self._left < 0:
@@ -147,33 +154,34 @@ class _Walk:
 
 
 def _parts(content: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-    place = start
-    while place < stop:
-        tag, place = _number(content, place, stop)
+    offset = start
+    while offset < stop:
+        tag, offset = _varint(content, offset, stop)
         wire = tag & 7
         if wire == _VARINT:
-            _, end = _number(content, place, stop)
+            _, end = _varint(content, offset, stop)
         elif wire == _LENGTH:
-            length, place = _number(content, place, stop)
-            end = place + length
+            length, offset = _varint(content, offset, stop)
+            end = offset + length
         elif wire in (_FIXED64, _FIXED32):
-            end = place + (8 if wire == _FIXED64 else 4)
+            end = offset + (8 if wire == _FIXED64 else 4)
         else:
             raise _no_example()
         if end > stop:
             raise _no_example()
-        yield tag >> 3, wire, place, end
-        place = end
+        yield tag >> 3, wire, offset, end
+        offset = end
 
 
-def _number(content: bytes, place: int, stop: int) -> tuple[int, int]:
+def _varint(content: bytes, offset: int, stop: int) -> tuple[int, int]:
+    """Decodes a varint; returns its value and the offset after it."""
     value = shift = 0
-    while place < stop and shift < 70:
-        byte = content[place]
-        place += 1
+    while offset < stop and shift < 70:
+        byte = content[offset]
+        offset += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, offset
         shift += 7
     raise _no_example()
 
@@ -187,7 +195,7 @@ def _too_large(why: str) -> RefusedRecordError:
 
 
 class TfRecordReader:
-    """TFRecord files of tf.Example."""
+    """Reader of TFRecord files of tf.Examples."""
 
     suffixes = (".tfrecord", ".tfrecord.gz")
     may_be_empty = True

@@ -1,4 +1,4 @@
-"""Input files, and the work units into which they are cut."""
+"""Listing of input files, and their division into units of work."""
 
 import functools
 import hashlib
@@ -20,33 +20,35 @@ from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.media import uris
 
 UNIT_BYTES = 64 * 2**20
+"""Default limit of a unit of work, in bytes."""
 
 
 def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
-    """Lists the files that the patterns name, sorted by URI, each file once.
+    """Lists the files that match the patterns, sorted by URI, each file once.
 
-    A local file is named by its resolved path, however the pattern spells it. Only a link to a
-    file in another folder keeps its own name: media are beside it, not beside what it leads to.
+    The URI of a local file is its resolved path, however the pattern spells it. Only a link to a
+    file in another folder keeps its own path: its media are in the folder of the link, not in that
+    of its target.
 
     Args:
-        patterns: Local paths or `gs://` URIs; `*`, `**`, `?` and `[...]` as Beam reads them. A
-            local path that exists is taken as it is.
+        patterns: Local paths or `gs://` URIs, with `*`, `**`, `?` and `[...]` as in Beam. A local
+            path that exists is no pattern, whatever characters it has.
 
     Raises:
-        OptionsError: Where a pattern matches nothing, or a file's format is not known, or its
-            first bytes show that it is of another format, or it is empty and cannot be.
-        StorageError: Where a folder or bucket cannot be listed.
+        OptionsError: A pattern matches nothing, or the format of a file is unknown, or its first
+            bytes show that it is of another format, or it is empty though its format never is.
+        StorageError: A folder or bucket cannot be listed.
     """
     listed: dict[str, InputFile] = {}
     for pattern in patterns:
         matched = sorted(_match(pattern))
         if not matched:
             raise format_checks.nothing(pattern, SUFFIXES)
-        for found in matched:
-            kind = suffix(found)
-            is_local = not opening.scheme(found)
-            identity = os.path.realpath(found) if is_local else found
-            uri = uris.spelled(_resolved(found, identity)) if is_local else found
+        for path in matched:
+            kind = suffix(path)
+            is_local = not opening.scheme(path)
+            identity = os.path.realpath(path) if is_local else path
+            uri = uris.spelled(_resolved(path, identity)) if is_local else path
             known = listed.get(identity)
             if known is not None and _rank(known.uri, identity) <= _rank(uri, identity):
                 continue
@@ -59,10 +61,10 @@ def list_inputs(patterns: Sequence[str]) -> tuple[InputFile, ...]:
 
 
 def changed(inputs: Sequence[InputFile]) -> tuple[str, ...]:
-    """URIs of the files that are not what they were when they were listed.
+    """Returns the URIs of the files that changed since they were listed.
 
     Raises:
-        StorageError: Where one cannot be opened.
+        StorageError: A file cannot be opened.
     """
     return tuple(file.uri for file in inputs if _describe(file.uri) != file)
 
@@ -70,21 +72,22 @@ def changed(inputs: Sequence[InputFile]) -> tuple[str, ...]:
 def plan(
     inputs: Sequence[InputFile], unit_bytes: int = UNIT_BYTES, unit_records: int = UNIT_RECORDS
 ) -> tuple[Unit, ...]:
-    """Cuts files into units; the same files always give the same units.
+    """Cuts files into units of work; the same files always have the same units.
 
-    JSONL is cut into byte ranges; a line belongs to the range that holds its first byte. Parquet
-    is cut into runs of row groups, and a row group of too many records, or of too many bytes beside
-    its media, into runs of rows. Any other file, and any compressed one, is one unit.
+    JSON Lines are cut into byte ranges; a line belongs to the range that holds its first byte.
+    Parquet is cut into ranges of row groups; a row group with too many records, or too many bytes
+    besides its media, is cut into ranges of rows. Any other file, and any compressed one, is one
+    unit.
 
     Args:
-        inputs: From `list_inputs`.
-        unit_bytes: About how many bytes a unit holds at most.
-        unit_records: About how many records a unit holds at most. Of JSONL the number is estimated
-            from the average line in the first `SAMPLE_BYTES` of each file.
+        inputs: Files from `list_inputs`.
+        unit_bytes: Approximate limit of a unit in bytes.
+        unit_records: Approximate limit of a unit in records. For JSON Lines, the number is
+            estimated from the average line in the first `SAMPLE_BYTES` of each file.
 
     Raises:
-        OptionsError: Where a limit is not positive, or a file is no Parquet file.
-        StorageError: Where a file cannot be read.
+        OptionsError: A limit is not positive, or a file is no Parquet file.
+        StorageError: A file cannot be read.
     """
     for name, value in (("unit_bytes", unit_bytes), ("unit_records", unit_records)):
         if value < 1:
@@ -95,14 +98,17 @@ def plan(
         if file.size
         for start, stop in reader(file.uri).ranges(file, unit_bytes, unit_records)
     )
-    return tuple(Unit(index, *place) for index, place in enumerate(ranges))
+    return tuple(Unit(index, *part) for index, part in enumerate(ranges))
 
 
 def refuse_empty(uri: str) -> None:
-    """Refuses a file of zero bytes whose format has none: a copy failed.
+    """Refuses an empty file of a format whose files are never empty, as after a failed copy.
+
+    Args:
+        uri: URI of a file of zero bytes.
 
     Raises:
-        OptionsError: Naming the file.
+        OptionsError: Files of the format are never empty; the message names the file.
     """
     if opening.is_gzip(uri) or not reader(uri).may_be_empty:
         raise OptionsError(
@@ -112,19 +118,20 @@ def refuse_empty(uri: str) -> None:
 
 
 def _match(pattern: str) -> Iterator[str]:
-    """The files that a pattern names; one in the working folder begins with `./`."""
+    """Yields the files that match a pattern; paths in the working folder begin with `./`."""
     scheme = opening.scheme(pattern)
     if scheme not in ("", "gs"):
         raise OptionsError(f"{pattern}: {scheme}:// is not read; give a local path or gs://")
     if not scheme and os.path.isfile(pattern):
-        yield _local(pattern)  # also where the name holds a character of patterns
+        yield _local(pattern)  # Its name may have characters of patterns.
         return
     if not scheme and os.path.isdir(pattern):
         raise format_checks.folder(pattern, SUFFIXES)
     if scheme:
-        cloud.check_credentials()  # Beam would ask for minutes, and then go on without
+        # Without credentials, Beam would retry for minutes and then continue anonymously.
+        cloud.check_credentials()
     try:
-        # Beam finds nothing for a local pattern that names no folder.
+        # Beam matches nothing for a local pattern without a folder.
         matched = FileSystems.match([pattern if scheme else _local(pattern)])[0].metadata_list
     except BeamIOError as error:
         why = " ".join(str(error).split())
@@ -134,19 +141,19 @@ def _match(pattern: str) -> Iterator[str]:
 
 
 def _local(path: str) -> str:
-    """A plain spelling of a local path or pattern that always names a folder."""
+    """Returns the normal form of a local path or pattern, always with a folder."""
     path = os.path.normpath(path)
     return path if os.path.dirname(path) else os.path.join(".", path)
 
 
 def _resolved(path: str, real: str) -> str:
-    """The one spelling of a local path, given what it leads to."""
+    """Returns the path for a local file's URI: the real one, or a link's to another folder."""
     parent = os.path.realpath(os.path.dirname(path))
     return real if os.path.dirname(real) == parent else os.path.join(parent, os.path.basename(path))
 
 
 def _rank(uri: str, identity: str) -> tuple[bool, str]:
-    """Of two names of one file the lower one is kept: its own before a link's."""
+    """Ranks the URIs of one file; the lowest is kept, so that links rank after the file itself."""
     return opening.local_path(uri) != identity, uri
 
 
@@ -168,7 +175,7 @@ def _gcs() -> gcsio.GcsIO:
 def _describe_local(uri: str) -> InputFile:
     with opening.open_stored(uri) as file:
         status = os.fstat(file.fileno())
-        # The clock of a file system may stand still between two writes of one size: look as well.
+        # Two writes of one size may have the same time of change, so the content is hashed too.
         head = file.read(SAMPLE_BYTES)
         file.seek(max(len(head), status.st_size - SAMPLE_BYTES))
         tail = file.read(SAMPLE_BYTES)

@@ -1,4 +1,4 @@
-"""What a storage tells of a file."""
+"""Interface of a storage backend, and its description of a stored file."""
 
 import dataclasses
 from typing import Protocol
@@ -6,12 +6,12 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file or an object.
+    """Stored file or object.
 
     Attributes:
-        path: The whole path.
-        bytes: Its size.
-        changed: When it was written, in seconds since 1970 by the clock of the storage.
+        path: Full path.
+        bytes: Size in bytes.
+        changed: Time of the last change, in seconds since 1970, by the clock of the storage.
     """
 
     path: str
@@ -20,6 +20,8 @@ class StoredFile:
 
 
 class _Storage(Protocol):
+    """Interface of a backend; `storage.atomic` describes the functions."""
+
     def read(self, path: str) -> bytes | None: ...
     def put(self, path: str, content: bytes) -> None: ...
     def write_new(self, path: str, content: bytes) -> bool: ...

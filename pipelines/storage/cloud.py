@@ -1,8 +1,8 @@
-"""Atomic object operations on Google Cloud Storage, or on STORAGE_EMULATOR_HOST.
+"""Storage backend of Google Cloud Storage, or of STORAGE_EMULATOR_HOST: atomic object operations.
 
-Each write and each removal names the generation that it replaces. So a request whose answer was
-lost can be sent again: it cannot undo what another process did meanwhile, and where it finds itself
-refused because the first one had arrived, the object's content tells.
+Each write and each removal names the generation of the object that it replaces. So a request whose
+response was lost can be sent again: it cannot undo a change by another process, and if it is
+refused because the first request had succeeded, the object's content shows that.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ _ATTEMPTS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """How long requests are waited for.
+    """Timeouts of requests.
 
     Attributes:
-        timeout: Seconds without a byte of an answer, after which a request counts as failed; of
+        timeout: Seconds without a byte of a response, after which a request counts as failed; from
             TRIAD_GCS_TIMEOUT.
-        deadline: Seconds during which a request that failed is sent again; of TRIAD_GCS_DEADLINE.
+        deadline: Seconds for which a failed request is sent again; from TRIAD_GCS_DEADLINE.
     """
 
     timeout: float = 60
@@ -37,14 +37,14 @@ class Patience:
 
     @classmethod
     def of_environment(cls) -> Self:
-        """Raises OptionsError where a variable is no positive number."""
+        """Reads the timeouts; raises OptionsError if a variable is no positive number."""
         return cls(
             _seconds("TRIAD_GCS_TIMEOUT", cls.timeout), _seconds("TRIAD_GCS_DEADLINE", cls.deadline)
         )
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What each call of the client gets. The client knows which failures may pass."""
+        """Arguments of each call of the client; its default policy names the failures to retry."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=10).with_timeout(self.deadline)
@@ -52,7 +52,10 @@ class Patience:
 
 
 class CloudStorage:
-    """See `storage`. Objects appear whole: only conditions on their generation are needed."""
+    """Storage backend of Google Cloud Storage; `storage.atomic` describes the functions.
+
+    Objects always appear as a whole, so only conditions on their generation are needed.
+    """
 
     def exists(self, path: str) -> bool:
         return bool(_blob(path).exists(**_patience()))
@@ -72,7 +75,7 @@ class CloudStorage:
         raise StorageError(f"{path}: other processes keep on writing it; see which, then run again")
 
     def touch(self, path: str) -> None:
-        """Writes an empty object, or writes it again: it is new then."""
+        """Writes an empty object, or writes it again, so that its time of change is new."""
         _blob(path).upload_from_string(b"", content_type=_BINARY, **_patience())
 
     def write_new(self, path: str, content: bytes) -> bool:
@@ -84,7 +87,8 @@ class CloudStorage:
         blob = _blob(path)
         try:
             blob.reload(**_patience())
-            before = bytes(blob.download_as_bytes(**_patience()))  # of this very generation
+            # Downloads the generation that `reload` found.
+            before = bytes(blob.download_as_bytes(**_patience()))
         except NotFound:
             before = None
         if before != expected:
@@ -99,15 +103,15 @@ class CloudStorage:
                 content, content_type=_BINARY, if_generation_match=generation, **_patience()
             )
         except PreconditionFailed:
-            # The answer to a first try may have been lost: then the content is there, and ours.
+            # If only the response of a first try was lost, the object holds our content.
             return self.read(path) == content
         return True
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         bucket, prefix = _parts(f"{folder.rstrip('/')}/")
-        found = _client().list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
-        files = [blob.name.removeprefix(prefix) for blob in found]  # read before the prefixes
-        folders = [name.removeprefix(prefix).rstrip("/") for name in found.prefixes]
+        blobs = _client().list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
+        files = [blob.name.removeprefix(prefix) for blob in blobs]  # Fills `blobs.prefixes`.
+        folders = [name.removeprefix(prefix).rstrip("/") for name in blobs.prefixes]
         return [name for name in files if name], folders
 
     def tree(self, folder: str) -> list[StoredFile]:
@@ -128,7 +132,7 @@ class CloudStorage:
                     before, token=token, if_generation_match=0, **_patience()
                 )
         except PreconditionFailed:
-            # As in `_write_over`: an answer may have been lost.
+            # As in `_write_over`, a response may have been lost.
             before.reload(**_patience())
             after.reload(**_patience())
             if (before.size, before.crc32c) != (after.size, after.crc32c):
@@ -141,7 +145,8 @@ class CloudStorage:
 
         generation = _generation(path)
         if generation:
-            with contextlib.suppress(NotFound, PreconditionFailed):  # gone, or another's by now
+            # Another process may have removed or replaced it since.
+            with contextlib.suppress(NotFound, PreconditionFailed):
                 _blob(path).delete(if_generation_match=generation, **_patience())
 
     def delete_tree(self, folder: str) -> None:
@@ -162,7 +167,7 @@ def _blob(path: str) -> Any:
 
 
 def _generation(path: str) -> int:
-    """Of the object that is there; 0 where there is none."""
+    """Returns the generation of an object; 0 if it does not exist."""
     bucket, name = _parts(path)
     blob = _client().bucket(bucket).get_blob(name, **_patience())
     return 0 if blob is None else int(blob.generation)
@@ -173,39 +178,39 @@ def _patience() -> dict[str, Any]:
 
 
 def _seconds(variable: str, default: float) -> float:
-    said = os.environ.get(variable)
-    if said is None:
+    text = os.environ.get(variable)
+    if text is None:
         return default
     try:
-        seconds = float(said)
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise OptionsError(f"{variable}: must be seconds above 0, got {said!r}; correct it")
+        raise OptionsError(f"{variable}: must be seconds above 0, got {text!r}; correct it")
     return seconds
 
 
 def check_credentials() -> None:
-    """Refuses to go on without credentials, before a library asks for them for minutes.
+    """Refuses to continue without credentials, for which a library would retry for minutes.
 
-    With STORAGE_EMULATOR_HOST none are needed.
+    With STORAGE_EMULATOR_HOST, none are needed.
 
     Raises:
-        StorageError: Where there are none, or none that can be read.
+        StorageError: There are no credentials, or they cannot be read.
     """
-    why = None if os.environ.get("STORAGE_EMULATOR_HOST") else _without_credentials()
-    if why is not None:
+    problem = None if os.environ.get("STORAGE_EMULATOR_HOST") else _without_credentials()
+    if problem is not None:
         raise StorageError(
-            f"{SCHEME}: {why}; run gcloud auth application-default login, or name a key file in "
-            "GOOGLE_APPLICATION_CREDENTIALS"
+            f"{SCHEME}: {problem}; run gcloud auth application-default login, or name a key file "
+            "in GOOGLE_APPLICATION_CREDENTIALS"
         )
 
 
 def check_places(places: Iterable[str]) -> None:
-    """Calls `check_credentials` where one of the places is in a bucket.
+    """Calls `check_credentials` if one of the paths is in a bucket.
 
     Raises:
-        StorageError: See there.
+        StorageError: As for `check_credentials`.
     """
     if any(place.startswith(SCHEME) for place in places):
         check_credentials()
@@ -213,30 +218,30 @@ def check_places(places: Iterable[str]) -> None:
 
 @functools.cache
 def _without_credentials() -> str | None:
-    """Why there are no credentials; None where there are some. Looks once."""
+    """Returns the reason for missing credentials, or None if there are some; checked only once."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
     try:
         google.auth.default()
     except GoogleAuthError as error:
-        said = " ".join(str(error).split())
-        none = "credentials were not found" in said
-        return "no credentials of Google Cloud were found" if none else said.rstrip(".")
+        text = " ".join(str(error).split())
+        missing = "credentials were not found" in text
+        return "no credentials of Google Cloud were found" if missing else text.rstrip(".")
     return None
 
 
 @functools.cache
 def _client() -> Any:
     check_credentials()
-    from google.cloud import storage  # a second to import: only where a path needs it
+    from google.cloud import storage  # Takes a second, so it is imported only if needed.
 
     return storage.Client()
 
 
 @functools.cache
 def failures() -> tuple[type[Exception], ...]:
-    """What the client raises where storage, network or credentials fail."""
+    """Returns the exceptions that the client raises if storage, network or credentials fail."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption, InvalidResponse

@@ -1,4 +1,4 @@
-"""Small results of a pipeline as JSON files."""
+"""JSON files, local or in a bucket, for small values and small PCollections."""
 
 import dataclasses
 import json
@@ -11,7 +11,10 @@ from triad_ml.pipelines.storage import atomic
 
 
 class WriteJson(beam.PTransform):
-    """A small PCollection -> one JSON list in a file, local or `gs://`; dataclasses as objects."""
+    """Writes a small PCollection as one JSON list to a file, local or `gs://`.
+
+    Dataclasses become objects.
+    """
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
@@ -25,17 +28,17 @@ class WriteJson(beam.PTransform):
 
 
 def write(path: str | Path, value: Any) -> None:
-    """Writes one value, readable, its keys in their order."""
+    """Writes one value as indented JSON, with its keys in their order."""
     atomic.put(str(path), encoded(value))
 
 
 def encoded(value: Any) -> bytes:
-    """What `write` writes."""
+    """Returns the content that `write` writes."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read(path: str | Path) -> Any:
-    """Reads what `write` wrote."""
+    """Reads a value that `write` wrote."""
     return json.loads(atomic.read_bytes(str(path)))
 
 

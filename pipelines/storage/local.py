@@ -1,4 +1,4 @@
-"""Atomic file operations on local folders."""
+"""Storage backend of local folders: atomic file operations and locks."""
 
 import contextlib
 import errno
@@ -20,7 +20,7 @@ LOCK = ".lock"
 
 
 class LocalStorage:
-    """See `storage` for what each function promises."""
+    """Storage backend of local folders; `storage.atomic` describes the functions."""
 
     def exists(self, path: str) -> bool:
         return os.path.isfile(path)
@@ -43,11 +43,12 @@ class LocalStorage:
             file.write(content)
             _to_disk(file)
             try:
-                os.link(file.name, path)  # unlike a rename it fails where the name is taken
+                os.link(file.name, path)  # Unlike a rename, it fails if the name is taken.
             except FileExistsError:
                 if self.exists(path):
                     return False
-                os.replace(file.name, path)  # of a pipe or a link to nothing; a folder refuses
+                # Replaces a pipe or a dangling link; for a folder it fails.
+                os.replace(file.name, path)
         _sync_folder(os.path.dirname(path))
         return True
 
@@ -73,7 +74,7 @@ class LocalStorage:
         _make_folder(os.path.dirname(target))
         if os.path.lexists(target):
             return False
-        os.rename(source, target)  # not every disk knows the links that would make it one step
+        os.rename(source, target)  # With a link it would be atomic, but not every disk has links.
         return True
 
     def delete(self, path: str) -> None:
@@ -84,22 +85,22 @@ class LocalStorage:
             shutil.rmtree(folder)
 
     def tree(self, folder: str) -> list[StoredFile]:
-        found = []
+        files = []
         for parent, folders, names in os.walk(folder):
             links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
             for path in (os.path.join(parent, name) for name in [*names, *links]):
                 with contextlib.suppress(FileNotFoundError):
                     status = os.lstat(path)
-                    found.append(StoredFile(path, status.st_size, status.st_mtime))
-        return found
+                    files.append(StoredFile(path, status.st_size, status.st_mtime))
+        return files
 
 
 @contextlib.contextmanager
 def writing(path: str, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file that appears under `path` whole, when the block ends without an error.
+    """Yields a file that appears under `path` as a whole when the block ends without an error.
 
     Raises:
-        FileExistsError: There is one, and it must not be overwritten.
+        FileExistsError: The path exists, and `overwrite` is False.
     """
     with _temporary(path) as file:
         yield file
@@ -120,13 +121,13 @@ def remove_stale(folder: str) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: str) -> Iterator[BinaryIO]:
-    """A new file beside `path`: locked while this process lives, gone afterwards."""
+    """Yields a new file next to `path`, locked by this process, and removes it at the end."""
     _make_folder(os.path.dirname(path))
     while True:
         with open(f"{path}.tmp-{uuid.uuid4().hex}", "xb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not os.path.exists(file.name):
-                continue  # removed as stale before it was locked
+                continue  # Another process removed it as stale before it was locked.
             try:
                 yield file
             finally:
@@ -136,13 +137,13 @@ def _temporary(path: str) -> Iterator[BinaryIO]:
 
 
 def remove_unlocked(path: str, dry_run: bool = False) -> bool:
-    """Removes a temporary file that no living process has locked; whether it did or would."""
+    """Removes a temporary file that no living process has locked; True if it did, or would."""
     if not TEMPORARY.search(path):
         return False
     if not os.path.isfile(path):
         return False
     with contextlib.suppress(FileNotFoundError), regular.open_regular(path) as file:
-        if _locked_at_once(file):  # else its process is alive
+        if _locked_at_once(file):  # Otherwise its process is alive.
             if not dry_run:
                 os.unlink(path)
             return True
@@ -150,7 +151,7 @@ def remove_unlocked(path: str, dry_run: bool = False) -> bool:
 
 
 def remove_empty(folder: str) -> bool:
-    """Removes a folder in which lie only folders and, at its top, its lock; whether it did."""
+    """Removes a folder that holds only folders and, directly, its lock; returns True if it did."""
     if any(
         name != LOCK or parent != folder for parent, _, names in os.walk(folder) for name in names
     ):
@@ -163,28 +164,28 @@ def remove_empty(folder: str) -> bool:
             os.rmdir(parent)
         except OSError as error:
             if error.errno == errno.ENOTEMPTY:
-                return False  # somebody has begun to write in it
+                return False  # Another process began to write in it.
             raise
     return True
 
 
 @contextlib.contextmanager
 def folder_lock(folder: str) -> Iterator[None]:
-    """Holds a folder's lock, makes the folder where it is missing; others wait."""
+    """Holds a folder's lock, for which others wait; makes the folder if it is missing."""
     with _lock_file(folder, fcntl.LOCK_EX):
         yield
 
 
 @contextlib.contextmanager
 def shared_lock(folder: str) -> Iterator[None]:
-    """Holds a folder's lock together with others, makes the folder where it is missing."""
+    """Holds a folder's lock, shared with others; makes the folder if it is missing."""
     with _lock_file(folder, fcntl.LOCK_SH):
         yield
 
 
 @contextlib.contextmanager
 def unshared(folder: str, dry_run: bool = False) -> Iterator[bool]:
-    """Takes a folder's lock if nobody holds it; whether it did. The folder has to be there."""
+    """Takes the lock of an existing folder if no process holds it; yields True if it did."""
     path = os.path.join(folder, LOCK)
     if dry_run and not os.path.exists(path):
         yield True
@@ -200,16 +201,16 @@ def _lock_file(folder: str, kind: int) -> Iterator[None]:
         try:
             file = open(os.path.join(folder, LOCK), "ab", opener=_lock_opener)
         except FileNotFoundError:
-            continue  # the folder was removed at this very moment
+            continue  # The folder was removed just now.
         with file:
             fcntl.flock(file, kind)
-            if _is_there(file):  # else the folder was removed while this process waited
+            if _is_there(file):  # Otherwise the folder was removed while this process waited.
                 yield
                 return
 
 
 def _lock_opener(path: str, flags: int) -> int:
-    return regular.at_once(path, flags | os.O_NOFOLLOW)  # a link would make a file elsewhere
+    return regular.at_once(path, flags | os.O_NOFOLLOW)  # A link would make a file elsewhere.
 
 
 def _locked_at_once(file: BinaryIO) -> bool:
@@ -225,7 +226,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_there(file: BinaryIO) -> bool:
-    """Whether an open file is still the one under its name."""
+    """Returns True if an open file is still the one under its name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
     except FileNotFoundError:
@@ -233,7 +234,7 @@ def _is_there(file: BinaryIO) -> bool:
 
 
 def _make_folder(folder: str) -> None:
-    """Makes a folder and those above it, and takes care that they outlive a power cut."""
+    """Makes a folder and those above it, and syncs them, so that they survive a power failure."""
     if not folder or os.path.isdir(folder):
         return
     parent = os.path.dirname(folder)

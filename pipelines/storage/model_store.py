@@ -1,4 +1,4 @@
-"""Where every model is opened: verified, if a key is given; from a bucket copied to disk, once."""
+"""Model store: opens model bundles, from a folder, its pointer or a bucket, and verifies them."""
 
 import functools
 import os
@@ -12,32 +12,32 @@ from triad_ml.transforms.files.scratch import ScratchFolder
 
 
 def read(models: str) -> str | None:
-    """The name of the model that counts; None where the folder holds no pointer.
+    """Returns the name of the released model; None if the folder holds no pointer.
 
     Raises:
-        OptionsError: Where the pointer does not hold the name of a folder beside it.
-        StorageError: Where it cannot be read.
+        OptionsError: The pointer does not hold the name of a folder next to it.
+        StorageError: The pointer cannot be read.
     """
     content = atomic.read_if_there(_path(models))
     return None if content is None else _name(models, content)
 
 
 def resolved(folder: str) -> str:
-    """The model folder that a folder's pointer names; the folder itself where it has none.
+    """Returns the model folder that a folder's pointer names, or the folder if it has no pointer.
 
     Raises:
-        OptionsError: See `read`.
-        StorageError: See `read`.
+        OptionsError: As for `read`.
+        StorageError: As for `read`.
     """
     name = read(folder)
     return folder if name is None else f"{folder.rstrip('/')}/{name}"
 
 
 def parted(model: str) -> tuple[str, str]:
-    """The folder that a model folder lies in, and its name there.
+    """Splits the path of a model folder into its parent folder and its name.
 
     Raises:
-        OptionsError: Where the name is none that a pointer may hold.
+        OptionsError: A pointer cannot hold the name.
     """
     cloud = model.startswith("gs://")
     models, _, name = (model.rstrip("/") if cloud else os.path.abspath(model)).rpartition("/")
@@ -45,16 +45,16 @@ def parted(model: str) -> tuple[str, str]:
 
 
 def flip(models: str, name: str, expected: bytes | None) -> None:
-    """Lets a model count.
+    """Releases a model: makes the pointer name it.
 
     Args:
-        models: The folder with the pointer.
-        name: Of the model folder in it.
-        expected: What the pointer held when the model was chosen; None where there was none.
+        models: Folder with the pointer.
+        name: Name of the model folder in it.
+        expected: Content of the pointer when the model was chosen; None if there was no pointer.
 
     Raises:
-        LostRaceError: Where it holds something else now.
-        StorageError: Where it cannot be written.
+        LostRaceError: The pointer holds something else now.
+        StorageError: The pointer cannot be written.
     """
     if not atomic.replace(_path(models), f"{name}\n".encode(), expected):
         raise LostRaceError(
@@ -63,9 +63,9 @@ def flip(models: str, name: str, expected: bytes | None) -> None:
 
 
 def stamp(models: str) -> tuple[object, ...] | None:
-    """Changes whenever the pointer is written, also with what it held; None where there is none.
+    """Returns a value that changes whenever the pointer is written; None if there is no pointer.
 
-    Of a bucket it is only what the pointer holds.
+    Locally it also changes if the content stays the same; in a bucket it is the content.
     """
     if models.startswith("gs://"):
         held = content(models)
@@ -79,7 +79,7 @@ def stamp(models: str) -> tuple[object, ...] | None:
 
 
 def content(models: str) -> bytes | None:
-    """What the pointer holds, byte for byte."""
+    """Reads the content of the pointer, unchecked; None if there is no pointer."""
     return atomic.read_if_there(_path(models))
 
 
@@ -98,51 +98,52 @@ def _name(models: str, content: bytes) -> str:
 
 
 def local(folder: str) -> str:
-    """A local folder with the same files: the folder itself, or the copy of a `gs://` one.
+    """Returns a local folder with the same files: the folder itself, or a copy of a `gs://` folder.
 
-    Whether the files are those of one model, `load` finds out.
+    A process copies a folder only once. `load` checks that the files are those of one model.
 
     Raises:
-        OptionsError: Where there is no model in the bucket.
-        GateError: Where an object's name leads out of the folder.
-        StorageError: Where the bucket cannot be read.
+        OptionsError: There is no model in the bucket.
+        GateError: The name of an object leads out of the folder.
+        StorageError: The bucket cannot be read.
     """
     return _copy(folder) if folder.startswith(storage_cloud.SCHEME) else folder
 
 
 def load(folder: str, verify_key: str | None) -> bundle.Artefact:
-    """Opens a model that this process is to use; nothing else in this package opens one.
+    """Opens a model for this process; all code of `pipelines` opens models with this function.
 
     Args:
-        folder: Of the model; it may lie in a bucket.
-        verify_key: PEM file of the public key that it must be signed with; None asks for none.
+        folder: Model folder, local or in a bucket.
+        verify_key: PEM file of the public key that the model must be signed with; None requires no
+            signature.
 
     Raises:
-        OptionsError: No model, or a key that cannot be used.
+        OptionsError: There is no model, or the key cannot be used.
         GateError: A file is not the one that was exported or signed.
-        StorageError: Where the bucket cannot be read.
+        StorageError: The bucket cannot be read.
     """
-    place = local(folder)
+    path = local(folder)
     if verify_key is None:
-        return bundle.load(place)
+        return bundle.load(path)
     from triad_ml.model.serving import signing
 
-    return signing.verified(place, verify_key)
+    return signing.verified(path, verify_key)
 
 
 @functools.cache
 def _copy(folder: str) -> str:
-    place = _scratch().path / str(_copy.cache_info().misses)
+    target = _scratch().path / str(_copy.cache_info().misses)
     if not atomic.exists(f"{folder.rstrip('/')}/{bundle.ABOUT}"):
         raise OptionsError(
             f"{folder}: is no model folder ({bundle.ABOUT} is missing); "
             "copy a whole one there that `triad train --output` wrote"
         )
-    atomic.copy_down(folder, place)
-    return str(place)
+    atomic.copy_down(folder, target)
+    return str(target)
 
 
 @functools.cache
 def _scratch() -> ScratchFolder:
-    """Removed when the process ends."""
+    """Returns this process's folder for copies, which is removed when the process ends."""
     return ScratchFolder()

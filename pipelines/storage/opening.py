@@ -1,4 +1,4 @@
-"""Opening of input files, local or `gs://`, for reading as they are stored or inflated."""
+"""Opening of input files, local or `gs://`, as stored or inflated."""
 
 import io
 import os
@@ -15,15 +15,17 @@ from triad_ml.transforms.files.gzip_reader import inflated
 from triad_ml.transforms.media import uris
 
 BUFFER_BYTES = 2**20
+"""Size of the read buffer, in bytes."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 _confined: dict[str, beneath.Root] = {}
+"""Folders given to `confine`, by absolute path."""
 
 
 def scheme(uri: str) -> str:
-    """The scheme in lower case, or "" for a local path."""
+    """Returns the scheme of a URI in lower case, or "" for a local path."""
     match = _SCHEME.match(uri)
     return match.group(1).lower() if match else ""
 
@@ -38,26 +40,27 @@ _KINDS = {
 
 
 def local_path(uri: str) -> str | None:
-    """The path of a local file, None where it is in a bucket; see `uris.spelled`."""
+    """Returns the path of a local file; None if it is in a bucket; see `uris.spelled`."""
     return uris.local_path(uri) if scheme(uri) in ("", "file") else None
 
 
 def confine(folder: str) -> None:
-    """From now on this process opens no file below a folder that a link leads out of it.
+    """Forbids, for this process, opening files of a folder through links that lead out of it.
 
-    It is for folders that others put files into while we read: whoever opens one of them does it
-    by `open_stored`, and need not know.
+    It is for folders into which others put files while they are read. `open_stored` enforces it for
+    all its callers.
     """
     absolute = os.path.abspath(folder)
     _confined[absolute] = beneath.root(absolute, absolute)
 
 
 def open_stored(uri: str) -> BinaryIO:
-    """Opens a file for reading; nothing is inflated, whatever its name is.
+    """Opens a file for reading as it is stored, even if it is compressed.
 
     Raises:
-        OptionsError: Where it is a pipe, a folder or whatever else is no file; nothing waits.
-        StorageError: Where it cannot be opened.
+        OptionsError: The path is a pipe, a folder or another thing that is no file; a pipe is
+            refused without waiting for a writer.
+        StorageError: The file cannot be opened.
     """
     path = local_path(uri)
     try:
@@ -83,7 +86,7 @@ def _open_local(uri: str, path: str) -> BinaryIO:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe that was put there just now would wait
+    return os.open(path, flags | os.O_NONBLOCK)  # A pipe put there since the check would block.
 
 
 def _refuse_other(uri: str, status: os.stat_result) -> None:
@@ -93,11 +96,11 @@ def _refuse_other(uri: str, status: os.stat_result) -> None:
 
 
 def open_inflated(uri: str) -> BinaryIO:
-    """Opens a file for reading; one named `.gz` is inflated in small steps.
+    """Opens a file for reading; one whose name ends in `.gz` is inflated in small steps.
 
     Raises:
-        StorageError: Where it cannot be opened.
-        OptionsError: On reading, where the file is no gzip file, is cut off, or inflates beyond
+        StorageError: The file cannot be opened.
+        OptionsError: When it is read: the file is no gzip file, is cut off, or inflates beyond
             `triad_ml.transforms.files.gzip_reader.RATIO_CAP`.
     """
     stored = open_stored(uri)
@@ -107,12 +110,12 @@ def open_inflated(uri: str) -> BinaryIO:
 
 
 def is_gzip(uri: str) -> bool:
-    """Whether the name says that the file is compressed."""
+    """Returns True if the name of a file is that of a gzip file."""
     return uri.lower().endswith(".gz")
 
 
 def size(file: BinaryIO) -> int:
-    """Bytes of an open file as it is now; the position stays."""
+    """Returns the current size in bytes of an open file, without changing its position."""
     position = file.tell()
     try:
         return file.seek(0, os.SEEK_END)
@@ -121,6 +124,6 @@ def size(file: BinaryIO) -> int:
 
 
 def unreadable(uri: str, error: OSError) -> StorageError:
-    """The error for a file that the system does not give."""
+    """Returns the error for a file that cannot be read."""
     why = " ".join((error.strerror or str(error)).split())
     return StorageError(f"{uri}: cannot be read: {why}; check the path and the permissions")

@@ -1,6 +1,6 @@
-"""Where a command may write: what is new or empty, and what it made itself; nothing else.
+"""Checks of output paths: a command writes only to new or empty folders, and to its own outputs.
 
-A folder shows by a mark who made it: a manifest, or the file `MARK` in it.
+A mark in a folder shows which command made it: a manifest, or the file `MARK`.
 """
 
 import os
@@ -10,7 +10,7 @@ from triad_ml.pipelines.storage import atomic, cloud
 from triad_ml.transforms.errors import OptionsError
 
 MARK = ".triad"
-"""Name of the file that says which command made the folder that it lies in."""
+"""Name of the file in a folder that names the command that made the folder."""
 
 _HEAD = 2**16
 _SYSTEMS = ("lost+found",)
@@ -23,43 +23,43 @@ def check_folder(
     bare: bool = False,
     flag: str = "--output",
 ) -> None:
-    """Refuses a folder that holds something which is not the command's.
+    """Refuses a folder with content that the command did not write.
 
     Args:
-        output: Local, or in a bucket.
-        command: Stands in the line, such as `train`.
-        ours: Says whether what is in the folder shows that the command made it.
-        bare: Refuse even what the system keeps in folders, and empty folders: a folder that is
-            renamed to this one needs its place for itself.
-        flag: By which the folder was given.
+        output: Path of the folder, local or in a bucket.
+        command: Name of the command for the message, such as `train`.
+        ours: Function that returns True if the content shows that the command made the folder.
+        bare: True if files of the system and empty folders are refused too, because another folder
+            will be renamed to this path.
+        flag: Option with which the user named the folder.
 
     Raises:
-        OptionsError: Naming something that is there.
-        StorageError: Where the folder cannot be listed.
+        OptionsError: The folder has such content; the message names an entry.
+        StorageError: The folder cannot be listed.
     """
     if not _in_cloud(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise _refused(output, "is no folder", f"choose another {flag}")
-    found = _everything(output) if bare else _something(output)
-    if found is not None and not ours():
+    entry = _everything(output) if bare else _something(output)
+    if entry is not None and not ours():
         raise _refused(
             output,
-            f"holds {found!r}, which triad {command} did not write there",
+            f"holds {entry!r}, which triad {command} did not write there",
             f"choose another {flag}, a new or an empty folder",
         )
 
 
 def check_file(output: str, mark: bytes, what: str, flag: str = "--output") -> None:
-    """Refuses a file that is not one of ours, whatever its name: it would be replaced.
+    """Refuses an existing file that Triad did not write, since it would be replaced.
 
     Args:
-        output: Local, or in a bucket.
-        mark: Stands in the first 64 KiB of each file of ours.
-        what: Such a file, in words.
-        flag: By which the file was given.
+        output: Path of the file, local or in a bucket.
+        mark: Bytes in the first 64 KiB of each file of this kind that Triad writes.
+        what: Kind of file for the message.
+        flag: Option with which the user named the file.
 
     Raises:
-        OptionsError: Where there is something else.
-        StorageError: Where the file cannot be read.
+        OptionsError: The path is something else.
+        StorageError: The file cannot be read.
     """
     if not _in_cloud(output) and os.path.exists(output) and not os.path.isfile(output):
         raise _refused(output, "is no file", f"choose another {flag}")
@@ -69,17 +69,17 @@ def check_file(output: str, mark: bytes, what: str, flag: str = "--output") -> N
 
 
 def mark(folder: str, command: str) -> None:
-    """Lets a folder say that a command made it."""
+    """Marks a folder as made by a command."""
     atomic.write_new(f"{folder}/{MARK}", f"made by triad {command}\n".encode())
 
 
 def is_marked(folder: str, command: str) -> bool:
-    """Whether `mark` was called for the folder by the same command."""
+    """Returns True if `mark` marked the folder for the same command."""
     return atomic.read_if_there(f"{folder}/{MARK}") == f"made by triad {command}\n".encode()
 
 
 def _something(folder: str) -> str | None:
-    """The name of a file, or of a folder that is not empty."""
+    """Returns the name of a file or non-empty folder in a folder, without those of the system."""
     for path in atomic.list_files(folder):
         if not _is_systems(path):
             return _name(path)
@@ -109,7 +109,7 @@ def _head(path: str) -> bytes:
             with open(path, "rb") as file:
                 return file.read(_HEAD)
         except (FileNotFoundError, NotADirectoryError):
-            return b""  # the latter is told where the file is written
+            return b""  # NotADirectoryError is reported when the file is written.
 
 
 def _refused(output: str, why: str, remedy: str) -> OptionsError:

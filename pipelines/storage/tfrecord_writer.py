@@ -1,4 +1,4 @@
-"""TFRecord files that workers write, on their own machine or into a bucket."""
+"""Writer of TFRecord files, local or in a bucket."""
 
 import hashlib
 import shutil
@@ -12,19 +12,19 @@ from triad_ml.transforms.files.scratch import ScratchFolder
 
 
 class RecordFile:
-    """One file that is being written; it is there once `close` has returned.
+    """TFRecord file that is being written; it is complete once `close` has returned.
 
-    What goes to a bucket is written to the local disk first and uploaded whole: TensorFlow's own
-    upload would hold the interpreter's lock as long as it takes.
+    A file in a bucket is written to the local disk first and then uploaded as a whole, since
+    TensorFlow's own upload would hold the interpreter's lock all the time.
 
     Args:
-        path: Where it belongs.
-        options: Of TensorFlow's writer.
+        path: Path of the file, local or in a bucket.
+        options: Options of TensorFlow's writer.
     """
 
     def __init__(self, path: str, options: tf.io.TFRecordOptions | None = None) -> None:
         self.path = path
-        # Removed with this object, whatever becomes of the bundle.
+        # It is removed with this object, also if the bundle fails.
         self._scratch = ScratchFolder() if opening.scheme(path) else None
         self._written = str(self._scratch.path / "records") if self._scratch else path
         self._writer = tf.io.TFRecordWriter(self._written, options)
@@ -37,7 +37,7 @@ class RecordFile:
         """Completes the file.
 
         Returns:
-            Its bytes and its SHA-256.
+            Size in bytes and SHA-256 of the file.
         """
         self._writer.close()
         with open(self._written, "rb") as file:

@@ -3,4 +3,4 @@
 from typing import Literal
 
 ScoresFormat = Literal["parquet", "jsonl"]
-"""The formats of files that hold scores."""
+"""File formats of scores."""

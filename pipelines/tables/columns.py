@@ -1,4 +1,4 @@
-"""Columns of the scores, one class for each kind of task: what is written, read and compared."""
+"""Score columns: one class for each kind of task encodes, decodes and compares its values."""
 
 import abc
 import dataclasses
@@ -39,14 +39,14 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class ScoreColumn(abc.ABC):
-    """The column of one task: a struct for each scored record.
+    """Column of one task: a struct for each scored record.
 
     Attributes:
-        classes: Names of the classes in the order of the model's outputs; () of a kind without.
-        explained: Modalities whose shares are part of each value; none if empty.
-        mark: Field that values of this kind have, and values of other kinds have not.
-        has_classes: Answers of this kind are made of the model's classes.
-        explainable: Answers of this kind may come with the shares of the modalities.
+        classes: Names of the classes in the order of the model's outputs; () for kinds without.
+        explained: Modalities whose shares are part of each value; () without explanations.
+        mark: Name of a field that only values of this kind have.
+        has_classes: True if predictions of this kind name classes of the model.
+        explainable: True if predictions of this kind may have the shares of the modalities.
     """
 
     classes: tuple[str, ...] = ()
@@ -58,62 +58,66 @@ class ScoreColumn(abc.ABC):
 
     @classmethod
     def of(cls, task: Task, classes: tuple[str, ...], explained: tuple[str, ...]) -> Self:
-        """The column of a task of a spec.
+        """Makes the column of a task of a spec.
 
         Args:
-            task: As the spec has it.
-            classes: What the model calls the classes of the task.
-            explained: Modalities whose shares are asked for.
+            task: Section of the task in the spec.
+            classes: Names of the task's classes in the model.
+            explained: Modalities whose shares are requested.
         """
         del task
         return cls(classes if cls.has_classes else (), explained if cls.explainable else ())
 
     @abc.abstractmethod
     def arrow_type(self) -> pa.StructType:
-        """The type of the column."""
+        """Returns the Arrow type of the column."""
 
     @abc.abstractmethod
     def encode(self, answers: Sequence[Any]) -> pa.StructArray:
-        """The column of the model's answers, one a row."""
+        """Makes the column of the model's predictions, one for each row."""
 
     @abc.abstractmethod
     def decode(self, column: pa.StructArray) -> Callable[[int], Any]:
-        """A reader of a column that `encode` made: row -> the model's answer."""
+        """Returns a function from a row's index to its prediction, of a column from `encode`."""
 
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
-        """The column of at least one value as JSON Lines have them."""
+        """Makes the column from at least one value of JSON Lines."""
         return pa.array(values, cls((), _modalities(values[0])).arrow_type())
 
     def _shares(self) -> list[tuple[str, pa.DataType]]:
-        """Fields of the numbers of an explanation."""
+        """Returns the fields of an explanation that are numbers: the baseline and the shares."""
         return [(name, pa.float32()) for name in ("baseline", *self.explained)]
 
-    def _share_columns(self, said: Sequence[Explanation]) -> list[pa.FloatArray]:
-        shares = ([one.shares[name] for one in said] for name in self.explained)
-        return [_floats(column) for column in ([one.baseline for one in said], *shares)]
+    def _share_columns(self, explanations: Sequence[Explanation]) -> list[pa.FloatArray]:
+        baselines = [explanation.baseline for explanation in explanations]
+        shares = (
+            [explanation.shares[name] for explanation in explanations] for name in self.explained
+        )
+        return [_floats(column) for column in (baselines, *shares)]
 
     @abc.abstractmethod
     def published(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """A value of the column as parity compares it.
+        """Converts a value of the column to the form that parity compares.
 
         Args:
-            value: As `pyarrow` gives it to Python.
+            value: Value of the column as `pyarrow` converts it to Python.
 
         Returns:
-            Name of a serving output -> bytes or numbers, to be equal to those of `served`.
+            Bytes or numbers by the name of a serving output; parity requires that they equal those
+            of `served`.
         """
 
     def served(
         self, task: str, outputs: Arrays, row: int, record: CanonicalRecord
     ) -> dict[str, Any]:
-        """A row of the serving outputs as parity compares it, see `published`.
+        """Converts a row of the serving outputs to the form that parity compares, see `published`.
 
         Args:
             task: Name of the task.
-            outputs: Of all tasks, by `TASK/NAME`.
-            row: Place of the record.
-            record: What was scored.
+            outputs: Serving outputs of all tasks by `TASK/NAME`.
+            row: Index of the record's row.
+            record: Record that was scored.
         """
         del record
         return {
@@ -125,10 +129,10 @@ class ScoreColumn(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Classification(ScoreColumn):
-    """Label, its score, the distribution, and on request an explanation.
+    """Column of a classification: label, its score, distribution, and on request an explanation.
 
     Attributes:
-        multi_label: The label is a list of classes.
+        multi_label: True if the label is a list of classes.
     """
 
     multi_label: bool = False
@@ -154,12 +158,12 @@ class Classification(ScoreColumn):
     def encode(self, answers: Sequence[Prediction]) -> pa.StructArray:
         shares = np.zeros((len(answers), len(self.classes)), np.float32)
         if answers:
-            np.stack([one.distribution for one in answers], out=shares, casting="same_kind")
-        labels = [list(one.label) if self.multi_label else one.label for one in answers]
+            np.stack([answer.distribution for answer in answers], out=shares, casting="same_kind")
+        labels = [list(answer.label) if self.multi_label else answer.label for answer in answers]
         type_ = self.arrow_type()
         arrays = [
             pa.array(labels, type_.field("label").type),
-            _floats([one.score for one in answers]),
+            _floats([answer.score for answer in answers]),
             self._distributions(shares),
         ]
         if self.explained:
@@ -167,17 +171,17 @@ class Classification(ScoreColumn):
         return pa.StructArray.from_arrays(arrays, fields=list(type_))
 
     def _distributions(self, shares: npt.NDArray[np.float32]) -> pa.MapArray:
-        """Maps of class to probability from `[rows, classes]`."""
+        """Makes maps from class to probability of float32 `[rows, classes]`."""
         count, width = shares.shape
-        places = pa.array(np.tile(np.arange(width), count))
-        keys = pa.array(self.classes, pa.string()).take(places)
+        indices = pa.array(np.tile(np.arange(width), count))
+        keys = pa.array(self.classes, pa.string()).take(indices)
         offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
         return pa.MapArray.from_arrays(offsets, keys, pa.array(shares.ravel()), DISTRIBUTION)
 
     def _explanations(self, answers: Sequence[Prediction]) -> pa.StructArray:
-        said = _explained(answers)
-        labels = pa.array([one.label for one in said], pa.string())
-        arrays = [labels, *self._share_columns(said)]
+        explanations = _explained(answers)
+        labels = pa.array([explanation.label for explanation in explanations], pa.string())
+        arrays = [labels, *self._share_columns(explanations)]
         return pa.StructArray.from_arrays(arrays, fields=list(self._explanation_type()))
 
     def decode(self, column: pa.StructArray) -> Callable[[int], Prediction]:
@@ -190,18 +194,18 @@ class Classification(ScoreColumn):
         def answer(row: int) -> Prediction:
             label = labels[row].as_py()
             label = tuple(label) if isinstance(label, list) else label
-            why = None
+            explanation = None
             if explanations is not None:
-                said = explanations[row].as_py()
-                why = Explanation(said.pop("label"), said.pop("baseline"), said)
-            return Prediction(label, float(scores[row]), shares[row], why)
+                values = explanations[row].as_py()
+                explanation = Explanation(values.pop("label"), values.pop("baseline"), values)
+            return Prediction(label, float(scores[row]), shares[row], explanation)
 
         return answer
 
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
         shape = cls((), _modalities(values[0]), isinstance(values[0]["label"], list))
-        items = [{**one, "distribution": list(one["distribution"].items())} for one in values]
+        items = [{**value, "distribution": list(value["distribution"].items())} for value in values]
         return pa.array(items, shape.arrow_type())
 
     def published(self, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +220,10 @@ class Classification(ScoreColumn):
 
 @dataclasses.dataclass(frozen=True)
 class Tagging(ScoreColumn):
-    """Spans of the caller's text, each with a class and a score, and the score of all of them."""
+    """Column of a tagging: spans, each with a class and a score, and the score of all together.
+
+    The spans are in characters of the caller's text.
+    """
 
     mark = "spans"
     has_classes = True
@@ -225,22 +232,22 @@ class Tagging(ScoreColumn):
         return pa.struct([("spans", SPANS), ("score", pa.float32())])
 
     def encode(self, answers: Sequence[Tagged]) -> pa.StructArray:
-        spans = [[span._asdict() for span in one.spans] for one in answers]
-        arrays = [pa.array(spans, SPANS), _floats([one.score for one in answers])]
+        spans = [[span._asdict() for span in answer.spans] for answer in answers]
+        arrays = [pa.array(spans, SPANS), _floats([answer.score for answer in answers])]
         return pa.StructArray.from_arrays(arrays, fields=list(self.arrow_type()))
 
     def decode(self, column: pa.StructArray) -> Callable[[int], Tagged]:
         def answer(row: int) -> Tagged:
-            said = column[row].as_py()
-            return Tagged(tuple(ScoredSpan(**span) for span in said["spans"]), said["score"])
+            value = column[row].as_py()
+            return Tagged(tuple(ScoredSpan(**span) for span in value["spans"]), value["score"])
 
         return answer
 
     def published(self, value: Mapping[str, Any]) -> dict[str, Any]:
         spans = value["spans"]
-        places = [[span["start"], span["end"], span["label"]] for span in spans]
+        triples = [[span["start"], span["end"], span["label"]] for span in spans]
         return {
-            "spans": json.dumps(places).encode(),
+            "spans": json.dumps(triples).encode(),
             "span_score": np.array([span["score"] for span in spans], np.float32),
             "score": np.float32(value["score"]),
         }
@@ -248,16 +255,16 @@ class Tagging(ScoreColumn):
     def served(
         self, task: str, outputs: Arrays, row: int, record: CanonicalRecord
     ) -> dict[str, Any]:
-        from triad_ml.model.serving.scorer import tagged  # which imports TensorFlow
+        from triad_ml.model.serving.scorer import tagged  # Imports TensorFlow.
 
-        said = tagged(task, outputs, row, record)
-        spans = [span._asdict() for span in said.spans]
-        return self.published({"spans": spans, "score": said.score})
+        answer = tagged(task, outputs, row, record)
+        spans = [span._asdict() for span in answer.spans]
+        return self.published({"spans": spans, "score": answer.score})
 
 
 @dataclasses.dataclass(frozen=True)
 class Generation(ScoreColumn):
-    """A text and its score."""
+    """Column of a generation: a text and its score."""
 
     mark = "text"
 
@@ -265,8 +272,8 @@ class Generation(ScoreColumn):
         return pa.struct([("text", pa.string()), ("score", pa.float32())])
 
     def encode(self, answers: Sequence[Text]) -> pa.StructArray:
-        texts = pa.array([one.text for one in answers], pa.string())
-        arrays = [texts, _floats([one.score for one in answers])]
+        texts = pa.array([answer.text for answer in answers], pa.string())
+        arrays = [texts, _floats([answer.score for answer in answers])]
         return pa.StructArray.from_arrays(arrays, fields=list(self.arrow_type()))
 
     def decode(self, column: pa.StructArray) -> Callable[[int], Text]:
@@ -278,7 +285,7 @@ class Generation(ScoreColumn):
 
 @dataclasses.dataclass(frozen=True)
 class Regression(ScoreColumn):
-    """A number, and on request an explanation of it."""
+    """Column of a regression: a number, and on request an explanation of it."""
 
     mark = "value"
     explainable = True
@@ -290,7 +297,7 @@ class Regression(ScoreColumn):
         return pa.struct(fields)
 
     def encode(self, answers: Sequence[Number]) -> pa.StructArray:
-        arrays = [_floats([one.value for one in answers])]
+        arrays = [_floats([answer.value for answer in answers])]
         if self.explained:
             shares = self._share_columns(_explained(answers))
             fields = list(pa.struct(self._shares()))
@@ -302,11 +309,11 @@ class Regression(ScoreColumn):
         explanations = column.field("explanation") if self.explained else None
 
         def answer(row: int) -> Number:
-            why = None
+            explanation = None
             if explanations is not None:
-                said = explanations[row].as_py()
-                why = Explanation("", said.pop("baseline"), said)
-            return Number(float(values[row]), why)
+                fields = explanations[row].as_py()
+                explanation = Explanation("", fields.pop("baseline"), fields)
+            return Number(float(values[row]), explanation)
 
         return answer
 
@@ -320,14 +327,14 @@ COLUMNS: Mapping[str, type[ScoreColumn]] = {
     "generation": Generation,
     "regression": Regression,
 }
-"""By kind of task, its column of the scores."""
+"""Class of the score column by kind of task."""
 
 
 def kind_of(fields: Collection[str]) -> str:
-    """The kind of task whose published values have these fields.
+    """Returns the kind of task whose published values have these fields.
 
     Raises:
-        ValueError: No kind has.
+        ValueError: Values of no kind have them.
     """
     for kind, column in COLUMNS.items():
         if column.mark in fields:
@@ -336,14 +343,15 @@ def kind_of(fields: Collection[str]) -> str:
 
 
 def _explained(answers: Sequence[Prediction | Number]) -> list[Explanation]:
-    said = [one.explanation for one in answers if one.explanation is not None]
-    if len(said) != len(answers):
-        raise AssertionError(f"{len(answers) - len(said)} predictions have no explanation")
-    return said
+    explanations = [answer.explanation for answer in answers if answer.explanation is not None]
+    if len(explanations) != len(answers):
+        missing = len(answers) - len(explanations)
+        raise AssertionError(f"{missing} predictions have no explanation")
+    return explanations
 
 
 def _modalities(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """Modalities whose shares are part of a value that JSON has."""
+    """Returns the modalities whose shares are part of a JSON value."""
     shares = value.get("explanation", {})
     return tuple(name for name in shares if name not in ("label", "baseline"))
 

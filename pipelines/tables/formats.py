@@ -15,15 +15,18 @@ FORMATS: tuple[ScoresFormat, ...] = get_args(ScoresFormat)
 
 
 def write(table: pa.Table, path: str, format: ScoresFormat) -> None:
-    """Writes a table: whole, or not at all. Equal tables give equal bytes."""
+    """Writes a table whole or not at all; equal tables have equal bytes."""
     atomic.put(path, encode(table, format))
 
 
 def read(path: str) -> pa.Table:
-    """Reads what `write` wrote, by the suffix of the path.
+    """Reads a table that `write` wrote; the suffix of the path names the format.
 
-    JSON Lines hold no types: from them, bytes and times come back as texts, and a table without
-    rows has no columns.
+    JSON Lines hold no types: bytes and times are read as texts, and a table without rows has no
+    columns.
+
+    Raises:
+        StorageError: The file is missing, or is not a whole file of its format.
     """
     format = format_of(path)
     content = atomic.read_bytes(path)
@@ -36,10 +39,10 @@ def read(path: str) -> pa.Table:
 
 
 def format_of(path: str) -> ScoresFormat:
-    """The format of a part, by the suffix of its path.
+    """Returns the format of a part, by the suffix of its path.
 
     Raises:
-        StorageError: It has another one.
+        StorageError: The suffix is that of no format.
     """
     for format in FORMATS:
         if path.endswith(f".{format}"):
@@ -48,7 +51,7 @@ def format_of(path: str) -> ScoresFormat:
 
 
 def encode(table: pa.Table, format: ScoresFormat) -> bytes:
-    """The bytes of a file that holds the table; equal tables give equal bytes."""
+    """Encodes a table as the content of a file; equal tables have equal bytes."""
     if format == "jsonl":
         return "".join(f"{line}\n" for line in map(json_rows.line, json_rows.rows(table))).encode(
             "utf-8"
@@ -70,13 +73,14 @@ def encode(table: pa.Table, format: ScoresFormat) -> bytes:
 
 
 def decode(content: bytes, format: ScoresFormat, columns: Sequence[str] | None = None) -> pa.Table:
-    """The table that `encode` made bytes of, see `read`; on request only some columns of it.
+    """Decodes what `encode` returned, see `read`: all columns, or only those of `columns`.
 
     Raises:
-        ValueError: Or ArrowException, where the content is no such file.
+        ValueError: The content is no file of the format (JSON Lines).
+        ArrowException: The content is no file of the format (Parquet).
     """
     if format == "parquet":
         return pq.read_table(pa.BufferReader(content), columns=columns)
     rows = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
-    found = columns or list(rows[0] if rows else ())
-    return pa.table({name: json_rows.column(name, [row[name] for row in rows]) for name in found})
+    names = columns or list(rows[0] if rows else ())
+    return pa.table({name: json_rows.column(name, [row[name] for row in rows]) for name in names})

@@ -1,4 +1,4 @@
-"""Tables as rows of JSON, and such rows as tables."""
+"""Conversion between Arrow tables and rows of JSON values."""
 
 import itertools
 import json
@@ -11,18 +11,18 @@ from triad_ml.pipelines.tables import columns, passthrough, plain_values
 
 
 def line(row: Mapping[str, Any]) -> str:
-    """A row of `rows` as a line of JSONL has it."""
+    """Encodes a row of `rows` as a line of JSON Lines, without the newline."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a table, with values as JSON has them."""
+    """Returns the rows of a table as dicts of JSON values."""
     values = [json_values(column.combine_chunks()) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def column(name: str, values: list[Any]) -> pa.Array:
-    """A column of the values that JSON has of it."""
+    """Makes the column of a name from its JSON values."""
     if values and isinstance(values[0], dict):
         return columns.COLUMNS[columns.kind_of(values[0])].from_json(values)
     if name in ("modalities_used", "issues"):
@@ -33,7 +33,7 @@ def column(name: str, values: list[Any]) -> pa.Array:
 
 
 def json_values(array: pa.Array) -> list[Any]:
-    """The values of a column as JSON has them."""
+    """Returns the values of a column as JSON values."""
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
         fields = [json_values(array.field(name)) for name in names]
@@ -45,7 +45,7 @@ def json_values(array: pa.Array) -> list[Any]:
         structs, edges = json_values(array.values), array.offsets.to_pylist()
         return [structs[a:b] for a, b in itertools.pairwise(edges)]
     if pa.types.is_float32(array.type):
-        # The shortest digits that give the same float32, not those of the nearest float64.
+        # The shortest digits that round to the same float32, not those of the nearest float64.
         digits = array.to_numpy(zero_copy_only=False).astype(str)
         return [plain_values.json_value(float(text)) for text in digits]
     return [plain_values.json_value(value) for value in array.to_pylist()]

@@ -1,4 +1,4 @@
-"""Scores and rejected records by what makes them idempotent: record id and model digest."""
+"""Idempotency key of scores and rejected records: record id and model digest."""
 
 from typing import NamedTuple, TypeVar
 
@@ -12,24 +12,27 @@ _Row = TypeVar("_Row", Scored, Rejected)
 
 
 class Key(NamedTuple):
-    """Whoever keeps one row a key sees a row that is written twice only once."""
+    """Idempotency key: a consumer that keeps one row for each key sees each record once.
+
+    That holds even if a row is written twice.
+    """
 
     record_id: str
     model_digest: str
 
 
 def key_of(row: Scored | Rejected, model_digest: str) -> Key:
-    """The key of a row; `model_digest` stands in that of a row that no model made."""
+    """Returns the key of a row; `model_digest` is that of rows without a model digest."""
     return Key(row.id, row.model_digest or model_digest)
 
 
 @no_annotations
 def keyed(row: _Row, model_digest: str) -> tuple[Key, _Row] | TimestampedValue:
-    """A row under its key, at its event time where that is known.
+    """Returns the pair of a row's key and the row; its timestamp is the event time, if known.
 
     Args:
-        row: What became of a record.
-        model_digest: Stands in the key of a row that no model made.
+        row: Scored or rejected record.
+        model_digest: Digest in the key of a row that no model made.
     """
     pair = (key_of(row, model_digest), row)
     time = row.position.event_time
@@ -37,12 +40,12 @@ def keyed(row: _Row, model_digest: str) -> tuple[Key, _Row] | TimestampedValue:
 
 
 class KeyRejected(beam.PTransform):
-    """Rejected records -> the same by key, as `Score` of `pipelines.scoring` gives them.
+    """Adds keys to rejected records, as `pipelines.scoring.score.Score` does.
 
-    It is for what a source refuses, which never reaches `Score`.
+    It is for records that a source rejects, so that they never reach `Score`.
 
     Args:
-        model_digest: Stands in the key of a record that no model saw.
+        model_digest: Digest in the key of a record that no model saw.
     """
 
     def __init__(self, model_digest: str) -> None:

@@ -1,4 +1,4 @@
-"""How many records come with a medium, how many lose it, and how many of them may."""
+"""Counts of media and of lost media by modality, and the limits on lost media."""
 
 import dataclasses
 from collections import Counter
@@ -11,16 +11,16 @@ from triad_ml.transforms.spec.modalities import ISSUES_LIMIT
 from triad_ml.transforms.spec.spec import Spec
 
 FEWEST_LOST = 2
-"""One lost medium refuses no run: a single file may be broken whatever the share."""
+"""Smallest number of lost media that can refuse a run: a single file may always be broken."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaCount:
-    """Records that come with a medium of one modality.
+    """Counts of the records with a medium of one modality.
 
     Attributes:
-        had: Their number, of kept and of rejected records.
-        flaws: How many of them lose it, by `Flaw`.
+        had: Number of records with a medium, rejected ones included.
+        flaws: Number of these records whose medium is not used, by `Flaw`.
     """
 
     had: int = 0
@@ -28,17 +28,17 @@ class MediaCount:
 
     @property
     def lost(self) -> int:
-        """Media that are not used."""
+        """Number of media that are not used."""
         return sum(self.flaws.values())
 
     @property
     def share(self) -> float:
-        """The share of media that are not used; 0 where there are none."""
+        """Share of media that are not used, in [0, 1]; 0 if there are no media."""
         return self.lost / self.had if self.had else 0.0
 
     @property
     def commonest(self) -> Flaw:
-        """The flaw that costs most media; of equals the first in the order of `Flaw`."""
+        """Most frequent flaw; of equally frequent ones the first in the order of `Flaw`."""
         return max(Flaw, key=lambda flaw: self.flaws.get(flaw, 0))
 
     def __str__(self) -> str:
@@ -51,23 +51,23 @@ class MediaCount:
         return f"{self.lost} of {self.had} not used ({self.share:.1%}): {flaws}"
 
     def plus(self, other: "MediaCount") -> "MediaCount":
-        """Both together."""
+        """Returns the sum of both counts."""
         return MediaCount(self.had + other.had, dict(Counter(self.flaws) + Counter(other.flaws)))
 
 
 Media = Mapping[str, MediaCount]
-"""By modality, in the order of `MODALITIES`."""
+"""Counts by modality, in the order of `MODALITIES`."""
 
 
 def counted(
     names: Iterable[str], used: Mapping[str, int], issues: Mapping[str, int]
 ) -> dict[str, MediaCount]:
-    """Counts by modality.
+    """Makes the counts by modality.
 
     Args:
-        names: The modalities that are looked at.
-        used: Records that use their medium, by modality.
-        issues: How often each `"<modality>: <flaw>"` cost a medium.
+        names: Modalities to count.
+        used: Number of records that use their medium, by modality.
+        issues: Number of media that are not used, by issue `"<modality>: <flaw>"`.
     """
     flaws: dict[str, dict[str, int]] = {name: {} for name in MODALITIES if name in set(names)}
     for issue, count in sorted(issues.items()):
@@ -75,102 +75,105 @@ def counted(
         if modality in flaws and count:
             flaws[modality][flaw] = count
     return {
-        name: MediaCount(used.get(name, 0) + sum(found.values()), found)
-        for name, found in flaws.items()
+        name: MediaCount(used.get(name, 0) + sum(by_flaw.values()), by_flaw)
+        for name, by_flaw in flaws.items()
     }
 
 
 def added(one: Media, other: Media) -> dict[str, MediaCount]:
-    """Both together."""
+    """Returns the sums of both counts by modality."""
     names = [name for name in MODALITIES if name in one or name in other]
     none = MediaCount()
     return {name: one.get(name, none).plus(other.get(name, none)) for name in names}
 
 
 def to_json(media: Media) -> dict[str, dict[str, Any]]:
-    """As it stands in manifests."""
+    """Converts counts to their form in manifests."""
     return {name: {"had": count.had, "flaws": dict(count.flaws)} for name, count in media.items()}
 
 
-def from_json(said: Mapping[str, Mapping[str, Any]]) -> dict[str, MediaCount]:
-    """From a manifest."""
-    return {name: MediaCount(count["had"], count["flaws"]) for name, count in said.items()}
+def from_json(media: Mapping[str, Mapping[str, Any]]) -> dict[str, MediaCount]:
+    """Parses the counts of a manifest."""
+    return {name: MediaCount(count["had"], count["flaws"]) for name, count in media.items()}
 
 
 def flaws_of(details: Iterable[str]) -> Counter[str]:
-    """The issues in the details of records that are rejected as unreadable."""
+    """Counts the issues in the details of records that are rejected as unreadable."""
     return Counter(issue for detail in details for issue in detail.split("; ") if issue)
 
 
 def of_outcomes(
     names: Iterable[str], outcomes: Iterable[CanonicalRecord | Rejected]
 ) -> dict[str, MediaCount]:
-    """Counts the media of records that were made canonical, rejected ones among them."""
+    """Counts the media of canonical records and of those rejected as unreadable."""
     used: Counter[str] = Counter()
     issues: Counter[str] = Counter()
-    for one in outcomes:
-        if isinstance(one, CanonicalRecord):
-            used.update(one.present)
-            issues.update(one.issues)
-        elif one.reason == Reason.UNREADABLE:
-            issues.update(flaws_of([one.detail]))
+    for outcome in outcomes:
+        if isinstance(outcome, CanonicalRecord):
+            used.update(outcome.present)
+            issues.update(outcome.issues)
+        elif outcome.reason == Reason.UNREADABLE:
+            issues.update(flaws_of([outcome.detail]))
     return counted(names, used, issues)
 
 
 @dataclasses.dataclass(frozen=True)
 class IssuesLimits:
-    """The largest share of media that may be lost.
+    """Largest shares of media that may be lost, in [0, 1].
 
     Attributes:
-        default: Of each modality that has no limit of its own.
-        own: By modality, where it has one.
+        default: Limit of modalities that are not in `own`.
+        own: Limits of single modalities.
     """
 
     default: float = ISSUES_LIMIT
     own: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, what: Spec, given: float | None) -> Self:
-        """What is given on the command line wins over the spec's limits.
+    def of(cls, spec: Spec, limit: float | None) -> Self:
+        """Returns the limits of a spec, or the limit of `--issues-limit` for all modalities.
 
         Args:
-            what: Whose modalities may have limits of their own.
-            given: `--issues-limit`, where it was given.
+            spec: Spec, whose modalities may have limits.
+            limit: Value of `--issues-limit`, or None.
         """
-        if given is not None:
-            return cls(given)
+        if limit is not None:
+            return cls(limit)
         limits = {
-            name: getattr(what.modalities, name).issues_limit for name in what.modalities.names
+            name: getattr(spec.modalities, name).issues_limit for name in spec.modalities.names
         }
         return cls(own={name: limit for name, limit in limits.items() if limit is not None})
 
     def of_modality(self, name: str) -> float:
-        """The limit of one modality."""
+        """Returns the limit of one modality."""
         return self.own.get(name, self.default)
 
     def over(self, media: Media) -> list[str]:
-        """The modalities that lose more than they may, the one that loses most first.
+        """Returns the modalities over their limit, sorted by share of lost media, largest first.
 
-        A modality that loses less than `FEWEST_LOST` media is never among them.
+        A modality with less than `FEWEST_LOST` lost media is never over its limit.
         """
-        found = [
+        exceeding = [
             name
             for name, count in media.items()
             if count.lost >= FEWEST_LOST and count.share > self.of_modality(name)
         ]
-        return sorted(found, key=lambda name: -media[name].share)
+        return sorted(exceeding, key=lambda name: -media[name].share)
 
     def refusal(self, media: Media) -> str | None:
-        """What is over a limit, why most often, and what to do, in one line; None if nothing is."""
-        found = self.over(media)
-        if not found:
+        """Returns an error line on the modalities over their limit; None if none is.
+
+        The line has the shares, the most frequent flaws and the remedies.
+        """
+        exceeding = self.over(media)
+        if not exceeding:
             return None
-        said = ", ".join(self.said(name, media[name]) for name in found)
-        does = ", and ".join(_remedies(media[name] for name in found))
-        return f"{said}; nothing is published: {does}, or raise --issues-limit"
+        shares = ", ".join(self.said(name, media[name]) for name in exceeding)
+        remedy = ", and ".join(_remedies(media[name] for name in exceeding))
+        return f"{shares}; nothing is published: {remedy}, or raise --issues-limit"
 
     def said(self, name: str, count: MediaCount) -> str:
-        """What a modality loses, why most often, and what it may lose."""
+        """Describes a modality over its limit: its share, its most frequent flaw and the limit."""
         most = count.commonest
         return (
             f"{name}: {count.lost} of {count.had} media are not used ({count.share:.1%}; most "

@@ -1,4 +1,4 @@
-"""Passthrough columns: the types that arbitrary values get, alike in every part of a run."""
+"""Passthrough columns: Arrow types for arbitrary values, the same in every part of a run."""
 
 import datetime
 import decimal
@@ -40,22 +40,24 @@ TYPES: Mapping[Kind, pa.DataType] = {
     "utc": pa.timestamp("us", "UTC"),
     "json": pa.string(),
 }
-"""The type of each kind of column.
+"""Arrow type of each kind of column.
 
-`null` holds no value, `long` integers of which some is no float64, `number` exact decimals as
-texts, `json` JSON texts.
+`null` is a column without values, `long` has integers of which at least one cannot be a float64,
+`number` has exact decimals as texts, and `json` has JSON texts.
 """
 
 _NUMBERS = frozenset({"int", "long", "float", "number"})
 _TEXTS = frozenset({"string", "bytes", "date", "time", "utc"})
-"""The kinds whose values are texts in JSON as well."""
+"""Kinds whose values are texts in JSON as well."""
 
-_KIND = b"kind"  # metadata of a field
+# Keys of a field's metadata.
+_KIND = b"kind"
 _KINDS = b"kinds"
 _KEY = b"key"
 
 MOST_COLUMNS = 1000
-"""Passthrough columns of a table; what further keys hold goes into the column `names.OTHERS`."""
+"""Largest number of passthrough columns of a table; further keys are in the column
+`names.OTHERS`."""
 
 TOO_MANY = (
     f"the records have over {MOST_COLUMNS} passthrough keys: further ones are JSON in the column "
@@ -64,18 +66,22 @@ TOO_MANY = (
 
 
 def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.Field, pa.Array]:
-    """The narrowest column that holds each of the values as it is.
+    """Makes the narrowest column that holds all values without loss.
 
     Booleans, integers of 64 bits, floats, texts, bytes, dates and times keep their type; integers
-    among floats become floats where all of them survive that. Otherwise numbers, decimals and
+    among floats become floats if none of them changes by that. Otherwise numbers, decimals and
     larger integers become their exact decimal texts; dates, times and bytes among texts become
     texts (ISO 8601, base64), and so do durations, times of day and UUIDs. Lists, mappings and any
-    other mix become JSON texts. NaN is no value. A column without a value is one of texts.
+    other mix become JSON texts. NaN counts as a missing value. A column without a value has the
+    type of texts.
 
     Args:
-        name: Of the column.
-        values: One a row.
-        key: Of the record, where that is not the column's name.
+        name: Name of the column.
+        values: Values, one for each row.
+        key: Name of the field in records, if it differs from the column's.
+
+    Returns:
+        Field, with the kinds and the key in its metadata, and values.
     """
     own = [plain_values.plain(value) for value in values]
     kinds = {_kind(value) for value in own}
@@ -84,58 +90,59 @@ def field(name: str, values: Sequence[Any], key: str | None = None) -> tuple[pa.
 
 
 def kind_of(column: pa.Field) -> Kind | None:
-    """The kind that `field` gave to a column; None where the column is not a passthrough one."""
+    """Returns the kind that `field` gave a passthrough column; None for other columns."""
     kind: Kind = (column.metadata or {}).get(_KIND, b"").decode()
     return kind or None
 
 
 def kinds_of(column: pa.Field) -> tuple[str, ...]:
-    """The kinds of the values of a passthrough column, sorted; none where it has no value."""
-    said: str = (column.metadata or {}).get(_KINDS, b"").decode()
-    return tuple(said.split(",")) if said else ()
+    """Returns the kinds of the values of a passthrough column, sorted; () without values."""
+    kinds: str = (column.metadata or {}).get(_KINDS, b"").decode()
+    return tuple(kinds.split(",")) if kinds else ()
 
 
 def key_of(column: pa.Field) -> str | None:
-    """The key that records have for a passthrough column, where its name is another."""
+    """Returns the field name in records of a passthrough column; None if it is the column's."""
     key: bytes | None = (column.metadata or {}).get(_KEY)
     return None if key is None else key.decode()
 
 
 def merged(kinds: Iterable[Kind]) -> Kind:
-    """The kind of a column whose parts are of these kinds."""
-    found = set(kinds) - {"null"}
-    if not found:
+    """Returns the kind of a column whose parts are of these kinds."""
+    mixed = set(kinds) - {"null"}
+    if not mixed:
         return "null"
-    if len(found) == 1:
-        return found.pop()
-    if found == {"int", "long"}:
+    if len(mixed) == 1:
+        return mixed.pop()
+    if mixed == {"int", "long"}:
         return "long"
-    if found == {"int", "float"}:
+    if mixed == {"int", "float"}:
         return "float"
-    if found <= _NUMBERS:
+    if mixed <= _NUMBERS:
         return "number"
-    return "string" if found <= _TEXTS else "json"
+    return "string" if mixed <= _TEXTS else "json"
 
 
 def unified(schemas: Sequence[pa.Schema]) -> list[pa.Field]:
-    """The passthrough columns of a run whose parts have these schemas, sorted by name.
+    """Returns the passthrough columns of a run whose parts have these schemas, sorted by name.
 
-    Where there are more than `MOST_COLUMNS`, those in the most parts remain, and `names.OTHERS`.
+    If there are more than `MOST_COLUMNS`, those in the most parts remain, and `names.OTHERS` holds
+    the rest.
     """
-    found: dict[str, list[pa.Field]] = {}
+    by_name: dict[str, list[pa.Field]] = {}
     for schema in schemas:
         for column in schema:
             if kind_of(column) is not None:
-                found.setdefault(column.name, []).append(column)
-    named = kept({name: len(each) for name, each in found.items() if name != names.OTHERS})
-    columns = {name: _unified(found[name]) for name in found if name in named | {names.OTHERS}}
-    if len(columns) < len(found):
+                by_name.setdefault(column.name, []).append(column)
+    named = kept({name: len(each) for name, each in by_name.items() if name != names.OTHERS})
+    columns = {name: _unified(by_name[name]) for name in by_name if name in named | {names.OTHERS}}
+    if len(columns) < len(by_name):
         columns[names.OTHERS] = _field(names.OTHERS, "json", ["json"], None)
     return [columns[name] for name in sorted(columns)]
 
 
 def kept(counts: Mapping[str, int], most: int = MOST_COLUMNS) -> frozenset[str]:
-    """The names that get columns: the most frequent ones, of equal ones the first by name."""
+    """Returns the names that get columns: the most frequent; of equal ones, the first by name."""
     if len(counts) <= most:
         return frozenset(counts)
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
@@ -143,14 +150,14 @@ def kept(counts: Mapping[str, int], most: int = MOST_COLUMNS) -> frozenset[str]:
 
 
 def _folded(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
-    """The table with what is to have no column in `names.OTHERS`."""
+    """Moves passthrough columns that are not in `columns` into the column `names.OTHERS`."""
     wanted = {column.name for column in columns}
-    given = {column.name: kind_of(column) for column in table.schema}
-    leaving = [name for name, kind in given.items() if kind is not None and name not in wanted]
+    kinds = {column.name: kind_of(column) for column in table.schema}
+    leaving = [name for name, kind in kinds.items() if kind is not None and name not in wanted]
     if not leaving:
         return table
     rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
-    if names.OTHERS in given:
+    if names.OTHERS in kinds:
         texts = table.column(names.OTHERS).to_pylist()
         rows = [json.loads(text) if text else {} for text in texts]
         leaving.append(names.OTHERS)
@@ -158,13 +165,13 @@ def _folded(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
         values = table.column(name).to_pylist() if name != names.OTHERS else ()
         for row, value in zip(rows, values, strict=False):
             if value is not None:
-                row[name] = json.loads(value) if given[name] == "json" else value
+                row[name] = json.loads(value) if kinds[name] == "json" else value
     column, array = field(names.OTHERS, [row or None for row in rows])
     return table.drop_columns(leaving).append_column(column, array)
 
 
 def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
-    """The table with these passthrough columns in place of its own."""
+    """Returns the table with its passthrough columns converted to `columns`, the run's."""
     table = _folded(table, columns)
     own = {column.name: column for column in table.schema if kind_of(column) is not None}
     result = table.drop_columns(list(own))
@@ -174,35 +181,35 @@ def conformed(table: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
             continue
         was, kind = kind_of(own[column.name]), kind_of(column)
         array = table.column(column.name)
-        if kind is not None and was != kind and was != "json":  # nothing is wider than JSON
+        if kind is not None and was != kind and was != "json":  # No kind is wider than JSON.
             values = array.to_pylist()
             if was == "number":
-                values = [None if one is None else plain_values.NumberText(one) for one in values]
+                values = [v if v is None else plain_values.NumberText(v) for v in values]
             array = _array(values, kind)
         result = result.append_column(column, array)
     return result
 
 
 def notices(columns: Iterable[pa.Field]) -> list[str]:
-    """What a person must know of a run's passthrough columns, one line each."""
-    said = []
+    """Returns one line for each renamed, mixed or left out passthrough column, for the log."""
+    lines = []
     for column in columns:
         if column.name == names.OTHERS:
-            said.append(TOO_MANY)
+            lines.append(TOO_MANY)
             continue
         key, kinds = key_of(column), kinds_of(column)
         if key is not None:
-            said.append(f"column {key!r} passes through as {column.name!r}: its name is taken")
+            lines.append(f"column {key!r} passes through as {column.name!r}: its name is taken")
         kind = kind_of(column)
-        if kind in _SAID and set(kinds) - {kind}:
-            said.append(
+        if kind in _MIXED and set(kinds) - {kind}:
+            lines.append(
                 f"column {column.name!r} has values of several kinds ({', '.join(kinds)}): it is "
-                f"{_SAID[kind]}"
+                f"{_MIXED[kind]}"
             )
-    return said
+    return lines
 
 
-_SAID: Mapping[Kind | None, str] = {
+_MIXED: Mapping[Kind | None, str] = {
     "number": "one of texts, exact decimals",
     "string": "one of texts, with times as ISO 8601 and bytes as base64",
     "json": "one of JSON texts",
@@ -210,14 +217,15 @@ _SAID: Mapping[Kind | None, str] = {
 
 
 def column_name(name: str, reserved: Collection[str] = ()) -> str:
-    """The column for a passthrough key: the key, or prefixed where that name is not free.
+    """Returns the name of a passthrough key's column: the key, with a prefix if it is taken.
 
-    That is where a column of ours or a folder has the name, in whatever case, where it is one of a
-    task's fields as CSV names them, `category.label`, or where tools take it for something else.
-    It depends on no other key, so all parts of a run agree; and different keys stay different.
+    A name is taken, in any case of its letters, if it is that of a score column or of a folder, if
+    it is that of a task's field in CSV (`category.label`), or if it has another meaning in tools.
+    The result depends on no other key, so all parts of a run agree; and different keys have
+    different columns.
 
     Args:
-        name: The key.
+        name: Key.
         reserved: Further names that are taken, such as those of tasks, in lower case.
     """
     bare = name.lower()
@@ -228,7 +236,7 @@ def column_name(name: str, reserved: Collection[str] = ()) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """A value as a text column that stands for any kind has it; None where there is none."""
+    """Returns a value as text, for a text column that holds any kind; None if it is missing."""
     own = plain_values.plain(value)
     kind = _kind(own)
     if kind == "null":
@@ -239,7 +247,7 @@ def text_of(value: Any) -> str | None:
 
 
 def json_of(value: Any) -> Any:
-    """A value as JSON has it in a column of its own; see `field`."""
+    """Returns a value as the JSON value that a column of only this value has, see `field`."""
     own = plain_values.plain(value)
     kind = _kind(own)
     if kind in ("number", "json"):
@@ -248,25 +256,25 @@ def json_of(value: Any) -> Any:
 
 
 def fits(value: Any, kind: Kind) -> bool:
-    """Whether a column of this kind takes a value without changing it or its own type."""
+    """Returns True if a column of this kind can hold a value and both keep their types."""
     return bool(TYPES[merged((kind, _kind(plain_values.plain(value))))] == TYPES[kind])
 
 
 def array_of(values: Sequence[Any], kind: Kind) -> pa.Array:
-    """A column of this kind, of values that each `fits`; one of texts has `text_of` each."""
+    """Makes a column of this kind of values that all fit, see `fits`; texts are from `text_of`."""
     if kind in ("string", "number"):
         return pa.array([text_of(value) for value in values], TYPES[kind])
     return _array([plain_values.plain(value) for value in values], kind)
 
 
 def field_of(name: str, kind: Kind) -> pa.Field:
-    """A passthrough column of a kind."""
+    """Returns the field of a passthrough column of a kind."""
     return _field(name, kind, (kind,), None)
 
 
 def _field(name: str, kind: Kind, kinds: Iterable[str], key: str | None) -> pa.Field:
-    said = ",".join(sorted(set(kinds) - {"null"}))
-    metadata = {_KIND: kind, _KINDS: said, **({_KEY: key} if key is not None else {})}
+    joined = ",".join(sorted(set(kinds) - {"null"}))
+    metadata = {_KIND: kind, _KINDS: joined, **({_KEY: key} if key is not None else {})}
     return pa.field(name, TYPES[kind], metadata=metadata)
 
 
@@ -277,7 +285,7 @@ def _unified(columns: Sequence[pa.Field]) -> pa.Field:
 
 
 def _array(values: Sequence[Any], kind: Kind) -> pa.Array:
-    """The column of plain values, or of those of a narrower column."""
+    """Makes the array of a kind from plain values, or from the values of a narrower column."""
     write = _WRITERS.get(kind)
     if write is not None:
         values = [None if value is None else write(value) for value in values]

@@ -1,4 +1,4 @@
-"""Single values as they are written: plain ones of Python, exact texts, and JSON."""
+"""Conversion of single values: plain Python values, exact texts, and JSON values."""
 
 import base64
 import datetime
@@ -15,18 +15,18 @@ from triad_ml.transforms.records import iso_times, scalars
 
 
 class NumberText(str):
-    """The exact text of a number, as a column of such texts holds it."""
+    """Exact text of a number, as a column of kind `number` holds it."""
 
 
 def clean(value: str) -> str:
-    """The text with what UTF-8 cannot hold (lone surrogates of JSON escapes) written out."""
+    """Replaces characters that UTF-8 cannot hold (lone surrogates of JSON) with escapes."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def plain(value: Any) -> Any:
-    """One of the values that a column holds as they are; None where it is missing.
+    """Converts a value to a plain one that a column can hold; None if it is missing.
 
-    Times with a zone are in UTC; durations, times of day and UUIDs are texts.
+    Times with a zone become UTC; durations, times of day and UUIDs become texts.
     """
     if scalars.is_missing(value):
         return None
@@ -44,9 +44,9 @@ def plain(value: Any) -> Any:
 
 
 def number_text(value: Any) -> str:
-    """The exact decimal text of a number; a whole float of 64 bits is the integer that it is.
+    """Returns the exact decimal text of a number; a whole float below 2**63 has that of an integer.
 
-    The zero below zero, which is no integer, keeps its sign.
+    Negative zero keeps its sign.
     """
     if isinstance(value, float):
         if math.isinf(value):
@@ -60,14 +60,14 @@ def number_text(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """The text of a plain value that JSON has as one: times as ISO 8601, bytes as base64."""
+    """Returns the text of a plain value: ISO 8601 of times and dates, base64 of bytes."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     return value.isoformat() if isinstance(value, datetime.date) else str(value)
 
 
 def json_text(value: Any) -> str:
-    """A plain value as a JSON text; a `NumberText` is a number."""
+    """Encodes a plain value as JSON text; a `NumberText` is a number there."""
     if isinstance(value, NumberText):
         return str(value) if value[-1].isdigit() else json.dumps(value)
     if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
@@ -76,7 +76,10 @@ def json_text(value: Any) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """The value as JSON has it: bytes as base64, times as ISO 8601, NaN as null, infinity named."""
+    """Converts a value to a JSON value.
+
+    Bytes become base64, times ISO 8601, NaN None, and infinities "Infinity" or "-Infinity".
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

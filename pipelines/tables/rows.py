@@ -13,10 +13,10 @@ from triad_ml.transforms.records import columns as names
 from triad_ml.transforms.records.values import Provenance, Rejected, Scored
 
 POSITION = "triad.position"
-"""Where each record came from: a column of a run's units, never published."""
+"""Name of the column with each record's position, in the units of a run; it is not published."""
 
 EVENT_TIME = "triad.event_time"
-"""When each record was sent or written: a column of a stream's output."""
+"""Name of the column with each record's event time, in the output of a stream."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -24,24 +24,25 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 def score_table(
     scored: Sequence[Scored], columns: Mapping[str, ScoreColumn], provenance: Provenance
 ) -> pa.Table:
-    """One row per scored record, in the order given.
+    """Makes a table with one row for each scored record, in the same order.
 
     Args:
-        scored: With an answer for each task.
-        columns: By task, in the order of the columns.
-        provenance: Stands in each row.
+        scored: Scored records, with a prediction for each task.
+        columns: Score columns by task, in their order in the table.
+        provenance: Digests that each row has.
 
     Returns:
-        Columns `id`, `id_int` (int64: the id where it is one, else null), one struct per task (see
-        `columns.COLUMNS`), `modalities_used`, `issues`, `content_digest`, `model_digest`,
-        `transform_digest`, `spec_digest`, `code_digest`, then the passthrough columns by name. One
-        whose name is taken begins with `extra_`, see `columns.is_taken`. What is in none of the
-        most frequent `passthrough.MOST_COLUMNS` is in `columns.OTHERS`, as JSON.
+        Columns `id`, `id_int` (int64: the id if its text is that of an integer, else null), one
+        struct for each task (see `columns.COLUMNS`), `modalities_used`, `issues`, `content_digest`,
+        `model_digest`, `transform_digest`, `spec_digest`, `code_digest`, then the passthrough
+        columns, sorted by name. A passthrough column whose name is taken begins with `extra_`, see
+        `passthrough.column_name`. Only the `passthrough.MOST_COLUMNS` most frequent keys have
+        columns; the values of the others are in the column `names.OTHERS`, as JSON.
     """
     ids = [plain_values.clean(row.id) for row in scored]
     made: dict[str, pa.Array] = {
         "id": pa.array(ids, pa.string()),
-        "id_int": pa.array([_integer(one) for one in ids], pa.int64()),
+        "id_int": pa.array([_integer(record_id) for record_id in ids], pa.int64()),
     }
     for task, column in columns.items():
         made[task] = column.encode([row.predictions[task] for row in scored])
@@ -52,11 +53,11 @@ def score_table(
     fields = [pa.field(name, array.type) for name, array in made.items()]
     extra = _extra(scored, columns)
     schema = pa.schema([*fields, *(field for field, _ in extra)])
-    return pa.Table.from_arrays([*made.values(), *(one for _, one in extra)], schema=schema)
+    return pa.Table.from_arrays([*made.values(), *(array for _, array in extra)], schema=schema)
 
 
 def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.Table:
-    """One row per rejected record, in the order given: all columns are strings."""
+    """Makes a table with one row for each rejected record, in the same order; all are strings."""
     rows = [
         (row.id, str(row.position), row.stage, str(row.reason), row.detail, row.payload_digest)
         for row in rejected
@@ -72,29 +73,30 @@ def rejected_table(rejected: Sequence[Rejected], provenance: Provenance) -> pa.T
 
 
 def described(schema: pa.Schema) -> tuple[dict[str, str], ...]:
-    """Columns in their order, for a manifest: `name` and `type`.
+    """Describes the columns of a table, in their order, for a manifest.
 
-    Passthrough columns have a `kind`; `kinds` where their values are of several; and `key`, what
-    records call it, where the column has another name.
+    Each entry has `name` and `type`. That of a passthrough column also has its `kind`, its `kinds`
+    if the values are of several, and `key`, the name of the field in records, if it differs from
+    the column's.
     """
     return tuple(_described(field) for field in schema)
 
 
 def _described(field: pa.Field) -> dict[str, str]:
-    said = {"name": field.name, "type": str(field.type)}
+    entry = {"name": field.name, "type": str(field.type)}
     kind, kinds = passthrough.kind_of(field), passthrough.kinds_of(field)
     key = passthrough.key_of(field)
     if kind:
-        said["kind"] = kind
+        entry["kind"] = kind
     if len(kinds) > 1:
-        said["kinds"] = ", ".join(kinds)
+        entry["kinds"] = ", ".join(kinds)
     if key is not None:
-        said["key"] = key
-    return said
+        entry["key"] = key
+    return entry
 
 
 def _integer(record_id: str) -> int | None:
-    """The id as an integer of 64 bits, where its text is exactly that of one."""
+    """Returns the id as a 64-bit integer if its text is exactly that of one, else None."""
     if not _INTEGER.fullmatch(record_id):
         return None
     number = int(record_id)
@@ -113,9 +115,9 @@ def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Fi
     named = sorted((*extra_name(key, tasks), key) for key in kept)
     columns = [
         passthrough.field(
-            name, [row.extra.get(key) for row in scored], said if said != name else None
+            name, [row.extra.get(key) for row in scored], text if text != name else None
         )
-        for name, said, key in named
+        for name, text, key in named
     ]
     if len(kept) < len(counts):
         others = other_values(scored, counts.keys() - kept)
@@ -124,7 +126,10 @@ def _extra(scored: Sequence[Scored], tasks: Collection[str]) -> list[tuple[pa.Fi
 
 
 def other_values(scored: Sequence[Scored], keys: Collection[str]) -> list[dict[str, Any] | None]:
-    """By row, for `columns.OTHERS`, the passthrough values of keys that have no columns."""
+    """Returns, for each row, the passthrough values of these keys, for the column `names.OTHERS`.
+
+    A row without such values has None.
+    """
     others = (
         {plain_values.clean(key): value for key, value in row.extra.items() if key in keys}
         for row in scored
@@ -133,6 +138,6 @@ def other_values(scored: Sequence[Scored], keys: Collection[str]) -> list[dict[s
 
 
 def extra_name(key: str, tasks: Collection[str]) -> tuple[str, str]:
-    """The column of a passthrough key, and the key as text."""
-    said = plain_values.clean(key)
-    return passthrough.column_name(said, tasks), said
+    """Returns the name of a passthrough key's column, and the key as text that UTF-8 can hold."""
+    text = plain_values.clean(key)
+    return passthrough.column_name(text, tasks), text

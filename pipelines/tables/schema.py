@@ -19,13 +19,13 @@ from triad_ml.transforms.version import VERSION
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSchema:
-    """The columns of the scores of a run or a stream, and what all their rows have in common.
+    """Columns of the scores of a run or a stream, and the values that all rows share.
 
     Attributes:
-        columns: By task, in the order of the columns.
-        provenance: Stands in each row.
-        format: Of the published files.
-        modalities: Those that the model knows.
+        columns: Score columns by task, in their order in the table.
+        provenance: Digests that each row has, and the version of this software.
+        format: Format of the published files.
+        modalities: Modalities of the model.
     """
 
     columns: Mapping[str, ScoreColumn]
@@ -35,25 +35,25 @@ class ScoreSchema:
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """By task the names of its classes, as manifests have them."""
+        """Names of the classes by task, as in manifests."""
         return {task: column.classes for task, column in self.columns.items()}
 
     @property
     def explained(self) -> tuple[str, ...]:
-        """The modalities whose shares are in the rows; none where no task is explained."""
+        """Modalities whose shares are in the rows; () if no task is explained."""
         shares = (column.explained for column in self.columns.values())
         return next(filter(None, shares), ())
 
     def score_table(self, scored: Sequence[Scored]) -> pa.Table:
-        """See `rows.score_table`."""
+        """Makes a table of scored records, see `rows.score_table`."""
         return tables_rows.score_table(scored, self.columns, self.provenance)
 
 
 def score_schema(model: Artefact, format: ScoresFormat, explain: bool = False) -> ScoreSchema:
-    """The schema of the scores of a model.
+    """Returns the schema of a model's scores.
 
     Raises:
-        OptionsError: Where explanations are asked for and no task has any.
+        OptionsError: Explanations are requested, and no task can be explained.
     """
     tasks = model.spec.tasks
     if explain and not any(COLUMNS[task.kind].explainable for task in tasks.values()):

@@ -9,14 +9,15 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class ParityConfig:
-    """What is taken through all the ways that must agree.
+    """Settings of `triad parity`.
 
     Attributes:
         model: Folder that training wrote.
         inputs: Patterns of records files.
-        limit: Records that are compared; None compares all.
+        limit: Number of records to compare; None compares all.
         tolerance: Largest difference of floats that passes; ids and bytes must be equal.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
+        media_roots: Folders in which media are searched for after that of the records file, in
+            order.
         verify_key: PEM file of the public key that the model must be signed with.
     """
 
@@ -40,7 +41,12 @@ class ParityConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SignConfig:
-    """Which model is signed with which private key (PEM file)."""
+    """Settings of `triad sign`.
+
+    Attributes:
+        model: Folder that training wrote.
+        key: PEM file of the private key.
+    """
 
     model: str
     key: str
@@ -52,7 +58,12 @@ class SignConfig:
 
 @dataclasses.dataclass(frozen=True)
 class VerifyConfig:
-    """Which model must be signed by the holder of which public key (PEM file)."""
+    """Settings of `triad verify`.
+
+    Attributes:
+        model: Folder of the model that must be signed.
+        key: PEM file of the signer's public key.
+    """
 
     model: str
     key: str
@@ -64,7 +75,7 @@ class VerifyConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ExplainDigestConfig:
-    """Two folders, or their manifests, that are compared part by part."""
+    """Settings of `triad explain-digest`: two folders, or their manifests, to compare."""
 
     left: str
     right: str
@@ -76,13 +87,14 @@ class ExplainDigestConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReleaseConfig:
-    """Which model a pointer shall name, and what the model must pass.
+    """Settings of `triad release`.
 
     Attributes:
-        model: Folder that training wrote; the pointer lies beside it.
-        golden: Pattern of records that the model must score, as they are labelled.
+        model: Folder that training wrote; its parent folder holds the pointer `CURRENT`.
+        golden: Pattern of labelled records whose labels the model must predict.
         verify_key: PEM file of the public key that the model must be signed with.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
+        media_roots: Folders in which media are searched for after that of the records file, in
+            order.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""How far two ways to the same values differ, feature by feature and head by head."""
+"""Largest differences between two computations of the same values, by feature and by head."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ from triad_ml.pipelines.runtime import logs
 
 @dataclasses.dataclass
 class Difference:
-    """How far two ways differ in one feature, or in one part of a head.
+    """Difference between two computations of one feature, or of one part of a head.
 
     Attributes:
-        name: Of the feature, or `<task>/<part>`.
+        name: Name of the feature, or `<task>/<part>`.
         tolerance: Largest difference that passes; 0 for ids and bytes.
         records: Number of records compared.
-        unequal: How many of them differ at all.
-        largest: Largest absolute difference; infinite where values cannot be subtracted.
-        record: The id of the record with the largest difference.
+        unequal: Number of records whose values differ at all.
+        largest: Largest absolute difference; infinite if values cannot be subtracted.
+        record: Id of the record with the largest difference.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Difference:
 
     @property
     def passes(self) -> bool:
-        """Whether the largest difference is within the tolerance."""
+        """True if the largest difference is within the tolerance."""
         return self.largest <= self.tolerance
 
     def add(self, record_id: str, left: Any, right: Any) -> None:
-        """Compares the values of one record; None stands for a value that is not there."""
+        """Compares the values of one record; None stands for a missing value."""
         self.records += 1
         distance = _distance(np.asarray(left), np.asarray(right))
         if distance > 0:
@@ -48,7 +48,7 @@ class Difference:
 
 
 def table(differences: Iterable[Difference], title: str) -> rich.table.Table:
-    """A row for each difference: what was compared, how much, and whether it passes."""
+    """Returns a table with a row for each difference: counts, largest difference and verdict."""
     shown = rich.table.Table(title=title, title_justify="left")
     for heading in ("compared", "records", "unequal", "largest difference", "tolerance", ""):
         shown.add_column(heading, justify="left" if heading in ("compared", "") else "right")
@@ -71,7 +71,7 @@ def _distance(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
         return float("inf")
     if left.dtype.kind not in "biuf":
         return 0.0 if np.array_equal(left, right) else float("inf")
-    with np.errstate(invalid="ignore"):  # of two infinities: not a number, which is infinitely far
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, which counts as infinitely far
         apart = np.abs(left.astype(np.float64) - right.astype(np.float64))
     largest = float(apart.max(initial=0.0))
     return float("inf") if np.isnan(largest) else largest

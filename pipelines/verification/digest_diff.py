@@ -1,4 +1,4 @@
-"""Which parts of two models, preprocessings or scoring runs are equal, and which differ."""
+"""Comparison of the provenance of two models, prepared data sets or scoring runs, part by part."""
 
 import hashlib
 import json
@@ -19,18 +19,18 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import regular
 
 Part = Mapping[str, str]
-"""Values by key, as text; a part of one value has the key ""."""
+"""Values of a part as text, by key; a part with a single value has the key ""."""
 
 _RUN_MANIFEST = "manifest.json"
-_SHOWN = 8  # differences of one part that are shown one by one
+_SHOWN = 8  # most differences of one part that are listed; the others are only counted
 
 
 class Provenance(NamedTuple):
-    """What a folder was made from.
+    """Provenance of a folder.
 
     Attributes:
-        kind: `model`, `preprocessing` or `run`.
-        parts: By name, in the order in which they are shown.
+        kind: Kind of folder: `model`, `preprocessing` or `run`.
+        parts: Parts by name, in the order in which they are shown.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Provenance(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One key of a part that is not the same on both sides; None where it is missing."""
+    """Key of a part whose values differ; a value is None if the key is missing on that side."""
 
     key: str
     left: str | None
@@ -46,10 +46,13 @@ class Difference(NamedTuple):
 
 
 def explain(left: str | Path, right: str | Path) -> bool:
-    """Compares two folders, prints a table, and says whether every part is equal.
+    """Compares two folders and prints a table.
+
+    Returns:
+        True if every part is equal.
 
     Raises:
-        OptionsError: Where one is no model, preprocessing or run.
+        OptionsError: One of the folders is no model, preprocessing or run.
     """
     compared = compare(read(left), read(right))
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
@@ -58,7 +61,7 @@ def explain(left: str | Path, right: str | Path) -> bool:
 
 
 def compare(left: Provenance, right: Provenance) -> dict[str, list[Difference]]:
-    """By part, what differs. Of two kinds of folder only what both have is compared."""
+    """Returns the differences by part; of different kinds of folders only common parts count."""
     names = dict.fromkeys((*left.parts, *right.parts))
     if left.kind != right.kind:
         names = {name: None for name in names if name in left.parts and name in right.parts}
@@ -75,24 +78,23 @@ def _differences(left: Part, right: Part) -> Iterator[Difference]:
 
 
 def table(compared: Mapping[str, list[Difference]]) -> rich.table.Table:
-    """A row for each part: whether it is equal, and what differs."""
-    shown = rich.table.Table(title="What was made from what", title_justify="left")
+    """Returns a table with a row for each part: verdict and differences."""
+    shown = rich.table.Table(title="Provenance of A and B", title_justify="left")
     for heading in ("part", "", "A -> B"):
         shown.add_column(heading)
     for name, differences in compared.items():
-        lines = [_line(name, one) for one in differences[:_SHOWN]]
+        lines = [_line(name, difference) for difference in differences[:_SHOWN]]
         if len(differences) > _SHOWN:
             lines.append(f"and {len(differences) - _SHOWN} more")
         verdict = "differs" if differences else "equal"
-        shown.add_row(
-            name, verdict, rich.text.Text(logs.printable("\n".join(lines)))
-        )  # no markup in values
+        # Values are plain text; rich must not read them as markup.
+        shown.add_row(name, verdict, rich.text.Text(logs.printable("\n".join(lines))))
     return shown
 
 
-def _line(name: str, one: Difference) -> str:
-    sides = [_short(side) for side in (one.left, one.right)]
-    return f"{one.key or name}: {sides[0]} -> {sides[1]}"
+def _line(name: str, difference: Difference) -> str:
+    left, right = (_short(side) for side in (difference.left, difference.right))
+    return f"{difference.key or name}: {left} -> {right}"
 
 
 def _short(value: str | None) -> str:
@@ -103,22 +105,22 @@ def _short(value: str | None) -> str:
 
 
 def read(path: str | Path) -> Provenance:
-    """Reads what a folder, or the manifest in it, says that it was made from.
+    """Reads the provenance of a folder from its manifest, or from a manifest that is named.
 
     Raises:
-        OptionsError: Where it is no model, preprocessing or run.
+        OptionsError: The path is no model, preprocessing or run.
     """
     path = Path(path)
     if path.is_dir():
         names = (bundle.ABOUT, dataset.MANIFEST, _RUN_MANIFEST)
         path = next((path / name for name in names if (path / name).is_file()), path)
     try:
-        said = json.loads(regular.read(path).decode())
+        manifest = json.loads(regular.read(path).decode())
         if path.name == bundle.ABOUT:
-            return Provenance("model", _of_model(said, path.parent))
-        if "run_id" in said:
+            return Provenance("model", _of_model(manifest, path.parent))
+        if "run_id" in manifest:
             return Provenance("run", _of_run(path))
-        return Provenance("preprocessing", _of_preprocessing(said, path.parent))
+        return Provenance("preprocessing", _of_preprocessing(manifest, path.parent))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise OptionsError(
             f"{path}: is no model, preprocessing or run, or its manifest is damaged; name what "
@@ -126,62 +128,62 @@ def read(path: str | Path) -> Provenance:
         ) from error
 
 
-def _of_model(said: Mapping[str, Any], folder: Path) -> dict[str, Part]:
-    files: Mapping[str, str] = said["files"]
-    weights = {path: one for path, one in files.items() if "/variables/" in path}
+def _of_model(manifest: Mapping[str, Any], folder: Path) -> dict[str, Part]:
+    files: Mapping[str, str] = manifest["files"]
+    weights = {path: sha256 for path, sha256 in files.items() if "/variables/" in path}
     return {
-        "model": {"": said["digests"]["model"]},
-        "transform": {"": said["digests"]["transform"]},
-        "spec": _flat(said["spec"]),
-        "classes": _flat(said["classes"]),
+        "model": {"": manifest["digests"]["model"]},
+        "transform": {"": manifest["digests"]["transform"]},
+        "spec": _flat(manifest["spec"]),
+        "classes": _flat(manifest["classes"]),
         "vocabularies and moments": _analysis(folder),
-        "graph": {"": said["data"]["digests"]["graph"]},
+        "graph": {"": manifest["data"]["digests"]["graph"]},
         "weights": {"": _digest(weights)},
-        "code": {"": said["digests"]["code"]},
-        "code of preprocessing": {"": said["data"]["digests"]["code"]},
-        "versions": _flat({"triad": said["triad"], **said["versions"]}),
-        "inputs": _inputs(said["data"]["inputs"]),
+        "code": {"": manifest["digests"]["code"]},
+        "code of preprocessing": {"": manifest["data"]["digests"]["code"]},
+        "versions": _flat({"triad": manifest["triad"], **manifest["versions"]}),
+        "inputs": _inputs(manifest["data"]["inputs"]),
     }
 
 
-def _of_preprocessing(said: Mapping[str, Any], folder: Path) -> dict[str, Part]:
+def _of_preprocessing(manifest: Mapping[str, Any], folder: Path) -> dict[str, Part]:
     return {
-        "transform": {"": said["transform_digest"]},
-        "spec": _flat(said["spec"]),
-        "classes": _flat(said["classes"]),
+        "transform": {"": manifest["transform_digest"]},
+        "spec": _flat(manifest["spec"]),
+        "classes": _flat(manifest["classes"]),
         "vocabularies and moments": _analysis(folder),
-        "graph": {"": said["digests"]["graph"]},
-        "code of preprocessing": {"": said["digests"]["code"]},
-        "versions": _flat({"triad": said["triad"], **said["versions"]}),
-        "inputs": _inputs(said["inputs"]),
+        "graph": {"": manifest["digests"]["graph"]},
+        "code of preprocessing": {"": manifest["digests"]["code"]},
+        "versions": _flat({"triad": manifest["triad"], **manifest["versions"]}),
+        "inputs": _inputs(manifest["inputs"]),
         "records": {
             f"{split} {place}": file["sha256"]
-            for split, files in said["splits"].items()
+            for split, files in manifest["splits"].items()
             for place, file in enumerate(files)
         },
     }
 
 
 def _of_run(path: Path) -> dict[str, Part]:
-    said = Manifest.from_json(regular.read(path))
-    if said is None:
+    manifest = Manifest.from_json(regular.read(path))
+    if manifest is None:
         raise ValueError("not as it was written")
-    digests: Mapping[str, str] = {**said.about.get("model", {}), **said.digests}
+    digests: Mapping[str, str] = {**manifest.about.get("model", {}), **manifest.digests}
     named = {name: {"": digests[name]} for name in ("model", "transform", "code")}
     return {
         **named,
-        "classes": _flat(said.classes),
-        "versions": _flat({"triad": said.code_version, **said.about.get("versions", {})}),
-        "scores": {file.path: file.sha256 for file in said.files},
+        "classes": _flat(manifest.classes),
+        "versions": _flat({"triad": manifest.code_version, **manifest.about.get("versions", {})}),
+        "scores": {file.path: file.sha256 for file in manifest.files},
     }
 
 
 def _analysis(folder: Path) -> Part:
-    """A digest of each vocabulary and each list of moments."""
-    said = json.loads(regular.read(folder / bundle.ANALYSIS).decode())
+    """Returns a digest of each vocabulary and of each list of moments."""
+    analysis = json.loads(regular.read(folder / bundle.ANALYSIS).decode())
     return {
         f"{kind}.{name}": _digest(values)
-        for kind, named in said.items()
+        for kind, named in analysis.items()
         for name, values in named.items()
     }
 
@@ -191,7 +193,7 @@ def _inputs(inputs: list[Mapping[str, Any]]) -> Part:
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested objects as dotted keys; lists and what is in them as one line."""
+    """Flattens nested objects to dotted keys; a list becomes one line of JSON."""
     if isinstance(value, Mapping):
         flat: dict[str, str] = {}
         for key, inner in value.items():

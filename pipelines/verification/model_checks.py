@@ -1,4 +1,4 @@
-"""What a model must pass before it may score: whole, signed, in parity, right on golden records."""
+"""Checks of a model before it may score: files, signature, parity, labels of golden records."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -31,15 +31,17 @@ def check(
     """Checks a model, and leaves it loaded in this process.
 
     Args:
-        folder: Of the model; it may lie in a bucket.
-        golden: Pattern of records files. Preprocessing and the model must agree on their records;
-            each must be scored, and where it has the label of a classification task, get it.
+        folder: Folder of the model, local or in a bucket.
+        golden: Pattern of records files. Preprocessing and the model must agree on their records.
+            The model must score each record, and predict its label if it has that of a
+            classification task.
         verify_key: PEM file of the public key that the model must be signed with.
-        media_roots: Where the golden records' media may lie, too.
+        media_roots: Folders in which the golden records' media are searched for, after that of the
+            records file.
 
     Raises:
-        OptionsError: No model, no golden record, or a key that cannot be used.
-        GateError: The model is refused, and why.
+        OptionsError: There is no model or golden record, or the key cannot be used.
+        GateError: The model is refused; the error has the reason.
     """
     local = model_store.local(folder)
     model = model_store.load(folder, verify_key)
@@ -53,12 +55,12 @@ def check(
         _check_outcome(golden, outcome, labels, model.spec)
     roots = tuple(media_roots)
     compared = ParityConfig(local, (golden,), media_roots=roots, verify_key=verify_key)
-    for part in parity.differences(compared, model):
-        for one in part:
-            if not one.passes:
+    for differences in parity.differences(compared, model):
+        for each in differences:
+            if not each.passes:
                 raise GateError(
-                    f"{folder}: {one.name} of record {one.record} is not what preprocessing gives "
-                    f"(apart by {one.largest:.3g}); see `triad parity`, and keep the model before"
+                    f"{folder}: {each.name} of record {each.record} is not what preprocessing gives"
+                    f" (apart by {each.largest:.3g}); see `triad parity`, and keep the model before"
                 )
     return model
 
@@ -81,15 +83,18 @@ _Names = tuple[str, ...]
 
 
 def _classes(prediction: Prediction, label: object, task: Task) -> tuple[_Names, _Names | None]:
-    said = prediction.label
-    found = tuple(sorted(said)) if isinstance(said, tuple) else (said,)
-    return found, class_names(label, task)
+    predicted = prediction.label
+    names = tuple(sorted(predicted)) if isinstance(predicted, tuple) else (predicted,)
+    return names, class_names(label, task)
 
 
 _ANSWERS: Mapping[str, Callable[[Any, object, Task], tuple[_Names, _Names | None]]] = {
     "classification": _classes
 }
-"""By kind of task, names that a prediction has and those of the label; other kinds may differ."""
+"""Functions by kind of task that return the predicted names and those of the label.
+
+The predictions of other kinds of tasks are not compared with labels.
+"""
 
 
 def _check_outcome(
@@ -102,11 +107,12 @@ def _check_outcome(
         compare = _ANSWERS.get(task.kind)
         if compare is None:
             continue
-        found, wanted = compare(prediction, labels.get(task.label), task)
-        if wanted is not None and found != wanted:
+        predicted, expected = compare(prediction, labels.get(task.label), task)
+        if expected is not None and predicted != expected:
+            got, wanted = ", ".join(predicted) or "none", ", ".join(expected) or "none"
             raise GateError(
-                f"{pattern}: golden record {outcome.id} gets {name} {', '.join(found) or 'none'}, "
-                f"not {', '.join(wanted) or 'none'}; keep the model before, or mend the record"
+                f"{pattern}: golden record {outcome.id} gets {name} {got}, not {wanted}; "
+                "keep the model before, or mend the record"
             )
 
 

@@ -1,4 +1,4 @@
-"""Proof that training and scoring see the same: records taken through all ways, and compared."""
+"""Parity of training and scoring: features and scores of the same records, compared."""
 
 import dataclasses
 import itertools
@@ -56,14 +56,17 @@ Value = TypeVar("Value")
 
 
 def run(config: ParityConfig, model: bundle.Artefact) -> bool:
-    """Compares the ways, prints a table, and says whether they agree.
+    """Compares features and scores, and prints two tables.
 
     Args:
-        config: The settings.
+        config: Settings of the comparison.
         model: The opened model of `config.model`.
 
+    Returns:
+        True if no difference exceeds its tolerance.
+
     Raises:
-        OptionsError: Where no record can be compared.
+        OptionsError: No record can be compared.
     """
     features, scores = differences(config, model)
     console = rich.console.Console(width=None if sys.stdout.isatty() else 120)
@@ -75,26 +78,29 @@ def run(config: ParityConfig, model: bundle.Artefact) -> bool:
 def differences(
     config: ParityConfig, model: bundle.Artefact
 ) -> tuple[list[Difference], list[Difference]]:
-    """Compares the ways: features, and scores.
+    """Compares the features and the scores of three code paths.
 
-    (a) the preprocessing pipeline as the code of today builds it, with the model's vocabularies and
-    moments, up to TFRecords; (b) the SavedModel's two signatures; (c) the scoring pipeline, up to
-    its files. Features of (a) and scores of (c) are each compared with those of (b). The records
-    that are compared are held in memory.
+    (a) The preprocessing pipeline as the installed code builds it, with the model's vocabularies
+    and moments, up to TFRecords; (b) the SavedModel's two signatures; (c) the scoring pipeline, up
+    to its files. The features of (a) and the scores of (c) are each compared with those of (b). The
+    compared records are held in memory.
 
     Args:
-        config: The settings.
+        config: Settings of the comparison.
         model: The opened model of `config.model`.
 
+    Returns:
+        Differences of the features, and differences of the scores.
+
     Raises:
-        OptionsError: Where no record can be compared.
+        OptionsError: No record can be compared.
     """
     with stages.showing(stages.Stage("reading", config.limit)):
         raw, refused = _raw_records(model, config.inputs, config.limit)
     canonicalizer = Canonicalizer(model.spec, config.media_roots, check=True)
     schema = score_schema(model, "parquet")
-    made = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
-    outcomes = [*refused, *made]
+    canonicalized = _shown(map(canonicalizer.canonical, raw), "canonical records", len(raw))
+    outcomes = [*refused, *canonicalized]
     names = model.spec.modalities.names
     summary.say(_log, ending.looked_at(names, outcomes, "to be compared"))
     canonical = {one.id: one for one in outcomes if isinstance(one, CanonicalRecord)}
@@ -125,40 +131,43 @@ def compare(
     serve: Callable[[Sequence[CanonicalRecord]], Iterable[Row]],
     tolerance: float,
 ) -> list[Difference]:
-    """Compares rows of a pipeline with what the SavedModel gives for the same records.
+    """Compares the rows of a pipeline with those of the SavedModel for the same records.
 
     Args:
-        records: By id, what both were made from.
-        rows: Of the pipeline, in any order; all of `records`, each once.
-        serve: Gives the SavedModel's rows for at most `preprocessed.BATCH_SIZE` records.
-        tolerance: For floats; everything else must be equal.
+        records: Records by id, from which both rows are computed.
+        rows: Rows of the pipeline, in any order; each of `records` has one.
+        serve: Function that returns the SavedModel's rows of at most `dataset.BATCH_SIZE` records.
+        tolerance: Largest difference of floats that passes; everything else must be equal.
+
+    Returns:
+        Differences of the ids, then of each named value in the order of the names.
     """
     ids = Difference("id")
     differences: dict[str, Difference] = {}
     left = dict(records)
     for batch in _batches(rows, dataset.BATCH_SIZE):
-        known, asked = [], []
+        known, to_serve = [], []
         for record_id, values in batch:
             record = left.pop(record_id, None)
             ids.add(record_id, 0, 0 if record else 1)
             if record:
                 known.append((record_id, values))
-                asked.append(record)
-        served = dict(serve(asked))
+                to_serve.append(record)
+        served = dict(serve(to_serve))
         for record_id, values in known:
             for name in sorted(values.keys() | served[record_id].keys()):
                 mine, theirs = values.get(name), served[record_id].get(name)
                 kind = np.asarray(mine).dtype.kind
                 allowed = tolerance if kind == "f" else 0.0
-                one = differences.setdefault(name, Difference(name, allowed))
-                one.add(record_id, mine, theirs)
+                difference = differences.setdefault(name, Difference(name, allowed))
+                difference.add(record_id, mine, theirs)
     for record_id in left:
         ids.add(record_id, 0, 1)
     return [ids, *(differences[name] for name in sorted(differences))]
 
 
 def _shown(values: Iterable[Value], what: str, total: int) -> Iterator[Value]:
-    """The values, with the progress of whoever takes them; the first one is waited for before."""
+    """Yields the values and shows the progress of their consumer, from the first value on."""
     iterator = iter(values)
     done = 0
     first = list(itertools.islice(iterator, 1))
@@ -171,20 +180,24 @@ def _shown(values: Iterable[Value], what: str, total: int) -> Iterator[Value]:
 def _raw_records(
     model: bundle.Artefact, inputs: Sequence[str], limit: int | None
 ) -> tuple[list[RawRecord], list[Rejected]]:
-    """Each record once, as one unit of work, to the limit; and those that were refused before."""
+    """Reads the records up to the limit, each id once, with positions as in one unit of work.
+
+    Returns:
+        The records, and those that were rejected before the limit was reached.
+    """
     records: dict[str, RawRecord] = {}
     refused: list[Rejected] = []
     listed = units.plan(units.list_inputs(inputs))
-    read = (one for unit in listed for one in sources_read.read(unit, model.spec.label_names))
-    for one in read:
-        if isinstance(one, Rejected):
-            refused.append(one)
-        elif one.id in records:
-            refused.append(Rejected(one.id, one.position, "read", Reason.DUPLICATE_ID))
+    read = (row for unit in listed for row in sources_read.read(unit, model.spec.label_names))
+    for row in read:
+        if isinstance(row, Rejected):
+            refused.append(row)
+        elif row.id in records:
+            refused.append(Rejected(row.id, row.position, "read", Reason.DUPLICATE_ID))
         else:
-            position = Position(one.position.uri, len(records))
-            split = None if one.split == UNKNOWN_SPLIT else one.split
-            records[one.id] = dataclasses.replace(one, position=position, split=split)
+            position = Position(row.position.uri, len(records))
+            split = None if row.split == UNKNOWN_SPLIT else row.split
+            records[row.id] = dataclasses.replace(row, position=position, split=split)
             if len(records) == limit:
                 break
     return list(records.values()), refused
@@ -202,17 +215,17 @@ def _served(
     arrays: Mapping[str, npt.NDArray[Any]],
     schema: ScoreSchema,
 ) -> Iterator[Row]:
-    """Like `_rows`, with the outputs of each task as a published row is compared with them."""
+    """Yields rows like `_rows`, with each task's outputs in the form of a published row."""
     for row, record in enumerate(records):
-        found = {
+        served = {
             task: column.served(task, arrays, row, record)
             for task, column in schema.columns.items()
         }
-        yield record.id, _outputs(found)
+        yield record.id, _outputs(served)
 
 
 def _outputs(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, npt.NDArray[Any]]:
-    """What tasks have to compare, by the names of the serving signature."""
+    """Returns the tasks' values to compare, by their names in the serving signature."""
     return {
         output_name(task, name): _plain(value)
         for task, values in compared.items()
@@ -221,7 +234,7 @@ def _outputs(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, npt.NDArray
 
 
 def _plain(value: Any) -> npt.NDArray[Any]:
-    """Bytes as numbers, so that a difference has a size; a set of strings as one string."""
+    """Converts bytes to numbers, so that a difference has a size; joins strings before."""
     if isinstance(value, np.ndarray) and value.dtype == object:
         value = b"\0".join(part for part in value if part)
     return np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
@@ -239,8 +252,8 @@ def _preprocessed(
     raw: Sequence[RawRecord],
     folder: Path,
 ) -> Iterator[Row]:
-    """Way (a): features as they stand in the training files."""
-    what = model.spec
+    """Yields the features of path (a), as the training files hold them."""
+    spec = model.spec
     analysis = Analysis.from_json(model.read(bundle.ANALYSIS).decode())
     work = folder / "work"
     work.mkdir()
@@ -260,7 +273,7 @@ def _preprocessed(
         tft_beam.Context(str(work / "tft")),
     ):
         preprocessing_pipeline.define_feature_pipeline(
-            root, files, frozenset(), what, 1, str(folder), KnownAnalyzers(analysis)
+            root, files, frozenset(), spec, 1, str(folder), KnownAnalyzers(analysis)
         )
     transform = tft.TFTransformOutput(str(folder / dataset.TRANSFORM))
     description = transform.transformed_feature_spec()
@@ -283,7 +296,7 @@ def _scored(
     schema: ScoreSchema,
     folder: Path,
 ) -> Iterator[Row]:
-    """Way (c): scores as they stand in a run's files."""
+    """Yields the scores of path (c), as the files of a run hold them."""
     run_folder = RunFolder(str(folder / "scores"), "1970-01-01", "0" * 24)
     handler = ScorerHandler(str(model.folder), model_digest=model.model_digest)
     with (
@@ -297,5 +310,5 @@ def _scored(
         scores | scoring_pipeline.CommitUnits(counts, run_folder, schema)
     scored = formats.read(run_folder.unit_scores(0))
     for row in scored.to_pylist():
-        found = {task: column.published(row[task]) for task, column in schema.columns.items()}
-        yield row["id"], _outputs(found)
+        published = {task: column.published(row[task]) for task, column in schema.columns.items()}
+        yield row["id"], _outputs(published)

@@ -1,4 +1,4 @@
-"""Releasing: a model that passed all checks becomes the one that a pointer names."""
+"""Release of a model: after all checks it becomes the model that the pointer `CURRENT` names."""
 
 from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.verification import model_checks
@@ -6,10 +6,13 @@ from triad_ml.pipelines.verification.config import ReleaseConfig
 
 
 def run(config: ReleaseConfig) -> str:
-    """Checks a model, flips the pointer beside it, and says which model counts now.
+    """Checks a model and sets the pointer beside it.
+
+    Returns:
+        A line that names the released model, and the one that the pointer named before.
 
     Raises:
-        OptionsError: No model, golden record or key that can be used.
+        OptionsError: The model, a golden record or the key cannot be used.
         GateError: The model is refused; the pointer is unchanged.
         LostRaceError: Another model was released meanwhile.
     """
@@ -19,5 +22,5 @@ def run(config: ReleaseConfig) -> str:
         f"{models}/{name}", config.golden, config.verify_key, config.media_roots
     )
     model_store.flip(models, name, before)
-    counted = "none" if before is None else before.decode(errors="replace").strip()
-    return f"{models}: {name} counts (model {model.model_digest[:12]}), instead of {counted}"
+    previous = "none" if before is None else before.decode(errors="replace").strip()
+    return f"{models}: {name} counts (model {model.model_digest[:12]}), instead of {previous}"

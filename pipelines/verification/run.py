@@ -1,4 +1,4 @@
-"""The use cases of verification: parity, release, signatures, and the comparison of digests."""
+"""Use cases of verification: parity, release, signatures, and comparison of digests."""
 
 import logging
 from pathlib import Path
@@ -16,11 +16,14 @@ _log = logging.getLogger(__name__)
 
 
 def parity(config: ParityConfig) -> bool:
-    """Compares the ways of training and of scoring, prints a table, and says whether they agree.
+    """Compares features and scores of training with those of serving, and prints two tables.
+
+    Returns:
+        True if no difference exceeds its tolerance.
 
     Raises:
-        OptionsError: A model or input that cannot be used, or where no record can be compared.
-        GateError: A model whose files are not the exported or signed ones.
+        OptionsError: The model or an input cannot be used, or no record can be compared.
+        GateError: The model's files are not the exported or signed ones.
     """
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import cloud, model_store
@@ -35,17 +38,20 @@ def parity(config: ParityConfig) -> bool:
 
 
 def release(config: ReleaseConfig) -> str:
-    """Checks a model, flips the pointer beside it, and says which model counts now.
+    """Checks a model and sets the pointer beside it.
+
+    Returns:
+        A line that names the released model, and the one that the pointer named before.
 
     Raises:
-        OptionsError: No model, golden record or key that can be used.
+        OptionsError: The model, a golden record or the key cannot be used.
         GateError: The model is refused; the pointer is unchanged.
         LostRaceError: Another model was released meanwhile.
     """
     from triad_ml.pipelines.storage import cloud, model_store
 
     cloud.check_places(config.media_roots)
-    model_store.load(config.model, config.verify_key)  # before TensorFlow's import is paid for
+    model_store.load(config.model, config.verify_key)  # fails before TensorFlow is imported
     environment.load_tensorflow()
     from triad_ml.pipelines.verification import release as releasing
 
@@ -53,21 +59,21 @@ def release(config: ReleaseConfig) -> str:
 
 
 def sign(config: SignConfig) -> Path:
-    """Signs a model folder, and returns the signature's path; see `signing.sign`."""
+    """Signs a model folder and returns the signature's path; see `signing.sign`."""
     from triad_ml.model.serving import signing
 
     return signing.sign(config.model, config.key)
 
 
 def verify(config: VerifyConfig) -> str:
-    """Returns the digest of a signed model folder, or refuses it; see `signing.verify`."""
+    """Checks the signature of a model folder and returns its digest; see `signing.verify`."""
     from triad_ml.model.serving import signing
 
     return signing.verify(config.model, config.key)
 
 
 def explain_digest(config: ExplainDigestConfig) -> bool:
-    """Prints which parts of two folders differ, and says whether none does."""
+    """Prints which parts of two folders differ, and returns True if none does."""
     from triad_ml.pipelines.verification import digest_diff
 
     return digest_diff.explain(config.left, config.right)

@@ -1,4 +1,4 @@
-"""Images, manifests, units and DAGs: linted, held to schemas, and what they start is run."""
+"""Deployment files: images, manifests, units and DAGs are linted and validated; commands run."""
 
 import configparser
 import importlib.metadata

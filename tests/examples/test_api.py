@@ -1,4 +1,4 @@
-"""The examples of the Python API run, and give the scores of `triad score`."""
+"""Examples of the Python API run, and their scores equal those of `triad score`."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The demo prints what it runs, falls back to generated records, and stops where a command does."""
+"""Demo: it prints its commands, falls back to generated records, and stops at a failing command."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Generated records are reproducible, say what they are, and need more than one modality."""
+"""Generated records: reproducible, marked as generated, and solvable only by several modalities."""
 
 import collections
 import io

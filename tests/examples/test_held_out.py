@@ -1,4 +1,4 @@
-"""What benchmarks hold out: whole groups, the same for the same seed."""
+"""Held-out records of benchmarks: whole groups, the same for the same seed."""
 
 import os
 from pathlib import Path

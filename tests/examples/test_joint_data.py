@@ -1,4 +1,4 @@
-"""The data sets that the joint benchmark reads, on lines of ours in their form."""
+"""Readers of the joint benchmark's data sets, on synthetic lines in their formats."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""The stamps builder reads the package, groups what belongs together, and fails clearly."""
+"""Builder of the stamps data set: reading of the package, groups, and clear failures."""
 
 import hashlib
 import io

@@ -1,6 +1,6 @@
-"""Small files that take gigabytes or minutes where someone believes them.
+"""Decompression bombs: small files that take gigabytes or minutes if their claims are trusted.
 
-Run as a program it makes media canonical in a process of its own, and tells what they took.
+Run as a program, it makes media canonical in a separate process, and prints what they took.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""Prints a digest of what each seed, or each of its damaged copies, becomes.
+"""Program that prints a digest of the canonical bytes of each seed, or of its damaged copies.
 
     python -m tests.reliability.canonical_digests THREADS [MUTANTS]
 
-With MUTANTS given it is that many damaged copies of each seed. Sounds are then decoded in a child
-that gets this process's MALLOC_PERTURB_, too.
+With MUTANTS, the digests are those of so many damaged copies of each seed. Audio is then decoded in
+a child process that also gets this process's MALLOC_PERTURB_.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What tests here share: a fork server, a flaky storage, and a model that loads quickly."""
+"""Fixtures of these tests: a fork server, a flaky storage, and a model that loads quickly."""
 
 from collections.abc import Iterator
 from pathlib import Path

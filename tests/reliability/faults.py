@@ -1,7 +1,7 @@
-"""What goes wrong in a child of the fork server: each function arms one fault in its own process.
+"""Faults for a child of the fork server: each function arms one fault in its own process.
 
 Moments are counted at the calls of the file system that Python audits, below one folder. A run does
-the same calls in the same order each time, so the number of a call is an exact, repeatable moment.
+the same calls in the same order each time, so the number of a call names an exact moment.
 """
 
 import ctypes

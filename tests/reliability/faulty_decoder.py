@@ -1,7 +1,7 @@
-"""The program that decodes media, with faults: a marker in a medium's bytes says which one.
+"""Program that decodes media, with faults: a marker in a medium's bytes names the fault.
 
-Run as `decoder_process.COMMAND` with the path of the program, and of a pipe to which the fault that
-waits for its end tells its process id.
+It is run as `decoder_process.COMMAND`, with the paths of the program and of a pipe. Faults that
+hang until they are killed write their process id to the pipe.
 """
 
 import os

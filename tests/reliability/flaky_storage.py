@@ -1,7 +1,7 @@
-"""A Cloud Storage of this process that keeps its promises and breaks its connections.
+"""Flaky Cloud Storage in this process: correct semantics, but failing connections.
 
-The emulator of PyPI answers on loopback; in front of it stand what it lacks, conditions on
-generations, and seeded faults: refusals, resets, lost answers, bodies cut short and stalls.
+The emulator from PyPI serves on loopback. A layer in front of it adds what it lacks, conditions on
+generations, and seeded faults: refusals, resets, lost responses, bodies cut short and stalls.
 """
 
 import contextlib

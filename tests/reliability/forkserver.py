@@ -1,7 +1,7 @@
-"""A process that has Beam and TensorFlow imported once, and forks a child for each `triad` command.
+"""Fork server: a process that imports Beam and TensorFlow once and forks for each `triad` command.
 
 A fresh `triad score` costs 10 to 15 CPU seconds of imports; a fork costs none. TensorFlow starts
-its threads with its first op, so the server runs none: no thread of Python's is there to be lost.
+its threads with its first op, so the server runs no op: there is no thread that a fork would lose.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Records as large as the default limits let them be, of every kind that takes much memory."""
+"""Records as large as the default limits allow, of each kind that takes much memory."""
 
 import base64
 import json

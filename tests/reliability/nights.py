@@ -1,4 +1,4 @@
-"""A small corpus with broken records, the command that scores it, and what a reader sees of it."""
+"""Small corpus with broken records, the command that scores it, and a reader of the result."""
 
 import dataclasses
 import json

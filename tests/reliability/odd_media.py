@@ -1,4 +1,4 @@
-"""Odd and broken media of every kind, generated: small files, each with the verdict it must get."""
+"""Generated odd and broken media of each kind: small files, each with its expected verdict."""
 
 import dataclasses
 import json

@@ -1,7 +1,7 @@
-"""Small media of each format, kept as files, since encoders write other bytes in other versions.
+"""Small media of each format, kept as files, since encoders' bytes change between versions.
 
-They are what fuzzing starts from, and what must become the same canonical bytes everywhere. Run as
-a program it writes those that are missing, from nothing but the builders.
+Fuzzing starts from them, and they must become the same canonical bytes everywhere. Run as a
+program, it writes the missing ones with the builders.
 """
 
 import functools

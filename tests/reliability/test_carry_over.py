@@ -1,4 +1,4 @@
-"""Incremental nights: what was scored is not scored again, and nobody can tell from the result."""
+"""Carry-over: scored content is not scored again, and the result is the same bit for bit."""
 
 import base64
 import json

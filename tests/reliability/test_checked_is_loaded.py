@@ -1,4 +1,4 @@
-"""What was checked is what is loaded: models, transform graphs, weights and signatures."""
+"""Checked files are the loaded ones: models, transform graphs, weights and signatures."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Compressed records files of little size and much content: memory does not follow the content."""
+"""Small compressed records files with huge content: memory does not grow with the content."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Damaged results: whoever reads them gets the figures or one line, and scoring mends them."""
+"""Damaged results: reading returns whole figures or one error line, and scoring repairs them."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A medium that hangs, crashes or swells its decoder costs that medium, and leaves no process."""
+"""Media that hang, crash or bloat their decoder: only the medium is lost, no process is left."""
 
 import os
 import select

@@ -1,6 +1,6 @@
 """Planted faults of a machine: `triad doctor` names each, exits with 12, and submits nothing.
 
-The command runs in environments of its own, made beside this one, and in processes of their own.
+The command runs in separate virtual environments, which the tests make, and separate processes.
 """
 
 import json

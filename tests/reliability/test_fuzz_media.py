@@ -1,7 +1,7 @@
-"""Fuzzing of the three decoders: only `MediumError` ever comes out.
+"""Fuzzing of the three decoders: they raise nothing but `MediumError`.
 
-TRIAD_FUZZ_EXAMPLES=100000 pytest tests/reliability/test_fuzz_media.py runs for an hour or so, over
-other damage than the tests of every day: what fails goes to `seeds/failures`.
+TRIAD_FUZZ_EXAMPLES=100000 pytest tests/reliability/test_fuzz_media.py runs for about an hour, with
+other damage than in everyday tests; media that fail are written to `seeds/failures`.
 """
 
 import hashlib

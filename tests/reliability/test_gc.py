@@ -1,4 +1,4 @@
-"""Garbage collection: what no pointer names goes, and what may still be wanted stays."""
+"""Garbage collection: unpublished runs are removed, and runs that may be needed stay."""
 
 import json
 import logging

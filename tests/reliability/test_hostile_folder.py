@@ -1,4 +1,4 @@
-"""A watched folder of anything that a disk can hold: what is good is scored, the rest is told."""
+"""Watched folder with everything that a disk can hold: good files are scored, others reported."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""Bombs stay under the documented memory, and what hangs a decoder is refused before decoding."""
+"""Hostile media: bombs stay within documented memory; media that hang a decoder are refused."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""200 records, most of them hostile: each is accounted for once, and no good one notices."""
+"""200 records, most of them hostile: each is in one output, and good records are unaffected."""
 
 import base64
 import json

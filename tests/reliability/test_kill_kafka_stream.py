@@ -1,4 +1,4 @@
-"""kill -9 of a stream from Kafka to Kafka: nothing is missing, and doubles are equal."""
+"""kill -9 of a stream from Kafka to Kafka: no record is missing, and duplicates are equal."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of scoring: all of the old run or all of the new one, and nothing twice."""
+"""kill -9 during scoring: readers see the whole old run or the whole new one, no record twice."""
 
 import dataclasses
 import logging

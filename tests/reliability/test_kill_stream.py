@@ -1,4 +1,4 @@
-"""kill -9 in the middle of streaming: nothing is missing, and what is there twice is the same."""
+"""kill -9 during streaming: no record is missing, and duplicates are equal."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""The largest records allowed, many at once, stay under the ceilings of the page on limits."""
+"""Memory with many of the largest records allowed: below the ceilings on the page of limits."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""200,000 tiny records: memory does not grow with their number, and nothing is left running."""
+"""200,000 tiny records: memory does not grow with their number, and no process is left."""
 
 import json
 import random

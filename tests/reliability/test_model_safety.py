@@ -1,4 +1,4 @@
-"""SavedModels that do more than compute are refused before loading; nothing unpickles."""
+"""Safety of models: SavedModels that do more than compute are refused before loading."""
 
 import shutil
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Odd media have one verdict: in canonicalization, in preprocessing and in scoring."""
+"""Odd media: the same verdict in canonicalization, preprocessing and scoring."""
 
 import json
 from collections.abc import Mapping

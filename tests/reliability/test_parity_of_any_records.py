@@ -1,6 +1,6 @@
-"""Features of any records are the same, bit for bit, in preprocessing, scoring and a bare server.
+"""Parity of random records: equal features, bit for bit, in preprocessing, scoring and serving.
 
-T12: the records are drawn by hypothesis; some of their media are broken, or of odd forms.
+T12: hypothesis draws the records; some of their media are broken, or of odd forms.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Parts of two trainings are never scored with; `triad explain-digest` says which part differs."""
+"""Provenance: parts of two trainings never score together; `explain-digest` names the part."""
 
 import itertools
 import shutil

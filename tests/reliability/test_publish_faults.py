@@ -1,4 +1,4 @@
-"""Full disks, broken models, changed inputs, other cuts, and clocks that go backwards."""
+"""Publishing with full disks, broken models, changed inputs, other unit sizes, wrong clocks."""
 
 import dataclasses
 import datetime

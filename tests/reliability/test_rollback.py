@@ -1,4 +1,4 @@
-"""Rolling back: an earlier run counts again, whole, and nothing but the pointer changes."""
+"""Rollback: an earlier run is published again as a whole, and only the pointer changes."""
 
 import dataclasses
 from pathlib import Path

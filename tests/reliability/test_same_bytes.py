@@ -1,4 +1,4 @@
-"""The same bytes become the same canonical bytes: on any machine, thread, locale or hash seed."""
+"""Canonical bytes: equal for equal input, on any machine, thread, locale or hash seed."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""No secret and no payload of a rejected record is in anything that a command says or writes (T18).
+"""Secrets and payloads of rejected records: absent from all output of commands (T18).
 
-CANARY is a secret that somebody gives to a command; PAYLOAD stands in rejected records, and
-in media that are not used, in every place that a record has.
+CANARY is a secret that a user passes to a command; PAYLOAD is in every field of rejected records,
+and in media that are not used.
 """
 
 import base64

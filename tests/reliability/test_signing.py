@@ -1,4 +1,4 @@
-"""Signatures of model folders: any change is refused, and by `triad score` before it loads."""
+"""Signatures of model folders: any change is refused, by `triad score` before loading."""
 
 import json
 import shutil

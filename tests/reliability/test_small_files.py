@@ -1,4 +1,4 @@
-"""Records files of a few bytes that mean gigabytes are read within half of one, to their end."""
+"""Small records files that expand to gigabytes: they are read to their end within 640 MiB."""
 
 import json
 import resource

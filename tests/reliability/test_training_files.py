@@ -1,4 +1,4 @@
-"""Damaged and hostile training files: one line with file and offset, and no process dies."""
+"""Damaged and hostile training files: one error line with file and offset, and no crash."""
 
 import gzip
 import re

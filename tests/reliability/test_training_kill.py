@@ -1,4 +1,4 @@
-"""A training that is killed, however often and wherever, ends with the very same weights."""
+"""Killed trainings: the final weights are the same, however often and wherever they are killed."""
 
 import csv
 import dataclasses

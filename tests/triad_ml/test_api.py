@@ -1,4 +1,4 @@
-"""The Python API: one screen of names, loaded when they are used."""
+"""Python API: a short list of names, each imported when it is used."""
 
 import ast
 import dataclasses

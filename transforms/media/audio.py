@@ -149,7 +149,7 @@ def _decoded(content: bytes, wanted: _Wanted) -> _Audio:
         return _wav(content, wanted)
     content = _without_tag(content)
     if not _OTHERS.match(content):
-        raise MediumError(Flaw.UNSUPPORTED, "no sound format on the list")
+        raise MediumError(Flaw.UNSUPPORTED, "not one of the supported audio formats")
     containers.check_ends(content)
     if content.startswith(b"OggS"):
         return _ogg(content, wanted)

@@ -54,7 +54,7 @@ def canonical(content: bytes, limits: Limits) -> bytes:
     _check_length(content, limits)
     kind = next((kind for kind, magic in _MAGIC if magic.match(content)), None)
     if kind is None:
-        raise MediumError(Flaw.UNSUPPORTED, "no picture format on the list")
+        raise MediumError(Flaw.UNSUPPORTED, "not one of the supported image formats")
     header = sizes.READERS[kind](content)
     _check_size(header.width, header.height, limits)
     pixels = header.width * header.height

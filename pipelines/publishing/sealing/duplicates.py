@@ -15,20 +15,27 @@ from triad_ml.transforms.records.values import Position, Reason, Rejected
 
 
 def digests(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """16 bytes for each id, `[ids, 2]`: all ids of a run fit into memory."""
-    joined = b"".join(hashlib.blake2b(one.encode(), digest_size=16).digest() for one in ids)
+    """Returns a 16-byte digest of each id, uint64 `[ids, 2]`: all ids of a run fit into memory."""
+    joined = b"".join(hashlib.blake2b(id.encode(), digest_size=16).digest() for id in ids)
     return np.frombuffer(joined, np.uint64).reshape(-1, 2)
 
 
-def later_rows(found: Sequence[npt.NDArray[np.uint64]]) -> dict[int, npt.NDArray[np.int64]]:
-    """By unit, the rows whose id an earlier unit has; `found` has the digests of each."""
-    if not found:
+def later_rows(units: Sequence[npt.NDArray[np.uint64]]) -> dict[int, npt.NDArray[np.int64]]:
+    """Finds the rows whose id an earlier unit has.
+
+    Args:
+        units: Digests of the ids of each unit, uint64 `[ids, 2]`.
+
+    Returns:
+        Indices of the rows by unit, ascending; units without such rows are left out.
+    """
+    if not units:
         return {}
-    sizes = [len(part) for part in found]
-    unit = np.repeat(np.arange(len(found)), sizes)
+    sizes = [len(unit) for unit in units]
+    unit = np.repeat(np.arange(len(units)), sizes)
     row = np.concatenate([np.arange(size) for size in sizes])
-    ids = np.concatenate(found)
-    order = np.lexsort((unit, ids[:, 1], ids[:, 0]))  # equal ids side by side, first unit first
+    ids = np.concatenate(units)
+    order = np.lexsort((unit, ids[:, 1], ids[:, 0]))  # Groups equal ids, the first unit first.
     same = (ids[order[1:]] == ids[order[:-1]]).all(axis=1)
     later = order[1:][same]
     return {int(u): np.sort(row[later[unit[later] == u]]) for u in np.unique(unit[later])}
@@ -41,14 +48,17 @@ def parted(
     columns: Sequence[pa.Field],
     settings: ScoreSchema,
 ) -> tuple[pa.Table, pa.Table]:
-    """The parts of scores and of rejected records that a unit's tables give.
+    """Makes the published parts of a unit, with duplicates moved from scores to rejected records.
 
     Args:
-        scores: Of the unit, with positions.
-        rejected: Of the unit.
+        scores: Scores of the unit, with positions.
+        rejected: Rejected records of the unit.
         later: Rows of `scores` whose id an earlier unit has.
-        columns: The passthrough columns of the run.
-        settings: Of the run.
+        columns: Passthrough columns of the run.
+        settings: Score schema of the run.
+
+    Returns:
+        Scores without positions and with all columns of the run, and rejected records in order.
     """
     moved = scores.take(pa.array(later))
     return _without(scores, later, columns), _with_duplicates(rejected, moved, settings)

@@ -11,10 +11,10 @@ from triad_ml.transforms.errors import GateError
 
 @dataclasses.dataclass(frozen=True)
 class Gates:
-    """What a run must hold to be published.
+    """Limits that a run must hold to be published.
 
     Attributes:
-        rejected_limit: Largest share of rejected records, duplicates among them.
+        rejected_limit: Largest share of rejected records, duplicates included, in [0, 1].
         issues: Largest shares of media that are not used.
     """
 
@@ -35,7 +35,8 @@ class Gates:
         """Refuses a run that lost records, scored none, rejected too many, or lost too many media.
 
         Raises:
-            GateError: Naming the numbers, the commonest reason and what to do.
+            GateError: A limit is not held; the message has the numbers, the most frequent reason
+                and the remedy.
         """
         read, scored, rejected = counts["read"], counts["scored"], counts["rejected"]
         if read != scored + rejected:

@@ -1,4 +1,4 @@
-"""Mending: parts of a sealed run that are missing or damaged are made again, byte for byte."""
+"""Repair of a sealed run: makes its missing or damaged parts again, byte for byte."""
 
 import logging
 
@@ -20,26 +20,26 @@ _log = logging.getLogger(__name__)
 def mend(run: RunFolder, manifest: Manifest, settings: ScoreSchema) -> tuple[PartFile, ...]:
     """Makes the damaged parts of a sealed run again, from units that were scored again.
 
-    Parts that are whole are read and not touched, nor is the manifest: whoever reads them meanwhile
-    is not disturbed, and the run's digests stay.
+    Whole parts and the manifest are not written, so that readers are not disturbed and the run's
+    digests stay.
 
     Args:
-        run: Sealed; its date is locked.
-        manifest: Of the run.
-        settings: Of the run.
+        run: Folder of the sealed run; the caller holds the lock of its date.
+        manifest: Manifest of the run.
+        settings: Score schema of the run.
 
     Returns:
-        The parts that were made again; none where all are whole.
+        Parts that were made again; empty if all are whole.
 
     Raises:
-        GateError: A unit was not scored again, or gives other bytes than before.
+        GateError: A unit was not scored again, or its bytes differ from before.
     """
     broken = parts.broken(run, manifest)
     if not broken:
         return ()
     again = sorted({file.unit for file in broken})
     if manifest.format == "jsonl":
-        again = list(range(manifest.units))  # JSON Lines hold no types of columns
+        again = list(range(manifest.units))  # JSON Lines hold no types of columns.
     tables = {unit: commit.unit_tables(run, unit) for unit in again}
     made = _made(run, manifest, settings, tables)
     for file in broken:
@@ -61,7 +61,7 @@ def _made(
     settings: ScoreSchema,
     tables: dict[int, tuple[int, pa.Table, pa.Table]],
 ) -> dict[str, bytes]:
-    """By path, the content of the parts of the units whose tables are there."""
+    """Encodes the parts of the units in `tables`: their content by path."""
     whole = {file.unit: file for file in manifest.scores if file.unit not in tables}
     ids, schemas = [], []
     for unit in range(manifest.units):

@@ -1,4 +1,4 @@
-"""Sealing: from a run's complete units to its final files, its gates and its manifest."""
+"""Sealing of a run: from its complete units to its final files, checked gates and manifest."""
 
 import collections
 import datetime
@@ -34,22 +34,25 @@ def seal(
 ) -> Manifest:
     """Makes the final files of a run whose units are complete, checks them, writes the manifest.
 
-    An id that is scored in several units stays in the first; the later rows are rejected. The
-    passthrough columns become alike in all parts. A run that is sealed already is checked, and what
-    is damaged in it is made anew, see `mending`.
+    If several units have the same id, its row in the first one stays and the later rows are
+    rejected. All parts get the same passthrough columns. A run that is sealed already is checked,
+    and its damaged parts are made again, see `mending`.
 
-    Final files are made from the units' files, which nobody changes: a unit that is complete is
-    never written again. So whatever moment a process is killed at, each row still stands in its
-    unit, and the next attempt makes the same final files anew. The manifest is written last; where
-    it is, everything is. Whoever seals holds the date's lock: a second process with the same run
-    finds the manifest. On Cloud Storage, without locks, it writes the same bytes.
+    Final files are made from the units' files, which never change: a complete unit is not written
+    again. So if the process is killed at any moment, each row is still in its unit, and the next
+    attempt makes the same final files. The manifest is written last: if it exists, so do all files.
+    The sealing process holds the date's lock, so that a second process with the same run finds the
+    manifest. Cloud Storage has no locks; there, a second process writes the same bytes.
 
     Args:
-        run: Which one.
-        units: Number of units that the inputs were cut into.
-        gates: What it must hold.
-        settings: Of the run, the same as for its units.
-        about: More to say in the manifest; JSON values.
+        run: Folder of the run.
+        units: Number of units of work that the inputs were cut into.
+        gates: Limits that the run must hold.
+        settings: Score schema of the run, the same as for its units.
+        about: Further entries of the manifest, as JSON values.
+
+    Returns:
+        Manifest of the run.
 
     Raises:
         GateError: A gate refuses; no manifest is written.
@@ -62,7 +65,8 @@ def seal(
         try:
             return _seal(run, units, gates, settings, about)
         except (GateError, StorageError):
-            sealed = _sealed(run, gates, settings)  # by a faster process that cleared the units
+            # A faster process may have sealed the run, and removed its units since.
+            sealed = _sealed(run, gates, settings)
             if sealed is None:
                 raise
             return sealed
@@ -80,7 +84,7 @@ def _sealed(run: RunFolder, gates: Gates, settings: ScoreSchema) -> Manifest | N
 def _seal(
     run: RunFolder, units: int, gates: Gates, settings: ScoreSchema, about: Mapping[str, Any]
 ) -> Manifest:
-    damaged = atomic.read_if_there(run.manifest)  # a whole one would have been found
+    damaged = atomic.read_if_there(run.manifest)  # A whole manifest would have ended `seal`.
     _check_units(run, units)
     read = 0
     digests = []
@@ -107,16 +111,16 @@ def _seal(
         for kind, table in (("scores", scores), ("rejected", rejected)):
             path = run.part(kind, unit, settings.format)
             atomic.put(run.path(path), formats.encode(table, settings.format))
-            # What counts is what is there, not what was meant to be written.
+            # The stored file is counted and hashed, not the table that was to be written.
             content = atomic.read_bytes(run.path(path))
-            found = formats.decode(content, settings.format)
-            parts[kind].append(PartFile.of(path, len(found), content))
-            if kind == "rejected" and len(found):
-                reasons.update(found.column("reason").to_pylist())
-                unreadable.update(_flaws(found))
-            elif len(found):
-                issues.update(_values(found, "issues"))
-                used.update(_values(found, "modalities_used"))
+            stored = formats.decode(content, settings.format)
+            parts[kind].append(PartFile.of(path, len(stored), content))
+            if kind == "rejected" and len(stored):
+                reasons.update(stored.column("reason").to_pylist())
+                unreadable.update(_flaws(stored))
+            elif len(stored):
+                issues.update(_values(stored, "issues"))
+                used.update(_values(stored, "modalities_used"))
     files = (*parts["scores"], *parts["rejected"])
     _remove_others(run, files)
 
@@ -127,7 +131,8 @@ def _seal(
     }
     media = media_counts.counted(settings.modalities, used, issues + unreadable)
     if gates.issues.over(media):
-        atomic.delete_tree(run.units)  # they hold no medium that is mended before the next attempt
+        # Media that are mended before the next attempt have to be read again.
+        atomic.delete_tree(run.units)
     gates.check(run, counts, reasons, media)
     manifest = Manifest(
         run_id=run.run_id,
@@ -147,20 +152,20 @@ def _seal(
         media=media_counts.to_json(media),
     )
     if damaged is not None and atomic.read_if_there(run.manifest) == damaged:
-        atomic.delete(run.manifest)  # nobody can read it
+        atomic.delete(run.manifest)  # No reader accepts it.
     if not atomic.write_new(run.manifest, manifest.to_json()):
         raise StorageError(f"{run.manifest}: another process sealed the run; run again")
     return manifest
 
 
 def _values(table: pa.Table, column: str) -> dict[str, int]:
-    """How often each value is in a column of lists."""
+    """Counts each value in a column of lists."""
     counted = pc.value_counts(pc.list_flatten(table.column(column)))
-    return {one["values"]: one["counts"] for one in counted.to_pylist()}
+    return {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
 
 
 def _flaws(rejected: pa.Table) -> collections.Counter[str]:
-    """How often each flaw cost a rejected record one of its media."""
+    """Counts the media that unreadable records lost, by modality and flaw."""
     unreadable = pc.equal(rejected.column("reason"), str(Reason.UNREADABLE))
     return media_counts.flaws_of(rejected.filter(unreadable).column("detail").to_pylist())
 
@@ -171,10 +176,10 @@ def _check_units(run: RunFolder, units: int) -> None:
     beyond = [unit for unit in listed if unit >= units]
     if missing or beyond:
         some = ", ".join(map(str, (missing or beyond)[:5]))
-        said = f"not all of {units} units are complete (without {some})"
+        problem = f"not all of {units} units are complete (without {some})"
         if beyond and not missing:
-            said = f"there are more than {units} units ({some})"
-        raise GateError(f"{run.folder}: {said}; nothing is published: run again")
+            problem = f"there are more than {units} units ({some})"
+        raise GateError(f"{run.folder}: {problem}; nothing is published: run again")
 
 
 def _schema(settings: ScoreSchema, columns: Sequence[pa.Field]) -> pa.Schema:
@@ -183,7 +188,7 @@ def _schema(settings: ScoreSchema, columns: Sequence[pa.Field]) -> pa.Schema:
 
 
 def _remove_others(run: RunFolder, files: Sequence[PartFile]) -> None:
-    """Nobody reads by listing, but whoever does shall find no part of an older attempt."""
+    """Removes parts of older attempts, for readers that list a folder instead of the manifest."""
     known = {run.path(file.path) for file in files}
     for folder in (run.path("scores"), run.rejected):
         for path in atomic.list_files(folder):

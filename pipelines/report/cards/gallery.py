@@ -1,4 +1,4 @@
-"""Some right and some wrong predictions of a task, to look at."""
+"""Gallery of a task: a selection of right and of wrong predictions."""
 
 import dataclasses
 import random
@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Shown(Protocol):
-    """What every card says of its record's prediction."""
+    """Fields that every card has: id, verdict and score of the prediction."""
 
     @property
     def id(self) -> str: ...
@@ -27,10 +27,11 @@ class Gallery(Generic[CardT]):
     """Cards of one task.
 
     Attributes:
-        wrong: The most confident errors first.
-        right: Drawn at random.
-        num_wrong: All wrong ones in the published scores.
-        num_right: All right ones.
+        task: Name of the task.
+        wrong: Cards of wrong predictions, the most confident first.
+        right: Cards of right predictions, drawn at random.
+        num_wrong: Number of all wrong predictions in the published scores.
+        num_right: Number of all right predictions.
     """
 
     task: str
@@ -41,16 +42,16 @@ class Gallery(Generic[CardT]):
 
 
 def pick(task: str, cards: Iterable[CardT], most: int, seed: int) -> Gallery[CardT]:
-    """At most so many wrong and so many right ones.
+    """Selects the most confident wrong predictions, and right ones at random.
 
     Args:
-        task: Its name.
-        cards: All of the task.
-        most: Of each kind.
-        seed: Of the random choice.
+        task: Name of the task.
+        cards: All cards of the task.
+        most: Largest number of wrong, and of right cards.
+        seed: Seed of the random choice.
     """
-    found = sorted(cards, key=lambda card: card.id)
-    right = [card for card in found if card.right]
-    wrong = sorted((card for card in found if not card.right), key=lambda card: -card.score)
+    by_id = sorted(cards, key=lambda card: card.id)
+    right = [card for card in by_id if card.right]
+    wrong = sorted((card for card in by_id if not card.right), key=lambda card: -card.score)
     drawn = random.Random(f"{seed} {task}").sample(right, min(most, len(right)))
     return Gallery(task, tuple(wrong[:most]), tuple(drawn), len(wrong), len(right))

@@ -1,4 +1,4 @@
-"""Right and wrong predictions of the test split, with media small enough for one page."""
+"""Cards of records: predictions on the test split, with previews of the media."""
 
 import dataclasses
 import hashlib
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from triad_ml.pipelines.report.occlusion_view import View  # which imports TensorFlow
 
 MOST_RECORDS = 20_000
-"""Test records that are considered; of more, those with the smallest digest of their id."""
+"""Largest number of test records considered: those with the smallest SHA-256 of their id."""
 
-_TOP = 3
+_TOP = 3  # classes that a card lists
 
 Records = Callable[[], Iterable[RawRecord | Rejected]]
 Rows = Callable[[frozenset[str]], Iterable[Mapping[str, Any]]]
@@ -32,7 +32,13 @@ Rows = Callable[[frozenset[str]], Iterable[Mapping[str, Any]]]
 
 @dataclasses.dataclass(frozen=True)
 class Chance:
-    """One class of the likeliest."""
+    """One of the most probable classes.
+
+    Attributes:
+        name: Name of the class.
+        probability: Probability of the class.
+        is_true: True if the label has the class.
+    """
 
     name: str
     probability: float
@@ -41,19 +47,22 @@ class Chance:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One record with what it is and what the model takes it for.
+    """Record with its label and its prediction.
 
     Attributes:
-        right: Whether it is the truth; None where the record has no label.
-        truth: The classes of the label, or the text.
-        predicted: The classes of the prediction, or the text.
-        score: As published.
-        unseen: A class of the label is none of the model's.
-        chances: The likeliest classes, the likeliest first; none of texts.
-        picture: A `data:` URI of at most 160 x 160 pixels, or "".
-        modalities_used: As published.
-        issues: As published.
-        rests_on: What the prediction rests on, where that was asked for.
+        id: Id of the record.
+        right: True if prediction and label are equal; None if the record has no label.
+        truth: Classes of the label, or its text.
+        predicted: Classes of the prediction, or its text.
+        score: Published score.
+        unseen: True if the label has a class that the model does not know.
+        chances: Most probable classes, in descending order; empty for texts.
+        modalities_used: Published column `modalities_used`.
+        issues: Published column `issues`.
+        picture: Image as a `data:` URI of at most 160 x 160 pixels, or "".
+        sound: Audio clip, or None.
+        text: Beginning of the text, or "".
+        rests_on: Saliency of the prediction; None if it was not requested.
     """
 
     id: str
@@ -82,53 +91,56 @@ def build(
 ) -> tuple[Gallery[Card], ...]:
     """Joins records and published scores by id, and picks examples of each task.
 
-    The records are read twice, once for ids and labels and once for the media of what was picked,
-    so that memory does not grow with the media.
+    The records are read twice, once for ids and labels and once for the media of the picked
+    records, so that memory does not grow with the media.
 
     Args:
-        spec: Of the model.
-        records: Gives the records afresh at each call.
-        rows: Gives the published rows of the ids asked for.
-        most: Cards of each kind, shared by the tasks, but at least three for each.
-        seed: Of the random choice.
-        media_roots: Folders, besides those of the records files, that media may come from.
+        spec: Spec of the model.
+        records: Function that reads the records from the beginning.
+        rows: Function that returns the published rows of some ids.
+        most: Number of wrong, and of right cards; the tasks share it, with at least three each.
+        seed: Seed of the random choice.
+        media_roots: Folders, besides those of the records files, from which media are read.
 
     Returns:
-        One gallery for each task of the spec whose kind shows records; empty where no test record
-        has a label and a score.
+        One gallery for each task of the spec whose kind shows records; the gallery is empty if no
+        test record has a label and a score.
     """
     tasks = [name for name, task in spec.tasks.items() if KINDS[task.kind].shows_records]
     truths = _test_labels(spec, records())
-    found = [row for row in rows(frozenset(truths)) if row["id"] in truths]
-    each = max(3, most // max(1, len(tasks)))
-    picked = {name: _pick(name, found, truths, each, seed) for name in tasks}
-    ids = {card.id for one in picked.values() for card in (*one.wrong, *one.right)}
+    scored = [row for row in rows(frozenset(truths)) if row["id"] in truths]
+    most_of_task = max(3, most // max(1, len(tasks)))
+    picked = [_pick(name, scored, truths, most_of_task, seed) for name in tasks]
+    ids = {card.id for chosen in picked for card in (*chosen.wrong, *chosen.right)}
     media = _media_of(ids, records, spec, media_roots)
+
+    def with_media(cards: Iterable[Card]) -> tuple[Card, ...]:
+        return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
+
     return tuple(
-        dataclasses.replace(
-            one,
-            wrong=tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in one.wrong),
-            right=tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in one.right),
-        )
-        for one in picked.values()
+        dataclasses.replace(chosen, wrong=with_media(chosen.wrong), right=with_media(chosen.right))
+        for chosen in picked
     )
 
 
 def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[str]:
-    """Ids of the test split that a gallery may show: twice `MOST_RECORDS` at most."""
+    """Returns the ids of the test split that a gallery may show: at most twice `MOST_RECORDS`.
+
+    Galleries of records take those with the smallest digests, galleries of spans the first ones.
+    """
     firsts: dict[str, dict[str, tuple[str, ...]]] = {}
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    kept: dict[str, dict[str, tuple[str, ...]]] = {}
     for record in records:
-        if isinstance(record, Rejected) or record.id in found or record.id in firsts:
+        if isinstance(record, Rejected) or record.id in kept or record.id in firsts:
             continue
         if not split.is_in("test", record.id, record.group, record.split, spec.split):
             continue
-        found[record.id] = {}
+        kept[record.id] = {}
         if len(firsts) < MOST_RECORDS:
             firsts[record.id] = {}
-        if len(found) >= 2 * MOST_RECORDS:
-            found = _smallest(found)
-    return frozenset(firsts) | frozenset(_smallest(found))
+        if len(kept) >= 2 * MOST_RECORDS:
+            kept = _smallest(kept)
+    return frozenset(firsts) | frozenset(_smallest(kept))
 
 
 def shown(
@@ -139,14 +151,14 @@ def shown(
     *,
     media_roots: tuple[str, ...] = (),
 ) -> tuple[Card, ...]:
-    """A card for each published row, whether or not its record has a label.
+    """Returns a card for each published row, without the label of its record.
 
     Args:
-        spec: Of the model.
-        records: Gives the records, from which the media come.
-        rows: Published ones.
-        task: Which prediction the cards are about; one whose kind shows records.
-        media_roots: Folders, besides those of the records files, that media may come from.
+        spec: Spec of the model.
+        records: Function that reads the records, which have the media.
+        rows: Published rows.
+        task: Task whose prediction the cards show; its kind shows records.
+        media_roots: Folders, besides those of the records files, from which media are read.
     """
     cards = [_card(row, row[task], None) for row in rows if row.get(task) is not None]
     media = _media_of({card.id for card in cards}, records, spec, media_roots)
@@ -156,14 +168,14 @@ def shown(
 def _test_labels(
     spec: Spec, records: Iterable[RawRecord | Rejected]
 ) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Id -> task -> classes, of the labelled records of the test split; the first of an id wins."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    """Returns the labels of the test split by id and task; the first record of an id counts."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = {}
     for record in records:
-        if isinstance(record, Rejected) or record.id in found:
+        if isinstance(record, Rejected) or record.id in labels:
             continue
         if not split.is_in("test", record.id, record.group, record.split, spec.split):
             continue
-        known = {}
+        by_task = {}
         for name, task in spec.tasks.items():
             kind = KINDS[task.kind]
             if not kind.shows_records:
@@ -173,20 +185,20 @@ def _test_labels(
             except labels_classes.LabelError:
                 continue
             if classes is not None:
-                known[name] = classes
-        found[record.id] = known
-        if len(found) >= 2 * MOST_RECORDS:
-            found = _smallest(found)
-    return _smallest(found)
+                by_task[name] = classes
+        labels[record.id] = by_task
+        if len(labels) >= 2 * MOST_RECORDS:
+            labels = _smallest(labels)
+    return _smallest(labels)
 
 
 def _smallest(
-    found: dict[str, dict[str, tuple[str, ...]]],
+    by_id: dict[str, dict[str, tuple[str, ...]]],
 ) -> dict[str, dict[str, tuple[str, ...]]]:
-    if len(found) <= MOST_RECORDS:
-        return found
-    kept = sorted(found, key=lambda i: hashlib.sha256(i.encode("utf-8", "replace")).digest())
-    return {i: found[i] for i in kept[:MOST_RECORDS]}
+    if len(by_id) <= MOST_RECORDS:
+        return by_id
+    kept = sorted(by_id, key=lambda i: hashlib.sha256(i.encode("utf-8", "replace")).digest())
+    return {i: by_id[i] for i in kept[:MOST_RECORDS]}
 
 
 def _pick(
@@ -226,7 +238,7 @@ def _card(
 def _media_of(
     ids: set[str], records: Records, spec: Spec, media_roots: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    """By id, what of the first record with that id can be shown."""
+    """Returns the previews of the first record of each id, as fields of `Card`."""
     media: dict[str, dict[str, Any]] = {}
     for record in records() if ids else ():
         if isinstance(record, RawRecord) and record.id in ids and record.id not in media:
@@ -235,7 +247,10 @@ def _media_of(
 
 
 def _media(record: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> dict[str, Any]:
-    """What of a record can be shown. What cannot be read is left out: the row's issues say why."""
+    """Returns the previews of a record's media, as fields of `Card`.
+
+    A medium that cannot be read is left out; the row's issues have the reason.
+    """
     roots = uris.Roots(posixpath.dirname(record.position.uri), media_roots)
     shown: dict[str, Any] = {}
     for name in spec.modalities.names:

@@ -1,4 +1,4 @@
-"""Right and wrong spans of the test split, as texts with marks."""
+"""Cards of tagged texts: predicted spans on the test split, as texts with marks."""
 
 import dataclasses
 import posixpath
@@ -18,13 +18,13 @@ from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec, Task
 
 MOST_RECORDS = 20_000
-"""Test records that are considered: the first ones."""
+"""Largest number of test records considered: the first ones."""
 
-_TEXT = 600
+_TEXT = 600  # characters of a text that a card shows
 
 
 class Piece(NamedTuple):
-    """A part of a text: what it is tagged as, or "" between spans."""
+    """Part of a text with the class of its span; the class is "" between spans."""
 
     text: str
     label: str
@@ -32,12 +32,14 @@ class Piece(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One text with the spans that it has and those that the model found.
+    """Text with the spans of its label and the predicted ones.
 
     Attributes:
-        truth: The canonical text in pieces.
-        predicted: The same text in other pieces.
-        score: As published: the probability of all tags.
+        id: Id of the record.
+        right: True if the predicted spans are those of the label.
+        truth: Canonical text, split at the spans of the label.
+        predicted: Canonical text, split at the predicted spans.
+        score: Published score: the probability of all tags.
     """
 
     id: str
@@ -59,23 +61,23 @@ def build(
     """Joins labels and published spans by id, and picks examples of each task that shows spans.
 
     Args:
-        spec: Of the model.
-        records: Gives the records afresh.
-        rows: Gives the published rows of the ids asked for.
-        most: Cards of each kind and task.
-        seed: Of the random choice.
-        media_roots: Folders, besides those of the records files, that texts may come from.
+        spec: Spec of the model.
+        records: Function that reads the records from the beginning.
+        rows: Function that returns the published rows of some ids.
+        most: Largest number of wrong, and of right cards of each task.
+        seed: Seed of the random choice.
+        media_roots: Folders, besides those of the records files, from which texts are read.
     """
     tasks = _tasks(spec)
     if not tasks:
         return ()
-    found = _labelled(spec, records, media_roots)
-    scored = [row for row in rows(frozenset(found)) if row["id"] in found]
-    return tuple(_pick(task, scored, found, most, seed) for task in tasks)
+    labelled = _labelled(spec, records, media_roots)
+    scored = [row for row in rows(frozenset(labelled)) if row["id"] in labelled]
+    return tuple(_pick(task, scored, labelled, most, seed) for task in tasks)
 
 
 def _tasks(spec: Spec) -> dict[str, Task]:
-    """By name the tasks whose kind shows spans."""
+    """Returns the tasks whose kind shows spans, by name."""
     return {name: task for name, task in spec.tasks.items() if KINDS[task.kind].shows_spans}
 
 
@@ -85,8 +87,8 @@ class _Labelled(NamedTuple):
 
 
 def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dict[str, _Labelled]:
-    """By id, the texts of the test split with the spans of their labels; the first id wins."""
-    found: dict[str, _Labelled] = {}
+    """Returns texts of the test split with the spans of their labels; the first of an id counts."""
+    labelled: dict[str, _Labelled] = {}
     tasks = _tasks(spec)
     seen = set()
     for raw in records():
@@ -106,14 +108,14 @@ def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dic
                 continue
             if label is not None:
                 truths[name] = label
-        found[raw.id] = _Labelled(dataclasses.replace(record, labels={}), truths)
-        if len(found) == MOST_RECORDS:
+        labelled[raw.id] = _Labelled(dataclasses.replace(record, labels={}), truths)
+        if len(labelled) == MOST_RECORDS:
             break
-    return found
+    return labelled
 
 
 def _canonical(raw: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> CanonicalRecord | None:
-    """The text of a record, and its labels; None where there is none that can be used."""
+    """Returns the record with its text and labels only; None if the text cannot be used."""
     roots = uris.Roots(posixpath.dirname(raw.position.uri), media_roots)
     try:
         stored = content_of(raw.text, roots, spec.limits.text_bytes)
@@ -129,45 +131,45 @@ def _canonical(raw: RawRecord, spec: Spec, media_roots: tuple[str, ...]) -> Cano
 def _pick(
     task: str,
     rows: Sequence[Mapping[str, Any]],
-    found: Mapping[str, _Labelled],
+    labelled: Mapping[str, _Labelled],
     most: int,
     seed: int,
 ) -> Gallery[Card]:
     cards = [
-        _card(row["id"], row[task], *found[row["id"]], task)
+        _card(row["id"], row[task], *labelled[row["id"]], task)
         for row in rows
-        if task in found[row["id"]].truths and row.get(task) is not None
+        if task in labelled[row["id"]].truths and row.get(task) is not None
     ]
     return gallery.pick(task, cards, most, seed)
 
 
 def _card(
-    name: str,
-    said: Mapping[str, Any],
+    record_id: str,
+    prediction: Mapping[str, Any],
     record: CanonicalRecord,
     truths: Mapping[str, tuple[Span, ...]],
     task: str,
 ) -> Card:
     predicted = []
-    for one in said["spans"]:
-        place = (one["start"], one["end"])
-        if record.offsets is not None:  # published places are characters of the caller's text
-            place = record.offsets.inward(*place)
-        predicted.append(Span(*place, one["label"]))
+    for span in prediction["spans"]:
+        ends = (span["start"], span["end"])
+        if record.offsets is not None:  # published ends count characters of the caller's text
+            ends = record.offsets.inward(*ends)
+        predicted.append(Span(*ends, span["label"]))
     content = record.text.decode()
     return Card(
-        name,
+        record_id,
         set(predicted) == set(truths[task]),
         _pieces(content, truths[task]),
         _pieces(content, predicted),
-        float(said["score"]),
+        float(prediction["score"]),
     )
 
 
-def _pieces(content: str, found: Sequence[Span]) -> tuple[Piece, ...]:
-    """A text cut at its spans; what lies behind the first `_TEXT` characters is left out."""
+def _pieces(content: str, spans_of_text: Sequence[Span]) -> tuple[Piece, ...]:
+    """Splits a text at its spans; spans and text after the first `_TEXT` characters are cut."""
     pieces, end = [], 0
-    for span in sorted(found):
+    for span in sorted(spans_of_text):
         if span.start >= _TEXT:
             break
         pieces += [

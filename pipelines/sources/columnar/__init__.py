@@ -1,1 +1,1 @@
-"""Parquet: footers and pages checked before Arrow reads them, columns to values."""
+"""Parquet reader: footers and pages are checked before Arrow reads them."""

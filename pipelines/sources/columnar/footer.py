@@ -1,7 +1,7 @@
-"""The footer of a Parquet file, read before Arrow believes it.
+"""Footer of a Parquet file, checked before Arrow reads it.
 
-Arrow follows a schema of any depth until its stack ends, and ends the process where the metadata
-of a column contradicts itself and Python asks for it. So what is asked is read here.
+Arrow recurses into a schema of any depth until its stack overflows, and ends the process if Python
+asks for a column's metadata that contradict themselves. So all metadata needed are read here.
 """
 
 import dataclasses
@@ -12,29 +12,37 @@ from triad_ml.pipelines.sources.columnar import thrift
 from triad_ml.pipelines.storage import opening
 
 LONGEST = 16 * 2**20
-"""Bytes of the longest footer."""
+"""Length in bytes of the longest footer."""
 MOST_COLUMNS = 16_384
-"""Columns, counted with those inside others."""
+"""Largest number of columns, including those inside others."""
 DEEPEST = 64
-"""Levels of columns inside others."""
+"""Largest number of levels of columns inside others."""
 ROWS_RATIO, ROWS_FREE = 1000, 2**20
-"""Rows for each byte of a file, once it has more than `ROWS_FREE`: a run of one value is short."""
+"""Largest number of rows for each byte of a file, and the number of rows below which any ratio is
+allowed: a run of equal values takes few bytes."""
 
 _TAIL = 8
-_SCHEMA, _ALL_ROWS, _GROUPS = 2, 3, 4  # fields of the footer
-_NAME, _CHILDREN = 4, 5  # of an element of the schema
-_COLUMNS, _BYTES, _ROWS = 1, 2, 3  # of a row group
-_CHUNK = 3  # of a column in it
-_PATH, _UNCOMPRESSED = 3, 6  # of that
+# Numbers of fields in Thrift structs.
+_SCHEMA, _ALL_ROWS, _GROUPS = 2, 3, 4  # FileMetaData
+_NAME, _CHILDREN = 4, 5  # SchemaElement
+_COLUMNS, _BYTES, _ROWS = 1, 2, 3  # RowGroup
+_CHUNK = 3  # ColumnChunk
+_PATH, _UNCOMPRESSED = 3, 6  # ColumnMetaData
 
 
 class FooterError(ValueError):
-    """A file that is no Parquet file, or whose footer is over a bound."""
+    """Error for a file that is no Parquet file, or whose footer exceeds a limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """A row group: its rows, their bytes as the footer claims them, and its place in the footer."""
+    """Row group, as the footer describes it.
+
+    Attributes:
+        rows: Number of rows.
+        bytes: Size in bytes before compression.
+        place: Offset of its description in the footer.
+    """
 
     rows: int
     bytes: int
@@ -43,20 +51,26 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Footer:
-    """What a footer says of a file's row groups."""
+    """Row groups of a file, from its footer.
+
+    Attributes:
+        groups: Row groups in order.
+        content: Bytes of the footer, without its length and magic number.
+    """
 
     groups: tuple[Group, ...]
     content: bytes = dataclasses.field(repr=False)
 
     @property
     def rows(self) -> int:
+        """Number of rows of the file."""
         return sum(group.rows for group in self.groups)
 
     def chunks(self, group: int) -> list[Any]:
-        """Where the columns of a row group are: dicts, `ColumnMetaData` of the format by number.
+        """Returns the `ColumnMetaData` of a row group's columns, as dicts by field number.
 
         Raises:
-            FooterError: Where a column is elsewhere, or is not described.
+            FooterError: A column is in another file, or is not described.
         """
         columns = thrift.Reader(self.content, self.groups[group].place).struct()[_COLUMNS]
         chunks = [column.get(_CHUNK) for column in columns if isinstance(column, dict)]
@@ -65,10 +79,10 @@ class Footer:
         return chunks
 
     def bytes_beside(self, group: int, names: Collection[str]) -> int:
-        """Bytes of a row group, before compression, of all columns but those of some names.
+        """Returns the bytes of a row group, before compression, without the columns in `names`.
 
         Raises:
-            FooterError: As `chunks`, or where a column has no name or size.
+            FooterError: As for `chunks`, or a column has no name or size.
         """
         total = 0
         for chunk in self.chunks(group):
@@ -86,10 +100,10 @@ def read(file: BinaryIO) -> Footer:
     """Reads a footer.
 
     Args:
-        file: Anywhere; it is at its beginning afterwards.
+        file: Seekable file, at any position; afterwards it is at its beginning.
 
     Raises:
-        FooterError: Where the footer is none, or is over a bound.
+        FooterError: The file has no footer, or the footer exceeds a limit.
     """
     size = opening.size(file)
     if size < _TAIL + 4:
@@ -118,7 +132,7 @@ def read(file: BinaryIO) -> Footer:
 
 
 def _parsed(content: bytes) -> tuple[dict[int, Any], tuple[Group, ...]]:
-    """The fields of a footer but its row groups, and these."""
+    """Parses a footer; returns its fields without the row groups, and the row groups."""
     reader = thrift.Reader(content)
     fields: dict[int, Any] = {}
     groups: list[Group] = []
@@ -148,12 +162,12 @@ def _group(reader: thrift.Reader) -> Group:
 
 
 def _check_schema(schema: Any) -> None:
-    """Refuses a tree of columns, given in the order of a walk, that is too wide or too deep."""
-    if not isinstance(schema, list) or not all(isinstance(one, dict) for one in schema):
+    """Refuses a tree of columns, listed in depth-first order, that is too wide or too deep."""
+    if not isinstance(schema, list) or not all(isinstance(element, dict) for element in schema):
         raise FooterError("its footer has no columns")
     if len(schema) > MOST_COLUMNS:
         raise FooterError(f"it has {len(schema)} columns, over {MOST_COLUMNS}")
-    left: list[int] = []  # children to come, by level
+    left: list[int] = []  # Number of children that still follow, by level.
     for element in schema:
         try:
             element[_NAME].decode()

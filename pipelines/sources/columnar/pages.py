@@ -1,7 +1,7 @@
-"""What a row group of a Parquet file takes once unpacked, by the headers of its pages.
+"""Memory that a row group of a Parquet file takes once unpacked, from the headers of its pages.
 
-It is asked before anything is unpacked: a page of a few bytes may claim gigabytes, or be a
-dictionary that many rows refer to, and Arrow reserves what they claim.
+It is computed before anything is unpacked: a page of a few bytes may claim gigabytes, or be a
+dictionary to which many rows refer, and Arrow reserves the memory that they claim.
 """
 
 import dataclasses
@@ -15,33 +15,51 @@ from triad_ml.pipelines.sources.columnar.footer import Footer
 from triad_ml.pipelines.storage import opening
 
 BATCH_BYTES = 16 * 2**20
-"""About how much of a row group is unpacked, and turned into Python values, at a time."""
+"""Approximate number of bytes of a row group that are unpacked to Python values at a time."""
 BATCH_RECORDS = 1024
+"""Largest number of rows that are unpacked at a time."""
 
 PAGES_BYTES = 512 * 2**20
-"""Unpacked bytes of a row group's largest pages, one of each column: they are held together."""
+"""Limit of a row group's largest pages, one for each column, together, in unpacked bytes.
+
+They are in memory at the same time.
+"""
 LIST_BYTES = 2**30
-"""Unpacked bytes of all lists of a row group: one row may have all of them."""
+"""Limit of all lists of a row group, in unpacked bytes: one row may have all of them."""
 MOST_PAGES = 250_000
-"""Pages in a row group."""
+"""Largest number of pages in a row group."""
 
 _LARGEST_DICTIONARY = 64 * 2**20
-"""Bytes of a dictionary whose longest text is looked for; of a larger one any may be as long."""
+"""Size in bytes of the largest dictionary that is searched for its longest text.
+
+In a larger one, any text is taken to be as long as the whole dictionary.
+"""
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _ABOUT = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 _PLAIN_DICTIONARY, _DELTA_BYTE_ARRAY, _RLE_DICTIONARY = 2, 7, 8
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _LEVELS = 4
-"""Bytes of a value's two levels, which say what is null and where a list begins."""
+"""Bytes of a value's two levels, which mark nulls and the beginnings of lists."""
 _PLAIN = 0
 _CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _LONGEST_HEADER, _HEADER = 2**20, 2**12
-"""Bytes of a page's header: statistics that hold whole media are no statistics."""
+"""Limit of a page's header in bytes, and the bytes that are read first.
+
+Longer headers could only have whole media in their statistics.
+"""
 
 
 class _Chunk(NamedTuple):
-    """Where a column of a row group is, by the fields of `ColumnMetaData`."""
+    """Position and size of a column of a row group, from the fields of `ColumnMetaData`.
+
+    Attributes:
+        codec: Number of the compression codec.
+        values: Number of values.
+        stored: Size in the file, in bytes.
+        data: Offset of the first data page.
+        dictionary: Offset of the dictionary page, or 0.
+    """
 
     codec: int
     values: int
@@ -51,17 +69,17 @@ class _Chunk(NamedTuple):
 
 
 class PagesError(ValueError):
-    """Headers that contradict each other or the file."""
+    """Error for headers that contradict each other or the file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """How a row group is read.
+    """Plan for reading a row group.
 
     Attributes:
-        batch_records: Rows that are unpacked at a time.
-        dictionaries: Columns inside lists whose texts stay numbers of their dictionary.
-        refusal: Why its rows are not read; "" where they are.
+        batch_records: Number of rows that are unpacked at a time.
+        dictionaries: Paths of columns inside lists whose texts stay indices into their dictionary.
+        refusal: Reason for which its rows are not read, or "".
     """
 
     batch_records: int
@@ -71,20 +89,20 @@ class GroupPlan:
 
 @dataclasses.dataclass(slots=True)
 class _Column:
-    """A column of a row group, by the pages gone through so far.
+    """Column of a row group, measured by the pages that were walked so far.
 
     Attributes:
-        path: Names with dots between.
-        is_list: Whether a row may have more than one value.
-        is_bytes: Whether values are of any length.
-        length: Bytes of a value that is not.
-        longest: Bytes of the longest value in the dictionary.
-        dictionary: Bytes of the dictionary once it is read.
-        page: Bytes of the largest page.
-        width: Bytes of a value in the page that has the longest ones on average.
-        whole: Bytes of all values and their levels.
+        path: Names of the column and those around it, joined by dots.
+        is_list: True if a row may have more than one value.
+        is_bytes: True if values have variable length.
+        length: Length in bytes of a value of fixed length.
+        longest: Length in bytes of the longest value in the dictionary.
+        dictionary: Size in bytes of the unpacked dictionary.
+        page: Size in bytes of the largest page.
+        width: Average length in bytes of a value, in the page where that is largest.
+        whole: Size in bytes of all values and their levels.
         values: Number of all values.
-        refers: Whether all pages refer to the dictionary.
+        refers: True if all pages refer to the dictionary.
     """
 
     path: str
@@ -101,16 +119,17 @@ class _Column:
 
     @property
     def can_refer(self) -> bool:
-        """Whether Arrow can leave the values numbers of the dictionary."""
+        """True if Arrow can leave the values as indices into the dictionary."""
         return self.is_bytes and self.refers and self.values > 0
 
     def add(self, page: "_Page") -> None:
+        """Adds a data page to the figures."""
         refers = page.encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY)
         width: float = self.length
         if self.is_bytes and refers:
             width = self.longest
         elif self.is_bytes and page.encoding == _DELTA_BYTE_ARRAY:
-            width = page.bytes  # each value may begin as the one before it
+            width = page.bytes  # Each value may repeat the beginning of the one before it.
         elif self.is_bytes:
             width = page.bytes / max(1, page.values)
         self.page = max(self.page, page.bytes)
@@ -122,7 +141,16 @@ class _Column:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Page:
-    """A page by its header: `bytes` once unpacked, `stored` from `begin` on in the file."""
+    """Page as its header describes it.
+
+    Attributes:
+        kind: Type of the page: data, data of version 2, dictionary or another.
+        bytes: Size in bytes once unpacked.
+        stored: Size in bytes in the file.
+        values: Number of values.
+        encoding: Number of the encoding.
+        begin: Offset in the file, after the header.
+    """
 
     kind: int
     bytes: int
@@ -133,21 +161,21 @@ class _Page:
 
     def __post_init__(self) -> None:
         numbers = (self.bytes, self.stored, self.values, self.encoding)
-        if not all(isinstance(one, int) and one >= 0 for one in numbers):
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
             raise PagesError("the header of a page lacks a number")
 
 
 def plan_group(file: BinaryIO, footer: Footer, schema: Any, group: int) -> GroupPlan:
-    """How a row group is read within the bounds.
+    """Plans how a row group is read within the limits on memory.
 
     Args:
-        file: Of the row group; its position changes.
-        footer: Of the file.
-        schema: Of the file, as pyarrow has it.
+        file: File of the row group; its position changes.
+        footer: Footer of the file.
+        schema: Schema of the file, as in pyarrow.
         group: Index of the row group.
 
     Raises:
-        PagesError: Where the headers of the pages contradict the footer or the file.
+        PagesError: The headers of the pages contradict the footer or the file.
     """
     size = opening.size(file)
     chunks = footer.chunks(group)
@@ -161,15 +189,19 @@ def plan_group(file: BinaryIO, footer: Footer, schema: Any, group: int) -> Group
         left -= pages
         if left < 0:
             return GroupPlan(0, refusal=f"its row group has more than {MOST_PAGES} pages")
-    flat = {one.path: one.width for one in columns if not one.is_list}
-    lists = {one.path: one.whole for one in columns if one.is_list}
+    flat = {column.path: column.width for column in columns if not column.is_list}
+    lists = {column.path: column.whole for column in columns if column.is_list}
     dictionaries: tuple[str, ...] = ()
     if sum(lists.values()) > LIST_BYTES:
-        numbers = {one.path: 2.0 * _LEVELS * one.values for one in columns if one.can_refer}
-        dictionaries = tuple(path for path in lists if path in numbers)
-        lists |= {path: numbers[path] for path in dictionaries}
-    for what, parts, allowed in (
-        ("largest pages", {one.path: one.page + one.dictionary for one in columns}, PAGES_BYTES),
+        # Columns of indices take a number and two levels for each value.
+        indices = {
+            column.path: 2.0 * _LEVELS * column.values for column in columns if column.can_refer
+        }
+        dictionaries = tuple(path for path in lists if path in indices)
+        lists |= {path: indices[path] for path in dictionaries}
+    pages_of = {column.path: column.page + column.dictionary for column in columns}
+    for name, parts, allowed in (
+        ("largest pages", pages_of, PAGES_BYTES),
         ("values of one row", flat, PAGES_BYTES),
         ("lists", lists, LIST_BYTES),
     ):
@@ -177,7 +209,7 @@ def plan_group(file: BinaryIO, footer: Footer, schema: Any, group: int) -> Group
         if total > allowed:
             worst = max(parts, key=lambda path: parts[path])
             why = (
-                f"the {what} of its row group take {int(total)} bytes, over {allowed}, most of "
+                f"the {name} of its row group take {int(total)} bytes, over {allowed}, most of "
                 f"them in column {worst!r}; write smaller row groups and pages"
             )
             return GroupPlan(0, refusal=why)
@@ -188,13 +220,13 @@ def plan_group(file: BinaryIO, footer: Footer, schema: Any, group: int) -> Group
 def _chunk(about: Mapping[int, Any]) -> _Chunk:
     codec, values, stored, data = (about.get(number, -1) for number in (4, 5, 7, 9))
     chunk = _Chunk(codec, values, stored, data, about.get(11, 0))
-    if not all(isinstance(one, int) and one >= 0 for one in chunk):
+    if not all(isinstance(number, int) and number >= 0 for number in chunk):
         raise PagesError("the footer lacks the place of a column")
     return chunk
 
 
 def _column(file: BinaryIO, size: int, chunk: _Chunk, schema: Any) -> tuple[_Column, int]:
-    """A column of a row group, and the number of its pages."""
+    """Measures a column of a row group; returns it and the number of its pages."""
     column = _Column(
         path=schema.path,
         is_list=schema.max_repetition_level > 0,
@@ -217,16 +249,16 @@ def _column(file: BinaryIO, size: int, chunk: _Chunk, schema: Any) -> tuple[_Col
 
 
 def _pages(file: BinaryIO, size: int, chunk: _Chunk) -> Iterator[_Page]:
-    """The pages of a column, as Arrow goes through them."""
-    place = chunk.dictionary if 0 < chunk.dictionary < chunk.data else chunk.data
-    end = place + chunk.stored
-    if not 0 < place <= end <= size:
+    """Yields the pages of a column, in the order in which Arrow reads them."""
+    offset = chunk.dictionary if 0 < chunk.dictionary < chunk.data else chunk.data
+    end = offset + chunk.stored
+    if not 0 < offset <= end <= size:
         raise PagesError("a column lies outside the file")
     seen = 0
-    while place < end and seen < chunk.values:
-        page = _page(file, place)
-        place = page.begin + page.stored
-        if place > end:
+    while offset < end and seen < chunk.values:
+        page = _page(file, offset)
+        offset = page.begin + page.stored
+        if offset > end:
             raise PagesError("a page is longer than its column")
         if page.kind in _ABOUT:
             yield page
@@ -234,22 +266,22 @@ def _pages(file: BinaryIO, size: int, chunk: _Chunk) -> Iterator[_Page]:
             seen += page.values
 
 
-def _page(file: BinaryIO, place: int) -> _Page:
-    header, length = _header(file, place)
+def _page(file: BinaryIO, offset: int) -> _Page:
+    header, length = _header(file, offset)
     kind = header.get(1)
     about = header.get(_ABOUT.get(kind, 0), {}) if isinstance(kind, int) else None
     if not isinstance(kind, int) or not isinstance(about, Mapping):
         raise PagesError("the header of a page is none")
     encoding = about.get(4 if kind == _DATA_V2 else 2, 0)
     values = about.get(1, 0)
-    return _Page(kind, header.get(2, -1), header.get(3, -1), values, encoding, place + length)
+    return _Page(kind, header.get(2, -1), header.get(3, -1), values, encoding, offset + length)
 
 
-def _header(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
-    """The header of the page at a place, and its length."""
+def _header(file: BinaryIO, offset: int) -> tuple[dict[int, Any], int]:
+    """Reads the header of the page at an offset; returns it and its length in bytes."""
     length = _HEADER
     while True:
-        file.seek(place)
+        file.seek(offset)
         content = file.read(length)
         reader = thrift.Reader(content)
         try:
@@ -263,18 +295,18 @@ def _header(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
 
 
 def _longest(file: BinaryIO, codec: int, page: _Page) -> int:
-    """Bytes of the longest text in a dictionary, or more."""
+    """Returns the length in bytes of the longest text in a dictionary, or an upper bound."""
     if page.bytes > _LARGEST_DICTIONARY or (codec not in _CODECS and codec != _PLAIN):
         return page.bytes
     file.seek(page.begin)
     content = memoryview(file.read(page.stored))
     if codec != _PLAIN:
         content = memoryview(pa.Codec(_CODECS[codec]).decompress(content, page.bytes))
-    longest = place = 0
+    longest = offset = 0
     for _ in range(page.values):
-        length = int.from_bytes(content[place : place + 4], "little")
-        place += 4 + length
+        length = int.from_bytes(content[offset : offset + 4], "little")
+        offset += 4 + length
         longest = max(longest, length)
-    if place > len(content):
+    if offset > len(content):
         raise PagesError("a dictionary is shorter than its values")
     return longest

@@ -1,4 +1,4 @@
-"""Records from Parquet files."""
+"""Reader of Parquet files."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from triad_ml.transforms.records.values import Position, RawRecord, Reason, Reje
 
 
 def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
-    """Reads the rows from `unit.start` to `unit.stop`; positions are rows of the file.
+    """Reads the rows from `unit.start` to `unit.stop`; positions are the indices of rows.
 
-    Binary pictures and sounds are the media themselves, strings are where they are. What a row
-    group takes is known before it is unpacked; one that takes too much is refused row by row, and
-    so is a row that is larger than a record may be.
+    Images and audio are the media themselves if they are binary, and URIs if they are strings. The
+    memory that a row group takes is known before it is unpacked; the rows of one that takes too
+    much are rejected one by one, and so is a row that is larger than a record may be.
 
     Raises:
-        OptionsError: Where the file is no Parquet file, is damaged, has no column `id`, or has two
-            of one name.
-        StorageError: Where the file changed since the plan.
+        OptionsError: The file is no Parquet file, is damaged, has no column `id`, or has two
+            columns of one name.
+        StorageError: The file changed since the plan.
     """
     names = frozenset(labels)
     with _damage_named(unit.uri), _scanning(unit) as scan:
@@ -38,8 +38,8 @@ def read(unit: Unit, labels: Sequence[str]) -> Iterator[RawRecord | Rejected]:
 
 @contextlib.contextmanager
 def _scanning(unit: Unit) -> Iterator["_Scan"]:
-    """The scan for a unit; it is closed at the end unless it is kept for the next one."""
-    scan = _Scan.going_on(unit) or _Scan(unit)
+    """Yields the scan for a unit, and closes it at the end unless it is kept for the next unit."""
+    scan = _Scan.resumed(unit) or _Scan(unit)
     try:
         yield scan
     finally:
@@ -47,7 +47,14 @@ def _scanning(unit: Unit) -> Iterator["_Scan"]:
 
 
 class _Rows(NamedTuple):
-    """So many rows of a file from `first` on; where they are refused there is no batch."""
+    """Consecutive rows of a file.
+
+    Attributes:
+        first: Index of the first row.
+        size: Number of rows.
+        batch: Content of the rows; None if they are refused.
+        refusal: Reason for which they are refused, or "".
+    """
 
     first: int
     size: int
@@ -55,7 +62,7 @@ class _Rows(NamedTuple):
     refusal: str = ""
 
     def between(self, start: int, stop: int) -> "_Rows":
-        """Those of the rows that are in `[start, stop)`."""
+        """Returns those of the rows that are in `[start, stop)`."""
         first = max(start, self.first)
         size = max(0, min(stop, self.first + self.size) - first)
         batch = None if self.batch is None else self.batch.slice(first - self.first, size)
@@ -63,16 +70,16 @@ class _Rows(NamedTuple):
 
 
 class _Scan:
-    """Reads a file from a row group on.
+    """Scan of a file's rows, beginning with a row group.
 
-    Parquet can be entered only where a row group begins. The units of one process come one after
-    the other, so a scan that ended within a row group is kept, and the next unit goes on with it.
-    Any other is closed: it and the generator of its rows refer to each other, and would hold the
-    file and what is unpacked of it until the garbage collector comes.
+    Reading can begin only with a row group. A process reads its units one after the other, so a
+    scan that ended within a row group is kept, and the next unit continues with it. Any other scan
+    is closed: it and the generator of its rows refer to each other, and would hold the file and its
+    unpacked rows in memory until the next garbage collection.
     """
 
     _kept: dict[tuple[str, int, int, int, int], "_Scan"] = {}
-    """At most one, by its file, the row it is at and the state of the file."""
+    """Kept scan, at most one, by its file, its next row and the state of the file."""
 
     def __init__(self, unit: Unit) -> None:
         self._uri = unit.uri
@@ -89,33 +96,33 @@ class _Scan:
         self._held: _Rows | None = None
 
     @classmethod
-    def going_on(cls, unit: Unit) -> "_Scan | None":
-        """The scan that ended where the unit begins, in a file that is what it was."""
+    def resumed(cls, unit: Unit) -> "_Scan | None":
+        """Returns the kept scan if the unit begins where it ended and the file is unchanged."""
         kept, cls._kept = cls._kept, {}
         path = opening.local_path(unit.uri)
-        found = None
+        scan = None
         if kept and path is not None:
             with contextlib.suppress(OSError):
-                found = kept.pop(_state(unit.uri, unit.start, os.stat(path)), None)
+                scan = kept.pop(_state(unit.uri, unit.start, os.stat(path)), None)
         for other in kept.values():
             other.close_unless_kept()
-        return found
+        return scan
 
     def keep(self, row: int) -> None:
-        """Keeps the scan for a unit that begins at a row."""
+        """Keeps the scan for the unit that begins at a row, if the scan is within a row group."""
         if self._held is not None and opening.local_path(self._uri) is not None:
             state = _state(self._uri, row, os.fstat(self._file.fileno()))
             type(self)._kept = {state: self}
 
     def close_unless_kept(self) -> None:
-        """Lets go of the file and the rows."""
+        """Releases the file and the rows, unless the scan is kept."""
         if self not in self._kept.values():
             self._ahead.close()
             self._held = None
             self._file.close()
 
     def rows(self, start: int, stop: int) -> Iterator[_Rows]:
-        """The rows in `[start, stop)`, few at a time; the next call goes on behind them."""
+        """Yields the rows in `[start, stop)`, few at a time; the next call continues after them."""
         while (rows := self._held or next(self._ahead, None)) is not None:
             end = rows.first + rows.size
             self._held = rows if end > stop else None
@@ -126,7 +133,7 @@ class _Scan:
                 return
 
     def _pieces(self, start: int) -> Generator[_Rows, None, None]:
-        """The rows of the row groups from that of the row `start` on."""
+        """Yields the rows of the row group that holds the row `start`, and of all later groups."""
         first = 0
         for index, group in enumerate(self._footer.groups):
             if first + group.rows > start:
@@ -149,7 +156,7 @@ class _Scan:
         for batch in batches:
             yield _Rows(first, batch.num_rows, batch)
             first += batch.num_rows
-        if first != end:  # Arrow stops where a column ends before the footer says
+        if first != end:  # Arrow stops if a column ends earlier than the footer says.
             raise pages.PagesError("a row group has other rows than the footer says")
 
 
@@ -160,7 +167,7 @@ def _state(uri: str, row: int, status: os.stat_result) -> tuple[str, int, int, i
 _DAMAGED = (
     pa.ArrowException,
     OSError,
-    UnicodeDecodeError,  # of a name or a time zone, as pyarrow makes them Python's
+    UnicodeDecodeError,  # From pyarrow, for a name or a time zone.
     footer.FooterError,
     pages.PagesError,
 )
@@ -168,6 +175,7 @@ _DAMAGED = (
 
 @contextlib.contextmanager
 def _damage_named(uri: str) -> Iterator[None]:
+    """Raises errors of a damaged file as an OptionsError that names the file."""
     try:
         yield
     except _DAMAGED as e:
@@ -196,7 +204,7 @@ def _refused(why: str, position: Position) -> Rejected:
 
 
 def _rows(batch: pa.RecordBatch, names: frozenset[str]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The rows, and for all of them whether a string may hold lone surrogates."""
+    """Yields rows as dicts, each with True if a string of the batch may hold lone surrogates."""
     columns = {}
     doubtful = False
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -208,35 +216,35 @@ def _rows(batch: pa.RecordBatch, names: frozenset[str]) -> Iterator[tuple[dict[s
 
 
 def _values(column: pa.Array, is_string: bool) -> tuple[list[Any], bool]:
-    """A column as Python values, and whether a string may hold lone surrogates."""
+    """Returns the Python values of a column, and True if a string may hold lone surrogates."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:
         values, doubtful = columnar_values.values(column), False
-    except UnicodeDecodeError:  # in one of the rows: find which
+    except UnicodeDecodeError:  # In at least one row: mark the bytes, so that only it is refused.
         values, doubtful = columnar_values.values(column, lenient=True), True
     if is_string and _is_binary(column.type):
-        return [None if one is None else columnar_values.decoded(one) for one in values], True
+        return [None if value is None else columnar_values.decoded(value) for value in values], True
     return values, doubtful
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    variable = any(kind == one for one in (pa.binary(), pa.large_binary(), pa.binary_view()))
+    variable = kind in (pa.binary(), pa.large_binary(), pa.binary_view())
     return variable or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def _record(
     row: dict[str, Any], position: Position, names: frozenset[str], doubtful: bool
 ) -> RawRecord | Rejected:
-    given = dict(row)
+    original = dict(row)  # `assemble` modifies the row.
     try:
         return fields.assemble(row, position, names, doubtful)
     except fields.RefusedRecordError as error:
-        return fields.rejected(error, position, fields.row_digest(given))
+        return fields.rejected(error, position, fields.row_digest(original))
 
 
 class ParquetReader:
-    """Parquet; a unit is a run of whole row groups, or of rows of one that is too large."""
+    """Reader of Parquet; a unit is a range of whole row groups, or of rows in a large one."""
 
     suffixes = (".parquet",)
     may_be_empty = False
@@ -246,20 +254,21 @@ class ParquetReader:
     def ranges(
         self, file: InputFile, unit_bytes: int, unit_records: int
     ) -> Iterator[tuple[int, int]]:
-        with _footer(file.uri) as found:
-            cut = list(row_ranges.cut(found, unit_bytes, unit_records))
-        yield from cut
+        with _footer(file.uri) as metadata:
+            ranges = list(row_ranges.cut(metadata, unit_bytes, unit_records))
+        yield from ranges
 
     def records(self, file: InputFile) -> float | None:
-        with _footer(file.uri) as found:
-            return float(found.rows)
+        with _footer(file.uri) as metadata:
+            return float(metadata.rows)
 
 
 @contextlib.contextmanager
 def _footer(uri: str) -> Iterator[footer.Footer]:
+    """Yields the footer of a file; a FooterError in the block also becomes an OptionsError."""
     try:
         with opening.open_stored(uri) as file:
-            found = footer.read(file)
-        yield found
+            content = footer.read(file)
+        yield content
     except footer.FooterError as error:
         raise OptionsError(f"{uri}: is no Parquet file: {error}; write it again") from error

@@ -1,4 +1,4 @@
-"""Row ranges of a Parquet file that are units of work."""
+"""Division of a Parquet file into row ranges for units of work."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,12 +8,15 @@ from triad_ml.transforms.records.values import MODALITIES
 
 
 def cut(footer: Footer, unit_bytes: int, unit_records: int) -> Iterator[tuple[int, int]]:
-    """Gives runs of whole row groups; one that is too large is cut into even parts.
+    """Yields ranges of whole row groups; a row group that is too large is cut into even parts.
 
     Args:
-        footer: Of the file.
-        unit_bytes: About how many bytes a run holds at most.
-        unit_records: About how many rows a run holds at most.
+        footer: Footer of the file.
+        unit_bytes: Approximate limit of a range in bytes.
+        unit_records: Approximate limit of a range in rows.
+
+    Yields:
+        First row of a range, and the row after its last one.
     """
     start = end = total_bytes = 0
     for index, group in enumerate(footer.groups):
@@ -33,7 +36,11 @@ def cut(footer: Footer, unit_bytes: int, unit_records: int) -> Iterator[tuple[in
 
 
 def _parts(footer: Footer, index: int, unit_bytes: int, unit_records: int) -> int:
-    """How many units a row group is: no medium is held for a whole unit, and the others are."""
+    """Returns the number of units that a row group needs.
+
+    Bytes of media do not count, since the media of a whole unit are never in memory together, as
+    its other values are.
+    """
     group = footer.groups[index]
     parts = -(-group.rows // unit_records)
     if group.bytes > unit_bytes:

@@ -1,4 +1,4 @@
-"""What Arrow's rows take as Python values: they are cut into pieces that take little."""
+"""Memory that Arrow rows take as Python values, and division of batches into small pieces."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,15 @@ def pieces(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, str]]:
     """Cuts a batch into pieces of few bytes and values, in its order.
 
     Yields:
-        A piece, and why it is refused: a row that holds more than a record may. Else "".
+        A piece, and the reason for which it is refused, or "". Only a piece of one row is refused,
+        if that holds more than a record may.
     """
     waiting = [batch] if len(batch) else []
     while waiting:
         piece = waiting.pop()
         sizes = [_size(column) for column in piece.columns]
-        size = sum(one for one, _ in sizes)
-        values = sum(one for _, one in sizes)
+        size = sum(bytes_ for bytes_, _ in sizes)
+        values = sum(number for _, number in sizes)
         if len(piece) == 1:
             yield piece, _refusal(size, values)
         elif size > 2 * pages.BATCH_BYTES or values > fields.MOST_VALUES:
@@ -39,7 +40,10 @@ def _refusal(size: int, values: int) -> str:
 
 
 def _size(array: pa.Array) -> tuple[int, int]:
-    """Bytes of an array's values, and their number inside lists: those outside are few."""
+    """Returns the bytes of an array's values, and the number of those inside lists.
+
+    Values outside lists are not counted, since they are few.
+    """
     kind = array.type
     if pa.types.is_dictionary(kind):
         lengths = pc.fill_null(_lengths(array.dictionary), 0)

@@ -1,9 +1,12 @@
-"""Structs of Thrift's compact protocol, as the headers of Parquet are, read as dicts by number."""
+"""Reader of Thrift's compact protocol, in which Parquet's headers are: structs become dicts."""
 
 from typing import Any
 
 MOST_CONTAINERS = 2_000_000
-"""Structs and lists that one reader makes: an empty one is a byte, and takes a hundred."""
+"""Largest number of structs and lists that one reader makes.
+
+An empty one is one byte in a file, and takes about a hundred in memory.
+"""
 
 _DEEPEST = 16
 _LAST_FIELD = 2**15 - 1
@@ -13,22 +16,22 @@ _INTEGERS = (4, 5, 6)
 
 
 class ThriftError(ValueError):
-    """Bytes that are no struct, or one that is nested deeper than the headers of Parquet are."""
+    """Error for bytes that are no struct, or are a struct nested deeper than Parquet's headers."""
 
 
 class CutError(ThriftError):
-    """Bytes that end within a struct."""
+    """Error for bytes that end within a struct."""
 
 
 class Reader:
-    """Reads values one after the other.
+    """Reader of consecutive values.
 
     Attributes:
-        place: Of the next byte.
+        place: Offset of the next byte.
 
     Raises:
-        CutError: Where the bytes end.
-        ThriftError: Where they are no such value.
+        CutError: The bytes end within a value.
+        ThriftError: The bytes are no such value.
     """
 
     def __init__(self, content: bytes, place: int = 0) -> None:
@@ -37,9 +40,9 @@ class Reader:
         self._left = MOST_CONTAINERS
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """A struct's fields by number: ints, bytes, booleans, lists and dicts.
+        """Reads a struct: its fields by number, as ints, bytes, booleans, lists and dicts.
 
-        Numbers with a point are left as their eight bytes.
+        Floating-point numbers are returned as their eight bytes.
         """
         self._count()
         fields: dict[int, Any] = {}
@@ -51,7 +54,7 @@ class Reader:
             fields[number] = self.value(kind, depth)
 
     def field(self, before: int) -> tuple[int, int]:
-        """The number and kind of the next field behind one of the number `before`."""
+        """Reads the number and kind of the next field, which follows the field `before`."""
         head = self._byte()
         if head == STOP:
             return before, STOP
@@ -62,7 +65,7 @@ class Reader:
         return number, head & 15
 
     def value(self, kind: int, depth: int = 0) -> Any:
-        """The value of a field of a kind."""
+        """Reads the value of a field of a kind."""
         if kind in _INTEGERS:
             return self._signed()
         if kind == BINARY:
@@ -85,13 +88,13 @@ class Reader:
         raise ThriftError("a header holds what the format does not have")
 
     def sequence(self) -> tuple[int, int]:
-        """The kind and number of a list's values."""
+        """Reads the head of a list: the kind and the number of its values."""
         self._count()
         head = self._byte()
         count = head >> 4
         if count == 15:
             count = self._unsigned()
-        if count > len(self._content) - self.place:  # each takes a byte at least
+        if count > len(self._content) - self.place:  # Each value takes at least one byte.
             raise CutError("a list of a header is cut off")
         return head & 15, count
 

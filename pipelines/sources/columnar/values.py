@@ -1,4 +1,4 @@
-"""Columns of Arrow as Python values: each as it is, or as a text where Python cannot hold it."""
+"""Conversion of Arrow columns to Python values, or to texts for values that Python cannot hold."""
 
 import datetime
 import functools
@@ -17,19 +17,19 @@ _LAST_DAY = (datetime.date.max - _EPOCH.date()).days
 
 
 def values(column: pa.Array, lenient: bool = False) -> list[Any]:
-    """The values of a column, of which each depends on itself alone.
+    """Converts the values of a column, each independently of the others.
 
-    Structs and maps are dicts (lists of pairs where two keys are alike), UUIDs and times of day are
-    texts, durations are ISO 8601 texts in seconds. Timestamps and dates are Python's; those that
-    Python cannot hold, finer than a microsecond or of years outside 1 to 9999, are ISO 8601 texts.
-    Times with a zone are in UTC.
+    Structs and maps become dicts, or lists of pairs if two keys are equal or a key is no string.
+    UUIDs and times of day become texts, durations ISO 8601 texts in seconds. Timestamps and dates
+    become Python's; those that Python cannot hold, finer than a microsecond or of years outside 1
+    to 9999, become ISO 8601 texts. Times with a zone are in UTC.
 
     Args:
-        column: Of any type that Parquet has.
-        lenient: Strings that are not UTF-8 keep their bytes as lone surrogates.
+        column: Column of any type in Parquet.
+        lenient: True if strings that are not UTF-8 keep their bytes as lone surrogates.
 
     Raises:
-        UnicodeDecodeError: A string is not UTF-8, where that is not `lenient`.
+        UnicodeDecodeError: A string is not UTF-8, and `lenient` is False.
     """
     kind = column.type
     if _is_plain(kind) and not lenient:
@@ -53,18 +53,20 @@ def values(column: pa.Array, lenient: bool = False) -> list[Any]:
     if pa.types.is_duration(kind):
         return _texts(column, iso_times.duration)
     if _is_string(kind):
-        return [decoded(one.as_buffer().to_pybytes()) if one.is_valid else None for one in column]
+        return [
+            decoded(value.as_buffer().to_pybytes()) if value.is_valid else None for value in column
+        ]
     return list(column.to_pylist())
 
 
 def decoded(stored: bytes) -> str:
-    """A string whose bytes that are not UTF-8 are lone surrogates."""
+    """Decodes a string; bytes that are not UTF-8 become lone surrogates."""
     return stored.decode(errors="surrogateescape")
 
 
 @functools.lru_cache(maxsize=1024)
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether Arrow's own conversion to Python keeps each value."""
+    """Returns True if Arrow's own conversion to Python loses no value."""
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_map(kind):
         return False
     if pa.types.is_struct(kind):
@@ -85,12 +87,12 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    return any(kind == one for one in (pa.string(), pa.large_string(), pa.string_view()))
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def _of_extension(column: pa.ExtensionArray, lenient: bool) -> list[Any]:
     if isinstance(column.type, pa.UuidType):
-        return [None if one is None else str(one) for one in column.to_pylist()]
+        return [None if value is None else str(value) for value in column.to_pylist()]
     if isinstance(column.type, pa.Bool8Type):
         return list(column.to_pylist())
     return values(column.storage, lenient)
@@ -101,8 +103,8 @@ def _structs(column: pa.StructArray, lenient: bool) -> list[Any]:
     parts = [values(part, lenient) for part in column.flatten()]
     rows = zip(*parts, strict=True) if parts else ((),) * len(column)
     return [
-        _mapping(names, row) if there else None
-        for row, there in zip(rows, column.is_valid().to_pylist(), strict=True)
+        _mapping(names, row) if is_valid else None
+        for row, is_valid in zip(rows, column.is_valid().to_pylist(), strict=True)
     ]
 
 
@@ -111,12 +113,12 @@ def _maps(column: pa.MapArray, lenient: bool) -> list[Any]:
     first, count = edges[0], edges[-1] - edges[0]
     keys = values(column.keys.slice(first, count), lenient)
     items = values(column.items.slice(first, count), lenient)
-    places = zip(edges, edges[1:], column.is_valid().to_pylist(), strict=False)
+    ranges = zip(edges, edges[1:], column.is_valid().to_pylist(), strict=False)
     return [
         _mapping(keys[start - first : end - first], items[start - first : end - first])
-        if there
+        if is_valid
         else None
-        for start, end, there in places
+        for start, end, is_valid in ranges
     ]
 
 
@@ -159,8 +161,8 @@ def _dates(column: pa.Array) -> list[Any]:
     days = stored.drop_null().to_numpy() // (_DAY_MILLISECONDS if wide else 1)
     if ((days >= _FIRST_DAY) & (days <= _LAST_DAY)).all():
         return list(column.to_pylist())
-    found = iter(days.tolist())
-    return [_date(next(found)) if there else None for there in column.is_valid().to_pylist()]
+    valid = iter(days.tolist())
+    return [_date(next(valid)) if is_valid else None for is_valid in column.is_valid().to_pylist()]
 
 
 def _date(days: int) -> datetime.date | str:
@@ -172,4 +174,4 @@ def _date(days: int) -> datetime.date | str:
 def _texts(column: pa.Array, text: Any) -> list[Any]:
     nanoseconds = 10**9 // iso_times.PER_SECOND[column.type.unit]
     stored = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
-    return [None if one is None else text(one * nanoseconds) for one in stored.to_pylist()]
+    return [None if number is None else text(number * nanoseconds) for number in stored.to_pylist()]

@@ -1,4 +1,4 @@
-"""The command line: what it parses, refuses and prints, and with which code it exits."""
+"""Command line: parsing, refusals, output and exit codes."""
 
 import dataclasses
 import errno

@@ -1,4 +1,4 @@
-"""A flag is written twice: as a field with type and default, and as a flag with name and help."""
+"""Commands generated from a config: type and default from the field, name and help from a flag."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""`triad release` and `triad replay` hand over what was asked for, and refuse the rest."""
+"""Arguments of `triad release` and `triad replay`: passing of settings, and refusals."""
 
 from collections.abc import Callable
 from typing import Any

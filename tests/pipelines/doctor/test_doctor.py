@@ -1,4 +1,4 @@
-"""What the doctor says of one thing: functions, versions, images, memory, Java."""
+"""Single checks of the doctor: functions, versions, images, memory, Java."""
 
 import itertools
 import json

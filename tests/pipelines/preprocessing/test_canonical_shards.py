@@ -1,4 +1,4 @@
-"""Canonical records between the passes: written once by split, listed, and read back."""
+"""Canonical shards between the passes: written once by split, listed, and read back."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Features in shards: which record is where, what is encoded, and what only fills a batch up."""
+"""Feature shards: the shard of each record, the encoded features, and the rows that fill up."""
 
 import hashlib
 import zlib

@@ -1,4 +1,4 @@
-"""What preprocessing leaves: every record once, features as plainly computed, all or nothing."""
+"""Preprocessing pipeline: each record once, features equal to plain computation, atomic output."""
 
 import base64
 import collections

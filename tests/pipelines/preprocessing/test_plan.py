@@ -1,4 +1,4 @@
-"""What a preprocessing is called: the same, however its inputs are spelled."""
+"""Plan of a preprocessing: its key does not depend on the spelling of its inputs."""
 
 from tests import conftest, records
 from triad_ml.pipelines.preprocessing import plan

@@ -1,4 +1,4 @@
-"""What a preprocessing says where too many records are rejected."""
+"""Message of a preprocessing with too many rejected records."""
 
 import pytest
 

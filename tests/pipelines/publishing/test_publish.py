@@ -1,4 +1,4 @@
-"""Publishing: every record in one place, whole runs only, and the same after any interruption."""
+"""Publishing: each record in one output, only whole runs, and the same result after any kill."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What readers make of a published folder whose passthrough columns are as odd as callers' are."""
+"""Published folders with odd passthrough columns, as other tools read them."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""What was published is listed, exported, and read by other tools as the documentation says."""
+"""Listing, export, and reading of published scores by other tools, as documented."""
 
 import csv
 import io

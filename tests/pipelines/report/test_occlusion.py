@@ -1,4 +1,4 @@
-"""What a prediction rests on: hidden parts, one at a time, and how a page shows them."""
+"""Occlusion saliency: weights of hidden parts, and their view on a page."""
 
 import dataclasses
 import io
@@ -139,9 +139,9 @@ class TestView:
         found = occlusion.explain(scorer, WHOLE, "category", 0, "first")
         shown = occlusion_view.view(found, WHOLE)
         assert shown.words_said == "Words, points of probability: “loud,” +20.0; “quiet” -10.0."
-        assert shown.sound_said == "Sound, points of probability: window 12 of 12 +5.0."
+        assert shown.sound_said == "Audio, points of probability: window 12 of 12 +5.0."
         assert shown.picture_said == (
-            "Picture, points of probability: row 2 of 3, column 5 of 6 +25.0."
+            "Image, points of probability: row 2 of 3, column 5 of 6 +25.0."
         )
         assert "".join(part.name for part in shown.words) == "a loud, quiet fan"
         strong = [(part.name, part.strength, part.speaks_for) for part in shown.words]
@@ -164,7 +164,7 @@ class TestView:
         record = canonical.record(text=b"a fan")
         found = occlusion.explain(scorer, record, "category", 0, "first")
         shown = occlusion_view.view(found, record)
-        assert shown.words_said == "Words: no part alone moves it by half a point."
+        assert shown.words_said == "Words: no part alone changes the probability by half a point."
         assert [part.strength for part in shown.words] == [0, 0, 0]
         assert (shown.picture, shown.sound) == ("", ())
 
@@ -191,8 +191,8 @@ class TestPage:
             r'<img class="heat" src="data:image/jpeg;base64,[^"]+" alt="(.+?)"', text
         )
         assert 1 <= len(pictures) <= 3
-        assert all(one.startswith("Picture") for one in pictures)
-        assert 'role="img" aria-label="Sound' in text
+        assert all(one.startswith("Image") for one in pictures)
+        assert 'role="img" aria-label="Audio' in text
         assert "<script" not in text
 
     def test_without_being_asked_none_does(

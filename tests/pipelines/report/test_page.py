@@ -1,4 +1,4 @@
-"""The report is one self-contained page that holds up with hostile, missing and odd content."""
+"""Report page: self-contained, and robust against hostile, missing and unusual content."""
 
 import base64
 import html.parser
@@ -309,8 +309,8 @@ class TestContent:
         _, page = whole
         cards = page.all("article", "card")
         assert len(cards) == (3 + 6 + 6) + (6 + 6)  # the gallery, and the least certain of each
-        assert len(page.all("img")) == len(cards) - page.text.count("no picture")
-        assert "no picture" in page.text
+        assert len(page.all("img")) == len(cards) - page.text.count("no image")
+        assert "no image" in page.text
 
     def test_sounds_are_playable_wav_files(self, whole: tuple[Built, Page]) -> None:
         _, page = whole
@@ -682,7 +682,7 @@ class TestWithoutLabels:
     def test_scores_are_counted_and_the_least_certain_records_shown(self, tmp_path: Path) -> None:
         built = unlabelled(tmp_path)
         page = built.page()
-        assert "What the scores say" in page.text
+        assert "Published scores" in page.text
         assert "bird 40 100.0%" in page.text
         assert re.search(r"95\.0%–100\.0% 4\b", page.text)
         shown = re.findall(r"Least certain</h4>(.*?)</section>", page.source, re.DOTALL)
@@ -696,7 +696,7 @@ class TestWithoutLabels:
     def test_without_records_files_the_cards_have_no_media(self, tmp_path: Path) -> None:
         page = unlabelled(tmp_path).page(with_records=False)
         assert len(page.all("article", "open")) == 18
-        assert page.text.count("no picture") == 18
+        assert page.text.count("no image") == 18
 
     def test_least_certain_records_of_many_parts_are_those_of_all(self, tmp_path: Path) -> None:
         scores_of = [[0.9, 0.2, 0.9], [0.5, 0.1], [], [0.3] * 20]

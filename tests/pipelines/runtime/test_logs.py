@@ -1,4 +1,4 @@
-"""What a terminal is told holds nothing that a terminal would act on."""
+"""Output to a terminal has no control sequences."""
 
 import io
 import logging

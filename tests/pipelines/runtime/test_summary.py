@@ -1,4 +1,4 @@
-"""Final summaries of commands: what all of them say, and how it is logged."""
+"""Final summaries of commands: their sentences, and the logging of these."""
 
 import logging
 

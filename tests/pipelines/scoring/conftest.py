@@ -1,4 +1,4 @@
-"""Records of which some are broken, and what `triad score` publishes of them."""
+"""Fixtures of scoring: records, some of them broken, and the run that scores them."""
 
 import json
 import shutil

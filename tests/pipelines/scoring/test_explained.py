@@ -1,4 +1,4 @@
-"""Scores with explanations: the same scores, and what each modality is worth to them."""
+"""Scores with explanations: unchanged scores, and the share of each modality."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The whole way of records with texts to be written: what is published is what the model says."""
+"""Generation from end to end: published texts equal those of the model."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A model in this process gives what a run publishes, one outcome a record, in order."""
+"""Model loaded into this process: it returns what a run publishes, for each record, in order."""
 
 import concurrent.futures
 import json

@@ -1,4 +1,4 @@
-"""The scoring pipeline: every record in one place, equal runs, and no half-published one."""
+"""Scoring pipeline: each record in exactly one output, reproducible runs, atomic publishing."""
 
 import base64
 import collections

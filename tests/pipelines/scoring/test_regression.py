@@ -1,4 +1,4 @@
-"""Numbers from records to a model: prepared, trained, evaluated, and served without labels."""
+"""Regression from end to end: preparation, training, evaluation, and serving without labels."""
 
 import json
 from pathlib import Path

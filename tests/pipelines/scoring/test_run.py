@@ -1,4 +1,4 @@
-"""A start of scoring plans once: it hashes the model and lists the inputs no second time."""
+"""Use case of `triad score`: it plans once, and hashes the model and lists the inputs only once."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Own pipelines: rows in, rows with a schema out, with the scores of a run bit for bit."""
+"""`triad_ml.Score` in users' own pipelines: rows with a schema, and a run's scores bit for bit."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""The whole way of tagged records: what is published is what plain computation says."""
+"""Tagging from end to end: published values equal plain computation."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Records from CSV: cells, quotes that do not close, and headers that cannot be used."""
+"""CSV reader: cells, unclosed quotes, and unusable headers."""
 
 import hashlib
 from pathlib import Path

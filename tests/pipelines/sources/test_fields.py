@@ -1,4 +1,4 @@
-"""What the fields of a record may hold, and what only breaks a medium; read from JSON lines."""
+"""Rules for the fields of a record, tested with JSON Lines: refused records and broken media."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What does not fit between records and spec is told from the heads of files, proven or not."""
+"""Early check of records against a spec: proven and likely mismatches in the heads of files."""
 
 import logging
 import subprocess

@@ -1,4 +1,4 @@
-"""Messages about inputs that cannot be used say what is there and what to do."""
+"""Messages on unusable inputs: they name what was found, and the remedy."""
 
 import re
 import shlex

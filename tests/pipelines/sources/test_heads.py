@@ -1,4 +1,4 @@
-"""The beginnings of records files are read within bounds, and nothing but regular files."""
+"""Heads of records files: they are read within limits, and only from regular files."""
 
 import gzip
 import json

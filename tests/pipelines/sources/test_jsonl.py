@@ -1,4 +1,4 @@
-"""Records from JSON lines: lines that are no records, cuts, and compressed files."""
+"""JSON Lines reader: lines that are no records, byte ranges, and compressed files."""
 
 import gzip
 import hashlib

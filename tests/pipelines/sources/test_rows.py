@@ -1,4 +1,4 @@
-"""Rows of other programs are records by the rules of a JSON Lines row."""
+"""Conversion of rows of other programs: the same rules as for JSON Lines rows."""
 
 import json
 from pathlib import Path

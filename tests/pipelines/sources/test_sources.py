@@ -1,4 +1,4 @@
-"""What all sources have in common, and the step that reads units."""
+"""Behaviour common to the readers of all formats, and the transform that reads units of work."""
 
 import dataclasses
 import decimal

@@ -1,4 +1,4 @@
-"""Records from TFRecord: features, and framing that cannot be trusted."""
+"""TFRecord reader: features of tf.Examples, and damaged or hostile framing."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Listing of inputs, and their cutting into units."""
+"""Listing of input files, and their division into units of work."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""File operations: whole or not at all, one winner, and errors that a user can act on."""
+"""Atomic file operations: whole files or none, one winner of a race, errors with remedies."""
 
 import os
 import subprocess

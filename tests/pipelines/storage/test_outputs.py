@@ -1,4 +1,4 @@
-"""A command writes where nothing is, or over its own: what is the user's stays as it is."""
+"""Checks of output paths: a command never overwrites files that it did not write."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Whatever opens a model asks for its signature, where a key is given: no caller can forget."""
+"""Signatures of models: all code that opens a model verifies it if there is a key."""
 
 import ast
 from collections.abc import Callable

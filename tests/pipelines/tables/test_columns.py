@@ -1,4 +1,4 @@
-"""Each kind's column gives back what was written, and compares what parity compares."""
+"""Score columns of each kind of task: decoding returns what was encoded, and parity's values."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The one composite of batch and stream: rows by key, at the time of their record."""
+"""Keys and timestamps of rows from the composite `Score`, which batch and stream share."""
 
 import dataclasses
 from collections.abc import Iterable

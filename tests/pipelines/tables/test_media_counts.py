@@ -1,4 +1,4 @@
-"""Media that are lost are counted by modality and flaw, and too many of them are refused."""
+"""Counts of lost media by modality and flaw, and the limits on them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What any Arrow type becomes on its way from a caller's Parquet to the published scores."""
+"""Passthrough columns: values of any Arrow type, from a caller's Parquet to published scores."""
 
 import datetime
 import decimal

@@ -1,4 +1,4 @@
-"""Tables of scores and rejected records, and what files hold of them."""
+"""Tables of scores and rejected records, and their form in files."""
 
 import datetime
 import decimal

@@ -1,4 +1,4 @@
-"""How far two values differ, and what the table says of it."""
+"""Differences of values, and their table."""
 
 import io
 

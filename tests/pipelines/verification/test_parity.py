@@ -1,4 +1,4 @@
-"""The gate passes where training and scoring see the same, and names the feature that differs."""
+"""Parity gate: it passes if training and scoring agree, and names the feature that differs."""
 
 import base64
 import json

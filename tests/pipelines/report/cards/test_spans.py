@@ -1,4 +1,4 @@
-"""The gallery of a tagging task: texts with the spans that they have, and those that were found."""
+"""Gallery of a tagging task: texts with the spans of the label and the predicted ones."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Records from Parquet: column types, and values that Python cannot hold."""
+"""Parquet reader: column types, and values that Python cannot hold."""
 
 import base64
 import datetime
