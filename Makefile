@@ -79,6 +79,7 @@ $(INSTALLED): constraints.txt pyproject.toml setup.py
 	fi
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install -c constraints.txt --use-pep517 seqeval  # its build needs isolation
-	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation \
+	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation --no-compile \
 	  -e '.[dev,streams,search,sign]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip compiles on one processor alone
 	touch $@

@@ -17,10 +17,14 @@ from pathlib import Path
 import pytest
 
 from examples import generated as examples
+from tests import wheels
 from tests.once import made_once
+from tests.reliability.forkserver import ForkServer
 from triad_ml.pipelines.runtime import environment, logs
 
 environment.prepare()
+# Flink runs for minutes: the JVM's second compiler takes more than it gives back in that time.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 RECORDS = 120
 SPEC = """
@@ -30,7 +34,7 @@ modalities:
   text: {tokens: word, vocabulary: 100, length: 12}
 tasks:
   category: {kind: classification, label: category}
-model: {dim: 16, image_filters: [8, 16], audio_filters: [8, 16], text_dim: 8}
+model: {dim: 16, image_filters: [8], audio_filters: [8], text_dim: 8}
 training: {epochs: 2, batch_size: 16}
 split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
 """
@@ -108,6 +112,23 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of an environment that has the wheel of this checkout, and a `triad` of others."""
+
+    def make(folder: Path) -> None:
+        wheels.install(wheels.build_wheel(folder / "built"), folder / "environment")
+
+    return made_once(tmp_path_factory, "installed", make) / "environment" / "bin"
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Starts `triad` commands as processes that import nothing."""
+    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
+        yield server
 
 
 @pytest.fixture

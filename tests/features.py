@@ -22,7 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
     "audio": {"sample_rate": 4000, "seconds": 0.2, "mel_bins": 8},
     "text": {"vocabulary": 30, "length": 6},
 }
-MODEL = {"dim": 16, "image_filters": [8, 12], "audio_filters": [8, 12], "text_dim": 8}
+MODEL = {"dim": 16, "image_filters": [8], "audio_filters": [8], "text_dim": 8}
 VOCABULARY_SIZE = 32
 
 

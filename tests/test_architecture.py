@@ -24,9 +24,13 @@ LOADERS = {
 SAFE_YAML = ("_Loader", "yaml.SafeLoader")  # the former is a SafeLoader of spec_files
 PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", "joblib", "torch")
 BEAMS_PICKLER = "apache_beam.internal.pickler"
-CONTRACTS = 10
+CONTRACTS = 11
 MOST_FILES = 15
 MOST_ENTRIES = 14
+MOST_FLOORS = 8
+"""Rooms of `pipelines/` in the longest chain of imports."""
+MOST_ARROWS = 95
+"""Pairs of rooms, the first of which imports the second: those of `pipelines/`, and two more."""
 PICKLING = ROOT / "pipelines" / "doctor" / "pickling.py"
 """Only file that may pickle: `triad doctor` pickles what Beam pickles, and loads those bytes."""
 NAMES = {"WriteToFiles": "it reports success with files missing; write shards of our own"}
@@ -47,11 +51,29 @@ def test_imports_point_one_way():
     assert finished.stdout.count(" KEPT") >= CONTRACTS
 
 
-def test_no_files_import_each_other_in_a_circle():
+@pytest.fixture(scope="module")
+def imported() -> Mapping[str, Set[str]]:
+    """Each module, and the modules that it imports."""
     graph = grimp.build_graph("triad_ml", cache_dir=None)
-    imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    return {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+
+
+def test_no_files_import_each_other_in_a_circle(imported):
     assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
     assert _circle(imported) == []
+
+
+def test_few_rooms_know_each_other_and_none_in_a_circle(imported):
+    rooms: dict[str, set[str]] = {room: set() for name in imported if (room := _room(name))}
+    for name, others in imported.items():
+        if room := _room(name):
+            rooms[room] |= {other for one in others if (other := _room(one))} - {room}
+    assert len(rooms) <= MOST_ENTRIES + 2
+    assert _circle(rooms) == []
+    assert sum(map(len, rooms.values())) <= MOST_ARROWS
+    inner = {room: others for room, others in rooms.items() if "." in room}
+    assert _floors({"a": {"b", "c"}, "b": {"c"}, "c": {"d"}}) == 3
+    assert _floors(inner) <= MOST_FLOORS
 
 
 def test_no_package_has_too_many_files():
@@ -132,6 +154,25 @@ def test_what_is_forbidden_is_found(source, found):
 )
 def test_what_is_allowed_is_not_found(source):
     assert list(forbidden(ast.parse(source))) == []
+
+
+def _room(module: str) -> str | None:
+    """Returns the package of `pipelines/`, or `model` or `transforms`; None above these."""
+    match module.split("."):
+        case [_, "pipelines", room, *_]:
+            return f"pipelines.{room}"
+        case [_, "model" | "transforms" as room, *_]:
+            return room
+    return None
+
+
+def _floors(imported: Mapping[str, Set[str]]) -> int:
+    """Counts the rooms of the longest chain of imports; there is no circle among them."""
+    floors, left = 0, set(imported)
+    while left:
+        left = {name for name in left if any(name in imported[other] for other in left)}
+        floors += 1
+    return floors
 
 
 def _circle(imported: Mapping[str, Set[str]]) -> list[str]:

@@ -20,7 +20,9 @@ from triad_ml.transforms.statistics.measures import MEASURES
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
-    path for part in ("transforms", "model", "pipelines") for path in (ROOT / part).rglob("*.py")
+    path
+    for part in ("transforms", "model", "pipelines", "triad_ml")  # links are not followed
+    for path in (ROOT / part).rglob("*.py")
 )
 
 OWN = ("is_joint",)

@@ -4,6 +4,7 @@ import ast
 import configparser
 import importlib.metadata
 import re
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.wheels import build_wheel
+from tests.wheels import build_wheel, variables, write_own_modules
 from triad_ml.transforms import extras
 from triad_ml.transforms.version import VERSION
 
@@ -144,3 +145,26 @@ def test_the_wheel_declares_command_licence_and_python(wheel):
     assert "License-Expression: Apache-2.0\n" in metadata
     assert "Requires-Python: <3.12,>=3.11\n" in metadata
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
+OWN_ROOT = "import triad, triad_ml; triad_ml.Spec; print(triad.OWNER, triad_ml.__file__)"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["triad", "--version"], f"triad {VERSION}\n"),
+        (["python", "-m", "triad_ml.pipelines.cli", "--version"], f"triad {VERSION}\n"),
+        (["python", "-c", OWN_ROOT], "Fugue {site}/triad_ml/__init__.py\n"),
+    ],
+    ids=["command", "module", "import"],
+)
+def test_the_wheel_alone_works_beside_a_users_modules_with_names_of_ours(
+    installed, tmp_path, command, shown
+):
+    write_own_modules(tmp_path)
+    (site,) = installed.parent.glob("lib/*/site-packages")
+    run = subprocess.run(
+        command, cwd=tmp_path, env=variables(installed), capture_output=True, text=True
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, shown.format(site=site), "")

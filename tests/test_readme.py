@@ -1,16 +1,14 @@
 """README: its specs and records are valid, the names in it exist, its commands run."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from examples import generated
-from tests import printed
+from tests import printed, wheels
 from triad_ml.transforms.spec import loading
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,16 +61,17 @@ def test_every_make_target_that_a_page_names_is_in_the_makefile(page):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_its_commands_run_as_printed_on_generated_records(tmp_path):
+def test_its_commands_run_as_printed_on_generated_records(installed, tmp_path):
+    """The wheel alone is installed, and the user has modules with names of Triad's folders."""
+    wheels.write_own_modules(tmp_path)
     generated.write(tmp_path / "records", records=80, seed=0)
     (content,) = blocks("yaml")
     (tmp_path / "my.yaml").write_text(content, encoding="utf-8")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks("sh"):
         run = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=tmp_path,
-            env={**os.environ, "PATH": path},
+            env=wheels.variables(installed),
             capture_output=True,
             text=True,
         )

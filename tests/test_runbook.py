@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from examples import generated
+from tests.reliability.forkserver import ForkServer
 from tests.reliability.nights import RECORDS, Night, write_corpus
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.manifest import Manifest
@@ -57,21 +58,16 @@ def block(words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def run(trained: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """Returns a shell in a folder with a model and three dates of records, some of them broken."""
     folder = tmp_path_factory.mktemp("night")
     shutil.copytree(trained, folder / "trained")
     for day in DAYS:
         write_corpus(folder / "records" / day)
-    commands = folder / "bin"
-    commands.mkdir()
-    for name, module in (("triad", "-m triad_ml.pipelines.cli.main"), ("python", "")):
-        path = commands / name
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
-        path.chmod(0o755)
+    commands = fork_server.program.parent, Path(sys.executable).parent
     environment = {
         **os.environ,
-        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([*map(str, commands), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "FROM": DAYS[0],
         "TO": DAYS[-1],

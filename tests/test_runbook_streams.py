@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from tests import kafka
+from tests.reliability.forkserver import ForkServer
 from triad_ml.pipelines.streaming import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def until(holds: Callable[[], bool]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_commands_do_what_it_says(
-    trained: Path, broker: kafka.Broker, shells: Shells, tmp_path: Path
+    trained: Path, broker: kafka.Broker, fork_server: ForkServer, shells: Shells, tmp_path: Path
 ) -> None:
     source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
     for name in ("may", "june"):
@@ -76,9 +76,9 @@ def test_its_commands_do_what_it_says(
     }
     assert re.findall(r"^(\w+)=", BLOCKS[0], flags=re.MULTILINE) == list(values)
     head = "".join(f"{name}={value}\n" for name, value in values.items())
-    head += f'triad() {{ "{sys.executable}" -m triad_ml.pipelines.cli.main "$@"; }}\n'
     done = []
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    path = f"{fork_server.program.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
 
     def step(words: str) -> str:
         done.append(block(words))
@@ -96,15 +96,11 @@ def test_its_commands_do_what_it_says(
     def start() -> None:
         """Runs the block that starts a background process; its shell stays as the parent."""
         done.append(block(">> stream.log 2>&1 &"))
-        # `triad` is a shell function here, but the pid in the file must be that of the program.
-        content = done[-1].replace(
-            "triad stream", f'"{sys.executable}" -m triad_ml.pipelines.cli.main stream'
-        )
         written = tmp_path / "stream.pid"
         written.unlink(missing_ok=True)
         shells.append(
             subprocess.Popen(
-                ["bash", "-uo", "pipefail", "-c", f"{head}{content}wait\n"],
+                ["bash", "-uo", "pipefail", "-c", f"{head}{done[-1]}wait\n"],
                 cwd=tmp_path,
                 env=environment,
                 stdout=subprocess.DEVNULL,

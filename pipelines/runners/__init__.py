@@ -1,1 +1,1 @@
-"""Runners: Beam options, workers, results, and the programs that each runner needs."""
+"""Beam runners: options, workers, results, and the programs that each runner needs."""

@@ -1,4 +1,4 @@
-"""Runner interface: everything that Triad asks of one Beam runner."""
+"""Interface of runners: everything that Triad needs of one Beam runner."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """A runner whose steps run in this process; subclasses say in which points they differ.
+    """Runner whose steps run in this process; subclasses override the points in which they differ.
 
     Attributes:
         name: Value of `--runner`, in lower case.
         beam_name: Beam's name for the runner.
-        runs_batches: Whether `triad preprocess` and `triad score` can use it.
-        is_remote: Whether workers are other processes, to which paths and errors must travel.
-        detaches: Whether a job goes on without this process, and can publish by itself.
-        defaults: Beam options that hold unless others are given.
-        doctor_checks: Keys of the checks that `triad doctor` makes for it; empty where it makes
-            none.
+        runs_batches: True if `triad preprocess` and `triad score` can use it.
+        is_remote: True if its workers are other processes, so that paths must be absolute and
+            errors arrive as text.
+        detaches: True if a job continues without this process, and can publish by itself.
+        defaults: Beam options that apply unless the user overrides them.
+        doctor_checks: Keys of the checks that `triad doctor` makes for it.
     """
 
     name: ClassVar[str]
@@ -31,50 +31,51 @@ class Runner:
     doctor_checks: ClassVar[tuple[str, ...]] = ()
 
     def check(self, paths: Mapping[str, Sequence[str]], beam_args: Sequence[str]) -> None:
-        """Refuses what cannot work on this runner.
+        """Refuses paths and options that cannot work on this runner.
 
         Args:
-            paths: The paths that workers open, by flag.
-            beam_args: What goes to Beam.
+            paths: Paths that workers open, by flag.
+            beam_args: Arguments that are passed to Beam.
 
         Raises:
-            OptionsError: Naming the flag.
+            OptionsError: If one cannot work; the message names the flag.
         """
 
     def makes_template(self, beam_args: Sequence[str]) -> bool:
-        """Whether a job is to be written into a file for somebody else to start."""
+        """Returns True if the job is written into a template file, which another process starts."""
         return False
 
     def job_arguments(
         self, name: str, labels: Mapping[str, str], beam_args: Sequence[str]
     ) -> tuple[str, ...]:
-        """Beam's options for a job: those that were given, and what the runner needs besides.
+        """Returns Beam's options for a job: the user's, and those that the runner needs.
 
         Args:
             name: Name of the job; two jobs of one name cannot run at once.
-            labels: What the job is marked with.
-            beam_args: What was given.
+            labels: Labels of the job, by key.
+            beam_args: Options of the user.
         """
         return tuple(beam_args)
 
     def submit(
         self, root: "beam.Pipeline", wait: bool = True, taken: str | None = None
     ) -> "PipelineResult | None":
-        """Submits a pipeline, and waits for its end where that is wanted.
+        """Submits a pipeline and, if `wait` is set, waits for its end.
 
         Args:
-            root: The pipeline.
-            wait: Whether to wait.
-            taken: What to raise where a job of this name is active; None where an active one is as
-                good as a new one unless it is waited for.
+            root: Pipeline to submit.
+            wait: True to wait for the end of the job.
+            taken: Message of the LostRaceError if a job of this name is running already. None:
+                without `wait`, the running job is accepted in place of a new one; with `wait`, the
+                error has a default message.
 
         Returns:
-            The result, with its counters; None where the runner keeps them elsewhere.
+            Result of the pipeline, with its counters; None if the runner keeps them elsewhere.
 
         Raises:
-            LostRaceError: A job of this name is running already.
-            OptionsError: The runner does not accept an option.
-            StorageError: The runner does not take the job, or the job does not end well.
+            LostRaceError: If a job of this name is running already.
+            OptionsError: If the runner does not accept an option.
+            StorageError: If the runner refuses the job, or the job fails.
         """
         result = root.run()
         if wait:
@@ -82,12 +83,12 @@ class Runner:
         return result
 
     def translate(self, error: Exception) -> Exception | None:
-        """The error that the local runner would raise for this one; None where it is a bug's."""
+        """Returns the error that the local runner would raise for this one; None for a bug."""
         return None
 
 
 class RemoteRunner(Runner):
-    """A runner whose workers are other processes: their errors arrive as text."""
+    """Runner whose workers are other processes: their errors arrive as text."""
 
     is_remote = True
 

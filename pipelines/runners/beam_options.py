@@ -1,4 +1,4 @@
-"""Beam options: runner names, checks of passed options, and defaults."""
+"""Beam's pipeline options: checks of the user's options, and defaults of each runner."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,10 +18,10 @@ _OURS = {
 
 
 def check_beam_args(beam_args: Sequence[str]) -> None:
-    """Refuses what must not go to Beam, which logs and stores each option with its value.
+    """Refuses options that must not be passed to Beam, which logs and stores each with its value.
 
     Raises:
-        OptionsError: Naming the option, and never its value.
+        OptionsError: If there are any; the message names the option, and never its value.
     """
     for argument in beam_args:
         name = argument.partition("=")[0]
@@ -38,23 +38,26 @@ def check_beam_args(beam_args: Sequence[str]) -> None:
 def beam_options(
     runner: str = "local", beam_args: Sequence[str] = (), ours: Sequence[str] = ()
 ) -> "PipelineOptions":
-    """Makes Beam's options, anew for each pipeline: runners change them. Imports Beam.
+    """Builds Beam's options for one pipeline; imports Beam.
+
+    Each pipeline needs new options, since runners modify them.
 
     Args:
-        runner: A key of `registry.RUNNERS`, in any case.
-        beam_args: What stood after a lone `--`, such as `("--direct_num_workers=2",)`.
-        ours: What we choose; `beam_args` win over it. The runner alone may know these.
+        runner: Key of `registry.RUNNERS`, in any case.
+        beam_args: Arguments after a lone `--`, such as `("--direct_num_workers=2",)`.
+        ours: Options that Triad sets; `beam_args` override them. They are not checked against
+            Beam's known options, since some are known to the runner alone.
 
     Raises:
-        OptionsError: Where the runner or an option is unknown (Beam only logs those), where an
-            option's value does not parse, or where an option looks like a secret.
+        OptionsError: If the runner or an option is unknown (Beam only logs those), if an option's
+            value does not parse, or if an option looks like a secret.
     """
     chosen = registry.named(runner)
     check_beam_args(beam_args)
     from apache_beam.options.pipeline_options import PipelineOptions
 
     _check_known(beam_args)
-    # The last one of a name counts.
+    # If a name is repeated, its last value counts.
     return PipelineOptions([*chosen.defaults, *ours, *beam_args], runner=chosen.beam_name)
 
 
@@ -66,8 +69,8 @@ def _check_known(beam_args: Sequence[str]) -> None:
             raise OptionsError(f"after --: {message}; see Beam's documentation of its options")
 
     parser = Parser(allow_abbrev=False, add_help=False)
-    for options in {str(one): one for one in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)  # the parser that Beam itself builds, to see the rest
+    for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
+        options._add_argparse_args(parser)  # as Beam builds its own parser
     _, unknown = parser.parse_known_args(list(beam_args))
     if unknown:
         name = unknown[0].partition("=")[0]

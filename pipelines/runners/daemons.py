@@ -1,4 +1,4 @@
-"""Programs that go on in the background: started once, known again, ended by their number."""
+"""Background processes: started once, recognized by id and start time, and stopped by id."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from triad_ml.transforms.hashing import ROOT
 
 
 def free(count: int = 1) -> list[int]:
-    """So many ports that nothing listens at, each another one."""
+    """Returns `count` different free ports of the loopback interface."""
     with contextlib.ExitStack() as held:
         servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
         for server in servers:
@@ -22,35 +22,35 @@ def free(count: int = 1) -> list[int]:
 
 
 def listens(port: int) -> bool:
-    """Whether something takes connections at a port."""
-    with socket.socket() as one:
-        one.settimeout(5)
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    """Returns True if a process accepts connections at a port of the loopback interface."""
+    with socket.socket() as client:
+        client.settimeout(5)
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 Started = tuple[int, str]
-"""A process id, and when it started: a number can be given again."""
+"""Process id and start time; both are needed because the kernel reuses ids."""
 
-_PATIENCE = 15.0
+_PATIENCE = 15.0  # seconds
 
 
 def start(command: Sequence[str], log: Path, variables: Mapping[str, str] | None = None) -> Started:
-    """Starts a program in a session of its own; what it says is added to `log`."""
-    with log.open("ab") as said:
+    """Starts a program in a new session; its output is appended to `log`."""
+    with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
-            command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=variables, cwd=ROOT,
-            start_new_session=True,
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=variables,
+            cwd=ROOT, start_new_session=True,
         )  # fmt: skip
     return process.pid, _when(process.pid) or ""
 
 
 def runs(process: Started | None) -> bool:
-    """Whether it is still that process."""
+    """Returns True if that very process still runs."""
     return process is not None and _when(process[0]) == process[1]
 
 
 def stop(processes: Iterable[Started]) -> None:
-    """Ends processes and their children: asks first, and kills what does not go in 15 s."""
+    """Ends processes and their children by SIGTERM; kills those that still run after 15 s."""
     stopped = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in stopped:
@@ -62,7 +62,7 @@ def stop(processes: Iterable[Started]) -> None:
 
 
 def _when(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks; None where it is gone or a zombie."""
+    """Returns a process's start time in kernel ticks; None if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

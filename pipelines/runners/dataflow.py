@@ -1,4 +1,4 @@
-"""Dataflow runner: what must be in a bucket, the options of a job, and its errors."""
+"""Dataflow runner: paths that must be in a bucket, options of a job, and errors."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ from triad_ml.pipelines.runners.base import RemoteRunner
 from triad_ml.transforms.errors import LostRaceError, OptionsError, StorageError
 
 IN_CLOUD = ("--model", "--input", "--output", "--media-root")
-"""Flags whose paths workers open: they must be in a bucket."""
+"""Flags whose paths workers open, so that they must be in a bucket."""
 
 _NEEDED = {
     "--project": "the project that pays",
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class DataflowRunner(RemoteRunner):
-    """Google Cloud Dataflow: a service whose workers open buckets alone."""
+    """Google Cloud Dataflow: a service whose workers can open only paths in buckets."""
 
     name = "dataflow"
     beam_name = "DataflowRunner"
@@ -52,7 +52,7 @@ class DataflowRunner(RemoteRunner):
             )
 
     def makes_template(self, beam_args: Sequence[str]) -> bool:
-        """Whether a Flex Template's launcher asks: it starts the job itself, from a file."""
+        """Returns True in a Flex Template's launcher, which starts the job itself from a file."""
         return _TEMPLATE in _names(beam_args)
 
     def job_arguments(
@@ -64,14 +64,14 @@ class DataflowRunner(RemoteRunner):
         if "--job_name" not in names:
             ours.append(f"--job_name={name}")
         if _IMAGE in names and "--sdk_location" not in names:
-            ours.append("--sdk_location=container")  # the image has Beam: nothing is installed
+            ours.append("--sdk_location=container")  # uses the image's Beam, installs nothing
         return (*beam_args, *ours)
 
     def submit(self, root: Any, wait: bool = True, taken: str | None = None) -> None:
         """Submits a pipeline; see `Runner.submit`. The service keeps the counters.
 
         Raises:
-            DataflowRuntimeException: The job failed; its text tells why.
+            DataflowRuntimeException: If the job failed; its text has the reason.
         """
         from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
 
@@ -88,7 +88,7 @@ class DataflowRunner(RemoteRunner):
             return
         _log.info("Dataflow job %s", result.job_id())
         if wait:
-            from triad_ml.model import stages  # not for who only reads a command line
+            from triad_ml.model import stages  # late, so that parsing a command line stays light
 
             with stages.showing(stages.Stage(f"Dataflow job {result.job_id()}")), _explained():
                 result.wait_until_finish()

@@ -1,4 +1,4 @@
-"""Java, and the programs that are assembled once from a folder in `deploy/`, by Maven and javac."""
+"""Java, and Java programs that Maven and javac assemble once from a folder in `deploy/`."""
 
 import contextlib
 import hashlib
@@ -19,16 +19,16 @@ JAVA = "17"
 
 
 def cache(program: str) -> Path:
-    """The folder of this user in which a program's jars and state are kept."""
+    """Returns the user's cache folder for a program's jars and state."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "triad" / program
 
 
 def java() -> str:
-    """The path of Java 17.
+    """Returns the path of Java 17.
 
     Raises:
-        OptionsError: Where it is missing, or is another version.
+        OptionsError: If Java is missing or has another version.
     """
     path = shutil.which("java")
     if path is None:
@@ -36,25 +36,25 @@ def java() -> str:
             f"java: not found, and Flink and Kafka need Java {JAVA}; install it "
             f"(Debian: openjdk-{JAVA}-jre-headless)"
         )
-    said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
-    version = re.search(r'version "(\d+)', said)
+    output = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(\d+)', output)
     if version is None or version[1] != JAVA:
-        found = version[1] if version else "unknown"
-        raise OptionsError(f"{path}: is Java {found}; put Java {JAVA} first in PATH")
+        number = version[1] if version else "unknown"
+        raise OptionsError(f"{path}: is Java {number}; put Java {JAVA} first in PATH")
     return path
 
 
 def assemble(program: str) -> Path:
-    """The folder of jars; the first call for a pom fetches them.
+    """Returns the folder of a program's jars; the first call for a pom downloads them.
 
-    Of each `Name.java` beside the pom there is an agent, `Name.jar`, see `agent`.
+    Each `Name.java` next to the pom is compiled to a Java agent, `Name.jar`, see `agent`.
 
     Args:
-        program: A folder of `deploy/` that has a pom.
+        program: Name of a folder in `deploy/` that has a pom.
 
     Raises:
-        OptionsError: Where Maven, the pom or the compiler is missing.
-        StorageError: Where Maven cannot fetch them, or an agent cannot be compiled.
+        OptionsError: If Maven, the pom or the compiler is missing.
+        StorageError: If Maven cannot download the jars, or an agent cannot be compiled.
     """
     pom = DEPLOY / program / "pom.xml"
     if not pom.is_file():
@@ -78,7 +78,7 @@ def assemble(program: str) -> Path:
         )
         if ran.returncode:
             lines = (ran.stdout + ran.stderr).split("\n")
-            line = next((one for one in lines if "ERROR" in one), "no reason given")[:300]
+            line = next((text for text in lines if "ERROR" in text), "no reason given")[:300]
             raise StorageError(f"mvn: {line}; see that Maven reaches its repository")
         for source in sources:
             _compile_agent(compiler, source, Path(staging, "jars"))
@@ -90,12 +90,12 @@ def assemble(program: str) -> Path:
 
 
 def agent(jars: Path, name: str) -> str:
-    """The argument with which Java starts an agent of `assemble`."""
+    """Returns the argument with which Java loads an agent that `assemble` compiled."""
     return f"-javaagent:{jars / name}.jar"
 
 
 def _compiler(sources: Sequence[Path]) -> str:
-    """The path of javac, where there is something to compile: asked before anything is fetched."""
+    """Returns the path of javac, or "" if nothing is to be compiled; called before any download."""
     compiler = shutil.which("javac")
     if compiler is None and sources:
         raise OptionsError(
@@ -106,7 +106,7 @@ def _compiler(sources: Sequence[Path]) -> str:
 
 
 def _compile_agent(compiler: str, source: Path, jars: Path) -> None:
-    """Makes `Name.jar` of `Name.java`, against the jars that are there."""
+    """Compiles `Name.java` with the jars in `jars` as class path, and packs it as `Name.jar`."""
     with tempfile.TemporaryDirectory(prefix="triad-javac-") as classes:
         command = [compiler, "--release", JAVA, "-cp", f"{jars}/*", "-d", classes, str(source)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -4,9 +4,9 @@ from triad_ml.pipelines.runners.base import Runner
 
 
 class LocalRunner(Runner):
-    """The runner of this process.
+    """Runner in this process.
 
-    Beam's own DirectRunner first tries a runner that it downloads; FnApiRunner does not.
+    It uses FnApiRunner because Beam's DirectRunner first tries a runner that it downloads.
     """
 
     name = "local"

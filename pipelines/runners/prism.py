@@ -1,4 +1,4 @@
-"""Prism, Beam's local runner for unbounded graphs: a binary that somebody built, as a child."""
+"""Prism, Beam's local runner for unbounded graphs: a child process running the user's binary."""
 
 import contextlib
 import importlib.metadata
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
-"""The Go module that it is built from."""
+"""Go module from which Prism is built."""
 
 PATIENCE = 60.0
-"""Seconds that it has to answer."""
+"""Seconds that Prism has to answer after its start."""
 
-# Prism must end with its parent, however that ends; it knows no such thing itself.
+# Prism must end with its parent, even if that is killed; it has no option for it, so the kernel is
+# asked to kill it.
 _TIED = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -33,7 +34,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class PrismRunner(Runner):
-    """Prism as a child of this process; it runs unbounded graphs alone."""
+    """Prism as a child of this process; it only runs unbounded graphs."""
 
     name = "prism"
     beam_name = "PrismRunner"
@@ -41,34 +42,34 @@ class PrismRunner(Runner):
 
 
 def check(path: str | None) -> str:
-    """The binary's path, if it can be run. Nothing is ever downloaded.
+    """Returns the absolute path of the binary, if it can be run. Nothing is ever downloaded.
 
     Raises:
-        OptionsError: Saying how to build one.
+        OptionsError: If it cannot be run; the message has the command that builds one.
     """
     if path is not None and os.path.isfile(path) and os.access(path, os.X_OK):
         return os.path.abspath(path)
-    what = "is missing" if path is None else f"{path}: is no program"
+    problem = "is missing" if path is None else f"{path}: is no program"
     raise OptionsError(
-        f"--prism: {what}; build it (GOBIN=FOLDER go install {MODULE}@v{_version()}) and give "
+        f"--prism: {problem}; build it (GOBIN=FOLDER go install {MODULE}@v{_version()}) and give "
         "FOLDER/prism"
     )
 
 
 @contextlib.contextmanager
 def running(path: str) -> Iterator[str]:
-    """Runs Prism on a free port of loopback, and ends it; also if this process is killed.
+    """Runs Prism on a free loopback port and ends it afterwards, even if this process is killed.
 
-    It ends with the thread that starts it, so start it in one that lives as long as it is needed.
+    Prism ends with the thread that starts it, so that thread must live as long as Prism is needed.
 
     Args:
-        path: See `check`.
+        path: Path of the binary, see `check`.
 
     Yields:
-        `HOST:PORT` of its job service.
+        Address of its job service, `HOST:PORT`.
 
     Raises:
-        StorageError: Where it does not start.
+        StorageError: If it does not start.
     """
     (port,) = daemons.free()
     arguments = ["--job_port", str(port), "--serve_http=false", "--log_level=warn"]
@@ -89,9 +90,12 @@ def running(path: str) -> Iterator[str]:
 
 
 def beam_options(endpoint: str) -> "PipelineOptions":
-    """Beam's options for a pipeline on the Prism that `running` started.
+    """Returns Beam's options for a pipeline on the Prism that `running` started.
 
     The steps run in threads of this process.
+
+    Args:
+        endpoint: Address of the job service, `HOST:PORT`.
     """
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -22,20 +22,20 @@ ALIASES = {"directrunner": LOCAL.name}
 
 
 def find(name: str) -> Runner | None:
-    """The runner of a name in any case; None where there is none."""
+    """Returns the runner of a name, in any case; None if there is none."""
     lower = name.lower()
     return RUNNERS.get(ALIASES.get(lower, lower))
 
 
 def named(name: str) -> Runner:
-    """The runner of a name in any case, for a batch of records.
+    """Returns the runner of a name, in any case, for a batch pipeline.
 
     Raises:
-        OptionsError: Where there is none, naming the flag.
+        OptionsError: If there is none; the message names the flag.
     """
-    found = find(name)
-    if found is None or not found.runs_batches:
+    runner = find(name)
+    if runner is None or not runner.runs_batches:
         *others, last = (runner.name for runner in RUNNERS.values() if runner.runs_batches)
         known = f"{', '.join(others)} or {last}"
         raise OptionsError(f"--runner: {name!r} is no runner; use {known}")
-    return found
+    return runner

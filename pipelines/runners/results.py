@@ -13,7 +13,7 @@ from triad_ml.transforms.errors import StorageError, TriadError
 
 
 def counters(result: PipelineResult) -> dict[str, int]:
-    """Every counter of ours as `Namespace.name`, added up over the steps that count it."""
+    """Returns the user counters by `Namespace.name`, each summed over the steps that count it."""
     totals: Counter[str] = Counter()
     for metric in result.metrics().query(MetricsFilter())["counters"]:
         namespace = metric.key.metric.namespace.rsplit(".", 1)[-1]
@@ -34,17 +34,17 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 def translated(error: Exception) -> Exception | None:
-    """The error that the local runner would raise for what a job on a cluster fails with.
+    """Returns the error that the local runner would raise for the failure of a job on a cluster.
 
     Returns:
-        What a worker raised; a StorageError where nothing answers or a part of the cluster was
-        lost; None where the error is the traceback of a bug.
+        Error that a worker raised; StorageError if the cluster does not answer or a part of it was
+        lost; None if the failure is the traceback of a bug.
     """
     return _of_connection(error) or of_text(str(error))
 
 
 def of_text(text: str) -> TriadError | OSError | None:
-    """The error that a failed job's text tells of; None where it is the traceback of a bug."""
+    """Parses the error in a failed job's text; None if it is the traceback of a bug."""
     typed = _TYPED.search(text)
     if typed is not None:
         kind = getattr(errors, typed["name"], None)
@@ -69,9 +69,9 @@ def _of_connection(error: Exception) -> StorageError | None:
             "(-- --job_endpoint=HOST:PORT)"
         )
     if isinstance(error, grpc.RpcError):
-        said = error.details() if isinstance(error, grpc.Call) else str(error)
+        details = error.details() if isinstance(error, grpc.Call) else str(error)
         return StorageError(
-            f"job server: {' '.join(str(said).split())}; see that it runs, "
+            f"job server: {' '.join(str(details).split())}; see that it runs, "
             "then run the same command again"
         )
     return None

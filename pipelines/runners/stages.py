@@ -1,4 +1,4 @@
-"""The progress of pipelines: counted where they run in this process, else told by time alone."""
+"""Progress display of pipelines: record counts if they run in this process, else elapsed time."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from triad_ml.model import stages
 from triad_ml.pipelines.runners import registry
 
 _OTHER_PROCESSES = "multi_processing"
-"""Beam's running mode in which the local runner's workers count elsewhere."""
+"""Running mode of Beam in which the local runner's workers count in other processes."""
 
 
 @contextlib.contextmanager
@@ -18,14 +18,14 @@ def showing(
     beam_args: Sequence[str] = (),
     estimated: bool = False,
 ) -> Iterator[stages.Stage]:
-    """Shows the records that pipelines are done with while the block runs.
+    """Shows the number of records that pipelines have finished while the block runs.
 
     Args:
-        what: Names the step.
-        total: How many records there are; None where nobody knows.
-        runner: A key of `registry.RUNNERS`.
-        beam_args: What went to Beam.
-        estimated: Whether `total` is an estimate.
+        what: Name of the step.
+        total: Number of records; None if unknown.
+        runner: Key of `registry.RUNNERS`.
+        beam_args: Arguments that are passed to Beam.
+        estimated: True if `total` is an estimate.
     """
     chosen = registry.named(runner)
     if chosen.is_remote:

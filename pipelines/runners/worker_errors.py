@@ -1,4 +1,4 @@
-"""Errors of workers, raised as the local runner would raise them."""
+"""Errors of workers, raised here as the local runner would raise them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from triad_ml.pipelines.runtime import failures
 
 @contextlib.contextmanager
 def raised(runner: str) -> Iterator[None]:
-    """Raises, for what a job on a cluster fails with, what the local runner would raise.
+    """Translates a failure of a job on a cluster into the error that the local runner would raise.
 
     Raises:
-        TriadError: What a worker raised; it arrives as the text of a traceback.
-        OSError: Of a worker's file system, likewise.
-        StorageError: Where the cluster fails: nothing answers, or a part of it was lost.
+        TriadError: If a worker raised it; it arrives as the text of a traceback.
+        OSError: If a worker's file system raised it, likewise.
+        StorageError: If the cluster fails: it does not answer, or a part of it was lost.
     """
     chosen = registry.named(runner)
     try:
@@ -22,7 +22,7 @@ def raised(runner: str) -> Iterator[None]:
     except Exception as error:
         if failures.explain(error) is not None:
             raise
-        found = chosen.translate(error)
-        if found is None:
+        translated = chosen.translate(error)
+        if translated is None:
             raise
-        raise found from error
+        raise translated from error

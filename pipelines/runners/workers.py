@@ -1,4 +1,4 @@
-"""Requirements of workers on other machines: full paths and equal code."""
+"""Requirements of workers on other machines: absolute paths, and equal code and libraries."""
 
 import dataclasses
 import os
@@ -15,11 +15,11 @@ from triad_ml.transforms import hashing
 from triad_ml.transforms.errors import OptionsError
 
 _PATHS = ("inputs", "media_roots", "output", "model")
-"""The fields of a config that hold one path, or several, which workers open."""
+"""Fields of a config that hold one or several paths which workers open."""
 
 
 class _HasRunner(Protocol):
-    """A frozen dataclass with the settings of a command that runs a pipeline."""
+    """Frozen dataclass with the settings of a command that runs a pipeline."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -30,39 +30,39 @@ class _HasRunner(Protocol):
 _Config = TypeVar("_Config", bound=_HasRunner)
 
 PACKAGES = (*hashing.PACKAGES, "pipelines")
-"""Whoever submits a job and its workers must have the same source files in these: in all, since
-nobody can say of a file that no step of any job will ever come upon it."""
+"""Packages whose source files must be equal on the submitting machine and the workers. All files
+count, since any of them may be used by a step of some job."""
 
 
 def with_full_paths(config: _Config) -> _Config:
-    """The config with absolute paths, since workers have other working folders.
+    """Returns the config with absolute paths, since workers have other working directories.
 
-    Configs of the local runner, and URIs of buckets, stay as they are.
+    Configs of the local runner, and URIs of buckets, are unchanged.
     """
     if not registry.named(config.runner).is_remote:
         return config
     changes: dict[str, Any] = {}
     for name in config.__dataclass_fields__.keys() & set(_PATHS):
         value = getattr(config, name)
-        one = isinstance(value, str)
-        changes[name] = full_path(value) if one else tuple(map(full_path, value))
+        is_single = isinstance(value, str)
+        changes[name] = full_path(value) if is_single else tuple(map(full_path, value))
     return dataclasses.replace(config, **changes)
 
 
 def fingerprint() -> dict[str, str]:
-    """What must be equal wherever a part of a job runs: the code, Python and the libraries."""
+    """Returns code digest, Python version and library versions, which all workers must share."""
     return {"code": hashing.code_digest(packages=PACKAGES), **environment.versions()}
 
 
 class CheckWorkers(beam.PTransform):
-    """Work -> the same work, on workers that are like the process which submits the job.
+    """Passes work through unchanged, after checking that the worker equals the submitting process.
 
-    A worker with other code or libraries raises OptionsError before it reads a record: it could
-    give other features and scores, and nobody would see why.
+    A worker with other code or libraries raises OptionsError before it reads a record, since it
+    could silently compute other features and scores.
 
     Args:
-        kind: Type of the work: units, or messages.
-        expected: The fingerprint that each worker must have; None takes that of this process.
+        kind: Type of the work: units of work, or messages.
+        expected: Fingerprint that each worker must have; None for that of this process.
     """
 
     def __init__(self, kind: type[Any], expected: Mapping[str, str] | None = None) -> None:
@@ -81,17 +81,17 @@ class _CheckDoFn(beam.DoFn):
         self._expected = expected
 
     def setup(self) -> None:
-        found = fingerprint()
+        own = fingerprint()
         self._differing = {
-            name: (found.get(name, "none"), wanted)
+            name: (own.get(name, "none"), wanted)
             for name, wanted in self._expected.items()
-            if found.get(name) != wanted
+            if own.get(name) != wanted
         }
 
     @no_annotations
     def process(self, work: Any) -> Iterator[Any]:
-        # Not in `setup`: Flink waits three minutes for a first worker that fails there, and then
-        # does not say why.
+        # The check is not in `setup`: if the first worker fails there, Flink waits three minutes
+        # and then does not report the reason.
         for name, (mine, wanted) in self._differing.items():
             raise OptionsError(
                 f"worker: has {name} {_short(mine)}, and the job was submitted with "
@@ -101,7 +101,7 @@ class _CheckDoFn(beam.DoFn):
 
 
 def full_path(path: str) -> str:
-    """The absolute path of what is local, a `file:` URI among it; any other URI as it is."""
+    """Returns the absolute path of a local path or `file:` URI; any other URI unchanged."""
     local = opening.local_path(path)
     return path if local is None else os.path.abspath(local)
 

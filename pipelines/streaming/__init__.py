@@ -1,1 +1,1 @@
-"""Scoring of records as they arrive: sources, messages, sinks, and one job a runner."""
+"""Scoring of records as they arrive: sources, messages, sinks, and one job for each runner."""

@@ -1,4 +1,4 @@
-"""Stream endpoint interface: everything that Triad asks of one kind of source or sink."""
+"""Interface of stream endpoints: everything that Triad needs of one kind of source or sink."""
 
 import abc
 from collections.abc import Sequence
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 
 
 class Endpoint(abc.ABC):
-    """A kind of place that is streamed from or to; a class for each scheme of addresses.
+    """Kind of source or sink of a stream, such as a folder or a Kafka topic.
 
-    A subclass is imported with the settings, so it imports Beam and clients in its methods only.
+    There is one subclass for each scheme of addresses. Subclasses are imported with the settings,
+    so they import Beam and clients only inside their methods.
 
     Attributes:
-        form: Form of a sink's address, for messages.
-        read_by: Names of the runners that stream from it.
-        written_by: Names of the runners that stream to it.
-        is_topic: Whether it holds messages: rejected records then need a topic of their own, and as
-            a source it remembers what was read.
-        has_client_file: Whether a file with properties of its client may be given.
-        can_replay: Whether messages that were rejected can be read again.
+        form: Form of a sink's address, for error messages.
+        read_by: Names of the runners that can stream from it.
+        written_by: Names of the runners that can stream to it.
+        is_topic: True if it holds messages. Rejected records then need a separate topic, and as a
+            source it remembers which messages were read.
+        has_client_file: True if its client takes a file of properties.
+        can_replay: True if rejected messages can be read again.
     """
 
     form: ClassVar[str]
@@ -36,43 +37,43 @@ class Endpoint(abc.ABC):
 
     @abc.abstractmethod
     def check(self, flag: str, address: str) -> None:
-        """Refuses an address that has not the form of this kind.
+        """Refuses an address that does not have this kind's form.
 
         Raises:
-            OptionsError: Naming the flag.
+            OptionsError: If it has another form; the message names the flag.
         """
 
     def name(self, address: str) -> str:
-        """The name of a source, however its address was written."""
+        """Returns the canonical name of a source: the same for all spellings of its address."""
         return address
 
     def watched(self, address: str) -> str:
-        """The folder that a source watches; "" where it watches none."""
+        """Returns the folder that a source watches; "" if it watches none."""
         return ""
 
     def folder(self, address: str) -> str | None:
-        """The folder that a sink writes into; None where it writes into none."""
+        """Returns the folder that a sink writes into; None if it writes into none."""
         return None
 
     def check_source(self, address: str, settings: StreamSettings) -> None:
-        """Refuses a source that is not there.
+        """Refuses a source that does not exist.
 
         Raises:
-            OptionsError: Where there is none, or its client's properties cannot be used.
-            StorageError: Where nothing answers.
+            OptionsError: If it does not exist, or its client's properties cannot be used.
+            StorageError: If no server answers.
         """
         return None
 
     def check_sink(self, address: str, settings: StreamSettings) -> None:
-        """Refuses a sink that is not there and would not be made; see `check_source`."""
+        """Refuses a missing sink that the stream would not create; raises as `check_source`."""
         return None
 
     def check_output(self, address: str) -> None:
-        """Refuses a sink in whose place something of the user's is.
+        """Refuses a sink whose address already holds other files of the user.
 
         Raises:
-            OptionsError: Naming something that is there.
-            StorageError: Where a folder cannot be listed.
+            OptionsError: If there are such files; the message names one of them.
+            StorageError: If a folder cannot be listed.
         """
         return None
 
@@ -82,9 +83,9 @@ class Endpoint(abc.ABC):
         """Opens the source of micro-batches.
 
         Args:
-            settings: Of the stream.
-            labels: The label names that the spec's tasks read.
-            given: Parts that were given out before.
+            settings: Settings of the stream.
+            labels: Names of the labels that the spec's tasks read.
+            given: Parts that were delivered before, in the journal's order.
         """
         raise NotImplementedError
 
@@ -92,7 +93,7 @@ class Endpoint(abc.ABC):
         """Opens the sink of micro-batches.
 
         Args:
-            settings: Of the stream.
+            settings: Settings of the stream.
             run: Common properties of all rows.
         """
         raise NotImplementedError
@@ -102,7 +103,7 @@ class Endpoint(abc.ABC):
 
         Args:
             scores: Rows by key.
-            settings: Of the stream.
+            settings: Settings of the stream.
             run: Common properties of all rows.
         """
         raise NotImplementedError

@@ -12,12 +12,12 @@ from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 
 REPLAY_GROUP = "triad-replay"
-"""The consumer group of `triad replay`, unless another one is named."""
+"""Default consumer group of `triad replay`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamConfig(StreamSettings):
-    """The settings of a stream, whole and without contradiction; see `StreamSettings`."""
+    """Settings of a stream, checked to be complete and consistent; see `StreamSettings`."""
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -53,7 +53,7 @@ class StreamConfig(StreamSettings):
         if self.media_files and endpoints.of(self.source).is_topic:
             raise OptionsError("--media-files: is of a folder; leave it out with a topic as source")
         if self.kafka_config is not None and not any(
-            endpoints.of(one).has_client_file for one in (self.source, self.sink)
+            endpoints.of(address).has_client_file for address in (self.source, self.sink)
         ):
             raise OptionsError("--kafka-config: is of Kafka; leave it out without kafka://")
         if self.replay_from is not None:
@@ -65,7 +65,7 @@ class StreamConfig(StreamSettings):
 
     @property
     def state_folder(self) -> str | None:
-        """Folder of the stream's memory; None where Kafka alone keeps it."""
+        """Folder of the stream's journal; None if Kafka's committed offsets are the only state."""
         if self.state is not None:
             return self.state
         folder = endpoints.of(self.sink).folder(self.sink)
@@ -73,14 +73,14 @@ class StreamConfig(StreamSettings):
 
     @property
     def source_name(self) -> str:
-        """The source, however it was written."""
+        """Name of the source: the same for all spellings of its address."""
         if self.replay_from is not None:
             return f"{self.source} by {self.replay_from}"
         return endpoints.of(self.source).name(self.source)
 
     @property
     def watched(self) -> str:
-        """The folder that is watched; "" where the source is a topic."""
+        """Path of the watched folder; "" if the source is a topic."""
         return endpoints.of(self.source).watched(self.source)
 
     def _check_replay(self, rows: str) -> None:
@@ -133,12 +133,12 @@ class StreamConfig(StreamSettings):
                 "remembers what was scored"
             )
         source = os.path.realpath(self.source)
-        for flag, place in (("--sink", self.sink), ("--state", self.state)):
-            folder = endpoints.of(place or "").folder(place or "")
+        for flag, address in (("--sink", self.sink), ("--state", self.state)):
+            folder = endpoints.of(address or "").folder(address or "")
             if not folder:
                 continue
             if os.path.commonpath([source, os.path.realpath(folder)]) == source:
-                raise OptionsError(f"{flag}: {place} is inside the source; choose another folder")
+                raise OptionsError(f"{flag}: {address} is inside the source; choose another folder")
 
 
 def _one_of(flag: str, value: str, kind: typing.Any) -> None:

@@ -17,21 +17,24 @@ SCHEMES: Mapping[str, Endpoint] = {
 
 
 def scheme(address: str) -> str:
-    """The scheme of an address; "" of a path."""
-    found, separator, _ = address.partition("://")
-    return found if separator else ""
+    """Returns the scheme of an address; "" for a path."""
+    before, separator, _ = address.partition("://")
+    return before if separator else ""
 
 
 def of(address: str) -> Endpoint:
-    """The kind of an address; of an unknown scheme that of paths, which refuses it."""
+    """Returns the endpoint of an address.
+
+    For an unknown scheme this is the endpoint of folders, whose `check` refuses the address.
+    """
     return SCHEMES.get(scheme(address), SCHEMES[""])
 
 
 def check(flag: str, address: str) -> None:
-    """Refuses what is no address of a source or sink.
+    """Refuses a string that is not the address of a source or sink.
 
     Raises:
-        OptionsError: Naming the flag.
+        OptionsError: If it is none; the message names the flag.
     """
     if not address.strip():
         raise OptionsError(f"{flag}: must not be empty")

@@ -1,4 +1,4 @@
-"""What a micro-batch is made of, and what a source of them must do."""
+"""Interfaces of sources and sinks of micro-batches, and the values that they exchange."""
 
 import dataclasses
 import hashlib
@@ -10,11 +10,11 @@ from triad_ml.transforms.records.values import RawRecord, Rejected, Scored
 
 
 class Written(NamedTuple):
-    """What really became of the records of a batch.
+    """Actual outcome of the records of a batch, after writing.
 
     Attributes:
-        scored: Those whose scores were written.
-        rejected: All others; among them scores that were too large to be written.
+        scored: Records whose scores were written.
+        rejected: All other records, including those whose scores were too large to be written.
     """
 
     scored: Sequence[Scored]
@@ -22,7 +22,7 @@ class Written(NamedTuple):
 
 
 class Sink(Protocol):
-    """Takes what a batch gave; what it returns is durable."""
+    """Writer of a batch's outcome: the rows that `write` returns are durable."""
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
@@ -31,19 +31,20 @@ class Sink(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of the input that is scored in one batch, and can be read again as it was.
+    """Piece of the input that is scored in one batch, and can be read again unchanged.
 
     Attributes:
-        source: A file, the name shared by a record's media files, or `kafka://HOST:PORT/TOPIC/N`.
+        source: Path of a file, common name of a record's media files, or
+            `kafka://HOST:PORT/TOPIC/N` of partition N.
         start: First byte, row or offset.
-        stop: The one behind the last.
-        version: Of the files, changes with them; of a topic its id, so that one which is made again
-            under the same name is another; "" where nobody knows.
-        event_time: When the files were written, in milliseconds since 1970; None for a log, whose
-            messages have times of their own.
-        media: Paths of the media files of one record, by modality; of nothing else.
-        counted: Whether `start` and `stop` count records: of a file that can only be read from its
-            beginning.
+        stop: First byte, row or offset after the part.
+        version: Version of the files, which changes with their content; id of a topic, so that a
+            topic that is created again under the same name counts as another; "" if unknown.
+        event_time: Time at which the files were written, in milliseconds since 1970; None for a
+            topic, where each message has a time.
+        media: Paths of one record's media files, by modality; empty for all other parts.
+        counted: True if `start` and `stop` count records, as for a file that can only be read from
+            its beginning.
     """
 
     source: str
@@ -61,12 +62,12 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """What is scored together: its number and parts decide the names of all files it gives.
+    """Parts that are scored together; their output files are named by number and `digest`.
 
     Attributes:
-        number: Counts the batches of a sink.
-        parts: What it holds.
-        model: Digest of the model that began it; "" where that is not known.
+        number: Number of the batch, counted from 1 for each sink.
+        parts: Parts of the input.
+        model: Digest of the model with which the batch began; "" if unknown.
     """
 
     number: int
@@ -74,22 +75,22 @@ class Batch:
     model: str = ""
 
     def digest(self, model_digest: str) -> str:
-        """Twelve hexadecimal digits for these parts, scored by this model."""
-        said = json.dumps([model_digest, *map(dataclasses.asdict, self.parts)], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        """Returns twelve hexadecimal digits that identify these parts, scored by this model."""
+        content = json.dumps([model_digest, *map(dataclasses.asdict, self.parts)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 class Load(NamedTuple):
-    """How much a source has in hand, and how much it does not.
+    """Backlog of a source.
 
     Attributes:
-        behind: Messages or files that were not yet given out.
-        held: Messages or parts that were given out and are not done.
-        held_bytes: What they take.
-        queued: Messages that were fetched ahead and not yet given out.
-        queued_bytes: What they take.
-        held_back: Offsets behind transactions that are open: they cannot be read yet.
-        passed_over: Files and folders that are not read, each of which the log names.
+        behind: Number of messages or files that are not yet delivered.
+        held: Number of messages or parts that are delivered and not done.
+        held_bytes: Size of the held messages or parts, in bytes.
+        queued: Number of messages that are fetched ahead and not yet delivered.
+        queued_bytes: Size of the queued messages, in bytes.
+        held_back: Number of offsets after open transactions, which cannot be read yet.
+        passed_over: Number of files and folders that are skipped; the log names each.
     """
 
     behind: int = 0
@@ -102,46 +103,46 @@ class Load(NamedTuple):
 
 
 class Item(Protocol):
-    """Something of which records are read, inside the pipeline: it crosses into it."""
+    """Reader of one part; it is sent into the Beam pipeline and reads there."""
 
     def read(self) -> Iterator[RawRecord | Rejected]:
-        """Reads the records; what is broken is rejected, never raised."""
+        """Yields the part's records; a broken one becomes a rejected record, not an exception."""
 
 
 class Source(Protocol):
-    """Gives what has arrived, in parts.
+    """Source of arriving input, which it delivers in parts.
 
     Attributes:
-        pause: Seconds to wait where nothing is ready.
+        pause: Seconds to wait after a poll that found nothing ready.
     """
 
     @property
     def pause(self) -> float: ...
 
     def poll(self) -> tuple[Part, ...]:
-        """What is to be scored next, at most a batch of it; nothing where nothing is ready."""
+        """Delivers the parts of the next batch; none if nothing is ready."""
 
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
-        """What the parts hold; parts from before a restart too, if they are still there.
+        """Returns readers of parts, including parts from before a restart that still exist.
 
         Args:
-            parts: That were given out.
-            labels: The label names that the model's tasks read; they do not pass through.
+            parts: Parts that `poll` delivered, in this process or before.
+            labels: Names of the labels that the model's tasks read; they are not passed through.
         """
 
     def unchanged(self, parts: Sequence[Part]) -> tuple[Part, ...]:
-        """Those of the parts that can still be read as they were when they were given out."""
+        """Returns the parts that can still be read as they were when they were delivered."""
 
     def done(self, parts: Sequence[Part]) -> None:
-        """Told once the output of these parts is durable."""
+        """Marks parts as done; called once their output is durable."""
 
     def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
-        """Told now and then of all parts that are done: those that must not be forgotten."""
+        """Returns those of all done parts that must be remembered; called from time to time."""
 
     def is_drained(self) -> bool:
-        """Whether all that was there at the last poll has been given out."""
+        """Returns True if everything that existed at the last poll has been delivered."""
 
     def load(self) -> Load:
-        """How much is in hand, and how much is behind, as far as the last poll knows."""
+        """Returns the backlog, as of the last poll."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The stream's memory: which batch was begun, and which are done; it outlives a kill."""
+"""Journal of a stream: a write-ahead log of the batches begun and done, which survives a kill."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from triad_ml.pipelines.streaming.interfaces import Batch, Part
 from triad_ml.transforms.errors import OptionsError, StorageError
 
 COMPACT_BYTES = 2**20
-"""A smaller journal is never written anew."""
+"""Size in bytes below which a journal is never compacted."""
 
 _NAME = "journal.jsonl"
 _LOCK = "in-use"
@@ -22,21 +22,22 @@ _PARTS_A_LINE = 1000
 
 
 class Journal:
-    """Lines of JSON, one for each batch begun and one for each batch done, each on the disk.
+    """Lines of JSON, one for each batch begun and one for each batch done, each synced to disk.
 
-    A batch that was begun and not done is done again with the very same parts, so it gives the very
-    same files. A line that a kill cut short counts for nothing. A journal that has doubled is
-    written anew, whole or not at all, with what must be remembered: it does not grow for ever. See
-    `opened`.
+    A batch that was begun and not done is repeated with exactly the same parts, so it writes
+    exactly the same files. A line that a kill cut short is ignored. A journal that has doubled in
+    size is compacted atomically to the parts that must be remembered, so it does not grow forever.
+    See `opened`.
 
     Args:
-        folder: Where it lies; None remembers nothing, which is for a log that keeps offsets itself.
+        folder: Folder of the journal. None keeps no journal, for a source that keeps its offsets
+            itself.
 
     Attributes:
-        pending: The batch that was begun and is not done.
+        pending: Batch that was begun and is not done.
         done: Parts that are done, as far as they must be remembered.
-        last: The number of the last batch.
-        model: The digest of the model that began it; "" where none is known.
+        last: Number of the last batch.
+        model: Digest of the model with which the last batch began; "" if unknown.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -55,11 +56,11 @@ class Journal:
         for number, line in enumerate(whole.splitlines(), start=1):
             self._replay(number, line)
         if not content or whole != content:
-            atomic.put(path, whole)  # makes the file outlive a power cut, too
+            atomic.put(path, whole)  # makes the file survive a power cut, too
         self._size = len(whole)
 
     def begin(self, parts: tuple[Part, ...], model: str = "") -> Batch:
-        """Notes, before anything of it is written, what the next batch is, and of which model."""
+        """Notes the next batch and its model; called before any output of it is written."""
         batch = Batch(self.last + 1, parts, model)
         self._append(_begun(batch))
         self._note(batch)
@@ -69,17 +70,17 @@ class Journal:
         self.pending, self.last, self.model = batch, batch.number, batch.model
 
     def finish(self, batch: Batch, counts: dict[str, int]) -> None:
-        """Notes that the output of a batch is on the disk."""
+        """Notes that a batch's output is on the disk."""
         self._append({"done": batch.number, **counts})
         self.pending = None
         if self._path is not None:
             self.done.extend(batch.parts)
 
     def compact(self, needed: Callable[[Sequence[Part]], Sequence[Part]]) -> None:
-        """Writes the journal anew where it has doubled since that was done.
+        """Rewrites the journal if its size has doubled since the last compaction.
 
         Args:
-            needed: Gives those of the parts done that must not be forgotten.
+            needed: Function that returns those of the done parts that must be remembered.
         """
         if self._path is None or self._size < max(COMPACT_BYTES, 2 * self._compacted):
             return
@@ -137,21 +138,21 @@ def _line(fields: dict[str, Any]) -> bytes:
 
 
 def is_in(folder: str) -> bool:
-    """Whether a journal was ever opened in the folder."""
+    """Returns True if a journal was ever opened in the folder."""
     return os.path.lexists(f"{folder}/{_LOCK}")
 
 
 @contextlib.contextmanager
 def opened(folder: str, *written: str) -> Iterator[Journal]:
-    """Opens a journal for this process alone, and removes what killed processes left half.
+    """Opens a journal for this process alone, and removes partial files of killed processes.
 
     Args:
-        folder: Where it lies.
+        folder: Folder of the journal.
         written: Other folders into which the process writes.
 
     Raises:
-        OptionsError: Where a living process has it open.
-        StorageError: Where it is damaged, or cannot be written.
+        OptionsError: If a running process has it open.
+        StorageError: If it is damaged or cannot be written.
     """
     with contextlib.ExitStack() as stack:
         with atomic.explained(folder):
@@ -163,16 +164,16 @@ def opened(folder: str, *written: str) -> Iterator[Journal]:
                 raise OptionsError(
                     f"{folder}: another stream writes here; end it, or choose another sink"
                 ) from error
-            for one in (folder, *written):
-                atomic.remove_stale(one)
+            for path in (folder, *written):
+                atomic.remove_stale(path)
         yield Journal(folder)
 
 
 def pin(folder: str, source: str) -> None:
-    """Binds a journal to one source: what it knows of another says nothing.
+    """Binds a journal to one source, since its parts mean nothing for another.
 
     Raises:
-        OptionsError: Where the folder is of another source.
+        OptionsError: If the journal is bound to another source.
     """
     path = f"{folder}/{_SOURCE}"
     if atomic.write_new(path, source.encode(errors="surrogateescape")):

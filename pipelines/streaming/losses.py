@@ -1,4 +1,4 @@
-"""What a stream does not score or use: records by reason, media by modality and flaw."""
+"""Losses of a stream: rejected records by reason, unused media by modality and flaw."""
 
 import collections
 import dataclasses
@@ -14,19 +14,19 @@ from triad_ml.transforms.records import remedies
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 WINDOW_BATCHES = 20
-"""So many last batches are looked at together."""
+"""Number of last batches over which media losses are summed."""
 
 _REASON, _USED, _ISSUE = "rejected/", "used/", "issue/"
 
 
 @dataclasses.dataclass(frozen=True)
 class Losses:
-    """Of a batch or of a stream.
+    """Counts of rejected records and unused media, in a batch or a stream.
 
     Attributes:
-        reasons: Rejected records by `Reason`.
-        used: Records that use their medium, by modality.
-        issues: Media that are not used, as `"<modality>: <flaw>"`.
+        reasons: Number of rejected records by `Reason`.
+        used: Number of records whose medium is used, by modality.
+        issues: Number of media that are not used, by `"<modality>: <flaw>"`.
     """
 
     reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -35,7 +35,7 @@ class Losses:
 
     @classmethod
     def of(cls, scored: Iterable[Scored], rejected: Sequence[Rejected]) -> Self:
-        """Counts what a batch gave."""
+        """Counts the outcome of a batch."""
         used: Counter[str] = Counter()
         issues: Counter[str] = Counter()
         for row in scored:
@@ -47,21 +47,21 @@ class Losses:
 
     @classmethod
     def of_counters(cls, counters: Mapping[str, int]) -> Self:
-        """What `counters` of a finished job say; each name may stand behind other words."""
+        """Reads the losses from `counters` of a finished job; names may have further prefixes."""
 
         def named(prefix: str) -> dict[str, int]:
-            found = ((name.partition(prefix), count) for name, count in counters.items())
-            return {rest: count for (_, separator, rest), count in found if separator}
+            split = ((name.partition(prefix), count) for name, count in counters.items())
+            return {rest: count for (_, separator, rest), count in split if separator}
 
         return cls(named(_REASON), named(_USED), named(_ISSUE))
 
     def counters(self) -> dict[str, int]:
-        """By name, what a job counts."""
+        """Returns the values of a job's counters by name."""
         parts = ((_REASON, self.reasons), (_USED, self.used), (_ISSUE, self.issues))
-        return {f"{prefix}{name}": n for prefix, found in parts for name, n in found.items()}
+        return {f"{prefix}{name}": n for prefix, counts in parts for name, n in counts.items()}
 
     def plus(self, other: "Losses") -> "Losses":
-        """Both together."""
+        """Returns the sum of both losses."""
         return Losses(
             dict(Counter(self.reasons) + Counter(other.reasons)),
             dict(Counter(self.used) + Counter(other.used)),
@@ -69,12 +69,12 @@ class Losses:
         )
 
     def media(self, names: Iterable[str]) -> dict[str, media_counts.MediaCount]:
-        """By modality, the records that came with a medium and those that lost it."""
+        """Returns by modality how many records had the medium and how many lost it."""
         return media_counts.counted(names, self.used, self.issues)
 
 
 def count(scored: Sequence[Scored], rejected: Sequence[Rejected]) -> Losses:
-    """Counts what became of records, in Beam's metrics of the namespace `Stream`."""
+    """Counts the outcome of records in Beam's metrics of the namespace `Stream`."""
     counter = Metrics.counter
     counter("Stream", "scored").inc(len(scored))
     counter("Stream", "rejected").inc(len(rejected))
@@ -85,28 +85,28 @@ def count(scored: Sequence[Scored], rejected: Sequence[Rejected]) -> Losses:
 
 
 class Window:
-    """Tells once when a modality loses too many of its media, until it does no more."""
+    """Sliding window of batches: warns once each time a modality loses too many of its media."""
 
     def __init__(self, batches: int = WINDOW_BATCHES) -> None:
         self._last: collections.deque[Media] = collections.deque(maxlen=batches)
         self._over: set[str] = set()
 
     def add(self, media: Media, limits: IssuesLimits) -> list[str]:
-        """Takes the media of one more batch.
+        """Adds the media of one more batch.
 
         Returns:
-            A line for each modality that is over its limit since this batch.
+            One line for each modality that exceeds its limit since this batch.
         """
         self._last.append(media)
         whole: Media = {}
-        for one in self._last:
-            whole = media_counts.added(whole, one)
+        for batch in self._last:
+            whole = media_counts.added(whole, batch)
         over = limits.over(whole)
-        told = [
+        lines = [
             f"of the last {len(self._last)} batches: {limits.said(name, whole[name])}; "
             f"{remedies.OF_FLAW[whole[name].commonest]}"
             for name in over
             if name not in self._over
         ]
         self._over = set(over)
-        return told
+        return lines

@@ -1,7 +1,7 @@
-"""What a stream says of itself in Prometheus' text format: lag, latency, batches, queue, model.
+"""Metrics of a stream in Prometheus' text format: lag, latency, batches, queue, model.
 
-They are of this process. `write` puts them into a file, as node_exporter's textfile collector and
-other agents read them.
+They describe this process only. `write` writes them into a file, as node_exporter's textfile
+collector and other agents read them.
 """
 
 import time
@@ -17,7 +17,7 @@ from triad_ml.pipelines.tables.media_counts import Media
 REGISTRY = CollectorRegistry()
 
 MARK = b"triad_stream_"
-"""Stands in the first lines of what `write` writes."""
+"""Prefix of all metric names; the first lines of a file that `write` wrote contain it."""
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
@@ -88,7 +88,7 @@ _alive = Gauge(
 
 
 def names() -> list[str]:
-    """Every name under which something is exposed, without the parts of histograms."""
+    """Returns the names of all metrics, without the series of histograms."""
     return sorted(
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in REGISTRY.collect()
@@ -96,12 +96,12 @@ def names() -> list[str]:
 
 
 def durable(scored: int, rejected: int, event_times: Iterable[int | None]) -> None:
-    """Counts what a batch gave, at the moment when it is durable.
+    """Counts the outcome of a batch; called at the moment when it is durable.
 
     Args:
-        scored: Records.
-        rejected: Records.
-        event_times: Of all of them, in milliseconds since 1970, where known.
+        scored: Number of scored records.
+        rejected: Number of rejected records.
+        event_times: Event times of all these records, in milliseconds since 1970; None if unknown.
     """
     now = time.time()
     ages = [max(0.0, now - at / 1000) for at in event_times if at is not None]
@@ -114,7 +114,7 @@ def durable(scored: int, rejected: int, event_times: Iterable[int | None]) -> No
 
 
 def media(counts: Media) -> None:
-    """Counts the media of a batch: those that are used, and the others by flaw."""
+    """Counts the media of a batch: used ones, and unused ones by flaw."""
     for modality, count in counts.items():
         _media.labels(modality, "used").inc(count.had - count.lost)
         for flaw, number in count.flaws.items():
@@ -122,13 +122,13 @@ def media(counts: Media) -> None:
 
 
 def began(load: Load) -> None:
-    """Notes what is fetched and what is behind, as a batch begins."""
+    """Notes the backlog and the batch's size as a batch begins."""
     _batch_bytes.observe(load.held_bytes)
     waiting(load)
 
 
 def waiting(load: Load) -> None:
-    """Notes what is fetched and what is behind."""
+    """Notes the backlog."""
     _behind.set(load.behind)
     _held_back.set(load.held_back)
     _passed_over.set(load.passed_over)
@@ -137,23 +137,23 @@ def waiting(load: Load) -> None:
 
 
 def ended(seconds: float) -> None:
-    """Notes how long a batch took."""
+    """Notes the duration of a batch."""
     _batch_seconds.observe(seconds)
 
 
 def idle() -> None:
-    """Notes that nothing waits."""
+    """Notes that no record waits."""
     _oldest.set(0)
 
 
 def model(name: str, digest: str) -> None:
-    """Notes which model scores."""
+    """Notes the model that scores now."""
     _model.clear()
     _model.labels(name, digest).set(1)
 
 
 def model_changed() -> None:
-    """Counts a new model that is taken."""
+    """Counts a new model that takes over."""
     _changes.inc()
 
 
@@ -163,15 +163,15 @@ def model_refused() -> None:
 
 
 def removed(offsets: int) -> None:
-    """Counts what a log removed before it was read."""
+    """Counts offsets that a topic removed before they were read."""
     _removed.inc(offsets)
 
 
 def write(path: str) -> None:
-    """Writes all of it; whoever reads the file sees it whole.
+    """Writes all metrics; the file is replaced atomically.
 
     Raises:
-        StorageError: Where it cannot be written.
+        StorageError: If the file cannot be written.
     """
     _alive.set_to_current_time()
     with atomic.explained(path):

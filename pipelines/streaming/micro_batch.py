@@ -1,4 +1,4 @@
-"""One micro-batch of a stream as a pipeline: read -> score -> write."""
+"""Beam pipeline of one micro-batch: read -> score -> write."""
 
 import dataclasses
 import time
@@ -28,19 +28,20 @@ def define_pipeline(
     """Adds read, score and write of one micro-batch to `root`; runs nothing.
 
     Args:
-        root: Where to add.
-        items: What the batch holds.
-        batch: Its number and parts.
-        score: Scores records; the very composite of the batch pipeline.
-        sink: Where rows go.
-        settings: What all rows have in common.
+        root: Pipeline to which the steps are added.
+        items: Readers of the batch's parts.
+        batch: Number and parts of the batch.
+        score: Transform that scores records; the same composite as in the batch pipeline.
+        sink: Sink of the rows.
+        settings: Common properties of all rows.
     """
     digest = settings.provenance.model
     reading = beam.ParDo(_ReadDoFn(items)).with_outputs(REJECTED, COUNTS, main="records")
     read = root | beam.Impulse() | "Read" >> reading
     scores = read["records"] | "Score" >> score
     refused = read[REJECTED] | "KeyRefused" >> KeyRejected(digest)
-    # They meet in one shuffle, that no medium crosses. Each step more costs a batch milliseconds.
+    # One shuffle joins all outcomes, and no medium crosses it. Each further step would cost each
+    # batch milliseconds.
     _ = (
         (read[COUNTS], refused, scores.rejected, scores.scored)
         | "All" >> beam.Flatten()
@@ -51,7 +52,7 @@ def define_pipeline(
 
 
 class _ReadDoFn(beam.DoFn):
-    """Records, refused records, and how many it read by item."""
+    """Reads items: yields records, rejected records, and the number read from each item."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
@@ -71,7 +72,7 @@ class _ReadDoFn(beam.DoFn):
 
 @dataclasses.dataclass(frozen=True)
 class _Write:
-    """Writes what a batch gave, if all of it is there."""
+    """Writes the outcome of a batch after checking that it covers every record that was read."""
 
     number: int
     digest: str
@@ -79,9 +80,9 @@ class _Write:
 
     def __call__(self, _: int, met: Iterable[int | Scored | Rejected]) -> None:
         values = list(met)
-        scored = [one for one in values if isinstance(one, Scored)]
-        rejected = [one for one in values if isinstance(one, Rejected)]
-        read = sum(one for one in values if isinstance(one, int))
+        scored = [value for value in values if isinstance(value, Scored)]
+        rejected = [value for value in values if isinstance(value, Rejected)]
+        read = sum(value for value in values if isinstance(value, int))
         if read != len(scored) + len(rejected):
             raise AssertionError(
                 f"batch {self.number}: {read} records read, "

@@ -1,4 +1,4 @@
-"""Which model scores the next batch: a running stream takes a new one without a gap."""
+"""Model versions of a running stream: a newly released model takes over between two batches."""
 
 import concurrent.futures
 import dataclasses
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """One model, loaded and ready.
+    """Model that is loaded and ready to score.
 
     Attributes:
-        name: Of its folder beside the pointer, or the folder's path where there is no pointer.
-        folder: Where it lies on this machine.
-        model: What is in it.
-        settings: What all rows that it makes have in common.
-        score: Scores records with it, the very composite of the batch pipeline.
+        name: Name of its folder next to the pointer, or the folder's path if there is no pointer.
+        folder: Path of its folder on this machine.
+        model: Content of the folder.
+        settings: Common properties of all rows that it scores.
+        score: Transform that scores records with it; the same composite as in the batch pipeline.
     """
 
     name: str
@@ -44,22 +44,23 @@ class Version:
 
 
 class Models:
-    """The model that counts, and the one that may take its place.
+    """Current model of a stream, and the newly released model that may replace it.
 
-    `--model` names a model folder, or a folder whose `CURRENT` names one beside it. The pointer is
-    looked at before each batch. A model that it names anew is loaded and checked in a thread, while
-    the old one goes on scoring, and takes over before the first batch after that. One that does not
-    pass is told in the log, and not tried again until the pointer is written again. So it is at a
-    start, too, where the model that scored before lies beside the pointer still.
+    `--model` names a model folder, or a folder whose `CURRENT` (the pointer) names a model folder
+    next to it. The pointer is checked before each batch. A newly named model is loaded and checked
+    in a thread while the old one continues to score, and takes over before the first batch after
+    that. A model that fails its checks is reported in the log and not tried again until the pointer
+    is rewritten. At a start, too, a model that fails is only reported if the model that scored
+    before is still in a folder next to the pointer.
 
     Args:
-        config: Of the stream.
-        before: The digest of the model that scored last; "" where none is known.
+        config: Settings of the stream.
+        before: Digest of the model that scored last; "" if unknown.
 
     Raises:
-        OptionsError: No model at the start.
-        GateError: The model at the start is refused, and none scored before.
-        StorageError: A pointer that cannot be read.
+        OptionsError: If there is no model at the start.
+        GateError: If the model at the start is refused and no model scored before.
+        StorageError: If the pointer cannot be read.
     """
 
     def __init__(self, config: StreamConfig, before: str = "") -> None:
@@ -83,7 +84,7 @@ class Models:
         self._pool.shutdown(cancel_futures=True)
 
     def at_boundary(self) -> Version:
-        """The model for the next batch; called between batches."""
+        """Returns the model for the next batch; called between batches."""
         if self._coming is not None:
             if self._coming.done():
                 self._take(self._coming)
@@ -96,7 +97,7 @@ class Models:
             self._pointer = pointer
             name = model_store.read(self._config.model)
         except TriadError as error:
-            if str(error) != self._told:  # a disk that fails does so again and again
+            if str(error) != self._told:  # a failing disk raises the same error at each batch
                 self._told = str(error)
                 self._refuse(error)
             return self.version
@@ -107,9 +108,9 @@ class Models:
         return self.version
 
     def made_by(self, digest: str) -> Version:
-        """The model that began a batch, so that the batch is done again as it was begun.
+        """Returns the model with which a batch began, so that the batch is repeated unchanged.
 
-        Where it is gone, the one that counts, and the log says so.
+        If that model is gone, returns the current one, with a warning in the log.
         """
         if digest in ("", self.version.digest):
             return self.version
@@ -120,7 +121,7 @@ class Models:
         return self.version
 
     def keep_one(self) -> None:
-        """Lets go of every model but the one that counts."""
+        """Releases every loaded model except the current one."""
         keep_only(self.version.folder, self.version.digest)
 
     def _first(self, name: str | None, before: str) -> Version:
@@ -135,12 +136,12 @@ class Models:
             return version
 
     def _find(self, digest: str) -> Version | None:
-        """The model beside the pointer that has a digest."""
+        """Returns the model next to the pointer that has a digest; None if there is none."""
         for folder in atomic.list_folders(self._config.model):
             try:
                 version = self._version(folder)
             except TriadError:
-                continue  # whatever else lies there
+                continue  # not a model folder
             if version.digest == digest:
                 model_checks.check(folder, verify_key=self._config.verify_key)
                 return version
@@ -192,10 +193,10 @@ class Models:
 
 
 def check_golden(config: StreamConfig) -> None:
-    """Refuses golden records without a pointer, which nothing would ever ask.
+    """Refuses golden records without a pointer: only newly released models are checked with them.
 
     Raises:
-        OptionsError: Naming the flag.
+        OptionsError: If there is no pointer; the message names the flag.
     """
     if config.golden is not None and model_store.read(config.model) is None:
         raise OptionsError(

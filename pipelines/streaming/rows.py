@@ -1,4 +1,4 @@
-"""Rows of a stream: scored and rejected records with position and time."""
+"""Rows of a stream: scored and rejected records with position and event time."""
 
 import dataclasses
 import datetime
@@ -13,23 +13,23 @@ from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Reason, Rejected, Scored
 
 Kind = Literal["scores", "rejected"]
-"""The folders in a sink's."""
+"""Kind of rows; also the name of their folder in a sink's folder."""
 
 
-_FIRST_SECOND = -62_135_596_800  # of year 1: no calendar here has an earlier one
+_FIRST_SECOND = -62_135_596_800  # start of year 1; Python's calendar has no earlier second
 
 
 _SHORT = 100
-"""Characters of a detail that is cut."""
+"""Number of characters that `shortened` keeps of a detail."""
 
 
 def scored_table(scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
-    """See `rows.score_table`; and where each record came from, and when."""
+    """Returns the columns of `tables.rows.score_table`, with position and event time."""
     return _placed(settings.score_table(scored), scored)
 
 
 def scored_lines(scored: Sequence[Scored], settings: ScoreSchema) -> list[bytes]:
-    """Rows for a topic as JSON: passthrough values, and where each record came from, and when."""
+    """Returns rows for a topic as JSON: scores, passthrough values, position and event time."""
     bare = scored_table([dataclasses.replace(row, extra={}) for row in scored], settings)
     last = json_rows.rows(bare.select([tables_rows.POSITION, tables_rows.EVENT_TIME]))
     rows = zip(_rows(scored, settings), last, strict=True)
@@ -37,10 +37,11 @@ def scored_lines(scored: Sequence[Scored], settings: ScoreSchema) -> list[bytes]
 
 
 def _rows(scored: Sequence[Scored], settings: ScoreSchema) -> list[dict[str, Any]]:
-    """Rows of a topic as JSON has them: each has its own passthrough values, and no other keys.
+    """Returns rows of a topic as JSON objects; each has only the record's own passthrough values.
 
-    What a value is depends on no other row: a number is a number unless it is a decimal or of more
-    than 64 bits, which are texts; times are ISO 8601, bytes base64, lists and mappings JSON texts.
+    The type of a value depends on no other row. A number is a number, except that decimals and
+    numbers of more than 64 bits are strings. Times are ISO 8601 strings, bytes are base64, and
+    lists and mappings are strings of JSON.
     """
     bare = settings.score_table([dataclasses.replace(row, extra={}) for row in scored])
     return [
@@ -55,17 +56,17 @@ def _own(row: Scored, settings: ScoreSchema) -> dict[str, Any]:
 
 
 def rejected_lines(rejected: Sequence[Rejected], settings: ScoreSchema) -> list[bytes]:
-    """Rows for a topic of rejected records."""
+    """Returns rows for a topic of rejected records, as lines of JSON."""
     return formats.encode(rejected_table(rejected, settings), "jsonl").split(b"\n")[:-1]
 
 
 def rejected_table(rejected: Sequence[Rejected], settings: ScoreSchema) -> pa.Table:
-    """See `sinks.rejected_table`; and when each record was sent or written."""
+    """Returns the columns of `tables.rows.rejected_table`, with the event time."""
     return _timed(tables_rows.rejected_table(rejected, settings.provenance), rejected)
 
 
 def too_large_row(row: Scored, size: int) -> Rejected:
-    """What becomes of a record whose score no topic takes: its row has `size` bytes."""
+    """Returns the rejected record for a score whose row of `size` bytes no topic accepts."""
     return Rejected(
         row.id,
         row.position,
@@ -78,13 +79,13 @@ def too_large_row(row: Scored, size: int) -> Rejected:
 
 
 def shortened(row: Rejected) -> Rejected:
-    """The row of a rejected record without what may be long: for topics that take no more."""
+    """Returns a rejected record with its detail cut, for topics that accept no longer row."""
     return dataclasses.replace(row, detail=row.detail[:_SHORT])
 
 
 def _placed(table: pa.Table, scored: Sequence[Scored]) -> pa.Table:
-    places = pa.array([str(row.position) for row in scored], pa.string())
-    return _timed(table.append_column(tables_rows.POSITION, places), scored)
+    positions = pa.array([str(row.position) for row in scored], pa.string())
+    return _timed(table.append_column(tables_rows.POSITION, positions), scored)
 
 
 def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:
@@ -93,7 +94,10 @@ def _timed(table: pa.Table, rows: Sequence[Scored | Rejected]) -> pa.Table:
 
 
 def window_name(event_time: int | None, seconds: int) -> str:
-    """The start of the window that a time in milliseconds is in, such as `20261125T223000Z`."""
+    """Returns the start of the window of a time in milliseconds, such as `20261125T223000Z`.
+
+    Without a time, returns `none`.
+    """
     if event_time is None:
         return "none"
     start = max(event_time // 1000 // seconds * seconds, _FIRST_SECOND)

@@ -1,4 +1,4 @@
-"""Rules for streams: flags and endpoints of each runner, and places that must or must not be."""
+"""Rules for streams: flags and endpoints of each runner, and checks of inputs and outputs."""
 
 import abc
 import dataclasses
@@ -14,14 +14,15 @@ from triad_ml.transforms.errors import OptionsError
 
 
 class Rules(abc.ABC):
-    """Rules of a runner; subclasses are one for each runner.
+    """Rules of one runner; each runner has a subclass.
 
     Attributes:
-        runner: The runner.
-        fields: Settings that it knows, of those that not every runner does.
-        follows_model: Whether a running stream takes a new model; a job of another runner keeps
-            the one that it began with.
-        keeps_journal: Whether Triad itself keeps the state, rather than the runner.
+        runner: Runner to which the rules apply.
+        fields: Names of the settings that this runner supports, of those that not all runners do.
+        follows_model: True if a running stream changes to a newly released model; the jobs of other
+            runners keep the model with which they began.
+        keeps_journal: True if Triad keeps the stream's state in a journal; otherwise the runner
+            keeps it.
     """
 
     runner: ClassVar[Runner]
@@ -31,27 +32,27 @@ class Rules(abc.ABC):
 
     @abc.abstractmethod
     def refusal(self, flag: str, address: str) -> str:
-        """Returns the message for a source or sink that the runner does not join."""
+        """Returns the error message for a source or sink that the runner does not support."""
 
     def check(self, settings: StreamSettings) -> None:
-        """Refuses further settings that the runner cannot have.
+        """Refuses further settings that the runner does not support.
 
         Raises:
-            OptionsError: Naming the flag.
+            OptionsError: If there are any; the message names the flag.
         """
         return None
 
     def check_machine(self, settings: StreamSettings) -> None:
-        """Refuses a machine that lacks what the runner needs, before anything is loaded.
+        """Refuses a machine that lacks a requirement of the runner, before anything is loaded.
 
         Raises:
-            OptionsError: With the remedy.
+            OptionsError: If one is missing; the message has the remedy.
         """
         return None
 
 
 class LocalRules(Rules):
-    """Micro-batches in this process."""
+    """Rules of the local runner: micro-batches in this process."""
 
     runner = registry.LOCAL
     fields = frozenset(
@@ -69,7 +70,7 @@ class LocalRules(Rules):
 
 
 class PrismRules(Rules):
-    """A folder to a folder, as one unbounded graph on this machine."""
+    """Rules of Prism: from a folder to a folder, as one unbounded graph on this machine."""
 
     runner = registry.PRISM
     fields = frozenset(
@@ -91,7 +92,7 @@ class PrismRules(Rules):
 
 
 class FlinkRules(Rules):
-    """Kafka to Kafka, as a job of the cluster."""
+    """Rules of Flink: from Kafka to Kafka, as a job on a cluster."""
 
     runner = registry.FLINK
     fields = frozenset(
@@ -120,7 +121,7 @@ class FlinkRules(Rules):
 
 
 class DataflowRules(Rules):
-    """Pub/Sub to Pub/Sub or to a bucket, as a job of the service."""
+    """Rules of Dataflow: from Pub/Sub to Pub/Sub or a bucket, as a job of the service."""
 
     runner = registry.DATAFLOW
     fields = frozenset(
@@ -137,7 +138,7 @@ class DataflowRules(Rules):
         }[flag]
 
     def check(self, settings: StreamSettings) -> None:
-        if any(one.partition("=")[0] == "--job_name" for one in settings.beam_args):
+        if any(argument.partition("=")[0] == "--job_name" for argument in settings.beam_args):
             raise OptionsError(
                 "--job_name: is that of the subscription, of which two streams would each get a "
                 "part; leave it out"
@@ -166,10 +167,10 @@ RULES: Mapping[str, Rules] = {
 
 
 def of(settings: StreamSettings) -> Rules:
-    """The rules of the runner that the settings name.
+    """Returns the rules of the runner that the settings name.
 
     Raises:
-        OptionsError: Where it is no runner of streams.
+        OptionsError: If that runner does not run streams.
     """
     runner = registry.find(settings.runner)
     if runner is None or runner.name not in RULES:
@@ -179,10 +180,10 @@ def of(settings: StreamSettings) -> Rules:
 
 
 def check(settings: StreamSettings) -> None:
-    """Refuses settings that the chosen runner cannot have.
+    """Refuses settings that the chosen runner does not support.
 
     Raises:
-        OptionsError: Naming the flag.
+        OptionsError: If there are any; the message names the flag.
     """
     chosen = of(settings)
     for field in dataclasses.fields(settings):
@@ -202,12 +203,12 @@ def check(settings: StreamSettings) -> None:
 
 
 def check_inputs(config: StreamSettings) -> None:
-    """Refuses a folder to watch, or topics of Kafka, that are not there.
+    """Refuses a watched folder, or topics of Kafka, that do not exist.
 
     Raises:
-        OptionsError: Where there is no such folder or topic, or the client's properties cannot be
+        OptionsError: If there is no such folder or topic, or the client's properties cannot be
             used.
-        StorageError: Where no broker answers.
+        StorageError: If no broker answers.
     """
     endpoints.of(config.source).check_source(config.source, config)
     for address in (config.sink, config.rejected, config.replay_from):
@@ -216,14 +217,14 @@ def check_inputs(config: StreamSettings) -> None:
 
 
 def check_outputs(config: StreamSettings) -> None:
-    """Refuses folders, and a file of metrics, in whose place something of the user's is.
+    """Refuses output folders, and a metrics file, that would overwrite other files of the user.
 
-    A sink shows that it is one by the stream's memory, by its columns, or by windows of rows. What
-    Flink keeps lies in a folder of its own in `--state`, whatever else is there.
+    A folder counts as a stream's sink if it contains a stream's journal, its columns, or windows
+    of rows. Flink is not checked: it writes into a separate folder in `--state`.
 
     Raises:
-        OptionsError: Naming something that is there.
-        StorageError: Where a folder cannot be listed.
+        OptionsError: If there are such files; the message names one of them.
+        StorageError: If a folder cannot be listed.
     """
     from triad_ml.pipelines.storage import outputs
     from triad_ml.pipelines.streaming import journal, metrics  # checked settings load neither
@@ -237,4 +238,4 @@ def check_outputs(config: StreamSettings) -> None:
 
 
 _FLAGS = {"beam_args": "--"}
-"""Flags that are not the names of their settings."""
+"""Flags whose names differ from those of their settings, by setting."""

@@ -1,4 +1,4 @@
-"""The use case of `triad stream`: scores records as they arrive, on the runner that is named."""
+"""Use case of `triad stream`: scoring of records as they arrive, on the chosen runner."""
 
 import dataclasses
 import logging
@@ -11,12 +11,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: StreamConfig) -> object:
-    """Scores until a signal or the end; on a cluster, until the job is submitted or ends.
+    """Scores until a signal or the end of the input.
+
+    On a cluster it returns once the job is submitted, or waits for its end.
 
     Raises:
-        OptionsError: A model, a place or a runner that cannot be used.
-        GateError: A model whose files are not the exported or signed ones.
-        StorageError: A place that cannot be reached.
+        OptionsError: If a model, an address, a folder or a runner cannot be used.
+        GateError: If the model's files are not the exported or signed ones.
+        StorageError: If a folder, bucket or broker cannot be reached.
     """
     from triad_ml.pipelines.sources import first_look
     from triad_ml.pipelines.storage import cloud, model_store
@@ -30,7 +32,7 @@ def run(config: StreamConfig) -> object:
     rules.check_inputs(config)
     if not config.media_files:
         first_look.tell_of_folder(_log, config.source, model.spec)
-    if not chosen.follows_model:  # a job that lives on keeps the model it began with
+    if not chosen.follows_model:  # a long-running job keeps the model with which it began
         config = dataclasses.replace(config, model=model_store.resolved(config.model))
     environment.load_tensorflow()
     return registry.JOBS[chosen.runner.name](config)

@@ -1,4 +1,4 @@
-"""Settings of a stream as they are given; `config.StreamConfig` checks them."""
+"""Unchecked settings of a stream; `config.StreamConfig` checks them."""
 
 import dataclasses
 
@@ -6,52 +6,56 @@ from triad_ml.pipelines.runtime.names import MessageFormat
 from triad_ml.pipelines.tables import ScoresFormat
 
 MEMORY = "_triad"
-"""Folder in the sink's, in which a stream's memory lies."""
+"""Name of the folder in the sink's folder that holds the stream's journal."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamSettings:
-    """Everything that a stream reads, loads and writes.
+    """Settings of a stream: inputs, model, outputs and runner.
 
     Attributes:
-        model: Folder that training wrote, or one whose `CURRENT` names such a folder in it.
-        source: A folder, or `kafka://HOST:PORT/TOPIC`.
-        sink: A folder, or `kafka://HOST:PORT/TOPIC`.
-        rejected: `kafka://HOST:PORT/TOPIC` for rejected records; None with a folder as sink, which
-            takes them too.
-        state: Folder for what must be remembered; None where the sink's folder or Kafka keeps it.
-        group: The consumer group whose offsets are committed.
-        message_format: What a message is.
-        message_bytes: Bytes of the largest message that is scored.
-        media_files: Whether the source's files are media, matched by name.
-        format: Of the files that are written.
-        window: Seconds of event time whose scores lie in one folder.
-        batch_records: About how many records a micro-batch holds.
-        batch_bytes: A batch of messages that holds as many is full, and no more are fetched ahead.
-        batch_seconds: How long a batch of messages waits, from the first one on, to be filled; the
-            time counts that the batch before took.
-        poll_seconds: How often a folder is looked at, and how long a file must not have changed.
-        media_roots: Folders in which media are looked for after that of the records file, in order.
-        until_empty: Whether to end once all that is there is scored.
-        verify_key: PEM file of the public key that the model must be signed with.
+        model: Folder that training wrote, or a folder whose `CURRENT` names such a folder in it.
+        source: Path of a folder, `kafka://HOST:PORT/TOPIC`, or `pubsub://PROJECT/SUBSCRIPTION`.
+        sink: Path of a folder, `kafka://HOST:PORT/TOPIC`, `pubsub://PROJECT/TOPIC`, or a folder
+            `gs://BUCKET/DIR`.
+        rejected: Topic for rejected records, of the sink's scheme; None if the sink is a folder,
+            which holds them too.
+        state: Folder of the stream's state; None if the sink's folder or Kafka keeps it.
+        group: Consumer group whose offsets are committed.
+        message_format: Format of a message.
+        message_bytes: Size of the largest message that is scored, in bytes.
+        media_files: True if the source's files are media, matched by name.
+        format: Format of the files that are written.
+        window: Length of a window of event time, in seconds; its scores share a folder.
+        batch_records: Approximate number of records in a micro-batch.
+        batch_bytes: Size in bytes at which a batch of messages is full; also the limit of what is
+            fetched ahead.
+        batch_seconds: Time in seconds that a batch of messages waits to be filled, from its first
+            message on; the duration of the batch before counts.
+        poll_seconds: Seconds between two looks at a folder; a file is read once it has been
+            unchanged for this long.
+        media_roots: Folders that are searched for media after the records file's folder, in order.
+        until_empty: True to end once all present input is scored.
+        verify_key: PEM file of the public key with which the model's signature is verified.
         message_schema: File with the messages' Avro schema, or a JSON Schema for them.
-        message_schema_id: A registry's number of that schema, with which messages begin; None where
-            they do not.
+        message_schema_id: Id of that schema in a registry, with which each message begins; None if
+            messages have no such prefix.
         kafka_config: File with properties of Kafka's client, for TLS and SASL.
-        runner: `local`, or `flink`: from Kafka to Kafka, as a job of the cluster.
-        no_wait: Submit the job and return; it goes on.
-        from_checkpoint: A checkpoint of Flink's, or `latest` for the newest in `state`; None begins
-            at the group's committed offsets.
-        checkpoint_seconds: How often Flink makes a checkpoint: a crash repeats so much.
-        beam_args: What goes to Beam as it is.
-        prism: The binary that `--runner prism` runs.
-        shards: Files that a window is spread over, on Prism and Dataflow.
-        id_attribute: Attribute of Pub/Sub's messages by which those sent twice are known.
+        runner: Name of the runner: `local`, `prism`, `flink` or `dataflow`.
+        no_wait: True to submit the job and return; the job continues.
+        from_checkpoint: Checkpoint of Flink, or `latest` for the newest in `state`; None begins at
+            the group's committed offsets.
+        checkpoint_seconds: Seconds between two checkpoints of Flink; a crash repeats at most this
+            much.
+        beam_args: Arguments that are passed to Beam unchanged.
+        prism: Binary that `--runner prism` runs.
+        shards: Number of files over which a window is spread, on Prism and Dataflow.
+        id_attribute: Attribute of Pub/Sub messages by which duplicates are recognized.
         time_attribute: Attribute with the event time; None takes the time of publishing.
-        replay_from: `kafka://HOST:PORT/TOPIC` of rejected records: only the messages of the source
-            that they name are scored.
+        replay_from: `kafka://HOST:PORT/TOPIC` of rejected records; only the source's messages that
+            these records name are scored.
         metrics: File into which metrics are written, in Prometheus' text format.
-        golden: Pattern of records that a model which `CURRENT` names must score, as labelled.
+        golden: Pattern of labelled records; a model that `CURRENT` names must predict their labels.
     """
 
     model: str

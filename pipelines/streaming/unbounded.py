@@ -1,4 +1,4 @@
-"""The unbounded graph: messages, or what was read of them, -> rows by key; on any runner."""
+"""Unbounded graph for any runner: messages, or the records read from them, -> rows by key."""
 
 from collections.abc import Iterator
 
@@ -17,18 +17,18 @@ def define_pipeline(
 ) -> Scores:
     """Adds parse and score to the pipeline of `messages`; runs nothing.
 
-    It holds no state and shuffles nothing: a runner that fuses it with the source and the sink
-    acknowledges a message only once its row is written.
+    The graph holds no state and shuffles nothing, so a runner that fuses it with the source and the
+    sink acknowledges a message only once its row is written.
 
     Args:
-        messages: As any log gives them, bounded or not.
-        parser: Makes records of messages.
-        score: The very composite of the batch pipeline.
-        settings: What all rows have in common.
+        messages: Messages of any log, bounded or not.
+        parser: Parser of messages.
+        score: Transform that scores records; the same composite as in the batch pipeline.
+        settings: Common properties of all rows.
 
     Returns:
         One row for each message, in exactly one of `scored` and `rejected`, at the message's time
-        where it has one.
+        if it has one.
     """
     parse = beam.ParDo(_ParseDoFn(parser)).with_output_types(RawRecord | Rejected)
     return score_read(messages | "Parse" >> parse, score, settings)
@@ -37,7 +37,7 @@ def define_pipeline(
 def score_read(
     read: beam.PCollection[RawRecord | Rejected], score: Score, settings: ScoreSchema
 ) -> Scores:
-    """Adds score to the pipeline of `read`, what a source read; see `define_pipeline`."""
+    """Adds score to the pipeline of `read`, a source's raw records; see `define_pipeline`."""
     part = beam.ParDo(_PartDoFn()).with_output_types(RawRecord)
     parted = read | "PartRead" >> part.with_outputs(REJECTED, main="records")
     scores = parted["records"] | "Score" >> score

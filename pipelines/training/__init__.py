@@ -1,1 +1,1 @@
-"""Training of a model on preprocessed data, import of encoder weights, hyperparameter search."""
+"""Training on prepared data, import of encoder weights, and hyperparameter search."""

@@ -9,16 +9,16 @@ from triad_ml.transforms.errors import OptionsError
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """What one training reads and writes. None leaves a setting to the spec.
+    """Settings of one training. None takes a setting from the spec.
 
     Attributes:
         data: Folder that preprocessing wrote.
         output: Folder for the model, its report and the checkpoints.
-        epochs: Instead of the spec's.
-        seed: Instead of the spec's; below 2**31.
-        batch_size: Instead of the spec's.
-        fresh: Whether earlier checkpoints are thrown away.
-        spec: File whose `model` and `training` count instead of the prepared spec's.
+        epochs: Number of epochs, instead of the spec's.
+        seed: Random seed, instead of the spec's; below 2**31.
+        batch_size: Number of records in a batch, instead of the spec's.
+        fresh: True to discard an earlier model and its checkpoints.
+        spec: File whose sections `model` and `training` replace those of the prepared spec.
     """
 
     data: str
@@ -53,15 +53,15 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """What one search reads, writes and may take.
+    """Settings of one hyperparameter search.
 
     Attributes:
         data: Folder that preprocessing wrote.
-        output: Folder for the best spec, the table of trials and what a restart needs.
-        trials: In all, those of earlier calls included.
-        minutes: After which no epoch is begun; None sets no limit.
-        space: File that says what is tried; None takes the default.
-        seed: Decides which values are tried.
+        output: Folder for the best spec, the table of trials and the state for a restart.
+        trials: Total number of trials, including those of earlier calls.
+        minutes: Minutes after which no epoch begins; None for no limit.
+        space: File with the search space; None for the default space.
+        seed: Random seed that determines the values that are tried.
     """
 
     data: str
@@ -88,11 +88,11 @@ class SearchConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
-    """Which weights of EfficientNet-Lite0 are written as a file of Keras.
+    """Settings of the conversion of EfficientNet-Lite0's weights from PyTorch to Keras.
 
     Attributes:
-        output: The file; its name ends in `.weights.h5`.
-        weights: A PyTorch file; None takes the one in the installed package.
+        output: File of Keras weights to write; its name ends in `.weights.h5`.
+        weights: PyTorch file to read; None for the one in the installed package.
     """
 
     output: str

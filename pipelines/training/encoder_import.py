@@ -1,4 +1,4 @@
-"""Turns the weights in a package into a file that Keras reads: `triad encoder`."""
+"""Conversion of a pretrained encoder's PyTorch weights to a file of Keras: `triad encoder`."""
 
 import hashlib
 import importlib.util
@@ -24,16 +24,17 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 _EPSILON = 1e-3
-"""Of the batch normalization that the weights were learned with."""
+"""Epsilon of the batch normalization with which the weights were trained."""
 
 
 def run(config: EncoderConfig) -> str:
-    """Writes `config.output`, and gives its SHA-256.
+    """Writes the weights to `config.output`, and returns the file's SHA-256.
 
     Raises:
-        OptionsError: No package, weights of another network, or an output that holds others.
-        GateError: A package whose weights are not the known ones.
-        StorageError: An output that cannot be written.
+        OptionsError: If the package is missing, the weights are of another network, or the output
+            holds other content.
+        GateError: If the package's weights are not the known ones.
+        StorageError: If the output cannot be written.
     """
     source = Path(config.weights) if config.weights is not None else packaged()
     model = ported(torch_files.read(source), str(source))
@@ -54,14 +55,16 @@ def run(config: EncoderConfig) -> str:
 
 
 def ported(tensors: Arrays, name: str = "state dict") -> keras.Model:
-    """EfficientNet-Lite0 with the weights of a PyTorch state dict, its normalization folded in.
+    """Builds EfficientNet-Lite0 with the weights of a PyTorch state dict.
+
+    The batch normalizations are folded into the convolutions.
 
     Args:
-        tensors: By their names in PyTorch; those of the classifier are left out.
-        name: Stands in the errors.
+        tensors: Tensors by their names in PyTorch; those of the classifier are ignored.
+        name: Name of the state dict for error messages.
 
     Raises:
-        OptionsError: Where a tensor is missing or of another shape.
+        OptionsError: If a tensor is missing or has another shape.
     """
     model = efficientnet_lite.build(efficientnet_lite.SIZE)
     try:
@@ -81,13 +84,19 @@ def ported(tensors: Arrays, name: str = "state dict") -> keras.Model:
 
 
 def packaged() -> Path:
-    """The weights in the installed package, whose code does not run."""
-    found = importlib.util.find_spec(_MODULE)
-    if found is None or found.origin is None:
+    """Returns the file of weights in the installed package, without running the package's code.
+
+    Raises:
+        OptionsError: If the package is not installed.
+        GateError: If the weights are not the known ones.
+        StorageError: If the file cannot be read.
+    """
+    package = importlib.util.find_spec(_MODULE)
+    if package is None or package.origin is None:
         raise OptionsError(
             f"package {PACKAGE} is not installed; {extras.remedy('transfer')}, or give --weights"
         )
-    path = Path(found.origin).parent / _FILE
+    path = Path(package.origin).parent / _FILE
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -100,25 +109,29 @@ def packaged() -> Path:
 
 
 def _names(model: keras.Model) -> list[tuple[str, str, str]]:
-    """For each layer with weights, PyTorch's names of its convolution and normalization."""
-    found = []
+    """Returns layers with weights, each with PyTorch's names of its convolution and batch norm."""
+    names = []
     for layer in (layer.name for layer in model.layers if layer.weights):
         if layer == "stem":
-            found.append((layer, "_conv_stem", "_bn0"))
+            names.append((layer, "_conv_stem", "_bn0"))
         elif layer == "head":
-            found.append((layer, "_conv_head", "_bn1"))
+            names.append((layer, "_conv_head", "_bn1"))
         else:
             _, number, part = layer.split("_")
             normalization = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[part]
             block = f"_blocks.{number}"
-            found.append((layer, f"{block}._{part}_conv", f"{block}.{normalization}"))
-    return found
+            names.append((layer, f"{block}._{part}_conv", f"{block}.{normalization}"))
+    return names
 
 
 def _folded(
     tensors: Arrays, convolution: str, normalization: str, depthwise: bool
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Kernel, height and width first, and bias of a convolution with its normalization in it."""
+    """Folds a batch normalization into its convolution.
+
+    Returns:
+        Kernel in Keras' order, height and width first, and bias; both float32.
+    """
     scale, shift, mean, variance = (
         tensors[f"{normalization}.{part}"].astype(np.float64)
         for part in ("weight", "bias", "running_mean", "running_var")

@@ -12,23 +12,23 @@ def sentences(document: Mapping[str, Any], model: str) -> list[Sentence]:
     """Describes a training by the figures of its test split, and names the next commands.
 
     Args:
-        document: See `triad_ml.model.evaluation.document`.
-        model: The model folder.
+        document: Evaluation of the model, see `triad_ml.model.evaluation.document`.
+        model: Path of the model folder.
     """
     measured = document["splits"]
     split = next((name for name in ("test", "eval") if name in measured), None)
-    said = []
+    lines = []
     if split is None:
         text = "nothing measures the model: no record is in the test or the eval split"
-        said.append(Sentence(f"{text}; {split_remedy(None)}, and preprocess again", warns=True))
+        lines.append(Sentence(f"{text}; {split_remedy(None)}, and preprocess again", warns=True))
     elif split == "eval":
         text = "no record is in the test split: the figures are of eval, which chose the epoch"
-        said.append(Sentence(text, warns=True))
+        lines.append(Sentence(text, warns=True))
     tasks = measured[split]["tasks"] if split else {}
     for name, task in tasks.items():
-        said.append(_figures(name, task, str(split)))
-        said += _compared(name, task)
-    return [*said, *_after_training(model)]
+        lines.append(_figures(name, task, str(split)))
+        lines += _compared(name, task)
+    return [*lines, *_after_training(model)]
 
 
 def _compared(name: str, task: Mapping[str, Any]) -> list[Sentence]:
@@ -45,20 +45,21 @@ def _compared(name: str, task: Mapping[str, Any]) -> list[Sentence]:
 
 
 def _after_training(model: str) -> list[Sentence]:
-    """What is done with a model next."""
-    given = f"--model {shlex.quote(model)} --input RECORDS"
+    """Returns the commands that follow a training."""
+    flags = f"--model {shlex.quote(model)} --input RECORDS"
     return [
-        Sentence(f"next: triad parity {given}"),
-        Sentence(f"next: triad score {given} --output SCORES --date YYYY-MM-DD"),
+        Sentence(f"next: triad parity {flags}"),
+        Sentence(f"next: triad score {flags} --output SCORES --date YYYY-MM-DD"),
     ]
 
 
 def _figures(name: str, task: Mapping[str, Any], split: str) -> Sentence:
-    found = task[evaluation_document.AS_RECORDED]
-    if not found["n"]:
+    metrics = task[evaluation_document.AS_RECORDED]
+    if not metrics["n"]:
         return Sentence(f"{name}: no record of the {split} split has its label", warns=True)
-    own = evaluation_document.FIGURES[task["kind"]].items()
-    figures = [f"{said} {evaluation_document.interval_text(found[key])}" for key, said in own]
-    unseen = f", of which {found['unseen']} are unseen in training" if found.get("unseen") else ""
-    labelled = f"{found['n']} records of the {split} split{unseen}"
+    texts = evaluation_document.FIGURES[task["kind"]].items()
+    figures = [f"{text} {evaluation_document.interval_text(metrics[key])}" for key, text in texts]
+    count = metrics.get("unseen")
+    unseen = f", of which {count} are unseen in training" if count else ""
+    labelled = f"{metrics['n']} records of the {split} split{unseen}"
     return Sentence(f"{name}: {', '.join(figures)}; 95% intervals, {labelled}")

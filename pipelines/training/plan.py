@@ -1,4 +1,4 @@
-"""What a training is, known before anything heavy is imported: its data, settings and key."""
+"""Plan of a training: its data, settings and key, known before heavy imports."""
 
 import dataclasses
 import hashlib
@@ -19,21 +19,21 @@ from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.version import VERSION
 
 TRAINING = "training"
-"""The folder in a model folder of what only its training needs."""
+"""Name of the folder in a model folder for files that only the training needs."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainPlan:
-    """One training.
+    """Plan of one training.
 
     Attributes:
-        prepared: The preprocessing that it learns from.
-        what: The spec with the command line's settings in it.
-        output: The model folder.
-        key: Equal keys mean the same training.
-        done: Whether its model is there, so that there is nothing left to do.
+        prepared: Prepared data on which the model is trained.
+        what: Spec, with the command line's settings applied.
+        output: Path of the model folder.
+        key: Digest of spec, data and version; equal keys mean the same training.
+        done: True if its model exists, so that nothing is left to do.
     """
 
     prepared: Preprocessed
@@ -44,7 +44,7 @@ class TrainPlan:
 
     @property
     def about(self) -> Path:
-        """The path of the model's `triad.json`."""
+        """Path of the model's `triad.json`."""
         return self.output / bundle.ABOUT
 
 
@@ -52,18 +52,18 @@ def plan(config: TrainConfig) -> TrainPlan:
     """Plans a training, without TensorFlow.
 
     Raises:
-        OptionsError: Data or an output that cannot be used.
-        GateError: A finished model whose files are not the exported ones.
+        OptionsError: If the data or the output cannot be used.
+        GateError: If a finished model's files are not the exported ones.
     """
     prepared = dataset.read(config.data)
-    what = _spec(prepared.spec, config)
+    spec = _spec(prepared.spec, config)
     output = Path(config.output)
-    key = _key(what, prepared)
-    there = (output / bundle.ABOUT).is_file()
+    key = _key(spec, prepared)
+    exists = (output / bundle.ABOUT).is_file()
     outputs.check_folder(
-        str(output), "train", lambda: there or outputs.is_marked(f"{output}/{TRAINING}", "train")
+        str(output), "train", lambda: exists or outputs.is_marked(f"{output}/{TRAINING}", "train")
     )
-    done = there and not config.fresh
+    done = exists and not config.fresh
     if done:
         model = model_store.load(str(output), None)
         if model.about.get("key") != key:
@@ -74,27 +74,27 @@ def plan(config: TrainConfig) -> TrainPlan:
             _log, ending.sentences(json.loads(model.read(bundle.EVALUATION)), config.output)
         )
         _log.info("%s: already trained on this preprocessing, nothing to do", output)
-    return TrainPlan(prepared, what, output, key, done)
+    return TrainPlan(prepared, spec, output, key, done)
 
 
-def _spec(what: Spec, config: TrainConfig) -> Spec:
-    """The spec with the command line's settings in it.
+def _spec(spec: Spec, config: TrainConfig) -> Spec:
+    """Applies the command line's settings to the prepared spec.
 
     Raises:
-        OptionsError: Where another spec is given whose features are not the prepared ones.
+        OptionsError: If `--spec` names a spec whose features or split are not the prepared ones.
     """
     if config.spec is not None:
-        what = _other(what, config.spec)
-    given = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
-    update = {name: value for name, value in given.items() if value is not None}
-    changed = what.training.model_copy(update=update)
-    return what.model_copy(update={"training": changed})
+        spec = _other(spec, config.spec)
+    settings = {name: getattr(config, name) for name in ("epochs", "seed", "batch_size")}
+    update = {name: value for name, value in settings.items() if value is not None}
+    changed = spec.training.model_copy(update=update)
+    return spec.model_copy(update={"training": changed})
 
 
-def _other(what: Spec, path: str) -> Spec:
-    """The spec of a file, which must differ from the prepared one in what training reads alone."""
+def _other(spec: Spec, path: str) -> Spec:
+    """Loads another spec; it may differ from the prepared one only in settings of training."""
     other = loading.load(path)
-    if other.features_json() != what.features_json() or other.split != what.split:
+    if other.features_json() != spec.features_json() or other.split != spec.split:
         raise OptionsError(
             f"--spec: {path}: its features or its split are not the prepared ones; change model, "
             "training and the tasks' weight and imbalance only, or prepare again"
@@ -102,10 +102,10 @@ def _other(what: Spec, path: str) -> Spec:
     return other
 
 
-def _key(what: Spec, prepared: Preprocessed) -> str:
-    """Equal keys mean the same training."""
+def _key(spec: Spec, prepared: Preprocessed) -> str:
+    """Returns the key of a training; equal keys mean the same training."""
     parts = [
-        what.digest(),
+        spec.digest(),
         prepared.manifest["key"],
         prepared.manifest["transform_digest"],
         VERSION,

@@ -1,4 +1,4 @@
-"""The use cases of `triad train` and `triad encoder`: settings in, a file of the result out."""
+"""Use cases of `triad train` and `triad encoder`."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from triad_ml.pipelines.training.config import EncoderConfig, TrainConfig
 
 
 def run(config: TrainConfig) -> Path:
-    """Trains on a preprocessing and writes a model folder; continues where it was interrupted.
+    """Trains on prepared data and writes a model folder; resumes an interrupted training.
 
     Returns:
-        `triad.json` of the model, which is written last.
+        Path of the model's `triad.json`, which is written last.
 
     Raises:
-        OptionsError: Data or an output that cannot be used.
-        GateError: Data whose parts come from two preprocessings.
+        OptionsError: If the data or the output cannot be used.
+        GateError: If parts of the data come from two preprocessing runs.
     """
     from triad_ml.pipelines.training import plan as training_plan
 
@@ -31,12 +31,13 @@ def encoder(config: EncoderConfig) -> str:
     """Writes the weights of a pretrained image encoder as a file of Keras.
 
     Returns:
-        The file's SHA-256.
+        SHA-256 of the file, in hexadecimal.
 
     Raises:
-        OptionsError: No package, weights of another network, or an output that holds others.
-        GateError: A package whose weights are not the known ones.
-        StorageError: An output that cannot be written.
+        OptionsError: If the package is missing, the weights are of another network, or the output
+            holds other content.
+        GateError: If the package's weights are not the known ones.
+        StorageError: If the output cannot be written.
     """
     from triad_ml.pipelines.storage import outputs
 

@@ -1,8 +1,8 @@
-"""Reads the tensors of a PyTorch file without PyTorch, and without running what is in it.
+"""Reader of tensors in a PyTorch file, without PyTorch and without running code from the file.
 
-Such a file holds pickles, and unpickling runs whatever they say. Here their opcodes are only read:
-a value is a number, a string, a tuple or a mapping, a global is nothing but its name, and what
-would be called is only noted. Opcodes and names that a state dict does not need are refused.
+A PyTorch file holds pickles, and unpickling can run any code. This reader only interprets their
+opcodes: a value is a number, a string, a tuple or a mapping; a global is only a name; a call is
+only noted. Opcodes and names that a state dict does not need are refused.
 """
 
 import io
@@ -34,21 +34,21 @@ _MAX_OPCODES = 1_000_000
 _MAX_BYTES = 2**31
 _MAX_SIDES = 8
 _MAX_SHARED = 2
-"""How often the bytes of a file may stand in tensors: weights may be tied, and no more."""
+"""Largest ratio of the tensors' bytes to the file's; tied weights share bytes, so it is over 1."""
 
 
 class _Refused(Exception):
-    """What a file holds that a state dict does not."""
+    """Content of a file that no state dict has."""
 
 
 class _Name(NamedTuple):
-    """A global, which is never looked up."""
+    """Name of a global, which is never looked up."""
 
     name: str
 
 
 class _Storage(NamedTuple):
-    """Numbers in the file."""
+    """Storage in the file: `numel` numbers of one dtype, with a key."""
 
     key: str
     dtype: np.dtype[Any]
@@ -56,7 +56,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A view of a storage, in elements."""
+    """View of a storage; `offset` and `strides` are in elements."""
 
     key: str
     dtype: np.dtype[Any]
@@ -67,17 +67,19 @@ class _Tensor(NamedTuple):
 
 
 def read(path: str | Path) -> Arrays:
-    """Reads a state dict in PyTorch's old format (up to 1.5, and 1.6 on where asked for).
+    """Reads a state dict in PyTorch's old format.
+
+    PyTorch up to 1.5 writes this format; later releases do so on request.
 
     Args:
-        path: A file of at most 2 GiB.
+        path: Path of a file of at most 2 GiB.
 
     Returns:
-        The tensors by name, in the order of the file, in little-endian byte order.
+        Tensors by name, in the order of the file, in little-endian byte order.
 
     Raises:
-        OptionsError: Where the file is anything else, naming the first thing that is.
-        StorageError: Where it cannot be read.
+        OptionsError: If the file has other content; the message names the first such content.
+        StorageError: If the file cannot be read.
     """
     try:
         if Path(path).stat().st_size > _MAX_BYTES:
@@ -103,21 +105,21 @@ def _state_dict(file: io.BytesIO) -> Arrays:
         raise _Refused("its system information is not that of a little-endian machine")
     tensors, keys = _value(file), _value(file)
     if not isinstance(tensors, dict) or not all(
-        isinstance(name, str) and isinstance(one, _Tensor) for name, one in tensors.items()
+        isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in tensors.items()
     ):
         raise _Refused("holds other things than tensors by name")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise _Refused("its list of storages is no list of names")
-    storages = {one.key: one for one in tensors.values()}
+    storages = {tensor.key: tensor for tensor in tensors.values()}
     if sorted(keys) != sorted(storages):
         raise _Refused("its storages are not those of its tensors")
-    total = sum(math.prod(one.shape) * one.dtype.itemsize for one in tensors.values())
+    total = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in tensors.values())
     if total > _MAX_SHARED * len(file.getbuffer()):
         raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
     arrays = {key: _storage(file, storages[key]) for key in keys}
     if file.read(1):
         raise _Refused("goes on behind its last storage")
-    return {name: _view(name, one, arrays[one.key]) for name, one in tensors.items()}
+    return {name: _view(name, tensor, arrays[tensor.key]) for name, tensor in tensors.items()}
 
 
 def _storage(file: io.BytesIO, tensor: _Tensor) -> npt.NDArray[Any]:
@@ -131,7 +133,7 @@ def _storage(file: io.BytesIO, tensor: _Tensor) -> npt.NDArray[Any]:
 
 
 def _view(name: str, tensor: _Tensor, storage: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The tensor as an array of its own; every element lies within the storage."""
+    """Copies a tensor from its storage, after checking that all elements are within it."""
     if (tensor.dtype, tensor.numel) != (storage.dtype, storage.size):
         raise _Refused(f"tensor {name!r} takes its storage for another")
     last = tensor.offset + sum(
@@ -147,7 +149,7 @@ def _view(name: str, tensor: _Tensor, storage: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def _value(file: io.BytesIO) -> Any:
-    """What the next pickle in the file describes."""
+    """Returns the value that the next pickle in the file describes."""
     machine = _Machine()
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
@@ -165,12 +167,12 @@ def _value(file: io.BytesIO) -> Any:
 
 
 class _Machine:
-    """The stack of a pickle, on which nothing is ever called.
+    """Stack machine of the pickle format, which never calls anything.
 
     Attributes:
-        stack: Above the last mark.
-        below: What is below each mark.
-        memo: Values by the number under which they were put there.
+        stack: Values above the last mark.
+        below: Stacks below each mark, the lowest first.
+        memo: Memoized values, by their number in the pickle.
     """
 
     def __init__(self) -> None:
@@ -203,7 +205,9 @@ class _Machine:
         mapping = self.stack[-1]
         if type(mapping) is not dict or len(values) % 2:
             raise _Refused("items for something that is no mapping")
-        if not all(type(key) is str for key in values[::2]):  # hashing others may take for ever
+        if not all(
+            type(key) is str for key in values[::2]
+        ):  # hashing nested tuples may take forever
             raise _Refused("a key that is no name")
         mapping.update(zip(values[::2], values[1::2], strict=True))
 
@@ -218,7 +222,7 @@ class _Machine:
         self.push(_Name(name))
 
     def storage(self) -> None:
-        """Of a persistent id: its name, its type and its number of elements."""
+        """Replaces a persistent id by the storage that it describes: key, dtype and size."""
         kind, storage, key, _, numel, view = self.stack.pop()
         if kind != "storage" or not isinstance(storage, _Name) or view is not None:
             raise _Refused("a persistent id that is no storage")
@@ -243,7 +247,7 @@ class _Machine:
             raise _Refused("a call that no state dict needs")
 
     def leave_out_state(self) -> None:
-        """PyTorch hangs the versions of its modules on the mapping."""
+        """Discards the state of the mapping, in which PyTorch keeps the versions of its modules."""
         state = self.stack.pop()
         if type(self.stack[-1]) is not dict or type(state) is not dict:
             raise _Refused("a state for something that is no mapping")

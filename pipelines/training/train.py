@@ -1,4 +1,4 @@
-"""Training: features -> fused model -> SavedModel, with its evaluation beside it."""
+"""Training run: feature shards -> trained Keras model -> SavedModel and evaluation."""
 
 import datetime
 import json
@@ -38,22 +38,22 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: TrainConfig, plan: TrainPlan) -> Path:
-    """Trains on a preprocessing and writes a model folder; continues where it was interrupted.
+    """Trains on prepared data and writes a model folder; resumes an interrupted training.
 
     Args:
-        config: The settings.
-        plan: The settings' plan, of which something is left to do.
+        config: Settings of the training.
+        plan: Plan for these settings, which is not done.
 
     Returns:
-        `triad.json` of the model, which is written last.
+        Path of the model's `triad.json`, which is written last.
 
     Raises:
-        GateError: Data whose parts come from two preprocessings.
+        GateError: If parts of the data come from two preprocessing runs.
     """
-    prepared, what, output = plan.prepared, plan.what, plan.output
+    prepared, spec, output = plan.prepared, plan.what, plan.output
     prepared.check_files()
-    layout = model_layout.Layout(what, prepared.classes, prepared.vocabulary_size)
-    outputs.mark(str(output / TRAINING), "train")  # first: at no moment the folder looks foreign
+    layout = model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
+    outputs.mark(str(output / TRAINING), "train")  # first, so that the folder is known as ours
     if config.fresh:
         _remove(output)
     files = {split: prepared.files(split) for split in ("train", "eval", "test")}
@@ -64,7 +64,7 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     with stages.showing(stages.Stage("linear models to compare with")):
         linear = floor.fitted(scan.survey(files["train"], layout, known), layout)
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
-    with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, what))):
+    with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, spec))):
         evaluated = _evaluate(result.model, linear, surveys, layout)
     with stages.showing(stages.Stage("export of the model")):
         _export(result, layout, prepared, output)
@@ -77,17 +77,17 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
 
 
 def _remove(output: Path) -> None:
-    """Removes what a training wrote, and nothing else."""
+    """Removes the files that a training wrote, and no others."""
     (output / bundle.ABOUT).unlink(missing_ok=True)
     for folder in (output / bundle.SAVED_MODEL, output / TRAINING / loop.CHECKPOINTS):
         shutil.rmtree(folder, ignore_errors=True)
     (output / TRAINING / loop.HISTORY).unlink(missing_ok=True)
 
 
-def _to_evaluate(surveys: Mapping[str, scan.Survey], what: Spec) -> int:
-    """How many records are predicted: each as recorded, and in each subset of modalities."""
-    passes = 1 + len(evaluation_document.masks(what.modalities.names))
-    return passes * sum(found.num_records for found in surveys.values() if found.files)
+def _to_evaluate(surveys: Mapping[str, scan.Survey], spec: Spec) -> int:
+    """Returns the number of predictions: each record as recorded and in each modality subset."""
+    passes = 1 + len(evaluation_document.masks(spec.modalities.names))
+    return passes * sum(survey.num_records for survey in surveys.values() if survey.files)
 
 
 def _evaluate(
@@ -96,16 +96,16 @@ def _evaluate(
     surveys: Mapping[str, scan.Survey],
     layout: model_layout.Layout,
 ) -> dict[str, Any]:
-    """Metrics of the splits that training did not learn from, by task and modality subset."""
+    """Evaluates the eval and test splits, by task and subset of modalities."""
     splits = {}
-    for split, found in surveys.items():
-        if not found.files:
+    for split, survey in surveys.items():
+        if not survey.files:
             continue
-        files = found.unchanged_files()
-        dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, found.records)
+        files = survey.unchanged_files()
+        dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, survey.records)
         recorded = predict.predict(model, dataset, layout)
-        datasets = _datasets(found, recorded.ids)
-        simple = floor.predicted(linear, found, layout)
+        datasets = _datasets(survey, recorded.ids)
+        simple = floor.predicted(linear, survey, layout)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
             subset: predict.predict(
@@ -119,7 +119,7 @@ def _evaluate(
                 layout.classes[name],
                 recorded.labels[name],
                 recorded.said[name],
-                {subset: one.said[name] for subset, one in subsets.items()},
+                {subset: predictions.said[name] for subset, predictions in subsets.items()},
                 complete,
                 seed=layout.spec.training.seed,
                 datasets=datasets,
@@ -130,18 +130,18 @@ def _evaluate(
     return evaluation_document.document(splits)
 
 
-def _datasets(found: scan.Survey, ids: Sequence[str]) -> list[str] | None:
-    """The data set of each record; None where the spec has no mixture."""
-    if DATASET_FEATURE not in found.sampled:
+def _datasets(survey: scan.Survey, ids: Sequence[str]) -> list[str] | None:
+    """Returns the data set of each record; None if the spec has no mixture."""
+    if DATASET_FEATURE not in survey.sampled:
         return None
-    names = dict(zip(found.sampled["id"], found.sampled[DATASET_FEATURE], strict=True))
+    names = dict(zip(survey.sampled["id"], survey.sampled[DATASET_FEATURE], strict=True))
     return [names[record_id.encode()].decode() for record_id in ids]
 
 
 def _complete(
     batch: batches.Batch, layout: model_layout.Layout
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which real records of a batch have every modality."""
+    """Returns for each real (not padding) record of a batch if it has every modality, as bools."""
     names = layout.spec.modalities.names
     present = np.all([batch.features[f"{name}_present"].numpy() for name in names], axis=0)
     real = batch.ids.numpy() != b""
@@ -165,9 +165,9 @@ def _export(
     shutil.copy(output / TRAINING / loop.HISTORY, output / bundle.HISTORY)
 
 
-def _encoder_digest(what: Spec) -> dict[str, str]:
-    """Of the weights with which a pretrained encoder began."""
-    pinned = what.model.image_weights_sha256
+def _encoder_digest(spec: Spec) -> dict[str, str]:
+    """Returns the digest of a pretrained encoder's initial weights; empty without an encoder."""
+    pinned = spec.model.image_weights_sha256
     return {"encoder": pinned} if pinned is not None else {}
 
 
@@ -176,22 +176,22 @@ def _about(
     result: loop.TrainResult,
     evaluated: dict[str, Any],
 ) -> dict[str, Any]:
-    prepared, what = plan.prepared, plan.what
+    prepared, spec = plan.prepared, plan.what
     files = bundle.file_digests(plan.output)
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "key": plan.key,
-        "spec": json.loads(what.to_json()),
+        "spec": json.loads(spec.to_json()),
         "classes": prepared.classes,
         "vocabulary_size": prepared.vocabulary_size,
         "batch_size": BATCH_SIZE,
         "digests": {
             "model": bundle.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],
-            "spec": what.digest(),
+            "spec": spec.digest(),
             "code": hashing.code_digest(),
-            **_encoder_digest(what),
+            **_encoder_digest(spec),
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,

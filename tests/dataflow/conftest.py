@@ -1,4 +1,4 @@
-"""Dataflow and Cloud Storage on loopback, the wheel of this checkout, and a night in a bucket."""
+"""Fixtures: Dataflow and Cloud Storage on loopback, a wheel of this checkout, data in a bucket."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Runs a staged pipeline where it has never been: in an interpreter that has only the wheel."""
+"""Program that runs a staged pipeline in a clean interpreter that has only the wheel."""
 
 import sys
 from pathlib import Path

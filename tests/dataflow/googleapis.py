@@ -1,7 +1,7 @@
-"""googleapis.com on loopback, for TensorFlow's own gs://, which knows no emulator.
+"""Proxy for googleapis.com on loopback, since TensorFlow's own gs:// supports no emulator.
 
-TensorFlow's client (libcurl) goes through the proxy that `https_proxy` names. This one answers
-itself, with a certificate of its own making, and hands requests to the bucket's emulator.
+TensorFlow's client (libcurl) uses the proxy that `https_proxy` names. This proxy answers itself,
+with a self-made certificate, and forwards requests to the bucket's emulator.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""Dataflow's REST API on loopback: it keeps what it is asked, and runs it if it is told to.
+"""Fake of Dataflow's REST API on loopback: records requests and, if asked to, runs the jobs.
 
-A job runs in a process of its own that has the wheel of this checkout and nothing else of it.
+A job runs in a separate process that has only the wheel of this checkout.
 """
 
 import contextlib

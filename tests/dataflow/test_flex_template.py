@@ -1,4 +1,4 @@
-"""The Flex Template: its metadata are the command's flags, its parameters become the command."""
+"""Flex Template: its metadata match the command's flags, and its parameters become the command."""
 
 import json
 import re

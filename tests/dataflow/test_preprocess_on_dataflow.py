@@ -1,4 +1,4 @@
-"""`triad preprocess --runner dataflow`, to a whole folder in a bucket, without a cloud."""
+"""`triad preprocess --runner dataflow` up to a complete folder in a bucket, without a cloud."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""`triad score --runner dataflow`, to the published scores, without a cloud."""
+"""`triad score --runner dataflow` up to the published scores, without a cloud."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A preprocessing in the making: whole or not at all, on the local disk and in a bucket."""
+"""Staging of preprocessing output: complete or absent, on the local disk and in a bucket."""
 
 import itertools
 import logging

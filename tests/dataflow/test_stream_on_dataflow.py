@@ -1,4 +1,4 @@
-"""`triad stream --runner dataflow`: what is submitted, and what is refused; no cloud."""
+"""`triad stream --runner dataflow`: the submitted job and the refusals, without a cloud."""
 
 import re
 from typing import Any

@@ -1,56 +1,55 @@
-"""The tutorial works: its files, commands and programs, in the order in which it prints them.
+"""The tutorial works where the wheel alone is installed: all that it prints, in its order.
 
-All commands run in this process, because most of what each of them costs is its start.
+The folder has modules of the user's own with names that Triad's folders have, and Fugue's `triad`
+is installed too.
 """
 
-import logging
+import json
 import re
-import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests import docs_pages
-from triad_ml.pipelines.cli import main
+from tests import docs_pages, wheels
 
 pytestmark = pytest.mark.slow
 
 PAGE = docs_pages.DOCS / "tutorial.md"
-DOCTOR_ACCEPTS = (0, 12)
-"""It refuses a checkout that is not the installed one; only that differs between environments."""
+FOLLOW = Path(__file__).with_name("follow.py")
+FROM_PYTHON = """
+import triad
+import triad_ml
+
+outcome = triad_ml.load_model("trained").score({"id": "a", "text": "Soup runs over its edge."})
+answer = [triad.OWNER, outcome.predictions["item"].label]
+"""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, Any]]:
-    """The folder of somebody who did all of it, what was printed, and what the programs hold."""
-    base = tmp_path_factory.mktemp("tutorial")
-    folder, printed = base / "work", base / "printed.txt"
-    folder.mkdir()
-    held: dict[str, Any] = {}
-    out = printed.open("w", buffering=1, encoding="utf-8")  # open: libraries may keep it
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("sys.stdout", out)
-        patch.setattr("sys.stderr", out)
-        patch.setattr(logging.getLogger(), "handlers", [])  # those of the commands write to `out`
-        for language, content in docs_pages.blocks(PAGE, "python", "yaml", "sh"):
-            if language == "python":
-                exec(content, held)
-            elif language == "yaml":
-                Path("returns.yaml").write_text(content, encoding="utf-8")
-            else:
-                _run(content)
-    return folder, printed.read_text(encoding="utf-8"), held
-
-
-def _run(block: str) -> None:
-    for line in block.splitlines():
-        program, *argv = shlex.split(line)
-        code = main.main(argv)
-        assert program == "triad"
-        assert code in (DOCTOR_ACCEPTS if argv[0] == "doctor" else (0,)), line
+def made(
+    installed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, dict[str, Any]]:
+    """The folder of somebody who did all of it, what was printed, and what is true at the end."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    wheels.write_own_modules(folder)
+    shutil.copy(FOLLOW, folder)
+    blocks = docs_pages.blocks(PAGE, "python", "yaml", "sh")
+    page = json.dumps([*blocks, ("python", FROM_PYTHON)])
+    (folder / "page.json").write_text(page, encoding="utf-8")
+    run = subprocess.run(
+        ["python", FOLLOW.name, "page.json"],
+        cwd=folder,
+        env=wheels.variables(installed),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    return folder, run.stdout, json.loads((folder / "end.json").read_text(encoding="utf-8"))
 
 
 def test_every_step_ends_well_and_prints_what_the_page_shows(made):
@@ -70,9 +69,35 @@ def test_the_broken_photo_costs_the_photo_alone(made):
 
 
 def test_the_queries_find_the_scores_beside_the_columns_of_the_spreadsheet(made):
-    _, _, held = made
-    assert len(held["joined"]) == 295
-    assert set(held["joined"]["predicted"]) <= {"mug", "plate", "vase"}
+    _, _, end = made
+    assert end["joined"] == 295
+    assert set(end["predicted"]) <= {"mug", "plate", "vase"}
+
+
+def test_only_the_wheel_is_imported_and_nothing_of_the_users(made, installed):
+    _, _, end = made
+    assert Path(end["root"]).is_relative_to(installed.parent)
+    assert {"model", "transforms", "pipelines"}.isdisjoint(end["modules"])
+    assert end["answer"] == ["Fugue", "plate"]
+
+
+def test_the_installed_command_finds_what_was_made(made, installed):
+    folder, _, _ = made
+    (path,) = folder.glob("scores/dt=2026-11-24/_runs/run=*/scores/*.parquet")
+    for command, shown in (
+        ("triad spec check returns.yaml", "returns.yaml: good; "),
+        ("triad current scores", str(path.relative_to(folder))),
+    ):
+        assert f"{command}\n" in PAGE.read_text(encoding="utf-8")
+        run = subprocess.run(
+            command.split(),
+            cwd=folder,
+            env=wheels.variables(installed),
+            capture_output=True,
+            text=True,
+        )
+        assert (run.returncode, run.stderr) == (0, "")
+        assert run.stdout.startswith(shown)
 
 
 def test_the_picture_of_the_report_is_of_these_records():

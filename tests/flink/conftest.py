@@ -1,4 +1,4 @@
-"""A session cluster for the tests of this folder, at ports of its own."""
+"""Flink session cluster on free ports, for the tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`triad flink`: what it needs, starts and stops."""
+"""`triad flink`: requirements, start and stop of the cluster."""
 
 import os
 import socket

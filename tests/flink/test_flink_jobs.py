@@ -1,4 +1,4 @@
-"""Preprocessing and scoring on a Flink session cluster give what the local runner gives."""
+"""Preprocessing and scoring on a Flink session cluster: results equal those of the local runner."""
 
 import concurrent.futures
 import dataclasses

@@ -1,4 +1,4 @@
-"""Kafka to Kafka on Flink, killed and ended in the middle: what is there is what should be."""
+"""Stream from Kafka to Kafka on Flink: complete output after kills and stops in the middle."""
 
 import base64
 import contextlib
@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from confluent_kafka import Consumer, TopicPartition
 from tests import kafka, kafka_protocol
 from tests.flink.test_flink_jobs import kill
 from tests.kafka_protocol import Raw
+from tests.reliability.forkserver import ForkServer
 from tests.sockets import listening
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.runners.flink import rest
@@ -112,20 +112,19 @@ class Runbook:
 
     values: Mapping[str, str]
     flink: Cluster
+    triad: Path
     folder: Path
 
     def step(self, words: str) -> str:
         """Runs the one block that holds these words, and gives what it prints."""
         (content,) = (block for block in BLOCKS if words in block)
-        program = f'"{sys.executable}" -m triad_ml.pipelines.cli.main'
         beam = " ".join(self.flink.beam_args)
         head = "".join(f"{name}={value}\n" for name, value in self.values.items())
-        head += f'flink() {{ {program} flink "$@" --folder {self.flink.folder}; }}\n'
-        head += f'stream() {{ {program} stream "$@" -- {beam}; }}\ntriad() {{ "$@"; }}\n'
+        head += f'flink() {{ {self.triad} flink "$@" --folder {self.flink.folder}; }}\n'
+        head += f'stream() {{ {self.triad} stream "$@" -- {beam}; }}\ntriad() {{ "$@"; }}\n'
         finished = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", head + content],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,
@@ -139,6 +138,7 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     generated: Path,
     flink: Cluster,
     broker: kafka.Broker,
+    fork_server: ForkServer,
     output: Callable[..., Output],
     tmp_path: Path,
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     state, picture = tmp_path / "state", next((generated.parent / "media").glob("*.png"))
     values = {"MODELS": "models", "STATE": "state", "SOURCE": broker.uri(source)}
     values |= {"SCORES": broker.uri(scores), "REJECTED": broker.uri(rejected)}
-    runbook = Runbook(values, flink, tmp_path)
+    runbook = Runbook(values, flink, fork_server.program, tmp_path)
     written = output(scores, rejected)
     sent: list[bytes] = []
 

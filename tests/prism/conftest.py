@@ -1,4 +1,4 @@
-"""Prism, built once into the user's cache, and one of it that runs for the tests here."""
+"""Fixtures: Prism, built once into the user's cache, and one running instance for these tests."""
 
 import fcntl
 import importlib.metadata

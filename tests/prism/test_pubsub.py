@@ -1,4 +1,4 @@
-"""Pub/Sub's messages through the graph of the Dataflow job, on Prism with a TestStream."""
+"""Pub/Sub messages through the graph of the Dataflow job, on Prism with a TestStream."""
 
 import datetime
 import hashlib

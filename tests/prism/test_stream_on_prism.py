@@ -1,4 +1,4 @@
-"""`triad stream --runner prism`: the rows of the micro-batches, live, and no orphan."""
+"""`triad stream --runner prism`: rows equal those of micro-batches; no process is left behind."""
 
 import os
 import shutil

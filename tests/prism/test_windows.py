@@ -1,4 +1,4 @@
-"""Windows of event time on Prism: rows out of order, late, a year late; none is lost."""
+"""Windows of event time on Prism: rows out of order, late, or a year late; none is lost."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Fixtures of these tests: a fork server, a flaky storage, and a model that loads quickly."""
+"""Fixtures of these tests: a flaky storage, and a model that loads quickly."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 from tests.once import made_once
 from tests.reliability import flaky_storage
 from tests.reliability.flaky_storage import FlakyStorage
-from tests.reliability.forkserver import ForkServer
 
 TEXT_SPEC = """
 modalities: {text: {tokens: word, vocabulary: 100, length: 12}}
@@ -16,12 +15,6 @@ tasks: {category: {kind: classification, label: category}}
 model: {dim: 8, text_dim: 8}
 training: {epochs: 1, batch_size: 16}
 """
-
-
-@pytest.fixture(scope="session")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

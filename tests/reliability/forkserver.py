@@ -2,8 +2,12 @@
 
 A fresh `triad score` costs 10 to 15 CPU seconds of imports; a fork costs none. TensorFlow starts
 its threads with its first op, so the server runs no op: there is no thread that a fork would lose.
+
+Shells start children through a program, `ForkServer.program`, in the place of `triad`: it has the
+output and the exit code of its child, and passes signals on to it.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import gc
@@ -19,10 +23,28 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+_PROGRAM = r"""#!{python} -IS
+import json, os, signal, socket, sys
+
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({socket!r})
+request = {{"argv": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+messages = connection.makefile()
+pid = json.loads(messages.readline())["pid"]
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+code = os.waitstatus_to_exitcode(json.loads(messages.readline())["status"])
+if code < 0:
+    if code != -signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +106,20 @@ class ForkServer:
     """Starts children; a context manager. Its children die with it.
 
     Args:
-        folder: For its socket and for what children say.
+        folder: For its socket, its program and for what children say.
+
+    Attributes:
+        program: Path of the program `triad` by which shells start children, in a folder of its own.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = str(folder / "socket")
         self._started = 0
+        self.program = folder / "bin" / "triad"
+        self.program.parent.mkdir()
+        self.program.write_text(_PROGRAM.format(python=sys.executable, socket=self._socket))
+        self.program.chmod(0o755)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self._socket)
         listener.listen()
@@ -182,13 +211,15 @@ def _serve(listener: socket.socket) -> None:
 
 def _guard(connection: socket.socket) -> None:
     """Forks the child of one request, and tells what becomes of it."""
-    request = json.loads(connection.makefile("r", encoding="utf-8").readline())
+    request, streams = _received(connection)
     receiving, sending = os.pipe()
     pid = os.fork()
     if pid == 0:
         connection.close()
         os.close(receiving)
         _die_with_parent()
+        if streams:
+            _become_program(request, streams)
         _become(request, sending)
     os.close(sending)
 
@@ -196,6 +227,15 @@ def _guard(connection: socket.socket) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
     tell(pid=pid)
+    if streams:
+        for stream in streams:
+            os.close(stream)
+        ended = os.pidfd_open(pid)
+        if ended not in select.select([ended, connection], [], [])[0]:  # the program was killed
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            tell(status=os.waitpid(pid, 0)[1])
+        return
     if request["kill_after"] is not None:
         ended = select.select([os.pidfd_open(pid)], [], [], request["kill_after"])[0]
         if not ended:
@@ -208,6 +248,29 @@ def _guard(connection: socket.socket) -> None:
         notes = [json.loads(line) for line in stream]
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     tell(status=status, notes=notes, cpu_seconds=used.ru_utime + used.ru_stime)
+
+
+def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """A request, and the three standard streams of the program that it comes from, if it does."""
+    content, streams, _, _ = socket.recv_fds(connection, 2**16, 3)
+    while not content.endswith(b"\n"):
+        content += connection.recv(2**16)
+    return json.loads(content), streams
+
+
+def _become_program(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
+    """In the child: runs the command as a process that a shell started, and exits as that does."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = ["triad", *request["argv"]]
+
+    from triad_ml.pipelines.cli import main as cli_main
+
+    sys.exit(cli_main.main())
 
 
 def _become(request: Mapping[str, Any], notes: int) -> None:

@@ -1,1 +1,1 @@
-"""Flink: session cluster, REST client, expansion service and worker pool."""
+"""Flink: runner, session cluster, REST client, expansion service and worker pool."""

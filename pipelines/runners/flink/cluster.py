@@ -1,4 +1,4 @@
-"""A Flink session cluster on this machine, with Beam's job server and a pool of Python workers."""
+"""Flink session cluster on this machine, with Beam's job server and a pool of Python workers."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ PORTS = {"rest": 8081, "rpc": 6123, "jobs": 8099, "artifacts": 8098, "expansion"
 PORTS |= {"workers": 50000}
 PARTS = ("jobmanager", "taskmanager", "jobserver", "workers")
 PATIENCE = 120.0
-"""Seconds that the parts have to answer."""
+"""Seconds that the parts have to answer after their start."""
 
 _OPENED = ("util", "lang", "net", "nio", "util.concurrent")
 _OPEN = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED]
@@ -29,12 +29,12 @@ _ENTRY = "org.apache.flink.runtime"
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """What was started.
+    """Session cluster: its folder, ports and processes.
 
     Attributes:
-        folder: Holds its state, configuration and logs.
-        ports: By what answers there.
-        processes: By part.
+        folder: Folder of its state, configuration and logs.
+        ports: Port numbers, by the keys of `PORTS`.
+        processes: Process of each part that was started, by the names in `PARTS`.
     """
 
     folder: Path
@@ -43,35 +43,35 @@ class Cluster:
 
     @property
     def running(self) -> dict[str, bool]:
-        """Which parts run."""
+        """State of each part: True if it runs."""
         return {part: pipelines_ports.runs(self.processes.get(part)) for part in PARTS}
 
     @property
     def dashboard(self) -> str:
-        """The address of Flink's dashboard."""
+        """URL of Flink's dashboard."""
         return f"http://localhost:{self.ports['rest']}"
 
     @property
     def beam_args(self) -> tuple[str, ...]:
-        """What Beam needs to find it, where the ports are not those of `PORTS`."""
+        """Beam options with the cluster's addresses, needed if its ports are not `PORTS`."""
         return (
             f"--job_endpoint=localhost:{self.ports['jobs']}",
             f"--environment_config=localhost:{self.ports['workers']}",
         )
 
     def described(self) -> list[str]:
-        """Lines for people: which parts run, the dashboard, and what Beam needs to be told."""
+        """Returns lines for users: the state of each part, the dashboard, and Beam's options."""
         parts = [f"{part}: {'runs' if on else 'stopped'}" for part, on in self.running.items()]
         return [*parts, f"dashboard: {self.dashboard}", f"beam: -- {' '.join(self.beam_args)}"]
 
 
 def default_folder() -> Path:
-    """Where the state of the user's cluster is."""
+    """Returns the folder with the state of the user's cluster."""
     return runners_java.cache("flink") / "cluster"
 
 
 def read(folder: Path) -> Cluster | None:
-    """The cluster whose state is in the folder; None where none was started."""
+    """Reads the cluster whose state is in the folder; None if none was started."""
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -81,15 +81,15 @@ def read(folder: Path) -> Cluster | None:
 
 
 def up(folder: Path, free_ports: bool = False) -> Cluster:
-    """Starts what does not run yet, and waits until each part answers.
+    """Starts each part that does not run yet, and waits until all parts answer.
 
     Args:
-        folder: For state, configuration and logs.
-        free_ports: Choose ports that are free, instead of `PORTS`.
+        folder: Folder for state, configuration and logs.
+        free_ports: True to choose free ports instead of `PORTS`.
 
     Raises:
-        OptionsError: Where Java, Maven or a port is missing.
-        StorageError: Where a part ends or does not answer.
+        OptionsError: If Java or Maven is missing, or a port is taken.
+        StorageError: If a part ends or does not answer.
     """
     java = runners_java.java()
     jars = runners_java.assemble("flink")
@@ -124,10 +124,10 @@ def up(folder: Path, free_ports: bool = False) -> Cluster:
 
 
 def down(folder: Path) -> tuple[str, ...]:
-    """Stops exactly what `up` started, and forgets it.
+    """Stops exactly the processes that `up` started, and removes the cluster's state.
 
     Returns:
-        The parts that were running.
+        Names of the parts that were running.
     """
     cluster = read(folder)
     if cluster is None:
@@ -166,7 +166,7 @@ def _commands(cluster: Cluster, java: str, jars: Path) -> dict[str, list[str]]:
     worker = f"{_ENTRY}.taskexecutor.TaskManagerRunner"
     return {
         "jobmanager": [*flink("-Xmx600m"), manager, *conf],
-        # Network memory and both kinds off the heap are direct memory.
+        # Direct memory holds Flink's network memory and both kinds of off-heap memory.
         "taskmanager": [*flink("-Xmx900m", "-XX:MaxDirectMemorySize=1200m"), worker, *conf],
         "jobserver": [
             *flink(),
@@ -194,7 +194,7 @@ def _start(part: str, command: list[str], folder: Path) -> pipelines_ports.Start
         **os.environ,
         "FLINK_CONF_DIR": str(folder / "conf"),
     }
-    # The pool starts `python`, whichever is first there.
+    # The worker pool starts the first `python` in PATH.
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
     return pipelines_ports.start(command, folder / f"{part}.log", variables)
 
@@ -207,7 +207,7 @@ def _write(cluster: Cluster) -> None:
 
 
 def _silent(cluster: Cluster) -> list[str]:
-    """The parts that do not answer yet."""
+    """Returns the parts that do not answer yet."""
     registered = _task_managers(cluster)
     answers = {
         "jobmanager": registered is not None,
@@ -219,7 +219,7 @@ def _silent(cluster: Cluster) -> list[str]:
 
 
 def _task_managers(cluster: Cluster) -> int | None:
-    """How many are registered, whether busy or not; None where nothing answers."""
+    """Returns the number of registered TaskManagers, busy or not; None if nothing answers."""
     try:
         with urllib.request.urlopen(f"{cluster.dashboard}/overview", timeout=5) as answer:  # noqa: S310
             return int(json.load(answer)["taskmanagers"])

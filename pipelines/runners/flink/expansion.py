@@ -1,4 +1,4 @@
-"""Beam's expansion service: it makes Java's Kafka source known to a pipeline of Python."""
+"""Beam's expansion service, which makes Java's Kafka source available to a Python pipeline."""
 
 import contextlib
 import subprocess
@@ -19,50 +19,55 @@ _SERVICE = "org.apache.beam.sdk.expansion.service.ExpansionService"
 
 @contextlib.contextmanager
 def service() -> Iterator[str]:
-    """Runs the service as long as a pipeline is built; gives its `HOST:PORT`.
+    """Runs the service while a pipeline is built.
 
-    Java's part of a pipeline runs inside the TaskManager (EMBEDDED): no container is started. The
-    read is Flink's own kind of source: in a splittable one a bundle stays open while data flow, and
-    checkpoints wait for it.
+    The Java steps of the pipeline run inside the TaskManager (EMBEDDED), without a container. The
+    read uses Flink's native source API (`use_deprecated_read`), since a splittable DoFn keeps a
+    bundle open while data flow, and checkpoints wait for its end.
+
+    Yields:
+        Address of the service, `HOST:PORT`.
 
     Raises:
-        OptionsError: Where Java or Maven is missing.
-        StorageError: Where the service ends or does not answer.
+        OptionsError: If Java or Maven is missing.
+        StorageError: If the service ends or does not answer.
     """
     java, jars = runners_java.java(), runners_java.assemble("flink")
     (jamm,) = jars.glob("jamm-*.jar")
     (port,) = daemons.free()
     options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     options += [runners_java.agent(jars, "Loopback"), "-cp", f"{jars}/*"]
-    told = [
+    arguments = [
         "--defaultEnvironmentType=EMBEDDED",
         f"--filesToStage={jamm}",
         "--experiments=use_deprecated_read",
     ]
     with ScratchFolder() as folder:
-        said = folder / "said"
-        with said.open("wb") as log:
+        output = folder / "output.log"
+        with output.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603
-                [java, *options, _SERVICE, str(port), *told],
+                [java, *options, _SERVICE, str(port), *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:
-            _wait(process, port, said)
+            _wait(process, port, output)
             yield f"localhost:{port}"
         finally:
             process.kill()
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
     until = time.monotonic() + PATIENCE
     while True:
         if daemons.listens(port):
             return
         ended = process.poll() is not None
         if ended or time.monotonic() > until:
-            lines = said.read_text(encoding="utf-8", errors="replace").split("\n")
-            line = next((one for one in lines if "Exception" in one or "Error" in one), lines[0])
+            lines = output.read_text(encoding="utf-8", errors="replace").split("\n")
+            line = next(
+                (text for text in lines if "Exception" in text or "Error" in text), lines[0]
+            )
             why = f"ended: {line[:200]}" if ended else f"does not answer for {PATIENCE:.0f} s"
             raise StorageError(f"expansion service: {why}; see that Java can open a local port")
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The jobs of a Flink cluster, by its REST interface: what runs, and how it is ended."""
+"""Client of Flink's REST interface: lists, cancels and drains the jobs of a cluster."""
 
 import json
 import time
@@ -16,12 +16,12 @@ _ENDED = ("CANCELED", "FAILED", "FINISHED")
 
 
 class Job(NamedTuple):
-    """A job as Flink knows it.
+    """Job of a Flink cluster.
 
     Attributes:
-        id: Flink's own.
-        name: Of a stream: see `checkpoints.stream_name`.
-        state: Such as `RUNNING` or `CANCELED`.
+        id: Id that Flink assigned.
+        name: Name of the job; for a stream see `flink_checkpoints.stream_name`.
+        state: State of the job, such as `RUNNING` or `CANCELED`.
     """
 
     id: str
@@ -30,41 +30,41 @@ class Job(NamedTuple):
 
 
 def jobs(dashboard: str) -> list[Job]:
-    """All jobs that the cluster remembers, the newest last.
+    """Returns all jobs that the cluster remembers, the newest last.
 
     Args:
-        dashboard: Such as `http://localhost:8081`.
+        dashboard: URL of the dashboard, such as `http://localhost:8081`.
 
     Raises:
-        StorageError: Where nothing answers.
+        StorageError: If the cluster does not answer.
     """
-    found = _ask(dashboard, "GET", "/jobs/overview")["jobs"]
-    ordered = sorted(found, key=lambda job: int(job["start-time"]))
+    remembered = _ask(dashboard, "GET", "/jobs/overview")["jobs"]
+    ordered = sorted(remembered, key=lambda job: int(job["start-time"]))
     return [Job(job["jid"], job["name"], job["state"]) for job in ordered]
 
 
 def named(dashboard: str, name: str) -> Job:
-    """The job of a name, or of an id, that has not ended.
+    """Returns the running job with a name or id.
 
     Raises:
-        OptionsError: Where there is none, or more than one.
-        StorageError: Where nothing answers.
+        OptionsError: If there is none, or more than one.
+        StorageError: If the cluster does not answer.
     """
     live = [job for job in jobs(dashboard) if job.state not in _ENDED]
-    found = [job for job in live if name in (job.id, job.name)]
-    if len(found) == 1:
-        return found[0]
-    which = "runs more than once, give its id" if found else "does not run"
+    matching = [job for job in live if name in (job.id, job.name)]
+    if len(matching) == 1:
+        return matching[0]
+    reason = "runs more than once, give its id" if matching else "does not run"
     known = ", ".join(f"{job.name} ({job.id})" for job in live) or "none"
-    raise OptionsError(f"{name}: {which}; running: {known}")
+    raise OptionsError(f"{name}: {reason}; running: {known}")
 
 
 def cancel(dashboard: str, name: str) -> Job:
-    """Ends a job as it is, and waits for it. Its last checkpoint stays.
+    """Cancels a job at once, and waits for its end. Its last checkpoint is kept.
 
     Raises:
-        OptionsError: Where no such job runs.
-        StorageError: Where nothing answers, or the job does not end.
+        OptionsError: If no such job runs.
+        StorageError: If the cluster does not answer, or the job does not end.
     """
     job = named(dashboard, name)
     _ask(dashboard, "PATCH", f"/jobs/{job.id}?mode=cancel")
@@ -72,34 +72,34 @@ def cancel(dashboard: str, name: str) -> Job:
 
 
 def drain(dashboard: str, name: str, state: str) -> tuple[Job, str]:
-    """Ends a job once all that it has read is written, with a savepoint, and waits for it.
+    """Ends a job with a savepoint once everything that it has read is written; waits for its end.
 
     Args:
-        dashboard: Such as `http://localhost:8081`.
-        name: Of the job, or its id.
-        state: URI of the folder that the stream has as `--state`; see `checkpoints.folder`.
+        dashboard: URL of the dashboard, such as `http://localhost:8081`.
+        name: Name or id of the job.
+        state: URI of the folder that is the stream's `--state`; see `flink_checkpoints.folder`.
 
     Returns:
-        The job as it ended, and the savepoint's path.
+        Job with its final state, and path of the savepoint.
 
     Raises:
-        OptionsError: Where no such job runs.
-        StorageError: Where nothing answers, or the savepoint fails.
+        OptionsError: If no such job runs.
+        StorageError: If the cluster does not answer, or the savepoint fails.
     """
     job = named(dashboard, name)
-    told = {"targetDirectory": f"{state}/{job.name}", "drain": False}
-    trigger = _ask(dashboard, "POST", f"/jobs/{job.id}/stop", told)["request-id"]
+    body = {"targetDirectory": f"{state}/{job.name}", "drain": False}
+    trigger = _ask(dashboard, "POST", f"/jobs/{job.id}/stop", body)["request-id"]
     until = time.monotonic() + PATIENCE
     while True:
-        asked = _ask(dashboard, "GET", f"/jobs/{job.id}/savepoints/{trigger}")
-        if asked["status"]["id"] == "COMPLETED":
+        savepoint = _ask(dashboard, "GET", f"/jobs/{job.id}/savepoints/{trigger}")
+        if savepoint["status"]["id"] == "COMPLETED":
             break
-        _patient(until, job)
-    failed = asked["operation"].get("failure-cause")
+        _pause(until, job)
+    failed = savepoint["operation"].get("failure-cause")
     if failed:
         line = str(failed.get("stack-trace", failed)).split("\n")[0][:300]
         raise StorageError(f"{job.name}: {line}; it goes on; try again, or cancel it")
-    return _ended(dashboard, job), str(asked["operation"]["location"])
+    return _ended(dashboard, job), str(savepoint["operation"]["location"])
 
 
 def _ended(dashboard: str, job: Job) -> Job:
@@ -108,10 +108,10 @@ def _ended(dashboard: str, job: Job) -> Job:
         state = str(_ask(dashboard, "GET", f"/jobs/{job.id}")["state"])
         if state in _ENDED:
             return job._replace(state=state)
-        _patient(until, job)
+        _pause(until, job)
 
 
-def _patient(until: float, job: Job) -> None:
+def _pause(until: float, job: Job) -> None:
     if time.monotonic() > until:
         raise StorageError(
             f"{job.name}: does not end within {PATIENCE:.0f} s; look at the dashboard"
@@ -120,20 +120,20 @@ def _patient(until: float, job: Job) -> None:
 
 
 def _ask(
-    dashboard: str, method: str, path: str, told: Mapping[str, Any] | None = None
+    dashboard: str, method: str, path: str, body: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     if not dashboard.startswith(("http://", "https://")):
         raise OptionsError(f"--dashboard: {dashboard}: must be http://HOST:PORT")
     request = urllib.request.Request(  # noqa: S310
         dashboard.rstrip("/") + path,
-        json.dumps(told).encode() if told is not None else None,
+        json.dumps(body).encode() if body is not None else None,
         {"Content-Type": "application/json"},
         method=method,
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            found: dict[str, Any] = json.loads(answer.read() or b"{}")
-            return found
+            content: dict[str, Any] = json.loads(answer.read() or b"{}")
+            return content
     except urllib.error.HTTPError as error:
         raise StorageError(f"{dashboard}: {error}; look at the dashboard") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:

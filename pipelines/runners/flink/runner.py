@@ -4,9 +4,10 @@ from triad_ml.pipelines.runners.base import RemoteRunner
 
 
 class FlinkRunner(RemoteRunner):
-    """A Flink cluster behind Beam's job server.
+    """Flink cluster behind Beam's job server.
 
-    Its defaults name the addresses at which `triad flink up` has the job server and the workers.
+    Its default options have the addresses at which `triad flink up` starts the job server and the
+    workers.
     """
 
     name = "flink"
@@ -15,6 +16,6 @@ class FlinkRunner(RemoteRunner):
         "--job_endpoint=localhost:8099",
         "--environment_type=EXTERNAL",
         "--environment_config=localhost:50000",
-        "--environment_cache_millis=600000",  # else each stage starts Python workers of its own
+        "--environment_cache_millis=600000",  # else each stage starts separate Python workers
     )
     doctor_checks = ("cluster",)

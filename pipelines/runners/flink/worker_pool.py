@@ -1,7 +1,7 @@
-"""Starts Beam's Python workers for a cluster; only what runs beside it can ask for one.
+"""Pool that starts Beam's Python workers for a cluster; only processes of this machine can use it.
 
 Beam's own pool (`apache_beam.runners.worker.worker_pool_main`, which its container starts with
-`--worker_pool`) listens on every interface, and runs code for whoever connects.
+`--worker_pool`) listens on every interface and runs code for any client.
 """
 
 import logging
@@ -17,8 +17,8 @@ from apache_beam.utils import thread_pool_executor
 def main() -> None:
     """Serves on 127.0.0.1 until SIGTERM.
 
-    The arguments are the port and, in a container of Beam, the program that starts a worker with
-    what a job staged.
+    The arguments of the command line are the port and, in a container of Beam, the program that
+    starts a worker with the files that a job staged.
     """
     port, *program = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)

@@ -1,4 +1,4 @@
-"""Folders as endpoints of streams: watched on this machine, written here or in a bucket."""
+"""Stream endpoints of folders: local folders as sources and sinks, buckets as sinks."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FolderEndpoint(Endpoint):
-    """A folder of this machine; as a sink it takes the rejected records too."""
+    """Folder of this machine; as a sink it holds the rejected records too."""
 
     form = "DIR"
     read_by = frozenset({"local", "prism"})
@@ -25,13 +25,13 @@ class FolderEndpoint(Endpoint):
     def check(self, flag: str, address: str) -> None:
         if ":" not in address:
             return
-        from triad_ml.transforms.media import uris  # brings NumPy, and `--help` needs none
+        from triad_ml.transforms.media import uris  # imports NumPy, which `--help` does not need
 
         path = uris.local_path(address)
         if path != address:
             raise OptionsError(f"{flag}: {address}: is a URI; give the path, {path}")
-        scheme, found, _ = address.partition("://")
-        if found:
+        scheme, separator, _ = address.partition("://")
+        if separator:
             raise OptionsError(f"{flag}: {scheme}:// is not streamed; give a local folder")
 
     def name(self, address: str) -> str:
@@ -82,7 +82,7 @@ class FolderEndpoint(Endpoint):
 
 
 class BucketEndpoint(FolderEndpoint):
-    """A folder in a bucket, which is a sink alone."""
+    """Folder in a bucket, which can only be a sink."""
 
     form = "gs://BUCKET/DIR"
     read_by = frozenset()

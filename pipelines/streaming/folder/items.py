@@ -1,4 +1,4 @@
-"""Files of a watched folder, or ranges of them -> raw records; and how a file is cut."""
+"""Readers of raw records from files of a watched folder, and the cutting of files into parts."""
 
 import dataclasses
 import hashlib
@@ -18,31 +18,32 @@ from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected, Uri
 
 _reading: dict["RecordsItem", tuple[int, Iterator[RawRecord | Rejected]]] = {}
-"""The file that is being read from its beginning, part by part, and how many records were read:
-the next part goes on there. Pipelines run in this process."""
+"""File that is being read from its beginning, part by part: the number of records read so far, and
+the iterator with which the next part continues. Pipelines run in this process."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A records file in parts, and about how many records it holds."""
+    """Records file cut into parts, with its approximate number of records."""
 
     parts: tuple[Part, ...]
     records: int
 
 
 def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNIT_BYTES) -> Cut:
-    """Cuts a file into parts of about so many records or bytes, whichever are fewer.
+    """Cuts a file into parts of about `unit_records` or `unit_bytes`, whichever is reached first.
 
-    JSONL and Parquet are cut where they can be entered. Any other file is read once, to count.
+    JSONL and Parquet are cut at byte or row positions where reading can begin. Any other file is
+    read once to count its records.
 
     Args:
-        folder: In which the file is.
-        whole: The file: from 0 to its size.
-        unit_records: In a part, at most.
-        unit_bytes: Of a part, about.
+        folder: Folder of the file.
+        whole: Part that covers the whole file, from 0 to its size in bytes.
+        unit_records: Largest number of records in a part.
+        unit_bytes: Approximate size of a part, in bytes.
 
     Raises:
-        StorageError: Where the file cannot be read.
+        StorageError: If the file cannot be read.
     """
     path = os.path.join(folder, whole.source)
     opening.confine(folder)
@@ -57,7 +58,7 @@ def cut(folder: str, whole: Part, unit_records: int, unit_bytes: int = units.UNI
         planned = units.plan([listed], unit_bytes, unit_records)
         records = int(reader.records(listed) or 0)
     except OptionsError:
-        return Cut((whole,), 1)  # to be told, as a rejected record, when it is read
+        return Cut((whole,), 1)  # reading it then yields a rejected record
     ranges = [dataclasses.replace(whole, start=unit.start, stop=unit.stop) for unit in planned]
     return Cut(tuple(ranges) or (dataclasses.replace(whole, stop=0),), records)
 
@@ -81,12 +82,12 @@ def _bytes(outcome: RawRecord | Rejected) -> int:
     if isinstance(outcome, Rejected):
         return 0
     media = (outcome.image, outcome.audio, outcome.text, *outcome.extra.values())
-    return sum(len(one) for one in media if isinstance(one, bytes | str))
+    return sum(len(value) for value in media if isinstance(value, bytes | str))
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordsItem:
-    """A records file, or a range of it."""
+    """Reader of a records file, or of a range of it."""
 
     folder: str
     part: Part
@@ -94,11 +95,11 @@ class RecordsItem:
 
     @property
     def _size(self) -> int:
-        """Of the file, in bytes."""
-        return int(self.part.version.partition("-")[0])  # see `folder`
+        """Size of the file, in bytes."""
+        return int(self.part.version.partition("-")[0])  # see `listing.File.version`
 
     def read(self) -> Iterator[RawRecord | Rejected]:
-        """Reads the records; a file that cannot be read on is one rejected record at that place."""
+        """Yields the records; if the rest cannot be read, one rejected record at that position."""
         if not self.part.counted:
             yield from self._read(self.part.start, self.part.stop)
             return
@@ -142,19 +143,19 @@ class RecordsItem:
 
 
 def is_refused(error: StorageError) -> bool:
-    """Whether a file cannot be read because of what it is, and not because the disk fails."""
+    """Returns True if the file is the cause (no permission, a refused link), not a failing disk."""
     return isinstance(error.__cause__, PermissionError | beneath.RefusedError)
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaItem:
-    """The media files of one record."""
+    """Reader of the media files of one record."""
 
     folder: str
     part: Part
 
     def read(self) -> Iterator[RawRecord | Rejected]:
-        """Gives the record whose id is the files' common name."""
+        """Yields the record, whose id is the files' common name."""
         place = uris.spelled(os.path.join(self.folder, self.part.source))
         position = Position(place, 0, event_time=self.part.event_time)
         media: dict[str, Any] = {

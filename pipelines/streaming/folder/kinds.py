@@ -1,4 +1,4 @@
-"""What the files of a watched folder are, and a word on each that is not read."""
+"""Kinds of the files of a watched folder, and log messages about files that are not read."""
 
 import logging
 import os
@@ -15,28 +15,28 @@ _log = logging.getLogger(__name__)
 MEDIA_SUFFIXES: Mapping[str, str] = {
     suffix: name for name, kind in MEDIA.items() for suffix in kind.suffixes
 }
-"""By the end of a name in any case, the modality of a file whose content does not tell it."""
+"""Modality by suffix of a file's name, in lower case, for files whose content does not show it."""
 
 RECORDS = "records"
 
 TOLD_A_LOOK = 20
-"""Lines of the log for each look at the folder; what is left comes with the next looks."""
+"""Most lines in the log for each look at the folder; the rest follows at the next looks."""
 
 _NO_MEDIUM = "is neither a picture nor a sound, nor a text named .txt"
 _NO_RECORDS = f"is no records file, whose names end in {', '.join(SUFFIXES)}; rename it"
 
 
 class Kinds:
-    """Says what files are; each version of a file is looked into once.
+    """Classifier of files; it opens each version of a file once.
 
     Args:
-        folder: Opens them.
-        path: Of the folder, as the log names it.
-        media_files: Whether the files are media, else records files.
+        folder: Folder that opens the files.
+        path: Path of the folder, for the log.
+        media_files: True if the files are media; else they are records files.
 
     Attributes:
-        refused: Why files are not read, by name, since the last `tell`.
-        noted: What else there is to say of files.
+        refused: Reason for which a file is not read, by file name, since the last `tell`.
+        noted: Further remark on a file, by file name, since the last `tell`.
     """
 
     def __init__(self, folder: listing.Folder, path: str, media_files: bool) -> None:
@@ -47,10 +47,12 @@ class Kinds:
         self.noted: dict[str, str] = {}
 
     def of(self, file: File) -> str | None:
-        """`RECORDS`, or a modality; None for what is not given out, and told unless it is gone.
+        """Returns `RECORDS`, a modality, or None for a file that is not read.
+
+        The reason for None is in `refused`, unless the file is gone.
 
         Raises:
-            OSError: Where the disk fails.
+            OSError: If the disk fails.
         """
         version, kind = self._known.get(file.name, ("", None))
         if version != file.version:
@@ -67,40 +69,40 @@ class Kinds:
         return kind if self._media_files or kind == RECORDS else None
 
     def likely(self, name: str) -> str | None:
-        """What a file is that has not settled, as far as its name tells."""
+        """Returns the likely kind of an unsettled file by its name; None if the name has none."""
         if self._media_files:
             return MEDIA_SUFFIXES.get(_suffix(name))
         return RECORDS if name.lower().endswith(SUFFIXES) else None
 
     def forget(self, name: str) -> None:
-        """Looks into a file again, whether or not it changed."""
+        """Discards a file's kind, so that it is opened again even if it has not changed."""
         self._known.pop(name, None)
 
     def tell(self, refused: Mapping[str, str]) -> int:
-        """Says once of each file what is wrong with it, and forgets those that are gone.
+        """Logs once what is wrong with each file, and forgets files that are gone.
 
         Args:
-            refused: Further things that are not read.
+            refused: Reasons for which further files or folders are not read, by name.
 
         Returns:
-            How many are not read.
+            Number of files and folders that are not read.
         """
         self.refused |= refused
-        said = {name: f"not read: {why}" for name, why in self.refused.items()} | self.noted
-        new = [name for name, what in sorted(said.items()) if self._told.get(name) != what]
+        lines = {name: f"not read: {why}" for name, why in self.refused.items()} | self.noted
+        new = [name for name, line in sorted(lines.items()) if self._told.get(name) != line]
         for name in new[:TOLD_A_LOOK]:
-            _log.warning("%s: %s", uris.spelled(os.path.join(self._path, name)), said[name])
+            _log.warning("%s: %s", uris.spelled(os.path.join(self._path, name)), lines[name])
         if len(new) > TOLD_A_LOOK:
             left = len(new) - TOLD_A_LOOK
             _log.warning("%s: %d more like these; later looks tell them", self._path, left)
         untold = set(new[TOLD_A_LOOK:])
-        self._told = {name: what for name, what in said.items() if name not in untold}
+        self._told = {name: line for name, line in lines.items() if name not in untold}
         count = len(self.refused)
         self.refused, self.noted = {}, {}
         return count
 
     def keep(self, names: set[str]) -> None:
-        """Forgets all files but these."""
+        """Forgets all files except these."""
         self._known = {name: known for name, known in self._known.items() if name in names}
 
     def _media(self, name: str) -> str | None:
@@ -112,19 +114,19 @@ class Kinds:
 
     def _records(self, name: str) -> str | None:
         if self.likely(name) == RECORDS:
-            self._folder.head(name)  # may it be read?
+            self._folder.head(name)  # raises if it may not be read
             return RECORDS
         return MEDIA_SUFFIXES.get(_suffix(name)) or _modality(self._folder.head(name))
 
 
 def stem(name: str) -> str:
-    """The name of the record that a medium belongs to: without the suffix of a medium."""
+    """Returns the name of the record of a media file: the file's name without its suffix."""
     return name[: len(name) - len(_suffix(name))]
 
 
 def _suffix(name: str) -> str:
-    found = os.path.splitext(name)[1].lower()
-    return found if found in MEDIA_SUFFIXES else ""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix in MEDIA_SUFFIXES else ""
 
 
 def _modality(head: bytes) -> str | None:

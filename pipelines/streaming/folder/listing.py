@@ -1,4 +1,4 @@
-"""What lies in a watched folder and below it: its files, and what is none and why."""
+"""Listing of a watched folder: its files at all levels, and reasons for refused entries."""
 
 import errno
 import glob
@@ -14,10 +14,10 @@ from triad_ml.transforms.files import beneath
 from triad_ml.transforms.media import uris
 
 DEEPEST = 64
-"""Folders in folders that are listed."""
+"""Most levels of nested folders that are listed."""
 
 HEAD_BYTES = 64
-"""As much of a file as tells pictures and sounds from other files."""
+"""Number of leading bytes by which images and audio are recognized."""
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", "~")
 _WHY = {
@@ -33,7 +33,11 @@ _LINK_TO_NO_FILE = "is a link to something else than a file; put files or folder
 
 
 def check(path: str) -> None:
-    """Raises OptionsError where there is no folder to watch."""
+    """Checks that there is a folder to watch.
+
+    Raises:
+        OptionsError: If the path is no folder.
+    """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path) or "."
@@ -44,12 +48,12 @@ def check(path: str) -> None:
 
 
 class File(NamedTuple):
-    """A file as it was listed.
+    """File as it was listed.
 
     Attributes:
-        name: Relative to the folder.
-        size: In bytes.
-        changed: In nanoseconds since 1970, whatever the file says.
+        name: Path relative to the folder.
+        size: Size in bytes.
+        changed: Modification time in nanoseconds since 1970; it may be any number.
     """
 
     name: str
@@ -62,11 +66,11 @@ class File(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What was found.
+    """Content of a folder.
 
     Attributes:
-        files: In the order of their names.
-        refused: Why something is not read, by its name relative to the folder.
+        files: Files, in the order of their names.
+        refused: Reason for which an entry is not read, by its path relative to the folder.
     """
 
     files: list[File]
@@ -74,14 +78,14 @@ class Listing(NamedTuple):
 
 
 class Folder:
-    """Lists a folder, and opens what is in it, without ever leaving it.
+    """Folder that is listed, and whose files are opened, without leaving it.
 
-    A link is followed if it leads to a file below the folder, or below another root. Names that
-    begin with a dot or an underscore, or end as unfinished files do, are passed over.
+    A link is followed if it leads to a file below the folder or below another root. Names that
+    begin with a dot or an underscore, or end like those of unfinished files, are skipped.
 
     Args:
-        path: Of the folder.
-        roots: Further folders, local or not, that links may lead to.
+        path: Path of the folder.
+        roots: Further folders to which links may lead; those that are not local are ignored.
     """
 
     def __init__(self, path: str, roots: Sequence[str] = ()) -> None:
@@ -89,10 +93,10 @@ class Folder:
         self._roots = uris.local_roots(uris.Roots(os.path.abspath(path), tuple(roots)))
 
     def listing(self) -> Listing:
-        """Lists what is there now.
+        """Lists the current content.
 
         Raises:
-            StorageError: Where the folder cannot be listed, or the disk fails.
+            StorageError: If the folder cannot be listed, or the disk fails.
         """
         files: list[File] = []
         refused: dict[str, str] = {}
@@ -101,13 +105,13 @@ class Folder:
             while folders:
                 folder = folders.pop()
                 try:
-                    for name, found in self._entries(folder):
-                        if isinstance(found, File):
-                            files.append(found)
-                        elif found is None:
+                    for name, entry in self._entries(folder):
+                        if isinstance(entry, File):
+                            files.append(entry)
+                        elif entry is None:
                             folders.append(name)
                         else:
-                            refused[name] = found
+                            refused[name] = entry
                 except PermissionError as error:
                     if not folder:
                         raise
@@ -115,14 +119,14 @@ class Folder:
                 except (FileNotFoundError, NotADirectoryError, beneath.RefusedError):
                     if not folder:
                         raise
-                    # It was removed, or swapped for something else, just now.
+                    # The folder was removed, or replaced by something else, during the listing.
         return Listing(sorted(files), refused)
 
     def head(self, name: str) -> bytes:
-        """The first `HEAD_BYTES` of a file.
+        """Returns the first `HEAD_BYTES` bytes of a file.
 
         Raises:
-            OSError: Where it cannot be read.
+            OSError: If it cannot be read.
         """
         descriptor, _ = beneath.open_file(self._absolute(name), self._roots)
         try:
@@ -131,19 +135,19 @@ class Folder:
             os.close(descriptor)
 
     def status(self, name: str) -> File:
-        """A file as it is now.
+        """Returns a file's current size and modification time.
 
         Raises:
-            OSError: Where it is no file, or lies in a folder that cannot be entered.
+            OSError: If it is no file, or is in a folder that cannot be entered.
         """
-        found = beneath.status(self._absolute(name), self._roots)
-        return File(name, found.st_size, found.st_mtime_ns)
+        status = beneath.status(self._absolute(name), self._roots)
+        return File(name, status.st_size, status.st_mtime_ns)
 
     def _absolute(self, name: str) -> str:
         return os.path.join(self._roots[0].path, name)
 
     def _entries(self, folder: str) -> Iterator[tuple[str, File | str | None]]:
-        """Of a folder by name: files, None for folders, and why something is neither."""
+        """Yields a folder's entries by name: a file, None for a folder, or why it is neither."""
         descriptor = beneath.open_folder(self._absolute(folder).rstrip("/"), self._roots[:1])
         try:
             with os.scandir(descriptor) as entries:
@@ -154,14 +158,14 @@ class Folder:
                     if entry.is_dir(follow_symlinks=False):
                         yield name, None if name.count("/") < DEEPEST else _TOO_DEEP
                     elif not entry.name.lower().endswith(_UNFINISHED):
-                        found = self._found(name, entry)
-                        if found is not None:
-                            yield name, found
+                        file = self._file(name, entry)
+                        if file is not None:
+                            yield name, file
         finally:
             os.close(descriptor)
 
-    def _found(self, name: str, entry: os.DirEntry[str]) -> File | str | None:
-        """A file, or why it is none; None for what is gone."""
+    def _file(self, name: str, entry: os.DirEntry[str]) -> File | str | None:
+        """Returns an entry as a file, or the reason for which it is none; None if it is gone."""
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
@@ -177,10 +181,10 @@ class Folder:
 
 
 def why(error: OSError) -> str:
-    """What is wrong with a file that is not read for this error.
+    """Returns the reason for which a file is not read after this error.
 
     Raises:
-        OSError: The error, where it is the disk's and not the file's.
+        OSError: If the error is the disk's and not the file's: the error itself.
     """
     if error.errno not in _WHY:
         raise error

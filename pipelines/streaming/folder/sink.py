@@ -1,4 +1,4 @@
-"""Scores and rejected records of a micro-batch -> files by window, whole or not at all."""
+"""Sink of micro-batches: files of scores and rejected records by window, written atomically."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ _Row = TypeVar("_Row", Scored, Rejected)
 
 
 def is_sink(folder: str) -> bool:
-    """Whether a stream wrote into the folder: its memory, its columns, or windows of rows."""
+    """Returns True if a stream wrote into the folder: it has a journal, columns or windows."""
     if journal.is_in(f"{folder}/{MEMORY}"):
         return True
     if atomic.list_files(f"{folder}/{sink_columns.FOLDER}"):
@@ -33,14 +33,14 @@ def is_sink(folder: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class FileSink:
-    """`FOLDER/scores/window=START/BATCH-DIGEST.FORMAT`, and `rejected` beside `scores`.
+    """Sink of files `FOLDER/scores/window=START/BATCH-DIGEST.FORMAT`; likewise `FOLDER/rejected`.
 
-    The same batch gives the same names and the same rows: doing it again replaces its files. All
-    files have one schema, see `sink_columns.table`.
+    A repeated batch has the same file names and rows, so it replaces its files. All files have one
+    schema, see `sink_columns.table`.
 
     Attributes:
-        folder: Where to write.
-        settings: What all rows have in common.
+        folder: Folder of the sink.
+        settings: Common properties of all rows.
         window: Length of the windows of event time, in seconds.
     """
 
@@ -51,10 +51,10 @@ class FileSink:
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
     ) -> Written:
-        """Writes one file for each window that has records; each appears whole.
+        """Writes one file for each window that has records; each file appears atomically.
 
         Raises:
-            StorageError: Where one cannot be written.
+            StorageError: If a file cannot be written.
         """
         name = f"{number:08d}-{digest}.{self.settings.format}"
         for window, rows in _by_window(scored, self.window).items():
@@ -72,10 +72,10 @@ def write_window(
     rows: Sequence[Scored] | Sequence[Rejected],
     settings: ScoreSchema,
 ) -> None:
-    """Writes `FOLDER/KIND/window=WINDOW/NAME`, which appears whole.
+    """Writes the file `FOLDER/KIND/window=WINDOW/NAME`, which appears atomically.
 
     Raises:
-        StorageError: Where it cannot be written.
+        StorageError: If it cannot be written.
     """
     if kind == "scores":
         scored = cast(Sequence[Scored], rows)
@@ -86,7 +86,7 @@ def write_window(
 
 
 def _by_window(rows: Sequence[_Row], seconds: int) -> dict[str, list[_Row]]:
-    found: dict[str, list[_Row]] = collections.defaultdict(list)
+    windows: dict[str, list[_Row]] = collections.defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.position.uri, row.position.offset)):
-        found[window_name(row.position.event_time, seconds)].append(row)
-    return found
+        windows[window_name(row.position.event_time, seconds)].append(row)
+    return windows

@@ -1,4 +1,4 @@
-"""Passthrough columns of a folder that a stream writes: one schema for all of its files."""
+"""Passthrough columns of a stream's sink folder: one schema for all of its files."""
 
 import collections
 import dataclasses
@@ -19,22 +19,24 @@ from triad_ml.transforms.records import columns
 from triad_ml.transforms.records.values import Scored
 
 FOLDER = "_columns"
-"""In the sink's folder; readers of tables leave out what begins with an underscore."""
+"""Name of the folder of column files in the sink's folder; readers of tables skip names that begin
+with an underscore."""
 
 TEXT_PREFIX = f"{columns.TRIAD_PREFIX}text."
-"""Before the name of a column: where its values are that are of another kind, as texts."""
+"""Prefix of the column that holds, as text, values of another kind than their column's."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A passthrough column of a sink, the same in all of its files.
+    """Passthrough column of a sink, the same in all of its files.
 
     Attributes:
-        name: Of the column.
-        kind: What the first value decided.
-        key: Of the records; of a column of texts that of the column beside it.
+        name: Name of the column.
+        kind: Kind of its values, which the first value decided.
+        key: Name of the records' field; for a column of `TEXT_PREFIX`, the field of its main
+            column.
     """
 
     name: str
@@ -43,19 +45,25 @@ class Column:
 
 
 def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Table:
-    """See `rows.score_table`; with the passthrough columns that the folder's files have.
+    """Builds the table of scores with the passthrough columns that the folder's files have.
 
-    A column has the kind of its first value for ever. A value of another kind, which would change
-    the column's type, is in the column `TEXT_PREFIX` and its name as a text. A new column is added;
-    files that were written before do not have it. What a column is stands in one small file in
-    `FOLDER`, which the first of several writers makes and nobody changes: so it holds over restarts
-    and for writers at the same time.
+    The kind of a column is that of its first value and never changes. A value of another kind,
+    which would change the column's type, is stored as text in the column `TEXT_PREFIX` + name. New
+    columns are added; files that were written before lack them. Each column is recorded in one
+    small file in `FOLDER`, which the first of several writers creates and none changes, so the
+    schema holds across restarts and concurrent writers.
 
-    Once the folder has `passthrough.MOST_COLUMNS`, what further keys hold is in `columns.OTHERS`,
-    as JSON. Writers at the same time may each add as many as there was room for.
+    Once the folder has `passthrough.MOST_COLUMNS` columns, the values of further keys are stored
+    as JSON in the column `columns.OTHERS`. Concurrent writers may each add as many columns as
+    there was room for.
+
+    Args:
+        folder: Folder of the sink.
+        scored: Records of the table's rows.
+        settings: Common properties of all rows.
 
     Raises:
-        StorageError: Where the columns cannot be read or written.
+        StorageError: If the columns cannot be read or written.
     """
     known = _known(folder)
     kept, further = _divided(folder, known, scored, settings.columns)
@@ -95,10 +103,10 @@ def table(folder: str, scored: Sequence[Scored], settings: ScoreSchema) -> pa.Ta
 def _divided(
     folder: str, known: dict[str, Column], scored: Sequence[Scored], tasks: Collection[str]
 ) -> tuple[dict[str, str], frozenset[str]]:
-    """The keys that have columns, by column, and those for which there is no room.
+    """Returns the keys that have columns, by column name, and the keys for which there is no room.
 
-    Columns that are new are put into `known`. A key that no row has a value for is in neither: some
-    value has yet to say what it is.
+    New columns are added to `known`. A key without a value in any row is in neither result, since
+    only a value decides a column's kind.
     """
     counts = collections.Counter(key for row in scored for key in row.extra)
     names = {key: tables_rows.extra_name(key, tasks) for key in sorted(counts)}
@@ -109,20 +117,20 @@ def _divided(
         kind = passthrough.kind_of(field)
         if kind is not None and kind != "null":
             kinds[key] = kind
-    taken = sum(one != columns.OTHERS and not one.startswith(TEXT_PREFIX) for one in known)
+    taken = sum(name != columns.OTHERS and not name.startswith(TEXT_PREFIX) for name in known)
     room = max(0, passthrough.MOST_COLUMNS - taken)
     kept = passthrough.kept({key: counts[key] for key in kinds}, room)
     for key in sorted(kept):
-        name, said = names[key]
-        known[name] = _established(folder, Column(name, kinds[key], said))
+        name, shown_key = names[key]
+        known[name] = _established(folder, Column(name, kinds[key], shown_key))
         own[name] = key
     return own, frozenset(kinds.keys() - kept)
 
 
 def _known(folder: str) -> dict[str, Column]:
     paths = atomic.list_files(f"{folder}/{FOLDER}")
-    found = [_read(path) for path in paths if path.endswith(".json")]
-    return {column.name: column for column in found}
+    recorded = [_read(path) for path in paths if path.endswith(".json")]
+    return {column.name: column for column in recorded}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -131,7 +139,7 @@ def _read(path: str) -> Column:
 
 
 def _established(folder: str, column: Column) -> Column:
-    """The column as the sink has it: this one, or what another writer made of it meanwhile."""
+    """Records a column; returns it, or the one that another writer has recorded meanwhile."""
     digest = hashlib.sha256(column.name.encode()).hexdigest()[:24]
     path = f"{folder}/{FOLDER}/{digest}.json"
     content = json.dumps(dataclasses.asdict(column), ensure_ascii=False, indent=1) + "\n"
@@ -143,7 +151,7 @@ def _established(folder: str, column: Column) -> Column:
 
 @functools.lru_cache(maxsize=4096)
 def _say_misfit(folder: str, column: Column, beside: str) -> None:
-    """Says it once a process."""
+    """Logs once per process that values of another kind are stored as text."""
     _log.warning(
         "%s: column %r is of %s, but values of other kinds have come: they are texts in column %r",
         *(folder, column.name, column.kind, beside),

@@ -1,4 +1,4 @@
-"""A watched folder: its records files, or its media files matched by name, as they arrive."""
+"""Source of a watched folder: arriving records files, or media files matched by name."""
 
 import collections
 import dataclasses
@@ -19,14 +19,15 @@ BATCH_BYTES = 8 * 2**20
 BATCH_PARTS = 256
 
 REMEMBERED = 100_000
-"""Parts of files that are gone: so many of the last ones are remembered, should they come back."""
+"""Number of parts of removed files that are remembered, the latest ones, in case the files
+reappear."""
 
 _YEAR_10000 = 253_402_300_800_000  # in milliseconds
 _NO_TIME = "its time is none of the years 1970 to 9999: it is read, and its rows have no time"
 
 
-class _Found(NamedTuple):
-    """A file that is given out, what it is, and whether it has settled."""
+class _Entry(NamedTuple):
+    """File that is to be read, with its kind; `settled` is True if it is no longer changing."""
 
     file: File
     kind: str
@@ -35,24 +36,25 @@ class _Found(NamedTuple):
 
 @dataclasses.dataclass
 class Folder:
-    """The files of a folder and below it; each version of a file is given out once.
+    """Source of the files of a folder and its subfolders; each version of a file is delivered once.
 
-    A file is ready when it has not changed for `settle` seconds. One that changes later is read
-    again, whole. Names that begin with a dot or an underscore, or end as unfinished files do, are
-    passed over: writers should write under such a name and rename. Whatever else is not read is
-    told in the log, once.
+    A file is ready when it has not changed for `settle` seconds. If it changes later, the whole
+    file is read again. Names that begin with a dot or an underscore, or end like those of
+    unfinished files, are skipped: writers should write under such a name and rename. The log
+    reports once each other file that is not read.
 
     Attributes:
-        path: Of the folder.
-        media_files: Whether the files are media, those of one record having one name up to the
-            suffix, which is its id. A second picture of one name, or sound, or text, is a record
-            of its own, by its whole name. What a file is, its content says, see `folder_kinds`.
-            Else they are records files, see `read.SUFFIXES`.
-        unit_records: About how many records of one file go into one batch.
-        settle: In seconds.
-        given: Parts given out in the past.
-        clock: Seconds since 1970.
-        media_roots: Further folders that links to media may lead to.
+        path: Path of the folder.
+        media_files: True if the files are media. The files of one record then have the same name
+            up to the suffix, and this name is its id. A second image, audio or text of the same
+            name is a separate record, with its whole name as the id. The kind of a file is
+            recognized by its content, see `kinds`. False if they are records files, see
+            `read.SUFFIXES`.
+        unit_records: Approximate number of records of one file in one batch.
+        settle: Time in seconds for which a file must not have changed.
+        given: Parts that were delivered before.
+        clock: Function that returns the time in seconds since 1970.
+        media_roots: Further folders to which links to media may lead.
     """
 
     path: str
@@ -78,7 +80,7 @@ class Folder:
         self._listed: Collection[str] = ()
 
     def remember(self, given: Iterable[Part]) -> None:
-        """Holds that these parts were given out, and no others."""
+        """Sets the parts that count as delivered, in place of all earlier ones."""
         self._given = set(map(_identity, given))
         self._finished: dict[str, str] = {}
 
@@ -97,7 +99,7 @@ class Folder:
                 self._finished[name] = cut.parts[0].version
                 self._cuts.pop(name, None)
             for part in left:
-                alone = len(cut.parts) > 1  # a large file's parts are batches of their own
+                alone = len(cut.parts) > 1  # each part of a large file is a separate batch
                 full = len(parts) >= BATCH_PARTS or size >= BATCH_BYTES
                 full = full or records >= self.unit_records
                 if full or (alone and parts):
@@ -128,10 +130,10 @@ class Folder:
         self._given.update(map(_identity, parts))
 
     def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
-        """Those of files that are there as they were, and the last ones of others."""
-        there = set(self.unchanged(parts))
-        gone = [part for part in parts if part not in there]
-        kept = there.union(gone[-REMEMBERED:])
+        """Returns the parts of files that exist unchanged, and the latest ones of other files."""
+        unchanged = set(self.unchanged(parts))
+        gone = [part for part in parts if part not in unchanged]
+        kept = unchanged.union(gone[-REMEMBERED:])
         self._given = set(map(_identity, kept))
         return [part for part in parts if part in kept]
 
@@ -145,40 +147,40 @@ class Folder:
         pass
 
     def _ready(self) -> Iterator[tuple[folder_items.Cut, int]]:
-        """Each file or record that has settled, and its bytes."""
+        """Yields each settled file or record of media, with its size in bytes."""
         groups = self._groups()
         self._listed = groups.keys()
         self._finished = {n: version for n, version in self._finished.items() if n in groups}
         self._cuts = {name: cut for name, cut in self._cuts.items() if name in groups}
         for name, group in groups.items():
-            files = [found.file for found in group]
+            files = [entry.file for entry in group]
             if self._finished.get(name) == _version(files):
                 continue
-            if not all(found.settled for found in group):
+            if not all(entry.settled for entry in group):
                 continue
             cut = self._media(name, group) if self.media_files else self._cut(files[0])
             if cut is not None:
                 yield cut, sum(file.size for file in files)
 
-    def _groups(self) -> dict[str, list[_Found]]:
-        """Files by the name of what they give, in order: themselves, or records of media."""
-        groups: dict[str, list[_Found]] = collections.defaultdict(list)
+    def _groups(self) -> dict[str, list[_Entry]]:
+        """Groups the files, in order: by file name for records files, by record for media."""
+        groups: dict[str, list[_Entry]] = collections.defaultdict(list)
         files, refused = self._disk.listing()
         names = {file.name for file in files}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         self._unsettled = False
         for file in files:
-            found = self._found(file)
-            if found is not None:
-                groups[self._name(found, groups)].append(found)
+            entry = self._entry(file)
+            if entry is not None:
+                groups[self._name(entry, groups)].append(entry)
         self._kinds.keep(names)
         self._passed_over = self._kinds.tell(refused)
         return dict(groups)
 
-    def _found(self, file: File) -> _Found | None:
+    def _entry(self, file: File) -> _Entry | None:
         kind = self._kinds.likely(file.name)
         settled = self._settled(file)
-        # Among records files no other is waited for: only its name can make it one.
+        # A records file is recognized by its name, so no other file needs time to settle.
         if settled or (kind is None and not self.media_files):
             with atomic.explained(self.path):
                 kind = self._kinds.of(file)
@@ -186,27 +188,29 @@ class Folder:
             self._unsettled = True
         if kind is not None and _event_time(file.changed) is None:
             self._kinds.noted[file.name] = _NO_TIME
-        return None if kind is None else _Found(file, kind, settled)
+        return None if kind is None else _Entry(file, kind, settled)
 
-    def _name(self, found: _Found, groups: Mapping[str, Sequence[_Found]]) -> str:
+    def _name(self, entry: _Entry, groups: Mapping[str, Sequence[_Entry]]) -> str:
         if not self.media_files:
-            return found.file.name
-        stem = kinds.stem(found.file.name)
-        taken = any(other.kind == found.kind for other in groups.get(stem, ()))
-        return found.file.name if taken else stem
+            return entry.file.name
+        stem = kinds.stem(entry.file.name)
+        taken = any(other.kind == entry.kind for other in groups.get(stem, ()))
+        return entry.file.name if taken else stem
 
     def _settled(self, file: File) -> bool:
         now = self.clock()
         if file.changed / 1e9 <= now - self.settle:
             return True
         before, since = self._seen.get(file.name, ("", now))
-        if before != file.version:  # a clock elsewhere may be ahead of ours: look for ourselves
+        # The writer's clock may be ahead of ours, so also measure by our clock since the last
+        # change that we saw.
+        if before != file.version:
             self._seen[file.name] = (file.version, now)
             return self.settle <= 0
         return now - since >= self.settle
 
     def _cut(self, file: File) -> folder_items.Cut | None:
-        """A records file in parts; None where it is gone, changed or closed to us meanwhile."""
+        """Cuts a records file into parts; None if it is gone, changed or unreadable meanwhile."""
         known = self._cuts.get(file.name)
         if known is None or known.parts[0].version != file.version:
             whole = Part(file.name, 0, file.size, file.version, _event_time(file.changed))
@@ -221,9 +225,9 @@ class Folder:
             self._cuts[file.name] = known
         return known
 
-    def _media(self, name: str, group: Sequence[_Found]) -> folder_items.Cut:
-        media = {found.kind: found.file.name for found in group}
-        files = [found.file for found in group]
+    def _media(self, name: str, group: Sequence[_Entry]) -> folder_items.Cut:
+        media = {entry.kind: entry.file.name for entry in group}
+        files = [entry.file for entry in group]
         time_ = _event_time(max(file.changed for file in files))
         return folder_items.Cut((Part(name, 0, len(files), _version(files), time_, media),), 1)
 
@@ -232,7 +236,7 @@ class Folder:
         try:
             return _version([self._disk.status(name) for name in names]) == part.version
         except PermissionError:
-            return True  # as far as anybody can see: whoever reads it is told
+            return True  # reading it will report the missing permission
         except OSError as error:
             if isinstance(error, FileNotFoundError | beneath.RefusedError):
                 return False
@@ -246,11 +250,11 @@ def _identity(part: Part) -> tuple[str, str, int, int]:
 def _version(files: Sequence[File]) -> str:
     if len(files) == 1:
         return files[0].version
-    said = "\n".join(f"{file.name} {file.version}" for file in files)
-    return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:32]
+    content = "\n".join(f"{file.name} {file.version}" for file in files)
+    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _event_time(changed: int) -> int | None:
-    """The time of a file in milliseconds, or None for one that no calendar of ours holds."""
+    """Returns a file's time in milliseconds; None if it is outside the years 1970 to 9999."""
     milliseconds = changed // 1_000_000
     return milliseconds if 0 <= milliseconds < _YEAR_10000 else None

@@ -1,4 +1,4 @@
-"""A watched folder as the source of an unbounded graph."""
+"""Beam source of an unbounded graph that reads a watched folder."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,16 +19,17 @@ _Given: Any = beam.DoFn.StateParam(userstate.BagStateSpec("given", PickleCoder()
 
 
 class ReadFolder(beam.PTransform):
-    """A pipeline's root -> what is in the files of a folder, each version of a file once.
+    """Reads raw and rejected records from the files of a folder, each version of a file once.
 
     Args:
-        folder: Which files, and when they are ready; what it has given is not read again.
-        labels: The label names that the spec's tasks read.
-        seconds: Between looks at the folder.
-        until_empty: Read what is there now, and end.
+        folder: Source that selects files and decides when they are ready; parts that it delivered
+            before are not read again.
+        labels: Names of the labels that the spec's tasks read.
+        seconds: Seconds between two looks at the folder.
+        until_empty: True to read the present files and end.
 
     Raises:
-        StorageError: Where the folder cannot be listed.
+        StorageError: If the folder cannot be listed.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class ReadFolder(beam.PTransform):
 
 
 class _LookDoFn(beam.DoFn):
-    """One key, so one look at a time; which files were given is in the runner's state."""
+    """Looks at the folder and yields items; the runner's state holds the delivered parts.
+
+    All elements have one key, so there is one look at a time.
+    """
 
     def __init__(self, folder: Folder, labels: Sequence[str], until_empty: bool) -> None:
         self._folder, self._labels, self._until_empty = folder, labels, until_empty

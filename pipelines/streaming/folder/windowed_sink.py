@@ -1,4 +1,4 @@
-"""Rows of an unbounded graph -> files by window of event time; late rows make further files."""
+"""Sink of an unbounded graph: files by window of event time, with further files for late rows."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 LARGEST = 65_536
-"""Rows of the largest file; a window that has more gets further files before it ends."""
+"""Most rows in a file; a window with more rows gets further files before it ends."""
 
 _UNTIMED = -1
 
@@ -30,14 +30,14 @@ _Slot = tuple[str, int, int]  # kind, the window's first second, shard
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """`FOLDER/scores/window=START/SHARD-DIGEST.FORMAT`, and `rejected` beside `scores`.
+    """Writer of files `FOLDER/scores/window=START/SHARD-DIGEST.FORMAT`; likewise `FOLDER/rejected`.
 
     Attributes:
-        folder: Where to write.
-        settings: What all rows have in common.
+        folder: Folder of the sink.
+        settings: Common properties of all rows.
         window: Length of the windows of event time, in seconds.
-        shards: Files that a window's rows are spread over.
-        largest: Rows of the largest file.
+        shards: Number of files over which a window's rows are spread.
+        largest: Most rows in a file.
     """
 
     folder: str
@@ -47,28 +47,32 @@ class Files:
     largest: int = LARGEST
 
     def write(self, slot: _Slot, rows: Iterable[tuple[Key, Scored | Rejected]]) -> None:
-        """Writes one file, whole. The same rows, in any order, give the same name and bytes.
+        """Writes one file atomically; its name and bytes do not depend on the order of the rows.
 
-        A row that was delivered twice stands in it once.
+        A row that was delivered twice is written once.
+
+        Args:
+            slot: Kind of rows, window and shard.
+            rows: Rows with their keys.
 
         Raises:
-            StorageError: Where it cannot be written.
+            StorageError: If it cannot be written.
         """
         kind, start, shard = slot
-        found = {_identity(key, row): row for key, row in rows}
-        if not found:
+        distinct = {_identity(key, row): row for key, row in rows}
+        if not distinct:
             return
-        order = sorted(found)
-        said = json.dumps([self.settings.provenance.model, order])
-        digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+        order = sorted(distinct)
+        content = json.dumps([self.settings.provenance.model, order])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         window = window_name(None if start == _UNTIMED else start * 1000, self.window)
         name = f"{shard:05d}-{digest}.{self.settings.format}"
-        sorted_rows: list[Any] = [found[identity] for identity in order]
-        which: Kind = "scores" if kind == "scores" else "rejected"
-        write_window(self.folder, which, window, name, sorted_rows, self.settings)
+        sorted_rows: list[Any] = [distinct[identity] for identity in order]
+        checked: Kind = "scores" if kind == "scores" else "rejected"
+        write_window(self.folder, checked, window, name, sorted_rows, self.settings)
 
     def slot(self, kind: Kind, pair: tuple[Key, Scored | Rejected]) -> _Slot:
-        """In which file of which window a row belongs."""
+        """Returns the slot of a row: its kind, the first second of its window, and its shard."""
         key, row = pair
         time = row.position.event_time
         start = _UNTIMED if time is None else time // 1000 // self.window * self.window
@@ -76,20 +80,20 @@ class Files:
         return kind, start, int.from_bytes(digest[:8]) % self.shards
 
     def end(self, slot: _Slot) -> Timestamp:
-        """When a file is due."""
+        """Returns the end of a slot's window, after which its file is written."""
         start = slot[1]
         return Timestamp(0 if start == _UNTIMED else start + self.window)
 
 
 class WriteWindows(beam.PTransform):
-    """`Scores` -> files, by window.
+    """Writes `Scores` to files, by window.
 
-    A window's rows are held in the runner's state until the watermark passes its end. What comes
-    later is written as soon as the runner lets it: state and timers are those of the global window,
-    which never expires, so no row is too late and none is dropped.
+    A window's rows are held in the runner's state until the watermark passes the window's end. A
+    later row is written as soon as the runner fires its timer: state and timers are in the global
+    window, which never expires, so no late row is dropped.
 
     Args:
-        files: Where and how.
+        files: Writer of the files.
     """
 
     def __init__(self, files: Files) -> None:
@@ -155,7 +159,7 @@ class _WriteDoFn(beam.DoFn):
 
 
 def _identity(key: Key, row: Scored | Rejected) -> tuple[str, int, str, str, int]:
-    """Of one record's row: where it was read, and when that was written or sent."""
+    """Returns the identity of a row: the record's position, key and event time."""
     position = row.position
     time = _UNTIMED if position.event_time is None else position.event_time
     return position.uri, position.offset, key.record_id, key.model_digest, time

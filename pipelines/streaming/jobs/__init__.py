@@ -1,1 +1,1 @@
-"""Streaming jobs, one module for each runner."""
+"""Streaming jobs; one module for each runner."""

@@ -1,4 +1,4 @@
-"""`triad stream --runner dataflow`: Pub/Sub to Pub/Sub or to files, as one job that lives on."""
+"""Job of `triad stream --runner dataflow`: Pub/Sub to Pub/Sub or files, as one long-running job."""
 
 import hashlib
 import logging
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(config: StreamConfig) -> None:
-    """Submits a stream to Dataflow, and waits for its end unless told not to.
+    """Submits a stream to Dataflow and, unless `no_wait` is set, waits for its end.
 
-    The job belongs to the service: it goes on when this process ends.
+    The service runs the job, so it continues when this process ends.
 
     Raises:
-        OptionsError: A model or option that cannot be used.
-        LostRaceError: A stream from this subscription is running already.
-        StorageError: Where the service does not take the job, or the job does not end well.
+        OptionsError: If a model or option cannot be used.
+        LostRaceError: If a stream from this subscription is running already.
+        StorageError: If the service refuses the job, or the job fails.
     """
     rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
@@ -66,29 +66,32 @@ def define_pipeline(
 
     Args:
         read: Messages with attributes, at their event times.
-        config: Source and limits.
-        model: Scores.
-        settings: What all rows have in common.
+        config: Settings of the stream: source and limits.
+        model: Model that scores.
+        settings: Common properties of all rows.
 
     Returns:
-        Rows by key, which the endpoint of the sink writes.
+        Rows by key; the endpoint of the sink writes them.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
     score = Score.from_model(model, config.model, config.media_roots)
-    found = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
-    checked = found | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
+    messages = read | "Messages" >> FromPubSub(config.source, config.id_attribute)
+    checked = messages | "CheckWorkers" >> workers.CheckWorkers(messages_parser.Message)
     return unbounded.define_pipeline(checked, parser, score, settings)
 
 
 def job_name(source: str) -> str:
-    """The same subscription has the same name, and two jobs of one name cannot run at once."""
+    """Returns the job's name, which is always the same for one subscription.
+
+    Dataflow does not run two jobs of one name at once, so each subscription has at most one stream.
+    """
     _, subscription = place(source)
     readable = re.sub("[^a-z0-9]+", "-", subscription.lower())[:40].strip("-")
     return f"stream-{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
 def beam_args(config: StreamConfig, settings: ScoreSchema) -> tuple[str, ...]:
-    """Beam's options for the job: those that were given, and what Triad adds."""
+    """Returns Beam's options for the job: the user's, and those that Triad adds."""
     labels = {"triad_model": settings.provenance.model[:12]}
     ours = registry.DATAFLOW.job_arguments(job_name(config.source), labels, config.beam_args)
     return (*ours, "--streaming", "--enable_streaming_engine")

@@ -1,4 +1,4 @@
-"""`triad stream --runner flink`: Kafka to Kafka as one job that lives on the cluster."""
+"""Job of `triad stream --runner flink`: Kafka to Kafka, as one long-running job on the cluster."""
 
 import logging
 from typing import Any
@@ -25,26 +25,26 @@ from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import ScoreSchema
 
 _NO_CACHE = "--environment_cache_millis=0"
-"""A job that is restarted gets a new worker: the one in the cache may be the one that died."""
+"""Option that gives a restarted job a new worker, since the cached worker may have died."""
 
 _log = logging.getLogger(__name__)
 
 
 def run(config: StreamConfig) -> None:
-    """Submits a stream to Flink, and waits for its end unless told not to.
+    """Submits a stream to Flink and, unless `no_wait` is set, waits for its end.
 
-    The job belongs to the cluster: it goes on when this process ends. Every message is scored or
-    rejected at least once, under a key that makes a second time idempotent.
+    The cluster runs the job, so it continues when this process ends. Every message is scored or
+    rejected at least once; a row's idempotency key identifies repetitions.
 
     Raises:
-        OptionsError: A model, topic, checkpoint or worker that cannot be used.
-        StorageError: Where the cluster does not answer, or the job fails.
+        OptionsError: If a model, topic, checkpoint or worker cannot be used.
+        StorageError: If the cluster does not answer, or the job fails.
     """
     config = workers.with_full_paths(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.score_schema(model, config.format)
     name = flink_checkpoints.stream_name(config)
-    rules.check_inputs(config)  # without one a stream would start again and again
+    rules.check_inputs(config)  # without its topics a job would restart again and again
     with worker_errors.raised(config.runner):
         _check_workers(config)
         settle_topic(config)
@@ -54,7 +54,7 @@ def run(config: StreamConfig) -> None:
         )
         with expansion.service() as service:
             define_pipeline(root, config, model, settings, service)
-            job = root.run()  # while the service answers
+            job = root.run()  # the expansion service must still answer here
         _log.info(
             "%s -> %s: job %s on Flink, at least once; it goes on without this process",
             config.source, config.sink, name,
@@ -64,15 +64,16 @@ def run(config: StreamConfig) -> None:
 
 
 def settle_topic(config: StreamConfig) -> None:
-    """Lets a job begin where this very topic was left, and tells what of it is gone.
+    """Commits the offsets at which the job begins, and reports messages that were removed unread.
 
-    Flink commits offsets without a word on the topic. Its id at the last submission stands in the
-    stream's folder: where it is another one now, the group's committed offsets become the topic's
-    beginning, and older checkpoints do not count. A checkpoint of this topic has the offsets in it,
-    so what retention removed behind them is not told.
+    The offsets that Flink commits do not name the topic's id. So the stream's folder keeps the id
+    of the last submission. If the topic has another id now, it was created again under the same
+    name: the beginning of the new topic is committed for the group, and older checkpoints are
+    ignored. A job from a checkpoint of the same topic reads the offsets in the checkpoint; messages
+    that retention removed after these offsets are not reported.
 
     Raises:
-        StorageError: Where no broker answers, or the state cannot be read or written.
+        StorageError: If no broker answers, or the state cannot be read or written.
     """
     servers, name = place(config.source)
     state = flink_checkpoints.folder(config)
@@ -97,11 +98,11 @@ def define_pipeline(
     """Adds read, score and write to `root`; runs nothing.
 
     Args:
-        root: Where to add.
-        config: Source, sinks and limits.
-        model: Scores.
-        settings: What all rows have in common.
-        expansion_service: `HOST:PORT`; see `expansion.service`.
+        root: Pipeline to which the steps are added.
+        config: Settings of the stream: source, sinks and limits.
+        model: Model that scores.
+        settings: Common properties of all rows.
+        expansion_service: Address of the expansion service, `HOST:PORT`; see `expansion.service`.
     """
     parser = messages_parser.parser(config, model.spec.label_names)
     score = Score.from_model(model, config.model, config.media_roots)
@@ -112,19 +113,19 @@ def define_pipeline(
 
 
 def _check_workers(config: StreamConfig) -> None:
-    """Fails where workers are unlike this process: a stream would start them again for ever."""
+    """Raises if workers differ from this process: a stream would restart them forever."""
     ours = ("--job_name=triad-check-workers", _NO_CACHE)
     with beam.Pipeline(
         options=beam_options.beam_options(config.runner, config.beam_args, ours)
     ) as root:
-        one = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
-        _ = one | CheckWorkers(units.Unit)
+        unit = root | beam.Create([units.Unit(0, "", 0, 0)], reshuffle=False)
+        _ = unit | CheckWorkers(units.Unit)
 
 
 def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
     state = flink_checkpoints.folder(config)
     state.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "job_name": name,
         "checkpointing_interval": round(1000 * config.checkpoint_seconds),
         "state_backend": "filesystem",
@@ -134,9 +135,12 @@ def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
     }
     restored = flink_checkpoints.chosen(config)
     if restored is not None:
-        found["savepoint_path"] = restored.as_uri()
+        values["savepoint_path"] = restored.as_uri()
         _log.info("goes on from %s", restored)
     flags = ["streaming", "externalized_checkpoints_enabled"]
     flags.append("retain_externalized_checkpoints_on_cancellation")
-    said = [*(f"--{flag}" for flag in flags), *(f"--{key}={value}" for key, value in found.items())]
-    return [_NO_CACHE, *said]
+    return [
+        _NO_CACHE,
+        *(f"--{flag}" for flag in flags),
+        *(f"--{key}={value}" for key, value in values.items()),
+    ]

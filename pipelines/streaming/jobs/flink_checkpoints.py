@@ -1,4 +1,4 @@
-"""What is kept of a stream on Flink: its name, its topic's id, and its retained checkpoints."""
+"""State of a stream on Flink: job name, id of the source topic, and retained checkpoints."""
 
 import hashlib
 import json
@@ -15,88 +15,93 @@ _TOPIC = "topic.json"
 
 
 def stream_name(config: StreamConfig) -> str:
-    """The name of the stream's job: always the same for the same source, group and sinks."""
-    said = json.dumps([config.source, config.group, config.sink, config.rejected])
-    return f"triad-stream-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    """Returns the name of the stream's job, determined by its source, group and sinks."""
+    identity = json.dumps([config.source, config.group, config.sink, config.rejected])
+    return f"triad-stream-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def folder(config: StreamConfig) -> Path:
-    """Where Flink keeps what it keeps of the stream: in `--state`, which streams may share.
+    """Returns the folder of the stream's checkpoints: a subfolder of `--state`.
 
-    Each has a folder of its own, since a job that went on from another stream's checkpoint would
-    read that one's topic on, and write into its own sinks.
+    Streams may share `--state`, but each has a separate subfolder: a job that resumed from another
+    stream's checkpoint would read that stream's topic and write into its own sinks.
     """
     return Path(os.path.abspath(config.state or "")) / stream_name(config)
 
 
 def topic_id(state: Path) -> str:
-    """The id of the topic from which the stream was submitted last; "" where that is not known.
+    """Returns the id of the topic at the stream's last submission; "" if unknown.
 
     Args:
-        state: The stream's `folder`.
+        state: Folder of the stream, see `folder`.
 
     Raises:
-        StorageError: Where it cannot be read.
+        StorageError: If it cannot be read.
     """
     return _submitted(state)[0]
 
 
 def note_topic(state: Path, topic_id: str) -> None:
-    """Notes from which topic the stream is submitted now: older checkpoints are of another one.
+    """Notes the id of the topic from which the stream is submitted now.
+
+    If the id differs from the noted one, older checkpoints belong to another topic.
 
     Raises:
-        StorageError: Where it cannot be written.
+        StorageError: If it cannot be written.
     """
     before, _ = _submitted(state)
     if topic_id and topic_id != before:
-        said = json.dumps({"id": topic_id, "before": before}) + "\n"
-        atomic.put(str(state / _TOPIC), said.encode())
+        content = json.dumps({"id": topic_id, "before": before}) + "\n"
+        atomic.put(str(state / _TOPIC), content.encode())
 
 
 def _submitted(state: Path) -> tuple[str, int]:
-    """The id of the topic, and since when it is that one and no other; 0 where ever since."""
+    """Returns the noted id of the topic, and the time at which that topic replaced another one.
+
+    The time is in nanoseconds since 1970; 0 if the topic replaced none.
+    """
     path = state / _TOPIC
     content = atomic.read_if_there(str(path))
     if content is None:
         return "", 0
     try:
-        said = json.loads(content)
-        return str(said["id"]), path.stat().st_mtime_ns if said["before"] else 0
+        topic = json.loads(content)
+        return str(topic["id"]), path.stat().st_mtime_ns if topic["before"] else 0
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path}: is damaged; restore it, or name another --state") from error
 
 
 def latest(state: Path) -> Path | None:
-    """The newest whole checkpoint, or savepoint, of a stream; None where there is none.
+    """Returns the newest complete checkpoint or savepoint of a stream; None if there is none.
 
-    Those of a topic that had the topic's name before do not count.
+    Those of an earlier topic of the same name are ignored.
 
     Args:
-        state: The stream's `folder`.
+        state: Folder of the stream, see `folder`.
     """
     _, since = _submitted(state)
-    found = (*state.glob("*/chk-*/_metadata"), *state.glob("savepoint-*/_metadata"))
-    times = {path: path.stat().st_mtime_ns for path in found if path.is_file()}
+    paths = (*state.glob("*/chk-*/_metadata"), *state.glob("savepoint-*/_metadata"))
+    times = {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
     whole = [path for path, time in times.items() if time >= since]
     return max(whole, key=lambda path: times[path]).parent if whole else None
 
 
 def chosen(config: StreamConfig) -> Path | None:
-    """The checkpoint that `--from-checkpoint` names; None where it names none.
+    """Returns the checkpoint that `--from-checkpoint` names; None if the flag is not set.
 
     Raises:
-        OptionsError: Where it is not there, not whole, or of another topic of this name.
+        OptionsError: If it does not exist, is incomplete, or is of an earlier topic of this name.
     """
     if config.from_checkpoint is None:
         return None
     if config.from_checkpoint == LATEST:
-        found = latest(folder(config))
-        if found is None:
+        newest = latest(folder(config))
+        if newest is None:
             raise OptionsError(
                 f"--from-checkpoint: {folder(config)} holds no whole checkpoint of this topic; "
                 "leave it out to begin at the group's committed offsets"
             )
-        return found
+        return newest
     path = Path(os.path.abspath(config.from_checkpoint))
     if not (path / "_metadata").is_file():
         raise OptionsError(f"--from-checkpoint: {path}: is no whole checkpoint (chk-N of Flink)")

@@ -1,4 +1,4 @@
-"""The third pipeline: records as they arrive -> scores, in micro-batches on the local runner."""
+"""Streaming job on the local runner: arriving records -> scores, in micro-batches."""
 
 import contextlib
 import dataclasses
@@ -24,15 +24,17 @@ from triad_ml.transforms.errors import TriadError
 
 _log = logging.getLogger(__name__)
 
-_TELL_SECONDS = 5.0
+_METRICS_SECONDS = 5.0
+"""Least seconds between two writes of the metrics."""
 
 _BEAM_ARGS = ("--no_pipeline_type_check",)
-"""Each batch is a pipeline of the same types: to check them takes a seventh of what it costs."""
+"""Beam's options: without the type check, which takes a seventh of a batch's time although all
+batches are pipelines of the same types."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Records of a stream, or of one batch: `read` is `scored` and `rejected` together."""
+    """Number of records of a stream or a batch; `read` is the sum of `scored` and `rejected`."""
 
     read: int = 0
     scored: int = 0
@@ -45,15 +47,15 @@ class Counts:
 
 
 def run(config: StreamConfig, stop: Stop) -> Counts:
-    """Scores records as they arrive, until it is told to stop.
+    """Scores records as they arrive, until `stop` is set.
 
-    Every record is scored or rejected at least once. What a kill leaves undone is done by the next
-    start: into the very same files, where the sink is a folder.
+    Every record is scored or rejected at least once. A batch that a kill interrupts is repeated at
+    the next start; if the sink is a folder, it writes exactly the same files.
 
     Raises:
-        OptionsError: A model, source, sink or other output that cannot be used.
-        GateError: A model that is refused.
-        StorageError: Where a disk or a connection fails; nothing is marked as done.
+        OptionsError: If a model, source, sink or other output cannot be used.
+        GateError: If the model is refused.
+        StorageError: If a disk or a connection fails; the batch is then not marked as done.
     """
     rules.check_outputs(config)
     check_golden(config)
@@ -71,8 +73,8 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         given = [*journal.done, *(journal.pending.parts if journal.pending else ())]
         labels = models.version.model.spec.label_names
         source = endpoints.of(config.source).source(config, labels, given)
-        sink.sink(config, models.version.settings)  # one that cannot be used is told before a batch
-        told = _Told(config.metrics)
+        sink.sink(config, models.version.settings)  # reports an unusable sink before a batch
+        metrics_file = _MetricsFile(config.metrics)
         stack.callback(source.close)
         stack.callback(gc.unfreeze)
         batches = _Batches(config, source, journal)
@@ -88,7 +90,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
         while not stop.is_set():
             parts = source.poll()
             version = models.at_boundary()
-            told.say(source, version)
+            metrics_file.write(source, version)
             if parts:
                 metrics.began(source.load())
                 batch = journal.begin(parts, version.digest)
@@ -101,7 +103,7 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
             else:
                 metrics.idle()
                 stop.wait(source.pause)
-        told.say(source, models.version, at_once=True)
+        metrics_file.write(source, models.version, at_once=True)
     _log.info("ended: %d read, %d scored, %d rejected", total.read, total.scored, total.rejected)
     summary.say(_log, summary.rejections(total.read, batches.losses.reasons))
     summary.say(_log, summary.media(batches.losses.media(models.version.settings.modalities)))
@@ -109,22 +111,25 @@ def run(config: StreamConfig, stop: Stop) -> Counts:
 
 
 def _settle() -> None:
-    """Spares later collections what lives as long as a model: they took 0.4 s, once a minute."""
+    """Exempts objects that live as long as a model from garbage collection.
+
+    Collections that scanned them took 0.4 s, once a minute.
+    """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
-class _Told:
-    """Writes the metrics, if a file is named, not more often than each `_TELL_SECONDS`."""
+class _MetricsFile:
+    """Writer of the metrics, if a file is named, at most once in `_METRICS_SECONDS`."""
 
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._last = 0.0
 
-    def say(self, source: Source, version: Version, at_once: bool = False) -> None:
+    def write(self, source: Source, version: Version, at_once: bool = False) -> None:
         now = time.monotonic()
-        if self._path is None or (now - self._last < _TELL_SECONDS and not at_once):
+        if self._path is None or (now - self._last < _METRICS_SECONDS and not at_once):
             return
         self._last = now
         metrics.waiting(source.load())
@@ -133,7 +138,7 @@ class _Told:
 
 
 class _Batches:
-    """Does batches, one after the other."""
+    """Runs batches, one after the other."""
 
     def __init__(self, config: StreamConfig, source: Source, journal: journals.Journal) -> None:
         self.config = config
@@ -150,7 +155,7 @@ class _Batches:
             try:
                 counts = self._run(batch, parts, version)
                 break
-            except (TriadError, RuntimeError):  # as Beam wraps what a step raises
+            except (TriadError, RuntimeError):  # Beam wraps errors of steps in RuntimeError
                 left = self._still_there(parts)
                 if left == parts:
                     raise
@@ -172,12 +177,12 @@ class _Batches:
         beam_options = runners_beam_options.beam_options(beam_args=_BEAM_ARGS)
         with beam.Pipeline(options=beam_options) as root:
             micro_batch.define_pipeline(root, items, batch, version.score, sink, version.settings)
-        found = results.counters(root.result)
-        scored, rejected = found.get("Stream.scored", 0), found.get("Stream.rejected", 0)
-        self._tell(Losses.of_counters(found), version)
+        counters = results.counters(root.result)
+        scored, rejected = counters.get("Stream.scored", 0), counters.get("Stream.rejected", 0)
+        self._add_losses(Losses.of_counters(counters), version)
         return Counts(scored + rejected, scored, rejected)
 
-    def _tell(self, lost: Losses, version: Version) -> None:
+    def _add_losses(self, lost: Losses, version: Version) -> None:
         self.losses = self.losses.plus(lost)
         limits = IssuesLimits.of(version.model.spec, None)
         for line in self._window.add(lost.media(version.settings.modalities), limits):

@@ -1,4 +1,4 @@
-"""`triad stream --runner prism`: a folder to a folder, as one unbounded graph on this machine."""
+"""Job of `triad stream --runner prism`: folder to folder, as one unbounded graph on one machine."""
 
 import contextlib
 import logging
@@ -19,29 +19,30 @@ from triad_ml.pipelines.streaming.jobs.stopping import Stop
 from triad_ml.pipelines.tables import schema
 from triad_ml.pipelines.tables.schema import ScoreSchema
 
-_STEP = 0.2  # seconds between looks at the job
+_STEP = 0.2  # seconds between two polls of the job's state
 
 _log = logging.getLogger(__name__)
 
 
 def run(config: StreamConfig, stop: Stop) -> None:
-    """Scores the files of a folder as they arrive, until it is told to stop.
+    """Scores the files of a folder as they arrive, until `stop` is set.
 
     Prism keeps its state in memory: rows of windows that are open when it ends are not written, and
-    the next start reads the whole folder again. A file may go once its rows are in the sink.
+    the next start reads the whole folder again. A file may be removed once its rows are in the
+    sink.
 
     Raises:
-        OptionsError: A model, source, sink or binary that cannot be used.
-        StorageError: Where a disk or Prism fails.
+        OptionsError: If a model, source, sink or binary cannot be used.
+        StorageError: If a disk or Prism fails.
     """
     rules.check_outputs(config)
     model = model_store.load(config.model, config.verify_key)
     settings = schema.score_schema(model, config.format)
     binary = prism.check(config.prism)
     with contextlib.ExitStack() as stack:
-        memory = config.state_folder or ""
-        journal = stack.enter_context(journals.opened(memory))  # nobody else writes here
-        journals.pin(memory, config.source_name)
+        state = config.state_folder or ""
+        journal = stack.enter_context(journals.opened(state))  # locks out other streams
+        journals.pin(state, config.source_name)
         folder = Folder(
             config.source,
             config.media_files,
@@ -72,11 +73,11 @@ def define_pipeline(
     """Adds read, score and write to `root`; runs nothing.
 
     Args:
-        root: Where to add.
-        config: Sink and limits.
-        folder: What is read.
-        model: Scores.
-        settings: What all rows have in common.
+        root: Pipeline to which the steps are added.
+        config: Settings of the stream: sink and limits.
+        folder: Watched folder that is read.
+        model: Model that scores.
+        settings: Common properties of all rows.
     """
     score = Score.from_model(model, config.model, config.media_roots, watched=config.watched)
     read = root | "Watch" >> ReadFolder(
@@ -87,11 +88,11 @@ def define_pipeline(
 
 
 def _finish(job: beam.runners.runner.PipelineResult) -> None:
-    """Raises what made a job fail, as the local runner would."""
+    """Raises the error that made a job fail, as the local runner would."""
     try:
         job.wait_until_finish()
     except RuntimeError as error:
-        told = results.of_text(str(error))
-        if told is None:
+        cause = results.of_text(str(error))
+        if cause is None:
             raise
-        raise told from error
+        raise cause from error

@@ -1,4 +1,4 @@
-"""Registry of streaming jobs by runner; each is imported when it is run."""
+"""Registry of streaming jobs by runner; a job's module is imported when the job runs."""
 
 from collections.abc import Callable, Mapping
 
@@ -35,4 +35,5 @@ JOBS: Mapping[str, Callable[[StreamConfig], object]] = {
     "flink": _flink,
     "dataflow": _dataflow,
 }
-"""Runs a stream until a signal or the end; on a cluster, until it is submitted or ends."""
+"""Functions by runner that run a stream until a signal or the end of the input; on a cluster, until
+the job is submitted or ends."""

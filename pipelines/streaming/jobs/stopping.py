@@ -1,4 +1,4 @@
-"""Ends a stream on SIGTERM or SIGINT, after the batch in hand."""
+"""Graceful stop of a stream on SIGTERM or SIGINT, after the current batch."""
 
 import os
 import select
@@ -9,17 +9,17 @@ from triad_ml.pipelines.streaming.config import StreamConfig
 
 
 class Stop:
-    """Asks a stream to end after the batch in hand. It may be set in a handler of signals."""
+    """Request that a stream end after the current batch; a signal handler may set it."""
 
     def __init__(self) -> None:
         self._receiving, self._sending = os.pipe()
 
     def set(self) -> None:
-        """Asks; a stream that waits wakes up."""
+        """Requests the stop, and wakes a stream that waits."""
         os.write(self._sending, b".")
 
     def wait(self, seconds: float) -> bool:
-        """Waits until it is set, or for some seconds; whether it is set."""
+        """Waits until the stop is requested, or for some seconds; returns True if it is."""
         return bool(select.select([self._receiving], [], [], seconds)[0])
 
     def is_set(self) -> bool:
@@ -27,18 +27,18 @@ class Stop:
 
 
 Work = Callable[[StreamConfig, Stop], object]
-"""Runs a stream until it is told to stop."""
+"""Function that runs a stream until the `Stop` is set."""
 
 
 def run_until_signal(config: StreamConfig, work: Work) -> object:
-    """Does `work` until SIGTERM or SIGINT. A second signal ends it at once."""
+    """Runs `work` until SIGTERM or SIGINT; a second signal ends the process at once."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(number: int, frame: object) -> None:
         stop.set()
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
     for number in before:
         signal.signal(number, handle)

@@ -1,1 +1,1 @@
-"""Kafka: client, topics, source, sink, replay and a development broker."""
+"""Kafka: client, topics, source, sink, replay, and a development broker."""

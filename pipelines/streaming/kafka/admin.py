@@ -1,4 +1,4 @@
-"""What brokers say of a topic beside its messages: which one it is, its partitions, their ends."""
+"""Metadata of a topic from the brokers: its id, its partitions and their first and last offsets."""
 
 import concurrent.futures
 import logging
@@ -16,20 +16,20 @@ from triad_ml.pipelines.streaming.kafka.client import (
 from triad_ml.transforms.errors import OptionsError, StorageError
 
 LOOK = 10.0
-"""Seconds between looks at a topic while it is read."""
+"""Seconds between two queries of a topic's metadata while it is read."""
 
-_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # zeros: of brokers before 2.8
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # all zeros, from brokers before Kafka 2.8
 
 _log = logging.getLogger(__name__)
 
 
 class About(NamedTuple):
-    """What a topic is.
+    """Id and partitions of a topic.
 
     Attributes:
-        id: Of this very topic: one that is made again under its name has another. "" where the
-            brokers give none.
-        partitions: Their numbers.
+        id: Id of the topic; a topic that is created again under the same name has another id. "" if
+            the brokers have no ids.
+        partitions: Numbers of its partitions.
     """
 
     id: str
@@ -40,9 +40,10 @@ class Bounds(NamedTuple):
     """Offsets of one partition.
 
     Attributes:
-        low: The first one that is left.
-        stable: The one behind the last that can be read: a transaction that is open comes next.
-        high: The one behind the last.
+        low: First offset that the log still has.
+        stable: Last stable offset: everything before it can be read; an open transaction follows if
+            it is below `high`.
+        high: High watermark: the offset after the last message.
     """
 
     low: int
@@ -51,15 +52,15 @@ class Bounds(NamedTuple):
 
 
 class TopicAdmin:
-    """Asks the brokers about one topic.
+    """Administrator client for the metadata of one topic.
 
     Args:
-        servers: `HOST:PORT`.
-        topic: Its name.
-        config_file: With properties of the client, see `kafka_properties`.
+        servers: Address of the brokers, `HOST:PORT`.
+        topic: Name of the topic.
+        config_file: File with properties of the client, see `properties.read`.
 
     Raises:
-        OptionsError: Where the file cannot be used.
+        OptionsError: If the file cannot be used.
     """
 
     def __init__(self, servers: str, topic: str, config_file: str | None = None) -> None:
@@ -68,44 +69,44 @@ class TopicAdmin:
         self._connection = Connection("AdminClient", servers, {}, config_file)
 
     def about(self) -> About:
-        """Which topic it is.
+        """Returns the topic's id and partitions.
 
         Raises:
-            OptionsError: Where there is no such topic.
-            StorageError: Where no broker answers.
+            OptionsError: If there is no such topic.
+            StorageError: If no broker answers.
         """
         return self.told(self.ask())
 
     def ask(self) -> "concurrent.futures.Future[Any]":
-        """Asks which topic it is, and does not wait."""
-        named = self._kafka.TopicCollection([self._topic])
-        self._connection.told()  # takes what the client said meanwhile: it would queue for ever
+        """Requests the topic's id and partitions without waiting; see `told` for the answer."""
+        topics = self._kafka.TopicCollection([self._topic])
+        self._connection.told()  # drains the client's events, which would queue up forever
         self._connection.forget()
-        asked = self._connection.client.describe_topics(named, request_timeout=TIMEOUT)
-        found: concurrent.futures.Future[Any] = asked[self._topic]
-        return found
+        asked = self._connection.client.describe_topics(topics, request_timeout=TIMEOUT)
+        future: concurrent.futures.Future[Any] = asked[self._topic]
+        return future
 
     def told(self, asked: "concurrent.futures.Future[Any]") -> About:
-        """What was answered; see `about`."""
+        """Returns the answer to `ask`, waiting for it if necessary; raises as `about`."""
         errors = self._kafka.KafkaError
         with explained(self.log, self._connection):
             try:
-                said = asked.result()
+                description = asked.result()
             except self._kafka.KafkaException as error:
                 if error.args[0].code() != errors.UNKNOWN_TOPIC_OR_PART:
                     raise
                 raise OptionsError(
                     f"{self.log}: no such topic; create it, or name another"
                 ) from error
-        name = str(said.topic_id)
-        partitions = tuple(sorted(one.id for one in said.partitions))
-        return About("" if name == _NO_ID else name, partitions)
+        topic_id = str(description.topic_id)
+        partitions = tuple(sorted(partition.id for partition in description.partitions))
+        return About("" if topic_id == _NO_ID else topic_id, partitions)
 
     def bounds(self, partitions: Sequence[int]) -> dict[int, Bounds]:
-        """Where partitions begin and end now.
+        """Returns the current first and last offsets of partitions, by partition.
 
         Raises:
-            StorageError: Where no broker answers.
+            StorageError: If no broker answers.
         """
         committed = self._kafka.IsolationLevel.READ_COMMITTED
         uncommitted = self._kafka.IsolationLevel.READ_UNCOMMITTED
@@ -127,20 +128,20 @@ class TopicAdmin:
             asked = self._connection.client.list_offsets(
                 wanted, isolation_level=level, request_timeout=TIMEOUT
             )
-            return {place.partition: int(one.result().offset) for place, one in asked.items()}
+            return {key.partition: int(future.result().offset) for key, future in asked.items()}
 
         with explained(self.log, self._connection):
             return coordinated(ask)
 
 
 class Watch:
-    """Looks at a topic each `LOOK` seconds while it is read, and never waits for the answer.
+    """Periodic query of a topic's metadata, each `LOOK` seconds, without waiting for the answer.
 
-    A topic that is gone, and brokers that do not answer, are told in the log, once; and once more
-    when they are back.
+    If the topic is gone or the brokers do not answer, one line in the log reports it, and another
+    line their return.
 
     Args:
-        admin: Asks.
+        admin: Client that queries the metadata.
     """
 
     def __init__(self, admin: TopicAdmin) -> None:
@@ -150,10 +151,10 @@ class Watch:
         self._waits = False
 
     def seen(self, alarm: bool) -> About | None:
-        """What the topic is, now and then.
+        """Returns the topic's id and partitions if a new answer has arrived, else None.
 
         Args:
-            alarm: Whether there is a reason to look at once.
+            alarm: True to query at once, before `LOOK` seconds have passed.
         """
         if self._asked is None:
             if alarm or time.monotonic() >= self._at:

@@ -1,4 +1,4 @@
-"""Kafka's client, which only streams of Kafka need, and its errors in one line."""
+"""Kafka's client, an optional dependency, and its errors as one-line messages."""
 
 import contextlib
 import importlib
@@ -17,19 +17,19 @@ _T = TypeVar("_T")
 _PLACE_AND_TIME = re.compile(r"^(\w+://)?\S+/\w+: | \(after \d+ms in state \w+[^()]*\)$")
 
 TIMEOUT = 6.0
-"""Seconds that a broker has to answer a question."""
+"""Seconds that a broker has to answer a request."""
 
 _CHOICE = 10.0
-"""Seconds that brokers have to choose who is to answer."""
+"""Seconds that brokers have to elect a coordinator or leader."""
 
 _log = logging.getLogger(__name__)
 
 
 def load() -> Any:
-    """The module `confluent_kafka`.
+    """Imports and returns the module `confluent_kafka`.
 
     Raises:
-        OptionsError: Where it is not installed.
+        OptionsError: If it is not installed.
     """
     try:
         return importlib.import_module("confluent_kafka")
@@ -39,25 +39,25 @@ def load() -> Any:
         ) from error
 
 
-class _ForTheVerbose:
-    """Takes the lines that the client logs at each try; it would write them to stderr itself."""
+class _DebugLogger:
+    """Logger of the client's own lines at debug level; by default they are written to stderr."""
 
-    def log(self, level: int, *said: Any) -> None:
-        del level  # the client calls it an error to have no connection yet, which often passes
-        _log.debug(*said)
+    def log(self, level: int, *line: Any) -> None:
+        del level  # the client logs as an error that it has no connection yet, which often passes
+        _log.debug(*line)
 
 
 class Connection:
-    """A consumer, producer or administrator, and the last thing it told of a broker.
+    """Consumer, producer or administrator client, with its last error from a broker.
 
     Args:
-        kind: What to make.
-        servers: `HOST:PORT`.
-        settings: What is ours to decide.
-        config_file: See `kafka_properties.read`.
+        kind: Kind of client.
+        servers: Address of the brokers, `HOST:PORT`.
+        settings: Properties that Triad sets; they override those of the file.
+        config_file: File with properties of the client, see `properties.read`.
 
     Raises:
-        OptionsError: A file, or a property in it, that cannot be used.
+        OptionsError: If the file, or a property in it, cannot be used.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Connection:
         self._errors = kafka.KafkaError
         module = importlib.import_module("confluent_kafka.admin") if "Admin" in kind else kafka
         try:
-            self.client = getattr(module, kind)({**given, **ours, "logger": _ForTheVerbose()})
+            self.client = getattr(module, kind)({**given, **ours, "logger": _DebugLogger()})
         except kafka.KafkaException as error:
             if not given:
                 raise
-            said = properties.without_values(error.args[0].str(), given)
-            raise OptionsError(f"{properties.FLAG}: {config_file}: {said}; mend it") from None
+            reason = properties.without_values(error.args[0].str(), given)
+            raise OptionsError(f"{properties.FLAG}: {config_file}: {reason}; mend it") from None
 
     def _note(self, error: Any) -> None:
         if error.code() == self._errors._ALL_BROKERS_DOWN:
@@ -91,28 +91,29 @@ class Connection:
             self._told = _PLACE_AND_TIME.sub("", error.str())
 
     def told(self) -> str:
-        """What the client said since `forget`: why it is not let in, else why it has no connection.
+        """Returns the client's last error since `forget`: a refused access, else a lost connection.
 
-        A consumer is asked only once nothing more is read with it: asking takes what was fetched.
+        It is called for a consumer only once nothing more is read with it, since the call discards
+        fetched messages.
         """
-        self.client.poll(0)  # calls back
+        self.client.poll(0)  # runs the callbacks
         return self._told or self._gone
 
     def forget(self) -> None:
-        """What was told before is of no matter now."""
+        """Discards the errors that were noted before."""
         self._told = self._gone = ""
 
     def alarmed(self) -> bool:
-        """Whether the client said, since this was asked last, that it has no connection left."""
+        """Returns True if the client has lost all connections since the last call."""
         alarm, self._alarm = self._alarm, False
         return alarm
 
 
 def coordinated(ask: Callable[[], _T]) -> _T:
-    """Asks; again, for a while, where the brokers only choose or load who is to answer.
+    """Calls `ask`, and retries for `_CHOICE` seconds while brokers elect a coordinator or leader.
 
     Raises:
-        KafkaException: Any other error at once, and that one in the end.
+        KafkaException: At once for any other error; for these after the last retry.
     """
     kafka = load()
     passing = {
@@ -135,15 +136,15 @@ def coordinated(ask: Callable[[], _T]) -> _T:
 
 @contextlib.contextmanager
 def explained(place: str, connection: Connection | None = None) -> Iterator[None]:
-    """Makes a `StorageError` of what Kafka refuses, with what the connection was told of it."""
+    """Converts Kafka's errors to `StorageError`, with the connection's last error as the reason."""
     kafka = load()
     if connection is not None:
         connection.forget()
     try:
         yield
     except kafka.KafkaException as error:
-        said = error.args[0]
-        reason = said.str() if isinstance(said, kafka.KafkaError) else str(error)
+        cause = error.args[0]
+        reason = cause.str() if isinstance(cause, kafka.KafkaError) else str(error)
         reason = (connection and connection.told()) or reason
         raise StorageError(
             f"{place}: {' '.join(reason.split())}; check the address and the broker, then run again"

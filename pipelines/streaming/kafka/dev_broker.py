@@ -1,4 +1,4 @@
-"""A Kafka broker of one node on this machine, for development and tests."""
+"""Single-node Kafka broker on this machine, for development and tests."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from triad_ml.transforms.errors import OptionsError, StorageError
 
 PORT = 9092
 PATIENCE = 120.0
-"""Seconds that it has to answer."""
+"""Seconds that the broker has to answer after its start."""
 
 _CLUSTER = "4L6g3nShT-eMCtK--X86sw"
 _OPTIONS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp")
@@ -22,13 +22,13 @@ _OPTIONS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp")
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """What was started.
+    """Development broker: its folder, ports and process.
 
     Attributes:
-        folder: Holds messages, configuration and log.
-        port: At which it answers, on the loopback.
-        controller: At which it talks to itself.
-        process: Of the broker; None where it never ran.
+        folder: Folder of messages, configuration and log.
+        port: Port for clients, on the loopback interface.
+        controller: Port of the broker's controller, which only the broker uses.
+        process: Process of the broker; None if it never ran.
     """
 
     folder: Path
@@ -38,22 +38,22 @@ class Broker:
 
     @property
     def servers(self) -> str:
-        """`HOST:PORT`."""
+        """Address of the broker, `HOST:PORT`."""
         return f"127.0.0.1:{self.port}"
 
     def described(self) -> list[str]:
-        """Lines for people."""
+        """Returns lines that describe the broker's state to users."""
         state = "runs" if daemons.runs(self.process) else "stopped"
         return [f"broker: {state}", f"topics: kafka://{self.servers}/TOPIC"]
 
 
 def default_folder() -> Path:
-    """Where the user's broker is."""
+    """Returns the folder of the user's broker."""
     return runners_java.cache("kafka") / "broker"
 
 
 def read(folder: Path) -> Broker | None:
-    """The broker whose state is in the folder; None where none was started."""
+    """Reads the broker whose state is in the folder; None if none was started."""
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,16 +67,16 @@ def up(
     free_port: bool = False,
     more: Callable[[Broker], Mapping[str, str]] | None = None,
 ) -> Broker:
-    """Starts it where it does not run yet, and waits until it answers. Its messages stay.
+    """Starts the broker unless it runs, and waits until it answers. Its messages are kept.
 
     Args:
-        folder: For messages, configuration and log.
-        free_port: Choose a port that is free, instead of `PORT`.
-        more: Gives settings that win over our own.
+        folder: Folder for messages, configuration and log.
+        free_port: True to choose a free port instead of `PORT`.
+        more: Function that returns settings which override Triad's.
 
     Raises:
-        OptionsError: Where Java, Maven, the client or the port is missing.
-        StorageError: Where it ends or does not answer.
+        OptionsError: If Java, Maven or the client is missing, or the port is taken.
+        StorageError: If the broker ends or does not answer.
     """
     load()
     java, jars = runners_java.java(), runners_java.assemble("kafka")
@@ -97,7 +97,7 @@ def up(
 
 
 def down(folder: Path) -> bool:
-    """Stops what `up` started; messages and topics stay. Whether it ran."""
+    """Stops the broker, keeping messages and topics; returns True if it ran."""
     broker = read(folder)
     if broker is None or broker.process is None or not daemons.runs(broker.process):
         return False
@@ -108,11 +108,11 @@ def down(folder: Path) -> bool:
 def create_topic(
     broker: Broker, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
 ) -> None:
-    """Makes a topic.
+    """Creates a topic.
 
     Raises:
-        OptionsError: Where the topic is there.
-        StorageError: Where the broker does not answer.
+        OptionsError: If the topic exists.
+        StorageError: If the broker does not answer.
     """
     kafka = load()
     from confluent_kafka.cimpl import NewTopic
@@ -145,8 +145,8 @@ def _start(broker: Broker, command: list[str], settings: Mapping[str, str]) -> d
     lines = "".join(f"{name}={value}\n" for name, value in own.items())
     path.write_text(f"{common}\n{lines}", encoding="utf-8")
     if not (folder / "messages" / "meta.properties").exists():
-        told = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(path)]
-        ran = subprocess.run([*command, *told], capture_output=True, text=True, check=False)  # noqa: S603
+        tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(path)]
+        ran = subprocess.run([*command, *tool], capture_output=True, text=True, check=False)  # noqa: S603
         if ran.returncode:
             line = " ".join((ran.stderr or ran.stdout).split())[:200]
             raise StorageError(f"{folder}: cannot be made a broker's: {line}")

@@ -1,4 +1,4 @@
-"""Topics of Kafka as endpoints of streams."""
+"""Stream endpoint of Kafka: topics as sources and sinks."""
 
 import urllib.parse
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ KAFKA = "kafka://"
 
 
 def kafka_place(uri: str) -> tuple[str, str] | None:
-    """`HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None where it is not so."""
+    """Returns `HOST:PORT` and topic of `kafka://HOST:PORT/TOPIC`; None for any other string."""
     if not uri.startswith(KAFKA):
         return None
     servers, slash, topic = uri.removeprefix(KAFKA).partition("/")
@@ -33,7 +33,7 @@ def kafka_place(uri: str) -> tuple[str, str] | None:
 
 
 class KafkaEndpoint(Endpoint):
-    """A topic of Kafka; the consumer group remembers what was read."""
+    """Topic of Kafka; the consumer group's committed offsets record what was read."""
 
     form = "kafka://HOST:PORT/TOPIC"
     read_by = frozenset({"local", "flink"})
@@ -57,7 +57,7 @@ class KafkaEndpoint(Endpoint):
     def source(
         self, settings: StreamSettings, labels: Sequence[str], given: "Sequence[Part]"
     ) -> "Source":
-        """Opens the topic; with `replay_from` the messages of it that rows of another name."""
+        """Opens the topic; with `replay_from`, only the messages that rejected rows name."""
         from triad_ml.pipelines.streaming.kafka.source import KafkaSource
         from triad_ml.pipelines.streaming.messages import parser as messages_parser
 
@@ -89,11 +89,11 @@ class KafkaEndpoint(Endpoint):
 
 
 def place(address: str) -> tuple[str, str]:
-    """`HOST:PORT` and topic of an address that was checked."""
-    found = kafka_place(address)
-    if found is None:
+    """Returns `HOST:PORT` and topic of an address that was checked before."""
+    servers_and_topic = kafka_place(address)
+    if servers_and_topic is None:
         raise AssertionError(f"{address}: was checked")
-    return found
+    return servers_and_topic
 
 
 def _sink(settings: StreamSettings, run: "ScoreSchema") -> "KafkaSink":

@@ -1,4 +1,4 @@
-"""Kafka as Flink reads it, through Beam's Java source; and as Python's workers write it."""
+"""Kafka on Flink: reading through Beam's Java source, and writing from Python workers."""
 
 import typing
 from collections.abc import Mapping
@@ -22,9 +22,10 @@ _NO_TIME = -1
 
 
 class _Settings(typing.NamedTuple):
-    """The fields that Beam 2.62 knows; Beam's own `ReadFromKafka` sends newer ones too.
+    """Configuration of Beam's Java source, with the fields of Beam 2.62.
 
-    Beam's schemas know `Optional`, and not yet `| None`.
+    Beam's own `ReadFromKafka` also sends newer fields. Beam's schemas support `Optional`, but not
+    yet `| None`.
     """
 
     consumer_config: Mapping[str, str]
@@ -43,16 +44,16 @@ class _Settings(typing.NamedTuple):
 
 
 class ReadMessages(beam.PTransform):
-    """A topic of Kafka -> its messages, each at the time when it was sent.
+    """Reads the messages of a Kafka topic, each at its time of sending.
 
-    Where no checkpoint says otherwise it begins at the group's committed offsets, or else at the
-    topic's beginning. Offsets are committed with each checkpoint, and never before one.
+    Without a checkpoint, reading begins at the group's committed offsets, or else at the topic's
+    beginning. Offsets are committed with each checkpoint, and never before one.
 
     Args:
-        servers: `HOST:PORT`.
-        topic: Its name.
-        group: Whose offsets are committed.
-        expansion_service: `HOST:PORT` of the service that knows Java's source.
+        servers: Address of the brokers, `HOST:PORT`.
+        topic: Name of the topic.
+        group: Consumer group whose offsets are committed.
+        expansion_service: Address of the service that expands the Java source, `HOST:PORT`.
     """
 
     def __init__(self, servers: str, topic: str, group: str, expansion_service: str) -> None:
@@ -97,12 +98,12 @@ def _message(row: Any, log: str) -> Message:
 
 
 class WriteRows(beam.PTransform):
-    """Scores and rejected records -> topics of Kafka.
+    """Writes scores and rejected records to topics of Kafka.
 
-    A bundle is finished, and so a checkpoint made, once the brokers have all its rows.
+    A bundle finishes, and a checkpoint completes, only once the brokers have all its rows.
 
     Args:
-        sink: The topics.
+        sink: Sink with the topics.
     """
 
     def __init__(self, sink: KafkaSink) -> None:

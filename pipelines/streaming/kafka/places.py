@@ -1,4 +1,4 @@
-"""From where each partition of a topic is read: what is known of it, and what its log still has."""
+"""Start offset of each partition of a topic, from known offsets and those its log still has."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,25 +9,30 @@ from triad_ml.pipelines.streaming.interfaces import Part
 from triad_ml.pipelines.streaming.kafka.admin import Bounds
 
 _LABEL = "topic-id="
-"""How the metadata of a committed offset begin, if they say of which topic the offset is."""
+"""Prefix of a committed offset's metadata that holds the id of the topic."""
 
 _log = logging.getLogger(__name__)
 
 
 class Known(NamedTuple):
-    """An offset behind which nothing is done yet, and the id of the topic; "" where not known."""
+    """Recorded progress in a partition.
+
+    Attributes:
+        offset: First offset that is not done yet.
+        topic_id: Id of the topic to which the offset belongs; "" if unknown.
+    """
 
     offset: int
     topic_id: str
 
 
 class Start(NamedTuple):
-    """Where a partition is read from.
+    """Start offset of a partition.
 
     Attributes:
-        offset: The first one.
-        wanted: The first one that was not done before; smaller where the log lost what came then.
-        anew: Whether what is known is of another log, which had this name before.
+        offset: First offset that is read.
+        wanted: First offset that is not done; smaller than `offset` if the log has lost messages.
+        anew: True if the recorded offsets belong to another log, which had this name before.
     """
 
     offset: int
@@ -36,54 +41,53 @@ class Start(NamedTuple):
 
 
 def label(topic_id: str) -> str:
-    """Metadata for the offsets that are committed."""
+    """Returns the metadata for committed offsets: the topic's id with a prefix."""
     return f"{_LABEL}{topic_id}" if topic_id else ""
 
 
 def known(source: str, given: Iterable[Part], committed: Any, unlabelled: str = "") -> list[Known]:
-    """What a journal and a group know of a partition.
+    """Returns the progress in a partition that a journal and a consumer group have recorded.
 
     Args:
-        source: `kafka://HOST:PORT/TOPIC/N`.
-        given: Parts that were given out; of other partitions too.
-        committed: What the group's coordinator says of the partition.
-        unlabelled: The id of the topic that committed offsets are of where they do not say it; ""
-            where nobody knows.
+        source: Address of the partition, `kafka://HOST:PORT/TOPIC/N`.
+        given: Parts that were delivered before, also of other partitions.
+        committed: Committed offset and metadata of the partition, from the group's coordinator.
+        unlabelled: Id of the topic to which committed offsets without an id belong; "" if unknown.
     """
     parts = [part for part in given if part.source == source]
-    named = [part for part in parts if part.version]  # versions before wrote none
-    found = [Known(part.stop, part.version) for part in named or parts]
+    named = [part for part in parts if part.version]  # earlier releases wrote none
+    progress = [Known(part.stop, part.version) for part in named or parts]
     if committed.offset >= 0:
-        said = committed.metadata or ""
-        topic_id = said.removeprefix(_LABEL) if said.startswith(_LABEL) else unlabelled
-        found.append(Known(committed.offset, topic_id))
-    return found
+        metadata = committed.metadata or ""
+        topic_id = metadata.removeprefix(_LABEL) if metadata.startswith(_LABEL) else unlabelled
+        progress.append(Known(committed.offset, topic_id))
+    return progress
 
 
-def start(said: Sequence[Known], topic_id: str, bounds: Bounds) -> Start:
-    """Where to begin, so that nothing is lost and little is done twice.
+def start(recorded: Sequence[Known], topic_id: str, bounds: Bounds) -> Start:
+    """Returns the offset at which to begin, so that no message is lost and few are repeated.
 
-    That is the last place known of this very topic. What is known of no topic by name counts too,
-    as long as the log reaches there. Where only places of another log are known, its name was given
-    to this one, or it lost its end: then all that is there is to be read.
+    This is the highest offset that the log reaches, of those recorded with this id or without one
+    (of all, if `topic_id` is ""). If there is none, the whole log is read: nothing was recorded,
+    the topic was created again under its name, or its log was cut.
     """
-    ours = [one.offset for one in said if topic_id and one.topic_id == topic_id]
-    unnamed = [one.offset for one in said if not (topic_id and one.topic_id)]
+    ours = [known.offset for known in recorded if topic_id and known.topic_id == topic_id]
+    unnamed = [known.offset for known in recorded if not (topic_id and known.topic_id)]
     reached = [offset for offset in (*ours, *unnamed) if offset <= bounds.high]
     if reached:
-        place = max(reached)
-        return Start(max(place, bounds.low), place)
-    return Start(bounds.low, bounds.low, anew=bool(said))
+        wanted = max(reached)
+        return Start(max(wanted, bounds.low), wanted)
+    return Start(bounds.low, bounds.low, anew=bool(recorded))
 
 
 def passed_over(source: str, start: int, stop: int) -> None:
-    """Tells in the log and the metrics that a log lost messages before they were read.
+    """Reports, in the log and the metrics, messages that a topic removed before they were read.
 
     Args:
-        source: `kafka://HOST:PORT/TOPIC/N`.
-        start: The first offset that was to be read.
-        stop: The first one that is left, or that is not of interest; where it is not behind
-            `start`, nothing was lost.
+        source: Address of the partition, `kafka://HOST:PORT/TOPIC/N`.
+        start: First offset that was to be read.
+        stop: First offset that is left, or that is not wanted. If it is not greater than `start`,
+            nothing was lost.
     """
     if stop <= start:
         return

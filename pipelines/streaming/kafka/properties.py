@@ -1,4 +1,4 @@
-"""Client properties from a file, for TLS and SASL: no secret is an option, or told in an error."""
+"""Client properties from a file, for TLS and SASL, so that secrets are in no option or message."""
 
 import re
 from collections.abc import Mapping
@@ -25,18 +25,21 @@ _OURS = frozenset(
     }
 )
 _NO_USE = frozenset({"default.topic.config", "plugin.library.paths"})
-_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+")  # callbacks and the like have no dots
+_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+")  # names of callbacks have no dots
 
 
 def read(path: str | None) -> dict[str, str]:
-    """Reads lines of `name=value`; empty ones and those that begin with `#` say nothing.
+    """Reads lines of `name=value`; ignores empty lines and comments, which begin with `#`.
 
     Args:
-        path: Of the file; None gives no properties.
+        path: Path of the file; None for no properties.
+
+    Returns:
+        Values of the properties by name.
 
     Raises:
-        OptionsError: Where the file is missing, a line is no property, or a property is one that
-            decides whether records are lost, and so is never left to a file. No value is told.
+        OptionsError: If the file is missing, a line is no property, or a property is one that only
+            Triad sets because it decides whether records are lost. The message has no value.
     """
     if path is None:
         return {}
@@ -47,7 +50,7 @@ def read(path: str | None) -> dict[str, str]:
         lines = content.decode().splitlines()
     except UnicodeDecodeError:
         raise OptionsError(f"{FLAG}: {path}: is not UTF-8 text; write name=value lines") from None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
@@ -59,14 +62,14 @@ def read(path: str | None) -> dict[str, str]:
             raise OptionsError(f"{place}: {name} is set by Triad itself; leave it out")
         if name in _NO_USE:
             raise OptionsError(f"{place}: {name} is not handed on; leave it out")
-        if name in found:
+        if name in values:
             raise OptionsError(f"{place}: {name} stands there twice; remove one")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def without_values(text: str, properties: Mapping[str, str]) -> str:
-    """A text of the client's in one line, in which no value of a property is left."""
+    """Returns a message of the client as one line, with the values of properties removed."""
     for value in sorted(filter(None, properties.values()), key=len, reverse=True):
         text = text.replace(value, "...")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""All partitions of a topic, read from where the past says; what becomes of the topic meanwhile."""
+"""Reader of all partitions of a topic, which follows changes of the topic while it reads."""
 
 import collections
 import logging
@@ -17,27 +17,27 @@ _log = logging.getLogger(__name__)
 
 
 class Reader:
-    """Fetches messages of a topic in the order of their offsets, and knows how far it came.
+    """Consumer that fetches a topic's messages in the order of their offsets and tracks progress.
 
-    A topic that was made again under its name is read from its beginning, and partitions that are
-    added are taken up: the log says so. It also says which messages the log lost before they were
-    read.
+    A topic that is created again under its name is read from its beginning, and added partitions
+    are read too. The log reports both, and messages that the topic removed before they were read.
 
     Args:
-        topic: What is read.
-        given: Parts given out in the past.
-        settings: More settings of the client.
-        unlabelled: See `kafka_places.known`.
+        topic: Topic that is read.
+        given: Parts that were delivered before.
+        settings: Further properties of the client.
+        unlabelled: Id of the topic for committed offsets without one, see `places.known`.
 
     Attributes:
-        topic_id: Of the topic that is read now; "" where the brokers give none.
-        ahead: What was fetched and not taken.
-        ends: By partition, the offset behind what could be read at the start.
-        next: By partition, the first offset that was not taken; whoever takes messages sets it.
+        topic_id: Id of the topic that is read now; "" if the brokers have no ids.
+        ahead: Messages that are fetched and not yet taken.
+        ends: By partition, the offset after the last message that could be read at the start.
+        next: By partition, the first offset that is not taken; the caller that takes messages sets
+            it.
 
     Raises:
-        OptionsError: Where the topic does not exist, or the client's properties cannot be used.
-        StorageError: Where no broker answers.
+        OptionsError: If the topic does not exist, or the client's properties cannot be used.
+        StorageError: If no broker answers.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Reader:
         self._begin(about.partitions, given)
 
     def look(self, take_up: bool = True) -> None:
-        """Takes notice, between batches, of what became of the topic.
+        """Checks, between batches, if the topic has changed, and adapts to it.
 
         Args:
-            take_up: Whether partitions that were added are read too.
+            take_up: True to read added partitions too.
         """
         strayed, self._strayed = self._strayed, set()
         about = self._admin.about() if strayed else self._watch.seen(self._connection.alarmed())
@@ -76,7 +76,7 @@ class Reader:
         if strayed:
             self._start({n: [Known(self.next[n], self.topic_id)] for n in strayed})
             places = [self._place(number, self.next[number]) for number in strayed]
-            self._consumer.incremental_unassign(places)  # a lost place cannot be sought from
+            self._consumer.incremental_unassign(places)  # seek fails at an offset that is gone
             self._consumer.incremental_assign(places)
         added = sorted(set(about.partitions) - self.next.keys())
         if added and take_up:
@@ -85,42 +85,44 @@ class Reader:
             self._begin(added, ())
 
     def fetch(self, count: int, seconds: float) -> None:
-        """Puts up to `count` messages that come within some seconds into `ahead`.
+        """Appends up to `count` messages that arrive within some seconds to `ahead`.
 
         Raises:
-            StorageError: Where the broker refuses.
+            StorageError: If the broker refuses.
         """
-        for one in self._topic.consume(self._consumer, count, seconds):
-            if isinstance(one, Message):
-                self.ahead.append(one)
-            elif one.offset is None:
-                self._strayed.add(one.partition)
+        for message in self._topic.consume(self._consumer, count, seconds):
+            if isinstance(message, Message):
+                self.ahead.append(message)
+            elif message.offset is None:
+                self._strayed.add(message.partition)
             else:
-                self._reached[one.partition] = one.offset
+                self._reached[message.partition] = message.offset
 
     def places(self) -> dict[int, int]:
-        """By partition, the offset before which all was taken.
+        """Returns by partition the offset before which everything is taken.
 
-        Behind the last message stand marks of transactions, and places of what was aborted or
-        compacted away: the client tells that it is beyond them.
+        It may lie after the last message's offset: transaction markers, aborted messages and
+        compacted messages have offsets too, and the client's position shows that it has passed
+        them.
         """
-        found = dict(self.next)
-        read = sorted(found.keys() - {one.partition for one in self.ahead})
-        for one in self._consumer.position(list(map(self._place, read))):
-            reached = self._reached.get(one.partition, 0)
-            found[one.partition] = max(found[one.partition], int(one.offset), reached)
-        return found
+        places = dict(self.next)
+        read = sorted(places.keys() - {message.partition for message in self.ahead})
+        for position in self._consumer.position(list(map(self._place, read))):
+            number = position.partition
+            reached = self._reached.get(number, 0)
+            places[number] = max(places[number], int(position.offset), reached)
+        return places
 
     def is_drained(self) -> bool:
-        """Whether all was taken that could be read at the start."""
+        """Returns True if everything is taken that could be read at the start."""
         places = self.places()
         return not self._strayed and all(places[n] >= end for n, end in self.ends.items())
 
     def behind(self, held_back: Mapping[int, int]) -> int:
-        """Offsets that are there to be read and were not taken, as far as the client knows.
+        """Returns the number of readable offsets that are not taken, as far as the client knows.
 
         Args:
-            held_back: By partition, how many there are behind transactions that are open.
+            held_back: Number of offsets after open transactions, by partition.
         """
         total = 0
         for number, place in self.places().items():
@@ -129,27 +131,27 @@ class Reader:
         return total
 
     def is_of_this_topic(self, part: Part) -> bool:
-        """Whether a part is not one of another topic, which had the name before."""
+        """Returns False if a part belongs to an earlier topic of the same name."""
         return part.version in ("", self.topic_id)
 
     def commit_start(self) -> None:
-        """Commits the places from which is read, before anything is: others then begin there."""
+        """Commits the start offsets before anything is read; other consumers then begin there."""
         self.commit(
             [Part(self._source(n), 0, place, self.topic_id) for n, place in self.next.items()]
         )
 
     def commit(self, parts: Sequence[Part]) -> None:
-        """Commits the ends of those parts that are of this topic."""
-        said = kafka_places.label(self.topic_id)
+        """Commits the end offsets of those parts that belong to this topic."""
+        metadata = kafka_places.label(self.topic_id)
         offsets = [
-            self._kafka.TopicPartition(self._topic.topic, partition_of(part), part.stop, said)
+            self._kafka.TopicPartition(self._topic.topic, partition_of(part), part.stop, metadata)
             for part in filter(self.is_of_this_topic, parts)
         ]
         if offsets:
             self._ask(lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def close(self) -> None:
-        """Ends reading."""
+        """Closes the consumer."""
         self._consumer.close()
 
     def _begin(self, partitions: Sequence[int], given: Sequence[Part]) -> None:
@@ -157,10 +159,10 @@ class Reader:
         committed = self._ask(lambda: self._consumer.committed(wanted, timeout=TIMEOUT))
         self._start(
             {
-                one.partition: kafka_places.known(
-                    self._source(one.partition), given, one, self._unlabelled
+                offset.partition: kafka_places.known(
+                    self._source(offset.partition), given, offset, self._unlabelled
                 )
-                for one in committed
+                for offset in committed
             }
         )
         self._consumer.incremental_assign([self._place(n, self.next[n]) for n in partitions])
@@ -175,13 +177,13 @@ class Reader:
         self._consumer.assign([self._place(n, self.next[n]) for n in about.partitions])
 
     def _start(self, known: Mapping[int, Sequence[Known]]) -> None:
-        """Decides from where partitions are read, and tells what of them is gone or kept back."""
+        """Sets the start offsets of partitions; reports removed messages and open transactions."""
         bounds = self._admin.bounds(sorted(known))
         starts = {n: kafka_places.start(known[n], self.topic_id, bounds[n]) for n in bounds}
         self._tell(starts)
-        for number, one in starts.items():
+        for number, start in starts.items():
             low, stable, high = bounds[number]
-            self.next[number], self.ends[number] = one.offset, stable
+            self.next[number], self.ends[number] = start.offset, stable
             self._reached[number] = low
             if stable < high:
                 _log.info(
@@ -191,9 +193,9 @@ class Reader:
                 )
 
     def _tell(self, starts: Mapping[int, Start]) -> None:
-        for number, one in starts.items():
-            kafka_places.passed_over(self._source(number), one.wanted, one.offset)
-        anew = [str(number) for number, one in starts.items() if one.anew]
+        for number, start in starts.items():
+            kafka_places.passed_over(self._source(number), start.wanted, start.offset)
+        anew = [str(number) for number, start in starts.items() if start.anew]
         if anew:
             _log.warning(
                 "%s: is another topic than the one of this name that was read before, or its log "

@@ -1,4 +1,4 @@
-"""Messages that were rejected, read again where the rows of a topic of rejected records say."""
+"""Source of rejected messages: reads again the messages that the rows of a topic name."""
 
 import dataclasses
 import datetime
@@ -18,28 +18,29 @@ from triad_ml.pipelines.tables import rows as tables_rows
 _log = logging.getLogger(__name__)
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
-_OFFSETS = 2**62  # no log ever has as many
+_OFFSETS = 2**62  # more than any log has
 
 GAP = 16
-"""Messages between two wanted ones that are read over rather than sought."""
+"""Most messages between two wanted ones that are read and skipped instead of a seek."""
 
 
 class Replay:
-    """The messages of one topic that the rows of another name; a source like any other.
+    """Source of those messages of one topic that the rejected rows of another topic name.
 
-    Rejected rows hold where a message was, and never its payload. The parts are of rows; the
-    records are those of the messages. What rows of a batch name twice is read once. Rows of other
-    topics, of messages that the log no longer has, and of places where it has other messages now
-    (see `Row.is_of`) are told and passed over: they stay in their topic.
+    Rejected rows hold a message's position, never its payload. So the parts are ranges of rows, and
+    the records are parsed from the original messages. A message that several rows of a batch name
+    is read once. The log reports, and the replay skips, rows of other topics, rows of messages that
+    the log no longer has, and rows at whose position there is another message now (see
+    `Row.is_of`). These rows stay in their topic.
 
     Args:
-        rows: The topic of rejected rows, up to the end that it had at the start.
-        originals: The topic whose messages were rejected.
-        parser: Makes records of the messages.
+        rows: Source of the rejected rows, up to the end that their topic had at the start.
+        originals: Topic whose messages were rejected.
+        parser: Parser of the messages.
 
     Raises:
-        OptionsError: Where there is no topic of the originals.
-        StorageError: Where no broker answers.
+        OptionsError: If the topic of the originals does not exist.
+        StorageError: If no broker answers.
     """
 
     pause = 0.0
@@ -60,10 +61,10 @@ class Replay:
         found = swapped = 0
         for part in runs(wanted):
             places = wanted[part.source]
-            there = [one for one in self._originals.again(part) if one.offset in places]
-            messages = [m for m in there if any(row.is_of(m) for row in places[m.offset])]
-            found += len(there)
-            swapped += len(there) - len(messages)
+            read = [m for m in self._originals.again(part) if m.offset in places]
+            messages = [m for m in read if any(row.is_of(m) for row in places[m.offset])]
+            found += len(read)
+            swapped += len(read) - len(messages)
             hold(part, messages)
             self._held.append(part)
         gone = sum(map(len, wanted.values())) - found
@@ -102,11 +103,11 @@ class Replay:
 
 
 class Row(NamedTuple):
-    """What a row tells of the message that was rejected; None for what it does not tell.
+    """Properties of a rejected message that its row holds; each is None if the row lacks it.
 
     Attributes:
-        time: When it was sent, in milliseconds since 1970.
-        digest: SHA-256 of its value.
+        time: Time of sending, in milliseconds since 1970.
+        digest: SHA-256 of the message's value, in hexadecimal.
     """
 
     time: int | None
@@ -114,23 +115,24 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
-        """Reads a rejected record as JSON has it.
+        """Reads the parsed JSON of a rejected row.
 
         Raises:
-            ValueError: Or TypeError, where the time is none.
+            ValueError: If the time is no ISO 8601 string.
+            TypeError: If the time is no string.
         """
         sent = fields.get(tables_rows.EVENT_TIME)
         at = None if sent is None else datetime.datetime.fromisoformat(sent)
         time = None if at is None else (at - _EPOCH) // datetime.timedelta(milliseconds=1)
-        # Only what was refused in reading has the digest of the message, and not of its media.
+        # Only rows of stage `read` hold the digest of the message; others hold that of its media.
         digest = fields.get("payload_digest") if fields.get("stage") == "read" else None
         return cls(time, digest or None)
 
     def is_of(self, message: Message) -> bool:
-        """Whether the row can be that of a message which stands at its place now.
+        """Returns False if the row belongs to another message than the one now at its position.
 
-        A message of a log never changes. In a topic that was made again under the same name the
-        place is that of another one.
+        A message in a log never changes, but in a topic that was created again under the same name
+        the position holds another message.
         """
         if self.digest not in (None, hashlib.sha256(message.value or b"").hexdigest()):
             return False
@@ -140,12 +142,16 @@ class Row(NamedTuple):
 def named(
     rows: Iterable[Message], log: str, partitions: Collection[int]
 ) -> tuple[dict[str, dict[int, set[Row]]], int]:
-    """The rows by partition of a log and offset, and how many rows name no place in it.
+    """Groups rejected rows by partition and offset of the original message.
 
     Args:
         rows: Messages with rejected records as JSON objects.
-        log: `kafka://HOST:PORT/TOPIC`.
-        partitions: Those that it has.
+        log: Address of the originals' topic, `kafka://HOST:PORT/TOPIC`.
+        partitions: Numbers of that topic's partitions.
+
+    Returns:
+        Rows by partition (`kafka://HOST:PORT/TOPIC/N`) and offset, and the number of rows that name
+        no position in the topic.
     """
     wanted: dict[str, dict[int, set[Row]]] = {}
     others = 0
@@ -157,21 +163,20 @@ def named(
             number, at = int(partition), int(offset)
             if topic != log or number not in partitions or not 0 <= at < _OFFSETS:
                 raise ValueError(place)
-            told = Row.of(fields)
-            wanted.setdefault(f"{log}/{number}", {}).setdefault(at, set()).add(told)
+            wanted.setdefault(f"{log}/{number}", {}).setdefault(at, set()).add(Row.of(fields))
         except (ValueError, KeyError, TypeError, RecursionError):
             others += 1
     return wanted, others
 
 
 def runs(wanted: Mapping[str, Iterable[int]]) -> list[Part]:
-    """Ranges of a log that hold all wanted offsets, and few others."""
-    found: list[Part] = []
+    """Returns ranges of offsets that contain all wanted offsets, by partition, and few others."""
+    ranges: list[Part] = []
     for source, offsets in sorted(wanted.items()):
         for offset in sorted(offsets):
-            last = found[-1] if found else None
+            last = ranges[-1] if ranges else None
             if last is not None and last.source == source and offset - last.stop <= GAP:
-                found[-1] = dataclasses.replace(last, stop=offset + 1)
+                ranges[-1] = dataclasses.replace(last, stop=offset + 1)
             else:
-                found.append(Part(source, offset, offset + 1))
-    return found
+                ranges.append(Part(source, offset, offset + 1))
+    return ranges

@@ -1,4 +1,4 @@
-"""Scores and rejected records -> topics of Kafka, each under its record id and model digest."""
+"""Sink of scores and rejected records in topics of Kafka, keyed by record id and model digest."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Row(NamedTuple):
-    """One message to send; a time of 0 is when the broker gets it."""
+    """Message to send; a time of 0 stands for the time at which the broker receives it."""
 
     key: bytes
     line: bytes
@@ -32,20 +32,20 @@ class _Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class KafkaSink:
-    """JSON objects as in JSONL files, each with its own passthrough values alone.
+    """Sink that sends rows as JSON objects, each with only the record's own passthrough values.
 
-    A compacted topic keeps one for each key. A row that is larger than the client's
-    `message.max.bytes`, or than the topic's `max.message.bytes`, is rejected, not sent. A rejected
-    row that is too large loses its detail.
+    A compacted topic keeps one row for each key. A score whose row is larger than the client's
+    `message.max.bytes` or the topic's `max.message.bytes` becomes a rejected record. If a rejected
+    row is too large, its detail is cut.
 
     Attributes:
-        servers: `HOST:PORT`.
-        topic: For scores.
-        rejected_servers: As `servers`.
-        rejected_topic: For rejected records.
-        settings: What all rows have in common.
-        config_file: With properties of the client, see `kafka_properties`. It is read where rows
-            are sent, so that no secret crosses steps.
+        servers: Address of the brokers for scores, `HOST:PORT`.
+        topic: Topic for scores.
+        rejected_servers: Address of the brokers for rejected records, `HOST:PORT`.
+        rejected_topic: Topic for rejected records.
+        settings: Common properties of all rows.
+        config_file: File with properties of the client, see `properties.read`. It is read on the
+            worker that sends rows, so that no secret is serialized with a step.
     """
 
     servers: str
@@ -56,7 +56,7 @@ class KafkaSink:
     config_file: str | None = None
 
     def __post_init__(self) -> None:
-        properties.read(self.config_file)  # a broken one is told before the first batch
+        properties.read(self.config_file)  # reports a bad file before the first batch
 
     def write(
         self, number: int, digest: str, scored: Sequence[Scored], rejected: Sequence[Rejected]
@@ -64,28 +64,28 @@ class KafkaSink:
         """Sends all rows and returns once the brokers have them.
 
         Raises:
-            StorageError: Where one was not taken.
+            StorageError: If a row was not accepted.
         """
         del number, digest
         order = sorted(scored, key=_order)
         rows = self._rows(order, scored_lines(order, self.settings))
-        left = set(_sent(_Topic(self.servers, self.topic, self.config_file), rows))
-        too_large = [too_large_row(order[place], len(rows[place].line)) for place in sorted(left)]
+        left = set(_send(_Topic(self.servers, self.topic, self.config_file), rows))
+        too_large = [too_large_row(order[index], len(rows[index].line)) for index in sorted(left)]
         refused = sorted([*rejected, *too_large], key=_order)
         self._write_rejected(refused)
-        return Written([row for place, row in enumerate(order) if place not in left], refused)
+        return Written([row for index, row in enumerate(order) if index not in left], refused)
 
     def _write_rejected(self, refused: Sequence[Rejected]) -> None:
         topic = _Topic(self.rejected_servers, self.rejected_topic, self.config_file)
-        left = _sent(topic, self._rows(refused, rejected_lines(refused, self.settings)))
+        left = _send(topic, self._rows(refused, rejected_lines(refused, self.settings)))
         if not left:
             return
-        cut = [shortened(refused[place]) for place in left]
+        cut = [shortened(refused[index]) for index in left]
         rows = self._rows(cut, rejected_lines(cut, self.settings))
-        for place in _sent(topic, rows):
+        for index in _send(topic, rows):
             raise StorageError(
-                f"{topic.place}: does not take the rejected row of {cut[place].position}, of "
-                f"{len(rows[place].line)} bytes; raise its max.message.bytes (and the client's "
+                f"{topic.place}: does not take the rejected row of {cut[index].position}, of "
+                f"{len(rows[index].line)} bytes; raise its max.message.bytes (and the client's "
                 "message.max.bytes), then run again: nothing is lost"
             )
 
@@ -103,7 +103,7 @@ class KafkaSink:
 
 @dataclasses.dataclass(frozen=True)
 class _Topic:
-    """Where rows are sent to."""
+    """Topic to which rows are sent."""
 
     servers: str
     name: str
@@ -114,12 +114,13 @@ class _Topic:
         return f"kafka://{self.servers}/{self.name}"
 
     def send(self, rows: Sequence[_Row]) -> dict[int, Any]:
-        """Sends rows and waits; gives the errors of those that were refused for what they are.
+        """Sends rows, waits for their delivery, and returns the errors of refused rows by index.
 
-        A broker refuses a whole batch of the client's for one message in it.
+        A row is refused for its size, time or content. A broker refuses a whole batch of the client
+        for one such message in it.
 
         Raises:
-            StorageError: Any other error, of any row.
+            StorageError: For any other error of any row.
         """
         kafka = load().KafkaError
         refusals = {
@@ -130,15 +131,15 @@ class _Topic:
         }
         failed: dict[int, Any] = {}
 
-        def told(error: Any, _: Any, place: int) -> None:
+        def on_delivery(error: Any, _: Any, index: int) -> None:
             if error is not None:
-                failed[place] = error
+                failed[index] = error
 
         connection = _connection(self.servers, self.config_file)
         with explained(self.place, connection):
             patience = _Patience(self.place, connection)
-            for place, row in enumerate(rows):
-                delivered = functools.partial(told, place=place)
+            for index, row in enumerate(rows):
+                delivered = functools.partial(on_delivery, index=index)
                 while True:
                     try:
                         connection.client.produce(
@@ -148,7 +149,7 @@ class _Topic:
                     except BufferError:  # the client's queue is full
                         patience.wait(1)
                     except load().KafkaException as refused:
-                        failed[place] = refused.args[0]
+                        failed[index] = refused.args[0]
                         break
             while len(connection.client):
                 patience.wait(TIMEOUT)
@@ -161,7 +162,7 @@ class _Topic:
 
 
 class _Patience:
-    """Waits for the broker to take messages, tells that it does not, and gives up in the end."""
+    """Wait for the broker to accept messages: warns if it takes long, and fails in the end."""
 
     def __init__(self, place: str, connection: Connection) -> None:
         self._place, self._connection = place, connection
@@ -169,10 +170,11 @@ class _Patience:
         self._said = False
 
     def wait(self, seconds: float) -> None:
-        """Waits up to some seconds for what was sent.
+        """Waits up to some seconds for the delivery of all sent messages.
 
         Raises:
-            StorageError: Where it was not taken in time.
+            StorageError: If they were not accepted within `_FLUSH_SECONDS` of this object's
+                creation.
         """
         left = self._connection.client.flush(seconds)
         if not left:
@@ -188,30 +190,31 @@ class _Patience:
             _log.warning("%s: %d messages are not taken yet: %s", self._place, left, why)
 
 
-def _sent(topic: _Topic, rows: Sequence[_Row]) -> list[int]:
-    """Sends rows; gives the places of those that are too large, each on its own, for the topic."""
-    return _sent_of(topic, rows, range(len(rows)))
+def _send(topic: _Topic, rows: Sequence[_Row]) -> list[int]:
+    """Sends rows; returns the indices of those that are too large for the topic even alone."""
+    return _send_some(topic, rows, range(len(rows)))
 
 
-def _sent_of(topic: _Topic, rows: Sequence[_Row], places: Sequence[int]) -> list[int]:
-    failed = topic.send([rows[place] for place in places])
+def _send_some(topic: _Topic, rows: Sequence[_Row], indices: Sequence[int]) -> list[int]:
+    failed = topic.send([rows[index] for index in indices])
     if not failed:
         return []
-    if len(places) > 1:
-        # Which of them it was is found by halves. Later rows of a refused row's key come again,
-        # too, so that the last one of a key stays the last.
-        keys = {rows[places[number]].key for number in failed}
-        again = [place for place in places[min(failed) :] if rows[place].key in keys]
+    if len(indices) > 1:
+        # Bisection finds the refused rows. Later rows of a refused row's key are sent again too, so
+        # that the last row of a key stays the last.
+        keys = {rows[indices[number]].key for number in failed}
+        again = [index for index in indices[min(failed) :] if rows[index].key in keys]
         half = (len(again) + 1) // 2
-        return [one for part in (again[:half], again[half:]) for one in _sent_of(topic, rows, part)]
-    (error,), (place,) = failed.values(), places
+        halves = (again[:half], again[half:])
+        return [index for part in halves for index in _send_some(topic, rows, part)]
+    (error,), (index,) = failed.values(), indices
     errors = load().KafkaError
     if error.code() == errors.MSG_SIZE_TOO_LARGE:
-        return [place]
-    row = rows[place]
+        return [index]
+    row = rows[index]
     if error.code() == errors.INVALID_TIMESTAMP and row.time:
-        topic_time = [row._replace(time=0)]  # the row holds the time of its event anyway
-        return [place for _ in _sent(topic, topic_time)]
+        topic_time = [row._replace(time=0)]  # the row's own column still holds the event time
+        return [index for _ in _send(topic, topic_time)]
     raise StorageError(f"{topic.place}: {error.str()}; see to the topic's settings, then run again")
 
 
@@ -221,6 +224,6 @@ def _order(row: Scored | Rejected) -> tuple[str, int]:
 
 @functools.cache
 def _connection(servers: str, config_file: str | None) -> Connection:
-    """One for each process: it holds connections and a thread."""
+    """Returns the process's only producer for these brokers: it has sockets and a thread."""
     settings = {"acks": "all", "enable.idempotence": True}
     return Connection("Producer", servers, settings, config_file)

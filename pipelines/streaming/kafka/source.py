@@ -1,4 +1,4 @@
-"""A topic of Kafka: messages by ranges of offsets, committed once their output is durable."""
+"""Source of a Kafka topic: ranges of offsets, committed once their output is durable."""
 
 import collections
 import dataclasses
@@ -16,60 +16,61 @@ from triad_ml.transforms.records.values import RawRecord, Rejected
 
 BATCH_BYTES = 64 * 2**20
 
-_STATISTICS = 1000  # milliseconds between what the client says of its queue
+_STATISTICS = 1000  # milliseconds between the client's reports of its queue
 
 _log = logging.getLogger(__name__)
 
 _held: dict[Part, list[Message]] = {}
-"""What was fetched and is not done: pipelines run in this process, and Beam would copy, compress
-and hold every message that crosses into one."""
+"""Messages that are fetched and not done, by part. Pipelines run in this process and read them
+here, since Beam would copy, compress and hold every message that is passed into a pipeline."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MessagesItem:
-    """The messages of a part, which this process holds."""
+    """Reader of the messages of a part, which this process holds."""
 
     part: Part
     parser: Parser
 
     def read(self) -> Iterator[RawRecord | Rejected]:
-        """Gives one record, or one rejected, for each message."""
+        """Yields one raw or rejected record for each message."""
         return map(self.parser.parse, _held[self.part])
 
 
 def hold(part: Part, messages: Sequence[Message]) -> None:
-    """Keeps the messages of a part in this process, where its item finds them."""
+    """Holds the messages of a part in this process, where its item reads them."""
     _held[part] = list(messages)
 
 
 def let_go(parts: Iterable[Part]) -> None:
-    """Forgets the messages of parts."""
+    """Releases the messages of parts."""
     for part in parts:
         _held.pop(part, None)
 
 
 class KafkaSource:
-    """All partitions of one topic; one process for each group.
+    """Source that reads all partitions of one topic; a group has one such process.
 
-    It begins where the group's committed offsets are, or behind what the journal knows of, whatever
-    is later; else at the beginning of the topic. Both name the topic by its id, see `Reader`.
+    It begins at the group's committed offsets or after the journal's parts, whichever is later;
+    else at the beginning of the topic. Both record the topic's id, see `Reader`.
 
     Args:
-        servers: `HOST:PORT`.
-        topic: Its name.
-        group: Whose offsets are committed.
-        parser: Makes records of messages.
-        batch_records: Messages in a batch at most.
-        seconds: How long a batch waits, from its first message on, to be filled. What came while
-            the batch before was in work has waited since that one was given out.
-        given: Parts given out in the past.
-        config_file: With properties of the client, see `kafka_properties`.
-        batch_bytes: A batch that holds as many is full, and no more are fetched ahead.
-        only_there: Whether what comes after the start is left to another start.
+        servers: Address of the brokers, `HOST:PORT`.
+        topic: Name of the topic.
+        group: Consumer group whose offsets are committed.
+        parser: Parser of messages.
+        batch_records: Largest number of messages in a batch.
+        seconds: Time in seconds that a batch waits to be filled, from its first message on. For
+            messages that arrived during the previous batch it counts from that batch's delivery.
+        given: Parts that were delivered before.
+        config_file: File with properties of the client, see `properties.read`.
+        batch_bytes: Size in bytes at which a batch is full; also the limit of what is fetched
+            ahead.
+        only_there: True to leave messages that arrive after the start to a later start.
 
     Raises:
-        OptionsError: Where the topic does not exist, or the file cannot be used.
-        StorageError: Where no broker answers.
+        OptionsError: If the topic does not exist, or the file cannot be used.
+        StorageError: If no broker answers.
     """
 
     pause = 0.0
@@ -121,18 +122,18 @@ class KafkaSource:
             size += len(messages[-1].value or b"")
         if self._only_there:
             ends = self._reader.ends
-            messages = [one for one in messages if one.offset < ends[one.partition]]
-        odd = [one for one in messages if one.has_odd_time]
+            messages = [m for m in messages if m.offset < ends[m.partition]]
+        odd = [message for message in messages if message.has_odd_time]
         if odd:
             _log.warning(
                 "%s: its time is of no year from 1 to 9999, as that of %d messages of this batch: "
                 "their rows have none",
                 *(odd[0].position, len(odd)),
             )
-        found = self._parts(messages)
-        _held.update(found)
+        parts = self._parts(messages)
+        _held.update(parts)
         self._given_out = time.monotonic()
-        return tuple(found)
+        return tuple(parts)
 
     def items(self, parts: Sequence[Part], labels: Sequence[str]) -> Sequence[Item]:
         parser = dataclasses.replace(self._parser, labels=tuple(labels))
@@ -141,7 +142,7 @@ class KafkaSource:
         return [MessagesItem(part, parser) for part in parts]
 
     def messages(self, part: Part) -> Sequence[Message]:
-        """The messages of a part; read again where it is from before a restart."""
+        """Returns the messages of a part; reads them again if it is from before a restart."""
         if part not in _held:
             _held[part] = self._topic.again(part)
         return _held[part]
@@ -154,14 +155,14 @@ class KafkaSource:
         self._reader.commit(parts)
 
     def needed(self, parts: Sequence[Part]) -> Sequence[Part]:
-        """The last one of each partition: all before it is done."""
+        """Returns the last part of each partition: everything before it is done."""
         return list({part.source: part for part in parts}.values())
 
     def is_drained(self) -> bool:
         return self._reader.is_drained()
 
     def load(self) -> Load:
-        held = [one for part, found in _held.items() if self._is_ours(part) for one in found]
+        held = [message for part in filter(self._is_ours, _held) for message in _held[part]]
         queued, queued_bytes = self._queue
         return Load(
             self._reader.behind(self._held_back),
@@ -179,24 +180,24 @@ class KafkaSource:
     def _is_ours(self, part: Part) -> bool:
         return part.source.rpartition("/")[0] == self._log
 
-    def _note_statistics(self, said: str) -> None:
-        topic = json.loads(said).get("topics", {}).get(self._topic.topic, {"partitions": {}})
-        parts = [one for one in topic["partitions"].values() if one["partition"] >= 0]
+    def _note_statistics(self, statistics: str) -> None:
+        topic = json.loads(statistics).get("topics", {}).get(self._topic.topic, {"partitions": {}})
+        parts = [p for p in topic["partitions"].values() if p["partition"] >= 0]
         self._queue = (sum(p["fetchq_cnt"] for p in parts), sum(p["fetchq_size"] for p in parts))
         self._held_back = {p["partition"]: p["hi_offset"] - p["ls_offset"] for p in parts}
 
     def _parts(self, messages: Sequence[Message]) -> dict[Part, list[Message]]:
         by_partition: dict[int, list[Message]] = collections.defaultdict(list)
-        for one in messages:
-            by_partition[one.partition].append(one)
-        found = {}
+        for message in messages:
+            by_partition[message.partition].append(message)
+        parts = {}
         for partition, run in sorted(by_partition.items()):
             start, stop = self._reader.next[partition], run[-1].offset + 1
             self._reader.next[partition] = stop
             part = Part(f"{self._log}/{partition}", start, stop, self._reader.topic_id)
-            found[part] = run
-        return found
+            parts[part] = run
+        return parts
 
 
 def _bytes(messages: Iterable[Message]) -> int:
-    return sum(len(one.value or b"") for one in messages)
+    return sum(len(message.value or b"") for message in messages)

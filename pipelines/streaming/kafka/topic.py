@@ -1,4 +1,4 @@
-"""Messages of one topic of Kafka, as whoever consumes it gets them."""
+"""Consumer of one Kafka topic: connections, messages, and ranges that are read again."""
 
 import dataclasses
 import operator
@@ -13,25 +13,25 @@ from triad_ml.pipelines.streaming.messages.parser import Message
 from triad_ml.transforms.errors import StorageError
 
 STEP = 0.1
-"""Seconds between looks at the clock."""
+"""Longest wait for messages in seconds, after which the clock is checked."""
 
 AT_ONCE = 64
-"""Messages that are taken from the client's queue at most before bytes are looked at."""
+"""Most messages that are taken from the client's queue before their bytes are counted."""
 
 _NO_TIME = -1
 
 _call_headers = operator.methodcaller("headers")
-"""Not `given.headers()`: there Python does not look, in a loop, whether an error is set beside the
-result, as the client has it; the error would come up at any place later."""
+"""Call of `headers()` from C. The client may return a result with an error set; in a loop, Python
+does not check that after a direct call, and the error would be raised at some later place."""
 
 
 class Mark(NamedTuple):
-    """What stands between messages.
+    """Event of a partition between messages: its end, or an offset that the log does not have.
 
     Attributes:
-        partition: Of the topic.
-        offset: All before it was read, and no more can be read now; None where the log has nothing
-            at the place that was to be read.
+        partition: Number of the partition.
+        offset: Offset before which everything is read, at the current end of the partition; None if
+            the log has nothing at the offset that was to be read.
     """
 
     partition: int
@@ -40,13 +40,13 @@ class Mark(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Topic:
-    """How its messages are had.
+    """Topic of Kafka, with the settings by which it is consumed.
 
     Attributes:
-        servers: `HOST:PORT`.
-        topic: Its name.
-        group: Whose offsets may be committed; nothing is committed by itself.
-        config_file: With properties of the client, see `kafka_properties`.
+        servers: Address of the brokers, `HOST:PORT`.
+        topic: Name of the topic.
+        group: Consumer group for committed offsets; nothing is committed automatically.
+        config_file: File with properties of the client, see `properties.read`.
     """
 
     servers: str
@@ -59,12 +59,12 @@ class Topic:
         return f"kafka://{self.servers}/{self.topic}"
 
     def connect(self, more: Mapping[str, Any] | None = None) -> Connection:
-        """A new consumer, assigned to nothing; `more` are settings of it."""
+        """Opens a consumer without an assignment; `more` are further properties of it."""
         settings = {
             "group.id": self.group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # a place that is not in the log is never left silently
+            "auto.offset.reset": "error",  # reports an offset that is not in the log
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             **(more or {}),
@@ -72,22 +72,22 @@ class Topic:
         return Connection("Consumer", self.servers, settings, self.config_file)
 
     def consume(self, consumer: Any, count: int, seconds: float) -> Iterator[Message | Mark]:
-        """Up to `count` messages and marks that come within some seconds.
+        """Yields up to `count` messages and marks that arrive within some seconds.
 
         Raises:
-            StorageError: Where the broker refuses.
+            StorageError: If the broker refuses.
         """
         kafka = load()
         with explained(self.log):
             fetched = consumer.consume(count, timeout=seconds)
-        for one in fetched:
-            error = one.error()
+        for message in fetched:
+            error = message.error()
             if error is None:
-                yield self._message(one)
+                yield self._message(message)
             elif error.code() == kafka.KafkaError._PARTITION_EOF:
-                yield Mark(one.partition(), one.offset())
+                yield Mark(message.partition(), message.offset())
             elif error.code() == kafka.KafkaError._AUTO_OFFSET_RESET:
-                yield Mark(one.partition(), None)
+                yield Mark(message.partition(), None)
             elif not error.retriable() and error.code() != kafka.KafkaError._ALL_BROKERS_DOWN:
                 raise StorageError(f"{self.log}: {error.str()}; see to the cause, then run again")
 
@@ -106,11 +106,15 @@ class Topic:
         )
 
     def again(self, part: Part) -> list[Message]:
-        """The messages of a part from before a restart, as far as the log still has them."""
+        """Reads again the messages of a part, as far as the log still has them.
+
+        Raises:
+            StorageError: If the broker does not answer.
+        """
         place = load().TopicPartition(self.topic, partition_of(part))
         connection = self.connect()
         consumer = connection.client
-        found: list[Message] = []
+        messages: list[Message] = []
         try:
             with explained(self.log, connection):
                 low, _ = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
@@ -122,25 +126,25 @@ class Topic:
             while not ended:
                 if time.monotonic() > until:
                     raise StorageError(f"{part.source}: does not answer; run again when it does")
-                for one in self.consume(consumer, AT_ONCE, STEP):
-                    if isinstance(one, Mark):
+                for message in self.consume(consumer, AT_ONCE, STEP):
+                    if isinstance(message, Mark):
                         ended = True
                         continue
-                    ended = ended or one.offset + 1 >= part.stop
-                    found.append(one)
+                    ended = ended or message.offset + 1 >= part.stop
+                    messages.append(message)
         finally:
             consumer.close()
-        return [one for one in found if part.start <= one.offset < part.stop]
+        return [message for message in messages if part.start <= message.offset < part.stop]
 
 
 def partition_of(part: Part) -> int:
-    """The partition that a part is of."""
+    """Returns the number of a part's partition."""
     return int(part.source.rpartition("/")[2])
 
 
 def _headers(given: Any) -> tuple[tuple[tuple[str, bytes | None], ...], str]:
-    """A message's headers, and what is wrong with them; they may be asked for once only."""
+    """Returns a message's headers and their flaw, or ""; may be called only once for a message."""
     try:
         return tuple(_call_headers(given) or ()), ""
-    except SystemError:  # how the client tells of a name that Python does not take
+    except SystemError:  # the client raises it for a name that Python cannot decode
         return (), "the name of a header is not UTF-8"

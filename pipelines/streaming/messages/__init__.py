@@ -1,1 +1,1 @@
-"""Messages in JSON, tf.Example or Avro, parsed into raw records."""
+"""Parsing of messages in JSON, tf.Example or Avro into raw records."""

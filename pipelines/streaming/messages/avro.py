@@ -1,4 +1,4 @@
-"""Binary Avro datums -> fields: what is in one is checked before it is decoded."""
+"""Parser of binary Avro datums into fields; a datum's sizes are checked before it is decoded."""
 
 import functools
 import io
@@ -12,10 +12,10 @@ from triad_ml.pipelines.sources.fields import RefusedRecordError
 from triad_ml.transforms.records.values import Reason
 
 DEEPEST = 64
-"""Levels of records, unions, lists and maps in a datum."""
+"""Most levels of nested records, unions, lists and maps in a datum."""
 
 MOST_VALUES = 100_000
-"""Values in a datum, so that a few bytes cannot become a list that fills the memory."""
+"""Most values in a datum, so that a few bytes cannot become a list that fills the memory."""
 
 _FIXED = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _INVALID = (KeyError, TypeError, ValueError, AttributeError, fastavro.schema.SchemaParseException)
@@ -25,23 +25,24 @@ def check(schema: str) -> None:
     """Checks the text of an Avro schema.
 
     Raises:
-        ValueError: Where it is none, or none of a record; it says why.
+        ValueError: If it is no Avro schema, or not of a record; the message has the reason.
     """
     _parsed(schema)
 
 
 def parse(datum: bytes, schema: str) -> dict[str, Any]:
-    """The fields of a datum, by name. Logical types give the values beneath them.
+    """Returns the fields of a datum by name. Logical types are ignored: values have the base type.
 
-    Strings that are not UTF-8 hold lone surrogates (`surrogateescape`).
+    Bytes in strings that are not UTF-8 become lone surrogates (`surrogateescape`).
 
     Args:
         datum: Binary encoding, without a header.
-        schema: Text of the schema with which it was written.
+        schema: Text of the schema with which the datum was written.
 
     Raises:
-        RefusedRecordError: Where the datum is not of the schema, has bytes left over, is deeper
-            than `DEEPEST` or holds more than `MOST_VALUES`. Nothing is allocated by what it claims.
+        RefusedRecordError: If the datum is not of the schema, has bytes left over, is nested deeper
+            than `DEEPEST` or holds more than `MOST_VALUES`. No memory is allocated for sizes that
+            it merely claims.
     """
     parsed, named = _parsed(schema)
     walk = _Walk(datum, named)
@@ -55,7 +56,7 @@ def parse(datum: bytes, schema: str) -> dict[str, Any]:
 
 
 class _Walk:
-    """Goes through a datum without making anything of it."""
+    """Walk over a datum that checks its sizes without decoding its values."""
 
     def __init__(self, datum: bytes, named: Mapping[str, Any]) -> None:
         self._datum = datum
@@ -138,11 +139,11 @@ class _Walk:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(schema: str) -> tuple[Any, Mapping[str, Any]]:
-    """The schema as fastavro has it, and its named types."""
+    """Returns the schema as fastavro parses it, and its named types."""
     named: dict[str, Any] = {}
-    given = strict_json.parse(schema)
+    raw = strict_json.parse(schema)
     try:
-        parsed = fastavro.parse_schema(_without_logical_types(given), named)
+        parsed = fastavro.parse_schema(_without_logical_types(raw), named)
         _check_sizes(parsed)
     except _INVALID as error:
         raise ValueError(f"no Avro schema ({' '.join(str(error).split())[:200]})") from error
@@ -159,7 +160,11 @@ def _without_logical_types(schema: Any) -> Any:
 
 
 def _check_sizes(schema: Any) -> None:
-    """Checks what fastavro does not."""
+    """Checks parts of a schema that fastavro does not check.
+
+    Raises:
+        ValueError: If a union, enum, size or list of fields is invalid.
+    """
     if isinstance(schema, list):
         if not schema:
             raise ValueError("a union of nothing")

@@ -1,4 +1,4 @@
-"""JSON Schema: messages that do not conform are refused with the place of the first violation."""
+"""Validation of messages by a JSON Schema; a refusal names the path of the first violation."""
 
 import fractions
 import functools
@@ -19,31 +19,31 @@ from triad_ml.pipelines.sources.fields import RefusedRecordError
 from triad_ml.transforms.records.values import Reason
 
 MOST_STEPS = 2_000_000
-"""Keywords of the schema that are asked about a message: `anyOf` within `anyOf` asks 2^depth."""
+"""Most keywords of the schema that are evaluated for a message: nested `anyOf` needs 2^depth."""
 
 _Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[jsonschema.ValidationError] | None]
 
 
 def check(schema: str) -> None:
-    """Checks the text of a JSON Schema; what it refers to must be in it.
+    """Checks the text of a JSON Schema; its references must resolve within it.
 
     Raises:
-        ValueError: Where it is none; it says why.
+        ValueError: If it is no JSON Schema; the message has the reason.
     """
     _validator(schema)
 
 
 def require(row: Mapping[str, Any], schema: str) -> None:
-    """Refuses an object that does not conform.
+    """Refuses an object that does not conform to a schema.
 
     Args:
-        row: As parsed.
+        row: Parsed object.
         schema: Text of the schema.
 
     Raises:
-        RefusedRecordError: With the path of the first violation, in the order of the schema's
-            keywords, and the keyword. Nothing of the object is told that the schema does not name.
-            Also where finding it takes more than `MOST_STEPS`.
+        RefusedRecordError: If the object does not conform: with the path of the first violation, in
+            the order of the schema's keywords, and the keyword. The message reveals nothing of the
+            object that the schema does not name. Also if validation takes more than `MOST_STEPS`.
     """
     validator, names, steps = _validator(schema)
     steps.left = MOST_STEPS
@@ -69,16 +69,16 @@ def _rule(error: jsonschema.ValidationError) -> str:
     if keyword == "required":
         missing = [name for name in value if name not in error.instance]
         return f"required: {missing[0]}"
-    return str(keyword or "false")  # where nothing may be
+    return str(keyword or "false")  # the schema `false` allows nothing and has no keyword
 
 
 class _Steps:
-    """How many keywords may still be asked about a message."""
+    """Budget of keywords that may still be evaluated for a message."""
 
     left = MOST_STEPS
 
     def counted(self, keyword: _Keyword) -> _Keyword:
-        def ask(
+        def evaluate(
             validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]
         ) -> Iterator[jsonschema.ValidationError] | None:
             self.left -= 1
@@ -87,13 +87,13 @@ class _Steps:
                 raise RefusedRecordError(Reason.TOO_LARGE, why)
             return keyword(validator, value, instance, schema)
 
-        return ask
+        return evaluate
 
 
 def _unique_items(
     validator: Any, wanted: Any, instance: Any, _: Mapping[str, Any]
 ) -> Iterator[jsonschema.ValidationError]:
-    """The library compares each item with each where they cannot be sorted."""
+    """Checks `uniqueItems` in linear time; the library compares all pairs of unsortable items."""
     if wanted and validator.is_type(instance, "array"):
         texts = {json.dumps(_plain(item), sort_keys=True) for item in instance}
         if len(texts) < len(instance):
@@ -101,7 +101,7 @@ def _unique_items(
 
 
 def _plain(value: Any) -> Any:
-    """A value of which equal ones are equal texts: 1 and 1.0 are one number."""
+    """Normalizes a value so that equal values have equal JSON: 1 and 1.0 are one number."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -114,7 +114,7 @@ def _plain(value: Any) -> Any:
 def _multiple_of(
     validator: Any, divisor: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[jsonschema.ValidationError]:
-    """The library fails on whole numbers beyond float64."""
+    """Checks `multipleOf` for integers beyond float64 too, on which the library fails."""
     multiple_of: Any = validators.Draft202012Validator.VALIDATORS["multipleOf"]
     try:
         yield from multiple_of(validator, divisor, instance, schema)
@@ -133,7 +133,7 @@ _OWN: Mapping[str, _Keyword] = {
 
 @functools.lru_cache(maxsize=8)
 def _validator(schema: str) -> tuple[Any, frozenset[str], _Steps]:
-    """What validates, all names in the schema, and what counts the steps."""
+    """Returns the validator, all names in the schema, and the budget that the validator uses."""
     parsed = strict_json.parse(schema)
     kind = validators.Draft202012Validator
     if not isinstance(parsed, dict | bool):
@@ -170,7 +170,7 @@ def _names(schema: Any) -> Iterator[str]:
 
 
 def _check_references(resource: Any, resolver: Any) -> None:
-    """Looks up all that is referred to, so that nothing is fetched, or missing, later."""
+    """Resolves all references, so that none is fetched, or found missing, later."""
     if isinstance(resource.contents, dict):
         for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
             if isinstance(reference := resource.contents.get(keyword), str):

@@ -1,4 +1,4 @@
-"""Messages of a log such as Kafka's -> raw records: one message, one record or one rejected."""
+"""Parser of messages of a log, such as Kafka's; each becomes one raw or one rejected record."""
 
 import dataclasses
 import hashlib
@@ -14,31 +14,31 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Position, RawRecord, Reason, Rejected
 
 HEADERS = "message_headers"
-"""The passthrough column that holds a message's headers, where it has some."""
+"""Passthrough column that holds a message's headers, if it has any."""
 
 ID_HEADER = "id"
-"""The header that names a record whose message does not."""
+"""Header with the record's id, used if the record has no id."""
 
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
-"""Milliseconds of the calendar that Python and readers of files know."""
+"""First and last millisecond, since 1970, of the years 1 to 9999 that Python's calendar has."""
 
 LARGEST = 16 * 2**20
-"""Bytes of the largest message that is parsed, unless told otherwise."""
+"""Default size of the largest message that is parsed, in bytes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
-    """One message as its log has it.
+    """Message as stored in its log.
 
     Attributes:
-        log: Names the log, such as `kafka://HOST:PORT/TOPIC`.
-        topic: The topic alone.
-        partition: Of the topic.
-        offset: In the partition.
-        value: None is what deletes a key in a compacted topic.
-        headers: Names and values, in order; one name may stand twice.
-        time: When it was sent, in milliseconds since 1970; None where the log does not say.
-        flaw: What of the message cannot be read; "" where all can.
+        log: Address of the log, such as `kafka://HOST:PORT/TOPIC`.
+        topic: Name of the topic.
+        partition: Number of the partition.
+        offset: Offset in the partition.
+        value: Payload; None is a tombstone, which deletes a key in a compacted topic.
+        headers: Names and values, in order; a name may be repeated.
+        time: Time of sending, in milliseconds since 1970; None if the log has none.
+        flaw: Description of an unreadable part of the message; "" if all of it is readable.
     """
 
     log: str
@@ -52,37 +52,36 @@ class Message:
 
     @property
     def position(self) -> Position:
-        """Where it is; with its time where that is one of a calendar, see `has_odd_time`."""
+        """Log, partition and offset; with the event time, unless `has_odd_time`."""
         event_time = None if self.has_odd_time else self.time
         return Position(f"{self.log}/{self.partition}", self.offset, event_time=event_time)
 
     @property
     def has_odd_time(self) -> bool:
-        """Whether its time is before year 1 or after 9999: producers may claim any number."""
+        """True if its time is before year 1 or after 9999: producers may set any number."""
         return self.time is not None and not _FIRST <= self.time <= _LAST
 
     @property
     def own_id(self) -> str:
-        """The id of a record to which nobody gave one: always the same for this message."""
+        """Id for a record without an id: always the same for this message."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parser:
-    """Makes records of messages.
+    """Parser of messages into raw records.
 
-    The id is the record's own, else that of the header `ID_HEADER`, else topic, partition and
-    offset. The message's key is not used: producers use it to choose partitions, and it need not
-    be unique.
+    A record's id is its field `id`, else the header `ID_HEADER`, else topic, partition and offset.
+    The message's key is not used: producers use it to choose partitions, and it need not be unique.
 
     Attributes:
-        format: `json`, an object as in a line of JSONL; `example`, a serialized tf.Example; `avro`,
-            the binary encoding of a record.
-        labels: The label names that the spec's tasks read; they do not pass through.
-        largest: What is longer, in bytes, is rejected.
+        format: Format of the payload: `json`, an object as in a line of JSONL; `example`, a
+            serialized tf.Example; `avro`, the binary encoding of a record.
+        labels: Names of the labels that the spec's tasks read; they are not passed through.
+        largest: Size in bytes above which a message is rejected.
         schema: Text of the Avro schema, or of a JSON Schema to which objects must conform.
-        schema_id: What a registry calls the schema: messages begin with a zero byte and this
-            number in four, as Confluent's serializers write them; None where they do not.
+        schema_id: Id of the schema in a registry. Messages then begin with a zero byte and this id
+            in four bytes, as Confluent's serializers write them. None if they have no such prefix.
     """
 
     format: MessageFormat = "json"
@@ -92,7 +91,7 @@ class Parser:
     schema_id: int | None = None
 
     def parse(self, message: Message) -> RawRecord | Rejected:
-        """The record in a message; a message that holds none is rejected with its position."""
+        """Returns the record of a message, or a rejected record with the message's position."""
         value = message.value or b""
         try:
             if message.value is None:
@@ -133,14 +132,14 @@ class Parser:
 
 
 def parser(config: StreamSettings, labels: Sequence[str]) -> Parser:
-    """Makes the parser that a stream's settings ask for.
+    """Builds the parser for a stream's settings.
 
     Args:
-        config: Of the stream.
-        labels: The label names that the spec's tasks read.
+        config: Settings of the stream.
+        labels: Names of the labels that the spec's tasks read.
 
     Raises:
-        OptionsError: A schema that cannot be read, or is none.
+        OptionsError: If the schema cannot be read or is invalid.
     """
     schema = None
     if config.message_schema is not None:
@@ -169,20 +168,20 @@ def _without_header(value: bytes, schema_id: int) -> bytes:
         raise fields.RefusedRecordError(
             Reason.UNPARSABLE, "the message does not begin with the number of a schema"
         )
-    found = int.from_bytes(value[1:5])
-    if found != schema_id:
+    message_id = int.from_bytes(value[1:5])
+    if message_id != schema_id:
         raise fields.RefusedRecordError(
-            Reason.UNPARSABLE, f"the message is of schema {found}, not {schema_id}"
+            Reason.UNPARSABLE, f"the message is of schema {message_id}, not {schema_id}"
         )
     return value[5:]
 
 
 def headers(message: Message) -> dict[str, Any]:
-    """A message's headers by name: texts where they are UTF-8, else bytes; lists where repeated."""
-    found: dict[str, list[Any]] = {}
+    """Returns a message's headers by name: strings if UTF-8, else bytes; a list if repeated."""
+    by_name: dict[str, list[Any]] = {}
     for name, value in message.headers:
-        found.setdefault(name, []).append(_text(value))
-    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+        by_name.setdefault(name, []).append(_text(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in by_name.items()}
 
 
 def _header_id(message: Message) -> Any:

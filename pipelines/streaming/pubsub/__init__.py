@@ -1,1 +1,1 @@
-"""Pub/Sub: its address, and its messages as records and rows."""
+"""Pub/Sub: addresses, and conversion of its messages to records and of rows to messages."""

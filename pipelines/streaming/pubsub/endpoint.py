@@ -1,4 +1,4 @@
-"""Subscriptions and topics of Pub/Sub as endpoints of streams."""
+"""Stream endpoint of Pub/Sub: a subscription as source, a topic as sink."""
 
 import re
 from typing import TYPE_CHECKING
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from triad_ml.pipelines.tables.schema import ScoreSchema
 
 
-# Of what the service allows: no name may begin with "goog".
+# Names that the service allows; none may begin with "goog".
 _PUBSUB_PLACE = re.compile(
     r"pubsub://([a-z][-a-z0-9:.]{4,61}[a-z0-9])/((?!goog)[A-Za-z][-\w.~+%]{2,254})", re.ASCII
 )
 
 
 def pubsub_place(uri: str) -> tuple[str, str] | None:
-    """Project, and subscription or topic, of `pubsub://PROJECT/NAME`; None where it is not so."""
-    found = _PUBSUB_PLACE.fullmatch(uri)
-    return None if found is None else (found[1], found[2])
+    """Returns project, and subscription or topic, of `pubsub://PROJECT/NAME`; else None."""
+    match = _PUBSUB_PLACE.fullmatch(uri)
+    return None if match is None else (match[1], match[2])
 
 
 class PubSubEndpoint(Endpoint):
-    """A subscription as source or a topic as sink; the service remembers what was read."""
+    """Subscription as source, topic as sink; the service remembers which messages were read."""
 
     form = "pubsub://PROJECT/TOPIC"
     read_by = frozenset({"dataflow"})
@@ -48,11 +48,11 @@ class PubSubEndpoint(Endpoint):
 
 
 def place(address: str) -> tuple[str, str]:
-    """Project, and subscription or topic, of an address that was checked."""
-    found = pubsub_place(address)
-    if found is None:
+    """Returns project, and subscription or topic, of an address that was checked before."""
+    project_and_name = pubsub_place(address)
+    if project_and_name is None:
         raise AssertionError(f"{address}: was checked")
-    return found
+    return project_and_name
 
 
 def _topic(address: str) -> str:

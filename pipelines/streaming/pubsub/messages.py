@@ -1,4 +1,4 @@
-"""Pub/Sub's messages -> ours, and rows -> Pub/Sub's messages."""
+"""Transforms from Pub/Sub's messages to `Message`, and from rows to Pub/Sub's messages."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,27 +18,28 @@ from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
 
 ORDERING_KEY = "ordering_key"
-"""The header, and the attribute of a score, that holds the ordering key of a record's message."""
+"""Name of the header, and of a score's attribute, that holds the ordering key of the message."""
 
 RECORD_ID = "record_id"
 MODEL_DIGEST = "model_digest"
-"""The attributes that are a row's key."""
+"""Attributes that together are a row's idempotency key."""
 
 LARGEST = 9_000_000
-"""Bytes of the largest row that is published; the service takes 10,000,000 with all around it."""
+"""Size of the largest published row, in bytes; the service accepts 10,000,000 with attributes and
+metadata."""
 
 LARGEST_ATTRIBUTE = 1024
-"""Bytes of the longest attribute that the service takes."""
+"""Size of the longest attribute that the service accepts, in bytes."""
 
 
 class FromPubSub(beam.PTransform):
-    """Messages with attributes -> `Message`, at the time that the source gave them.
+    """Converts messages with attributes to `Message`, at the time that the source assigned.
 
-    A message's offset is the number that the service gave it. It comes again with the same number.
+    A message's offset is the message id of the service; a redelivered message has the same id.
 
     Args:
-        log: `pubsub://PROJECT/SUBSCRIPTION`.
-        id_attribute: The attribute that names a record where none is called `id`.
+        log: Address of the subscription, `pubsub://PROJECT/SUBSCRIPTION`.
+        id_attribute: Attribute with the record's id, used if there is no attribute `id`.
     """
 
     def __init__(self, log: str, id_attribute: str | None = None) -> None:
@@ -64,7 +65,7 @@ class FromPubSub(beam.PTransform):
             log=self._log,
             topic=self._log.rpartition("/")[2],
             partition=0,
-            offset=_number(given),
+            offset=_offset(given),
             value=given.data,
             headers=tuple((name, value.encode()) for name, value in sorted(attributes.items())),
             time=timestamp.micros // 1000,
@@ -72,20 +73,20 @@ class FromPubSub(beam.PTransform):
 
 
 class Published(NamedTuple):
-    """Messages of scores and of rejected records."""
+    """Pub/Sub messages of scores and of rejected records."""
 
     scored: beam.PCollection[PubsubMessage]
     rejected: beam.PCollection[PubsubMessage]
 
 
 class ToPubSub(beam.PTransform):
-    """`Scores` -> `Published`: JSON objects as in JSONL files, with their key as attributes.
+    """Encodes `Scores` as `Published`: JSON objects as in JSONL files, with the key as attributes.
 
-    A score that the service would not take is published as a rejected record: a message that
-    cannot be sent would stop the stream.
+    A score that is too large for the service becomes a rejected record, since a message that cannot
+    be sent would stop the stream.
 
     Args:
-        settings: What all rows have in common.
+        settings: Common properties of all rows.
     """
 
     def __init__(self, settings: ScoreSchema) -> None:
@@ -96,8 +97,8 @@ class ToPubSub(beam.PTransform):
     def expand(self, scores: Scores) -> Published:
         encode = beam.ParDo(_EncodeDoFn(self._settings)).with_output_types(PubsubMessage)
         parted = scores.scored | "Scored" >> encode.with_outputs("rejected", main="scored")
-        dead = beam.Map(_dead_letter, self._settings).with_output_types(PubsubMessage)
-        refused = scores.rejected | "Refused" >> dead
+        to_dead_letter = beam.Map(_dead_letter, self._settings).with_output_types(PubsubMessage)
+        refused = scores.rejected | "Refused" >> to_dead_letter
         rejected = (refused, parted["rejected"]) | "AllRefused" >> beam.Flatten()
         return Published(parted["scored"], rejected)
 
@@ -119,7 +120,7 @@ class _EncodeDoFn(beam.DoFn):
 
 @no_annotations
 def _dead_letter(pair: tuple[Key, Rejected], settings: ScoreSchema) -> PubsubMessage:
-    """The message of a rejected record, without its detail's end where it would be too long."""
+    """Returns the message of a rejected record, with its detail cut if it would be too large."""
     key, row = pair
     data = formats.encode(rejected_table([row], settings), "jsonl").rstrip(b"\n")
     if len(data) > LARGEST:
@@ -128,16 +129,17 @@ def _dead_letter(pair: tuple[Key, Rejected], settings: ScoreSchema) -> PubsubMes
 
 
 def _attributes(key: Key, headers: Any) -> dict[str, str]:
-    found = {RECORD_ID: key.record_id, MODEL_DIGEST: key.model_digest}
+    attributes = {RECORD_ID: key.record_id, MODEL_DIGEST: key.model_digest}
     ordering_key = headers.get(ORDERING_KEY) if isinstance(headers, dict) else None
     if isinstance(ordering_key, str) and len(ordering_key.encode()) <= LARGEST_ATTRIBUTE:
-        found[ORDERING_KEY] = ordering_key
-    return found
+        attributes[ORDERING_KEY] = ordering_key
+    return attributes
 
 
-def _number(given: PubsubMessage) -> int:
+def _offset(given: PubsubMessage) -> int:
+    """Returns the message id as a number, or 63 bits of a hash if it is not one."""
     text = given.message_id or ""
     if text.isascii() and text.isdecimal() and int(text) < 2**63:
         return int(text)
-    said = repr((text, given.data, sorted((given.attributes or {}).items())))
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8]) >> 1
+    content = repr((text, given.data, sorted((given.attributes or {}).items())))
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8]) >> 1

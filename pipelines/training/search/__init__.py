@@ -1,1 +1,1 @@
-"""Hyperparameter search: space, trials, study and results."""
+"""Hyperparameter search: search space, trials, study and results."""

@@ -1,4 +1,4 @@
-"""What a search is, known before anything heavy is imported: its data, its spec and its space."""
+"""Plan of a hyperparameter search: its data, spec and search space, known before heavy imports."""
 
 import dataclasses
 import hashlib
@@ -18,15 +18,15 @@ from triad_ml.transforms.version import VERSION
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """One search.
+    """Plan of one search.
 
     Attributes:
-        prepared: The preprocessing that all trials learn from.
-        spec: What trial 0 is, and what the others change.
-        space: What they change.
-        output: The search's folder.
-        key: Equal keys mean the same search, which can go on.
-        seed: Decides which values are tried.
+        prepared: Prepared data on which all trials are trained.
+        spec: Spec of trial 0, which the other trials modify.
+        space: Settings that the trials modify, with their possible values.
+        output: Path of the search's folder.
+        key: Digest of the search; a search with an equal key is the same one and can be resumed.
+        seed: Random seed that determines the values that are tried.
     """
 
     prepared: Preprocessed
@@ -41,7 +41,7 @@ def plan(config: SearchConfig) -> SearchPlan:
     """Plans a search, without TensorFlow.
 
     Raises:
-        OptionsError: Data or a space that cannot be used.
+        OptionsError: If the data, the space or the output cannot be used.
     """
     prepared = dataset.read(config.data)
     spec = prepared.spec

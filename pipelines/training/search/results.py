@@ -1,4 +1,4 @@
-"""What a search found, as files and as a table for the terminal."""
+"""Results of a search: rows of trials, as CSV and as a table for the terminal."""
 
 import csv
 import dataclasses
@@ -15,16 +15,16 @@ _SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class TrialRow:
-    """One trial.
+    """Result of one trial.
 
     Attributes:
-        number: From 0 on; 0 is the spec as it was given.
-        state: `complete`, `pruned`, `failed` or `running`.
-        eval_loss: The lowest one; None where no epoch is done.
-        best_epoch: Where that was; 0 where no epoch is done.
-        epochs: Those that are done.
-        values: By key of the space.
-        why: What made it fail, or "".
+        number: Number of the trial, from 0 on; trial 0 has the unmodified spec.
+        state: State: `complete`, `pruned`, `failed` or `running`.
+        eval_loss: Lowest eval loss; None if no epoch is done.
+        best_epoch: Epoch with the lowest eval loss; 0 if no epoch is done.
+        epochs: Number of epochs that are done.
+        values: Values of the trial, by key of the space.
+        why: Reason for a failure, or "".
     """
 
     number: int
@@ -37,13 +37,13 @@ class TrialRow:
 
 
 def best(rows: Sequence[TrialRow]) -> TrialRow | None:
-    """The complete trial with the lowest eval loss, of equals the first; None if none is there."""
+    """Returns the complete trial with the lowest eval loss, the first of equals, or None."""
     complete = [row for row in rows if row.state == "complete" and row.eval_loss is not None]
     return min(complete, key=lambda row: (row.eval_loss, row.number), default=None)
 
 
 def to_csv(rows: Sequence[TrialRow]) -> bytes:
-    """One line a trial, in their order."""
+    """Returns a CSV file with one line for each trial, in their order."""
     file = io.StringIO(newline="")
     keys = list(rows[0].values) if rows else []
     writer = csv.writer(file)
@@ -56,7 +56,7 @@ def to_csv(rows: Sequence[TrialRow]) -> bytes:
 
 
 def table(rows: Sequence[TrialRow]) -> "Table":
-    """The best trials for a terminal."""
+    """Builds a table of the best trials for a terminal."""
     from rich import box
     from rich.table import Table
 

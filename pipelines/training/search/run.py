@@ -1,4 +1,4 @@
-"""The use case of `triad search`: settings in, the best spec and all trials out."""
+"""Use case of `triad search`."""
 
 import importlib.util
 from typing import TYPE_CHECKING
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 def run(config: SearchConfig) -> "Found":
     """Searches until there are `config.trials` trials, or until the time is up.
 
+    Returns:
+        File with the best spec, and all trials.
+
     Raises:
-        OptionsError: Data or a folder that cannot be used, or where no trial could be completed.
+        OptionsError: If the data or a folder cannot be used, or no trial was completed.
     """
     from triad_ml.pipelines.training.search import plan as search_plan
 

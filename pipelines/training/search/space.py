@@ -1,4 +1,4 @@
-"""What a search tries: for some keys of a spec's `model` and `training`, which values."""
+"""Search space: possible values for keys of a spec's sections `model` and `training`."""
 
 import difflib
 import json
@@ -18,11 +18,11 @@ from triad_ml.transforms.spec.training import Training
 
 _SECTIONS: Mapping[str, type[Section]] = {"model": ModelSpec, "training": Training}
 _NEVER = frozenset({"training.seed"})
-"""Luck is nothing to search for."""
+"""Keys that are not searched: a better seed is only luck."""
 
 
 class Choices(Section):
-    """Some values: strings, numbers, or lists of them."""
+    """List of possible values: strings, numbers, or lists of them."""
 
     choices: tuple[pydantic.JsonValue, ...] = pydantic.Field(min_length=2, strict=False)
 
@@ -34,16 +34,19 @@ class Choices(Section):
 
     @property
     def coded(self) -> tuple[str, ...]:
-        """The values as JSON, each one text."""
-        return tuple(json.dumps(one) for one in self.choices)
+        """Values as JSON, one string each."""
+        return tuple(json.dumps(value) for value in self.choices)
 
 
 class Range(Section):
-    """All values from `low` to `high`, both included.
+    """Range of numbers from `low` to `high`, both included.
 
     Attributes:
-        log: Whether each order of magnitude is as likely as the next.
-        whole: Whether only whole numbers count.
+        low: Smallest value.
+        high: Largest value.
+        log: True to sample the logarithm uniformly, so that all orders of magnitude are equally
+            likely.
+        whole: True for integers only.
     """
 
     low: float = pydantic.Field(allow_inf_nan=False)
@@ -63,18 +66,19 @@ class Range(Section):
 
 
 Space = Mapping[str, Choices | Range]
-"""By `section.key` of a spec."""
+"""Possible values by `section.key` of a spec."""
 
 
 def load(path: str, spec: Spec) -> Space:
     """Reads and checks a file such as `model.dim: {choices: [64, 128]}`.
 
     Args:
-        path: Of the YAML file.
-        spec: What is changed by each trial.
+        path: Path of the YAML file.
+        spec: Spec that the trials modify.
 
     Raises:
-        OptionsError: Naming the file, the key, the rule, and the nearest known key.
+        OptionsError: If the space is invalid; the message names the file, the key, the rule, and
+            the nearest known key.
     """
     try:
         content = Path(path).read_text(encoding="utf-8")
@@ -85,23 +89,28 @@ def load(path: str, spec: Spec) -> Space:
 
 
 def parse(content: str, spec: Spec, name: str = "space") -> Space:
-    """Checks the text of a space; `name` stands in the errors.
+    """Parses and checks the text of a space.
+
+    Args:
+        content: YAML text.
+        spec: Spec that the trials modify.
+        name: Name of the space for error messages.
 
     Raises:
-        OptionsError: See `load`.
+        OptionsError: If the space is invalid, see `load`.
     """
     value = loading.parse_yaml(content, name)
     if not isinstance(value, Mapping) or not value:
         raise OptionsError(
             f"{name}: a space is a mapping such as model.dim: {{choices: [64, 128]}}"
         )
-    space = {str(key): _dimension(str(key), one, name) for key, one in value.items()}
+    space = {str(key): _dimension(str(key), values, name) for key, values in value.items()}
     check(space, spec, name)
     return space
 
 
 def default(spec: Spec) -> Space:
-    """What is tried where nothing else is said; of a spec's own modalities only."""
+    """Returns the default space for the modalities of a spec."""
     sections = spec.modalities
     space: dict[str, Choices | Range] = {
         "training.learning_rate": Range(low=3e-4, high=1e-2, log=True),
@@ -112,7 +121,7 @@ def default(spec: Spec) -> Space:
     if len(sections.names) > 1:
         space["model.modality_dropout"] = Range(low=0.0, high=0.5)
         fusions = typing.get_args(ModelSpec.model_fields["fusion"].annotation)
-        fusions = tuple(one for one in fusions if _can_have(spec, "model.fusion", one))
+        fusions = tuple(name for name in fusions if _can_have(spec, "model.fusion", name))
         if len(fusions) > 1:
             space["model.fusion"] = Choices(choices=fusions)
     if sections.text is not None:
@@ -123,13 +132,16 @@ def default(spec: Spec) -> Space:
 
 
 def check(space: Space, spec: Spec, name: str) -> None:
-    """Refuses values that a spec cannot have, and those that would change the features.
+    """Refuses values that are invalid in the spec, and values that would change the features.
 
     Raises:
-        OptionsError: Naming the key.
+        OptionsError: If there are any; the message names the key.
     """
-    for key, one in space.items():
-        values = one.choices if isinstance(one, Choices) else (one.low, one.high)
+    for key, dimension in space.items():
+        if isinstance(dimension, Choices):
+            values: tuple[Any, ...] = dimension.choices
+        else:
+            values = (dimension.low, dimension.high)
         for value in values:
             changed = applied(spec, {key: value}, f"{name}: {key}")
             if changed.features_json() != spec.features_json():
@@ -140,10 +152,15 @@ def check(space: Space, spec: Spec, name: str) -> None:
 
 
 def applied(spec: Spec, values: Mapping[str, Any], name: str = "trial") -> Spec:
-    """The spec with some values in the place of its own.
+    """Returns the spec with some of its values replaced.
+
+    Args:
+        spec: Spec whose values are replaced.
+        values: New values by `section.key`.
+        name: Name of the result for error messages.
 
     Raises:
-        OptionsError: Where it cannot have them, or not together.
+        OptionsError: If a value, or a combination of values, is invalid.
     """
     whole = json.loads(spec.to_json())
     for key, value in values.items():
@@ -162,14 +179,14 @@ def _can_have(spec: Spec, key: str, value: Any) -> bool:
 
 
 def own_value(spec: Spec, key: str) -> Any:
-    """What the spec itself has for a key, as JSON has it."""
+    """Returns the spec's own value for a key, in its JSON form."""
     section, _, field = key.partition(".")
     return json.loads(spec.to_json())[section].get(field)
 
 
 def to_json(space: Space) -> str:
-    """The space in one canonical line."""
-    return json.dumps({key: one.model_dump() for key, one in sorted(space.items())})
+    """Returns the space as one line of canonical JSON."""
+    return json.dumps({key: values.model_dump() for key, values in sorted(space.items())})
 
 
 def _dimension(key: str, value: Any, name: str) -> Choices | Range:
@@ -190,22 +207,22 @@ def _dimension(key: str, value: Any, name: str) -> Choices | Range:
     kind = Choices if "choices" in value else Range
     if kind is Range and _type_of(key) not in (int, float):
         raise OptionsError(f"{name}: {key}: is no number; give {{choices: [...]}}")
-    given = dict(value)
+    settings = dict(value)
     if kind is Range:
-        given = {"whole": _type_of(key) is int, **given}
-        # YAML's 1 is as good as 1.0.
-        given |= {
-            bound: float(given[bound])
+        settings = {"whole": _type_of(key) is int, **settings}
+        # An integer of YAML, such as 1, is accepted as the float 1.0.
+        settings |= {
+            bound: float(settings[bound])
             for bound in ("low", "high")
-            if isinstance(given.get(bound), int) and not isinstance(given[bound], bool)
+            if isinstance(settings.get(bound), int) and not isinstance(settings[bound], bool)
         }
     try:
-        return kind.model_validate(given)
+        return kind.model_validate(settings)
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        where = ".".join([key, *(str(part) for part in problem["loc"])])
+        path = ".".join([key, *(str(part) for part in problem["loc"])])
         message = problem["msg"].removeprefix("Value error, ")
-        raise OptionsError(f"{name}: {where}: {message[0].lower()}{message[1:]}") from error
+        raise OptionsError(f"{name}: {path}: {message[0].lower()}{message[1:]}") from error
 
 
 def _type_of(key: str) -> Any:

@@ -1,8 +1,8 @@
-"""The search: trials of a space of settings, one after the other, which a kill does not lose.
+"""Hyperparameter search with Optuna: trials that run one after the other and survive a kill.
 
-The trials are in an SQLite file, so that each counts once whatever ends the process; the one that
-was under way goes on from its last checkpoint. Which values a trial gets follows from the seed, its
-number and the trials before it, not from how often the search was interrupted.
+The trials are stored in an SQLite file, so each counts once however the process ends; the running
+trial resumes from its last checkpoint. A trial's values depend on the seed, its number and the
+trials before it, not on the number of interruptions.
 """
 
 import contextlib
@@ -40,10 +40,11 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec.spec import Spec
 
 BEST, TABLE, TRIALS, STORAGE = "best.yaml", "trials.csv", "trials", "search.db"
-"""What a search keeps in its folder; the checkpoints of the trial under way are in `trials`."""
+"""Names of the files and of the folder in a search's folder; `trials` holds the checkpoints of the
+running trial."""
 
 MOST_ATTEMPTS = 3
-"""So often one epoch may end the whole process before its trial counts as failed."""
+"""Number of times that one epoch may end the whole process before its trial counts as failed."""
 
 _LOCK = "lock"
 _KEY, _WHY = "key", "why"
@@ -57,7 +58,12 @@ _log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """What a search found: the file with the best spec, and all trials."""
+    """Result of a search.
+
+    Attributes:
+        best: File with the best spec.
+        rows: All trials, by number.
+    """
 
     best: Path
     rows: tuple[TrialRow, ...]
@@ -67,8 +73,8 @@ def run(config: SearchConfig, plan: SearchPlan) -> Found:
     """Searches until there are `config.trials` trials, or until the time is up.
 
     Raises:
-        OptionsError: Data or a folder that cannot be used, or where no trial could be completed.
-        StorageError: Where a file cannot be read or written.
+        OptionsError: If the data or a folder cannot be used, or no trial was completed.
+        StorageError: If a file cannot be read or written.
     """
     deadline = time.monotonic() + 60 * config.minutes if config.minutes is not None else None
     plan.prepared.check_files()
@@ -91,13 +97,16 @@ def run(config: SearchConfig, plan: SearchPlan) -> Found:
 
 
 def pruner() -> optuna.pruners.BasePruner:
-    """Ends a trial that is worse, by its second epoch or later, than half of the complete ones."""
+    """Returns the pruner, which ends a trial that is worse than the median of complete ones.
+
+    It prunes from the second epoch on, once four trials are complete.
+    """
     return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2)
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other searches out of a folder."""
+    """Locks the folder against other searches."""
     with contextlib.ExitStack() as stack:
         with atomic.explained(str(folder)):
             outputs.mark(str(folder), "search")
@@ -146,13 +155,13 @@ class _Search:
         self._write()
 
     def rows(self) -> tuple[TrialRow, ...]:
-        """All trials in their order."""
+        """Returns all trials in their order."""
         return tuple(self._row(trial) for trial in self._study.get_trials())
 
     def _trial(self, under_way: list[FrozenTrial]) -> Trial:
-        """The trial that was under way when the search ended, or else a new one."""
+        """Returns the trial that was running when the search ended, or else a new one."""
         if under_way:
-            # Optuna asks for new trials only, and its own `Trial` is how it opens one.
+            # `Study.ask` returns only new trials, so the stored one is opened by the constructor.
             return Trial(self._study, under_way[0]._trial_id)
         return self._study.ask()
 
@@ -178,7 +187,7 @@ class _Search:
         self._seconds.append(time.monotonic() - begun)
 
     def _left(self) -> str:
-        """How long the trials that are left take, if they take as long as those of this call."""
+        """Estimates the time that is left from the mean duration of the trials in this call."""
         if not self._seconds:
             return ""
         left = self._wanted - sum(t.state.is_finished() for t in self._study.get_trials())
@@ -196,33 +205,33 @@ class _Search:
 
     def _values(self, trial: Trial) -> dict[str, Any]:
         if not trial.number:
-            return {}  # the spec as it is: what is found is never worse
+            return {}  # the unmodified spec, so that the result is never worse
         values: dict[str, Any] = {}
-        for key, one in self._plan.space.items():
+        for key, part in self._plan.space.items():
             self._study.sampler = _sampler(self._plan.seed, trial.number, key)
-            if isinstance(one, Choices):
-                values[key] = json.loads(trial.suggest_categorical(key, one.coded))
-            elif one.whole:
-                values[key] = trial.suggest_int(key, int(one.low), int(one.high), log=one.log)
+            if isinstance(part, Choices):
+                values[key] = json.loads(trial.suggest_categorical(key, part.coded))
+            elif part.whole:
+                values[key] = trial.suggest_int(key, int(part.low), int(part.high), log=part.log)
             else:
-                values[key] = trial.suggest_float(key, one.low, one.high, log=one.log)
+                values[key] = trial.suggest_float(key, part.low, part.high, log=part.log)
         return values
 
     def _spec(self, values: dict[str, Any], number: int) -> Spec:
         try:
             return space.applied(self._plan.spec, values, f"trial {number}")
-        except OptionsError as error:  # each value passes alone, as `check` saw, but not together
+        except OptionsError as error:  # `check` has passed each value, but not the combination
             raise FailedTrialError(str(error)) from error
 
     def _row(self, trial: FrozenTrial) -> TrialRow:
         losses = trial.intermediate_values
         best_epoch = min(losses, key=lambda epoch: (losses[epoch], epoch), default=0)
         values = {}
-        for key, one in self._plan.space.items():
+        for key, part in self._plan.space.items():
             value = trial.params.get(key)
             if value is None:
                 value = space.own_value(self._plan.spec, key)
-            elif isinstance(one, Choices):
+            elif isinstance(part, Choices):
                 value = json.loads(value)
             values[key] = value
         return TrialRow(
@@ -247,7 +256,7 @@ class _Search:
             _log.info("best so far: trial %d, eval loss %.4f", best.number, best.eval_loss)
 
     def _forget_ended(self) -> None:
-        """Removes the checkpoints of all trials but the one that goes on."""
+        """Removes the checkpoints of all trials except the running one."""
         with atomic.explained(str(self._plan.output)):
             for trial in self._study.get_trials():
                 folder = self._folder(trial.number)
@@ -259,7 +268,7 @@ class _Search:
 
 
 def _sampler(seed: int, number: int, key: str) -> optuna.samplers.BaseSampler:
-    """One for each value, so that a value does not depend on what this process drew before."""
+    """Builds a sampler for one value, so that it is independent of this process's earlier draws."""
     digest = hashlib.sha256(f"{seed} {number} {key}".encode()).digest()
     return optuna.samplers.TPESampler(
         seed=int.from_bytes(digest[:4], "big"), multivariate=False, n_startup_trials=8

@@ -1,4 +1,4 @@
-"""One trial of a search: a training whose checkpoints can be gone on with, and nothing exported."""
+"""Trial of a search: a training that resumes from its checkpoints and exports no model."""
 
 import csv
 import logging
@@ -20,30 +20,30 @@ from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import Training
 
 Rows = Sequence[Mapping[str, float]]
-"""Of a training's history; those parts that are numbers."""
+"""Epochs of a training's history; each maps names of columns to numbers."""
 
 _log = logging.getLogger(__name__)
 
 
 class FailedTrialError(Exception):
-    """What costs the trial and not the search: it diverged, or it needs too much memory."""
+    """Failure of one trial that does not end the search: it diverged, or ran out of memory."""
 
 
 def train(prepared: Preprocessed, spec: Spec, folder: Path, told: Callable[[Rows], None]) -> None:
-    """Trains, or goes on with a training in the same folder.
+    """Trains one trial, or resumes its training in the same folder.
 
     Args:
-        prepared: What is learned from.
-        spec: Its spec, with other settings.
-        folder: For the checkpoints.
-        told: Called after each epoch with all of the history so far.
+        prepared: Prepared data on which the model is trained.
+        spec: Spec of the data, with the settings of the trial.
+        folder: Folder for the checkpoints.
+        told: Function that is called after each epoch with the whole history so far.
 
     Raises:
-        FailedTrialError: See there.
-        TriadError: What would fail the next trial too.
-        Exception: Whatever `told` raises, which ends the training.
+        FailedTrialError: If only this trial fails.
+        TriadError: If the next trial would fail too.
+        Exception: Any error that `told` raises, which ends the training.
     """
-    keras.utils.clear_session()  # what an earlier trial left would stay in memory
+    keras.utils.clear_session()  # frees the memory of earlier trials
     layout = model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
     files = {split: prepared.files(split) for split in ("train", "eval")}
     shards = {path: scan.Shard(*shard) for path, shard in prepared.shards.items()}
@@ -59,48 +59,48 @@ def train(prepared: Preprocessed, spec: Spec, folder: Path, told: Callable[[Rows
         raise FailedTrialError(str(error)) from error
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise FailedTrialError("out of memory") from error
-    told(history(folder))  # of a training that had ended before this call, nothing was told yet
+    told(history(folder))  # `on_epoch` is not called if the training had ended before this call
 
 
 def history(folder: Path) -> Rows:
-    """The epochs that are done, from the first one on."""
+    """Reads the epochs that are done, from the first one on."""
     with (folder / loop.HISTORY).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
 ATTEMPTS = "attempts"
-"""A trial's attribute: how many processes began the epoch that it is in."""
+"""Attribute of a trial with the number of processes that began its current epoch."""
 
 
 class OutOfTimeError(Exception):
-    """The time is up; the trial goes on when the search does."""
+    """End of a search's time; the trial continues when the search is resumed."""
 
 
 class Judge:
-    """Hears of each epoch, and ends the training where it is not worth its time, or out of it.
+    """Callback after each epoch: reports the loss to Optuna, prunes, and stops at the deadline.
 
     Args:
-        trial: Whose training it is.
-        settings: Of the training.
-        deadline: By `time.monotonic`; None where there is none.
+        trial: Trial that is trained.
+        settings: Settings of the training.
+        deadline: Time of `time.monotonic` at which the search ends, in seconds; None for no limit.
     """
 
     def __init__(self, trial: Trial, settings: Training, deadline: float | None) -> None:
         self._trial, self._settings, self._deadline = trial, settings, deadline
 
     def __call__(self, rows: Rows) -> None:
-        """Takes the history so far.
+        """Reports the new epochs of the history.
 
         Raises:
-            optuna.TrialPruned: Where other trials were better at the same epoch.
-            OutOfTimeError: Where another epoch would not end in time.
-            OptionsError: Where there is no eval loss.
+            optuna.TrialPruned: If other trials were better at the same epoch.
+            OutOfTimeError: If another epoch would not end in time.
+            OptionsError: If there is no eval loss.
         """
         known = losses_of(self._trial)
         for row in rows:
             epoch = int(row["epoch"])
-            if epoch in known:  # told before the process was ended
+            if epoch in known:  # reported by an earlier process
                 continue
             if "eval_loss" not in row:
                 raise OptionsError(
@@ -116,7 +116,7 @@ class Judge:
     def _check_time(self, rows: Rows) -> None:
         if self._deadline is None or self._ended(rows):
             return
-        # No epoch is begun that would not end in time.
+        # An epoch that would not end in time is not begun.
         if time.monotonic() + rows[-1]["seconds"] > self._deadline:
             raise OutOfTimeError
 
@@ -127,6 +127,6 @@ class Judge:
 
 
 def losses_of(trial: Trial) -> dict[int, float]:
-    """By epoch, what is reported so far."""
-    found: FrozenTrial = trial.storage.get_trial(trial._trial_id)
-    return dict(found.intermediate_values)
+    """Returns the eval losses that are reported so far, by epoch."""
+    stored: FrozenTrial = trial.storage.get_trial(trial._trial_id)
+    return dict(stored.intermediate_values)

@@ -1,4 +1,4 @@
-"""Beam's options, what TensorFlow finds in the environment, and logs without secrets."""
+"""Beam's options, TensorFlow's environment variables, and logs without secrets."""
 
 import logging
 import os

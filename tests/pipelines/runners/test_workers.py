@@ -1,4 +1,4 @@
-"""What every runner on other machines needs."""
+"""Remote workers: absolute paths, equal code, and translated errors."""
 
 import dataclasses
 import shutil

@@ -170,7 +170,8 @@ def test_tasks_without_shares_have_no_column_of_them(trained: Path) -> None:
     loaded = bundle.load(trained)
     about = {**loaded.about, "spec": json.loads(spec.to_json()), "classes": {"names": ["a"]}}
     other = bundle.Artefact(loaded.folder, about)
-    with pytest.raises(OptionsError, match="--explain: only classification tasks have shares"):
+    refusal = "--explain: only classification and regression tasks have shares"
+    with pytest.raises(OptionsError, match=refusal):
         schema.score_schema(other, "parquet", explain=True)
     assert schema.score_schema(other, "parquet").explained == ()
 

@@ -1,4 +1,4 @@
-"""One Kafka broker for all tests of this folder."""
+"""Kafka broker shared by all tests of this folder."""
 
 from collections.abc import Iterator
 

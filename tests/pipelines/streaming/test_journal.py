@@ -1,4 +1,4 @@
-"""The stream's memory outlives a kill in the middle of any line."""
+"""Journal of a stream: it survives a kill in the middle of any line."""
 
 import itertools
 from pathlib import Path

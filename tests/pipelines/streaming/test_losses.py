@@ -1,4 +1,4 @@
-"""What a stream loses is counted, and told once where it is too much."""
+"""Losses of a stream: counts, and one warning when a modality loses too many media."""
 
 from tests import scores
 from triad_ml.pipelines.streaming.losses import Losses, Window

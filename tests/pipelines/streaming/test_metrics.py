@@ -1,4 +1,4 @@
-"""What a stream says of itself is so; what waits is bounded; batches close in three ways."""
+"""Metrics of a stream, bounds of its queue, and the three conditions that close a batch."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A stream takes a new model that passes, between two batches, and no other."""
+"""Model changes of a running stream: between two batches, and only to models that pass."""
 
 import gc
 import json
@@ -124,9 +124,11 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
     config, models, golden
 ):
     one, two = digest(models / "one"), digest(models / "two")
+    # A batch in half a second: the check of the new model has to share the processors with them.
+    running = StreamConfig(**{**vars(config), "poll_seconds": 0.5})
     stop = stopping.Stop()
     ended: list[local.Counts] = []
-    thread = threading.Thread(target=lambda: ended.append(local.run(config, stop)))
+    thread = threading.Thread(target=lambda: ended.append(local.run(running, stop)))
     thread.start()
     sent = 0
 
@@ -156,7 +158,8 @@ def test_a_running_stream_takes_a_new_model_between_batches_and_lets_the_old_one
         stop.set()
         thread.join(DEADLINE)
     assert not thread.is_alive()
-    local.run(StreamConfig(**{**vars(config), "until_empty": True}), stopping.Stop())
+    rest = StreamConfig(**{**vars(config), "until_empty": True, "golden": None})
+    local.run(rest, stopping.Stop())
     written = files(Path(config.sink))
     makers = [{row["model_digest"] for row in file} for file in written.values()]
     assert all(len(each) == 1 for each in makers)

@@ -1,4 +1,4 @@
-"""The unbounded graph: one row a message, at the message's time; it knows no source or sink."""
+"""Unbounded graph without source or sink: one row for each message, at the message's time."""
 
 import json
 from pathlib import Path

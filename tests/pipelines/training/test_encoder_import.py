@@ -1,4 +1,4 @@
-"""The weights in a package become a file of Keras, and see on photographs what is on them."""
+"""Import of encoder weights into Keras; the encoder then recognizes the content of photographs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several data sets and tasks in one training, from records to the evaluation."""
+"""Training on several data sets and tasks, from records to the evaluation."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Tensors are read from a PyTorch file, and whatever else is in it is refused and never runs."""
+"""Reader of PyTorch files: tensors are read; any other content is refused and never run."""
 
 import pickle
 import struct

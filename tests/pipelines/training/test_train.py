@@ -1,4 +1,4 @@
-"""What a training leaves, when it does nothing, and that an interrupted one goes on exactly."""
+"""Training: its outputs, repeated calls, and exact resumption after an interruption."""
 
 import csv
 import hashlib

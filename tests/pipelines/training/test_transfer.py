@@ -1,4 +1,4 @@
-"""From records to scores with a pretrained encoder: frozen in the feature graph, and fine-tuned."""
+"""Transfer from a pretrained encoder, frozen in the feature graph or fine-tuned, to scores."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a watched folder makes of files that are odd: content decides, and nothing is nowhere."""
+"""Odd files in a watched folder: their content decides their kind, and each is read or reported."""
 
 import os
 import stat

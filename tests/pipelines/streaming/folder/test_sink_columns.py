@@ -1,4 +1,4 @@
-"""One schema a sink: whatever columns and kinds of values come, in whatever order, and later."""
+"""One schema for a sink's files, for any columns and kinds of values in any order."""
 
 import dataclasses
 import json

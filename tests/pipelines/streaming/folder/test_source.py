@@ -1,4 +1,4 @@
-"""A watched folder: which files are given out, when, and how often."""
+"""Watched folder as a source: selection, timing and repetition of the files that it delivers."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""Which checkpoint of Flink a stream goes on from."""
+"""Choice of the Flink checkpoint from which a stream resumes."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The stream on folders: the batch's scores bit for bit, nothing lost, nothing stuck."""
+"""Local stream over folders: its scores equal the batch's bit for bit; no record is lost."""
 
 import os
 import shutil

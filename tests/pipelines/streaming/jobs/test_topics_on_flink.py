@@ -1,4 +1,4 @@
-"""What a submission to Flink knows of the topic, as a real broker has it."""
+"""Start offsets and topic ids at a submission to Flink, with a real Kafka broker."""
 
 import dataclasses
 import os

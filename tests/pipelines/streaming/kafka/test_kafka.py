@@ -1,4 +1,4 @@
-"""The stream from and to a real Kafka broker."""
+"""Stream from and to a real Kafka broker."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Formats, headers, ids and limits of messages, through a real Kafka broker."""
+"""Formats, headers, ids and size limits of messages, through a real Kafka broker."""
 
 import collections
 import io

@@ -1,4 +1,4 @@
-"""No message stops a stream: whatever it holds, it is scored or rejected; the next one comes."""
+"""Poison messages: each is scored or rejected, and the stream continues with the next one."""
 
 import collections
 import json

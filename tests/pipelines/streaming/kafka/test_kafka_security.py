@@ -1,4 +1,4 @@
-"""Kafka by TLS and with a password, from a file of properties that no error tells of."""
+"""Kafka with TLS and a password, from a file of properties whose values are in no error."""
 
 import json
 import traceback

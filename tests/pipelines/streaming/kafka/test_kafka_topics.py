@@ -1,4 +1,4 @@
-"""What becomes of a topic: made again, emptied, widened, in transactions; nothing of it is lost."""
+"""Topics that are created again, emptied, extended or transactional: no message is lost."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Brokers that do not answer are one line, at the start and while a stream runs."""
+"""Unreachable brokers: one line in the log, at the start and while a stream runs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rejected messages are scored again from where they were, without their payload in any row."""
+"""Replay of rejected messages by their positions; no row holds a payload."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Messages of a schema: read by it, or rejected in few words; hostile ones cost little."""
+"""Avro and JSON schemas of messages: short reasons for rejections, low cost of hostile messages."""
 
 import io
 import json

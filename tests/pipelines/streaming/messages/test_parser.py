@@ -1,4 +1,4 @@
-"""Messages -> records: every message is a record or rejected with its position."""
+"""Parser of messages: each becomes a record, or a rejected record with the message's position."""
 
 import base64
 import dataclasses

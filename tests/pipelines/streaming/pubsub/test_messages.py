@@ -1,4 +1,4 @@
-"""Pub/Sub's messages and ours: numbers, ids and headers in; rows that fit, or are rejected, out."""
+"""Conversion of Pub/Sub messages to `Message`, and of scored and rejected rows to messages."""
 
 import dataclasses
 import json

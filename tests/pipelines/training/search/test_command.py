@@ -1,4 +1,4 @@
-"""What the command line makes of a search, of explanations and of saliency."""
+"""Command line of search, explanations and saliency."""
 
 import subprocess
 import sys

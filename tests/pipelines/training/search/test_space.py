@@ -1,4 +1,4 @@
-"""What a search may try: checked before anything is trained."""
+"""Checks of a search space before any training."""
 
 import pytest
 

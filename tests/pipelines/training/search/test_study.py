@@ -1,4 +1,4 @@
-"""A search ends with the spec that did best, whatever interrupts it."""
+"""Search: it ends with the best spec, however often it is interrupted."""
 
 import contextlib
 import csv
