@@ -29,7 +29,7 @@ from triad_ml.pipelines.streaming.jobs import flink_checkpoints, local, stopping
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-PART = 600  # messages between two troubles
+PART = 300  # messages between two troubles
 DEADLINE = 300.0
 SENT = 1_700_000_000_000
 BEYOND_BEAM = 9_223_371_950_454_776  # milliseconds
