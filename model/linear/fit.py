@@ -211,6 +211,17 @@ SOLVERS: Mapping[str, Callable[[Task, int], Solver]] = {
 """By kind of task, the maker of its solver; the other kinds have no linear models."""
 
 
+def solver_of(task: Task, classes: int) -> Solver | None:
+    """Makes the solver of a task; None if tasks of its kind have no linear models.
+
+    Args:
+        task: Section of the spec for the task.
+        classes: Number of classes of the task.
+    """
+    make = SOLVERS.get(task.kind)
+    return None if make is None else make(task, classes)
+
+
 @dataclasses.dataclass(frozen=True)
 class Linear:
     """A linear model of one task on some modalities.

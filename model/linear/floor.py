@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -12,9 +11,8 @@ from triad_ml.model.data.scan import Survey
 from triad_ml.model.layout import Layout
 from triad_ml.model.linear import blocks as linear_blocks
 from triad_ml.model.linear import fit
-from triad_ml.model.linear.blocks import NO_GROUP, Blocks
-from triad_ml.model.linear.fit import SOLVERS, Linear, Scaling
-from triad_ml.transforms.spec.tasks import Task
+from triad_ml.model.linear.blocks import NO_GROUP
+from triad_ml.model.linear.fit import Linear
 
 MOST_RECORDS = 20_000
 """Training records that linear models are fitted to, at most: a sample with a fixed stride."""
@@ -36,14 +34,18 @@ def fitted(train: Survey, layout: Layout) -> Floor:
         By task and subset of modalities, such as `image` or `image+audio+text`: each modality
         alone, and all of them. A modality that no labelled record has is left out.
     """
-    tasks = {name: task for name, task in layout.spec.tasks.items() if task.kind in SOLVERS}
-    if not tasks:
+    solvers = {
+        name: solver
+        for name, task in layout.spec.tasks.items()
+        if (solver := fit.solver_of(task, len(layout.classes[name]))) is not None
+    }
+    if not solvers:
         return {}
     every = max(1, math.ceil(train.num_records / MOST_RECORDS))
     if every > 1:
         _log.info("linear models: fitted to one of %d records of the training split", every)
     files = train.unchanged_files()
-    blocks = linear_blocks.read(files, layout, list(tasks), train.records, every)
+    blocks = linear_blocks.read(files, layout, list(solvers), train.records, every)
     if (blocks.groups == NO_GROUP).any():
         _log.warning(
             "no linear models to compare with: an earlier version wrote these features; run triad "
@@ -53,19 +55,7 @@ def fitted(train: Survey, layout: Layout) -> Floor:
     names = layout.spec.modalities.names
     scalings = {name: fit.scaling(blocks.views[name], blocks.present[name]) for name in names}
     with threadpool_limits(1):  # more threads wait for each other longer than such products take
-        return _fitted(blocks, tasks, layout, scalings)
-
-
-def _fitted(
-    blocks: Blocks,
-    tasks: Mapping[str, Task],
-    layout: Layout,
-    scalings: Mapping[str, Scaling],
-) -> Floor:
-    return {
-        task: fit.fit(blocks, task, SOLVERS[one.kind](one, len(layout.classes[task])), scalings)
-        for task, one in tasks.items()
-    }
+        return {task: fit.fit(blocks, task, one, scalings) for task, one in solvers.items()}
 
 
 def predicted(

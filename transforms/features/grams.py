@@ -30,8 +30,8 @@ def grams_graph(content: tf.Tensor, spec: TextSpec) -> tf.Tensor:
 
     Args:
         content: Canonical UTF-8, string `[batch]`; empty where missing.
-        spec: Kind of tokens and their number, which decide how many n-grams are kept; words come
-            first.
+        spec: Kind of tokens and their number, which decide how many n-grams are kept; words precede
+            characters.
 
     Returns:
         int64 `[batch, grams_length(spec)]`, from 1 to `BUCKETS`; 0 behind the last n-gram.
