@@ -20,9 +20,10 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-# A file's tests stay together: what is costly to make is made once a file.
+# The tests of a file stay together, so that costly fixtures are made once a file. Three processes, also
+# on two processors, because many tests wait for child processes.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -9,14 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.transforms.records.values import (
-    CanonicalRecord,
-    Explanation,
-    Number,
-    Prediction,
-    Tagged,
-    Text,
-)
+from triad_ml.transforms.records.values import Answer, CanonicalRecord, Explanation
 from triad_ml.transforms.spec.spec import Spec
 
 Tensors = dict[str, tf.Tensor]
@@ -24,10 +17,7 @@ Columns: TypeAlias = Mapping[str, tf.Tensor]
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Weights: TypeAlias = npt.NDArray[np.float32]
 FeatureDescription = dict[str, tf.io.FixedLenFeature | tf.io.RaggedFeature]
-Said: TypeAlias = Prediction | Tagged | Text | Number
-"""Prediction of a task for one record."""
-
-Reader: TypeAlias = Callable[[int, CanonicalRecord, Explanation | None], Said]
+Reader: TypeAlias = Callable[[int, CanonicalRecord, Explanation | None], Answer]
 """Function from a row of the serving outputs, its record and its explanation to the prediction."""
 
 SURFACES = "text_surface"

@@ -84,7 +84,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     except OSError as error:
         raise StorageError(
             f"{folder}: the checkpoint cannot be written: {error.strerror or error}; "
-            "make room or permit writing, then start again: training goes on where it was"
+            "make room or permit writing, then start again: training resumes at its last checkpoint"
         ) from error
 
 

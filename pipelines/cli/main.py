@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None, call: Call | None = None) -> int:
             raise
         return _say(failure)
     if code == failures.INTERRUPTED:  # typer returns this code after Ctrl-C
-        print("triad: interrupted; run the same command again to go on", file=sys.stderr)
+        print("triad: interrupted; run the same command again to resume", file=sys.stderr)
     return int(code or 0)
 
 

@@ -96,6 +96,6 @@ def _media(name: str, count: MediaCount, limits: IssuesLimits) -> Finding:
         "media",
         "error" if is_over else "warning",
         f"of the first records, {name}: {count}",
-        why or "their records would go on without them",
+        why or "their records would be used without them",
         remedies.OF_FLAW[count.commonest],
     )

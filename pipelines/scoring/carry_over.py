@@ -18,7 +18,7 @@ from triad_ml.pipelines.scoring.plan import ScorePlan
 from triad_ml.pipelines.tables.columns import ScoreColumn
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.digests import content_digest
-from triad_ml.transforms.records.values import CanonicalRecord, Prediction, Scored, Tagged, Text
+from triad_ml.transforms.records.values import Answer, CanonicalRecord, Scored
 
 OTHERS = "others"
 _REMEDY = f"score once without --carry-over; {parts.REMEDY}"
@@ -88,7 +88,7 @@ def _differing(manifest: Manifest, plan: ScorePlan) -> str:
 class Known(NamedTuple):
     """Scores and issues that an earlier run has for one content digest."""
 
-    predictions: Mapping[str, Prediction | Tagged | Text]
+    predictions: Mapping[str, Answer]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...]
 

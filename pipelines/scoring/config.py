@@ -76,4 +76,4 @@ class ScoreConfig:
         }
         runner.check(paths, self.beam_args)
         if self.no_wait and not runner.detaches:
-            raise OptionsError("--no-wait: only a job on Dataflow goes on by itself; remove it")
+            raise OptionsError("--no-wait: only a job on Dataflow runs on by itself; remove it")

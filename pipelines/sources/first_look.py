@@ -140,7 +140,7 @@ def _modalities(
         yield Noticed(f"{named}; rename fields, or change modalities in the spec", proven)
         return
     if absent:
-        yield Noticed(f"{named}; each record goes on without {' and '.join(absent)}")
+        yield Noticed(f"{named}; each record is used without {' and '.join(absent)}")
     number = sum(len(head.rows) for head in seen)
     for modality in wanted:
         unsure = modality in absent or number < FEW_ROWS or not all(head.rows for head in seen)

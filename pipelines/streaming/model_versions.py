@@ -169,7 +169,7 @@ class Models:
         metrics.model_refused()
         known = isinstance(error, TriadError)
         _log.warning(
-            "the released model is refused, model %s goes on: %s",
+            "the released model is refused, model %s stays in use: %s",
             *(self.version.name, error if known else f"{type(error).__name__}: {error}"),
             exc_info=None if known else error,
         )

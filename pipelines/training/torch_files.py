@@ -118,7 +118,7 @@ def _state_dict(file: io.BytesIO) -> Arrays:
         raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
     arrays = {key: _storage(file, storages[key]) for key in keys}
     if file.read(1):
-        raise _Refused("goes on behind its last storage")
+        raise _Refused("has content behind its last storage")
     return {name: _view(name, tensor, arrays[tensor.key]) for name, tensor in tensors.items()}
 
 

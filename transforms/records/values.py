@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -312,6 +312,10 @@ class Provenance:
         }
 
 
+Answer: TypeAlias = Prediction | Number | Tagged | Text
+"""Prediction of a task of any kind for one record."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scored:
     """One scored record, without its media.
@@ -324,7 +328,7 @@ class Scored:
 
     id: str
     position: Position
-    predictions: Mapping[str, Prediction | Number | Tagged | Text]
+    predictions: Mapping[str, Answer]
     modalities_used: tuple[str, ...]
     issues: tuple[str, ...] = ()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -98,7 +98,7 @@ def drain(dashboard: str, name: str, state: str) -> tuple[Job, str]:
     failed = savepoint["operation"].get("failure-cause")
     if failed:
         line = str(failed.get("stack-trace", failed)).split("\n")[0][:300]
-        raise StorageError(f"{job.name}: {line}; it goes on; try again, or cancel it")
+        raise StorageError(f"{job.name}: {line}; it is still running; try again, or cancel it")
     return _ended(dashboard, job), str(savepoint["operation"]["location"])
 
 

@@ -56,7 +56,7 @@ def run(config: StreamConfig) -> None:
             define_pipeline(root, config, model, settings, service)
             job = root.run()  # the expansion service must still answer here
         _log.info(
-            "%s -> %s: job %s on Flink, at least once; it goes on without this process",
+            "%s -> %s: job %s on Flink, at least once; it runs on without this process",
             config.source, config.sink, name,
         )  # fmt: skip
         if not config.no_wait:
@@ -136,7 +136,7 @@ def _options_of_stream(config: StreamConfig, name: str) -> list[str]:
     restored = flink_checkpoints.chosen(config)
     if restored is not None:
         values["savepoint_path"] = restored.as_uri()
-        _log.info("goes on from %s", restored)
+        _log.info("resumes from %s", restored)
     flags = ["streaming", "externalized_checkpoints_enabled"]
     flags.append("retain_externalized_checkpoints_on_cancellation")
     return [

@@ -63,7 +63,7 @@ def read(path: str | None) -> dict[str, str]:
         if name in _NO_USE:
             raise OptionsError(f"{place}: {name} is not handed on; leave it out")
         if name in values:
-            raise OptionsError(f"{place}: {name} stands there twice; remove one")
+            raise OptionsError(f"{place}: {name} is set twice; remove one")
         values[name] = value
     return values
 

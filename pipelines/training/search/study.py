@@ -91,7 +91,7 @@ def run(config: SearchConfig, plan: SearchPlan) -> Found:
             )
         raise OptionsError(
             f"--minutes: no trial ended in {config.minutes:g} minutes; run the same command again "
-            "to go on, or give more"
+            "to resume, or give more"
         )
     return Found(plan.output / BEST, rows)
 

@@ -367,7 +367,7 @@ def test_parity_exits_by_its_verdict(same, code):
             [*SCORE, "--runner", "Dataflow"],
             "triad: --model: m: workers of Dataflow cannot open it",
         ),
-        ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow goes on by itself; rem"),
+        ([*SCORE, "--no-wait"], "triad: --no-wait: only a job on Dataflow runs on by itself; rem"),
         (
             ["preprocess", "--spec", "s", *SCORE[3:7], "--runner", "dataflow"],
             "triad: --input: a: workers of Dataflow cannot open it; copy it to a bucket and",
@@ -497,7 +497,7 @@ def test_each_line_of_a_refusal_has_the_prefix(capsys):
 
 def test_an_interruption_is_one_line_and_code_130(capsys):
     assert main.main(SCORE, Calls(KeyboardInterrupt())) == 130
-    assert lines_of(capsys) == ["triad: interrupted; run the same command again to go on"]
+    assert lines_of(capsys) == ["triad: interrupted; run the same command again to resume"]
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_file_that_ends_too_early_is_refused_wherever_it_ends(path: Path) -> N
         path.write_bytes(content[:size])
         assert refusal(path)
     path.write_bytes(content + b"\0")
-    assert refusal(path) == "goes on behind its last storage"
+    assert refusal(path) == "has content behind its last storage"
 
 
 def test_a_storage_of_another_size_than_its_tensor_says_is_refused(path: Path) -> None:

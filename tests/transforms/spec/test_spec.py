@@ -494,8 +494,9 @@ def test_the_reference_has_every_key_with_its_default():
 def test_the_examples_of_the_reference_are_good_specs():
     text = (ROOT / "docs" / "reference/spec.md").read_text(encoding="utf-8")
     found = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
-    first, tagging, writing, *_ = map(loading.parse, found)
+    first, regression, tagging, writing, *_ = map(loading.parse, found)
     assert first.modalities.names == ("image", "text")
+    assert "regression" in {task.kind for task in regression.tasks.values()}
     assert [name for name, task in tagging.tasks.items() if task.kind == "tagging"] == [
         *("names", "predicates", "roles")
     ]

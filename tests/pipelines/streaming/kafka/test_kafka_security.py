@@ -86,7 +86,7 @@ def test_who_is_not_let_in_is_told_why_and_nothing_of_the_secret(broker, tmp_pat
         ("sasl.password", "line 1: is no name=value of a client property; mend it"),
         ("CANARY", "line 1: is no name=value of a client property; mend it"),
         ("error_cb=CANARY", "line 1: is no name=value of a client property; mend it"),
-        ("a.b=1\na.b=CANARY", "line 2: a.b stands there twice; remove one"),
+        ("a.b=1\na.b=CANARY", "line 2: a.b is set twice; remove one"),
         ("sasl.pasword=CANARY", 'No such configuration property: "sasl.pasword"; mend it'),
         (
             "security.protocol=CANARY",

@@ -192,7 +192,7 @@ def test_without_time_for_a_trial_it_says_so_and_leaves_nothing_half(
     argv = ["search", "--data", str(texts), "--output", str(tmp_path / "s"), "--minutes", "1e-9"]
     assert main.main(argv) == 12
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "triad: --minutes: no trial ended in 1e-09 minutes; run the same command again to go on, "
+        "triad: --minutes: no trial ended in 1e-09 minutes; run the same command again to resume, "
         "or give more"
     )
     assert not (tmp_path / "s" / search_study.BEST).exists()
