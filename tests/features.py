@@ -10,6 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from triad_ml.model.layout import Layout
+from triad_ml.transforms.features.grams import GRAMS, grams_length
+from triad_ml.transforms.records.values import GROUP
+from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 
@@ -129,6 +132,7 @@ def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[Fe
 def serialize(record: FeatureRecord, what: Layout) -> bytes:
     """Returns a serialized tf.Example of the layout."""
     feature = {"id": _strings(record.id.encode())}
+    feature[GROUP] = _integers([split.group_number(record.id, None, what.spec.split)])
     if what.spec.mixture is not None:
         feature[DATASET_FEATURE] = _strings(record.dataset.encode())
     for name in what.spec.modalities.names:
@@ -142,11 +146,20 @@ def serialize(record: FeatureRecord, what: Layout) -> bytes:
             feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values.ravel()))
         else:
             feature[name] = _integers(values)
+            feature[GRAMS] = _integers(grams(values, what))
     for name, task in what.spec.tasks.items():
         label = record.labels.get(name, [-1] if task.multi_label else -1)
         feature[f"label_{name}"] = _integers([label] if isinstance(label, int) else label)
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return bytes(example.SerializeToString(deterministic=True))
+
+
+def grams(tokens: npt.NDArray[np.int64], what: Layout) -> npt.NDArray[np.int64]:
+    """Numbers of n-grams, as if each token were one."""
+    assert what.spec.modalities.text is not None
+    numbers = np.zeros(grams_length(what.spec.modalities.text), np.int64)
+    numbers[: len(tokens)] = tokens
+    return numbers
 
 
 def write(

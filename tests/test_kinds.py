@@ -24,6 +24,7 @@ REGISTRIES = {
     "transforms/targets/registry.py",
     "model/tasks/heads.py",
     "model/tasks/metrics.py",
+    "model/linear/fit.py",
     "pipelines/tables/columns.py",
     "pipelines/report/kinds.py",
     "pipelines/sources/first_look.py",

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,7 @@ def evaluate_task(
     seed: int = 0,
     resamples: int = 1000,
     datasets: Sequence[str] | None = None,
+    linear: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Computes one task's part of the evaluation document of one split.
 
@@ -74,11 +75,14 @@ def evaluate_task(
         seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples.
         datasets: Names of the records' data sets, `[n]`; None if there is no breakdown by data set.
+        linear: By the modalities that they read, predictions of linear models with the modalities
+            that the records have; None if there are no such models.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
         records of several data sets have a label, also `datasets`: the metrics `as recorded` of
-        each data set, by its name.
+        each data set, by its name. With linear models also `linear`: their metrics `as recorded`,
+        by the modalities that they read.
 
     Raises:
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
@@ -100,7 +104,7 @@ def evaluate_task(
         chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
-    result = {
+    result: dict[str, Any] = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
@@ -113,7 +117,46 @@ def evaluate_task(
         each = {name: measured(rows, said_as_recorded) for name, rows in parts.items()}
         labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
+    if linear is not None:
+        everyone = np.ones(len(truth), bool)
+        result["linear"] = {name: measured(everyone, one) for name, one in linear.items()}
     return result
+
+
+class Floor(NamedTuple):
+    """The best linear model of a task, by the first figure of its kind.
+
+    Attributes:
+        modalities: Modalities that it reads, such as `image+text`.
+        figure: Name of the figure in tables.
+        value: Value of the figure.
+        beaten: True if the network is at least as good.
+    """
+
+    modalities: str
+    figure: str
+    value: float
+    beaten: bool
+
+
+def floor(evaluated: Mapping[str, Any]) -> Floor | None:
+    """Compares a task's network with its linear models on the records as recorded.
+
+    Args:
+        evaluated: Result of `evaluate_task`.
+
+    Returns:
+        The best linear model; None if there is none, or no record with a label.
+    """
+    kind = METRICS[evaluated["kind"]]
+    key, figure = next(iter(kind.figures.items()))
+    linear = {name: one[key]["value"] for name, one in evaluated.get("linear", {}).items()}
+    network = evaluated[AS_RECORDED][key]["value"]
+    if not linear or network is None or None in linear.values():
+        return None
+    sign = -1 if kind.lower_is_better else 1
+    best = max(linear, key=lambda name: sign * linear[name])
+    return Floor(best, figure, linear[best], sign * network >= sign * linear[best])
 
 
 def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -156,7 +199,8 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     for name, task in tasks.items():
         datasets = task.get("datasets", {}).items()
         parts = {f"in {dataset or 'none'}": metrics for dataset, metrics in datasets}
-        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"]}
+        linear = {f"linear, {part}": found for part, found in task.get("linear", {}).items()}
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",

@@ -19,10 +19,12 @@ class TaskMetrics(Protocol):
 
     Attributes:
         figures: Main figures: name in tables by key.
+        lower_is_better: True if a lower value of the first figure is better.
         names_classes: True if the evaluation document lists the task's classes.
     """
 
     figures: Mapping[str, str]
+    lower_is_better: bool
     names_classes: bool
 
     def chosen(self, said: Any, rows: Rows) -> Any:
@@ -45,6 +47,7 @@ class Classes:
     """Metrics of single classes and of sets of classes."""
 
     figures: Mapping[str, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+    lower_is_better = False
     names_classes = True
 
     def chosen(self, said: npt.ArrayLike, rows: Rows) -> npt.NDArray[Any]:
@@ -68,6 +71,7 @@ class Spans:
     """Metrics of spans of the text."""
 
     figures: Mapping[str, str] = {"entity_f1": "entity F1"}
+    lower_is_better = False
     names_classes = True
 
     def chosen(self, said: Tags, rows: Rows) -> Tags:
@@ -90,6 +94,7 @@ class Texts:
     """Metrics of generated texts."""
 
     figures: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU"}
+    lower_is_better = False
     names_classes = False
 
     def chosen(self, said: Written, rows: Rows) -> Written:
@@ -112,6 +117,7 @@ class Numbers:
     """Metrics of predicted numbers."""
 
     figures: Mapping[str, str] = {"rmse": "RMSE", "mae": "MAE", "spearman": "Spearman"}
+    lower_is_better = True
     names_classes = False
 
     def chosen(self, said: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ from triad_ml.model.towers import augmentation, ngrams
 from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tensors, Tower, Words
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
 from triad_ml.model.towers.steps import word_tokens
+from triad_ml.transforms.features.grams import grams_length
 from triad_ml.transforms.features.ids import PAD
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
 from triad_ml.transforms.spec.modalities import TextSpec
@@ -80,6 +81,7 @@ class Text(Tower):
     def record_bytes(self, layout: Layout) -> int:
         section = _section(layout)
         total = 4 * section.length * (3 if layout.spec.places_spans else 1)
+        total += 3 * grams_length(section)
         return total + (4 * section.length * PARTS if section.spelling else 0)
 
     def columns(self, layout: Layout) -> Columns:

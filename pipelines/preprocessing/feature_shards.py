@@ -16,10 +16,12 @@ from tfx_bsl.coders.example_coder import (
     ExamplesToRecordBatchDecoder,
     RecordBatchToExamplesEncoder,
 )
+from tfx_bsl.public import tfxio
 
 from triad_ml.pipelines.storage.tfrecord_writer import RecordFile
 from triad_ml.transforms.features import batching
 from triad_ml.transforms.records import live
+from triad_ml.transforms.records.values import GROUP
 from triad_ml.transforms.targets import texts
 
 _COMPRESSION = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
@@ -72,7 +74,8 @@ class WriteFeatures(beam.PTransform):
         super().__init__()
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[FeatureFile]:
-        write = beam.ParDo(_WriteDoFn(self.split, self.folder, self.shards, self.schema))
+        schema = grouped(self.schema)
+        write = beam.ParDo(_WriteDoFn(self.split, self.folder, self.shards, schema))
         return batches | "Write" >> write.with_output_types(FeatureFile)
 
 
@@ -92,7 +95,7 @@ class Batch(beam.PTransform):
         super().__init__()
 
     def expand(self, serialized: beam.PCollection[bytes]) -> beam.PCollection[pa.RecordBatch]:
-        decode = beam.ParDo(_DecodeDoFn(self.schema.SerializeToString()))
+        decode = beam.ParDo(_DecodeDoFn(grouped(self.schema).SerializeToString()))
         return (
             serialized
             | "Group" >> beam.BatchElements(**batching.kwargs(self.rows, batching.example_room))
@@ -110,6 +113,32 @@ class _DecodeDoFn(beam.DoFn):
     def process(self, serialized: list[bytes]) -> Iterator[pa.RecordBatch]:
         live.add(len(serialized))
         yield self._decoder.DecodeBatch(serialized)
+
+
+def grouped(schema: schema_pb2.Schema) -> schema_pb2.Schema:
+    """Adds the column that numbers groups, which the feature graph does not see."""
+    extended = schema_pb2.Schema()
+    extended.CopyFrom(schema)
+    extended.feature.add(
+        name=GROUP,
+        type=schema_pb2.INT,
+        shape=schema_pb2.FixedShape(),
+        presence=schema_pb2.FeaturePresence(min_fraction=1.0),
+    )
+    return extended
+
+
+def adapter(schema: schema_pb2.Schema) -> tfxio.TensorAdapterConfig:
+    """Describes batches of `Batch` to tf.Transform, which passes the groups on unread.
+
+    Args:
+        schema: Schema of the raw features.
+    """
+    whole = tfxio.TFExampleBeamRecord(
+        physical_format="tfrecord", schema=grouped(schema)
+    ).TensorAdapterConfig()
+    read = {key: one for key, one in whole.tensor_representations.items() if key != GROUP}
+    return tfxio.TensorAdapterConfig(whole.arrow_schema, read)
 
 
 def fill_up(batch: pa.RecordBatch, rows: int, media: Sequence[str]) -> pa.RecordBatch:

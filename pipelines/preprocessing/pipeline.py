@@ -13,7 +13,6 @@ import pyarrow as pa
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
-from tfx_bsl.public import tfxio
 
 from triad_ml.pipelines.preprocessing import dataset, ending, feature_shards, staging
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
@@ -42,7 +41,14 @@ from triad_ml.transforms.features.analyzers import Analysis, Analyzers
 from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
-from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position, Provenance, Reason
+from triad_ml.transforms.records.values import (
+    GROUP,
+    SPLITS,
+    CanonicalRecord,
+    Position,
+    Provenance,
+    Reason,
+)
 from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.split import Split
@@ -141,9 +147,7 @@ def define_feature_pipeline(
     """
     work = f"{folder}/{dataset.WORK}"
     raw_metadata = tft.DatasetMetadata.from_feature_spec(preprocessing_fn.raw_feature_spec(spec))
-    adapter = tfxio.TFExampleBeamRecord(
-        physical_format="tfrecord", schema=raw_metadata.schema
-    ).TensorAdapterConfig()
+    adapter = feature_shards.adapter(raw_metadata.schema)
 
     def batches(split: str, label: str) -> beam.PCollection[pa.RecordBatch]:
         paths = tuple(file.path for file in files if file.split == split)
@@ -256,7 +260,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     with (
         stages.showing("features", passes, config.runner, config.beam_args),
         _pipeline(config, plan, "preprocess-features") as root,
-        tft_beam.Context(temp_dir=f"{work}/tft"),
+        tft_beam.Context(temp_dir=f"{work}/tft", passthrough_keys={GROUP}),
     ):
         define_feature_pipeline(root, files, without, spec, config.shards, made.workers)
     alignment = preprocessing_summary.alignment(spec, preprocessing_summary.spans(work))

@@ -340,20 +340,26 @@ def view(
     kind = KINDS[evaluated["kind"]]
     recorded = evaluated[AS_RECORDED]
     measures = kind.measures(evaluated)
-    rows: list[tuple[tuple[str, ...] | None, Mapping[str, Any]]] = [(None, recorded)]
-    rows += [(tuple(key.split("+")), measured) for key, measured in evaluated["subsets"].items()]
+    named = {"as recorded": recorded}
+    for key, measured in evaluated.get("linear", {}).items():
+        named[f"linear model, {key.replace('+', ' + ')}"] = measured
+    rows: list[tuple[str, tuple[str, ...], Mapping[str, Any]]] = [
+        *((title, (), measured) for title, measured in named.items()),
+        *(("", tuple(key.split("+")), one) for key, one in evaluated["subsets"].items()),
+    ]
     return {
         "name": name,
         "measures": list(measures.values()),
         "rows": [
             {
+                "title": title,
                 "seen": seen,
                 "n": measured["n"],
                 "figures": [
                     kind.figure(key, measured, not index) for index, key in enumerate(measures)
                 ],
             }
-            for seen, measured in rows
+            for title, seen, measured in rows
         ],
         "finding": kind.finding(evaluated["subsets"], modalities),
         "facts": kind.facts(recorded) + ([] if aligned is None else kind.aligned(aligned)),

@@ -25,8 +25,23 @@ def sentences(document: Mapping[str, Any], model: str) -> list[Sentence]:
         text = "no record is in the test split: the figures are of eval, which chose the epoch"
         lines.append(Sentence(text, warns=True))
     tasks = measured[split]["tasks"] if split else {}
-    lines += [_figures(name, task, str(split)) for name, task in tasks.items()]
+    for name, task in tasks.items():
+        lines.append(_figures(name, task, str(split)))
+        lines += _compared(name, task)
     return [*lines, *_after_training(model)]
+
+
+def _compared(name: str, task: Mapping[str, Any]) -> list[Sentence]:
+    """Compares the network of a task with the best linear model, if there is one."""
+    floor = evaluation_document.floor(task)
+    if floor is None:
+        return []
+    model = f"a linear model of {floor.modalities.replace('+', ' + ')}"
+    text = f"{name}: {model} has {floor.figure} {floor.value:.3f} on the same records"
+    if floor.beaten:
+        return [Sentence(text)]
+    remedy = "try model.fusion: sum, a pretrained image_encoder, or more records"
+    return [Sentence(f"{text}, and is better than the network; {remedy}", warns=True)]
 
 
 def _after_training(model: str) -> list[Sentence]:

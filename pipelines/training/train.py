@@ -17,6 +17,8 @@ from triad_ml.model.data import batches, scan
 from triad_ml.model.data import datasets as data_datasets
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.evaluation import predict
+from triad_ml.model.linear import floor
+from triad_ml.model.linear.floor import Floor
 from triad_ml.model.serving import bundle, export
 from triad_ml.model.training import loop
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
@@ -59,9 +61,11 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     with stages.showing(stages.Stage("check of the test split")):
         scan.survey(files["test"], layout, known, budget=0)  # before training, not hours later
     result = loop.train(files, layout, output / TRAINING, prepared.manifest["key"], shards=known)
+    with stages.showing(stages.Stage("linear models to compare with")):
+        linear = floor.fitted(scan.survey(files["train"], layout, known), layout)
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
     with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, spec))):
-        evaluated = _evaluate(result.model, surveys, layout)
+        evaluated = _evaluate(result.model, linear, surveys, layout)
     with stages.showing(stages.Stage("export of the model")):
         _export(result, layout, prepared, output)
     json_files.write(output / bundle.EVALUATION, evaluated)
@@ -87,7 +91,10 @@ def _to_evaluate(surveys: Mapping[str, scan.Survey], spec: Spec) -> int:
 
 
 def _evaluate(
-    model: keras.Model, surveys: Mapping[str, scan.Survey], layout: model_layout.Layout
+    model: keras.Model,
+    linear: Floor,
+    surveys: Mapping[str, scan.Survey],
+    layout: model_layout.Layout,
 ) -> dict[str, Any]:
     """Evaluates the eval and test splits, by task and subset of modalities."""
     splits = {}
@@ -98,6 +105,7 @@ def _evaluate(
         dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, survey.records)
         recorded = predict.predict(model, dataset, layout)
         datasets = _datasets(survey, recorded.ids)
+        simple = floor.predicted(linear, survey, layout)
         complete = np.concatenate([_complete(batch, layout) for batch in dataset])
         subsets = {
             subset: predict.predict(
@@ -115,6 +123,7 @@ def _evaluate(
                 complete,
                 seed=layout.spec.training.seed,
                 datasets=datasets,
+                linear=simple.get(name),
             )
             for name, task in layout.spec.tasks.items()
         }

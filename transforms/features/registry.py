@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.audio import MOMENTS, audio_graph
+from triad_ml.transforms.features.grams import GRAMS, grams_graph
 from triad_ml.transforms.features.image import image_graph
 from triad_ml.transforms.features.text import placed_text_graph, spelled_graph, text_graph
 from triad_ml.transforms.features.word_shapes import SPELLING
@@ -84,6 +85,7 @@ class Text(FeatureGraph):
             features["text"], words = placed_text_graph(content, section, analyzers)
         else:
             features["text"] = text_graph(content, section, analyzers)
+        features[GRAMS] = grams_graph(content, section)
         if section.spelling:
             features[SPELLING] = spelled_graph(content, section, section.spelling)
         return Read(features, words)

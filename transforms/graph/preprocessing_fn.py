@@ -39,6 +39,7 @@ def preprocessing_fn(
             If preprocessing runs an encoder: its embeddings, float32 `[batch, width]`.
         audio: float32 `[batch, frames, mel_bins]`, z-scored per bin; zeros if missing.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
+        text_grams: int64 `[batch, grams]`, numbers of n-grams; see `grams.grams_graph`.
         text_spelling: int64 `[batch, length, parts]`, if the spec has `spelling`; see
             `word_shapes.spelling_graph`.
         text_start, text_end: int64 `[batch, length]`, if a task is tagging: the index of each

@@ -8,8 +8,9 @@ from triad_ml.transforms.features.ids import NO_MARKER
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.labels.registry import LABELS
 from triad_ml.transforms.records import scalars
-from triad_ml.transforms.records.values import CanonicalRecord
+from triad_ml.transforms.records.values import GROUP, CanonicalRecord
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.split import group_number
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.targets.registry import TARGETS
 
@@ -35,6 +36,8 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
     feature = example.features.feature
     feature["id"].bytes_list.value.append(record.id.encode())
     feature[_POSITION].int64_list.value.extend((record.position.unit, record.position.offset))
+    number = group_number(record.id, record.group, spec.split)
+    feature[GROUP].int64_list.value.append(number)
     for name in spec.modalities.names:
         feature[name].bytes_list.value.append(getattr(record, name))
     if spec.mixture is not None:

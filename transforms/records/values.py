@@ -15,6 +15,9 @@ MODALITIES = ("image", "audio", "text")
 
 SPLITS = ("train", "eval", "test")
 
+GROUP = "group"
+"""Name of the column of the training files that numbers groups; see `split.group_number`."""
+
 UNKNOWN_SPLIT = "?"
 """Split of a record whose field `split` is neither in `SPLITS` nor a synonym of one."""
 

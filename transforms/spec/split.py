@@ -50,6 +50,7 @@ UNKNOWN = f"split is none of {', '.join(SPLITS)}"
 _SPLIT_OF_NAME = {name: split for split, names in NAMES.items() for name in names}
 
 
+_GROUP_SALT = b"triad group\0"
 _SALT = b"triad split\0"  # keeps the split independent of other digests of the same id
 
 
@@ -103,6 +104,13 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
         if fraction < reached:
             return name
     return shares[-1][0]  # rounding can make the shares add up to slightly less than 1
+
+
+def group_number(record_id: str, group: str | None, settings: Split) -> int:
+    """Numbers the group of a record: 63 bits of a digest of what keeps records in one split."""
+    key = group if group and settings.by == "group" else record_id
+    digest = hashlib.sha256(_GROUP_SALT + key.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def is_in(name: str, record_id: str, group: str | None, split: str | None, settings: Split) -> bool:

@@ -220,6 +220,7 @@ class TestSignatures:
             "image": (tf.string, [None]),
             "audio": (tf.float32, [None, 98, 16]),
             "text": (tf.int64, [None, 12]),
+            "text_grams": (tf.int64, [None, 240]),
             "image_present": (tf.int64, [None]),
             "audio_present": (tf.int64, [None]),
             "text_present": (tf.int64, [None]),

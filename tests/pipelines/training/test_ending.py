@@ -30,6 +30,27 @@ def test_a_training_says_its_test_figures_and_the_next_commands():
     ]
 
 
+def with_linear(value: float, network: float = 0.6771) -> dict[str, Any]:
+    split = measured(164)
+    split["tasks"]["kind"]["as recorded"]["accuracy"]["value"] = network
+    weak, strong = ({"accuracy": {"value": one}} for one in (0.1, value))
+    split["tasks"]["kind"]["linear"] = {"image": weak, "image+text": strong}
+    return {"splits": {"test": split}}
+
+
+def test_a_network_is_compared_with_the_best_linear_model():
+    better = ending.sentences(with_linear(0.5), "m")
+    assert warnings(better) == []
+    text = "kind: a linear model of image + text has accuracy {} on the same records"
+    assert better[1] == Sentence(text.format("0.500"))
+    (only,) = warnings(ending.sentences(with_linear(0.7), "m"))
+    assert only == (
+        f"{text.format('0.700')}, and is better than the network; try model.fusion: sum, a "
+        "pretrained image_encoder, or more records"
+    )
+    assert warnings(ending.sentences(with_linear(0.6771), "m")) == []
+
+
 def test_a_training_without_a_test_split_says_so():
     assert warnings(ending.sentences({"splits": {"eval": measured(9)}}, "m")) == [
         "no record is in the test split: the figures are of eval, which chose the epoch"

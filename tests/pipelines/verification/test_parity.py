@@ -31,7 +31,10 @@ from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, Position, RawRecord
 from triad_ml.transforms.spec import modalities
 
-FEATURES = ("audio", "audio_present", "image", "image_present", "text", "text_present")
+FEATURES = (
+    *("audio", "audio_present", "image", "image_present"),
+    *("text", "text_grams", "text_present"),
+)
 OUTPUTS = ("category/distribution", "category/label", "category/score")
 SETS_SPEC = """
 modalities: {text: {tokens: character, vocabulary: 20, length: 12}}
@@ -201,7 +204,15 @@ def test_sets_of_classes_from_text_alone_are_the_same(tmp_path, capsys):
     assert verification_run.parity(
         ParityConfig(str(tmp_path / "model"), (str(path),), tolerance=0.0)
     )
-    names = ("id", "text", "text_present", "marks/distribution", "marks/label", "marks/score")
+    names = (
+        "id",
+        "text",
+        "text_grams",
+        "text_present",
+        "marks/distribution",
+        "marks/label",
+        "marks/score",
+    )
     assert shown(capsys.readouterr().out) == dict.fromkeys(names, ["36", "0", "0", "equal"])
     metrics = json.loads((tmp_path / "model" / "triad.json").read_text())["metrics"]
     assert metrics == {}  # neither an eval nor a test split

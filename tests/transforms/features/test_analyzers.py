@@ -232,6 +232,7 @@ def test_known_analyzers_give_the_very_features_of_the_measured_graph(whole, shu
     features = whole.features(made)
     assert set(features) == {
         *("id", "image", "audio", "text", "image_present", "audio_present", "text_present"),
+        "text_grams",
         *("label_kind", "label_marks/indices", "label_marks/values", "label_marks/dense_shape"),
     }
     for name in ("image", "audio", "text"):

@@ -544,6 +544,7 @@ def test_features_have_the_shapes_and_types_that_are_promised(labelled):
         "audio": ("float32", [5, 18, 8]),
         "audio_present": ("int64", [5]),
         "text": ("int64", [5, 5]),
+        "text_grams": ("int64", [5, 100]),
         "text_present": ("int64", [5]),
         "label_kind": ("int64", [5]),
     }
@@ -561,4 +562,4 @@ tasks: {kind: {kind: classification, label: what}}
         *("id", "text", "label_kind", "label_kind_given")
     ]
     made = features([record(image=b"not looked at", text=b"the")], what)
-    assert set(made) == {"id", "text", "text_present", "label_kind"}
+    assert set(made) == {"id", "text", "text_grams", "text_present", "label_kind"}

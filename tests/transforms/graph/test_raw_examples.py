@@ -51,7 +51,11 @@ def test_an_example_holds_what_the_graph_takes_and_nothing_else():
         "label_marks_given": 1,
     }
     stored = tf.train.Example.FromString(example.serialized)
-    assert set(stored.features.feature) == {*preprocessing_fn.raw_feature_spec(SPEC), "place"}
+    assert set(stored.features.feature) == {
+        *preprocessing_fn.raw_feature_spec(SPEC),
+        "group",
+        "place",
+    }
 
 
 def test_a_missing_label_and_an_empty_set_differ():

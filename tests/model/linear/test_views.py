@@ -1,0 +1,79 @@
+"""Views of modalities against plain NumPy."""
+
+import numpy as np
+import tensorflow as tf
+
+from triad_ml.model.linear import views
+from triad_ml.transforms.features.grams import BUCKETS
+
+RANDOM = np.random.default_rng(5)
+
+
+def test_pooled_audio_is_that_of_plain_computation():
+    frames = RANDOM.normal(size=(3, 12, 4)).astype(np.float32)
+    frames[1, 7:] = 0.0  # shorter
+    frames[2] = 0.0  # missing
+    found = views.pooled(tf.constant(frames)).numpy()
+    for row, count in ((0, 12), (1, 7)):
+        known = frames[row, :count]
+        ordered = np.sort(known, axis=0)
+        expected = [
+            known.mean(axis=0),
+            known.std(axis=0),
+            ordered[round(0.1 * (count - 1))],
+            ordered[round(0.9 * (count - 1))],
+            np.abs(np.diff(known, axis=0)).mean(axis=0),
+        ]
+        np.testing.assert_allclose(found[row], np.concatenate(expected), rtol=1e-5, atol=1e-6)
+    assert (found[2] == 0).all()
+
+
+def test_one_frame_has_no_change():
+    frames = np.zeros((1, 5, 2), np.float32)
+    frames[0, 0] = [1.0, -2.0]
+    expected = [1, -2, 0, 0, 1, -2, 1, -2, 0, 0]
+    np.testing.assert_allclose(views.pooled(tf.constant(frames)).numpy(), [expected], atol=1e-6)
+
+
+def test_colours_are_those_of_quarters():
+    pixels = np.zeros((1, 16, 16, 3), np.uint8)
+    pixels[0, :8, :8] = [255, 0, 0]
+    pixels[0, 8:, 8:] = [0, 255, 130]
+    found = views.colours_and_gradients(tf.constant(pixels)).numpy()[0]
+    quarters = found[: 4 * views.COLOURS**3].reshape(4, -1)
+    red, black, cyan = 3 * 16, 0, 3 * 4 + 2
+    assert [int(quarter.argmax()) for quarter in quarters] == [red, black, black, cyan]
+    np.testing.assert_allclose(quarters.max(axis=1), 1.0)
+
+
+def test_gradients_have_the_direction_of_edges():
+    across = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8), (16, 16))
+    pixels = np.stack([across, across.T])[..., np.newaxis].repeat(3, axis=3)
+    found = views.colours_and_gradients(tf.constant(pixels)).numpy()[:, 4 * views.COLOURS**3 :]
+    cells = found.reshape(2, views.CELLS, views.CELLS, views.ORIENTATIONS)
+    assert set(cells[0].argmax(axis=2).ravel()) == {0}
+    assert set(cells[1].argmax(axis=2).ravel()) == {views.ORIENTATIONS // 2}
+    np.testing.assert_allclose(np.linalg.norm(cells, axis=3), 1.0, rtol=1e-5)
+
+
+def test_a_large_image_is_described_as_its_reduction():
+    small = RANDOM.integers(0, 256, (1, views.SIDE, views.SIDE, 3), np.uint8)
+    large = small.repeat(3, axis=1).repeat(3, axis=2)
+    found = views.colours_and_gradients(tf.constant(large)).numpy()
+    np.testing.assert_allclose(
+        found, views.colours_and_gradients(tf.constant(small)).numpy(), atol=1e-3
+    )
+
+
+def test_an_image_of_one_colour_has_no_gradient():
+    pixels = np.full((1, 10, 10, 3), 77, np.uint8)
+    found = views.colours_and_gradients(tf.constant(pixels)).numpy()[0]
+    assert (found[4 * views.COLOURS**3 :] == 0).all()
+
+
+def test_ngrams_are_counted_by_bucket():
+    numbers = np.array([[3, 3, BUCKETS, 0], [0, 0, 0, 0]])
+    found = views.counts(numbers)
+    assert found.shape == (2, BUCKETS)
+    assert found.nnz == 2
+    assert (found[0, 2], found[0, BUCKETS - 1]) == (2.0, 1.0)

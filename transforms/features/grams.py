@@ -1,0 +1,48 @@
+"""TensorFlow graph of a text's hashed n-grams, the features of linear models of texts."""
+
+import tensorflow as tf
+
+from triad_ml.transforms.features.words import words_graph
+from triad_ml.transforms.spec.modalities import TextSpec
+
+GRAMS = "text_grams"
+"""Name of the feature."""
+
+BUCKETS = 2**16
+"""Number of hash buckets."""
+
+_CHARACTERS = (2, 3, 4)
+_WORDS = (1, 2)
+_ROOM = {"word": 20, "character": 4}
+_SPACES = r"[\s\p{Z}\p{C}]+"
+
+
+def grams_length(spec: TextSpec) -> int:
+    """Returns the number of n-grams that are kept of a text."""
+    return _ROOM[spec.tokens] * spec.length
+
+
+def grams_graph(content: tf.Tensor, spec: TextSpec) -> tf.Tensor:
+    """Numbers the n-grams of texts, in lower case.
+
+    They are one word, two neighbouring words, and two to four neighbouring characters, of which
+    runs of white space are one. N-grams that share a bucket by chance count as one.
+
+    Args:
+        content: Canonical UTF-8, string `[batch]`; empty where missing.
+        spec: Kind of tokens and their number, which decide how many n-grams are kept; words precede
+            characters.
+
+    Returns:
+        int64 `[batch, grams_length(spec)]`, from 1 to `BUCKETS`; 0 behind the last n-gram.
+    """
+    lowered = tf.strings.lower(content, encoding="utf-8")
+    padded = tf.strings.regex_replace(tf.strings.join([" ", lowered, " "]), _SPACES, " ")
+    padded = tf.where(tf.equal(content, b""), b"", padded)
+    characters = tf.strings.unicode_split(padded, "UTF-8")
+    pairs = tf.strings.ngrams(characters, _CHARACTERS, separator="")
+    words = tf.strings.ngrams(words_graph(lowered)[0], _WORDS, separator=" ")
+    marked = words.with_flat_values(tf.strings.join(["word ", words.flat_values]))
+    grams = tf.concat([marked, pairs], axis=1)
+    numbers = tf.strings.to_hash_bucket_fast(grams.flat_values, BUCKETS) + 1
+    return grams.with_flat_values(numbers).to_tensor(0, shape=[None, grams_length(spec)])
