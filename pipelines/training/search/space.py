@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pydantic
-import pydantic_core
 
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
@@ -182,7 +181,8 @@ def _can_have(spec: Spec, key: str, value: Any) -> bool:
 def own_value(spec: Spec, key: str) -> Any:
     """Returns the spec's own value for a key, in its JSON form."""
     section, _, field = key.partition(".")
-    return pydantic_core.to_jsonable_python(getattr(getattr(spec, section), field))
+    value = getattr(getattr(spec, section), field)
+    return pydantic.TypeAdapter[Any](Any).dump_python(value, mode="json")
 
 
 def to_json(space: Space) -> str:

@@ -97,7 +97,7 @@ def test_without_labels_nothing_is_learned(name):
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_arguments_reach_the_optimizer_and_all_but_adam_decay_weights(name):
     layout = layout_of(name, weight_decay=0.5)
-    kernel, bias = keras.Variable(np.ones((2, 2))), keras.Variable(np.ones(2))
+    kernel, bias = keras.Variable(np.ones((2, 2), "f")), keras.Variable(np.ones(2, "f"))
     made = optimizers.optimizer([kernel, bias], layout.spec.training, 20, 0.1)
     found = made.get_config()
     assert {key: found[key] for key in ARGUED[name]} == ARGUED[name]
@@ -109,7 +109,7 @@ def test_arguments_reach_the_optimizer_and_all_but_adam_decay_weights(name):
 
 def test_the_default_is_adamw_as_keras_has_it():
     layout = features.layout(["text"], learning_rate=0.01, weight_decay=0.02)
-    kernel, bias = keras.Variable(np.ones((2, 2))), keras.Variable(np.ones(2))
+    kernel, bias = keras.Variable(np.ones((2, 2), "f")), keras.Variable(np.ones(2, "f"))
     made = optimizers.optimizer([kernel, bias], layout.spec.training, 20, 0.01)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.005, 19, alpha=0.01, warmup_target=0.01, warmup_steps=1
