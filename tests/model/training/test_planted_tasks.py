@@ -23,8 +23,8 @@ def layout_of(task_fusion):
             **{"fusion": "sum", "task_fusion": task_fusion},
             **{"dropout": 0.0, "modality_dropout": 0.0},
         },
-        epochs=12,
-        patience=12,
+        epochs=15,
+        patience=15,
         batch_size=32,
         learning_rate=1e-2,
         auxiliary_weight=0.0,
@@ -35,7 +35,7 @@ def layout_of(task_fusion):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder, layout = tmp_path_factory.mktemp("tasks"), layout_of("none")
-    counts = {"train": 320, "eval": 400}
+    counts = {"train": 480, "eval": 400}
     return {
         split: features.write(
             folder / split,
