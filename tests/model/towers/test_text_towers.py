@@ -81,7 +81,7 @@ def test_a_saved_model_with_it_only_computes(tower, tmp_path):
     call = tf.function(lambda **batch: network(batch, training=False))
     signatures = {"serving_default": call.get_concrete_function(**inputs)}
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signatures)
-    assert safety.check_folder(tmp_path / "saved") == {"serving_default"}
+    assert "serving_default" in safety.check_folder(tmp_path / "saved")
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
     batch = random_batch(layout)
     for task, output in loaded(**batch).items():
