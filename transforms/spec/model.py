@@ -1,6 +1,6 @@
 """Section `model` of a spec: network, fusion and image encoder."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import pydantic
 
@@ -88,8 +88,11 @@ _PERCEPTRONS = frozenset({"mlp"})
 """Fusions, of modalities or tasks, that are perceptrons."""
 
 
-CNN, NO_TASK_FUSION = "cnn", "none"
-"""Values of `text_tower` and `task_fusion` unless a spec has others."""
+CNN: Final = "cnn"
+"""Text tower unless a spec has another."""
+
+NO_TASK_FUSION: Final = "none"
+"""Task fusion unless a spec has another."""
 
 
 def is_joint(fusion: Fusion) -> bool:

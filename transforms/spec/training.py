@@ -1,7 +1,7 @@
 """Section `training` of a spec: optimizer, augmentation and mixture of data sets."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import pydantic
 
@@ -78,7 +78,7 @@ class _OfAdagrad(Section):
 OptimizerName = Literal["adamw", "adam", "sgd", "lion", "rmsprop", "adagrad"]
 """Names of the optimizers in `model.training.optimizers`."""
 
-ADAMW = "adamw"
+ADAMW: Final = "adamw"
 """Optimizer unless a spec has another."""
 
 ARGUMENTS: Mapping[OptimizerName, type[Section]] = {
