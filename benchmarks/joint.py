@@ -3,20 +3,24 @@ r"""Benchmark of one joint model for four data sets and tasks against four separ
     python examples/stamps.py --out STAMPS --cache CACHE
     pip download --no-deps --no-binary :all: -d CACHE vaderSentiment==0.5
     python -m benchmarks.joint --stamps STAMPS/records.jsonl --snips SNIPS.jsonl.gz \
-        --sentiment CACHE/vaderSentiment-0.5.zip --roles ROLES.jsonl.gz [--limit 1500]
+        --sentiment CACHE/vaderSentiment-0.5.zip --roles ROLES.jsonl.gz [--limit 1500] \
+        [--seeds 0 1 2] [--every '{training: {best_by: accuracy}}'] \
+        [--joint '{training: {task_weights: fixed}, model: {task_fusion: mlp}}']
 
 The joint model samples all records, those of the large sets less often (temperature 0.5), and
 weights its tasks by their learned uncertainty. Each separate model sees only the records of its
 data set, and has only their modalities. All models are trained from scratch with the same settings;
 an epoch of the joint model has as many records as all sets together. Figures are of each task's
-test split, which is the same for both.
+test split, which is the same for both; with several seeds they are medians. `--every` changes
+settings of all models, `--joint` those of the joint model.
 """
 
 import argparse
 import json
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +59,14 @@ def main() -> None:
         "--limit", type=int, default=1500, help="approximate records of a set (1500)"
     )
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    for name, who in (("every", "all models"), ("joint", "the joint model")):
+        parser.add_argument(
+            f"--{name}",
+            type=yaml.safe_load,
+            default={},
+            help=f"YAML with keys of the sections model and training, for {who}",
+        )
     parser.add_argument(
         "--folder", type=Path, help="folder for the results; default: a temporary one"
     )
@@ -69,19 +80,30 @@ def main() -> None:
         sizes[name] = joint_data.write(name, rows, folder / f"{name}.jsonl", arguments.limit)
     print(json.dumps({"records": sizes}), flush=True)
     media = arguments.stamps.parent
-    options = (folder, media, arguments.epochs, arguments.seed)
-    alone = {task: _figures((task,), *options)[task] for task in TASKS}
-    joint = _figures(tuple(TASKS), *options)
+    options = (folder, media, arguments.epochs, arguments.seeds)
+    alone = {task: _figures((task,), *options, [arguments.every])[task] for task in TASKS}
+    joint = _figures(tuple(TASKS), *options, [arguments.every, arguments.joint])
     print(f"{'task':12}{'figure':12}{'n':>6}{'alone':>9}{'joint':>9}")
     for task, figure in FIGURE.items():
         n, own = alone[task]
         print(f"{task:12}{figure:12}{n:6}{own:9.3f}{joint[task][1]:9.3f}")
+    means = [statistics.fmean(one[task][1] for task in TASKS) for one in (alone, joint)]
+    print(f"{'mean':12}{'':12}{'':6}{means[0]:9.3f}{means[1]:9.3f}")
 
 
 def _figures(
-    tasks: tuple[str, ...], folder: Path, media: Path, epochs: int, seed: int
+    tasks: tuple[str, ...],
+    folder: Path,
+    media: Path,
+    epochs: int,
+    seeds: Sequence[int],
+    changes: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, tuple[int, float]]:
-    """Trains one model; returns for each task its labelled test records and its figure on them."""
+    """Trains one model a seed.
+
+    Returns:
+        For each task its labelled test records, and the median of its figures on them.
+    """
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
@@ -100,22 +122,30 @@ def _figures(
     if joint:
         spec["mixture"] = {"by": "dataset", "temperature": 0.5}
         spec["training"]["task_weights"] = "uncertainty"
+    for change in changes:
+        for section, values in change.items():
+            spec[section] |= values
     path = model_folder / "spec.yaml"
     path.write_text(yaml.safe_dump(spec), encoding="utf-8")
     inputs = tuple(str(folder / f"{OF[task]}.jsonl") for task in tasks)
-    data, model = str(model_folder / "data"), model_folder / "model"
+    data = str(model_folder / "data")
     preprocessing_run.run(
         PreprocessConfig(str(path), inputs, data, media_roots=(str(media.resolve()),))
     )
-    training_run.run(TrainConfig(data, str(model), seed=seed))
-    evaluated = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
-    figures = {}
-    for task in tasks:
-        recorded = evaluated["splits"]["test"]["tasks"][task]["as recorded"]
-        figures[task] = (recorded["n"], recorded[FIGURE[task]]["value"])
+    found: dict[str, list[tuple[int, float]]] = {task: [] for task in tasks}
+    for seed in seeds:
+        model = model_folder / f"model-{seed}"
+        training_run.run(TrainConfig(data, str(model), seed=seed))
+        evaluated = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+        for task in tasks:
+            recorded = evaluated["splits"]["test"]["tasks"][task]["as recorded"]
+            found[task].append((recorded["n"], recorded[FIGURE[task]]["value"]))
     took = round(time.monotonic() - begun)
-    print(json.dumps({"trained": list(tasks), "figures": figures, "seconds": took}), flush=True)
-    return figures
+    print(json.dumps({"trained": list(tasks), "figures": found, "seconds": took}), flush=True)
+    return {
+        task: (rows[0][0], statistics.median(value for _, value in rows))
+        for task, rows in found.items()
+    }
 
 
 if __name__ == "__main__":

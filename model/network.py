@@ -10,7 +10,7 @@ from triad_ml.model.fusion import late
 from triad_ml.model.fusion.missing import MissingEmbedding, ModalityDropout
 from triad_ml.model.fusion.registry import FUSIONS, Fusion, Join
 from triad_ml.model.layout import Layout
-from triad_ml.model.tasks import task_weights
+from triad_ml.model.tasks import task_fusion, task_weights
 from triad_ml.model.tasks.base import Fused, TaskHead
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.towers.base import Parts
@@ -73,7 +73,7 @@ def build_networks(layout: Layout) -> Networks:
     encoders = {name: TOWERS[name].encoder(layout) for name in names}
     fusion = FUSIONS[layout.spec.model.fusion]
     if fusion.join is None:
-        outputs, alone, cut = _added(layout, inputs | read, encoders)
+        outputs, alone, cut = _added(layout, inputs | read, encoders, heads)
     else:
         outputs, alone, cut = _joined(layout, inputs | read, encoders, heads, fusion, fusion.join)
     extra = dict(alone) if len(names) > 1 else {}
@@ -88,10 +88,15 @@ def build_networks(layout: Layout) -> Networks:
     )
 
 
-def _added(layout: Layout, inputs: Tensors, encoders: Encoders) -> tuple[Tensors, Tensors, Cut]:
+def _added(
+    layout: Layout, inputs: Tensors, encoders: Encoders, heads: Heads
+) -> tuple[Tensors, Tensors, Cut]:
     """Builds towers and late fusion; returns what `_joined` does."""
     visible = _visible(inputs, layout)
     outputs, alone = late.logits(layout, inputs, visible, encoders)
+    share = task_fusion.TASK_FUSIONS[layout.spec.model.task_fusion]
+    if share is not None:  # late fusion is of classifications alone, which read no words
+        outputs = task_fusion.joined(share, heads, outputs, None, layout.spec.model)
     return outputs, alone, Cut({}, visible, {})
 
 
@@ -125,6 +130,10 @@ def _joined(
         built = head.build(fused)
         outputs[task] = built.output
         alone |= {f"{task}@{name}": own for name, own in built.alone.items()}
+    share = task_fusion.TASK_FUSIONS[spec.task_fusion]
+    if share is not None:
+        known = _usable(parts, names, visible)
+        outputs = task_fusion.joined(share, heads, outputs, known, spec)
     passed = {f"{name}/embedding": one for name, one in embeddings.items()}
     if words is not None:
         passed |= {f"words/{part}": tensor for part, tensor in words._asdict().items()}
@@ -135,6 +144,17 @@ def _joined(
             passed |= own
             steps[name] = tuple(own)
     return outputs, alone, Cut(passed, visible, steps)
+
+
+def _usable(
+    parts: Mapping[str, Parts], names: Sequence[str], visible: keras.KerasTensor
+) -> keras.KerasTensor | None:
+    """Builds the mask of the words in visible texts, `[batch, length]`; None without texts."""
+    for place, name in enumerate(names):
+        words = parts[name].words
+        if words is not None:
+            return ops.logical_and(words.known, visible[:, place : place + 1])
+    return None
 
 
 def _inputs(layout: Layout) -> Tensors:

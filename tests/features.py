@@ -104,7 +104,13 @@ def records(
     return made
 
 
-def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[FeatureRecord]:
+def pairs(
+    what: Layout,
+    count: int,
+    seed: int,
+    pair: tuple[str, str],
+    signs_of: tuple[str, ...] = (),
+) -> list[FeatureRecord]:
     """Returns records whose class depends on whether two modalities show the same of two signs.
 
     Each sign is equally frequent in both classes, so that no single modality has information.
@@ -114,6 +120,8 @@ def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[Fe
         count: Number of records, a multiple of 4.
         seed: Random seed.
         pair: Modalities that show a sign; the others are noise.
+        signs_of: Tasks whose class is the first sign, and the second; all others have the class
+            above.
     """
     random = np.random.default_rng(seed)
     made = []
@@ -125,6 +133,7 @@ def pairs(what: Layout, count: int, seed: int, pair: tuple[str, str]) -> list[Fe
             _plant(name, media[name], int(sign))
         same = int(signs[0] == signs[1])
         labels = dict.fromkeys(what.spec.tasks, same)
+        labels |= {task: int(sign) for task, sign in zip(signs_of, signs, strict=False)}
         made.append(FeatureRecord(f"pair-{place:04d}", labels=labels, **media))
     return made
 

@@ -6,55 +6,10 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
+from triad_ml.model.towers.sequences import AttentionBlock
+
 Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]
-
-HEADS = 4
-"""Number of heads of each attention layer."""
-
-
-@keras.saving.register_keras_serializable(package="triad")
-class AttentionBlock(keras.layers.Layer):
-    """Multi-head attention and a perceptron, each with a normalization before it and a residual.
-
-    Takes queries, float32 `[batch, queries, dim]`, tokens, float32 `[batch, tokens, dim]`, and a
-    mask of the tokens that may be attended to, bool `[batch, tokens]`; returns float32
-    `[batch, queries, dim]`.
-
-    Args:
-        dim: Size of each token.
-    """
-
-    def __init__(self, dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dim = dim
-
-    def build(self, queries_shape: Shape, tokens_shape: Shape, known_shape: Shape) -> None:
-        self.attention = keras.layers.MultiHeadAttention(HEADS, max(self.dim // HEADS, 1))
-        self.attention.build(queries_shape, tokens_shape)
-        self.hidden = keras.layers.Dense(2 * self.dim, activation="relu")
-        self.hidden.build(queries_shape)
-        self.output_layer = keras.layers.Dense(self.dim)
-        self.output_layer.build((*queries_shape[:-1], 2 * self.dim))
-        self.normalizations = [keras.layers.LayerNormalization() for _ in range(3)]
-        for layer in self.normalizations:
-            layer.build((None, None, self.dim))
-
-    def call(self, queries: Tensor, tokens: Tensor, known: Tensor) -> Tensor:
-        of_queries, of_tokens, of_sums = self.normalizations
-        seen = self.attention(
-            of_queries(queries), of_tokens(tokens), attention_mask=known[:, None, :]
-        )
-        sums = queries + seen
-        return sums + self.output_layer(self.hidden(of_sums(sums)))
-
-    def compute_output_shape(
-        self, queries_shape: Shape, tokens_shape: Shape, known_shape: Shape
-    ) -> Shape:
-        return queries_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dim": self.dim}
 
 
 @keras.saving.register_keras_serializable(package="triad")

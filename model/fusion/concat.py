@@ -1,5 +1,6 @@
 """Fusion by concatenation of the embeddings: a linear projection, or a multilayer perceptron."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -42,33 +43,50 @@ class ConcatFusion(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="triad")
 class MlpFusion(keras.layers.Layer):
-    """Perceptron with two hidden layers over all embeddings, with a linear skip connection.
+    """Perceptron over all embeddings, with a linear skip connection.
 
-    Arguments, inputs and output are those of `GatedFusion`.
+    Inputs and output are those of `GatedFusion`.
+
+    Args:
+        dim: Size of the joint embedding.
+        units: Numbers of units of the hidden layers; None for two layers of `2 * dim`.
+        dropout: Share of each hidden layer's units that is dropped in training.
     """
 
-    def __init__(self, dim: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dim: int,
+        units: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.dim = dim
+        self.units = (2 * dim, 2 * dim) if units is None else tuple(units)
+        self.dropout = dropout
 
     def build(self, embeddings_shape: Sequence[Shape], present_shape: Shape) -> None:
         width = _width(embeddings_shape)
         self.around = keras.layers.Dense(self.dim)
         self.around.build((None, width))
-        self.hidden = [keras.layers.Dense(2 * self.dim, activation="relu") for _ in range(2)]
+        self.hidden = [keras.layers.Dense(units, activation="relu") for units in self.units]
         self.output_layer = keras.layers.Dense(self.dim)
         for layer, size in zip(
-            (*self.hidden, self.output_layer), (width, 2 * self.dim, 2 * self.dim), strict=True
+            (*self.hidden, self.output_layer), (width, *self.units), strict=True
         ):
             layer.build((None, size))
+        # Only where it is asked for: a layer more would change later random draws.
+        self.dropped = [keras.layers.Dropout(self.dropout) for _ in self.units if self.dropout]
         self.normalization = keras.layers.LayerNormalization()
         self.normalization.build((None, self.dim))
 
-    def call(self, embeddings: Sequence[Tensor], present: Tensor) -> Tensor:
+    def call(self, embeddings: Sequence[Tensor], present: Tensor, training: bool = False) -> Tensor:
         context = _side_by_side(embeddings, present)
         mixed = context
-        for layer in self.hidden:
+        for layer, dropped in itertools.zip_longest(self.hidden, self.dropped):
             mixed = layer(mixed)
+            if dropped is not None:
+                mixed = dropped(mixed, training=training)
         return self.normalization(self.around(context) + self.output_layer(mixed))
 
     def compute_output_shape(
@@ -77,7 +95,8 @@ class MlpFusion(keras.layers.Layer):
         return (embeddings_shape[0][0], self.dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dim": self.dim}
+        config = {"dim": self.dim, "units": list(self.units), "dropout": self.dropout}
+        return {**super().get_config(), **config}
 
 
 def _side_by_side(embeddings: Sequence[Tensor], present: Tensor) -> Tensor:

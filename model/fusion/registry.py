@@ -61,6 +61,16 @@ def _embeddings_joined(
     return layer(spec.dim, name="fusion")(list(embeddings), used)
 
 
+def _through_a_perceptron(
+    spec: ModelSpec,
+    embeddings: Sequence[Tensor],
+    used: Tensor,
+    steps: Sequence[Tokens | None],
+) -> Tensor:
+    layer = functools.partial(MlpFusion, units=spec.hidden_units, dropout=spec.fusion_dropout)
+    return _embeddings_joined(layer, spec, embeddings, used, steps)
+
+
 def _steps_joined(
     spec: ModelSpec,
     embeddings: Sequence[Tensor],
@@ -75,7 +85,7 @@ def _steps_joined(
 
 FUSIONS: Mapping[str, Fusion] = {
     "concat": Fusion(functools.partial(_embeddings_joined, ConcatFusion), leaves_mixing=True),
-    "mlp": Fusion(functools.partial(_embeddings_joined, MlpFusion)),
+    "mlp": Fusion(_through_a_perceptron),
     "gated": Fusion(functools.partial(_embeddings_joined, GatedFusion)),
     "attention": Fusion(_steps_joined, looks_at_steps=True),
     "sum": Fusion(join=None),  # `late.logits`

@@ -144,6 +144,34 @@ class TaskHead(abc.ABC):
     def build(self, fused: Fused) -> Built:
         """Adds the head to the network."""
 
+    @abc.abstractmethod
+    def represented(
+        self, output: keras.KerasTensor, words: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        """Builds the task's own representation for `task_fusion`, float32 `[batch, width]`.
+
+        Args:
+            output: Output of the head.
+            words: Mask of the words that the model may use, bool `[batch, length]`; None if no
+                head reads words.
+        """
+
+    @abc.abstractmethod
+    def moved(self, output: keras.KerasTensor, shared: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds `projected` to the output of the head.
+
+        Args:
+            output: Output of the head.
+            shared: Representation of all tasks for this one, float32 `[batch, width]`.
+        """
+
+    def projected(self, shared: keras.KerasTensor, size: int) -> keras.KerasTensor:
+        """Builds a projection that is zero at first, float32 `[batch, size]`."""
+        layer = keras.layers.Dense(
+            size, kernel_initializer="zeros", dtype="float32", name=f"head_{self.name}_shared"
+        )
+        return layer(shared)
+
     # --- training
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:

@@ -1,13 +1,15 @@
-"""Text tower: convolutions over n-grams of tokens, pooled to an embedding."""
+"""Text tower: tokens in context, pooled to an embedding."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from triad_ml.model.layout import Layout
-from triad_ml.model.towers import augmentation, ngrams
+from triad_ml.model.towers import augmentation, ngrams, sequences
 from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tensors, Tower, Words
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
 from triad_ml.model.towers.steps import word_tokens
@@ -34,12 +36,12 @@ def text_sequence(
     vocabulary_size: int,
     spelled: tuple[Tensor, int] | None = None,
 ) -> Words:
-    """Builds word vectors by convolutions over one to four neighbouring tokens.
+    """Builds word vectors by one of `TEXT_TOWERS`.
 
     Args:
         tokens: Token ids, int64 `[batch, length]`.
         present: Mask of the rows that have a text, bool `[batch]`.
-        spec: Section `model` of the spec, with `text_dim` and `dropout`.
+        spec: Section `model` of the spec, with `text_tower`, `text_dim` and `dropout`.
         vocabulary_size: Number of token ids.
         spelled: Ids of the words' affixes and shapes, int64 `[batch, length, parts]`, and the
             highest id; see `word_shapes.spelling_graph`. None if the spec has no spelling.
@@ -59,6 +61,11 @@ def text_sequence(
         embedded = embedded + ops.sum(parts, axis=2)
     embedded = keras.layers.Dropout(spec.dropout, name="text_tokens_dropout")(embedded)
     embedded = embedded * ops.cast(known, "float32")[:, :, None]
+    return Words(TEXT_TOWERS[spec.text_tower](embedded, known, spec), known)
+
+
+def _convolved(embedded: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
+    """Builds word vectors by convolutions over one to four neighbouring tokens."""
     filters = max(spec.text_dim // 2, 4)
     grams = [
         keras.layers.Conv1D(
@@ -66,7 +73,21 @@ def text_sequence(
         )(embedded)
         for size in NGRAMS
     ]
-    return Words(keras.layers.Concatenate(name="text_grams")(grams), known)
+    return keras.layers.Concatenate(name="text_grams")(grams)
+
+
+TextTower: TypeAlias = Callable[[Tensor, Tensor, ModelSpec], Tensor]
+"""Function from token vectors, their mask and the section `model` to word vectors in context.
+
+The token vectors are zeros outside the mask.
+"""
+
+TEXT_TOWERS: Mapping[str, TextTower] = {
+    "cnn": _convolved,
+    **{kind: functools.partial(sequences.recurrent, kind) for kind in sequences.CELLS},
+    "transformer": sequences.transformer,
+}
+"""Layers over the tokens, by their names in the key `model.text_tower` of a spec."""
 
 
 def text_embedding(joined: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:

@@ -1,7 +1,7 @@
 """Optimizer step on one batch, and loss and accuracy on a split, as TensorFlow functions."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -16,16 +16,12 @@ from triad_ml.model.tasks import task_weights as tasks_task_weights
 from triad_ml.model.tasks.classification import losses
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.towers import registry
-from triad_ml.transforms.spec.training import Training
+from triad_ml.model.training import optimizers
 
 Tensors = dict[str, tf.Tensor]
 ClassWeights = Mapping[str, npt.NDArray[np.float32] | None]
 """By task, the weights of its classes; None if all weigh the same."""
 
-WARM_UP = 0.05
-"""Share of the planned steps over which the learning rate rises, before its cosine decay."""
-
-_CLIP_NORM = 1.0
 _AUGMENT, _LAYERS = 1, 2  # purpose of a seed: augmentation, random generators of layers
 
 
@@ -80,10 +76,14 @@ class Steps:
         self._variables, self._encoder = _trained(networks)
         self._frozen_epochs = int(layout.spec.model.image_freeze)
         settings = layout.spec.training
-        self.optimizer = _optimizer(self._variables, settings, planned, settings.learning_rate)
+        self.optimizer = optimizers.optimizer(
+            self._variables, settings, planned, settings.learning_rate
+        )
         tuned = planned * max(0, settings.epochs - self._frozen_epochs) // settings.epochs
         rate = settings.learning_rate * settings.fine_tune_rate
-        self._tuner = _optimizer(self._encoder, settings, tuned, rate) if self._encoder else None
+        self._tuner = (
+            optimizers.optimizer(self._encoder, settings, tuned, rate) if self._encoder else None
+        )
         self._tunes = False
         known = {id(variable) for variable in networks.training.weights}
         # Keras counts the states of random generators among a model's variables, not its weights.
@@ -196,25 +196,3 @@ def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Varia
     encoder = list(networks.encoder.trainable_variables) if networks.encoder is not None else []
     known = {id(variable) for variable in encoder}
     return [v for v in networks.training.trainable_variables if id(v) not in known], encoder
-
-
-def _optimizer(
-    variables: Sequence[keras.Variable], settings: Training, planned: int, rate: float
-) -> keras.optimizers.Optimizer:
-    warm_up = max(1, round(WARM_UP * planned))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=rate / (warm_up + 1),
-        decay_steps=max(1, planned - warm_up),
-        alpha=0.01,
-        warmup_target=rate,
-        warmup_steps=warm_up,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=settings.weight_decay, global_clipnorm=_CLIP_NORM
-    )
-    # Decay of biases, scales and embeddings of missing modalities would regularize nothing.
-    optimizer.exclude_from_weight_decay(
-        [variable for variable in variables if len(variable.shape) < 2]
-    )
-    optimizer.build(variables)
-    return optimizer

@@ -1,10 +1,10 @@
 """Section `model` of a spec: network, fusion and image encoder."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import pydantic
 
-from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.section import Section, unless
 
 SMALL, LITE = "small", "efficientnet_lite0"
 
@@ -68,11 +68,31 @@ class EncoderSpec(Section):
         return self.pretrained and self.image_freeze is True
 
 
+_Units = Annotated[
+    tuple[Annotated[int, pydantic.Field(ge=1, le=8192)], ...], pydantic.Field(strict=False)
+]
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
 Fusion = Literal["concat", "mlp", "gated", "attention", "sum"]
 """Names of the fusions in `model.fusion.registry`."""
+
+
+TextTower = Literal["cnn", "gru", "lstm", "transformer"]
+"""Names of the layers over tokens in `model.towers.text`."""
+
+TaskFusion = Literal["none", "mlp", "attention"]
+"""Names of the task fusions in `model.tasks.task_fusion`."""
+
+_PERCEPTRONS = frozenset({"mlp"})
+"""Fusions, of modalities or tasks, that are perceptrons."""
+
+
+CNN: Final = "cnn"
+"""Text tower unless a spec has another."""
+
+NO_TASK_FUSION: Final = "none"
+"""Task fusion unless a spec has another."""
 
 
 def is_joint(fusion: Fusion) -> bool:
@@ -86,11 +106,18 @@ class ModelSpec(EncoderSpec):
     Attributes:
         fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
             late fusion.
+        fusion_units: Numbers of units of the hidden layers of `fusion: mlp` and `task_fusion: mlp`;
+            None: two layers of `2 * dim`.
+        fusion_dropout: Dropout rate behind each of these layers.
+        task_fusion: Way in which each task reads the representations of all tasks; see
+            `model.tasks.task_fusion`.
         dim: Size of each modality's embedding and of the joint one.
         image_filters: Numbers of channels in the stages of the image tower; each stage halves
             height and width.
         audio_filters: Numbers of channels in the stages of the audio tower.
         text_dim: Size of a token's embedding.
+        text_tower: Layers over the tokens: convolutions, recurrent layers in both directions, or
+            self-attention.
         text_ngrams: Number of hash buckets of the embedding of token n-grams (2 to 4 tokens); 0:
             no such embedding.
         dropout: Dropout rate at the ends of the towers and in the heads.
@@ -99,10 +126,32 @@ class ModelSpec(EncoderSpec):
     """
 
     fusion: Fusion = "gated"
+    fusion_units: _Units | None = pydantic.Field(default=None, min_length=1, max_length=8)
+    fusion_dropout: float = pydantic.Field(default=0.0, ge=0, lt=1, exclude_if=unless(0.0))
+    task_fusion: TaskFusion = pydantic.Field(
+        default=NO_TASK_FUSION, exclude_if=unless(NO_TASK_FUSION)
+    )
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
     text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
+    text_tower: TextTower = pydantic.Field(default=CNN, exclude_if=unless(CNN))
     text_ngrams: int = pydantic.Field(default=0, ge=0, le=2**20)
     dropout: float = pydantic.Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _perceptrons_have_hidden_layers(self) -> Self:
+        if not _PERCEPTRONS & {self.fusion, self.task_fusion}:
+            for key in ("fusion_units", "fusion_dropout"):
+                if getattr(self, key):
+                    raise ValueError(
+                        f"{key} is for fusion: mlp and task_fusion: mlp; name one, or leave {key} "
+                        "out"
+                    )
+        return self
+
+    @property
+    def hidden_units(self) -> tuple[int, ...]:
+        """Numbers of units of the hidden layers of `fusion: mlp` and `task_fusion: mlp`."""
+        return self.fusion_units or (2 * self.dim, 2 * self.dim)

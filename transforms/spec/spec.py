@@ -10,7 +10,7 @@ import pydantic
 
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.spec.modalities import Limits, Modalities
-from triad_ml.transforms.spec.model import ModelSpec, is_joint
+from triad_ml.transforms.spec.model import CNN, NO_TASK_FUSION, ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.spec.tasks import Task
@@ -75,6 +75,18 @@ class Spec(Section):
         if self.model.pretrained and self.modalities.image is None:
             raise ValueError(
                 f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _parts_have_an_input(self) -> Self:
+        model = self.model
+        if model.text_tower != CNN and self.modalities.text is None:
+            raise ValueError(f"model.text_tower: {model.text_tower} needs modalities.text; name it")
+        if model.task_fusion != NO_TASK_FUSION and len(self.tasks) < 2:
+            raise ValueError(
+                f"model.task_fusion: {model.task_fusion} joins tasks, but there is only one; "
+                "name another task, or leave task_fusion out"
             )
         return self
 

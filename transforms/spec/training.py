@@ -1,11 +1,12 @@
 """Section `training` of a spec: optimizer, augmentation and mixture of data sets."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
 
 import pydantic
 
 from triad_ml.transforms.records.values import MODALITIES
-from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.section import Section, unless
 
 DATASET_FEATURE = "label__dataset"
 """Feature with the name of a record's data set, if the spec has a mixture; it is not a label."""
@@ -31,6 +32,66 @@ class Mixture(Section):
         return value
 
 
+_Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+_Positive = Annotated[float, pydantic.Field(gt=0, le=1)]
+
+
+class _OfAdam(Section):
+    """Arguments of Adam and AdamW; see `Training.optimizer_arguments`."""
+
+    beta_1: _Share | None = None
+    beta_2: _Share | None = None
+    epsilon: _Positive | None = None
+    amsgrad: bool | None = None
+
+
+class _OfSgd(Section):
+    """Arguments of stochastic gradient descent."""
+
+    momentum: _Share | None = None
+    nesterov: bool | None = None
+
+
+class _OfLion(Section):
+    """Arguments of Lion."""
+
+    beta_1: _Share | None = None
+    beta_2: _Share | None = None
+
+
+class _OfRmsprop(Section):
+    """Arguments of RMSprop."""
+
+    rho: _Share | None = None
+    momentum: _Share | None = None
+    epsilon: _Positive | None = None
+    centered: bool | None = None
+
+
+class _OfAdagrad(Section):
+    """Arguments of Adagrad."""
+
+    initial_accumulator_value: Annotated[float, pydantic.Field(ge=0)] | None = None
+    epsilon: _Positive | None = None
+
+
+OptimizerName = Literal["adamw", "adam", "sgd", "lion", "rmsprop", "adagrad"]
+"""Names of the optimizers in `model.training.optimizers`."""
+
+ADAMW: Final = "adamw"
+"""Optimizer unless a spec has another."""
+
+ARGUMENTS: Mapping[OptimizerName, type[Section]] = {
+    "adamw": _OfAdam,
+    "adam": _OfAdam,
+    "sgd": _OfSgd,
+    "lion": _OfLion,
+    "rmsprop": _OfRmsprop,
+    "adagrad": _OfAdagrad,
+}
+"""Arguments of each optimizer; those that are absent have the defaults of Keras."""
+
+
 class Training(Section):
     """Settings of the training.
 
@@ -42,7 +103,9 @@ class Training(Section):
             as training shows them. `last`: the last epoch.
         batch_size: Number of records per optimizer step.
         learning_rate: Peak of the schedule, a warm-up and a cosine decay.
-        weight_decay: Weight decay of AdamW.
+        optimizer: Name of the optimizer.
+        optimizer_arguments: Arguments of the optimizer; see `ARGUMENTS`.
+        weight_decay: Weight decay, decoupled from the gradient; `adam` has none.
         fine_tune_rate: Peak for a pretrained encoder, as a share of `learning_rate`.
         label_smoothing: Share of a label's probability that is spread over all classes.
         task_weights: `fixed`: the `weight` of each task; `uncertainty`: learned weights that begin
@@ -58,6 +121,10 @@ class Training(Section):
     best_by: Literal["accuracy", "last"] | None = None
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    optimizer: OptimizerName = pydantic.Field(default=ADAMW, exclude_if=unless(ADAMW))
+    optimizer_arguments: dict[str, bool | int | float] = pydantic.Field(
+        default={}, exclude_if=unless({})
+    )
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
     fine_tune_rate: float = pydantic.Field(default=0.1, gt=0, le=1)
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
@@ -65,3 +132,20 @@ class Training(Section):
     auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
     augment: bool = True
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
+
+    @pydantic.model_validator(mode="after")
+    def _arguments_of_the_optimizer(self) -> Self:
+        section = ARGUMENTS[self.optimizer]
+        for key, value in self.optimizer_arguments.items():
+            if key not in section.model_fields:
+                known = ", ".join(section.model_fields)
+                raise ValueError(
+                    f"optimizer_arguments: {self.optimizer} has no {key}; it has {known}"
+                )
+            try:
+                section.model_validate({key: value})
+            except pydantic.ValidationError as error:
+                message = error.errors(include_url=False)[0]["msg"]
+                rule = f"{message[0].lower()}{message[1:]}"
+                raise ValueError(f"optimizer_arguments.{key}: {rule}, got {value!r}") from error
+        return self

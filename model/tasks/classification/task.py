@@ -61,6 +61,15 @@ class Classification(TaskHead):
     def build(self, fused: Fused) -> Built:
         return linear(fused, len(self.classes), self.name, self.spec)
 
+    def represented(
+        self, output: keras.KerasTensor, words: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        """Returns the probabilities of the classes."""
+        return probabilities(output, self.task.multi_label)
+
+    def moved(self, output: keras.KerasTensor, shared: keras.KerasTensor) -> keras.KerasTensor:
+        return output + self.projected(shared, len(self.classes))
+
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
         if self.task.imbalance != "class_weights":
             return None

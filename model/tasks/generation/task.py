@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras import ops
 
 from triad_ml.model.tasks.base import (
     SURFACES,
@@ -25,6 +26,7 @@ from triad_ml.model.tasks.base import (
 )
 from triad_ml.model.tasks.generation import head
 from triad_ml.model.tasks.generation.metrics import Written
+from triad_ml.model.towers.layers import MaskedPooling
 from triad_ml.transforms.records.values import Text
 from triad_ml.transforms.targets import texts
 
@@ -88,6 +90,21 @@ class Generation(TaskHead):
     def build(self, fused: Fused) -> Built:
         name, spec = head.head_name(self.name), self.spec.model
         return Built(head.head(fused.words, fused.joint, self.task, self.classes, spec, name), {})
+
+    def represented(
+        self, output: keras.KerasTensor, words: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        """Returns the first state of the decoder's memory, and mean and maximum of the others."""
+        first = output[:, 0]
+        if words is None:
+            return first
+        pooled = MaskedPooling(name=f"{head.head_name(self.name)}_pooled")(output[:, 1:], words)
+        return ops.concatenate([first, pooled], axis=-1)
+
+    def moved(self, output: keras.KerasTensor, shared: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds to the first state of the memory, which holds the joint embedding."""
+        first = output[:, :1] + self.projected(shared, output.shape[-1])[:, None, :]
+        return ops.concatenate([first, output[:, 1:]], axis=1)
 
     def losses(
         self,

@@ -30,6 +30,9 @@ from triad_ml.transforms.targets.numbers import PARTS
 NEAR = 0.5
 """Largest error of a number that counts as right, in standard deviations of the training labels."""
 
+FARTHEST = 4.0
+"""Bound of the z-score that other tasks read in task fusion."""
+
 
 class Regression(TaskHead):
     """Head of a regression task; see `TaskHead`.
@@ -69,6 +72,16 @@ class Regression(TaskHead):
         built = linear(fused, 1, self.name, self.spec)
         alone = {name: ops.concatenate([own, scale], axis=1) for name, own in built.alone.items()}
         return Built(ops.concatenate([built.output, scale], axis=1), alone)
+
+    def represented(
+        self, output: keras.KerasTensor, words: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        """Returns the predicted z-score, within `FARTHEST`."""
+        return ops.clip(output[:, :1], -FARTHEST, FARTHEST)
+
+    def moved(self, output: keras.KerasTensor, shared: keras.KerasTensor) -> keras.KerasTensor:
+        score = output[:, :1] + self.projected(shared, 1)
+        return ops.concatenate([score, output[:, 1:]], axis=1)
 
     def losses(
         self,

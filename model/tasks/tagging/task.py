@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras import ops
 
 from triad_ml.model.tasks.base import (
     Arrays,
@@ -26,6 +27,7 @@ from triad_ml.model.tasks.base import (
 from triad_ml.model.tasks.tagging import crf
 from triad_ml.model.tasks.tagging.head import head, words_to_tag
 from triad_ml.model.tasks.tagging.metrics import Tags
+from triad_ml.model.towers.layers import MaskedPooling
 from triad_ml.transforms.records.values import CanonicalRecord, ScoredSpan, Tagged
 
 
@@ -82,6 +84,22 @@ class Tagging(TaskHead):
         marker = fused.inputs[self._marker] if self._marker else None
         size, spec = len(self.classes), self.spec.model
         return Built(head(*fused.words, fused.joint, marker, size, spec, f"head_{self.name}"), {})
+
+    def represented(
+        self, output: keras.KerasTensor, words: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        """Returns mean and maximum, over the words, of the probabilities of the tags.
+
+        These are the probabilities by the emissions of each word alone.
+        """
+        assert words is not None  # a spec with a tagging task has texts
+        tags = ops.softmax(output[:, : self._length], axis=-1)
+        return MaskedPooling(name=f"head_{self.name}_pooled")(tags, words)
+
+    def moved(self, output: keras.KerasTensor, shared: keras.KerasTensor) -> keras.KerasTensor:
+        added = self.projected(shared, output.shape[-1])[:, None, :]
+        emissions, transitions = output[:, : self._length], output[:, self._length :]
+        return ops.concatenate([emissions + added, transitions], axis=1)
 
     def losses(
         self,

@@ -181,7 +181,8 @@ def _can_have(spec: Spec, key: str, value: Any) -> bool:
 def own_value(spec: Spec, key: str) -> Any:
     """Returns the spec's own value for a key, in its JSON form."""
     section, _, field = key.partition(".")
-    return json.loads(spec.to_json())[section].get(field)
+    value = getattr(getattr(spec, section), field)
+    return pydantic.TypeAdapter[Any](Any).dump_python(value, mode="json")
 
 
 def to_json(space: Space) -> str:

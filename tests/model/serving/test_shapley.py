@@ -118,13 +118,16 @@ class Network:
         }
 
 
-@pytest.fixture(scope="module", params=["gated", "attention"])
+@pytest.fixture(scope="module", params=["gated", "attention", "gated, task_fusion: mlp"])
 def network(request: pytest.FixtureRequest) -> Network:
     classes = {"kind": ("a", "b", "c"), "marks": ("x", "y"), "names": ("p",)}
     spec = loading.parse(SPEC.replace("model: {", f"model: {{fusion: {request.param}, "))
     layout = model_layout.Layout(spec, classes, 20)
     keras.utils.set_random_seed(8)
     networks = model_network.build_networks(layout)
+    for layer in networks.scoring.layers:
+        if layer.name.endswith("_shared"):  # zero at first
+            layer.kernel.assign(0.5 * keras.random.normal(layer.kernel.shape))
     rng = np.random.default_rng(2)
     sections = layout.spec.modalities
     assert sections.audio is not None

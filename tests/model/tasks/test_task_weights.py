@@ -21,6 +21,12 @@ TASKS = {
     "names": {"kind": "tagging"},
     "focus": {"imbalance": "focal"},
 }
+KINDS = {
+    "fixed": ("fixed", {}),
+    "uncertainty": ("uncertainty", {}),
+    "task fusion": ("fixed", {"task_fusion": "mlp"}),
+    "task attention": ("uncertainty", {"task_fusion": "attention"}),
+}
 STILL = {"augment": False, "weight_decay": 0.0}
 ROWS = 6
 
@@ -55,12 +61,17 @@ class Started(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trainings():
-    """One with fixed weights and one that learns them, and the values that they begin with."""
+    """Fixed weights, learned ones, and task fusion, with the values that they begin with."""
     made = {}
-    for kind in ("fixed", "uncertainty"):
+    for kind, (task_weights_of, model) in KINDS.items():
         keras.utils.set_random_seed(0)
-        layout = features.layout(["image", "text"], tasks=TASKS, **STILL, task_weights=kind)
+        layout = features.layout(
+            ["image", "text"], tasks=TASKS, model=model, **STILL, task_weights=task_weights_of
+        )
         networks = network.build_networks(layout)
+        for layer in networks.scoring.layers:
+            if layer.name.endswith("_shared"):  # at zero it would pass no gradient to any layer
+                layer.kernel.assign(keras.random.normal(layer.kernel.shape))
         none = dict.fromkeys(layout.spec.tasks)
         started = Started(
             layout, networks, training_steps.Steps(networks, layout, none, planned=10)
@@ -96,7 +107,7 @@ def same(before, after):
     return {name: bool((values == after[name]).all()) for name, values in before.items()}
 
 
-@pytest.mark.parametrize("weights", ["fixed", "uncertainty"])
+@pytest.mark.parametrize("weights", KINDS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_without_labels_in_a_batch_has_gradients_of_exactly_zero(trainings, task, weights):
     layout, networks, trained = anew(trainings, weights)
@@ -108,14 +119,15 @@ def test_a_task_without_labels_in_a_batch_has_gradients_of_exactly_zero(training
     assert all(same(before[task], after[task]).values())
     for other in set(TASKS) - {task}:
         assert not all(same(before[other], after[other]).values()), other
-    if weights == "uncertainty":
+    if KINDS[weights][0] == "uncertainty":
         values = networks.training.get_layer(task_weights.LAYER).values.numpy()
         moved = dict(zip(TASKS, values != 0, strict=True))
         assert moved == {name: name != task for name in TASKS}
 
 
-def test_without_any_label_no_weight_moves(trainings):
-    layout, networks, trained = anew(trainings, "uncertainty")
+@pytest.mark.parametrize("weights", ["uncertainty", "task fusion", "task attention"])
+def test_without_any_label_no_weight_moves(trainings, weights):
+    layout, networks, trained = anew(trainings, weights)
     before = networks.training.trainable_variables
     kept = [variable.numpy() for variable in before]
     assert trained.train(batch(layout, without=TASKS), epoch=1, step=0) == 0

@@ -173,6 +173,38 @@ def test_what_is_not_said_has_its_default():
             "sum has not; choose another fusion",
         ),
         (
+            SMALL.replace(", text: ", "") + "model: {text_tower: gru}\n",
+            "my.yaml: spec: model.text_tower: gru needs modalities.text; name it",
+        ),
+        (
+            with_part("model: {task_fusion: mlp}"),
+            "my.yaml: spec: model.task_fusion: mlp joins tasks, but there is only one; "
+            "name another task, or leave task_fusion out",
+        ),
+        (
+            with_part("model: {fusion_units: [8]}"),
+            "my.yaml: model: fusion_units is for fusion: mlp and task_fusion: mlp; "
+            "name one, or leave fusion_units out",
+        ),
+        (
+            with_part("model: {fusion: attention, fusion_dropout: 0.1}"),
+            "my.yaml: model: fusion_dropout is for fusion: mlp and task_fusion: mlp; "
+            "name one, or leave fusion_dropout out",
+        ),
+        (
+            with_part("training: {optimizer: lion, optimizer_arguments: {rho: 0.9}}"),
+            "my.yaml: training: optimizer_arguments: lion has no rho; it has beta_1, beta_2",
+        ),
+        (
+            with_part("training: {optimizer: sgd, optimizer_arguments: {momentum: 1.5}}"),
+            "my.yaml: training: optimizer_arguments.momentum: input should be less than 1, got 1.5",
+        ),
+        (
+            with_part("training: {optimizer: sgd, optimizer_arguments: {nesterov: 1}}"),
+            "my.yaml: training: optimizer_arguments.nesterov: input should be a valid boolean, "
+            "got 1",
+        ),
+        (
             with_part("split: {train: 0.8, eval: 0.3, test: 0.1}"),
             "my.yaml: split: train, eval and test must add up to 1, got 1.2",
         ),
@@ -377,6 +409,37 @@ def test_spelling_is_a_feature_and_a_spec_without_it_reads_as_it_did_before():
     }
     assert plain.features_json() != spelled.features_json()
     assert spelled.modalities.text.spelling == 500
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "default", "other"),
+    [
+        ("model", "task_fusion", "none", "attention"),
+        ("model", "text_tower", "cnn", "lstm"),
+        ("model", "fusion_dropout", 0.0, 0.2),
+        ("model", "fusion_units", None, [16, 8]),
+        ("training", "optimizer", "adamw", "sgd"),
+        ("training", "optimizer_arguments", {}, {"epsilon": 0.5}),
+    ],
+)
+def test_a_key_with_its_default_is_not_stored_and_another_value_is(section, key, default, other):
+    def read(given):
+        whole = {
+            "modalities": {"text": {}},
+            "tasks": {name: {"kind": "classification", "label": "x"} for name in "ab"},
+            "model": {"fusion": "mlp"},
+        }
+        whole[section] = {**whole.get(section, {}), **given}
+        return spec.Spec.model_validate(whole)
+
+    plain, named, changed = read({}), read({key: default}), read({key: other})
+    assert named == plain
+    assert named.to_json() == plain.to_json()
+    assert key not in json.loads(plain.to_json())[section]
+    assert json.loads(changed.to_json())[section][key] == other
+    assert changed.digest() != plain.digest()
+    assert changed.features_json() == plain.features_json()
+    assert loading.parse(changed.to_json()) == changed
 
 
 def test_spelling_is_of_words():

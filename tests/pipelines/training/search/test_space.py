@@ -94,3 +94,4 @@ def test_values_are_put_in_the_place_of_the_specs_own() -> None:
     assert changed.features_json() == SPEC.features_json()
     assert search_space.applied(SPEC, {}) == SPEC
     assert search_space.own_value(SPEC, "model.image_filters") == [8, 16]
+    assert search_space.own_value(SPEC, "model.text_tower") == "cnn"  # not in the stored form
