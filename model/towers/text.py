@@ -1,6 +1,6 @@
 """Text tower: convolutions over n-grams of tokens, pooled to an embedding."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 import tensorflow as tf
@@ -123,8 +123,8 @@ class Text(Tower):
             return Seen(ngrams.text_tower(ids, present, words.sequence, spec), tokens)
         return Seen(text_embedding(*words, spec), tokens)
 
-    def augmentation(self, values: tf.Tensor) -> Change | None:
-        return augmentation.hide_words
+    def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
+        return augmentation.hide_words if "words" in changes else None
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
         """Builds the masked token ids for hashed n-grams, or the embedding if the spec has none."""
