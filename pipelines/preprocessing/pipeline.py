@@ -40,6 +40,7 @@ from triad_ml.transforms.features.analyzers import Analysis, Analyzers
 from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
+from triad_ml.transforms.records.copies import copy_id
 from triad_ml.transforms.records.values import (
     GROUP,
     SPLITS,
@@ -250,11 +251,13 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
 
     without = frozenset(
-        (r.id, r.position.unit, r.position.offset)
+        (record_id, r.position.unit, r.position.offset)
         for r in rejected
         if r.reason == Reason.DUPLICATE_ID
+        for record_id in (r.id, *(copy_id(r.id, change) for change in spec.training.copies))
     )
     rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
+    rows["train"] += sum(sum(file.copies.values()) for file in files)
     passes = rows.total() + rows["train"]  # The training split is read twice.
     with (
         stages.showing("features", passes, config.runner, config.beam_args),
@@ -263,6 +266,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         define_feature_pipeline(root, files, without, spec, config.shards, made.workers)
     alignment = preprocessing_summary.alignment(spec, preprocessing_summary.spans(work))
+    copies = preprocessing_summary.copies(spec, work)
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
@@ -277,6 +281,8 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     formats.write(tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     parts = digest.transform_parts(spec, analysis)
     classes = preprocessing_summary.classes(spec, analysis)
+    numbers = {split: sum(s["rows"] for s in shards[split]) for split in SPLITS}
+    numbers["train"] -= sum(copies.values())
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -288,9 +294,10 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
         "counts": {
             "read": kept + len(rejected),
-            **{split: sum(s["rows"] for s in shards[split]) for split in SPLITS},
+            **numbers,
             "rejected": len(rejected),
         },
+        **({"copies": copies} if copies else {}),
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
         "issues": issues,
         "media": media_counts.to_json(media),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import logging
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import atomic, json_files, outputs
+from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.media import uris
 from triad_ml.transforms.spec import loading
@@ -68,8 +70,18 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
         _take_over(spec, manifest, manifest_path)
         summary.say(_log, ending.sentences(manifest, config.output))
     else:
+        _check_librosa(spec)
         outputs.check_folder(output, "preprocess", lambda: False, bare=True)
     return PreprocessPlan(spec, inputs, output, key, done)
+
+
+def _check_librosa(spec: Spec) -> None:
+    """Raises OptionsError if the spec needs librosa, and it is not installed."""
+    if spec.needs_librosa and importlib.util.find_spec("librosa") is None:
+        raise OptionsError(
+            "modalities.audio: features, mel_scale, stretch and pitch need librosa; "
+            f"{extras.remedy('sound')}"
+        )
 
 
 def _take_over(spec: Spec, manifest: dict[str, Any], path: str) -> None:
@@ -95,6 +107,8 @@ def _key(spec: Spec, inputs: Sequence[units.InputFile], config: PreprocessConfig
         "shards": config.shards,
         "triad": VERSION,
     }
+    if spec.training.copies:
+        parts["copies"] = {"changes": spec.training.copies, "seed": spec.training.seed}
     if config.media_roots:
         parts["media_roots"] = uris.resolved(config.media_roots)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

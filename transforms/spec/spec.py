@@ -105,6 +105,11 @@ class Spec(Section):
         audio = self.modalities.audio
         return bool(self.training.copies) or (audio is not None and audio.needs_librosa)
 
+    def without_copies(self) -> Self:
+        """Returns the spec of a preprocessing that adds no copies of training records."""
+        training = self.training.model_copy(update={"augment": False})
+        return self.model_copy(update={"training": training}) if self.training.copies else self
+
     @property
     def reads_words(self) -> bool:
         """True if any task reads words of the text, not their ids alone."""
