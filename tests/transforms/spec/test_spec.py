@@ -469,13 +469,14 @@ def keys(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, str]:
             found[key] = "required" if field.is_required() else f"`{_yaml(field.default)}`"
         else:
             if prefix:
-                found[key] = "none"
+                found[key] = "none" if field.default is None else f"`{_yaml(field.default)}`"
             found |= keys(section, f"{key}.")
     return found
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel] | None:
     options = [annotation, *getattr(annotation, "__args__", ())]
+    options += [getattr(one, "__origin__", None) for one in options]  # of Annotated
     classes = [one for one in options if isinstance(one, type)]
     return next((one for one in classes if issubclass(one, pydantic.BaseModel)), None)
 
