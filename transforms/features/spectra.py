@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+import scipy.signal
 import tensorflow as tf
 
 from triad_ml.transforms import extras
@@ -44,7 +45,7 @@ def mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
         Power, float32 `[batch, frames, mel_bins]`.
     """
     size = fft_length(spec)
-    power = _power(tf.signal.stft(tf.cast(signal, tf.float64), spec.frame_length, spec.frame_step))
+    power = _power(signal, spec.frame_length, spec)
     bank = import_librosa("modalities.audio").filters.mel(
         sr=spec.sample_rate,
         n_fft=size,
@@ -78,11 +79,11 @@ def chroma_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
         float32 `[batch, frames, 12]` in [0, 1]; 0 in silence.
     """
     size = chroma_length(spec)
-    signal = tf.pad(tf.cast(signal, tf.float64), [[0, 0], chroma_padding(spec)])
+    power = _power(tf.pad(signal, [[0, 0], chroma_padding(spec)]), size, spec)
     bank = import_librosa("modalities.audio").filters.chroma(
         sr=spec.sample_rate, n_fft=size, n_chroma=CHROMA, tuning=0.0
     )
-    classes = tf.matmul(_power(tf.signal.stft(signal, size, spec.frame_step)), _constant(bank))
+    classes = tf.matmul(power, _constant(bank))
     largest = tf.reduce_max(classes, axis=2, keepdims=True)
     return classes / tf.where(largest < np.finfo(np.float32).tiny, 1.0, largest)
 
@@ -132,7 +133,16 @@ def import_librosa(key: str) -> Any:
     return librosa
 
 
-def _power(spectrum: tf.Tensor) -> tf.Tensor:
+def _power(signal: tf.Tensor, length: int, spec: AudioSpec) -> tf.Tensor:
+    """Computes power spectra, float32 `[batch, frames, bins]`, with Hann windows of `length`."""
+    # The window of tf.signal differs from librosa's for odd lengths.
+    window = scipy.signal.get_window("hann", length)
+    spectrum = tf.signal.stft(
+        tf.cast(signal, tf.float64),
+        length,
+        spec.frame_step,
+        window_fn=lambda _, dtype: tf.constant(window, dtype),
+    )
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     return tf.cast(power, tf.float32)
 

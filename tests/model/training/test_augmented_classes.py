@@ -10,11 +10,10 @@ from triad_ml.model.data import datasets
 from triad_ml.model.evaluation import predict
 from triad_ml.model.training import loop
 
-CHANCE, MARGIN = 0.5, 0.1  # four standard deviations of 400 guesses
 TRAIN, EVAL = 320, 400
 
 
-def layout_of(modalities, augment, **more):
+def layout_of(modalities, augment):
     return features.layout(
         modalities,
         num_classes=2,
@@ -24,7 +23,6 @@ def layout_of(modalities, augment, **more):
         batch_size=32,
         learning_rate=1e-2,
         augment=augment,
-        **more,
     )
 
 
@@ -44,14 +42,15 @@ def slopes(count, seed):
     return made
 
 
-def accuracy(folder, layout, made):
+def predicted(folder, layout, made):
+    """Probabilities of the true classes of the eval split."""
     files = {
         split: features.write(folder / split, layout, records) for split, records in made.items()
     }
     model = loop.train(files, layout, folder / "out", "digest").model
     dataset = datasets.eval_dataset(files["eval"], layout, 48)
     found = predict.predict(model, dataset, layout)
-    return np.mean(found.said["category"].argmax(axis=1) == found.labels["category"])
+    return found.said["category"][np.arange(len(found.ids)), found.labels["category"]]
 
 
 OTHERS = {"flip": True, "zoom": False, "shift": False}
@@ -61,11 +60,8 @@ OTHERS = {"flip": True, "zoom": False, "shift": False}
 def test_mirroring_spoils_a_class_that_it_changes_and_only_mirroring_does(mirror, learns, tmp_path):
     layout = layout_of(["image"], {"mirror": mirror, **OTHERS})
     made = {"train": slopes(TRAIN, 0), "eval": slopes(EVAL, 1)}
-    found = accuracy(tmp_path, layout, made)
-    if learns:
-        assert found >= 0.95
-    else:
-        assert found <= CHANCE + MARGIN
+    likely = predicted(tmp_path, layout, made).mean()
+    assert (likely >= 0.95) if learns else (0.3 < likely < 0.7)
 
 
 def test_mixed_records_teach_their_classes(tmp_path):
@@ -79,4 +75,5 @@ def test_mixed_records_teach_their_classes(tmp_path):
         dataclasses.replace(record, labels={}) if place % 5 == 0 else record
         for place, record in enumerate(made["train"])
     ]
-    assert accuracy(tmp_path, layout, {**made, "train": unlabelled}) >= 0.95
+    likely = predicted(tmp_path, layout, {**made, "train": unlabelled})
+    assert (likely > 0.5).mean() >= 0.95
