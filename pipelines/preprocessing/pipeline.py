@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import logging
 import time
 from collections import Counter
@@ -182,6 +183,11 @@ def define_feature_pipeline(
     written | "ListShards" >> json_files.WriteJson(f"{work}/shards.json")
 
 
+def _librosa(spec: Spec) -> dict[str, str]:
+    """Returns the version of librosa by name, if the spec needs it."""
+    return {"librosa": importlib.metadata.version("librosa")} if spec.needs_librosa else {}
+
+
 def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
     return spec_split.split_of(record.id, record.group, record.split, settings), record
 
@@ -289,7 +295,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         **preprocessing_plan.spec_parts(spec),
         "transform_digest": digest.joined(parts),
         "digests": {**parts, "code": hashing.code_digest()},
-        "versions": environment.versions(),
+        "versions": {**environment.versions(), **_librosa(spec)},
         "files": dataset.pinned_files(local),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
         "counts": {

@@ -13,9 +13,8 @@ from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.storage import atomic, json_files, outputs
-from triad_ml.transforms import extras
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.media import uris
+from triad_ml.transforms.media import sound_library, uris
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.version import VERSION
@@ -78,10 +77,7 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
 def _check_librosa(spec: Spec) -> None:
     """Raises OptionsError if the spec needs librosa, and it is not installed."""
     if spec.needs_librosa and importlib.util.find_spec("librosa") is None:
-        raise OptionsError(
-            "modalities.audio: features, mel_scale, stretch and pitch need librosa; "
-            f"{extras.remedy('sound')}"
-        )
+        raise OptionsError(sound_library.missing())
 
 
 def _take_over(spec: Spec, manifest: dict[str, Any], path: str) -> None:

@@ -7,7 +7,6 @@ bands beside loud ones.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,7 @@ import scipy.fft
 import scipy.signal
 import tensorflow as tf
 
-from triad_ml.transforms import extras
-from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.media.sound_library import import_librosa
 from triad_ml.transforms.spec.modalities import CHROMA, AudioSpec
 
 LOWEST_POWER = 1e-10
@@ -46,7 +44,7 @@ def mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
     """
     size = fft_length(spec)
     power = _power(signal, spec.frame_length, spec)
-    bank = import_librosa("modalities.audio").filters.mel(
+    bank = import_librosa().filters.mel(
         sr=spec.sample_rate,
         n_fft=size,
         n_mels=spec.mel_bins,
@@ -80,7 +78,7 @@ def chroma_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
     """
     size = chroma_length(spec)
     power = _power(tf.pad(signal, [[0, 0], chroma_padding(spec)]), size, spec)
-    bank = import_librosa("modalities.audio").filters.chroma(
+    bank = import_librosa().filters.chroma(
         sr=spec.sample_rate, n_fft=size, n_chroma=CHROMA, tuning=0.0
     )
     classes = tf.matmul(power, _constant(bank))
@@ -115,22 +113,6 @@ def chroma_padding(spec: AudioSpec) -> tuple[int, int]:
     """Returns the numbers of zeros before and behind the samples, for windows of chroma."""
     wider = chroma_length(spec) - spec.frame_length
     return wider // 2, wider - wider // 2
-
-
-def import_librosa(key: str) -> Any:
-    """Imports librosa.
-
-    Args:
-        key: Key of the spec that needs it, for the error.
-
-    Raises:
-        OptionsError: librosa is not installed.
-    """
-    try:
-        import librosa
-    except ImportError as error:
-        raise OptionsError(f"{key}: needs librosa; {extras.remedy('sound')}") from error
-    return librosa
 
 
 def _power(signal: tf.Tensor, length: int, spec: AudioSpec) -> tf.Tensor:

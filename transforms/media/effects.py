@@ -6,12 +6,13 @@ librosa is imported at the first copy, in preprocessing only.
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from triad_ml.transforms.media import audio
+from triad_ml.transforms.media.sound_library import import_librosa
 from triad_ml.transforms.records.copies import copy_id
 from triad_ml.transforms.records.values import CanonicalRecord
 from triad_ml.transforms.spec.modalities import AudioSpec
@@ -49,14 +50,15 @@ def copies(record: CanonicalRecord, spec: Spec) -> Iterator[tuple[str, Canonical
 def stretch(signal: _Samples, spec: AudioSpec, share: float) -> _Samples:
     """Changes the tempo; `share` from 0 to 1 is the place between the slowest and the fastest."""
     rate = FASTEST ** (2.0 * share - 1.0)
-    changed: _Samples = _effects().time_stretch(signal, rate=rate, n_fft=_window(signal))
+    effects = import_librosa().effects
+    changed: _Samples = effects.time_stretch(signal, rate=rate, n_fft=_window(signal))
     return changed
 
 
 def pitch(signal: _Samples, spec: AudioSpec, share: float) -> _Samples:
     """Shifts the pitch; `share` from 0 to 1 is the place between the lowest and the highest."""
     steps = SEMITONES * (2.0 * share - 1.0)
-    changed: _Samples = _effects().pitch_shift(
+    changed: _Samples = import_librosa().effects.pitch_shift(
         signal, sr=spec.sample_rate, n_steps=steps, n_fft=_window(signal)
     )
     return changed
@@ -78,9 +80,3 @@ def _share(seed: int, change: str, record_id: str) -> float:
 def _window(signal: _Samples) -> int:
     """Returns the length of the phase vocoder's window: a power of two, no longer than `signal`."""
     return min(_LONGEST_WINDOW, 1 << (len(signal).bit_length() - 1))
-
-
-def _effects() -> Any:
-    import librosa
-
-    return librosa.effects
