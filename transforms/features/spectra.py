@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.signal
 import tensorflow as tf
 
 from triad_ml.transforms.media.sound_library import import_librosa
@@ -118,7 +117,7 @@ def chroma_padding(spec: AudioSpec) -> tuple[int, int]:
 def _power(signal: tf.Tensor, length: int, spec: AudioSpec) -> tf.Tensor:
     """Computes power spectra, float32 `[batch, frames, bins]`, with Hann windows of `length`."""
     # The window of tf.signal differs from librosa's for odd lengths.
-    window = scipy.signal.get_window("hann", length)
+    window = import_librosa().filters.get_window("hann", length)
     spectrum = tf.signal.stft(
         tf.cast(signal, tf.float64),
         length,
