@@ -14,6 +14,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
+from triad_ml.model.serving import safety
 from triad_ml.transforms.features import audio as features_audio
 from triad_ml.transforms.features import spectra
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
@@ -167,6 +168,7 @@ def test_a_saved_graph_computes_the_same_in_a_process_without_librosa(features, 
         input_signature=[tf.TensorSpec([None], tf.string)],
     )
     tf.saved_model.save(module, str(tmp_path / "model"))
+    safety.check_folder(tmp_path / "model")  # raises on an op that a model must not hold
     finished = subprocess.run(
         [sys.executable, "-c", SERVE, str(tmp_path / "model"), str(tmp_path / "found.npy")],
         input=json.dumps([one.hex() for one in contents]),
