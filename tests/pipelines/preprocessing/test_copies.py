@@ -82,8 +82,9 @@ def written(folder: Path, split: str) -> dict[str, dict[str, Any]]:
             record_id = feature["id"].bytes_list.value[0].decode()
             assert record_id not in found
             found[record_id] = {
-                name: list(getattr(value, value.WhichOneof("kind")).value)
+                name: list(getattr(value, kind).value)
                 for name, value in feature.items()
+                if (kind := value.WhichOneof("kind"))
             }
     return found
 
