@@ -33,9 +33,9 @@ KEEP = 4_000_000
 """Pixels of a reduced image: the default of `limits.keep_pixels`."""
 SETTINGS: Mapping[str, str] = {
     "all": "",
-    "no AVX-512": "AVX512_SKX,AVX512_ICL",
-    "no AVX2": "AVX512_SKX,AVX512_ICL,AVX2,FMA3",
-    "SSE2 alone": "AVX512_SKX,AVX512_ICL,AVX2,FMA3,AVX,FP16,SSE4_2,SSE4_1,SSSE3,POPCNT",
+    "no AVX-512": "AVX512-SKX",
+    "no AVX2": "AVX512-SKX,AVX2",
+    "SSE3 alone": "AVX512-SKX,AVX2,AVX,FP16,SSE4.2,SSE4.1",
 }
 """Instruction sets that OpenCV must not use, by setting."""
 
