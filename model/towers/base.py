@@ -1,7 +1,7 @@
 """Interface of a modality's tower: its features, its inputs, its layers and its augmentation."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeAlias
 
 import keras
@@ -110,8 +110,13 @@ class Tower(abc.ABC):
         """Builds the word vectors of the tower; None if the modality has no words."""
         return None
 
-    def augmentation(self, values: tf.Tensor) -> Change | None:
-        """Returns the augmentation of the modality's feature; None if there is none."""
+    def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
+        """Returns the augmentation of the modality's feature; None if there is none.
+
+        Args:
+            values: Feature of a batch.
+            changes: Names of the changes to make, see `transforms.spec.training.Augment`.
+        """
         return None
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Image tower: convolutions over pixels, or the vector of a pretrained encoder."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Collection, Mapping
 
 import keras
 import tensorflow as tf
@@ -55,9 +56,11 @@ class Image(Tower):
         embedding = convolutional.map_embedding(maps, spec, self.name)
         return Seen(embedding, patch_tokens(maps) if steps else None)
 
-    def augmentation(self, values: tf.Tensor) -> Change | None:
+    def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
         """Returns the augmentation of pixels; None for the vectors of an encoder."""
-        return None if values.shape.rank == 2 else augmentation.vary_pictures
+        if values.shape.rank == 2:
+            return None
+        return functools.partial(augmentation.vary_pictures, changes=changes)
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
         """Builds the scaled vector of a pretrained encoder, or the embedding if there is none."""

@@ -1,7 +1,7 @@
 """Text tower: tokens in context, pooled to an embedding."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
 import keras
@@ -144,8 +144,8 @@ class Text(Tower):
             return Seen(ngrams.text_tower(ids, present, words.sequence, spec), tokens)
         return Seen(text_embedding(*words, spec), tokens)
 
-    def augmentation(self, values: tf.Tensor) -> Change | None:
-        return augmentation.hide_words
+    def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
+        return augmentation.hide_words if "words" in changes else None
 
     def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
         """Builds the masked token ids for hashed n-grams, or the embedding if the spec has none."""

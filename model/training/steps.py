@@ -1,6 +1,7 @@
 """Optimizer step on one batch, and loss and accuracy on a split, as TensorFlow functions."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import keras
@@ -15,7 +16,7 @@ from triad_ml.model.network import Networks
 from triad_ml.model.tasks import task_weights as tasks_task_weights
 from triad_ml.model.tasks.classification import losses
 from triad_ml.model.tasks.heads import heads_of
-from triad_ml.model.towers import registry
+from triad_ml.model.towers import mixing, registry
 from triad_ml.model.training import optimizers
 
 Tensors = dict[str, tf.Tensor]
@@ -140,8 +141,12 @@ class Steps:
 
     @tf.function(autograph=False)
     def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
-        if self._settings.augment:
-            features = registry.augment(features, seed)
+        changes = self._settings.changes
+        if changes:
+            features = registry.augment(features, seed, changes)
+        mix = mixing.mixed(features, seed) if "mixup" in changes else None
+        if mix is not None:
+            features = mix.features
         trained = {self.optimizer: self._variables}
         if tunes:
             trained[self._tuner] = self._encoder
@@ -149,7 +154,8 @@ class Steps:
             logits = dict(self._networks.training(features, training=True))
             log_variances = logits.pop(tasks_task_weights.OUTPUT, None)
             losses_of = {
-                name: self._loss(name, logits[name], features, labels) for name in sorted(logits)
+                name: self._loss(name, logits[name], features, labels, mix)
+                for name in sorted(logits)
             }
             if log_variances is None:
                 loss = tf.add_n(list(losses_of.values()))
@@ -162,23 +168,34 @@ class Steps:
         return loss
 
     def _loss(
-        self, output: str, logits: tf.Tensor, features: Tensors, labels: Tensors
+        self,
+        output: str,
+        logits: tf.Tensor,
+        features: Tensors,
+        labels: Tensors,
+        mix: mixing.Mixed | None,
     ) -> tf.Tensor:
         name, _, modality = output.partition("@")
         weight, visible = self._tasks[name].weight, None
         if modality:
             visible = features[f"{modality}_present"]
             weight *= self._settings.auxiliary_weight
-        row_losses = self._heads[name].losses(
+        losses_for = functools.partial(
+            self._heads[name].losses,
             logits,
             features,
-            labels[name],
-            self._networks.scoring,
+            model=self._networks.scoring,
             weights=self._weights[name],
             smoothing=self._settings.label_smoothing,
             visible=visible,
         )
-        return weight * losses.masked_mean(*row_losses)
+        if mix is None:
+            return weight * losses.masked_mean(*losses_for(labels=labels[name]))
+        return weight * losses.mixed_mean(
+            losses_for(labels=labels[name]),
+            losses_for(labels=tf.gather(labels[name], mix.partners)),
+            mix.shares,
+        )
 
     @tf.function(autograph=False)
     def _measure(self, features: Tensors, labels: Tensors) -> Tensors:

@@ -18,6 +18,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from triad_ml.pipelines.storage.tfrecord_writer import RecordFile
 from triad_ml.transforms.graph import raw_examples
+from triad_ml.transforms.media import effects
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position
 from triad_ml.transforms.spec import split as spec_split
@@ -40,6 +41,8 @@ class CanonicalFile:
         unnamed: Number of records with an unusable label, by task.
         groups: First `MOST_GROUPS` groups of its records. A record without a group, or with a split
             of its own, counts as a group.
+        copies: Number of copies of its records that the file holds as well, by change; see
+            `effects.copies`.
     """
 
     path: str
@@ -47,6 +50,7 @@ class CanonicalFile:
     rows: int
     unnamed: Mapping[str, int] = dataclasses.field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    copies: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class Written(NamedTuple):
@@ -64,6 +68,8 @@ class Written(NamedTuple):
 @dataclasses.dataclass
 class WriteCanonical(beam.PTransform):
     """Writes canonical records; returns the `.files` and the `.places` of the records' ids.
+
+    The copies that the spec asks for are written behind each record of the training split.
 
     Args:
         spec: Spec with the features and the splits.
@@ -94,6 +100,7 @@ class _WriteDoFn(beam.DoFn):
         self._rows: dict[str, int] = {}
         self._unnamed: dict[str, Counter[str]] = {}
         self._groups: dict[str, set[str]] = {}
+        self._copies: dict[str, Counter[str]] = {}
         self._done = live.Batched()
 
     def process(
@@ -107,11 +114,16 @@ class _WriteDoFn(beam.DoFn):
             self._rows[split] = 0
             self._unnamed[split] = Counter()
             self._groups[split] = set()
+            self._copies[split] = Counter()
         self._files[split].write(example.serialized)
         self._rows[split] += 1
         self._unnamed[split].update(example.unnamed)
         if len(self._groups[split]) < MOST_GROUPS:
             self._groups[split].add(_group(record))
+        if split == "train":
+            for change, copy in effects.copies(record, self._spec):
+                self._files[split].write(raw_examples.from_record(copy, self._spec).serialized)
+                self._copies[split][change] += 1
         self._done.one()
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
 
@@ -120,7 +132,9 @@ class _WriteDoFn(beam.DoFn):
         for split, writer in self._files.items():
             writer.close()
             unnamed, groups = dict(self._unnamed[split]), tuple(sorted(self._groups[split]))
-            file = CanonicalFile(writer.path, split, self._rows[split], unnamed, groups)
+            file = CanonicalFile(
+                writer.path, split, self._rows[split], unnamed, groups, dict(self._copies[split])
+            )
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 

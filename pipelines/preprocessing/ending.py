@@ -43,11 +43,22 @@ def sentences(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
         *summary.records(counts["read"], kept, verb, manifest["rejected"]),
         *summary.where(counts["rejected"], os.path.join(output, REJECTED)),
         *summary.media(media_counts.from_json(manifest.get("media", {}))),
+        *copies(manifest.get("copies", {})),
         *labels(manifest.get("labels", {})),
         *alignment(manifest.get("alignment", {})),
         *splits(counts, split, manifest.get("few_groups")),
         Sentence(f"next: triad train --data {shlex.quote(output)} --output MODEL"),
     ]
+
+
+def copies(changes: Mapping[str, int]) -> list[Sentence]:
+    """Describes the copies of training records, by the change of their audio."""
+    if not changes:
+        return []
+    each = ", ".join(f"{name} {number}" for name, number in changes.items())
+    total = sum(changes.values())
+    text = f"train: also {many(total, 'record')} with changed audio ({each}), copies of others"
+    return [Sentence(text, warns=not total)]
 
 
 def labels(tasks: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:

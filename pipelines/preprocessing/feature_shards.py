@@ -20,7 +20,7 @@ from tfx_bsl.public import tfxio
 
 from triad_ml.pipelines.storage.tfrecord_writer import RecordFile
 from triad_ml.transforms.features import batching
-from triad_ml.transforms.records import live
+from triad_ml.transforms.records import copies, live
 from triad_ml.transforms.records.values import GROUP
 from triad_ml.transforms.targets import texts
 
@@ -40,6 +40,7 @@ class FeatureFile:
         sha256: SHA-256 of the file.
         spans: Counts of labelled spans of the whole bundle, by the name of the count, see
             `targets.spans.tags_graph`; only one shard of a bundle has them.
+        copies: Number of copies of records among its rows, by change; see `effects.copies`.
     """
 
     path: str
@@ -49,6 +50,7 @@ class FeatureFile:
     bytes: int
     sha256: str
     spans: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    copies: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -172,6 +174,7 @@ class _WriteDoFn(beam.DoFn):
         self._files: dict[int, RecordFile] = {}
         self._rows: dict[int, int] = {}
         self._spans: Counter[str] = Counter()
+        self._copies: dict[int, Counter[str]] = {}
 
     def process(self, batch: pa.RecordBatch) -> None:
         ids = batch.column("id").flatten().to_pylist()
@@ -185,15 +188,20 @@ class _WriteDoFn(beam.DoFn):
                 path = f"{self._folder}/{self._split}-{shard}-{uuid.uuid4().hex}"
                 self._files[shard] = RecordFile(path, _COMPRESSION)
                 self._rows[shard] = 0
+                self._copies[shard] = Counter()
             self._files[shard].write(example)
             self._rows[shard] += 1
+            change = copies.change_of(record_id.decode())
+            if change:
+                self._copies[shard][change] += 1
 
     def _count_spans(self, batch: pa.RecordBatch, ids: list[bytes]) -> None:
-        """Adds the counts of labelled spans and their alignment, of the rows that are written."""
+        """Adds the counts of labelled spans and their alignment, of the records, not of copies."""
+        counted = [bool(one) and not copies.change_of(one.decode()) for one in ids]
         for name in batch.schema.names:
             if name.startswith("label_") and name.partition(".")[2] not in ("", texts.TEXT):
                 values = batch.column(name).flatten().to_pylist()
-                total = sum(n for n, record_id in zip(values, ids, strict=True) if record_id)
+                total = sum(n for n, counts in zip(values, counted, strict=True) if counts)
                 self._spans[name] += total
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -201,6 +209,13 @@ class _WriteDoFn(beam.DoFn):
             size, digest = writer.close()
             spans, self._spans = dict(self._spans), Counter()
             file = FeatureFile(
-                writer.path, self._split, shard, self._rows[shard], size, digest, spans
+                writer.path,
+                self._split,
+                shard,
+                self._rows[shard],
+                size,
+                digest,
+                spans,
+                dict(self._copies[shard]),
             )
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import logging
 import time
 from collections import Counter
@@ -41,6 +42,7 @@ from triad_ml.transforms.features.analyzers import Analysis, Analyzers
 from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
+from triad_ml.transforms.records.copies import copy_id
 from triad_ml.transforms.records.values import (
     GROUP,
     SPLITS,
@@ -182,6 +184,11 @@ def define_feature_pipeline(
     written | "ListShards" >> json_files.WriteJson(f"{work}/shards.json")
 
 
+def _librosa(spec: Spec) -> dict[str, str]:
+    """Returns the version of librosa by name, if the spec needs it."""
+    return {"librosa": importlib.metadata.version("librosa")} if spec.needs_librosa else {}
+
+
 def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
     return spec_split.split_of(record.id, record.group, record.split, settings), record
 
@@ -251,11 +258,13 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     _log.info("canonical: %d records kept, %d rejected", kept, len(rejected))
 
     without = frozenset(
-        (r.id, r.position.unit, r.position.offset)
+        (record_id, r.position.unit, r.position.offset)
         for r in rejected
         if r.reason == Reason.DUPLICATE_ID
+        for record_id in (r.id, *(copy_id(r.id, change) for change in spec.training.copies))
     )
     rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
+    rows["train"] += sum(sum(file.copies.values()) for file in files)
     passes = rows.total() + rows["train"]  # The training split is read twice.
     with (
         stages.showing("features", passes, config.runner, config.beam_args),
@@ -264,6 +273,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     ):
         define_feature_pipeline(root, files, without, spec, config.shards, made.workers)
     alignment = preprocessing_summary.alignment(spec, preprocessing_summary.spans(work))
+    copies = preprocessing_summary.copies(spec, work)
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
@@ -278,20 +288,23 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     formats.write(tables_rows.rejected_table(rejected, provenance), str(rejected_path), "parquet")
     parts = digest.transform_parts(spec, analysis)
     classes = preprocessing_summary.classes(spec, analysis)
+    numbers = {split: sum(s["rows"] for s in shards[split]) for split in SPLITS}
+    numbers["train"] -= sum(copies.values())
     return {
         "triad": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **preprocessing_plan.spec_parts(spec),
         "transform_digest": digest.joined(parts),
         "digests": {**parts, "code": hashing.code_digest()},
-        "versions": environment.versions(),
+        "versions": {**environment.versions(), **_librosa(spec)},
         "files": dataset.pinned_files(local),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in plan.inputs],
         "counts": {
             "read": kept + len(rejected),
-            **{split: sum(s["rows"] for s in shards[split]) for split in SPLITS},
+            **numbers,
             "rejected": len(rejected),
         },
+        **({"copies": copies} if copies else {}),
         "rejected": dict(sorted(Counter(str(r.reason) for r in rejected).items())),
         "issues": issues,
         "media": media_counts.to_json(media),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import logging
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.files import InputFile
 from triad_ml.pipelines.storage import atomic, json_files, outputs
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.media import uris
+from triad_ml.transforms.media import sound_library, uris
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.version import VERSION
@@ -69,8 +70,15 @@ def plan(config: PreprocessConfig) -> PreprocessPlan:
         _take_over(spec, manifest, manifest_path)
         summary.say(_log, ending.sentences(manifest, config.output))
     else:
+        _check_librosa(spec)
         outputs.check_folder(output, "preprocess", lambda: False, bare=True)
     return PreprocessPlan(spec, inputs, output, key, done)
+
+
+def _check_librosa(spec: Spec) -> None:
+    """Raises OptionsError if the spec needs librosa, and it is not installed."""
+    if spec.needs_librosa and importlib.util.find_spec("librosa") is None:
+        raise OptionsError(sound_library.missing())
 
 
 def _take_over(spec: Spec, manifest: dict[str, Any], path: str) -> None:
@@ -96,6 +104,8 @@ def _key(spec: Spec, inputs: Sequence[InputFile], config: PreprocessConfig) -> s
         "shards": config.shards,
         "triad": VERSION,
     }
+    if spec.training.copies:
+        parts["copies"] = {"changes": spec.training.copies, "seed": spec.training.seed}
     if config.media_roots:
         parts["media_roots"] = uris.resolved(config.media_roots)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -241,6 +241,12 @@ def spans(work: str) -> Counter[str]:
     return _added(shard["spans"] for shard in json_files.read(f"{work}/shards.json"))
 
 
+def copies(spec: Spec, work: str) -> dict[str, int]:
+    """Returns, by change that the spec asks for, the number of copies in the training split."""
+    total = _added(shard["copies"] for shard in json_files.read(f"{work}/shards.json"))
+    return {change: total[change] for change in spec.training.copies}
+
+
 def unnamed(spec: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:
     """Returns, by task, the number of records with an unusable label, if there are any."""
     total = _added(file.unnamed for file in files)

@@ -70,7 +70,7 @@ def _terms(training: Training | None) -> str:
         also = [
             name
             for name, is_used in (
-                ("augmentation", training.augment),
+                ("augmentation", bool(training.changes)),
                 ("label smoothing", training.label_smoothing),
                 ("the losses of the modalities' own heads", training.auxiliary_weight),
                 ("learned weights of the tasks", training.task_weights != "fixed"),

@@ -264,7 +264,8 @@ def _preprocessed(
         records = root | beam.Create(raw, reshuffle=False)
         none = root | "NoneRefused" >> beam.Create([])
         read = sources_read.Read(records, none, none)
-        preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, str(work))
+        plain = dataclasses.replace(canonicalizer, spec=spec.without_copies())
+        preprocessing_pipeline.define_canonical_pipeline(read, plain, str(work))
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     rows = sum(file.rows for file in files)
     with (

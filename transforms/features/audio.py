@@ -1,40 +1,48 @@
-"""TensorFlow graph of audio features: z-scored log-mel frames."""
+"""TensorFlow graph of audio features: z-scored frames of log-mel, cepstrum or chroma."""
 
 import numpy as np
 import tensorflow as tf
 
+from triad_ml.transforms.features import spectra
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec.modalities import AudioSpec
 
 MOMENTS = "audio"
-"""Name of the moments of the mel bins."""
+"""Name of the moments of a frame's features."""
 
 
 def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf.Tensor:
-    """Computes log-mel frames of canonical audio, z-scored per bin over the frames with samples.
+    """Computes frames of canonical audio, z-scored per feature over the frames with samples.
 
     Args:
         content: Canonical WAV, string `[batch]`; empty if missing.
-        spec: Sample rate, duration and number of bins.
+        spec: Sample rate, duration and features.
         analyzers: Analyzers for the moments.
 
     Returns:
-        float32 `[batch, frames, mel_bins]`; frames without samples are 0, which is the mean.
+        float32 `[batch, frames, width]`; frames without samples are 0, which is the mean.
 
     Raises:
         tf.errors.InvalidArgumentError: When the graph runs, and a header is not the canonical one.
     """
     signal, num_samples = _samples(content, spec)
-    log_mel = log_mel_graph(signal, spec)
+    frames = frames_graph(signal, spec)
     whole = (num_samples - spec.frame_length) // spec.frame_step + 1
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
     sounding = tf.sequence_mask(num_frames, spec.frames)
-    mean, deviation = analyzers.moments(tf.boolean_mask(log_mel, sounding), MOMENTS)
+    mean, deviation = analyzers.moments(tf.boolean_mask(frames, sounding), MOMENTS)
     # In double precision: the last bit of a float's reciprocal differs between constant folding and
     # vectorized code, and features must not differ.
     inverse = tf.cast(1.0 / tf.cast(tf.maximum(deviation, 0.1), tf.float64), tf.float32)
-    return tf.where(sounding[:, :, tf.newaxis], (log_mel - mean) * inverse, 0.0)
+    return tf.where(sounding[:, :, tf.newaxis], (frames - mean) * inverse, 0.0)
+
+
+def frames_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
+    """Computes the frames of float32 `[batch, samples]`, float32 `[batch, frames, width]`."""
+    if not spec.needs_librosa:
+        return log_mel_graph(signal, spec)
+    return spectra.GRAPHS[spec.features or "log_mel"](signal, spec)
 
 
 def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:

@@ -8,6 +8,7 @@ from triad_ml.transforms.features.ids import NO_MARKER
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.labels.registry import LABELS
 from triad_ml.transforms.records import scalars
+from triad_ml.transforms.records.copies import original_id
 from triad_ml.transforms.records.values import GROUP, CanonicalRecord
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.split import group_number
@@ -36,7 +37,7 @@ def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
     feature = example.features.feature
     feature["id"].bytes_list.value.append(record.id.encode())
     feature[_POSITION].int64_list.value.extend((record.position.unit, record.position.offset))
-    number = group_number(record.id, record.group, spec.split)
+    number = group_number(original_id(record.id), record.group, spec.split)
     feature[GROUP].int64_list.value.append(number)
     for name in spec.modalities.names:
         feature[name].bytes_list.value.append(getattr(record, name))

@@ -83,10 +83,15 @@ def canonical(content: bytes, spec: AudioSpec, limits: Limits) -> bytes:
     kept = _resampled(audio, spec)[: spec.samples]
     if not np.isfinite(kept).all():
         raise MediumError(Flaw.NOT_FINITE, "a sample is NaN or infinite")
+    return encoded(kept, spec.sample_rate)
+
+
+def encoded(mono: _Floats, sample_rate: int) -> bytes:
+    """Encodes samples, whose full scale is 1, as canonical audio; louder ones are clipped."""
     # Readers divide by 32768; multiplying by it keeps 16-bit samples unchanged.
-    scaled = np.clip(np.rint(kept * np.float32(32768)), -32768, 32767).astype("<i2")
-    encoded: bytes = header(spec.sample_rate, len(scaled)) + scaled.tobytes()
-    return encoded
+    scaled = np.clip(np.rint(mono * np.float32(32768)), -32768, 32767).astype("<i2")
+    content: bytes = header(sample_rate, len(scaled)) + scaled.tobytes()
+    return content
 
 
 def begins_as_sound(content: bytes) -> bool:

@@ -204,9 +204,11 @@ def _kind_of(task: Any) -> Any:
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Returns the keys that lead to a problem in the file.
 
-    Pydantic adds a task's kind after the task's name.
+    Pydantic adds a task's kind after the task's name, and the form of `training.augment` after it.
     """
     if location[:1] == ("tasks",) and location[2:3] and location[2] in KINDS:
+        return location[:2] + location[3:]
+    if location[:2] == ("training", "augment"):
         return location[:2] + location[3:]
     return location
 
@@ -216,13 +218,14 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     section: type[pydantic.BaseModel] = Spec
     if location[0] == "tasks":
         return sorted(KINDS[str(location[2])].model_fields)
-    for part in location[:-1]:
+    for part in _without_kind(location)[:-1]:
         section = _section(section.model_fields[str(part)].annotation)
     return sorted(section.model_fields)
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel]:
     options = [annotation, *getattr(annotation, "__args__", ())]
+    options += [getattr(option, "__origin__", None) for option in options]  # of Annotated
     return next(o for o in options if isinstance(o, type) and issubclass(o, pydantic.BaseModel))
 
 

@@ -34,18 +34,55 @@ class ImageSpec(ModalitySpec):
     fit: Literal["pad", "stretch"] = "pad"
 
 
+AudioFeatures = Literal["log_mel", "mfcc", "chroma"]
+"""Names of the features of audio; see `transforms.features.audio`."""
+
+CHROMA = 12
+"""Number of pitch classes."""
+COEFFICIENTS = 20
+"""Largest number of cepstral coefficients."""
+
+
 class AudioSpec(ModalitySpec):
-    """Settings of audio, which becomes log-mel float32 `[frames, mel_bins]`.
+    """Settings of audio, which becomes float32 `[frames, width]`.
 
     Attributes:
         sample_rate: Sample rate in Hz.
         seconds: Duration; longer audio is cut at the end, shorter audio is padded.
         mel_bins: Number of mel bands between 20 Hz and half the sample rate.
+        features: Features of a frame; None: log-mel, which is also the value of `log_mel`, so that
+            both are one spec.
+        mel_scale: Scale of the bands in librosa's filter bank. None: the bands of tf.signal for
+            log-mel, and `slaney` for `mfcc`.
     """
 
     sample_rate: int = pydantic.Field(default=16_000, ge=4_000, le=48_000)
     seconds: float = pydantic.Field(default=4.0, gt=0.1, le=60)
     mel_bins: int = pydantic.Field(default=64, ge=8, le=256)
+    features: AudioFeatures | None = None
+    mel_scale: Literal["htk", "slaney"] | None = None
+
+    @pydantic.field_validator("features")
+    @classmethod
+    def _log_mel_is_the_default(cls, value: AudioFeatures | None) -> AudioFeatures | None:
+        return None if value == "log_mel" else value
+
+    @pydantic.model_validator(mode="after")
+    def _scale_of_bands(self) -> Self:
+        if self.features == "chroma" and self.mel_scale:
+            raise ValueError("mel_scale is for log_mel and mfcc, not chroma; leave it out")
+        return self
+
+    @property
+    def width(self) -> int:
+        """Number of features in a frame."""
+        widths = {"mfcc": min(COEFFICIENTS, self.mel_bins), "chroma": CHROMA}
+        return widths.get(self.features or "", self.mel_bins)
+
+    @property
+    def needs_librosa(self) -> bool:
+        """True if building the feature graph takes a filter bank of librosa."""
+        return self.features is not None or self.mel_scale is not None
 
     @property
     def samples(self) -> int:

@@ -90,6 +90,38 @@ class Spec(Section):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _changes_have_their_media(self) -> Self:
+        sections, changes = self.modalities, self.training.changes
+        if self.training.copies and sections.audio is None:
+            raise ValueError(
+                f"training.augment.{self.training.copies[0]} needs modalities.audio; name it, or "
+                "leave the switch out"
+            )
+        if "mixup" in changes and sections.image is None and sections.audio is None:
+            raise ValueError(
+                "training.augment.mixup mixes images and audio, and the spec has neither; leave it "
+                "out"
+            )
+        spelled = [name for name, task in self.tasks.items() if task.reads_words]
+        if "mixup" in changes and spelled:
+            raise ValueError(
+                f"training.augment.mixup: tasks.{spelled[0]} reads words, which cannot be mixed; "
+                "leave it out"
+            )
+        return self
+
+    @property
+    def needs_librosa(self) -> bool:
+        """True if preprocessing takes a filter bank or an effect of librosa."""
+        audio = self.modalities.audio
+        return bool(self.training.copies) or (audio is not None and audio.needs_librosa)
+
+    def without_copies(self) -> Self:
+        """Returns the spec of a preprocessing that adds no copies of training records."""
+        training = self.training.model_copy(update={"augment": False})
+        return self.model_copy(update={"training": training}) if self.training.copies else self
+
     @property
     def reads_words(self) -> bool:
         """True if any task reads words of the text, not their ids alone."""

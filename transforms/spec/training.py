@@ -1,7 +1,7 @@
 """Section `training` of a spec: optimizer, augmentation and mixture of data sets."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import pydantic
 
@@ -90,6 +90,57 @@ ARGUMENTS: Mapping[OptimizerName, type[Section]] = {
     "adagrad": _OfAdagrad,
 }
 """Arguments of each optimizer; those that are absent have the defaults of Keras."""
+USUAL = frozenset(("mirror", "zoom", "shift", "colour", "time_mask", "frequency_mask", "words"))
+"""Changes of training batches that `augment: true` makes; the others must be named."""
+
+COPIES = ("stretch", "pitch")
+"""Changes of audio of which preprocessing writes copies of the training records."""
+
+
+class Augment(Section):
+    """Changes of records in training by name; None: as `augment: true` has it, see `USUAL`.
+
+    Attributes:
+        mirror: Images are mirrored, left to right, half of the time.
+        flip: Images are flipped, top to bottom, half of the time.
+        zoom: Images are enlarged or reduced.
+        shift: Images are shifted, and audio in time.
+        colour: Contrast, brightness and tint of images change.
+        time_mask: Two spans of audio are masked.
+        frequency_mask: A band of the features of audio is masked.
+        words: Known tokens of texts become unknown ones.
+        stretch: Preprocessing writes a copy of each training record with audio of another tempo.
+        pitch: Preprocessing writes a copy of each training record with audio of another pitch.
+        mixup: Records are mixed with others of the batch, and their labels likewise.
+    """
+
+    mirror: bool | None = None
+    flip: bool | None = None
+    zoom: bool | None = None
+    shift: bool | None = None
+    colour: bool | None = None
+    time_mask: bool | None = None
+    frequency_mask: bool | None = None
+    words: bool | None = None
+    stretch: bool | None = None
+    pitch: bool | None = None
+    mixup: bool | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the changes that are made."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return frozenset(
+            n for n, value in given.items() if (n in USUAL if value is None else value)
+        )
+
+
+BOOLEAN, SWITCHES = "boolean", "switches"
+"""Tags of the forms of `training.augment`, which pydantic adds to the location of an error."""
+
+
+def _form(value: Any) -> str:
+    return SWITCHES if isinstance(value, Mapping | Augment) else BOOLEAN
 
 
 class Training(Section):
@@ -112,7 +163,8 @@ class Training(Section):
             with it.
         auxiliary_weight: Weight of the losses of each modality's auxiliary heads, which exist in
             training only, and only if the spec names more than one modality.
-        augment: True to shift, mirror and recolour images, mask bands of audio, and hide words.
+        augment: True to shift, mirror and recolour images, mask bands of audio, and hide words;
+            a mapping switches single changes, see `Augment`.
         seed: Seed of weights, order, dropout and augmentation.
     """
 
@@ -130,7 +182,10 @@ class Training(Section):
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
     task_weights: Literal["fixed", "uncertainty"] = "fixed"
     auxiliary_weight: float = pydantic.Field(default=0.3, ge=0)
-    augment: bool = True
+    augment: Annotated[
+        Annotated[bool, pydantic.Tag(BOOLEAN)] | Annotated[Augment, pydantic.Tag(SWITCHES)],
+        pydantic.Discriminator(_form),
+    ] = True
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
 
     @pydantic.model_validator(mode="after")
@@ -149,3 +204,15 @@ class Training(Section):
                 rule = f"{message[0].lower()}{message[1:]}"
                 raise ValueError(f"optimizer_arguments.{key}: {rule}, got {value!r}") from error
         return self
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """Names of the changes of records in training, see `Augment`."""
+        if isinstance(self.augment, Augment):
+            return self.augment.names
+        return USUAL if self.augment else frozenset()
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """Names of the changes of audio of which preprocessing writes copies, in fixed order."""
+        return tuple(name for name in COPIES if name in self.changes)

@@ -89,6 +89,20 @@ def masked_mean(losses: Tensor, known: Tensor) -> Tensor:
     return ops.sum(losses) / ops.maximum(ops.sum(ops.cast(known, "float32")), 1.0)
 
 
+def mixed_mean(own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], shares: Tensor) -> Tensor:
+    """Computes the mean of mixed losses over the labels that are known; 0 without any.
+
+    Args:
+        own: Losses for each record's label, float32 `[batch]`, and the mask of known ones.
+        other: The same for the label of the record that it is mixed with.
+        shares: Share of each record in its mixture, float32 `[batch]`.
+    """
+    weighted = [(own, shares), (other, 1.0 - shares)]
+    total = sum(ops.sum(share * rows) for (rows, _), share in weighted)
+    number = sum(ops.sum(share * ops.cast(known, "float32")) for (_, known), share in weighted)
+    return total / ops.maximum(number, 1.0)
+
+
 def balanced_weights(class_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Computes weights, float32 `[classes]`, that give each class the same share of the loss.
 

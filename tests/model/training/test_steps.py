@@ -8,7 +8,10 @@ import tensorflow as tf
 from tests import features
 from triad_ml.model import network
 from triad_ml.model.data import batches, scan
+from triad_ml.model.tasks.classification import losses
+from triad_ml.model.towers import mixing
 from triad_ml.model.training import steps
+from triad_ml.transforms.spec import training
 
 STILL = {"augment": False, "weight_decay": 0.0}
 QUIET = {"dropout": 0.0, "modality_dropout": 0.0}
@@ -61,13 +64,34 @@ def test_a_missing_modality_does_not_teach_the_head_that_it_has_alone():
     assert (heads["text"].kernel.numpy() != before["text"]).any()
 
 
-def test_without_labels_nothing_is_learned():
-    layout = features.layout(["text"], **STILL)
+@pytest.mark.parametrize("names", [["text"], ["image", "text"]])
+def test_without_labels_nothing_is_learned(names):
+    augment = {"mixup": True} if "image" in names else False
+    layout = features.layout(names, **{**STILL, "augment": augment})
     networks, trained = steps_of(layout)
-    before = networks.training.get_weights()
+    before = [weight.numpy() for weight in networks.training.trainable_variables]
     assert trained.train(batch_of(layout, 4, labels=[-1, -1, 3, -1]), epoch=1, step=0) == 0
-    for old, new in zip(before, networks.training.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    for old, new in zip(before, networks.training.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_a_mixed_step_mixes_the_losses_of_both_labels():
+    switches = {**dict.fromkeys(training.USUAL, False), "mixup": True}
+    layout = features.layout(["audio"], model=QUIET, **{**STILL, "augment": switches})
+    networks, trained = steps_of(layout)
+    labels = np.array([0, 1, 2, -1, 1, 0, -1, 2])
+    batch = batch_of(layout, 8, labels)
+    drawn = np.random.SeedSequence([0, 1, 1, 0]).generate_state(2) >> 1  # as `Steps.train` does
+    mix = mixing.mixed(batch.features, tf.constant(drawn.astype(np.int32)))
+    assert (mix.shares.numpy() < 0.99).any()
+    logits = networks.training(dict(mix.features), training=True)["category"]
+    own, other = (
+        losses.sparse_crossentropy(tf.constant(one), logits)
+        for one in (labels, labels[mix.partners.numpy()])
+    )
+    wanted = float(losses.mixed_mean(own, other, mix.shares))
+    assert trained.train(batch, epoch=1, step=0) == pytest.approx(wanted, rel=1e-5)
+    assert wanted != pytest.approx(float(losses.masked_mean(*own)), rel=1e-3)
 
 
 def test_a_set_with_a_class_that_training_does_not_know_counts_as_wrong():

@@ -143,3 +143,15 @@ def test_records_that_were_looked_at_here_are_counted_with_those_refused():
             "text: 1 of 1 not used (100.0%): not_utf8 1; write the texts as UTF-8", warns=True
         ),
     ]
+
+
+def test_copies_of_training_records_are_said():
+    said = [one.text for one in ending.sentences(manifest(copies={"stretch": 29, "pitch": 1}), "d")]
+    assert said[0] == "50 records read, 42 kept (train 30, eval 12, test 0), 8 rejected"
+    assert "train: also 30 records with changed audio (stretch 29, pitch 1), copies of others" in (
+        said
+    )
+    assert "train: also 0 records with changed audio (pitch 0), copies of others" in warnings(
+        ending.sentences(manifest(copies={"pitch": 0}), "d")
+    )
+    assert not any("changed audio" in one.text for one in ending.sentences(manifest(), "d"))

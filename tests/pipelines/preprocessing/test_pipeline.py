@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import importlib.util
 import json
 import logging
 import math
@@ -66,6 +67,9 @@ modalities: {text: {tokens: word, vocabulary: 12, length: 4}}
 tasks: {category: {kind: classification, label: category}}
 """
 ROWS = preprocessing_dataset.BATCH_SIZE
+NEEDS_LIBROSA = pytest.mark.skipif(
+    importlib.util.find_spec("librosa") is None, reason="librosa is not installed"
+)
 WORDS = ("fan", "pump", "rattles", "hums", "today", "Hall", "again", "東京", "déjà", "!", "slow")
 REJECTED = {
     "duplicate_id": 2,
@@ -776,8 +780,15 @@ def test_the_manifest_counts_media_and_labels(done):
         "image: {size: 16, fit: stretch}",
         "audio: {sample_rate: 8000, seconds: 0.3, mel_bins: 8}",
         "text: {tokens: character, vocabulary: 50, length: 20}",
+        *(
+            pytest.param(
+                f"audio: {{sample_rate: 8000, seconds: 0.3, mel_bins: 16, features: {features}}}",
+                marks=NEEDS_LIBROSA,
+            )
+            for features in ("mfcc", "chroma")
+        ),
     ],
-    ids=["image", "audio", "text"],
+    ids=["image", "audio", "text", "mfcc", "chroma"],
 )
 def test_one_modality_alone_is_enough(tmp_path, section):
     (tmp_path / "spec.yaml").write_text(

@@ -233,6 +233,34 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: training.augment: input should be a valid boolean, got 1",
         ),
         (
+            with_part("training: {augment: {mirrow: true}}"),
+            "my.yaml: training.augment.mirrow: unknown key; did you mean 'mirror'?",
+        ),
+        (
+            with_part("training: {augment: {mirror: 1}}"),
+            "my.yaml: training.augment.mirror: input should be a valid boolean, got 1",
+        ),
+        (
+            with_part("training: {augment: {pitch: true}}"),
+            "my.yaml: spec: training.augment.pitch needs modalities.audio; name it, or leave the "
+            "switch out",
+        ),
+        (
+            SMALL.replace("image: {size: 32}, ", "") + "training: {augment: {mixup: true}}",
+            "my.yaml: spec: training.augment.mixup mixes images and audio, and the spec has "
+            "neither; leave it out",
+        ),
+        (
+            SMALL.replace("image: {size: 32}", "audio: {features: mel}"),
+            "my.yaml: modalities.audio.features: input should be 'log_mel', 'mfcc' or 'chroma', "
+            "got 'mel'",
+        ),
+        (
+            SMALL.replace("image: {size: 32}", "audio: {features: chroma, mel_scale: htk}"),
+            "my.yaml: modalities.audio: mel_scale is for log_mel and mfcc, not chroma; leave it "
+            "out",
+        ),
+        (
             SMALL.replace("classification", "classification, gamma: 2"),
             "my.yaml: tasks.category: gamma is of imbalance: focal; name that, or leave gamma out",
         ),
@@ -532,13 +560,14 @@ def keys(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, str]:
             found[key] = "required" if field.is_required() else f"`{_yaml(field.default)}`"
         else:
             if prefix:
-                found[key] = "none"
+                found[key] = "none" if field.default is None else f"`{_yaml(field.default)}`"
             found |= keys(section, f"{key}.")
     return found
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel] | None:
     options = [annotation, *getattr(annotation, "__args__", ())]
+    options += [getattr(one, "__origin__", None) for one in options]  # of Annotated
     classes = [one for one in options if isinstance(one, type)]
     return next((one for one in classes if issubclass(one, pydantic.BaseModel)), None)
 
@@ -567,3 +596,69 @@ def test_the_examples_of_the_reference_are_good_specs():
     translation = writing.tasks["translation"]
     assert isinstance(translation, tasks.GenerationTask)
     assert (translation.vocabulary, translation.length, translation.beam) == (8000, 32, 4)
+
+
+def digest_with(part: str) -> str:
+    return loading.parse(AUDIO + part).digest()
+
+
+AUDIO = """
+modalities: {image: {size: 32}, audio: }
+tasks: {category: {kind: classification, label: what}}
+"""
+
+
+def test_a_switch_of_augmentation_is_in_the_digest_only_if_it_is_given():
+    plain = loading.parse(AUDIO)
+    assert json.loads(plain.to_json())["training"]["augment"] is True
+    assert digest_with("training: {augment: true}") == plain.digest()
+    given = loading.parse(AUDIO + "training: {augment: {mirror: false}}")
+    assert json.loads(given.to_json())["training"]["augment"] == {"mirror": False}
+    digests = {
+        digest_with(f"training: {{augment: {augment}}}")
+        for augment in ("true", "false", "{mirror: false}", "{mirror: true}", "{flip: true}")
+    }
+    assert len(digests) == 5
+    assert loading.parse(given.to_json()) == given
+
+
+@pytest.mark.parametrize(
+    ("augment", "changes"),
+    [
+        ("true", training.USUAL),
+        ("false", set()),
+        ("{}", training.USUAL),
+        ("{mirror: false}", training.USUAL - {"mirror"}),
+        ("{flip: true, words: true, zoom: }", training.USUAL | {"flip"}),
+        ("{pitch: true, stretch: true}", training.USUAL | {"pitch", "stretch"}),
+    ],
+)
+def test_a_switch_that_is_not_given_is_as_augment_true_has_it(augment, changes):
+    found = loading.parse(f"{AUDIO}training: {{augment: {augment}}}").training
+    assert found.changes == changes
+    assert found.copies == tuple(name for name in ("stretch", "pitch") if name in changes)
+
+
+def test_mixup_is_refused_beside_a_task_that_reads_words():
+    both = AUDIO.replace("audio: ", "text: ").replace(
+        "tasks: {", "tasks: {names: {kind: tagging, label: names}, "
+    )
+    with pytest.raises(OptionsError, match="mixup: tasks.names reads words, which cannot be"):
+        loading.parse(both + "training: {augment: {mixup: true}}")
+
+
+def test_features_of_audio_are_in_the_digests_only_if_they_differ_from_log_mel():
+    plain = loading.parse(AUDIO)
+    assert plain.modalities.audio.width == plain.modalities.audio.mel_bins == 64
+    assert not plain.needs_librosa
+    same = loading.parse(AUDIO.replace("audio: ", "audio: {features: log_mel}"))
+    assert (same.digest(), same.features_json()) == (plain.digest(), plain.features_json())
+    widths = {}
+    for keys in ("mel_scale: htk", "mel_scale: slaney", "features: mfcc", "features: chroma"):
+        other = loading.parse(AUDIO.replace("audio: ", f"audio: {{{keys}}}"))
+        assert other.digest() != plain.digest()
+        assert other.features_json() != plain.features_json()
+        assert other.needs_librosa
+        widths[keys] = other.modalities.audio.width
+    assert list(widths.values()) == [64, 64, 20, 12]
+    assert loading.parse(AUDIO + "training: {augment: {pitch: true}}").needs_librosa
