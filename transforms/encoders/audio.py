@@ -282,6 +282,6 @@ def _copy(spec: Spec) -> Any:
 
 def _no_weights(spec: Spec, why: str) -> OptionsError:
     return OptionsError(
-        f"{spec.model.audio_weights}: holds no weights of {spec.model.audio_encoder} ({why[:160]}); "
-        f"make the file with triad encoder --kind {spec.model.audio_encoder}"
+        f"{spec.model.audio_weights}: holds no weights of {spec.model.audio_encoder} "
+        f"({why[:160]}); make the file with triad encoder --kind {spec.model.audio_encoder}"
     )

@@ -114,7 +114,8 @@ class AudioEncoderSpec(EncoderSpec):
     @property
     def encodes_audio_first(self) -> bool:
         """True if preprocessing runs the audio encoder and stores each record's embedding."""
-        return self.audio_encoder is not None and self.audio_freeze in (None, True)
+        frozen = self.audio_freeze is None or self.audio_freeze is True  # 1 is one epoch
+        return self.audio_encoder is not None and frozen
 
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
