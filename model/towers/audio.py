@@ -9,7 +9,7 @@ import tensorflow as tf
 from triad_ml.model.layout import Layout
 from triad_ml.model.towers import augmentation, convolutional, pretrained
 from triad_ml.model.towers.base import Change, Columns, Parts, Seen, Tensors, Tower
-from triad_ml.model.towers.layers import Tensor
+from triad_ml.model.towers.layers import MaskMissing, Tensor
 from triad_ml.model.towers.steps import moment_tokens
 
 
@@ -52,7 +52,8 @@ class Audio(Tower):
         if layout.audio_width:
             return Seen(pretrained.vector_tower(features, present, spec, self.name))
         if parts.encoder is not None:
-            return Seen(pretrained.encoder_tower(features, parts.encoder, spec, self.name))
+            heard = MaskMissing(name="audio_masked")(features, present)
+            return Seen(pretrained.encoder_tower(heard, parts.encoder, spec, self.name))
         maps = convolutional.audio_maps(features, present, spec)
         embedding = convolutional.map_embedding(maps, spec, self.name)
         return Seen(embedding, moment_tokens(maps) if steps else None)
@@ -67,7 +68,8 @@ class Audio(Tower):
         if layout.audio_width:
             return pretrained.scaled_vectors(features, present, self.name)
         if encoder is not None:
-            return pretrained.encoded(features, encoder, self.name)
+            heard = MaskMissing(name="audio_masked")(features, present)
+            return pretrained.encoded(heard, encoder, self.name)
         return super().view(inputs, layout, encoder)
 
 

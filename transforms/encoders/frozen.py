@@ -5,10 +5,11 @@ from concurrent import futures
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
+
+from triad_ml.transforms.encoders import safetensors
 
 OUTPUT = "vector"
 """Name of the node of the embedding."""
@@ -95,19 +96,12 @@ def frozen(encoder: keras.Model, inputs: tf.TensorSpec) -> Frozen:
             continue
         value = tf.make_ndarray(tensor)
         if value.size > _SMALL:
-            weights[node.name] = _short(value)
+            weights[node.name] = safetensors.halved(value)
             node.op = "Placeholder"
             node.ClearField("attr")
             node.attr["dtype"].type = tf.float32.as_datatype_enum
             node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
     return Frozen(graph, weights, width)
-
-
-def _short(value: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-    """Returns numbers as float16 if it holds each of them exactly."""
-    with np.errstate(over="ignore"):
-        half = value.astype(np.float16)
-    return half if np.array_equal(half.astype(np.float32), value) else value
 
 
 def _renamed(graph: Any, nodes: Mapping[str, str]) -> Any:

@@ -125,6 +125,14 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[
             file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
+def halved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Converts numbers to float16 if it holds each of them exactly, else to float32."""
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    same = np.array_equal(half.astype(array.dtype), array)
+    return half if same else array.astype(np.float32)
+
+
 def _explained(path: str | Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
