@@ -112,7 +112,7 @@ def write_whisper(source: Path | None, output: Path) -> None:
             arrays, config = from_ctranslate2(io.BytesIO(content))
         network = whisper.build(config, frames=2)
         _checked(lambda: whisper.assign(network, arrays), "an encoder of Whisper")
-        _save(output, WHISPER, config.to_json(), arrays)
+    _save(output, WHISPER, config.to_json(), arrays)
 
 
 def write_musicnn(source: Path | None, output: Path) -> None:
@@ -138,7 +138,7 @@ def write_musicnn(source: Path | None, output: Path) -> None:
         arrays = folded(checkpoint.get_tensor)
         network = musicnn.build(musicnn.PATCH)
         _checked(lambda: musicnn.assign(network, arrays), "musicnn")
-        _save(output, MUSICNN, "{}", arrays)
+    _save(output, MUSICNN, "{}", arrays)
 
 
 def from_transformers(folder: Path) -> tuple[Arrays, whisper.Config]:
