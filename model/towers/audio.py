@@ -23,7 +23,7 @@ class Audio(Tower):
     def columns(self, layout: Layout) -> Columns:
         values = _values(layout)
         packed = values.dtype == tf.uint8
-        shape = [] if packed else values.shape
+        shape = [] if packed else values.shape.as_list()
         return {self.name: tf.io.FixedLenFeature(shape, tf.string if packed else values.dtype)}
 
     def parse(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +22,7 @@ from triad_ml.transforms.encoders.safetensors import Arrays
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 from triad_ml.transforms.files import regular
 from triad_ml.transforms.files.scratch import ScratchFolder
-from triad_ml.transforms.spec.model import MUSICNN, WHISPER
+from triad_ml.transforms.spec.encoder_names import MUSICNN, WHISPER
 
 CONFIG, TENSORS, CTRANSLATE2 = "config.json", "model.safetensors", "model.bin"
 """Names of files in a folder of Whisper."""
@@ -301,8 +300,6 @@ def _checked(assign: Callable[[], None], what: str) -> None:
         raise _refused(f"holds no tensor {error}, as {what} does") from error
     except ValueError as error:
         raise _refused(f"a tensor has not the shape that it has in {what} ({error})") from error
-    finally:
-        keras.backend.clear_session()
 
 
 def _save(output: Path, encoder: str, config: str, arrays: Arrays) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from triad_ml.pipelines.runtime.checks import at_least, need
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.model import LITE, MUSICNN, WHISPER
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
 
 
 @dataclasses.dataclass(frozen=True)

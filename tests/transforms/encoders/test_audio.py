@@ -12,7 +12,8 @@ import tensorflow as tf
 from tests import audio_encoders, encoders
 from triad_ml.transforms.encoders import audio, image, safetensors, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.features.analyzers import Analysis
+from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest as graph_digest
 from triad_ml.transforms.media import audio as media_audio
 from triad_ml.transforms.spec.spec import Spec
@@ -107,7 +108,7 @@ def test_musicnn_has_one_vector_for_a_record(tmp_path: Path) -> None:
 def test_a_spectrogram_goes_through_the_image_encoder(tmp_path: Path) -> None:
     weights = encoders.mobile_net(tmp_path / "mobile.weights.h5")
     named = {**encoders.MOBILE_NET, "image_weights": str(weights), "audio_encoder": "image"}
-    content = spec_of(None, **named).model_dump()
+    content = spec_of(None, **named).model_dump(exclude_none=True)
     content["modalities"]["image"] = {"size": 32}
     spec = Spec.model_validate({**content, "tasks": {"c": {"kind": "regression", "label": "c"}}})
     rows = audio_encoders.sounds(LENGTHS, SAMPLES)
@@ -134,7 +135,7 @@ def test_a_tone_is_a_bright_line_at_its_height_until_it_ends() -> None:
     low, high = (picture[:, 10, 0].argmax() for picture in drawn)
     assert low > 45
     assert high < 12
-    assert drawn[:, :, 10].max() > 240
+    assert drawn[:, :, 10].max() > 200
     assert not drawn[:, :, 40:].any()
 
 
@@ -198,7 +199,7 @@ def test_weights_whose_tensors_are_not_those_of_their_configuration_are_refused(
 
 
 def test_audio_longer_than_the_positions_reach_is_refused(tiny: Path) -> None:
-    content = spec_of(tiny).model_dump()
+    content = spec_of(tiny).model_dump(exclude_none=True)
     content["modalities"]["audio"]["seconds"] = 1.5
     content["tasks"] = {"c": {"kind": "regression", "label": "c"}}
     spec = Spec.model_validate(content)
@@ -206,19 +207,22 @@ def test_audio_longer_than_the_positions_reach_is_refused(tiny: Path) -> None:
         audio.encoder_of(spec).load(spec)
 
 
-def test_canonical_audio_reaches_the_encoder(tiny: Path) -> None:
-    from triad_ml.transforms.features.registry import FEATURES
+def features_of(contents: tf.Tensor, spec: Spec) -> Floats:
+    """The audio feature of canonical media, from the feature graph."""
+    known = KnownAnalyzers(Analysis({}, {}))
+    graph = tf.function(lambda content: FEATURES["audio"].graph(content, spec, known).features)
+    return np.asarray(graph(contents)["audio"])
 
+
+def test_canonical_audio_reaches_the_encoder(tiny: Path) -> None:
     rows = audio_encoders.sounds([SAMPLES], SAMPLES)
     words = np.round(rows[0] * 32767).astype("<i2")
     content = media_audio.header(16_000, SAMPLES) + words.tobytes()
     contents = tf.constant([content, b""])
     signal = np.stack([words.astype(np.float32) / 32768, np.zeros(SAMPLES, np.float32)])
     spec = spec_of(tiny)
-    read = FEATURES["audio"].graph(contents, spec, None)  # type: ignore[arg-type]
     expected = encoded(spec, signal, [SAMPLES, 0])
-    np.testing.assert_array_equal(read.features["audio"], expected)
+    np.testing.assert_array_equal(features_of(contents, spec), expected)
     assert FEATURES["audio"].measured(spec) == ()
     tuned = spec_of(tiny, audio_freeze=False)
-    read = FEATURES["audio"].graph(contents, tuned, None)  # type: ignore[arg-type]
-    assert read.features["audio"].shape == (2, 50, 80)
+    assert features_of(contents, tuned).shape == (2, 50, 80)
