@@ -68,19 +68,15 @@ class Whisper(AudioEncoder):
     """Encoder of Whisper: its vectors of positions, pooled over the time that has sound."""
 
     def input(self, spec: Spec) -> tf.TensorSpec:
-        frames = whisper.num_frames(_section(spec).samples)
-        return tf.TensorSpec([frames, self._config(spec).bins], tf.float32)
+        config, frames = self._sizes(spec)
+        return tf.TensorSpec([frames, config.bins], tf.float32)
 
     def features(self, signal: tf.Tensor, num_samples: tf.Tensor, spec: Spec) -> tf.Tensor:
-        return whisper.log_mel(signal, num_samples, self._config(spec).bins)
+        config, _ = self._sizes(spec)
+        return whisper.log_mel(signal, num_samples, config.bins)
 
     def load(self, spec: Spec) -> keras.Model:
-        config, frames = self._config(spec), whisper.num_frames(_section(spec).samples)
-        if frames > 2 * config.positions:
-            raise OptionsError(
-                f"modalities.audio.seconds: {_section(spec).seconds:g} is over the "
-                f"{config.positions / 50:g} of {spec.model.audio_weights}; choose fewer"
-            )
+        config, frames = self._sizes(spec)
         network = whisper.build(config, frames)
         _assign(network, whisper.assign, spec)
         values, known = network.output
@@ -90,6 +86,16 @@ class Whisper(AudioEncoder):
 
     def width(self, spec: Spec) -> int:
         return PARTS[spec.model.audio_pooling or "mean"] * self._config(spec).width
+
+    def _sizes(self, spec: Spec) -> tuple[whisper.Config, int]:
+        """Returns the sizes of the encoder and the number of frames, after a comparison of both."""
+        config, frames = self._config(spec), whisper.num_frames(_section(spec).samples)
+        if frames > 2 * config.positions:
+            raise OptionsError(
+                f"modalities.audio.seconds: {_section(spec).seconds:g} is over the "
+                f"{config.positions / 50:g} of {spec.model.audio_weights}; choose fewer"
+            )
+        return config, frames
 
     def _config(self, spec: Spec) -> whisper.Config:
         text = _metadata(spec.to_json())[CONFIG]

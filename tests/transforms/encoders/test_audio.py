@@ -203,8 +203,9 @@ def test_audio_longer_than_the_positions_reach_is_refused(tiny: Path) -> None:
     content["modalities"]["audio"]["seconds"] = 1.5
     content["tasks"] = {"c": {"kind": "regression", "label": "c"}}
     spec = Spec.model_validate(content)
-    with pytest.raises(OptionsError, match=r"seconds: 1.5 is over the 1.2 of .*; choose fewer"):
-        audio.encoder_of(spec).load(spec)
+    for part in (audio.encoder_of(spec).load, audio.encoder_of(spec).input):
+        with pytest.raises(OptionsError, match=r"seconds: 1.5 is over the 1.2 of .*; choose fewer"):
+            part(spec)
 
 
 def features_of(contents: tf.Tensor, spec: Spec) -> Floats:
