@@ -82,12 +82,12 @@ class _Reader:
         self.left = file.seek(0, 2)
         file.seek(0)
 
-    def bytes(self, size: int) -> bytes:
+    def take(self, size: int) -> bytes:
         self._take(size)
         return self._file.read(size)
 
     def number(self, kind: str) -> int:
-        return int(struct.unpack(f"<{kind}", self.bytes(struct.calcsize(f"<{kind}")))[0])
+        return int(struct.unpack(f"<{kind}", self.take(struct.calcsize(f"<{kind}")))[0])
 
     def count(self, most: int) -> int:
         count = self.number("I")
@@ -96,7 +96,7 @@ class _Reader:
         return count
 
     def text(self) -> str:
-        content = self.bytes(self.number("H"))
+        content = self.take(self.number("H"))
         try:
             return content.removesuffix(b"\0").decode()
         except UnicodeDecodeError as error:

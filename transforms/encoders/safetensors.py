@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import regular
 
 Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 METADATA = "__metadata__"
 """Key of the texts in the header."""
@@ -133,7 +134,7 @@ def halved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return half if same else array.astype(np.float32)
 
 
-def _explained(path: str | Path, read: Callable[[], Any]) -> Any:
+def _explained(path: str | Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except _Refused as refused:
