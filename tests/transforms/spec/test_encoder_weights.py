@@ -124,8 +124,8 @@ def test_weights_of_audio_have_keys_of_their_own(tmp_path: Path) -> None:
     assert model.audio_weights == model.image_weights == str(tmp_path / "some.weights.h5")
     assert model.audio_weights_sha256 == model.image_weights_sha256 == SHA256
     assert (model.audio_freeze, model.encodes_audio_first) == (None, True)
-    pinned = audio_file(tmp_path, f"{WHISPER}, audio_weights_sha256: {'0' * 64}")
-    with pytest.raises(OptionsError, match=f"its SHA-256 is {SHA256}, the spec wants 0000"):
+    pinned = audio_file(tmp_path, f"{WHISPER}, audio_weights_sha256: {'f' * 64}")
+    with pytest.raises(OptionsError, match=f"its SHA-256 is {SHA256}, the spec wants ffff"):
         loading.load(pinned)
     path = audio_file(tmp_path, WHISPER)
     (tmp_path / "some.weights.h5").unlink()
