@@ -80,8 +80,10 @@ class Frozen(NamedTuple):
         Returns:
             Embedding, float32 `[width]`.
         """
+        # The graph of a loop takes a tensor from outside only as the input of an op.
+        inside = {name: tf.identity(value) for name, value in constants.items()}
         (vector,) = tf.graph_util.import_graph_def(
-            self.graph, {"features:0": features, **constants}, [f"{OUTPUT}:0"], name="encoder"
+            self.graph, {"features:0": features, **inside}, [f"{OUTPUT}:0"], name="encoder"
         )
         return tf.reshape(vector, [self.width])
 
