@@ -14,16 +14,19 @@ from triad_ml.model import network as model_network
 from triad_ml.model.data import batches, record_size
 from triad_ml.model.linear.views import VIEWS
 from triad_ml.model.towers import registry
-from triad_ml.transforms.encoders import efficientnet_lite
+from triad_ml.transforms.encoders import efficientnet_lite, whisper
 from triad_ml.transforms.spec.spec import Spec
 
 FRAMES, BINS = 20, 80
+CONFIG = whisper.Config(bins=80, width=8, layers=1, heads=2, hidden=16, positions=60)
 CLASSES = ("c0", "c1", "c2")
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return audio_encoders.write_whisper(tmp_path_factory.mktemp("tiny") / "tiny.safetensors")
+    return audio_encoders.write_whisper(
+        tmp_path_factory.mktemp("tiny") / "tiny.safetensors", config=CONFIG
+    )
 
 
 def layout_of(tiny: Path, modalities: dict[str, Any], **options: Any) -> model_layout.Layout:
@@ -73,29 +76,20 @@ def test_each_encoder_is_fine_tuned_from_its_own_epoch_on(
     monkeypatch.setattr(efficientnet_lite, "STAGES", efficientnet_lite.STAGES[:1])
     weights = {**encoders.LITE, "image_weights": str(encoders.lite(tmp_path / "l.weights.h5"))}
     modalities = {"image": {"size": 32}}
-    layout = layout_of(tiny, modalities, **weights, audio_freeze=1, image_freeze=2)
+    layout = layout_of(tiny, modalities, **weights, audio_freeze=False, image_freeze=1)
     networks, trained = steps_of(layout)
     assert list(networks.encoders) == ["image", "audio"]
     seen = []
-    for epoch in (1, 2, 3):
+    for epoch in (1, 2):
         before = {name: values(networks, name) for name in networks.encoders}
         trained.begin_epoch(epoch)
         assert np.isfinite(trained.train(batch(layout), epoch, step=0))
         found = {name: changed(one, values(networks, name)) for name, one in before.items()}
-        seen.append((any(found["image"]), any(found["audio"])))
-    assert seen == [(False, False), (False, True), (True, True)]
+        seen.append((any(found["image"]), all(found["audio"])))
+    assert seen == [(False, True), (True, True)]
     steps = [int(one) for one in trained.state if one.path.endswith("iteration")]
-    assert steps == [3, 1, 2]
-
-
-def test_every_weight_of_whisper_but_its_positions_is_fine_tuned(tiny: Path) -> None:
-    layout = layout_of(tiny, {}, audio_freeze=False)
-    networks, trained = steps_of(layout)
-    before = values(networks, "audio")
-    trained.begin_epoch(1)
-    trained.train(batch(layout), 1, step=0)
-    assert all(changed(before, values(networks, "audio")))
-    assert len(before) == 4 + 2 * 15 + 2
+    assert steps == [2, 1, 2]
+    assert len(networks.encoders["audio"].trainable_variables) == 4 + 15 + 2
 
 
 def test_a_frozen_encoder_leaves_a_vector_as_input(tiny: Path) -> None:
@@ -123,12 +117,12 @@ def test_an_encoder_in_the_network_reads_whispers_frames_and_no_missing_row(tiny
     np.testing.assert_array_equal(network({**given, "audio": zeros})["category"], scored)
 
 
-@pytest.mark.parametrize("fusion", ["gated", "attention", "sum"])
-def test_each_fusion_takes_the_vector(tiny: Path, fusion: str) -> None:
-    layout = layout_of(tiny, {"image": {"size": 16}}, fusion=fusion)
-    networks, trained = steps_of(layout)
-    trained.begin_epoch(1)
-    assert np.isfinite(trained.train(batch(layout), 1, step=0))
+@pytest.mark.parametrize("fusion", ["attention", "sum"])
+@pytest.mark.parametrize("freeze", [True, False])
+def test_each_fusion_takes_the_vector(tiny: Path, fusion: str, freeze: bool) -> None:
+    layout = layout_of(tiny, {}, fusion=fusion, audio_freeze=freeze)
+    scored = model_network.build(layout)(batch(layout).features)
+    assert np.isfinite(scored["category"]).all()
 
 
 def test_spectrograms_are_stored_as_bytes_and_not_augmented(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from triad_ml.transforms.hashing import file_digest
 SOUNDS = {
     "modalities": {"audio": {"seconds": 0.4}, "text": {"vocabulary": 100, "length": 12}},
     "tasks": {"category": {"kind": "classification", "label": "category"}},
-    "training": {"epochs": 2, "batch_size": 32},
+    "training": {"epochs": 1, "batch_size": 48},
 }
 CONFIG = whisper.Config(bins=80, width=8, layers=1, heads=2, hidden=16, positions=60)
 
@@ -54,7 +54,7 @@ def frozen(folder: Path, generated: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(folder: Path, generated: Path) -> Path:
-    return made(folder, generated, "tuned", audio_freeze=1)
+    return made(folder, generated, "tuned", audio_freeze=False)
 
 
 def stored(model: Path) -> dict[str, tf.train.Feature]:
@@ -78,7 +78,7 @@ def test_training_and_scoring_see_exactly_the_same(
     model = request.getfixturevalue(name)
     arguments = ["--model", str(model), "--input", str(generated), "--tolerance", "0"]
     assert main.main(["parity", *arguments]) == 0
-    equal = [str(RECORDS), "0", "0", "equal"]
+    equal = [str(RECORDS - 1), "0", "0", "equal"]  # one record has an image alone
     found = shown(capsys.readouterr().out)
     assert found["audio"] == found["category/distribution"] == equal
 
