@@ -175,7 +175,8 @@ def build(frames: int) -> keras.Model:
     pooled = keras.layers.Reshape((2 * joined.shape[2],), name="pooled")(both)
     dense = keras.layers.Dense(WIDTH, "relu", name="vector")(Scale(name="pooled_scaled")(pooled))
     vectors = Scale(name="vector_scaled")(dense)
-    return keras.Model(inputs, MeanOfPatches(name="mean_of_patches")(vectors, heard), name="musicnn")
+    mean = MeanOfPatches(name="mean_of_patches")(vectors, heard)
+    return keras.Model(inputs, mean, name="musicnn")
 
 
 def assign(model: keras.Model, arrays: Arrays) -> None:
