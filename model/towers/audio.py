@@ -18,7 +18,7 @@ class Audio(Tower):
 
     def record_bytes(self, layout: Layout) -> int:
         values = _values(layout)
-        return values.dtype.size * int(np.prod(values.shape))
+        return int(values.dtype.size * np.prod(values.shape))
 
     def columns(self, layout: Layout) -> Columns:
         values = _values(layout)

@@ -149,7 +149,8 @@ class Positions(keras.layers.Layer):
         self.vectors = self.add_weight(
             shape=shape[1:], initializer="zeros", trainable=False, name="vectors"
         )
-        self.vectors.assign(sinusoids(*shape[1:]))
+        _, positions, width = shape
+        self.vectors.assign(sinusoids(positions or 0, width or 0))
 
     def call(self, values: Tensor) -> Tensor:
         return values + self.vectors
