@@ -10,6 +10,9 @@ those of `examples/transfer.yaml`. Each training runs all epochs; none is chosen
 Accuracy and macro-F1 are computed on all records together, from the five networks of a seed; the
 table has the median and the range over the seeds. The logistic regression has the same folds, and
 as features the image embeddings, audio statistics, and n-grams of characters (tf-idf).
+
+With `--audio-encoder whisper --audio-weights FILE` networks and regression read the vectors of a
+frozen audio encoder instead of log-mel frames and their statistics.
 """
 
 import argparse
@@ -47,6 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--audio-encoder")
+    parser.add_argument("--audio-weights", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--subsets", nargs="+", default=SUBSETS)
     parser.add_argument("--spec", type=Path, default=SPEC)
@@ -62,7 +67,10 @@ def main() -> None:
     truth = [row["labels"][TASK] for row in rows]
     groups = [row["group"] for row in rows]
     folds = list(GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, truth, groups))
-    spec = _spec_file(arguments.spec, arguments.weights, folder)
+    sound = {"audio_encoder": arguments.audio_encoder}
+    if arguments.audio_weights is not None:
+        sound["audio_weights"] = str(arguments.audio_weights.resolve())
+    spec = _spec_file(arguments.spec, arguments.weights, folder, sound)
     prepared = [
         prepare(rows, set(test.tolist()), spec, arguments.records.parent, folder / f"fold-{fold}")
         for fold, (_, test) in enumerate(folds)
@@ -127,8 +135,10 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
     prepared = preprocessing_dataset.read(data)
     whole = json.loads(prepared.spec.to_json())
     whole["modalities"] = {name: whole["modalities"][name] for name in modalities}
-    if "image" not in modalities:
-        whole["model"] = {k: v for k, v in whole["model"].items() if not k.startswith("image_")}
+    for name in {"image", "audio"} - {*modalities}:
+        encoder = (f"{name}_encoder", f"{name}_weights", f"{name}_freeze", f"{name}_pooling")
+        whole["model"] = {k: v for k, v in whole["model"].items() if not k.startswith(encoder)}
+        whole["model"].pop(f"{name}_layers", None)
     whole["training"]["seed"] = seed
     spec = type(prepared.spec).model_validate(whole)
     kept = folder / f"{'-'.join(modalities)}-{seed}-{spec.digest()[:12]}.json"
@@ -170,7 +180,8 @@ def regression(
 def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Returns unit vectors, float32 `[records, dimensions]`, of image and of audio.
 
-    The vector of an audio has mean and standard deviation of each mel band.
+    The vector of an audio is that of the audio encoder; without one it has mean and standard
+    deviation of each mel band.
     """
     import tensorflow as tf
 
@@ -182,10 +193,12 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
         columns = tf.train.Example.FromString(record).features.feature
         audio = np.array(columns["audio"].float_list.value, np.float32)
-        frames = audio.reshape(-1, prepared.spec.modalities.audio.mel_bins)
+        if prepared.spec.model.audio_encoder is None:
+            frames = audio.reshape(-1, prepared.spec.modalities.audio.mel_bins)
+            audio = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
         by_id[columns["id"].bytes_list.value[0].decode()] = {
             "image": np.array(columns["image"].float_list.value, np.float32),
-            "audio": np.concatenate([frames.mean(axis=0), frames.std(axis=0)]),
+            "audio": audio,
         }
     stacked = {
         name: np.stack([by_id[row["id"]][name] for row in rows]) for name in ("image", "audio")
@@ -193,9 +206,9 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
     return {n: v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9) for n, v in stacked.items()}
 
 
-def _spec_file(spec: Path, weights: Path, folder: Path) -> Path:
+def _spec_file(spec: Path, weights: Path, folder: Path, sound: Mapping[str, str | None]) -> Path:
     content = yaml.safe_load(spec.read_text(encoding="utf-8"))
-    content["model"]["image_weights"] = str(weights.resolve())
+    content["model"] |= {"image_weights": str(weights.resolve()), **sound}
     (folder / "spec.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "spec.yaml"
 

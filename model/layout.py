@@ -46,3 +46,12 @@ class Layout:
         from triad_ml.transforms.encoders import image
 
         return image.width(self.spec)
+
+    @property
+    def audio_width(self) -> int | None:
+        """Length of a record's audio vector; None unless preprocessing runs the encoder."""
+        if self.spec.modalities.audio is None or not self.spec.model.encodes_audio_first:
+            return None
+        from triad_ml.transforms.encoders import audio
+
+        return audio.width(self.spec)

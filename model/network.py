@@ -45,13 +45,13 @@ class Networks(NamedTuple):
             are, for each task and modality, the logits that this modality alone gives, as
             `<task>@<modality>`; with learned task weights also `task_weights.OUTPUT`.
         cut: The seam between the towers of `scoring` and the rest.
-        encoder: The pretrained part of both, if any, which training freezes or fine-tunes.
+        encoders: By modality, the pretrained parts of both, which training freezes or fine-tunes.
     """
 
     scoring: keras.Model
     training: keras.Model
     cut: Cut
-    encoder: keras.Model | None = None
+    encoders: Mapping[str, keras.Model] = {}
 
 
 def build(layout: Layout) -> keras.Model:
@@ -84,7 +84,7 @@ def build_networks(layout: Layout) -> Networks:
         keras.Model(inputs | read, outputs, name="triad"),
         keras.Model(inputs | read, {**outputs, **extra}, name="triad_training"),
         cut._replace(passed={**cut.passed, **alone, **read}),
-        next((one for one in encoders.values() if one is not None), None),
+        {name: one for name, one in encoders.items() if one is not None},
     )
 
 

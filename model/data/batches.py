@@ -18,10 +18,11 @@ class Batch(NamedTuple):
     Attributes:
         features: Inputs of the network by name, for the modalities and tasks of the spec: `image`
             uint8 `[batch, size, size, 3]`, or encoded float32 `[batch, width]`; `audio` float32
-            `[batch, frames, mel_bins]`, a log-mel spectrogram; `text` int64 `[batch, length]`,
-            token ids; `text_spelling` int64 `[batch, length, parts]`, see
-            `word_shapes.spelling_graph`; `<modality>_present` bool `[batch]`; `marker_<task>` int64
-            `[batch, length]`, 1 at marked words; `units_<task>` int64 `[batch, 2 * length]`, see
+            `[batch, frames, mel_bins]`, a log-mel spectrogram, or encoded float32 `[batch, width]`,
+            or the input of its encoder; `text` int64 `[batch, length]`, token ids; `text_spelling`
+            int64 `[batch, length, parts]`, see `word_shapes.spelling_graph`; `<modality>_present`
+            bool `[batch]`; `marker_<task>` int64 `[batch, length]`, 1 at marked words;
+            `units_<task>` int64 `[batch, 2 * length]`, see
             `decoder.Memory.units`; `scale_<task>` float32 `[batch, 2]`, mean and standard deviation
             of the labels of a regression task in training.
         labels: Labels by task. For classification, class ids, int64 `[batch]`: `MISSING_LABEL` if

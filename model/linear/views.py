@@ -57,13 +57,16 @@ class Image(View):
 
 
 class Audio(View):
-    """Statistics of each mel bin over time."""
+    """Statistics of each mel bin over time; vectors of a frozen encoder; drawn spectrograms."""
 
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["audio"].columns(layout)
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        return pooled(TOWERS["audio"].parse(columns, layout)["audio"])
+        features = TOWERS["audio"].parse(columns, layout)["audio"]
+        if features.dtype == tf.uint8:
+            return colours_and_gradients(features)
+        return features if layout.audio_width else pooled(features)
 
 
 class Text(View):

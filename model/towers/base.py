@@ -106,6 +106,10 @@ class Tower(abc.ABC):
         """
         return None
 
+    def frozen_epochs(self, layout: Layout) -> int:
+        """Returns the number of epochs during which the network of `encoder` is not trained."""
+        return 0
+
     def words(self, inputs: Tensors, layout: Layout) -> Words | None:
         """Builds the word vectors of the tower; None if the modality has no words."""
         return None

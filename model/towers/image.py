@@ -45,6 +45,9 @@ class Image(Tower):
     def encoder(self, layout: Layout) -> keras.Model | None:
         return pretrained.trainable_encoder(layout.spec)
 
+    def frozen_epochs(self, layout: Layout) -> int:
+        return int(layout.spec.model.image_freeze)
+
     def build(self, inputs: Tensors, layout: Layout, parts: Parts, steps: bool) -> Seen:
         features, present = inputs[self.name], inputs[f"{self.name}_present"]
         spec = layout.spec.model
@@ -68,7 +71,7 @@ class Image(Tower):
         if layout.image_width:
             return pretrained.scaled_vectors(features, present)
         if encoder is not None:
-            return pretrained.scaled(pretrained.Encoder(encoder, name="image_encoded")(features))
+            return pretrained.encoded(features, encoder)
         return super().view(inputs, layout, encoder)
 
 

@@ -1,11 +1,11 @@
-"""Image tower on the vectors of a pretrained encoder."""
+"""Towers of images and audio on the vectors of a pretrained encoder."""
 
 from typing import Any, TypeAlias
 
 import keras
 
 from triad_ml.model.towers import layers
-from triad_ml.transforms.encoders import image
+from triad_ml.transforms.encoders import audio, image
 from triad_ml.transforms.spec.model import ModelSpec
 from triad_ml.transforms.spec.spec import Spec
 
@@ -17,7 +17,7 @@ class Encoder(keras.layers.Layer):
     """Pretrained network that always runs in inference mode, even while the model is trained.
 
     Its normalization keeps its pretrained statistics, and its dropout is off, but its weights have
-    gradients. Takes and returns the same tensors as the network: uint8 `[batch, size, size, 3]` to
+    gradients. Takes and returns the same tensors as the network: an image or a spectrogram to
     float32 `[batch, width]`.
 
     Args:
@@ -28,15 +28,15 @@ class Encoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.network = network
 
-    def call(self, pixels: Tensor) -> Tensor:
-        return self.network(pixels, training=False)
+    def call(self, values: Tensor) -> Tensor:
+        return self.network(values, training=False)
 
-    def compute_output_spec(self, pixels: Tensor) -> Tensor:
-        return keras.KerasTensor((pixels.shape[0], self.network.output_shape[-1]), dtype="float32")
+    def compute_output_spec(self, values: Tensor) -> Tensor:
+        return keras.KerasTensor((values.shape[0], self.network.output_shape[-1]), dtype="float32")
 
 
 def trainable_encoder(spec: Spec) -> keras.Model | None:
-    """Loads the pretrained encoder that becomes part of the network.
+    """Loads the pretrained image encoder that becomes part of the network.
 
     Returns None if the spec has none, or if preprocessing runs it.
 
@@ -48,41 +48,64 @@ def trainable_encoder(spec: Spec) -> keras.Model | None:
     return image.load(spec.model, spec.modalities.image.size)
 
 
-def encoder_tower(pixels: Tensor, encoder: keras.Model, spec: ModelSpec) -> Tensor:
+def trainable_audio_encoder(spec: Spec) -> keras.Model | None:
+    """Loads the pretrained audio encoder that becomes part of the network; see above.
+
+    Raises:
+        OptionsError, StorageError: If its weights cannot be used; see `encoders.audio`.
+    """
+    if spec.model.audio_encoder is None or spec.model.encodes_audio_first:
+        return None
+    return audio.encoder_of(spec).load(spec)
+
+
+def encoder_tower(
+    values: Tensor, encoder: keras.Model, spec: ModelSpec, modality: str = "image"
+) -> Tensor:
     """Builds the tower: the pretrained encoder, then the last layers, which are not pretrained.
 
     Args:
-        pixels: Pixels, uint8 `[batch, size, size, 3]`.
+        values: Input of the encoder, such as pixels, uint8 `[batch, size, size, 3]`.
         encoder: Pretrained encoder, from `trainable_encoder`.
         spec: Section `model` of the spec, with `dim` and `dropout`.
+        modality: Name of the modality.
 
     Returns:
         Embedding, float32 `[batch, dim]`.
     """
-    vectors = scaled(Encoder(encoder, name="image_encoded")(pixels))
-    return layers.embedding(vectors, spec, "image")
+    return layers.embedding(encoded(values, encoder, modality), spec, modality)
 
 
-def vector_tower(vectors: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
+def encoded(values: Tensor, encoder: keras.Model, modality: str = "image") -> Tensor:
+    """Builds the scaled vectors of an encoder in the network, float32 `[batch, width]`."""
+    return scaled(Encoder(encoder, name=f"{modality}_encoded")(values), modality)
+
+
+def vector_tower(
+    vectors: Tensor, present: Tensor, spec: ModelSpec, modality: str = "image"
+) -> Tensor:
     """Builds the tower on vectors of an encoder that has run in preprocessing.
 
     Args:
         vectors: Vectors of the encoder, float32 `[batch, width]`.
-        present: Mask of the rows that have an image, bool `[batch]`.
+        present: Mask of the rows that have the modality, bool `[batch]`.
         spec: Section `model` of the spec, with `dim` and `dropout`.
+        modality: Name of the modality.
 
     Returns:
         Embedding, float32 `[batch, dim]`.
     """
-    return layers.embedding(scaled_vectors(vectors, present), spec, "image")
+    return layers.embedding(scaled_vectors(vectors, present, modality), spec, modality)
 
 
-def scaled_vectors(vectors: Tensor, present: Tensor) -> Tensor:
-    """Masks and scales vectors, float32 `[batch, width]`; zeros for rows without an image."""
-    return scaled(layers.MaskMissing(name="image_masked")(vectors, present))
+def scaled_vectors(vectors: Tensor, present: Tensor, modality: str = "image") -> Tensor:
+    """Masks and scales vectors, float32 `[batch, width]`; zeros for rows without the modality."""
+    masked = layers.MaskMissing(name=f"{modality}_masked")(vectors, present)
+    return scaled(masked, modality)
 
 
-def scaled(vectors: Tensor) -> Tensor:
+def scaled(vectors: Tensor, modality: str = "image") -> Tensor:
     """Scales vectors, float32 `[batch, width]`, to a length of the square root of `width`."""
-    units = keras.layers.UnitNormalization(name="image_scaled")(vectors)
-    return keras.layers.Rescaling(float(vectors.shape[-1]) ** 0.5, name="image_vector")(units)
+    units = keras.layers.UnitNormalization(name=f"{modality}_scaled")(vectors)
+    length = float(vectors.shape[-1]) ** 0.5
+    return keras.layers.Rescaling(length, name=f"{modality}_vector")(units)

@@ -63,7 +63,7 @@ class Steps:
         planned: Optimizer steps until the learning rate reaches its final value.
 
     Attributes:
-        optimizer: Optimizer of all variables outside the pretrained encoder.
+        optimizer: Optimizer of all variables outside the pretrained encoders.
     """
 
     def __init__(
@@ -74,18 +74,25 @@ class Steps:
         self._heads = heads_of(layout.spec, layout.classes)
         self._settings = layout.spec.training
         self._weights = weights
-        self._variables, self._encoder = _trained(networks)
-        self._frozen_epochs = int(layout.spec.model.image_freeze)
+        self._variables, self._encoders = _trained(networks)
+        self._frozen_epochs = {
+            name: registry.TOWERS[name].frozen_epochs(layout) for name in self._encoders
+        }
         settings = layout.spec.training
         self.optimizer = optimizers.optimizer(
             self._variables, settings, planned, settings.learning_rate
         )
-        tuned = planned * max(0, settings.epochs - self._frozen_epochs) // settings.epochs
         rate = settings.learning_rate * settings.fine_tune_rate
-        self._tuner = (
-            optimizers.optimizer(self._encoder, settings, tuned, rate) if self._encoder else None
-        )
-        self._tunes = False
+        self._tuners = {
+            name: optimizers.optimizer(
+                variables,
+                settings,
+                planned * max(0, settings.epochs - self._frozen_epochs[name]) // settings.epochs,
+                rate,
+            )
+            for name, variables in self._encoders.items()
+        }
+        self._tuned: tuple[str, ...] = ()
         known = {id(variable) for variable in networks.training.weights}
         # Keras counts the states of random generators among a model's variables, not its weights.
         self._generators = [v for v in networks.training.variables if id(v) not in known]
@@ -93,9 +100,9 @@ class Steps:
     def begin_epoch(self, epoch: int) -> None:
         """Seeds every random generator of the network from the epoch.
 
-        Also decides if this epoch fine-tunes the pretrained encoder.
+        Also decides which pretrained encoders this epoch fine-tunes.
         """
-        self._tunes = self._tuner is not None and epoch > self._frozen_epochs
+        self._tuned = tuple(name for name, last in self._frozen_epochs.items() if epoch > last)
         for index, state in enumerate(self._generators):
             seed = np.random.SeedSequence([self._settings.seed, epoch, _LAYERS, index])
             state.assign([seed.generate_state(1)[0], 0])
@@ -104,7 +111,7 @@ class Steps:
         """Does one optimizer step and returns the loss before it."""
         seed = np.random.SeedSequence([self._settings.seed, epoch, _AUGMENT, step])
         drawn = (seed.generate_state(2) >> 1).astype(np.int32)
-        return float(self._train(batch.features, batch.labels, tf.constant(drawn), self._tunes))
+        return float(self._train(batch.features, batch.labels, tf.constant(drawn), self._tuned))
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, Measured]:
         """Sums up losses and correct predictions of the scoring network on a split, by task."""
@@ -137,10 +144,13 @@ class Steps:
     @property
     def state(self) -> list[keras.Variable]:
         """Variables of the optimizers; the first is the number of steps."""
-        return [*self.optimizer.variables, *(self._tuner.variables if self._tuner else ())]
+        tuners = [variable for one in self._tuners.values() for variable in one.variables]
+        return [*self.optimizer.variables, *tuners]
 
     @tf.function(autograph=False)
-    def _train(self, features: Tensors, labels: Tensors, seed: tf.Tensor, tunes: bool) -> tf.Tensor:
+    def _train(
+        self, features: Tensors, labels: Tensors, seed: tf.Tensor, tuned: tuple[str, ...]
+    ) -> tf.Tensor:
         changes = self._settings.changes
         if changes:
             features = registry.augment(features, seed, changes)
@@ -148,8 +158,7 @@ class Steps:
         if mix is not None:
             features = mix.features
         trained = {self.optimizer: self._variables}
-        if tunes:
-            trained[self._tuner] = self._encoder
+        trained |= {self._tuners[name]: self._encoders[name] for name in tuned}
         with tf.GradientTape() as tape:
             logits = dict(self._networks.training(features, training=True))
             log_variances = logits.pop(tasks_task_weights.OUTPUT, None)
@@ -208,8 +217,10 @@ class Steps:
         return {name: tf.cast(tf.stack(values), tf.float64) for name, values in sums.items()}
 
 
-def _trained(networks: Networks) -> tuple[list[keras.Variable], list[keras.Variable]]:
-    """Returns the trainable variables: those outside the pretrained encoder, and those in it."""
-    encoder = list(networks.encoder.trainable_variables) if networks.encoder is not None else []
-    known = {id(variable) for variable in encoder}
-    return [v for v in networks.training.trainable_variables if id(v) not in known], encoder
+def _trained(
+    networks: Networks,
+) -> tuple[list[keras.Variable], dict[str, list[keras.Variable]]]:
+    """Returns the trainable variables: those outside pretrained encoders, and those of each."""
+    encoders = {name: list(one.trainable_variables) for name, one in networks.encoders.items()}
+    known = {id(variable) for variables in encoders.values() for variable in variables}
+    return [v for v in networks.training.trainable_variables if id(v) not in known], encoders

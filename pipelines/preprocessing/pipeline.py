@@ -277,7 +277,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     shards = preprocessing_summary.place_shards(made)
     made.fetch(dataset.TRANSFORM)
     local = made.local
-    moments = [name for modality in spec.modalities.names for name in FEATURES[modality].moments]
+    moments = [name for one in spec.modalities.names for name in FEATURES[one].measured(spec)]
     moments += [m for name, task in spec.tasks.items() for m in TARGETS[task.kind].moments(name)]
     analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")

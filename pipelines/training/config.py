@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from triad_ml.pipelines.runtime.checks import at_least, need
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,20 +89,53 @@ class SearchConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig:
-    """Settings of the conversion of EfficientNet-Lite0's weights from PyTorch to Keras.
+class EncoderFile:
+    """Kind of file that the conversion of an encoder writes.
 
     Attributes:
-        output: File of Keras weights to write; its name ends in `.weights.h5`.
-        weights: PyTorch file to read; None for the one in the installed package.
+        suffix: End of its name.
+        mark: Bytes in the first 64 KiB of each such file.
+    """
+
+    suffix: str
+    mark: bytes
+
+
+_AUDIO_FILE = EncoderFile(".safetensors", b'"triad.encoder"')
+
+ENCODERS: Mapping[str, EncoderFile] = {
+    LITE: EncoderFile(".weights.h5", b"\x89HDF\r\n"),
+    WHISPER: _AUDIO_FILE,
+    MUSICNN: _AUDIO_FILE,
+}
+"""Encoders whose weights are converted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of the conversion of a pretrained encoder's weights.
+
+    Attributes:
+        output: File to write; its name ends in `.weights.h5` for images, `.safetensors` for audio.
+        weights: File or folder to read; None for the one in the installed package, of
+            `efficientnet_lite0` only.
+        kind: Name of the encoder.
     """
 
     output: str
     weights: str | None = None
+    kind: str = LITE
 
     def __post_init__(self) -> None:
         need("--output", self.output)
-        if not self.output.endswith(".weights.h5"):
-            raise OptionsError(f"--output: must end in .weights.h5, got {self.output!r}")
+        if self.kind not in ENCODERS:
+            raise OptionsError(f"--kind: must be one of {', '.join(ENCODERS)}, got {self.kind!r}")
+        if not self.output.endswith(self.file.suffix):
+            raise OptionsError(f"--output: must end in {self.file.suffix}, got {self.output!r}")
         if self.weights is not None:
             need("--weights", self.weights)
+
+    @property
+    def file(self) -> EncoderFile:
+        """Kind of file to write."""
+        return ENCODERS[self.kind]

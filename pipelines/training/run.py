@@ -28,7 +28,7 @@ def run(config: TrainConfig) -> Path:
 
 
 def encoder(config: EncoderConfig) -> str:
-    """Writes the weights of a pretrained image encoder as a file of Keras.
+    """Writes the weights of a pretrained encoder as a file that specs can name.
 
     Returns:
         SHA-256 of the file, in hexadecimal.
@@ -37,11 +37,11 @@ def encoder(config: EncoderConfig) -> str:
         OptionsError: If the package is missing, the weights are of another network, or the output
             holds other content.
         GateError: If the package's weights are not the known ones.
-        StorageError: If the output cannot be written.
+        StorageError: If the weights cannot be read, or the output cannot be written.
     """
     from triad_ml.pipelines.storage import outputs
 
-    outputs.check_file(config.output, b"\x89HDF\r\n", "file of weights")
+    outputs.check_file(config.output, config.file.mark, "file of weights")
     environment.load_tensorflow()
     from triad_ml.pipelines.training import encoder_import
 

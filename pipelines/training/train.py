@@ -165,10 +165,13 @@ def _export(
     shutil.copy(output / TRAINING / loop.HISTORY, output / bundle.HISTORY)
 
 
-def _encoder_digest(spec: Spec) -> dict[str, str]:
-    """Returns the digest of a pretrained encoder's initial weights; empty without an encoder."""
-    pinned = spec.model.image_weights_sha256
-    return {"encoder": pinned} if pinned is not None else {}
+def _encoder_digests(spec: Spec) -> dict[str, str]:
+    """Returns the digests of pretrained encoders' initial weights; empty without an encoder."""
+    pinned = {
+        "encoder": spec.model.image_weights_sha256,
+        "audio_encoder": spec.model.audio_weights_sha256,
+    }
+    return {name: digest for name, digest in pinned.items() if digest is not None}
 
 
 def _about(
@@ -191,7 +194,7 @@ def _about(
             "transform": prepared.manifest["transform_digest"],
             "spec": spec.digest(),
             "code": hashing.code_digest(),
-            **_encoder_digest(spec),
+            **_encoder_digests(spec),
         },
         "data": {name: prepared.manifest[name] for name in ("key", "digests", "inputs")},
         "files": files,

@@ -8,20 +8,18 @@ import functools
 import importlib
 import warnings
 from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from triad_ml.transforms.encoders import efficientnet_lite
+from triad_ml.transforms.encoders import frozen as encoders_frozen
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import encoder_weights
-from triad_ml.transforms.spec.model import APPLICATIONS, HUB, LITE, EncoderSpec
+from triad_ml.transforms.spec.encoder_names import APPLICATIONS, HUB, LITE
+from triad_ml.transforms.spec.model import EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
-
-_OUTPUT = "vector"
 
 
 @keras.saving.register_keras_serializable(package="triad")
@@ -84,7 +82,12 @@ def load(model: EncoderSpec, size: int) -> keras.Model:
 def width(spec: Spec) -> int:
     """Returns the size of an image's embedding, for a spec whose encoder preprocessing runs."""
     assert spec.modalities.image is not None
-    return _width(_settings(spec.model), spec.modalities.image.size)
+    return width_at(spec.model, spec.modalities.image.size)
+
+
+def width_at(model: EncoderSpec, size: int) -> int:
+    """Returns the size of the embedding of an image of `size` x `size` pixels."""
+    return _width(_settings(model), size)
 
 
 def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Tensor:
@@ -111,7 +114,7 @@ def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Ten
     def encode(content: tf.Tensor) -> tf.Tensor:
         pixels = tf.reshape(tf.io.decode_raw(content, tf.uint8), [1, size, size, 3])
         (vector,) = tf.graph_util.import_graph_def(
-            graph, {"pixels": pixels}, [f"{_OUTPUT}:0"], name="encoder"
+            graph, {"pixels": pixels}, [f"{encoders_frozen.OUTPUT}:0"], name="encoder"
         )
         return tf.reshape(vector, [dim])
 
@@ -125,35 +128,15 @@ def vectors_graph(pictures: tf.Tensor, present: tf.Tensor, spec: Spec) -> tf.Ten
 
 
 @functools.lru_cache(maxsize=2)
-def _frozen(settings: str, size: int) -> tuple[Any, int]:
+def _frozen(settings: str, size: int) -> Any:
     """Returns the encoder as a GraphDef without variables, `pixels` to `vector`, and its width."""
     model = EncoderSpec.model_validate_json(settings)
-    # In this thread, variables would be created in the feature graph that is being traced.
-    with futures.ThreadPoolExecutor(1) as aside:
-        return aside.submit(_without_variables, model, size).result()
+    return encoders_frozen.aside(lambda: _without_variables(model, size))
 
 
 def _without_variables(model: EncoderSpec, size: int) -> tuple[Any, int]:
-    encoder = load(model, size)
-    traced = tf.function(lambda pixels: encoder(pixels, training=False), autograph=False)
-    function = convert_to_constants.convert_variables_to_constants_v2(
-        traced.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
-    )
-    names = [function.inputs[0].name, function.outputs[0].name]
-    return _renamed(function.graph.as_graph_def(), *names), int(encoder.output_shape[-1])
-
-
-def _renamed(graph: Any, first: str, last: str) -> Any:
-    """Renames the nodes, so that names do not depend on earlier models of this process."""
-    names = {node.name: f"node_{index}" for index, node in enumerate(graph.node)}
-    names |= {first.partition(":")[0]: "pixels", last.partition(":")[0]: _OUTPUT}
-    for node in graph.node:
-        node.name = names[node.name]
-        for index, value in enumerate(node.input):
-            mark = "^" if value.startswith("^") else ""
-            name, colon, output = value.removeprefix("^").partition(":")
-            node.input[index] = f"{mark}{names[name]}{colon}{output}"
-    return graph
+    pixels = tf.TensorSpec([1, size, size, 3], tf.uint8)
+    return encoders_frozen.without_variables(load(model, size), pixels, "pixels")
 
 
 @functools.lru_cache(maxsize=8)

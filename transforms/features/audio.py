@@ -26,7 +26,7 @@ def audio_graph(content: tf.Tensor, spec: AudioSpec, analyzers: Analyzers) -> tf
     Raises:
         tf.errors.InvalidArgumentError: When the graph runs, and a header is not the canonical one.
     """
-    signal, num_samples = _samples(content, spec)
+    signal, num_samples = samples(content, spec)
     frames = frames_graph(signal, spec)
     whole = (num_samples - spec.frame_length) // spec.frame_step + 1
     num_frames = tf.where(num_samples > 0, tf.maximum(whole, 1), 0)
@@ -61,14 +61,21 @@ def log_mel_graph(signal: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
     return tf.math.log(tf.maximum(tf.matmul(spectra, bands), 1e-5))
 
 
-def _samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]:
+def samples(content: tf.Tensor, spec: AudioSpec) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes canonical audio.
 
     The header is compared, not parsed, so that audio in another form is never taken for samples.
 
+    Args:
+        content: Canonical WAV, string `[batch]`; empty if missing.
+        spec: Sample rate and duration.
+
     Returns:
         Zero-padded samples, float32 `[batch, samples]` in [-1, 1), and their numbers, int32
-        `[batch]`.
+        `[batch]`; 0 if missing.
+
+    Raises:
+        tf.errors.InvalidArgumentError: When the graph runs, and a header is not the canonical one.
     """
     size = tf.strings.length(content)
     header = np.frombuffer(audio.header(spec.sample_rate, 0), np.uint8).astype(np.int32)

@@ -1,5 +1,6 @@
 """TensorFlow graph of image features: decoded, resized and padded to a square."""
 
+import numpy as np
 import tensorflow as tf
 
 from triad_ml.transforms.spec.modalities import ImageSpec
@@ -38,6 +39,17 @@ def image_graph(content: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     return tf.map_fn(
         lambda encoded: tf.cond(tf.equal(encoded, b""), lambda: missing, lambda: decode(encoded)),
         content,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=1,
+    )
+
+
+def packed(pictures: tf.Tensor) -> tf.Tensor:
+    """Converts images, uint8 `[batch, size, size, 3]`, to bytes, row by row, string `[batch]`."""
+    num_bytes = int(np.prod(pictures.shape[1:]))
+    return tf.map_fn(
+        lambda one: tf.strings.substr(tf.io.serialize_tensor(one), -num_bytes, num_bytes),
+        pictures,
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=1,
     )

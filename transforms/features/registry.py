@@ -7,9 +7,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from triad_ml.transforms.features.analyzers import Analyzers
-from triad_ml.transforms.features.audio import MOMENTS, audio_graph
+from triad_ml.transforms.features.audio import MOMENTS, audio_graph, samples
 from triad_ml.transforms.features.grams import GRAMS, grams_graph
-from triad_ml.transforms.features.image import image_graph
+from triad_ml.transforms.features.image import image_graph, packed
 from triad_ml.transforms.features.text import placed_text_graph, spelled_graph, text_graph
 from triad_ml.transforms.features.word_shapes import SPELLING
 from triad_ml.transforms.features.words import Words
@@ -39,6 +39,10 @@ class FeatureGraph(abc.ABC):
 
     moments: tuple[str, ...] = ()
 
+    def measured(self, spec: Spec) -> tuple[str, ...]:
+        """Returns those of `moments` that the graph of a spec needs."""
+        return self.moments
+
     @abc.abstractmethod
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         """Computes the features of canonical media.
@@ -64,13 +68,24 @@ class Image(FeatureGraph):
 
 
 class Audio(FeatureGraph):
-    """Features of audio: z-scored log-mel frames."""
+    """Features of audio: z-scored log-mel frames, or the embedding or input of an encoder."""
 
     moments = (MOMENTS,)
 
+    def measured(self, spec: Spec) -> tuple[str, ...]:
+        return self.moments if spec.model.audio_encoder is None else ()
+
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         assert spec.modalities.audio is not None
-        return Read({"audio": audio_graph(content, spec.modalities.audio, analyzers)})
+        if spec.model.audio_encoder is None:
+            return Read({"audio": audio_graph(content, spec.modalities.audio, analyzers)})
+        from triad_ml.transforms.encoders import audio  # imports Keras only if needed
+
+        signal, num_samples = samples(content, spec.modalities.audio)
+        if spec.model.encodes_audio_first:
+            return Read({"audio": audio.vectors_graph(signal, num_samples, spec)})
+        values = audio.encoder_of(spec).features(signal, num_samples, spec)
+        return Read({"audio": packed(values) if values.dtype == tf.uint8 else values})
 
 
 class Text(FeatureGraph):

@@ -37,7 +37,9 @@ def preprocessing_fn(
         id: string `[batch]`; with a mixture also `DATASET_FEATURE`, the name of the data set.
         image: string `[batch]`, the bytes of uint8 `[size, size, 3]`, row by row; zeros if missing.
             If preprocessing runs an encoder: its embeddings, float32 `[batch, width]`.
-        audio: float32 `[batch, frames, width]`, z-scored per feature; zeros if missing.
+        audio: float32 `[batch, frames, width]`, z-scored per feature; zeros if missing. If
+            preprocessing runs an encoder: its embeddings, float32 `[batch, width]`; if training
+            runs it, its input, float32, or bytes of uint8 `[size, size, 3]` as of images.
         text: int64 `[batch, length]`, token ids; `PAD` if missing.
         text_grams: int64 `[batch, grams]`, numbers of n-grams; see `grams.grams_graph`.
         text_spelling: int64 `[batch, length, parts]`, if the spec has `spelling`; see

@@ -1,6 +1,7 @@
-"""Weights of image encoders: their paths in a spec, and checks of their digests."""
+"""Weights of pretrained encoders: their paths in a spec, and checks of their digests."""
 
 import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,53 @@ from pathlib import Path
 from triad_ml.transforms.errors import OptionsError, StorageError
 from triad_ml.transforms.files.private_copies import private_copy
 from triad_ml.transforms.hashing import file_digest, tree_digests
-from triad_ml.transforms.spec.model import HUB, EncoderSpec
+from triad_ml.transforms.spec.encoder_names import HUB
+from triad_ml.transforms.spec.model import EncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """Keys of the section `model` that name an encoder and its weights.
+
+    Attributes:
+        modality: Modality that the encoder reads, with which the keys begin.
+    """
+
+    modality: str
+
+    @property
+    def path(self) -> str:
+        """Key of the path of the weights."""
+        return f"{self.modality}_weights"
+
+    @property
+    def sha256(self) -> str:
+        """Key of the digest of the weights."""
+        return f"{self.modality}_weights_sha256"
+
+    def encoder(self, model: EncoderSpec) -> str | None:
+        """Returns the name of the encoder."""
+        name: str | None = getattr(model, f"{self.modality}_encoder")
+        return name
+
+    def weights(self, model: EncoderSpec) -> str | None:
+        """Returns the path of the weights; None without any."""
+        path: str | None = getattr(model, self.path)
+        return path
+
+    def digest(self, model: EncoderSpec) -> str | None:
+        """Returns the SHA-256 of the weights in the spec, hexadecimal; None without one."""
+        digest: str | None = getattr(model, self.sha256)
+        return digest
+
+
+IMAGE, AUDIO = Keys("image"), Keys("audio")
+"""Keys of the encoders of images and of audio."""
+
+
 def pinned(spec: Spec, path: Path) -> Spec:
-    """Returns a spec with the absolute path of its encoder's weights, and their digest.
+    """Returns a spec with the absolute paths of its encoders' weights, and their digests.
 
     Args:
         spec: The spec as its file has it.
@@ -23,28 +65,29 @@ def pinned(spec: Spec, path: Path) -> Spec:
         OptionsError: If weights are missing, or do not have the digest in the spec.
         StorageError: If they cannot be read.
     """
-    if spec.model.image_weights is None:
-        return spec
-    weights = str((path.parent / spec.model.image_weights).absolute())
-    whole = spec.model.model_copy(update={"image_weights": weights})
-    known = whole.model_copy(update={"image_weights_sha256": checked(whole)})
-    return spec.model_copy(update={"model": known})
+    model = spec.model
+    for keys in (IMAGE, AUDIO):
+        weights = keys.weights(model)
+        if weights is not None:
+            absolute = str((path.parent / weights).absolute())
+            whole = model.model_copy(update={keys.path: absolute})
+            model = whole.model_copy(update={keys.sha256: checked(whole, keys)})
+    return spec if model is spec.model else spec.model_copy(update={"model": model})
 
 
-def checked(model: EncoderSpec) -> str:
+def checked(model: EncoderSpec, keys: Keys = IMAGE) -> str:
     """Returns the SHA-256 of the weights, hexadecimal; for a folder, of its files' digests.
 
     Raises:
         OptionsError: If the weights are missing, or do not have the digest in the spec.
         StorageError: If they cannot be read.
     """
-    assert model.image_weights is not None  # the spec's encoder has weights
-    path = Path(model.image_weights)
-    return _checked(model, path, path)
+    path = _path(model, keys)
+    return _checked(model, keys, path, path)
 
 
 @contextlib.contextmanager
-def checked_copy(model: EncoderSpec) -> Iterator[Path]:
+def checked_copy(model: EncoderSpec, keys: Keys = IMAGE) -> Iterator[Path]:
     """Yields the path of a private copy of the weights, whose digest has been checked.
 
     A library that opens the copy reads the bytes that were checked, even if the original changes.
@@ -54,42 +97,49 @@ def checked_copy(model: EncoderSpec) -> Iterator[Path]:
         GateError: If a folder of weights holds a link.
         OSError: If they cannot be copied.
     """
-    assert model.image_weights is not None
-    path = Path(model.image_weights)
+    path = _path(model, keys)
     with contextlib.ExitStack() as stack:
         try:
             copy = stack.enter_context(private_copy(path))
         except FileNotFoundError as error:
-            raise _missing(model, path) from error
-        _checked(model, copy, path)
+            raise _missing(model, keys, path) from error
+        _checked(model, keys, copy, path)
         yield copy
 
 
-def _checked(model: EncoderSpec, weights: Path, path: Path) -> str:
+def _path(model: EncoderSpec, keys: Keys) -> Path:
+    weights = keys.weights(model)
+    assert weights is not None  # the spec's encoder has weights
+    return Path(weights)
+
+
+def _checked(model: EncoderSpec, keys: Keys, weights: Path, path: Path) -> str:
     """Returns the digest of weights, once it is checked.
 
     Args:
         model: The section of the spec.
+        keys: Keys of the encoder.
         weights: Path of the weights, or of their copy.
         path: Path of the original, for errors.
     """
     try:
-        digest = _folder_digest(weights) if model.image_encoder == HUB else file_digest(weights)
+        folder = keys.encoder(model) == HUB
+        digest = _folder_digest(weights) if folder else file_digest(weights)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise _missing(model, path) from error
+        raise _missing(model, keys, path) from error
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if model.image_weights_sha256 not in (None, digest):
+    if keys.digest(model) not in (None, digest):
         raise OptionsError(
-            f"{path}: its SHA-256 is {digest}, the spec wants {model.image_weights_sha256}; "
+            f"{path}: its SHA-256 is {digest}, the spec wants {keys.digest(model)}; "
             "put the weights there that the spec was made with"
         )
     return digest
 
 
-def _missing(model: EncoderSpec, path: Path) -> OptionsError:
+def _missing(model: EncoderSpec, keys: Keys, path: Path) -> OptionsError:
     return OptionsError(
-        f"{path}: there are no weights for model.image_encoder {model.image_encoder}; "
+        f"{path}: there are no weights for model.{keys.modality}_encoder {keys.encoder(model)}; "
         "put them there, or name another place in the spec"
     )
 

@@ -1,17 +1,19 @@
-"""Section `model` of a spec: network, fusion and image encoder."""
+"""Section `model` of a spec: network, fusion, and encoders of images and audio."""
 
 from typing import Annotated, Final, Literal, Self
 
 import pydantic
 
+from triad_ml.transforms.spec.encoder_names import (
+    APPLICATIONS,
+    AS_IMAGE,
+    HUB,
+    LITE,
+    MUSICNN,
+    SMALL,
+    WHISPER,
+)
 from triad_ml.transforms.spec.section import Section, unless
-
-SMALL, LITE = "small", "efficientnet_lite0"
-
-
-HUB, APPLICATIONS = "keras_hub", "keras.applications:"
-"""Names of image encoders; the name of a function follows `APPLICATIONS`."""
-
 
 _ENCODER = r"^(small|efficientnet_lite0|keras_hub|keras\.applications:[A-Z][A-Za-z0-9]*)$"
 
@@ -71,6 +73,54 @@ class EncoderSpec(Section):
 _Units = Annotated[
     tuple[Annotated[int, pydantic.Field(ge=1, le=8192)], ...], pydantic.Field(strict=False)
 ]
+
+
+class AudioEncoderSpec(EncoderSpec):
+    """Settings of the pretrained audio encoder.
+
+    Attributes:
+        audio_encoder: `whisper`, `musicnn`, or `image`: the image encoder of the spec, on a
+            spectrogram. None: the audio tower is trained from scratch.
+        audio_weights: Path of the file of weights that `triad encoder` made.
+        audio_weights_sha256: SHA-256 of the file, hexadecimal; it is filled in when the spec file
+            is read.
+        audio_freeze: True or None: the encoder is never trained, and preprocessing runs it.
+            Otherwise the number of epochs during which the encoder is frozen, before it is
+            fine-tuned; False: none.
+        audio_pooling: Pooling of Whisper's vectors over time: `mean` or `statistics` (mean,
+            standard deviation, and the quantiles 0.1 and 0.9). None: `mean`.
+    """
+
+    audio_encoder: Literal["whisper", "musicnn", "image"] | None = None
+    audio_weights: str | None = pydantic.Field(default=None, min_length=1)
+    audio_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
+    audio_freeze: bool | Annotated[int, pydantic.Field(ge=1)] | None = None
+    audio_pooling: Literal["mean", "statistics"] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _weights_of_an_audio_encoder(self) -> Self:
+        own = self.audio_encoder in (WHISPER, MUSICNN)
+        if own and self.audio_weights is None:
+            raise ValueError(f"audio_encoder {self.audio_encoder} needs audio_weights; name a file")
+        if not own and self.audio_weights is not None:
+            raise ValueError(
+                f"audio_weights are for audio_encoder {WHISPER} or {MUSICNN}; name one"
+            )
+        if self.audio_encoder == AS_IMAGE and not self.pretrained:
+            raise ValueError(f"audio_encoder {AS_IMAGE} needs a pretrained image_encoder; name one")
+        if self.audio_encoder is None and self.audio_freeze is not None:
+            raise ValueError("audio_freeze is for an audio_encoder; name one")
+        if self.audio_encoder != WHISPER and self.audio_pooling is not None:
+            raise ValueError(f"audio_pooling is for audio_encoder {WHISPER}; remove it")
+        return self
+
+    @property
+    def encodes_audio_first(self) -> bool:
+        """True if preprocessing runs the audio encoder and stores each record's embedding."""
+        frozen = self.audio_freeze is None or self.audio_freeze is True  # 1 is one epoch
+        return self.audio_encoder is not None and frozen
+
+
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
@@ -100,7 +150,7 @@ def is_joint(fusion: Fusion) -> bool:
     return fusion != "sum"
 
 
-class ModelSpec(EncoderSpec):
+class ModelSpec(AudioEncoderSpec):
     """Settings of the network: towers, fusion and heads.
 
     Attributes:

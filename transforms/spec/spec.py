@@ -9,6 +9,7 @@ from typing import Any, Self
 import pydantic
 
 from triad_ml.transforms.records import columns
+from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import Limits, Modalities
 from triad_ml.transforms.spec.model import CNN, NO_TASK_FUSION, ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
@@ -20,6 +21,18 @@ TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 _FEATURE_KEYS = ("kind", "label", "multi_label", "tokens", "marker", "vocabulary", "length")
+
+
+_AUDIO: Mapping[str, tuple[int, float | None]] = {
+    WHISPER: (16_000, 30.0),
+    MUSICNN: (16_000, None),
+}
+"""Sample rate that an audio encoder needs, and the largest number of seconds that it takes."""
+
+_IMAGE_KEYS = ("image_encoder", "image_weights_sha256", "image_arguments")
+_AUDIO_KEYS = ("audio_encoder", "audio_weights_sha256")
+_PATHS = ("image_weights", "audio_weights")
+"""Keys of `model` with paths, which are in no digest."""
 
 
 class Spec(Section):
@@ -72,7 +85,8 @@ class Spec(Section):
 
     @pydantic.model_validator(mode="after")
     def _encoders_need_pictures(self) -> Self:
-        if self.model.pretrained and self.modalities.image is None:
+        drawn = self.model.audio_encoder == AS_IMAGE
+        if self.model.pretrained and self.modalities.image is None and not drawn:
             raise ValueError(
                 f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
             )
@@ -108,6 +122,26 @@ class Spec(Section):
             raise ValueError(
                 f"training.augment.mixup: tasks.{spelled[0]} reads words, which cannot be mixed; "
                 "leave it out"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _encoders_need_audio(self) -> Self:
+        encoder, audio = self.model.audio_encoder, self.modalities.audio
+        if encoder is None:
+            return self
+        if audio is None:
+            raise ValueError(f"model.audio_encoder: {encoder} needs modalities.audio; name it")
+        rate, seconds = _AUDIO.get(encoder, (None, None))
+        if rate is not None and audio.sample_rate != rate:
+            raise ValueError(
+                f"modalities.audio.sample_rate: model.audio_encoder {encoder} needs {rate}, got "
+                f"{audio.sample_rate}; change it"
+            )
+        if seconds is not None and audio.seconds > seconds:
+            raise ValueError(
+                f"modalities.audio.seconds: model.audio_encoder {encoder} takes {seconds:g} at "
+                f"most, got {audio.seconds:g}; choose fewer"
             )
         return self
 
@@ -154,13 +188,14 @@ class Spec(Section):
         return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """Returns the SHA-256 of the spec, hexadecimal; the path of weights does not count."""
+        """Returns the SHA-256 of the spec, hexadecimal; paths of weights do not count."""
         return digest_of(self.model_dump(mode="json", exclude_none=True))
 
     def features_json(self) -> str:
         """Returns the part of the spec that decides features, as canonical JSON.
 
-        That is modalities, limits, the tasks' labels, and an encoder that preprocessing runs.
+        That is modalities, limits, the tasks' labels, an encoder that preprocessing runs, and the
+        kind of an audio encoder, which decides the input that preprocessing computes for it.
         """
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
@@ -175,15 +210,23 @@ class Spec(Section):
         if self.mixture is not None:
             part["dataset"] = self.mixture.by
         if self.model.encodes_first:
-            keys = ("image_encoder", "image_weights_sha256", "image_arguments")
-            part["encoder"] = {key: whole["model"].get(key) for key in keys}
-            if self.model.image_layers:
-                part["encoder"]["image_layers"] = whole["model"]["image_layers"]
+            part["encoder"] = self._image_encoder(whole["model"])
+        if self.model.audio_encoder is not None:
+            audio = {key: whole["model"].get(key) for key in _AUDIO_KEYS}
+            if self.model.encodes_audio_first:
+                audio |= {"frozen": True, "audio_pooling": self.model.audio_pooling}
+                if self.model.audio_encoder == AS_IMAGE:
+                    audio |= self._image_encoder(whole["model"])
+            part["audio_encoder"] = audio
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
+
+    def _image_encoder(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        part = {key: model.get(key) for key in _IMAGE_KEYS}
+        return part | ({"image_layers": model["image_layers"]} if self.model.image_layers else {})
 
 
 def digest_of(whole: Mapping[str, Any]) -> str:
     """Returns the `Spec.digest` of a spec as JSON values, which any version may have written."""
-    model = {key: value for key, value in whole.get("model", {}).items() if key != "image_weights"}
+    model = {key: value for key, value in whole.get("model", {}).items() if key not in _PATHS}
     content = json.dumps({**whole, "model": model}, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -45,8 +45,8 @@ def layout_of(
 
 
 def values(networks: model_network.Networks) -> list[Any]:
-    assert networks.encoder is not None
-    return [variable.numpy() for variable in networks.encoder.weights]
+    (encoder,) = networks.encoders.values()
+    return [variable.numpy() for variable in encoder.weights]
 
 
 def changed(before: list[Any], after: list[Any]) -> list[bool]:
@@ -75,8 +75,7 @@ def test_the_encoder_stays_as_it_was_for_the_frozen_epochs_and_then_changes(weig
 def test_with_earlier_layers_beside_its_vector_the_encoder_is_fine_tuned_too(weights: Path) -> None:
     layout = layout_of(weights, False, ("block_1_project", "block_2_add"), epochs=1, **STILL)
     networks, trained = steps_of(layout)
-    assert networks.encoder is not None
-    assert networks.encoder.output_shape == (None, 24 + 24 + 1280)
+    assert networks.encoders["image"].output_shape == (None, 24 + 24 + 1280)
     before = values(networks)
     trained.begin_epoch(1)
     trained.train(batch_of(layout, 4), epoch=1, step=0)
@@ -87,7 +86,7 @@ def test_with_earlier_layers_beside_its_vector_the_encoder_is_fine_tuned_too(wei
 def test_frozen_for_good_there_is_no_encoder_to_train(weights: Path) -> None:
     layout = layout_of(weights, True)
     networks = model_network.build_networks(layout)
-    assert networks.encoder is None
+    assert networks.encoders == {}
     inputs = {one.name: one for one in networks.scoring.inputs}
     assert inputs["image"].shape == (None, 1280)
     assert inputs["image"].dtype == "float32"

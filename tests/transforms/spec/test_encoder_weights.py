@@ -1,6 +1,7 @@
-"""Weights of image encoders: their path in a spec, and the check of their digest."""
+"""Weights of pretrained encoders: their paths in a spec, and the check of their digests."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,109 @@ def test_settings_that_do_not_belong_together_are_refused(
     with pytest.raises(OptionsError) as refused:
         loading.load(spec_file(tmp_path, model))
     assert problem in str(refused.value)
+
+
+SOUNDS = """
+modalities: {image: {size: 32}, audio: {seconds: 2}}
+tasks: {category: {kind: classification, label: category}}
+model: {MODEL}
+"""
+WHISPER = "audio_encoder: whisper, audio_weights: some.weights.h5"
+
+
+def audio_file(folder: Path, model: str) -> Path:
+    path = spec_file(folder, model)
+    path.write_text(SOUNDS.replace("MODEL", model))
+    return path
+
+
+def test_weights_of_audio_have_keys_of_their_own(tmp_path: Path) -> None:
+    model = loading.load(audio_file(tmp_path, f"{WHISPER}, {LITE}")).model
+    assert model.audio_weights == model.image_weights == str(tmp_path / "some.weights.h5")
+    assert model.audio_weights_sha256 == model.image_weights_sha256 == SHA256
+    assert (model.audio_freeze, model.encodes_audio_first) == (None, True)
+    pinned = audio_file(tmp_path, f"{WHISPER}, audio_weights_sha256: {'f' * 64}")
+    with pytest.raises(OptionsError, match=f"its SHA-256 is {SHA256}, the spec wants ffff"):
+        loading.load(pinned)
+    path = audio_file(tmp_path, WHISPER)
+    (tmp_path / "some.weights.h5").unlink()
+    with pytest.raises(OptionsError, match=r"there are no weights for model\.audio_encoder whisp"):
+        loading.load(path)
+
+
+def test_an_audio_encoder_is_in_the_digests_and_the_place_of_its_weights_is_not(
+    tmp_path: Path,
+) -> None:
+    here, there = (loading.load(audio_file(tmp_path / name, WHISPER)) for name in ("a", "b"))
+    assert here.model.audio_weights != there.model.audio_weights
+    assert here.digest() == there.digest()
+    assert here.features_json() == there.features_json()
+    others = ("audio_pooling: statistics", "audio_freeze: false", "audio_freeze: 1")
+    specs = [loading.load(audio_file(tmp_path / "c", f"{WHISPER}, {one}")) for one in others]
+    texts = [here.features_json(), *(one.features_json() for one in specs)]
+    assert len(set(texts)) == 3  # epochs of freezing change no feature
+    assert len({here.digest(), *(one.digest() for one in specs)}) == 4
+    assert not specs[2].model.encodes_audio_first
+    drawn = loading.load(audio_file(tmp_path / "d", f"{LITE}, audio_encoder: image"))
+    assert drawn.features_json() not in texts
+
+
+def test_a_spec_without_an_audio_encoder_does_not_name_one(tmp_path: Path) -> None:
+    spec = loading.load(audio_file(tmp_path, LITE))
+    named = re.findall(r'"(audio_\w+)"', spec.to_json())
+    assert sorted(named) == ["audio_filters", "audio_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("audio_encoder: whisper", "audio_encoder whisper needs audio_weights; name a file"),
+        ("audio_encoder: musicnn", "audio_encoder musicnn needs audio_weights; name a file"),
+        (
+            "audio_weights: some.weights.h5",
+            "audio_weights are for audio_encoder whisper or musicnn",
+        ),
+        (f"{LITE}, audio_encoder: image, audio_weights: a", "audio_weights are for audio_encoder"),
+        ("audio_encoder: image", "audio_encoder image needs a pretrained image_encoder; name one"),
+        ("audio_encoder: vggish", "model.audio_encoder"),
+        ("audio_freeze: true", "audio_freeze is for an audio_encoder; name one"),
+        (f"{WHISPER}, audio_freeze: 0", "model.audio_freeze"),
+        ("audio_pooling: mean", "audio_pooling is for audio_encoder whisper; remove it"),
+        (f"{WHISPER}, audio_pooling: max", "model.audio_pooling"),
+    ],
+)
+def test_settings_of_audio_that_do_not_belong_together_are_refused(
+    tmp_path: Path, model: str, problem: str
+) -> None:
+    with pytest.raises(OptionsError) as refused:
+        loading.load(audio_file(tmp_path, model))
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "problem"),
+    [
+        ("{text: }", "model.audio_encoder: whisper needs modalities.audio; name it"),
+        ("{audio: {sample_rate: 8000}}", "whisper needs 16000, got 8000; change it"),
+        ("{audio: {seconds: 31}}", "whisper takes 30 at most, got 31; choose fewer"),
+    ],
+)
+def test_an_audio_encoder_needs_audio_as_in_its_training(modalities: str, problem: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        loading.parse(
+            f"{{modalities: {modalities}, tasks: {{c: {{kind: classification, label: c}}}}, "
+            "model: {audio_encoder: whisper, audio_weights: a}}"
+        )
+    assert problem in str(refused.value)
+
+
+def test_an_image_encoder_may_serve_spectrograms_alone() -> None:
+    text = (
+        "{modalities: {audio: {sample_rate: 8000}}, "
+        "tasks: {c: {kind: classification, label: c}}, "
+        "model: {image_encoder: efficientnet_lite0, image_weights: a, audio_encoder: image}}"
+    )
+    assert loading.parse(text).model.encodes_audio_first
 
 
 def test_an_encoder_of_pictures_needs_pictures() -> None:
