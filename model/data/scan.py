@@ -63,8 +63,8 @@ class Survey:
         rows: Number of records in each file.
         sampled: Columns that sampling needs, each `[records]`, in the order of the files. If the
             spec has a mixture: the names of data sets as `DATASET_FEATURE`, and the ids as `id`,
-            both bytes. If a task has `imbalance: balanced_sampling`: its class ids, int64, by the
-            name of the task.
+            both bytes. If a task has `imbalance: balanced_sampling`: its classes by the name of the
+            task, see `TaskHead.sampled`.
     """
 
     files: tuple[str, ...]
@@ -139,7 +139,10 @@ def survey(
             columns = _parsed(serialized, description, file)
             labels = {name: head.labels(columns) for name, head in heads.items()}
             for name, parts in sampled.items():
-                parts.append((labels if name in labels else columns)[name].numpy())
+                if name in heads:
+                    parts.append(heads[name].sampled(labels[name].numpy()))
+                else:
+                    parts.append(columns[name].numpy())
             for name, values in labels.items():
                 with_label, per_class = heads[name].count(values.numpy())
                 labelled[name] += with_label

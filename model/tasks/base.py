@@ -134,6 +134,15 @@ class TaskHead(abc.ABC):
     def count(self, labels: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
         """Counts the records with a label, and the occurrences of each class, int64 `[classes]`."""
 
+    def sampled(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Converts labels to the column that balanced sampling reads.
+
+        Returns:
+            Class ids, int64 `[records]`, negative if there is no label; or, if a record may have
+            several classes, the classes of each record, bool `[records, classes]`.
+        """
+        raise NotImplementedError(f"{self.name} has no classes to sample by")
+
     # --- network
 
     def network_inputs(self) -> dict[str, keras.KerasTensor]:
@@ -148,6 +157,10 @@ class TaskHead(abc.ABC):
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
         """Computes the weights of the classes; None if the spec does not ask for any."""
+        return None
+
+    def class_offsets(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
+        """Computes numbers that training adds to the output; None if the spec asks for none."""
         return None
 
     @abc.abstractmethod

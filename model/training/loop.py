@@ -132,7 +132,8 @@ class _Run:
         self._network = networks.training
         planned = self._num_steps * layout.spec.training.epochs
         weights = training_steps.class_weights(self._split, layout)
-        self._steps = training_steps.Steps(networks, layout, weights, planned)
+        offsets = training_steps.class_offsets(self._split, layout)
+        self._steps = training_steps.Steps(networks, layout, weights, planned, offsets)
         self._last = last
         if last is not None:
             _assign(self._network.weights, last.weights)

@@ -30,6 +30,9 @@ from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Pre
 FOCAL_GAMMA = 2.0
 """Exponent of the focal loss if the spec sets none."""
 
+EFFECTIVE_BETA = 0.99
+"""Weight of each further record of a class in class-balanced weights if the spec sets none."""
+
 
 class Classification(TaskHead):
     """Head of a classification task; see `TaskHead`."""
@@ -58,15 +61,33 @@ class Classification(TaskHead):
         known = labels[(labels >= 0) & (labels < number)]
         return int((labels >= 0).sum()), np.bincount(known, minlength=number)
 
+    def sampled(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not self.task.multi_label:
+            return labels
+        return np.asarray(known_classes(labels) > 0)
+
     def build(self, fused: Fused) -> Built:
         return linear(fused, len(self.classes), self.name, self.spec)
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
-        if self.task.imbalance != "class_weights":
+        sets = self.task.multi_label
+        if self.task.imbalance == "class_weights":
+            if sets:
+                return losses.balanced_set_weights(counts, labelled)
+            return losses.balanced_weights(counts)
+        if self.task.imbalance == "class_balanced":
+            beta = EFFECTIVE_BETA if self.task.beta is None else float(self.task.beta)
+            if sets:
+                return losses.effective_set_weights(counts, labelled, beta)
+            return losses.effective_weights(counts, beta)
+        return None
+
+    def class_offsets(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
+        if self.task.imbalance != "logit_adjustment":
             return None
         if self.task.multi_label:
-            return losses.balanced_set_weights(counts, labelled)
-        return losses.balanced_weights(counts)
+            return losses.set_log_priors(counts, labelled)
+        return losses.log_priors(counts)
 
     def losses(
         self,
@@ -165,7 +186,7 @@ class Classification(TaskHead):
         return read
 
 
-def known_classes(sets: tf.Tensor) -> tf.Tensor:
+def known_classes(sets: Any) -> Any:
     """Drops the last column of multi-label labels, which marks classes unseen in training."""
     return sets[:, :-1]
 
