@@ -97,6 +97,7 @@ class TaskHead(abc.ABC):
         spec: The whole spec.
         classes: Names of the classes, in the order of their ids; the subwords of a generation task.
         parts: Parts of the serving output: dtype by name.
+        thresholds: Lowest probability of each class in a predicted set; empty if they are all 0.5.
         explained_part: Part of the serving output that explanations split into shares; None if the
             task has no explanations.
     """
@@ -104,8 +105,15 @@ class TaskHead(abc.ABC):
     parts: ClassVar[Mapping[str, tf.DType]]
     explained_part: ClassVar[str | None] = None
 
-    def __init__(self, name: str, spec: Spec, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: Spec,
+        classes: Sequence[str] = (),
+        thresholds: Sequence[float] = (),
+    ) -> None:
         self.name, self.spec, self.classes = name, spec, tuple(classes)
+        self.thresholds = tuple(thresholds)
         self.task: Any = spec.tasks[name]
 
     # --- training files
@@ -210,6 +218,10 @@ class TaskHead(abc.ABC):
     @abc.abstractmethod
     def gathered(self, arrays: tuple[npt.NDArray[Any], ...]) -> Any:
         """Converts the results of `predicted` for all records to the input of the metrics."""
+
+    def best_thresholds(self, labels: npt.NDArray[Any], said: Any) -> tuple[float, ...] | None:
+        """Chooses `thresholds` by predictions of the eval split; None if the spec asks for none."""
+        return None
 
     # --- serving
 

@@ -125,6 +125,7 @@ class _WithoutClasses(BaseTask):
     """A task that does not classify records; stored specs have `multi_label` nevertheless."""
 
     multi_label: ClassVar[bool] = False
+    thresholds: ClassVar[None] = None
 
     @pydantic.model_serializer(mode="wrap")
     def _with_keys_of_every_task(self, dump: pydantic.SerializerFunctionWrapHandler) -> Any:
@@ -204,6 +205,7 @@ class RegressionTask(BaseTask):
     needs_joint: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = False
     multi_label: ClassVar[bool] = False
+    thresholds: ClassVar[None] = None
     imbalance: ClassVar[str] = "none"
     tokens: ClassVar[None] = None
     marker: ClassVar[None] = None

@@ -22,7 +22,7 @@ from triad_ml.model.tasks.base import (
     Weights,
     summed,
 )
-from triad_ml.model.tasks.classification import losses
+from triad_ml.model.tasks.classification import losses, thresholds
 from triad_ml.model.tasks.classification.head import linear, probabilities
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Prediction
@@ -142,6 +142,11 @@ class Classification(TaskHead):
     def gathered(self, arrays: tuple[npt.NDArray[Any], ...]) -> npt.NDArray[np.float32]:
         return arrays[0]
 
+    def best_thresholds(self, labels: npt.NDArray[Any], said: Any) -> tuple[float, ...] | None:
+        if self.task.thresholds is None:
+            return None
+        return thresholds.best_by_f1(labels, said)
+
     def serve(
         self,
         output: tf.Tensor,
@@ -156,7 +161,8 @@ class Classification(TaskHead):
         """
         distribution = self.shown(output)
         if self.task.multi_label:
-            label = tf.where(distribution >= 0.5, names[tf.newaxis, :], "")
+            lowest = tf.constant(self.thresholds or thresholds.DEFAULT, tf.float32)
+            label = tf.where(distribution >= lowest, names[tf.newaxis, :], "")
         else:
             label = tf.gather(names, tf.argmax(distribution, axis=1))
         score = tf.reduce_max(distribution, axis=1)
