@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data import record_size
+from triad_ml.model.data import datasets, record_size
 from triad_ml.model.layout import Layout
 from triad_ml.model.tasks.base import FeatureDescription
 from triad_ml.model.tasks.heads import heads_of
@@ -51,7 +51,7 @@ class Survey:
     """Result of the scan of a split.
 
     Attributes:
-        files: The files, sorted.
+        files: The files, in the order of `datasets.in_order`.
         num_records: Number of records in all files.
         num_bytes: Size of all records in bytes, decompressed.
         labelled: By task, the number of records with a label.
@@ -117,7 +117,7 @@ def survey(
     description: FeatureDescription = dict(_sampled_description(layout))
     for head in heads.values():
         description |= head.label_features()
-    ordered = tuple(sorted(files))
+    ordered = tuple(datasets.in_order(files))
     num_records = num_bytes = 0
     labelled = dict.fromkeys(layout.spec.tasks, 0)
     counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}

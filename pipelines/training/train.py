@@ -84,7 +84,8 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
 def _remove(output: Path) -> None:
     """Removes the files that a training wrote, and no others."""
     (output / bundle.ABOUT).unlink(missing_ok=True)
-    for folder in (output / bundle.SAVED_MODEL, output / TRAINING / loop.CHECKPOINTS):
+    own = (output / TRAINING / name for name in (loop.CHECKPOINTS, loop.GENERATED))
+    for folder in (output / bundle.SAVED_MODEL, *own):
         shutil.rmtree(folder, ignore_errors=True)
     (output / TRAINING / loop.HISTORY).unlink(missing_ok=True)
 

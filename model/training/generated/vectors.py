@@ -1,0 +1,148 @@
+"""Generated vectors of rare classes: number for each class, methods, and the test for copies."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from triad_ml.model.training.generated import gan, space
+from triad_ml.model.training.generated.gan import Ids, Settings
+from triad_ml.model.training.generated.space import Floats
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+Draw: TypeAlias = Callable[[Ids, np.random.Generator], Vectors]
+"""Function that generates one vector for each class id, float32 `[ids, width]`."""
+
+LEAST = 4
+"""Smallest number of vectors of a class that more are generated for."""
+
+MOST = 5
+"""Largest number of generated vectors of a class for each of its training vectors."""
+
+_ROUNDS = 5  # draws in which copies are replaced
+_DRAW = 3  # purpose of a seed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """Generated vectors.
+
+    Attributes:
+        vectors: float32 `[rows, width]`.
+        ids: Classes of the vectors, int64 `[rows]`.
+        copies: Number of drawn vectors that were thrown away as copies.
+    """
+
+    vectors: Vectors
+    ids: Ids
+    copies: int
+
+
+def wanted(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Computes the number of vectors to generate for each class, int64 `[classes]`.
+
+    A class with fewer vectors than the mean of the classes that have some is filled up to the mean,
+    by at most `MOST` times its own number. A class with fewer than `LEAST` vectors gets none.
+
+    Args:
+        counts: Number of training vectors of each class, `[classes]`.
+    """
+    some = counts[counts > 0]
+    mean = int(np.ceil(some.mean())) if len(some) else 0
+    missing = np.minimum(np.maximum(mean - counts, 0), MOST * counts)
+    return np.where(counts >= LEAST, missing, 0)
+
+
+def with_noise(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Draw:
+    """Returns the control of `with_gan`: a training vector plus noise of its class's deviation."""
+    rows = [vectors[ids == one].astype(np.float64) for one in range(num_classes)]
+
+    def draw(asked: Ids, random: np.random.Generator) -> Vectors:
+        made = np.empty((len(asked), vectors.shape[1]), np.float32)
+        for place, one in enumerate(asked):
+            chosen = rows[one][random.integers(len(rows[one]))]
+            made[place] = chosen + rows[one].std(axis=0) * random.normal(size=len(chosen))
+        return made
+
+    return draw
+
+
+def with_gan(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Draw:
+    """Trains a GAN on the vectors of all classes, and returns its draws; see `gan.fit`."""
+    whole = space.space_of(vectors)
+    trained = gan.fit(whole.inward(vectors), ids, num_classes, Settings(seed), folder)
+
+    def draw(asked: Ids, random: np.random.Generator) -> Vectors:
+        return whole.outward(trained.draw(asked, random))
+
+    return draw
+
+
+METHODS: Mapping[str, Callable[[Vectors, Ids, int, int, Path], Draw]] = {
+    "gan": with_gan,
+    "noise": with_noise,
+}
+"""Methods by the `imbalance` of a task; see `transforms.spec.tasks.GENERATED`."""
+
+
+def generated(
+    method: str, vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path
+) -> Generated:
+    """Generates vectors of rare classes, none of which is a copy; see `wanted` and `space.copies`.
+
+    Args:
+        method: Name from `METHODS`.
+        vectors: Training vectors, float32 `[rows, width]`.
+        ids: Their classes, int64 `[rows]`, each below `num_classes`.
+        num_classes: Number of classes.
+        seed: Seed of everything random.
+        folder: Folder of checkpoints.
+    """
+    numbers = wanted(np.bincount(ids, minlength=num_classes))
+    none = Generated(np.zeros((0, vectors.shape[1]), np.float32), np.zeros(0, np.int64), 0)
+    if not numbers.any():
+        return none
+    draw = METHODS[method](vectors, ids, num_classes, seed, folder)
+    whole = space.space_of(vectors)
+    made, classes, thrown = [none.vectors], [none.ids], 0
+    for one in np.flatnonzero(numbers):
+        own = whole.inward(vectors[ids == one])
+        random = np.random.default_rng([seed, int(one), _DRAW])
+        found, copied = _apart(draw, int(one), int(numbers[one]), own, whole, random)
+        thrown += copied
+        made.append(found)
+        classes.append(np.full(len(found), one, np.int64))
+        if len(found) < numbers[one]:
+            _log.warning(
+                "%s: class %d gets %d generated vectors, not %d: the others copy training vectors",
+                *(method, one, len(found), numbers[one]),
+            )
+    return Generated(np.concatenate(made), np.concatenate(classes), thrown)
+
+
+def _apart(
+    draw: Draw,
+    one: int,
+    number: int,
+    training: Floats,
+    whole: space.Space,
+    random: np.random.Generator,
+) -> tuple[Vectors, int]:
+    """Draws vectors of a class, and draws again for each copy; also returns the copies' number."""
+    parts: list[Vectors] = []
+    missing, copied = number, 0
+    for _ in range(_ROUNDS):
+        drawn = draw(np.full(missing, one, np.int64), random)
+        is_copy = space.copies(whole.inward(drawn), training)
+        parts.append(drawn[~is_copy])
+        copied += int(is_copy.sum())
+        missing -= len(parts[-1])
+        if not missing:
+            break
+    return np.concatenate(parts), copied
