@@ -104,13 +104,18 @@ def generated(
         seed: Seed of everything random.
         folder: Folder of checkpoints.
     """
-    numbers = wanted(np.bincount(ids, minlength=num_classes))
-    none = Generated(np.zeros((0, vectors.shape[1]), np.float32), np.zeros(0, np.int64), 0)
-    if not numbers.any():
-        return none
+    if not wanted(np.bincount(ids, minlength=num_classes)).any():
+        return Generated(np.zeros((0, vectors.shape[1]), np.float32), np.zeros(0, np.int64), 0)
     draw = METHODS[method](vectors, ids, num_classes, seed, folder)
+    return filled_up(draw, vectors, ids, num_classes, seed)
+
+
+def filled_up(draw: Draw, vectors: Vectors, ids: Ids, num_classes: int, seed: int) -> Generated:
+    """Draws the vectors that rare classes lack, and replaces copies; see `generated`."""
+    numbers = wanted(np.bincount(ids, minlength=num_classes))
     whole = space.space_of(vectors)
-    made, classes, thrown = [none.vectors], [none.ids], 0
+    made, thrown = [np.zeros((0, vectors.shape[1]), np.float32)], 0
+    classes = [np.zeros(0, np.int64)]
     for one in np.flatnonzero(numbers):
         own = whole.inward(vectors[ids == one])
         random = np.random.default_rng([seed, int(one), _DRAW])
@@ -120,8 +125,8 @@ def generated(
         classes.append(np.full(len(found), one, np.int64))
         if len(found) < numbers[one]:
             _log.warning(
-                "%s: class %d gets %d generated vectors, not %d: the others copy training vectors",
-                *(method, one, len(found), numbers[one]),
+                "class %d gets %d generated vectors, not %d: the others copy training vectors",
+                *(one, len(found), numbers[one]),
             )
     return Generated(np.concatenate(made), np.concatenate(classes), thrown)
 

@@ -12,11 +12,6 @@ from triad_ml.model.training.generated import records
 
 WIDTH = 1280
 FROZEN = {**encoders.LITE, "image_weights": "not-read.weights.h5", "image_freeze": True}
-TASKS = {
-    "category": {"imbalance": "noise"},
-    "tags": {"multi_label": True},
-    "price": {"kind": "regression"},
-}
 
 
 def layout_of(imbalance="noise", **options):
