@@ -11,10 +11,15 @@ macro-F1 on the test split, their interval, and the number of pairs in which the
 Seeds of one split share its records, so the interval is that of the means of the splits: Student's
 t at 95 % with one degree of freedom less than there are splits.
 
+With `--linear`, linear models of all modalities are compared instead of networks: `none`, `noise` and
+`gan` on pooled log-mel frames and vectors of images, which takes seconds for each. Their strengths of
+regularization are chosen without generated rows, and all classes weigh the same in them.
+
 Finished trainings in `--folder` are reused, so an interrupted benchmark resumes.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import statistics
@@ -35,6 +40,9 @@ METHODS = (
     *(NOTHING, "noise", "gan"),
     *("class_weights", "class_balanced", "logit_adjustment", "focal", "balanced_sampling"),
 )
+LINEAR = METHODS[:3]
+"""Methods that linear models are compared by."""
+
 FIGURES = ("accuracy", "macro_f1")
 
 Pair = tuple[int, int]
@@ -87,13 +95,16 @@ def main() -> None:
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--linear", action="store_true", help="compare linear models")
     parser.add_argument("--epochs", type=int, help="epochs; default: those of the spec")
     parser.add_argument("--modalities", nargs="+", help="modalities of the network; default: all")
     parser.add_argument("--folder", type=Path, help="folder for the results; default: temporary")
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-imbalance-"))
-    methods = list(dict.fromkeys((NOTHING, *arguments.methods)))
+    chosen = [one for one in arguments.methods if one in LINEAR or not arguments.linear]
+    methods = list(dict.fromkeys((NOTHING, *chosen)))
+    measure = _linear_figures if arguments.linear else _figures
     measured: dict[str, dict[Pair, Mapping[str, float]]] = {name: {} for name in methods}
     begun = time.monotonic()
     for split in arguments.splits:
@@ -104,7 +115,7 @@ def main() -> None:
             stamps.write_records(arguments.records, split, records, least=0)
         for seed in arguments.seeds:
             for method in methods:
-                figures = _figures(_spec(method, arguments), own, arguments.records.parent, seed)
+                figures = measure(_spec(method, arguments), own, arguments.records.parent, seed)
                 measured[method][split, seed] = figures
                 row = {"split": split, "seed": seed, "method": method, **figures}
                 print(json.dumps(row), flush=True)
@@ -123,23 +134,67 @@ def _spec(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return spec
 
 
-def _figures(spec: Mapping[str, Any], folder: Path, media: Path, seed: int) -> dict[str, float]:
-    """Trains on a split, and returns the figures of its test split."""
+def _prepared(spec: Mapping[str, Any], folder: Path, media: Path) -> Any:
+    """Prepares the records of a split; the first call computes features, later ones reuse them."""
+    from triad_ml.pipelines.preprocessing import dataset
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+
+    path, data = folder / "spec.yaml", str(folder / "data")
+    path.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    records, roots = (str(folder / "records.jsonl"),), (str(media.resolve()),)
+    preprocessing_run.run(PreprocessConfig(str(path), records, data, media_roots=roots))
+    return dataset.read(data)
+
+
+def _figures(spec: Mapping[str, Any], folder: Path, media: Path, seed: int) -> dict[str, float]:
+    """Trains on a split, and returns the figures of its test split."""
     from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     method = spec["tasks"]["category"]["imbalance"]
-    path, data = folder / "spec.yaml", str(folder / "data")
-    path.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    _prepared(spec, folder, media)
     model = folder / f"{method}-{seed}"
-    records, roots = (str(folder / "records.jsonl"),), (str(media.resolve()),)
-    # The first call computes the features of a split; later ones only write another training spec.
-    preprocessing_run.run(PreprocessConfig(str(path), records, data, media_roots=roots))
-    training_run.run(TrainConfig(data, str(model), seed=seed))
+    training_run.run(TrainConfig(str(folder / "data"), str(model), seed=seed))
     document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     found = document["splits"]["test"]["tasks"]["category"]["as recorded"]
+    return {name: found[name]["value"] for name in FIGURES}
+
+
+def _linear_figures(
+    spec: Mapping[str, Any], folder: Path, media: Path, seed: int
+) -> dict[str, float]:
+    """Fits a linear model of all modalities, and returns the figures of the test split."""
+    from triad_ml.model import layout as model_layout
+    from triad_ml.model.data import scan
+    from triad_ml.model.evaluation import document
+    from triad_ml.model.linear import blocks, fit
+    from triad_ml.model.training.generated import blocks as generated_blocks
+
+    task = "category"
+    method = spec["tasks"][task]["imbalance"]
+    plain = {task: {**spec["tasks"][task], "imbalance": NOTHING}}
+    prepared = _prepared({**spec, "tasks": plain}, folder, media)
+    layout = model_layout.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
+    number = len(layout.classes[task])
+    read = {}
+    for split in ("train", "test"):
+        survey = scan.survey(prepared.files(split), layout)
+        read[split] = blocks.read(survey.files, layout, [task], survey.records)
+    solver = fit.solver_of(layout.spec.tasks[task], number)
+    assert solver is not None
+    views, present = read["train"].views, read["train"].present
+    scalings = {name: fit.scaling(views[name], present[name]) for name in views}
+    *_, model = fit.fit(read["train"], task, solver, scalings).values()  # the last reads all
+    if method != NOTHING:
+        checkpoints = folder / f"linear-{method}-{seed}"
+        more = generated_blocks.enlarged(read["train"], task, number, method, seed, checkpoints)
+        chosen = solver.labelled(more.labels[task])
+        rows = fit.design(more, model.scalings, model.strengths)[chosen]
+        weights = solver.fit(rows, more.labels[task][chosen], 1.0)
+        model = dataclasses.replace(model, weights=weights)
+    said = model.predict(read["test"])
+    found = document.classification(read["test"].labels[task], said, layout.classes[task])
     return {name: found[name]["value"] for name in FIGURES}
 
 

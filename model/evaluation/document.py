@@ -93,7 +93,7 @@ def evaluate_task(
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
     """
     plain = METRICS[task.kind]
-    metrics = plain if thresholds is None else Classes(thresholds)
+    metrics: TaskMetrics = plain if thresholds is None else Classes(thresholds)
     if not metrics.names_classes:
         classes = ()
     complete = np.asarray(complete_mask, bool)

@@ -140,7 +140,7 @@ def adjusted(imbalance):
         "category": {"imbalance": imbalance},
         "tags": {"imbalance": imbalance, "multi_label": True},
     }
-    return features.layout(["text"], tasks=tasks, epochs=1, batch_size=8)
+    return features.layout(["text"], tasks=tasks, model=QUIET, **STILL)
 
 
 COUNTED = scan.Survey(
@@ -177,11 +177,8 @@ def test_logit_adjustment_changes_losses_and_no_prediction():
         batch.labels["category"], logits["category"] + offsets["category"]
     )
     assert sums[1]["category"].loss == pytest.approx(float(np.sum(rows)), rel=1e-5)
-    begun = [keras.ops.convert_to_numpy(weight) for weight in networks.training.weights]
-    first = moved.train(batch, 1, 0)
-    for weight, value in zip(networks.training.weights, begun, strict=True):
-        weight.assign(value)
-    assert first != pytest.approx(plain.train(batch, 1, 0), rel=1e-3)
+    expected = sum(one.loss / one.known for one in sums[1].values())
+    assert moved.train(batch, 1, 0) == pytest.approx(expected, rel=1e-4)
 
 
 def test_class_balanced_weights_follow_beta():
