@@ -11,9 +11,9 @@ macro-F1 on the test split, their interval, and the number of pairs in which the
 Seeds of one split share its records, so the interval is that of the means of the splits: Student's
 t at 95 % with one degree of freedom less than there are splits.
 
-With `--linear`, linear models of all modalities are compared instead of networks: `none`, `noise` and
-`gan` on pooled log-mel frames and vectors of images, which takes seconds for each. Their strengths of
-regularization are chosen without generated rows, and all classes weigh the same in them.
+With `--linear`, linear models of all modalities are compared instead of networks: `none`, `noise`
+and `gan` on pooled log-mel frames and vectors of images, which takes seconds for each. Their
+strengths of regularization are chosen without generated rows, and all classes weigh the same.
 
 Finished trainings in `--folder` are reused, so an interrupted benchmark resumes.
 """

@@ -65,7 +65,7 @@ class Gan:
         self._means = tf.constant(means, tf.float32)
         self._generator = _network(LATENT, classes, coordinates, seed, 0)
         self._critic = _network(coordinates, classes, 1, seed, 1)
-        self._optimizers = []
+        self._optimizers: list[keras.optimizers.Optimizer] = []
         for network in (self._generator, self._critic):
             first, second = _MOMENTA
             optimizer = keras.optimizers.Adam(_RATE, beta_1=first, beta_2=second)
