@@ -42,13 +42,13 @@ class Settings(NamedTuple):
 
     Attributes:
         seed: Seed of weights, batches and random numbers.
-        steps: Number of steps of the generator; see `STEPS`.
-        every: Number of steps between two checkpoints.
+        steps: Number of steps of the generator, such as `STEPS`.
+        every: Number of steps between two checkpoints, such as `EVERY`.
     """
 
     seed: int
-    steps: int = STEPS
-    every: int = EVERY
+    steps: int
+    every: int
 
 
 class Gan:

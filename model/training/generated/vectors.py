@@ -76,7 +76,8 @@ def with_noise(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: 
 def with_gan(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Draw:
     """Trains a GAN on the vectors of all classes, and returns its draws; see `gan.fit`."""
     whole = space.space_of(vectors)
-    trained = gan.fit(whole.inward(vectors), ids, num_classes, Settings(seed), folder)
+    settings = Settings(seed, gan.STEPS, gan.EVERY)
+    trained = gan.fit(whole.inward(vectors), ids, num_classes, settings, folder)
 
     def draw(asked: Ids, random: np.random.Generator) -> Vectors:
         return whole.outward(trained.draw(asked, random))

@@ -8,7 +8,7 @@ from tests import encoders, features
 from tests.model.training.test_loop import Stopped, assert_same
 from triad_ml.model.data import batches, scan
 from triad_ml.model.training import loop
-from triad_ml.model.training.generated import records
+from triad_ml.model.training.generated import gan, records
 
 WIDTH = 1280
 FROZEN = {**encoders.LITE, "image_weights": "not-read.weights.h5", "image_freeze": True}
@@ -78,8 +78,10 @@ def test_a_task_that_asks_for_none_gets_none(tmp_path):
 
 @pytest.mark.parametrize("imbalance", ["noise", "gan"])
 def test_a_training_with_generated_records_is_one_function_wherever_it_is_written(
-    tmp_path, imbalance
+    tmp_path, imbalance, monkeypatch
 ):
+    monkeypatch.setattr(gan, "STEPS", 4)  # a thousand would only take longer
+    monkeypatch.setattr(gan, "EVERY", 2)
     layout = layout_of(imbalance, epochs=2, patience=9)
     files = {"train": written(tmp_path / "m" / "train", layout, [20, 6])}
 
