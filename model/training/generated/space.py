@@ -26,19 +26,33 @@ class Space(NamedTuple):
         mean: Mean of the vectors, float64 `[width]`.
         axes: Components, float64 `[coordinates, width]`, of unit length.
         scale: Deviation along each component, float64 `[coordinates]`.
+        rest: Deviation of what the components leave out, float64 `[width]`.
     """
 
     mean: Floats
     axes: Floats
     scale: Floats
+    rest: Floats
 
     def inward(self, vectors: npt.NDArray[np.float32]) -> Floats:
         """Computes the coordinates of vectors, float64 `[rows, coordinates]`."""
         return np.asarray((vectors - self.mean) @ self.axes.T / self.scale)
 
-    def outward(self, coordinates: Floats) -> npt.NDArray[np.float32]:
-        """Computes the vectors with these coordinates, float32 `[rows, width]`."""
-        return np.asarray(self.mean + (coordinates * self.scale) @ self.axes, np.float32)
+    def outward(
+        self, coordinates: Floats, random: np.random.Generator | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Computes vectors with these coordinates, float32 `[rows, width]`.
+
+        Args:
+            coordinates: float64 `[rows, coordinates]`.
+            random: Generator that draws what the components leave out, as Gaussian noise, so that
+                vectors are as long as training vectors; None leaves it out.
+        """
+        vectors = self.mean + (coordinates * self.scale) @ self.axes
+        if random is not None:
+            noise = random.normal(size=vectors.shape) * self.rest
+            vectors += noise - (noise @ self.axes.T) @ self.axes
+        return np.asarray(vectors, np.float32)
 
 
 def space_of(vectors: npt.NDArray[np.float32]) -> Space:
@@ -50,7 +64,9 @@ def space_of(vectors: npt.NDArray[np.float32]) -> Space:
     kept = deviations > _SMALLEST * max(float(deviations[0]), 1e-30)
     kept[COORDINATES:] = False
     kept[0] = True  # equal vectors have one coordinate, which is always 0
-    return Space(mean, axes[kept], np.maximum(deviations[kept], 1e-30))
+    centred = wide - mean
+    left = centred - (centred @ axes[kept].T) @ axes[kept]
+    return Space(mean, axes[kept], np.maximum(deviations[kept], 1e-30), left.std(axis=0))
 
 
 def copies(made: Floats, training: Floats) -> npt.NDArray[np.bool_]:

@@ -80,7 +80,7 @@ def with_gan(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Pa
     trained = gan.fit(whole.inward(vectors), ids, num_classes, settings, folder)
 
     def draw(asked: Ids, random: np.random.Generator) -> Vectors:
-        return whole.outward(trained.draw(asked, random))
+        return whole.outward(trained.draw(asked, random), random)
 
     return draw
 

@@ -28,6 +28,17 @@ def test_no_more_coordinates_are_kept_than_there_may_be():
     assert space.space_of(vectors).inward(vectors).shape == (100, space.COORDINATES)
 
 
+def test_what_the_coordinates_leave_out_is_drawn():
+    random = np.random.default_rng(0)
+    vectors = (random.normal(size=(400, 60)) * np.linspace(3, 0.1, 60)).astype(np.float32)
+    found = space.space_of(vectors)
+    inside = found.inward(vectors)
+    made = found.outward(inside, np.random.default_rng(1))
+    np.testing.assert_allclose(found.inward(made), inside, atol=1e-4)
+    np.testing.assert_allclose(made.var(axis=0).sum(), vectors.var(axis=0).sum(), rtol=0.1)
+    assert found.outward(inside).var(axis=0).sum() < 0.97 * vectors.var(axis=0).sum()
+
+
 @pytest.mark.parametrize("rows", [1, 5])
 def test_equal_vectors_have_finite_coordinates(rows):
     vectors = np.full((rows, 4), 3, np.float32)
