@@ -76,8 +76,9 @@ def copies(made: Floats, training: Floats) -> npt.NDArray[np.bool_]:
     training vector to its nearest neighbour.
 
     Args:
-        made: Coordinates of generated vectors, float64 `[made, coordinates]`.
-        training: Coordinates of at least two training vectors of the same class.
+        made: Generated points, float64 `[made, size]`: vectors, or coordinates of them. Vectors
+            that have what coordinates leave out as noise cannot be judged.
+        training: Points of at least two training vectors of the same class.
     """
     apart = _distances(training, training)
     np.fill_diagonal(apart, np.inf)

@@ -14,9 +14,6 @@ from triad_ml.model.training.generated.gan import Ids, Settings
 from triad_ml.model.training.generated.space import Floats
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
-Draw: TypeAlias = Callable[[Ids, np.random.Generator], Vectors]
-"""Function that generates one vector for each class id, float32 `[ids, width]`."""
-
 LEAST = 4
 """Smallest number of vectors of a class that more are generated for."""
 
@@ -27,6 +24,21 @@ _ROUNDS = 5  # draws in which copies are replaced
 _DRAW = 3  # purpose of a seed
 
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Source of vectors; a point is a vector in the form in which copies are recognized.
+
+    Attributes:
+        points: Points of the training vectors, float64 `[rows, size]`.
+        draw: Function that generates one point for each class id, float64 `[ids, size]`.
+        outward: Function that computes the vectors of points, float32 `[ids, width]`.
+    """
+
+    points: Floats
+    draw: Callable[[Ids, np.random.Generator], Floats]
+    outward: Callable[[Floats, np.random.Generator], Vectors]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,33 +71,30 @@ def wanted(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.where(counts >= LEAST, missing, 0)
 
 
-def with_noise(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Draw:
+def with_noise(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Source:
     """Returns the control of `with_gan`: a training vector plus noise of its class's deviation."""
-    rows = [vectors[ids == one].astype(np.float64) for one in range(num_classes)]
+    points = vectors.astype(np.float64)
+    rows = [points[ids == one] for one in range(num_classes)]
 
-    def draw(asked: Ids, random: np.random.Generator) -> Vectors:
-        made = np.empty((len(asked), vectors.shape[1]), np.float32)
+    def draw(asked: Ids, random: np.random.Generator) -> Floats:
+        made = np.empty((len(asked), vectors.shape[1]))
         for place, one in enumerate(asked):
             chosen = rows[one][random.integers(len(rows[one]))]
             made[place] = chosen + rows[one].std(axis=0) * random.normal(size=len(chosen))
         return made
 
-    return draw
+    return Source(points, draw, lambda made, random: made.astype(np.float32))
 
 
-def with_gan(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Draw:
-    """Trains a GAN on the vectors of all classes, and returns its draws; see `gan.fit`."""
+def with_gan(vectors: Vectors, ids: Ids, num_classes: int, seed: int, folder: Path) -> Source:
+    """Trains a GAN on the vectors of all classes; see `gan.fit`."""
     whole = space.space_of(vectors)
+    points = whole.inward(vectors)
     settings = Settings(seed, gan.STEPS, gan.EVERY)
-    trained = gan.fit(whole.inward(vectors), ids, num_classes, settings, folder)
-
-    def draw(asked: Ids, random: np.random.Generator) -> Vectors:
-        return whole.outward(trained.draw(asked, random), random)
-
-    return draw
+    return Source(points, gan.fit(points, ids, num_classes, settings, folder).draw, whole.outward)
 
 
-METHODS: Mapping[str, Callable[[Vectors, Ids, int, int, Path], Draw]] = {
+METHODS: Mapping[str, Callable[[Vectors, Ids, int, int, Path], Source]] = {
     "gan": with_gan,
     "noise": with_noise,
 }
@@ -107,45 +116,40 @@ def generated(
     """
     if not wanted(np.bincount(ids, minlength=num_classes)).any():
         return Generated(np.zeros((0, vectors.shape[1]), np.float32), np.zeros(0, np.int64), 0)
-    draw = METHODS[method](vectors, ids, num_classes, seed, folder)
-    return filled_up(draw, vectors, ids, num_classes, seed)
+    source = METHODS[method](vectors, ids, num_classes, seed, folder)
+    return filled_up(source, ids, num_classes, seed)
 
 
-def filled_up(draw: Draw, vectors: Vectors, ids: Ids, num_classes: int, seed: int) -> Generated:
+def filled_up(source: Source, ids: Ids, num_classes: int, seed: int) -> Generated:
     """Draws the vectors that rare classes lack, and replaces copies; see `generated`."""
     numbers = wanted(np.bincount(ids, minlength=num_classes))
-    whole = space.space_of(vectors)
-    made, thrown = [np.zeros((0, vectors.shape[1]), np.float32)], 0
-    classes = [np.zeros(0, np.int64)]
+    made: list[Vectors] = []
+    classes: list[Ids] = []
+    thrown = 0
     for one in np.flatnonzero(numbers):
-        own = whole.inward(vectors[ids == one])
         random = np.random.default_rng([seed, int(one), _DRAW])
-        found, copied = _apart(draw, int(one), int(numbers[one]), own, whole, random)
+        asked = np.full(numbers[one], one, np.int64)
+        found, copied = _apart(source, asked, source.points[ids == one], random)
         thrown += copied
-        made.append(found)
-        classes.append(np.full(len(found), one, np.int64))
-        if len(found) < numbers[one]:
+        made.append(source.outward(found, random))
+        classes.append(asked[: len(found)])
+        if len(found) < len(asked):
             _log.warning(
                 "class %d gets %d generated vectors, not %d: the others copy training vectors",
-                *(one, len(found), numbers[one]),
+                *(one, len(found), len(asked)),
             )
     return Generated(np.concatenate(made), np.concatenate(classes), thrown)
 
 
 def _apart(
-    draw: Draw,
-    one: int,
-    number: int,
-    training: Floats,
-    whole: space.Space,
-    random: np.random.Generator,
-) -> tuple[Vectors, int]:
-    """Draws vectors of a class, and draws again for each copy; also returns the copies' number."""
-    parts: list[Vectors] = []
-    missing, copied = number, 0
+    source: Source, asked: Ids, training: Floats, random: np.random.Generator
+) -> tuple[Floats, int]:
+    """Draws points of a class, and draws again for each copy; also returns the copies' number."""
+    parts: list[Floats] = []
+    missing, copied = len(asked), 0
     for _ in range(_ROUNDS):
-        drawn = draw(np.full(missing, one, np.int64), random)
-        is_copy = space.copies(whole.inward(drawn), training)
+        drawn = source.draw(asked[:missing], random)
+        is_copy = space.copies(drawn, training)
         parts.append(drawn[~is_copy])
         copied += int(is_copy.sum())
         missing -= len(parts[-1])

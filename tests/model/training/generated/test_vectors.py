@@ -33,8 +33,8 @@ def test_rare_classes_are_filled_up_to_the_mean(counts, expected):
 
 def test_noise_has_the_deviation_of_the_class(tmp_path):
     rows, ids = classes([400, 100])
-    draw = vectors.with_noise(rows, ids, 2, 0, tmp_path)
-    made = draw(np.ones(4000, np.int64), np.random.default_rng(0))
+    source = vectors.with_noise(rows, ids, 2, 0, tmp_path)
+    made = source.draw(np.ones(4000, np.int64), np.random.default_rng(0))
     own = rows[ids == 1]
     error = own.std(axis=0) / 20
     np.testing.assert_allclose((made.mean(axis=0) - own.mean(axis=0)) / error, 0, atol=3)
@@ -53,22 +53,28 @@ def test_generated_vectors_are_a_function_of_seed_and_data(tmp_path):
 
 def test_no_generated_vector_is_a_copy(caplog):
     rows, ids = classes([60, 10])
-    own = np.flatnonzero(ids == 1)
+    own, points = np.flatnonzero(ids == 1), rows.astype(np.float64)
 
     def draw(asked, random):
         """Copies training vectors in three of four cases."""
-        made = rows[random.choice(own, len(asked))]
+        made = points[random.choice(own, len(asked))]
         apart = random.random((len(asked), 1)) < 0.25
-        return (made + 5 * apart * random.normal(size=made.shape)).astype(np.float32)
+        return made + 5 * apart * random.normal(size=made.shape)
 
+    source = vectors.Source(points, draw, lambda made, random: made.astype(np.float32))
     with caplog.at_level(logging.WARNING):
-        found = vectors.filled_up(draw, rows, ids, 2, 0)
+        found = vectors.filled_up(source, ids, 2, 0)
     assert 0 < len(found.ids) < 25
     assert found.copies > 25
-    inside = space.space_of(rows)
-    assert not space.copies(inside.inward(found.vectors), inside.inward(rows[own])).any()
+    assert not space.copies(found.vectors.astype(np.float64), points[own]).any()
     (line,) = caplog.messages
     assert line.startswith(f"class 1 gets {len(found.ids)} generated vectors, not 25: ")
+
+
+def test_the_noise_of_long_vectors_is_no_copy(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 1280)).astype(np.float32)
+    found = vectors.generated("noise", rows, np.repeat([0, 1], [22, 8]), 2, 0, tmp_path)
+    assert (len(found.ids), found.copies) == (7, 0)
 
 
 def test_balanced_classes_get_no_vectors(tmp_path):
