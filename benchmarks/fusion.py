@@ -29,7 +29,10 @@ from benchmarks import stamps
 from triad_ml.pipelines.runtime import environment
 
 FUSIONS = ("concat", "mlp", "gated", "attention")
-IMBALANCES = ("none", "class_weights", "focal", "balanced_sampling")
+IMBALANCES = (
+    *("none", "class_weights", "class_balanced", "logit_adjustment", "focal"),
+    "balanced_sampling",
+)
 Figures = Mapping[str, tuple[float, float]]
 
 

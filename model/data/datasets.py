@@ -1,6 +1,7 @@
 """Datasets of batches from training files: order of the records, copies and padding."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,11 @@ import tensorflow as tf
 from triad_ml.model.data import record_size
 from triad_ml.model.data.batches import pad_batch, parse
 from triad_ml.model.layout import Layout
+
+
+def in_order(files: Iterable[str]) -> list[str]:
+    """Sorts files by their names, so that the folders that hold them decide nothing."""
+    return sorted(files, key=lambda file: (os.path.basename(file), file))
 
 
 class Copies(NamedTuple):
@@ -89,7 +95,7 @@ def train_dataset(
         order = tf.data.Dataset.from_tensor_slices(random.permutation(chosen))
         records = order.batch(batch_size).map(lambda rows: tf.gather(resident, rows))
         return _batches(records, layout, batch_size)
-    shuffled = [sorted(files)[index] for index in random.permutation(len(files))]
+    shuffled = [in_order(files)[index] for index in random.permutation(len(files))]
     block = max(shuffle_bytes // (2 * record_size.record_bytes(layout)), batch_size)
     block_seed = int(random.integers(2**31))
 
@@ -97,7 +103,9 @@ def train_dataset(
         # `Dataset.shuffle` would mix TensorFlow's global seed into the order.
         return tf.random.experimental.stateless_shuffle(records, [block_seed, index])
 
-    records = records_of(shuffled) if copies is None else repeated(shuffled, sorted(files), copies)
+    records = (
+        records_of(shuffled) if copies is None else repeated(shuffled, in_order(files), copies)
+    )
     blocks = records.batch(block).enumerate().map(shuffle).prefetch(1)
     return _batches(blocks.rebatch(batch_size), layout, batch_size)
 
@@ -109,7 +117,7 @@ def eval_dataset(
     if resident is not None:
         records = tf.data.Dataset.from_tensor_slices(resident)
     else:
-        records = records_of(sorted(files))
+        records = records_of(in_order(files))
     return _batches(records.batch(batch_size), layout, batch_size)
 
 

@@ -19,7 +19,7 @@ def expected_copies(
 
     Args:
         layout: Layout with the task that has `imbalance: balanced_sampling`, and the `mixture`.
-        columns: Class ids and data set names of the records; see `scan.Survey.sampled`.
+        columns: Classes and data set names of the records; see `scan.Survey.sampled`.
 
     Returns:
         float64 `[records]`, whose sum is the number of records.
@@ -30,7 +30,11 @@ def expected_copies(
     count = len(next(iter(columns.values())))
     weights = np.ones(count)
     if task is not None:
-        weights = class_balance(columns[task], len(layout.classes[task]))
+        classes = columns[task]
+        if classes.ndim == 1:
+            weights = class_balance(classes, len(layout.classes[task]))
+        else:
+            weights = set_balance(classes)
     if mixture is not None:
         weights = tempered(weights, columns[DATASET_FEATURE], mixture.temperature)
     return weights * (count / weights.sum()) if count else weights
@@ -50,6 +54,25 @@ def class_balance(ids: Ids, num_classes: int) -> npt.NDArray[np.float64]:
     counts = np.bincount(ids[known], minlength=num_classes)
     share = known.sum() / np.maximum(counts * np.count_nonzero(counts), 1)
     return np.where(known, share[np.where(known, ids, 0)], 1.0)
+
+
+def set_balance(sets: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Computes weights of records with sets of classes, float64 `[records]`.
+
+    A record weighs as its rarest class does: by the inverse of the number of its records. So each
+    class that occurs has at least the share that it would have if all had the same one, and where
+    each set has one class, the weights are those of `class_balance`. The sum of the weights of
+    records with classes is their number.
+
+    Args:
+        sets: True if a record has a class, bool `[records, classes]`; a record without any known
+            class gets the weight 1.
+    """
+    counts = sets.sum(axis=0)
+    rarest = np.where(sets, counts, len(sets) + 1).min(axis=1, initial=len(sets) + 1)
+    known = sets.any(axis=1)
+    weights = np.where(known, 1.0 / rarest, 0.0)
+    return np.where(known, weights * (known.sum() / max(weights.sum(), 1e-300)), 1.0)
 
 
 def tempered(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from triad_ml.model.data import record_size
+from triad_ml.model.data import datasets, record_size
 from triad_ml.model.layout import Layout
 from triad_ml.model.tasks.base import FeatureDescription
 from triad_ml.model.tasks.heads import heads_of
@@ -51,7 +51,7 @@ class Survey:
     """Result of the scan of a split.
 
     Attributes:
-        files: The files, sorted.
+        files: The files, in the order of `datasets.in_order`.
         num_records: Number of records in all files.
         num_bytes: Size of all records in bytes, decompressed.
         labelled: By task, the number of records with a label.
@@ -63,8 +63,8 @@ class Survey:
         rows: Number of records in each file.
         sampled: Columns that sampling needs, each `[records]`, in the order of the files. If the
             spec has a mixture: the names of data sets as `DATASET_FEATURE`, and the ids as `id`,
-            both bytes. If a task has `imbalance: balanced_sampling`: its class ids, int64, by the
-            name of the task.
+            both bytes. If a task has `imbalance: balanced_sampling`: its classes by the name of the
+            task, see `TaskHead.sampled`.
     """
 
     files: tuple[str, ...]
@@ -117,7 +117,7 @@ def survey(
     description: FeatureDescription = dict(_sampled_description(layout))
     for head in heads.values():
         description |= head.label_features()
-    ordered = tuple(sorted(files))
+    ordered = tuple(datasets.in_order(files))
     num_records = num_bytes = 0
     labelled = dict.fromkeys(layout.spec.tasks, 0)
     counts = {name: np.zeros(len(layout.classes[name]), np.int64) for name in layout.spec.tasks}
@@ -139,7 +139,10 @@ def survey(
             columns = _parsed(serialized, description, file)
             labels = {name: head.labels(columns) for name, head in heads.items()}
             for name, parts in sampled.items():
-                parts.append((labels if name in labels else columns)[name].numpy())
+                if name in heads:
+                    parts.append(heads[name].sampled(labels[name].numpy()))
+                else:
+                    parts.append(columns[name].numpy())
             for name, values in labels.items():
                 with_label, per_class = heads[name].count(values.numpy())
                 labelled[name] += with_label

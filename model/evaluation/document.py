@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.model.tasks.metrics import METRICS
+from triad_ml.model.tasks.metrics import METRICS, Classes, TaskMetrics
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task
 
@@ -58,6 +58,7 @@ def evaluate_task(
     resamples: int = 1000,
     datasets: Sequence[str] | None = None,
     linear: Mapping[str, Any] | None = None,
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Computes one task's part of the evaluation document of one split.
 
@@ -77,6 +78,8 @@ def evaluate_task(
         datasets: Names of the records' data sets, `[n]`; None if there is no breakdown by data set.
         linear: By the modalities that they read, predictions of linear models with the modalities
             that the records have; None if there are no such models.
+        thresholds: Lowest probability of each class in a set that the network predicts; None for
+            0.5. Sets of linear models are always those of 0.5.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
@@ -87,7 +90,8 @@ def evaluate_task(
     Raises:
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
     """
-    metrics = METRICS[task.kind]
+    plain = METRICS[task.kind]
+    metrics: TaskMetrics = plain if thresholds is None else Classes(thresholds)
     if not metrics.names_classes:
         classes = ()
     complete = np.asarray(complete_mask, bool)
@@ -100,7 +104,9 @@ def evaluate_task(
     if task.needs_text:
         order = [name for name in order if "text" in name.split("+")]
 
-    def measured(rows: npt.NDArray[np.bool_], predictions: Any) -> dict[str, Any]:
+    def measured(
+        rows: npt.NDArray[np.bool_], predictions: Any, metrics: TaskMetrics = metrics
+    ) -> dict[str, Any]:
         chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
@@ -119,7 +125,7 @@ def evaluate_task(
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
     if linear is not None:
         everyone = np.ones(len(truth), bool)
-        result["linear"] = {name: measured(everyone, one) for name, one in linear.items()}
+        result["linear"] = {name: measured(everyone, one, plain) for name, one in linear.items()}
     return result
 
 

@@ -82,7 +82,7 @@ def read(
     if records is not None:
         found = tf.data.Dataset.from_tensor_slices(records)
     else:
-        found = datasets.records_of(sorted(files))
+        found = datasets.records_of(datasets.in_order(files))
     parts: dict[tuple[str, str], list[Any]] = {}
     for serialized in found.shard(every, 0).batch(_BATCH):
         for key, tensors in parsed(serialized).items():

@@ -57,8 +57,10 @@ class _Described(pydantic.BaseModel):
     files: dict[str, str]
     told: dict[str, str]
     versions: dict[str, str]
+    thresholds: dict[str, list[float]] = {}
 
 
+_THRESHOLDS = "thresholds"
 _TAKE_AGAIN = "take the whole folder from its source again"
 
 
@@ -88,6 +90,11 @@ class Artefact:
     def classes(self) -> dict[str, tuple[str, ...]]:
         """By task, the names of the classes in the order of a distribution."""
         return {task: tuple(names) for task, names in self.about["classes"].items()}
+
+    @property
+    def thresholds(self) -> dict[str, tuple[float, ...]]:
+        """By task, the lowest probability of each class in a predicted set, if not 0.5."""
+        return {task: tuple(one) for task, one in self.about.get("thresholds", {}).items()}
 
     @property
     def batch_size(self) -> int:
@@ -169,7 +176,10 @@ def _refuse_links(folder: Path) -> None:
 
 
 def parts(
-    spec_digest: str, classes: Mapping[str, Sequence[str]], transform_digest: str
+    spec_digest: str,
+    classes: Mapping[str, Sequence[str]],
+    transform_digest: str,
+    thresholds: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """Returns the origin of a SavedModel, as its file `PARTS` records it; `triad.json` must agree.
 
@@ -177,23 +187,27 @@ def parts(
         spec_digest: Digest of the spec.
         classes: By task, the names of its classes.
         transform_digest: Digest of the transform.
+        thresholds: By task, the thresholds in the graph; see `export.ServingModule`.
     """
-    return {
+    described = {
         "spec": spec_digest,
         "transform": transform_digest,
         "classes": {task: list(names) for task, names in classes.items()},
     }
+    if not thresholds:  # the file of a model without any is as earlier versions wrote it
+        return described
+    return {**described, _THRESHOLDS: {task: list(one) for task, one in thresholds.items()}}
 
 
 def _check_parts(model: Artefact) -> None:
     """Refuses a `triad.json` that comes from another training than its SavedModel."""
     try:
-        recorded = dict(json.loads(model.read(PARTS)))
+        recorded = {_THRESHOLDS: {}, **json.loads(model.read(PARTS))}
     except (ValueError, TypeError, RecursionError) as error:
         raise GateError(f"{model.folder / PARTS}: is broken; {_TAKE_AGAIN}") from error
     _ = model.spec  # raises its own error if the spec is invalid
-    described = parts(model.spec_digest, model.classes, model.transform_digest)
-    for part, value in described.items():
+    described = parts(model.spec_digest, model.classes, model.transform_digest, model.thresholds)
+    for part, value in {_THRESHOLDS: {}, **described}.items():
         if recorded.get(part) != value:
             raise GateError(
                 f"{model.folder / ABOUT}: its {part} is not that of the SavedModel beside it: they "

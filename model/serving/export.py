@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,6 +29,8 @@ class ServingModule(tf.Module):
         transform_folder: Output folder of tf.Transform.
         layout: Layout with the spec and the classes.
         source: Path that errors name, if `transform_folder` is a copy of it.
+        thresholds: By task, the lowest probability of each class in a predicted set; 0.5 for tasks
+            that it lacks.
 
     Raises:
         GateError: If the transform graph has an op that does more than compute.
@@ -40,10 +42,11 @@ class ServingModule(tf.Module):
         transform_folder: str | Path,
         layout: model_layout.Layout,
         source: str | Path | None = None,
+        thresholds: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         super().__init__(name="triad")
         self._layout = layout
-        self._heads = heads_of(layout.spec, layout.classes)
+        self._heads = heads_of(layout.spec, layout.classes, thresholds)
         self._model = networks.scoring
         explains = bool(shapley.explained(layout.spec))
         self._explainer = shapley.Explainer(networks, layout.spec) if explains else None
@@ -128,6 +131,7 @@ def save(
     layout: model_layout.Layout,
     folder: str | Path,
     transform_digest: str,
+    thresholds: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Writes the SavedModel, with the digests of its origin.
 
@@ -138,6 +142,7 @@ def save(
         layout: Layout with the spec and the classes.
         folder: Path of the SavedModel, which must not exist.
         transform_digest: Digest of the transform, as preprocessing computed it.
+        thresholds: By task, its thresholds; see `ServingModule`.
 
     Raises:
         GateError: If the transform graph is not the expected one, or has an op that does more than
@@ -145,9 +150,9 @@ def save(
         OSError: If the transform graph cannot be copied.
     """
     with safety.checked_copy(Path(transform_folder), transform_files) as copy:
-        module = ServingModule(networks, copy, layout, transform_folder)
+        module = ServingModule(networks, copy, layout, transform_folder, thresholds)
         tf.saved_model.save(module, str(folder), signatures=module.signatures())
-    parts = bundle.parts(layout.spec.digest(), layout.classes, transform_digest)
+    parts = bundle.parts(layout.spec.digest(), layout.classes, transform_digest, thresholds)
     path = Path(folder, Path(bundle.PARTS).relative_to(bundle.SAVED_MODEL))
     path.parent.mkdir()
     path.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -97,6 +97,7 @@ class TaskHead(abc.ABC):
         spec: The whole spec.
         classes: Names of the classes, in the order of their ids; the subwords of a generation task.
         parts: Parts of the serving output: dtype by name.
+        thresholds: Lowest probability of each class in a predicted set; empty if they are all 0.5.
         explained_part: Part of the serving output that explanations split into shares; None if the
             task has no explanations.
     """
@@ -104,8 +105,15 @@ class TaskHead(abc.ABC):
     parts: ClassVar[Mapping[str, tf.DType]]
     explained_part: ClassVar[str | None] = None
 
-    def __init__(self, name: str, spec: Spec, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: Spec,
+        classes: Sequence[str] = (),
+        thresholds: Sequence[float] = (),
+    ) -> None:
         self.name, self.spec, self.classes = name, spec, tuple(classes)
+        self.thresholds = tuple(thresholds)
         self.task: Any = spec.tasks[name]
 
     # --- training files
@@ -133,6 +141,15 @@ class TaskHead(abc.ABC):
     @abc.abstractmethod
     def count(self, labels: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
         """Counts the records with a label, and the occurrences of each class, int64 `[classes]`."""
+
+    def sampled(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Converts labels to the column that balanced sampling reads.
+
+        Returns:
+            Class ids, int64 `[records]`, negative if there is no label; or, if a record may have
+            several classes, the classes of each record, bool `[records, classes]`.
+        """
+        raise NotImplementedError(f"{self.name} has no classes to sample by")
 
     # --- network
 
@@ -176,6 +193,10 @@ class TaskHead(abc.ABC):
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
         """Computes the weights of the classes; None if the spec does not ask for any."""
+        return None
+
+    def class_offsets(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
+        """Computes numbers that training adds to the output; None if the spec asks for none."""
         return None
 
     @abc.abstractmethod
@@ -225,6 +246,10 @@ class TaskHead(abc.ABC):
     @abc.abstractmethod
     def gathered(self, arrays: tuple[npt.NDArray[Any], ...]) -> Any:
         """Converts the results of `predicted` for all records to the input of the metrics."""
+
+    def best_thresholds(self, labels: npt.NDArray[Any], said: Any) -> tuple[float, ...] | None:
+        """Chooses `thresholds` by predictions of the eval split; None if the spec asks for none."""
+        return None
 
     # --- serving
 

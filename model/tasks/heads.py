@@ -17,14 +17,20 @@ HEADS: Mapping[str, type[TaskHead]] = {
 }
 
 
-def heads_of(spec: Spec, classes: Mapping[str, Sequence[str]] | None = None) -> dict[str, TaskHead]:
+def heads_of(
+    spec: Spec,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    thresholds: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, TaskHead]:
     """Creates the head of each task, by its name in the order of the spec.
 
     Args:
         spec: Spec with the tasks.
         classes: By task, the names of its classes; None if the heads are not asked for them.
+        thresholds: By task, its `TaskHead.thresholds`; None if the heads serve nothing.
     """
-    known = classes or {}
+    known, chosen = classes or {}, thresholds or {}
     return {
-        name: HEADS[task.kind](name, spec, known.get(name, ())) for name, task in spec.tasks.items()
+        name: HEADS[task.kind](name, spec, known.get(name, ()), chosen.get(name, ()))
+        for name, task in spec.tasks.items()
     }

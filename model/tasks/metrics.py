@@ -44,11 +44,18 @@ class TaskMetrics(Protocol):
 
 
 class Classes:
-    """Metrics of single classes and of sets of classes."""
+    """Metrics of single classes and of sets of classes.
+
+    Args:
+        threshold: Lowest probability of each class in a set; one, or one for each class.
+    """
 
     figures: Mapping[str, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
     lower_is_better = False
     names_classes = True
+
+    def __init__(self, threshold: float | Sequence[float] = 0.5) -> None:
+        self._threshold = threshold
 
     def chosen(self, said: npt.ArrayLike, rows: Rows) -> npt.NDArray[Any]:
         return np.asarray(said)[rows]
@@ -63,8 +70,11 @@ class Classes:
         seed: int,
         resamples: int,
     ) -> dict[str, Any]:
-        figures = multi_label if task.multi_label else classification
-        return figures(labels, said, classes, seed=seed, resamples=resamples)
+        if task.multi_label:
+            return multi_label(
+                labels, said, classes, self._threshold, seed=seed, resamples=resamples
+            )
+        return classification(labels, said, classes, seed=seed, resamples=resamples)
 
 
 class Spans:

@@ -98,6 +98,10 @@ class Tower(abc.ABC):
             steps: True if the fusion reads tokens.
         """
 
+    def vector_width(self, layout: Layout) -> int | None:
+        """Returns the width of the feature if it is a frozen encoder's vector; otherwise None."""
+        return None
+
     def encoder(self, layout: Layout) -> keras.Model | None:
         """Loads the pretrained network that becomes part of the tower; None if there is none.
 

@@ -42,6 +42,9 @@ class Image(Tower):
             return {self.name: keras.Input((width,), dtype="float32", name=self.name)}
         return {self.name: keras.Input((size, size, 3), dtype="uint8", name=self.name)}
 
+    def vector_width(self, layout: Layout) -> int | None:
+        return layout.image_width
+
     def encoder(self, layout: Layout) -> keras.Model | None:
         return pretrained.trainable_encoder(layout.spec)
 

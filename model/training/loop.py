@@ -22,14 +22,15 @@ from triad_ml.model.layout import Layout
 from triad_ml.model.training import checkpoints, progress
 from triad_ml.model.training import steps as training_steps
 from triad_ml.model.training.checkpoints import Arrays, Checkpoint
+from triad_ml.model.training.generated import records
 from triad_ml.transforms.errors import DivergedError, OptionsError, StorageError
 
 Row = Mapping[str, float | None]
 
 _SAMPLING = 3  # purpose of a seed: the copies of an epoch; `steps` has the others
 
-CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
-"""Folder of the checkpoints and file of the history in the output folder of a training."""
+CHECKPOINTS, HISTORY, GENERATED = "checkpoints", "history.csv", records.FOLDER
+"""Names in the output folder of a training: its checkpoints, history and generated records."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,10 @@ class _Run:
     ) -> None:
         self._layout, self._folder, self._digest = layout, folder, digest
         self._split = scan.survey(files.get("train", ()), layout, shards)
+        made = records.added(self._split, layout, folder)
+        if made:
+            known = None if shards is None else {**shards, **made}
+            self._split = scan.survey((*self._split.files, *made), layout, known)
         for name, count in self._split.labelled.items():
             if not count and not layout.spec.tasks[name].needs_classes:
                 raise model_layout.no_label(name)
@@ -132,7 +137,8 @@ class _Run:
         self._network = networks.training
         planned = self._num_steps * layout.spec.training.epochs
         weights = training_steps.class_weights(self._split, layout)
-        self._steps = training_steps.Steps(networks, layout, weights, planned)
+        offsets = training_steps.class_offsets(self._split, layout)
+        self._steps = training_steps.Steps(networks, layout, weights, planned, offsets)
         self._last = last
         if last is not None:
             _assign(self._network.weights, last.weights)

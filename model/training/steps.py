@@ -53,6 +53,14 @@ def class_weights(split: scan.Survey, layout: Layout) -> ClassWeights:
     }
 
 
+def class_offsets(split: scan.Survey, layout: Layout) -> ClassWeights:
+    """Computes the numbers that training adds to each task's logits; None if it adds none."""
+    return {
+        name: head.class_offsets(split.class_counts[name], split.labelled[name])
+        for name, head in heads_of(layout.spec, layout.classes).items()
+    }
+
+
 class Steps:
     """Functions that a training calls with each batch, with the optimizers that they change.
 
@@ -61,19 +69,26 @@ class Steps:
         layout: Layout with the tasks and the training settings.
         weights: Weights of the classes; see `class_weights`.
         planned: Optimizer steps until the learning rate reaches its final value.
+        offsets: Numbers added to the logits in the losses; see `class_offsets`. None: none.
 
     Attributes:
         optimizer: Optimizer of all variables outside the pretrained encoders.
     """
 
     def __init__(
-        self, networks: Networks, layout: Layout, weights: ClassWeights, planned: int
+        self,
+        networks: Networks,
+        layout: Layout,
+        weights: ClassWeights,
+        planned: int,
+        offsets: ClassWeights | None = None,
     ) -> None:
         self._networks = networks
         self._tasks = layout.spec.tasks
         self._heads = heads_of(layout.spec, layout.classes)
         self._settings = layout.spec.training
         self._weights = weights
+        self._offsets = offsets or {}
         self._variables, self._encoders = _trained(networks)
         self._frozen_epochs = {
             name: registry.TOWERS[name].frozen_epochs(layout) for name in self._encoders
@@ -191,7 +206,7 @@ class Steps:
             weight *= self._settings.auxiliary_weight
         losses_for = functools.partial(
             self._heads[name].losses,
-            logits,
+            self._adjusted(name, logits),
             features,
             model=self._networks.scoring,
             weights=self._weights[name],
@@ -214,7 +229,19 @@ class Steps:
             name: head.sums(logits[name], features, labels[name], scoring, self._weights[name])
             for name, head in self._heads.items()
         }
+        for name in sums:
+            adjusted = self._adjusted(name, logits[name])
+            if adjusted is not logits[name]:  # predictions are those of the logits as they are
+                rows, _ = self._heads[name].losses(
+                    adjusted, features, labels[name], scoring, weights=self._weights[name]
+                )
+                sums[name] = sums[name]._replace(loss=tf.reduce_sum(rows))
         return {name: tf.cast(tf.stack(values), tf.float64) for name, values in sums.items()}
+
+    def _adjusted(self, name: str, logits: tf.Tensor) -> tf.Tensor:
+        """Adds a task's offsets to its logits; returns the logits themselves without offsets."""
+        offsets = self._offsets.get(name)
+        return logits if offsets is None else logits + offsets
 
 
 def _trained(

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ from triad_ml.model.evaluation import predict
 from triad_ml.model.linear import floor
 from triad_ml.model.linear.floor import Floor
 from triad_ml.model.serving import bundle, export
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.training import loop
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
@@ -32,6 +33,9 @@ from triad_ml.transforms import hashing
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.version import VERSION
+
+Thresholds: TypeAlias = Mapping[str, tuple[float, ...]]
+"""By task, the lowest probability of each class in a predicted set; see `TaskHead.thresholds`."""
 
 _EVALUATED = ("eval", "test")
 _log = logging.getLogger(__name__)
@@ -64,12 +68,13 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     with stages.showing(stages.Stage("linear models to compare with")):
         linear = floor.fitted(scan.survey(files["train"], layout, known), layout)
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
+    thresholds = _thresholds(result.model, surveys["eval"], layout)
     with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, spec))):
-        evaluated = _evaluate(result.model, linear, surveys, layout)
+        evaluated = _evaluate(result.model, linear, surveys, layout, thresholds)
     with stages.showing(stages.Stage("export of the model")):
-        _export(result, layout, prepared, output)
+        _export(result, layout, prepared, output, thresholds)
     json_files.write(output / bundle.EVALUATION, evaluated)
-    json_files.write(plan.about, _about(plan, result, evaluated))
+    json_files.write(plan.about, _about(plan, result, evaluated, thresholds))
     shutil.rmtree(output / TRAINING)
     _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
     summary.say(_log, ending.sentences(evaluated, config.output))
@@ -79,7 +84,8 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
 def _remove(output: Path) -> None:
     """Removes the files that a training wrote, and no others."""
     (output / bundle.ABOUT).unlink(missing_ok=True)
-    for folder in (output / bundle.SAVED_MODEL, output / TRAINING / loop.CHECKPOINTS):
+    own = (output / TRAINING / name for name in (loop.CHECKPOINTS, loop.GENERATED))
+    for folder in (output / bundle.SAVED_MODEL, *own):
         shutil.rmtree(folder, ignore_errors=True)
     (output / TRAINING / loop.HISTORY).unlink(missing_ok=True)
 
@@ -90,11 +96,31 @@ def _to_evaluate(surveys: Mapping[str, scan.Survey], spec: Spec) -> int:
     return passes * sum(survey.num_records for survey in surveys.values() if survey.files)
 
 
+def _thresholds(model: keras.Model, survey: scan.Survey, layout: model_layout.Layout) -> Thresholds:
+    """Chooses the thresholds of the tasks that ask for them, on the eval split."""
+    heads = heads_of(layout.spec, layout.classes)
+    wanted = [name for name, task in layout.spec.tasks.items() if task.thresholds is not None]
+    if not wanted:
+        return {}
+    if not survey.num_records:
+        _log.warning("thresholds of %s are 0.5: the eval split is empty", ", ".join(wanted))
+        return {}
+    with stages.showing(stages.Stage("choice of thresholds")):
+        files = survey.unchanged_files()
+        dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, survey.records)
+        found = predict.predict(model, dataset, layout)
+    best = {
+        name: heads[name].best_thresholds(found.labels[name], found.said[name]) for name in heads
+    }
+    return {name: one for name, one in best.items() if one is not None}
+
+
 def _evaluate(
     model: keras.Model,
     linear: Floor,
     surveys: Mapping[str, scan.Survey],
     layout: model_layout.Layout,
+    thresholds: Thresholds,
 ) -> dict[str, Any]:
     """Evaluates the eval and test splits, by task and subset of modalities."""
     splits = {}
@@ -124,6 +150,7 @@ def _evaluate(
                 seed=layout.spec.training.seed,
                 datasets=datasets,
                 linear=simple.get(name),
+                thresholds=thresholds.get(name),
             )
             for name, task in layout.spec.tasks.items()
         }
@@ -149,7 +176,11 @@ def _complete(
 
 
 def _export(
-    result: loop.TrainResult, layout: model_layout.Layout, prepared: Preprocessed, output: Path
+    result: loop.TrainResult,
+    layout: model_layout.Layout,
+    prepared: Preprocessed,
+    output: Path,
+    thresholds: Thresholds,
 ) -> None:
     saved_model = output / bundle.SAVED_MODEL
     staging = output / f"{bundle.SAVED_MODEL}.tmp"
@@ -157,7 +188,13 @@ def _export(
         shutil.rmtree(left, ignore_errors=True)
     digest = prepared.manifest["transform_digest"]
     export.save(
-        result.networks, prepared.transform, prepared.transform_files, layout, staging, digest
+        result.networks,
+        prepared.transform,
+        prepared.transform_files,
+        layout,
+        staging,
+        digest,
+        thresholds,
     )
     staging.rename(saved_model)
     (output / bundle.ANALYSIS).write_bytes(prepared.analysis())
@@ -178,6 +215,7 @@ def _about(
     plan: TrainPlan,
     result: loop.TrainResult,
     evaluated: dict[str, Any],
+    thresholds: Thresholds,
 ) -> dict[str, Any]:
     prepared, spec = plan.prepared, plan.what
     files = bundle.file_digests(plan.output)
@@ -189,6 +227,7 @@ def _about(
         "classes": prepared.classes,
         "vocabulary_size": prepared.vocabulary_size,
         "batch_size": BATCH_SIZE,
+        **({"thresholds": thresholds} if thresholds else {}),
         "digests": {
             "model": bundle.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],

@@ -14,7 +14,7 @@ from triad_ml.transforms.spec.modalities import Limits, Modalities
 from triad_ml.transforms.spec.model import CNN, NO_TASK_FUSION, ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
-from triad_ml.transforms.spec.tasks import Task
+from triad_ml.transforms.spec.tasks import GENERATED, Task
 from triad_ml.transforms.spec.training import Mixture, Training
 
 TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -81,6 +81,19 @@ class Spec(Section):
                 f"tasks {', '.join(sampled)}: only one can have imbalance: balanced_sampling; "
                 "use class_weights or focal for the others"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _generated_vectors_need_an_encoder(self) -> Self:
+        if self.model.encodes_first:
+            return self
+        for name, task in self.tasks.items():
+            if task.imbalance in GENERATED:
+                raise ValueError(
+                    f"tasks.{name}: imbalance: {task.imbalance} generates vectors of a frozen "
+                    "image encoder; name a pretrained model.image_encoder with image_freeze: true, "
+                    "or use another imbalance"
+                )
         return self
 
     @pydantic.model_validator(mode="after")

@@ -60,22 +60,47 @@ class BaseTask(Section):
         return 0
 
 
+Imbalance: TypeAlias = Literal[
+    "none",
+    "class_weights",
+    "class_balanced",
+    "logit_adjustment",
+    "focal",
+    "balanced_sampling",
+    "gan",
+    "noise",
+]
+"""Remedies for class imbalance of a classification task."""
+
+GENERATED = ("gan", "noise")
+"""Remedies that add generated vectors of rare classes to the training split."""
+
+
 class ClassificationTask(BaseTask):
     """A task that predicts one class of a record, or a set of classes.
 
     Attributes:
         multi_label: True if a label is a set of classes.
         imbalance: Remedy for class imbalance. `none`; `class_weights`: each class has the same
-            weight in the loss; `focal`: records that are predicted well weigh little;
-            `balanced_sampling`: records of rare classes are sampled more often, for at most one
-            task of a spec, and not for a multi-label task.
+            weight in the loss; `class_balanced`: classes weigh by the effective number of their
+            records; `logit_adjustment`: the loss adds the log priors of the classes to the logits;
+            `focal`: records that are predicted well weigh little; `balanced_sampling`: records of
+            rare classes are sampled more often, for at most one task of a spec; `gan`: training
+            also sees generated vectors of rare classes; `noise`: the control of `gan`, vectors of
+            rare classes with noise. The last two are not for a multi-label task.
         gamma: Exponent of the focal loss; 2 if None.
+        beta: Weight of each further record of a class relative to the one before it, in the
+            effective number of records of `class_balanced`; 0.99 if None.
+        thresholds: Criterion by which the eval split chooses the lowest probability with which a
+            class is in a set, class by class; 0.5 for all classes if None.
     """
 
     kind: Literal["classification"]
     multi_label: bool = False
-    imbalance: Literal["none", "class_weights", "focal", "balanced_sampling"] = "none"
+    imbalance: Imbalance = "none"
     gamma: float | None = pydantic.Field(default=None, ge=1, le=10)
+    beta: float | None = pydantic.Field(default=None, gt=0, lt=1)
+    thresholds: Literal["f1"] | None = None
 
     tokens: ClassVar[None] = None
     marker: ClassVar[None] = None
@@ -84,10 +109,15 @@ class ClassificationTask(BaseTask):
     def _keys_of_the_imbalance(self) -> Self:
         if self.gamma is not None and self.imbalance != "focal":
             raise ValueError("gamma is of imbalance: focal; name that, or leave gamma out")
-        if self.multi_label and self.imbalance == "balanced_sampling":
+        if self.beta is not None and self.imbalance != "class_balanced":
+            raise ValueError("beta is of imbalance: class_balanced; name that, or leave beta out")
+        if self.multi_label and self.imbalance in GENERATED:
             raise ValueError(
-                "balanced_sampling needs one class a record; use class_weights or focal for sets"
+                f"imbalance: {self.imbalance} needs one class a record; "
+                "use balanced_sampling or logit_adjustment for sets"
             )
+        if self.thresholds is not None and not self.multi_label:
+            raise ValueError("thresholds are for multi_label: true; leave them out")
         return self
 
 
@@ -95,7 +125,7 @@ class _WithoutClasses(BaseTask):
     """A task that does not classify records; stored specs have `multi_label` nevertheless."""
 
     multi_label: ClassVar[bool] = False
-    imbalance: ClassVar[str] = "none"
+    thresholds: ClassVar[None] = None
 
     @pydantic.model_serializer(mode="wrap")
     def _with_keys_of_every_task(self, dump: pydantic.SerializerFunctionWrapHandler) -> Any:
@@ -110,9 +140,12 @@ class TaggingTask(_WithoutClasses):
             split at white space.
         marker: Key in a record's `labels` of the marker, the token or span to which the tags
             relate, such as a predicate.
+        imbalance: Remedy for class imbalance. `none`; `balanced_sampling`: records with spans of
+            rare classes are sampled more often, for at most one task of a spec.
     """
 
     kind: Literal["tagging"]
+    imbalance: Literal["none", "balanced_sampling"] = "none"
     tokens: str | None = pydantic.Field(default=None, min_length=1)
     marker: str | None = pydantic.Field(default=None, min_length=1)
 
@@ -145,6 +178,7 @@ class GenerationTask(_WithoutClasses):
     length: int = pydantic.Field(default=32, ge=2, le=256)
     beam: int = pydantic.Field(default=4, ge=1, le=8)
 
+    imbalance: ClassVar[str] = "none"
     needs_joint: ClassVar[bool] = True
     reads_words: ClassVar[bool] = True
     tokens: ClassVar[None] = None
@@ -171,6 +205,7 @@ class RegressionTask(BaseTask):
     needs_joint: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = False
     multi_label: ClassVar[bool] = False
+    thresholds: ClassVar[None] = None
     imbalance: ClassVar[str] = "none"
     tokens: ClassVar[None] = None
     marker: ClassVar[None] = None

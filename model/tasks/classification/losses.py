@@ -1,4 +1,4 @@
-"""Cross-entropy losses that skip records without a label, and balanced class weights."""
+"""Cross-entropy losses that skip records without a label; weights and log priors of classes."""
 
 from typing import TypeAlias
 
@@ -126,6 +126,70 @@ def balanced_set_weights(
     """
     both = np.stack([labelled - class_counts, class_counts])
     return np.stack([_balanced(pair, int(np.count_nonzero(pair))) for pair in both.T], axis=1)
+
+
+def effective_weights(class_counts: npt.NDArray[np.int64], beta: float) -> npt.NDArray[np.float32]:
+    """Computes class-balanced weights, float32 `[classes]` (Cui et al., 2019).
+
+    A class weighs by the inverse of the effective number of its n records,
+    `(1 - beta**n) / (1 - beta)`. Their mean over the records is 1.
+
+    Args:
+        class_counts: Number of records of each class, `[classes]`. A class without records gets
+            the weight 0.
+        beta: Weight of each further record of a class relative to the one before it: towards 0 all
+            classes weigh the same, towards 1 the weights are those of `balanced_weights`.
+    """
+    counts = np.asarray(class_counts, np.float64)
+    # expm1 and log1p keep the digits of a beta close to 1.
+    inverse = (1.0 - beta) / -np.expm1(np.maximum(counts, 1.0) * np.log(beta))
+    weights = np.where(counts > 0, inverse, 0.0)
+    total = (weights * counts).sum()
+    return (weights * (counts.sum() / total if total else 1.0)).astype(np.float32)
+
+
+def effective_set_weights(
+    class_counts: npt.NDArray[np.int64], labelled: int, beta: float
+) -> npt.NDArray[np.float32]:
+    """Computes weights as `effective_weights` of absent and present in each class.
+
+    Args:
+        class_counts: Number of records that have each class, `[classes]`.
+        labelled: Number of records with a label.
+        beta: As in `effective_weights`.
+
+    Returns:
+        float32 `[2, classes]`.
+    """
+    both = np.stack([labelled - class_counts, class_counts])
+    return np.stack([effective_weights(pair, beta) for pair in both.T], axis=1)
+
+
+def log_priors(class_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Computes the logarithm of each class's share of the records, float32 `[classes]`.
+
+    The loss of logits plus these numbers is the logit-adjusted loss (Menon et al., 2021). A class
+    without records counts as half a record.
+
+    Args:
+        class_counts: Number of records of each class, `[classes]`.
+    """
+    counts = np.maximum(np.asarray(class_counts, np.float64), 0.5)
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def set_log_priors(class_counts: npt.NDArray[np.int64], labelled: int) -> npt.NDArray[np.float32]:
+    """Computes the logarithm of the odds of each class, float32 `[classes]`.
+
+    A class that no record has, or that each record has, counts as half a record more.
+
+    Args:
+        class_counts: Number of records that have each class, `[classes]`.
+        labelled: Number of records with a label.
+    """
+    present = np.maximum(np.asarray(class_counts, np.float64), 0.5)
+    absent = np.maximum(labelled - np.asarray(class_counts, np.float64), 0.5)
+    return np.log(present / absent).astype(np.float32)
 
 
 def _balanced(counts: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.float32]:

@@ -82,7 +82,7 @@ def multi_label(
     labels: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     classes: Sequence[str],
-    threshold: float = 0.5,
+    threshold: float | Sequence[float] = 0.5,
     *,
     seed: int = 0,
     resamples: int = 1000,
@@ -99,7 +99,7 @@ def multi_label(
             left out).
         probabilities: float32 `[n, classes]`.
         classes: Names of the classes, in the order of the columns.
-        threshold: Lowest probability with which a class is predicted.
+        threshold: Lowest probability with which a class is predicted; one, or one for each class.
         seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples; fewer (at least 50) if records times classes
             exceed four million.
@@ -132,7 +132,7 @@ def multi_label(
     return {
         "n": n,
         "unseen": int(unseen.sum()),
-        "threshold": threshold,
+        "threshold": threshold if isinstance(threshold, float) else list(threshold),
         **{name: spread(values[i], drawn[:, i]) for i, name in enumerate(names)},
         "majority": float(commonest.max(initial=0) / n) if n else None,
         "calibration": calibration(likely.ravel(), truth.ravel()),

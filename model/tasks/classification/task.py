@@ -22,13 +22,16 @@ from triad_ml.model.tasks.base import (
     Weights,
     summed,
 )
-from triad_ml.model.tasks.classification import losses
+from triad_ml.model.tasks.classification import losses, thresholds
 from triad_ml.model.tasks.classification.head import linear, probabilities
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Prediction
 
 FOCAL_GAMMA = 2.0
 """Exponent of the focal loss if the spec sets none."""
+
+EFFECTIVE_BETA = 0.99
+"""Weight of each further record of a class in class-balanced weights if the spec sets none."""
 
 
 class Classification(TaskHead):
@@ -58,6 +61,11 @@ class Classification(TaskHead):
         known = labels[(labels >= 0) & (labels < number)]
         return int((labels >= 0).sum()), np.bincount(known, minlength=number)
 
+    def sampled(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not self.task.multi_label:
+            return labels
+        return np.asarray(known_classes(labels) > 0)
+
     def build(self, fused: Fused) -> Built:
         return linear(fused, len(self.classes), self.name, self.spec)
 
@@ -71,11 +79,24 @@ class Classification(TaskHead):
         return output + self.projected(shared, len(self.classes))
 
     def class_weights(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
-        if self.task.imbalance != "class_weights":
+        sets = self.task.multi_label
+        if self.task.imbalance == "class_weights":
+            if sets:
+                return losses.balanced_set_weights(counts, labelled)
+            return losses.balanced_weights(counts)
+        if self.task.imbalance == "class_balanced":
+            beta = EFFECTIVE_BETA if self.task.beta is None else float(self.task.beta)
+            if sets:
+                return losses.effective_set_weights(counts, labelled, beta)
+            return losses.effective_weights(counts, beta)
+        return None
+
+    def class_offsets(self, counts: npt.NDArray[np.int64], labelled: int) -> Weights | None:
+        if self.task.imbalance != "logit_adjustment":
             return None
         if self.task.multi_label:
-            return losses.balanced_set_weights(counts, labelled)
-        return losses.balanced_weights(counts)
+            return losses.set_log_priors(counts, labelled)
+        return losses.log_priors(counts)
 
     def losses(
         self,
@@ -130,6 +151,11 @@ class Classification(TaskHead):
     def gathered(self, arrays: tuple[npt.NDArray[Any], ...]) -> npt.NDArray[np.float32]:
         return arrays[0]
 
+    def best_thresholds(self, labels: npt.NDArray[Any], said: Any) -> tuple[float, ...] | None:
+        if self.task.thresholds is None:
+            return None
+        return thresholds.best_by_f1(labels, said)
+
     def serve(
         self,
         output: tf.Tensor,
@@ -144,7 +170,8 @@ class Classification(TaskHead):
         """
         distribution = self.shown(output)
         if self.task.multi_label:
-            label = tf.where(distribution >= 0.5, names[tf.newaxis, :], "")
+            lowest = tf.constant(self.thresholds or thresholds.DEFAULT, tf.float32)
+            label = tf.where(distribution >= lowest, names[tf.newaxis, :], "")
         else:
             label = tf.gather(names, tf.argmax(distribution, axis=1))
         score = tf.reduce_max(distribution, axis=1)
@@ -174,7 +201,7 @@ class Classification(TaskHead):
         return read
 
 
-def known_classes(sets: tf.Tensor) -> tf.Tensor:
+def known_classes(sets: Any) -> Any:
     """Drops the last column of multi-label labels, which marks classes unseen in training."""
     return sets[:, :-1]
 

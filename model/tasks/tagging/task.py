@@ -74,6 +74,15 @@ class Tagging(TaskHead):
         counts = np.bincount(begun[begun < number], minlength=number)
         return int((labels >= 0).any(axis=1).sum()), counts
 
+    def sampled(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Finds the classes of each record's spans, bool `[records, classes]`."""
+        found = np.zeros((len(labels), len(self.classes)), bool)
+        rows, words = np.nonzero((labels % 2 == 1) & (labels > 0))
+        classes = labels[rows, words] // 2
+        known = classes < len(self.classes)
+        found[rows[known], classes[known]] = True
+        return found
+
     def network_inputs(self) -> dict[str, keras.KerasTensor]:
         if self._marker is None:
             return {}

@@ -7,6 +7,7 @@ from tests import features
 from triad_ml.model.data import datasets as data_datasets
 from triad_ml.model.data import sampling, scan
 from triad_ml.model.data.datasets import Copies
+from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.training import loop
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 
@@ -34,6 +35,71 @@ def test_classes_come_alike_often_and_records_without_one_as_often_as_before():
     ids = np.array([0, 0, 0, 1, -1, 3])  # the last is of a class that training does not know
     weights = sampling.class_balance(ids, num_classes=3)
     assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 1, 1])
+
+
+def test_sets_weigh_as_their_rarest_class_does():
+    sets = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 1]], bool)
+    found = sampling.set_balance(sets)  # classes have 4, 1 and 1 records
+    assert found.tolist() == pytest.approx([0.4, 0.4, 1.6, 1, 1.6])
+
+
+def test_each_class_of_sets_gets_at_least_an_equal_share():
+    random = np.random.default_rng(0)
+    sets = random.random((500, 6)) < [0.9, 0.5, 0.2, 0.05, 0.01, 0]
+    found = sampling.set_balance(sets)
+    known = sets.any(axis=1)
+    assert found[known].sum() == pytest.approx(known.sum())
+    assert (found[~known] == 1).all()
+    shares = (found[:, np.newaxis] * sets).sum(axis=0) / known.sum()
+    assert (shares[:5] >= 1 / 5 - 1e-9).all()
+    assert shares[5] == 0
+
+
+def test_sets_of_one_class_are_balanced_as_classes_are():
+    ids = np.random.default_rng(0).integers(-1, 4, 60)
+    sets = ids[:, np.newaxis] == np.arange(4)
+    np.testing.assert_allclose(sampling.set_balance(sets), sampling.class_balance(ids, 4))
+
+
+def test_the_pass_over_a_split_notes_the_sets_of_a_task(tmp_path):
+    tasks = {"tags": {"multi_label": True, "imbalance": "balanced_sampling"}}
+    layout = features.layout(["text"], tasks=tasks)
+    labels = [[0, 2], [], [-1], [1, 3]]  # no set, and a class that training does not know
+    made = [
+        features.FeatureRecord(f"r{place}", text=TEXT, labels={"tags": one})
+        for place, one in enumerate(labels)
+    ]
+    found = scan.survey(features.write(tmp_path, layout, made, num_shards=1), layout)
+    assert found.sampled["tags"].astype(int).tolist() == [
+        [1, 0, 1],
+        [0, 0, 0],
+        [0, 0, 0],
+        [0, 1, 0],
+    ]
+    expected = sampling.expected_copies(layout, found.sampled)
+    assert expected.tolist() == pytest.approx([1, 1, 1, 1])
+
+
+def test_records_with_rare_spans_are_sampled_more_often():
+    tasks = {"names": {"kind": "tagging", "imbalance": "balanced_sampling"}}
+    layout = features.layout(["text"], tasks=tasks)
+    tags = np.array(
+        [
+            [1, 2, 0, -1],  # a span of class 0
+            [1, 0, 0, -1],
+            [0, 0, 0, -1],
+            [-1, -1, -1, -1],
+            [3, 0, 1, 2],  # spans of the classes 1 and 0
+            [7, 8, 0, 0],  # of a class that training does not know
+        ]
+    )
+    sets = heads_of(layout.spec, layout.classes)["names"].sampled(tags)
+    assert sets.astype(int).tolist() == [
+        *([1, 0, 0], [1, 0, 0], [0, 0, 0]),
+        *([0, 0, 0], [1, 1, 0], [0, 0, 0]),
+    ]
+    found = sampling.expected_copies(layout, {"names": sets})
+    assert found.tolist() == pytest.approx([0.6, 0.6, 1, 1, 1.8, 1])
 
 
 @pytest.mark.parametrize(

@@ -328,6 +328,24 @@ class TestDocument:
         assert result["as recorded"]["micro_f1"]["value"] == 1
         assert "confusion" not in result["as recorded"]
 
+    def test_thresholds_decide_sets_of_the_network_and_not_those_of_linear_models(self) -> None:
+        truth = np.array([[1, 0, 0], [0, 1, 0]])
+        said = np.array([[0.3, 0.1, 0.1], [0.1, 0.6, 0.1]], np.float32)
+        result = document.evaluate_task(
+            SETS,
+            CLASSES,
+            truth,
+            said,
+            {"image": said},
+            [True, True],
+            linear={"image": said},
+            thresholds=(0.25, 0.5, 0.5),
+        )
+        parts = result["as recorded"], result["subsets"]["image"], result["linear"]["image"]
+        assert [one["accuracy"]["value"] for one in parts] == [1, 1, 0.5]
+        assert [one["threshold"] for one in parts] == [[0.25, 0.5, 0.5], [0.25, 0.5, 0.5], 0.5]
+        assert_json(result)
+
     def test_an_unknown_subset_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"unknown subsets \['video'\]"):
             document.evaluate_task(

@@ -254,6 +254,7 @@ def test_a_description_that_contradicts_the_digest_is_refused(
         ("spec", lambda about: about["spec"]["training"].update(seed=7)),
         ("classes", lambda about: about["classes"].update(kind=["pump", "fan"])),
         ("transform", lambda about: about["digests"].update(transform="e" * 64)),
+        ("thresholds", lambda about: about.update(thresholds={"marks": [0.25, 0.5]})),
     ],
 )
 def test_a_description_of_another_training_is_refused(

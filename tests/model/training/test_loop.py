@@ -202,6 +202,31 @@ def test_sets_of_classes_and_several_tasks_are_learned_together(tmp_path):
     assert last["tags_accuracy"] > 0.9
 
 
+@pytest.mark.parametrize(("imbalance", "odds"), [("none", 9), ("logit_adjustment", 1)])
+def test_logit_adjustment_forgets_how_frequent_a_class_was(tmp_path, imbalance, odds):
+    layout = features.layout(
+        ["text"],
+        num_classes=2,
+        tasks={"category": {"imbalance": imbalance}},
+        model={"dropout": 0.0, "modality_dropout": 0.0},
+        epochs=40,
+        batch_size=40,
+        learning_rate=0.05,
+        weight_decay=0.0,
+        augment=False,
+    )
+    text = np.full(6, 5, np.int64)  # the same in each record: the class alone is learned
+    made = [
+        features.FeatureRecord(f"r{place:02d}", text=text, labels={"category": int(place < 4)})
+        for place in range(40)
+    ]
+    files = {"train": features.write(tmp_path / "train", layout, made)}
+    result = loop.train(files, layout, tmp_path / "out", "digest")
+    dataset = datasets.eval_dataset(files["train"], layout, 40)
+    shares = predict.predict(result.model, dataset, layout).said["category"][0]
+    assert shares[0] / shares[1] == pytest.approx(odds, rel=0.15)
+
+
 def test_predictions_are_of_every_record_in_order(tmp_path, uninterrupted):
     layout = layout_of()
     made = features.records(layout, 5, seed=2, missing=0.3)

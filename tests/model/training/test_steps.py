@@ -156,3 +156,65 @@ def test_class_weights_follow_the_spec():
     assert weights["plain"] is None
     assert weights["category"].tolist() == pytest.approx([2, 2 / 3])
     assert weights["tags"].tolist() == [pytest.approx([2 / 3, 2]), pytest.approx([2, 2 / 3])]
+
+
+def adjusted(imbalance):
+    tasks = {
+        "category": {"imbalance": imbalance},
+        "tags": {"imbalance": imbalance, "multi_label": True},
+    }
+    return features.layout(["text"], tasks=tasks, model=QUIET, **STILL)
+
+
+COUNTED = scan.Survey(
+    *((), 20, 0, {"category": 20, "tags": 20}),
+    {"category": np.array([16, 3, 1]), "tags": np.array([16, 3, 1])},
+    records=None,
+    versions={},
+)
+
+
+def test_only_logit_adjustment_adds_to_the_logits():
+    assert steps.class_offsets(COUNTED, adjusted("none")) == {"category": None, "tags": None}
+    found = steps.class_offsets(COUNTED, adjusted("logit_adjustment"))
+    assert np.exp(found["category"]).tolist() == pytest.approx([0.8, 0.15, 0.05])
+    assert np.exp(found["tags"]).tolist() == pytest.approx([4, 3 / 17, 1 / 19])
+    assert steps.class_weights(COUNTED, adjusted("logit_adjustment"))["category"] is None
+
+
+def test_logit_adjustment_changes_losses_and_no_prediction():
+    layout = adjusted("logit_adjustment")
+    networks = network.build_networks(layout)
+    offsets = steps.class_offsets(COUNTED, layout)
+    weights = dict.fromkeys(layout.spec.tasks)
+    plain, moved = (steps.Steps(networks, layout, weights, 1, one) for one in (None, offsets))
+    batch = batch_of(layout, 8)
+    batch.labels["tags"] = tf.one_hot(np.arange(8) % 3, 4)  # the last column: unseen classes
+    logits = networks.scoring(batch.features, training=False)
+    sums = [one.measure([batch]) for one in (plain, moved)]
+    for name in layout.spec.tasks:
+        before, after = (found[name] for found in sums)
+        assert (before.correct, before.known) == (after.correct, after.known)
+        assert before.loss != pytest.approx(after.loss)
+    rows, _ = losses.sparse_crossentropy(
+        batch.labels["category"], logits["category"] + offsets["category"]
+    )
+    assert sums[1]["category"].loss == pytest.approx(float(np.sum(rows)), rel=1e-5)
+    expected = sum(one.loss / one.known for one in sums[1].values())
+    assert moved.train(batch, 1, 0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_class_balanced_weights_follow_beta():
+    tasks = {
+        "plain": {"imbalance": "class_balanced"},
+        "near": {"imbalance": "class_balanced", "beta": 0.5},
+        "tags": {"imbalance": "class_balanced", "multi_label": True, "beta": 0.5},
+    }
+    layout = features.layout(["text"], num_classes=2, tasks=tasks)
+    counts = dict.fromkeys(tasks, np.array([1, 3]))
+    split = scan.Survey((), 4, 0, dict.fromkeys(tasks, 4), counts, records=None, versions={})
+    found = steps.class_weights(split, layout)
+    effective = (1 - 0.99**3) / 0.01
+    assert found["plain"][0] / found["plain"][1] == pytest.approx(effective)
+    assert found["near"][0] / found["near"][1] == pytest.approx(1.75)
+    assert (found["tags"][1, 0] / found["tags"][0, 0]) == pytest.approx(1.75)

@@ -153,7 +153,16 @@ def test_what_is_not_said_has_its_default():
         ),
         (
             SMALL.replace("classification", "tagging, imbalance: class_weights"),
-            "my.yaml: tasks.category: a task of kind tagging has no imbalance; leave it out",
+            "my.yaml: tasks.category.imbalance: input should be 'none' or 'balanced_sampling', got "
+            "'class_weights'",
+        ),
+        (
+            SMALL.replace("classification", "generation, imbalance: balanced_sampling"),
+            "my.yaml: tasks.category: a task of kind generation has no imbalance; leave it out",
+        ),
+        (
+            SMALL.replace("classification", "tagging, thresholds: f1"),
+            "my.yaml: tasks.category: a task of kind tagging has no thresholds; leave it out",
         ),
         (
             SMALL.replace("classification", "classification, marker: at"),
@@ -265,12 +274,24 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: tasks.category: gamma is of imbalance: focal; name that, or leave gamma out",
         ),
         (
-            SMALL.replace(
-                "classification",
-                "classification, multi_label: true, imbalance: balanced_sampling",
-            ),
-            "my.yaml: tasks.category: balanced_sampling needs one class a record; "
-            "use class_weights or focal for sets",
+            SMALL.replace("classification", "classification, imbalance: focal, beta: 0.9"),
+            "my.yaml: tasks.category: beta is of imbalance: class_balanced; name that, or leave "
+            "beta out",
+        ),
+        (
+            SMALL.replace("classification", "classification, multi_label: true, imbalance: noise"),
+            "my.yaml: tasks.category: imbalance: noise needs one class a record; "
+            "use balanced_sampling or logit_adjustment for sets",
+        ),
+        (
+            SMALL.replace("classification", "classification, imbalance: gan"),
+            "my.yaml: spec: tasks.category: imbalance: gan generates vectors of a frozen image "
+            "encoder; name a pretrained model.image_encoder with image_freeze: true, or use "
+            "another imbalance",
+        ),
+        (
+            SMALL.replace("classification", "classification, thresholds: f1"),
+            "my.yaml: tasks.category: thresholds are for multi_label: true; leave them out",
         ),
         (
             with_part("mixture: {by: group}"),

@@ -91,6 +91,32 @@ def test_balanced_weights_give_each_class_the_same_share():
     assert sets.tolist() == [pytest.approx([4 / 6, 0]), pytest.approx([2, 1])]
 
 
+def test_effective_weights_are_those_of_cui_et_al_with_a_mean_of_one():
+    counts = np.array([100, 10, 0, 1])
+    weights = losses.effective_weights(counts, 0.9)
+    inverse = np.array([0.1 / (1 - 0.9**n) if n else 0 for n in counts])
+    expected = inverse * counts.sum() / (inverse * counts).sum()
+    assert weights.tolist() == pytest.approx(expected.tolist(), rel=1e-6)
+    assert (weights * counts).sum() == pytest.approx(counts.sum(), rel=1e-6)
+
+
+def test_effective_weights_are_between_no_weights_and_balanced_ones():
+    counts = np.array([60, 30, 10])
+    assert losses.effective_weights(counts, 1e-9).tolist() == pytest.approx([1, 1, 1])
+    nearly = losses.effective_weights(counts, 1 - 1e-9)
+    assert nearly.tolist() == pytest.approx(losses.balanced_weights(counts).tolist(), rel=1e-5)
+    sets = losses.effective_set_weights(counts, 100, 1 - 1e-9)
+    np.testing.assert_allclose(sets, losses.balanced_set_weights(counts, 100), rtol=1e-5)
+
+
+def test_log_priors_are_finite_shares_and_odds():
+    shares = np.exp(losses.log_priors(np.array([6, 3, 1])))
+    assert shares.tolist() == pytest.approx([0.6, 0.3, 0.1])
+    assert np.exp(losses.log_priors(np.array([3, 0]))).tolist() == pytest.approx([6 / 7, 1 / 7])
+    odds = np.exp(losses.set_log_priors(np.array([8, 5, 0, 10]), 10))
+    assert odds.tolist() == pytest.approx([4, 1, 0.05, 20])
+
+
 def test_the_losses_agree_with_keras():
     plain = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     expected = plain(np.array([0, 2, 1]), LOGITS)
