@@ -283,11 +283,19 @@ def fit(
         if model is not None:
             found[name] = model
     if len(found) > 1:
-        own = {name: found[name].strengths[name] for name in found}
-        choices = [{name: one * share for name, one in own.items()} for share in _JOINT]
-        joint = _chosen(blocks, task, solver, {name: scalings[name] for name in found}, choices)
-        assert joint is not None  # each of the modalities has labelled records
-        found["+".join(found)] = joint
+        found["+".join(found)] = joint(blocks, task, solver, found, tuple(found))
+    return found
+
+
+def joint(
+    blocks: Blocks, task: str, solver: Solver, alone: Mapping[str, Linear], names: Sequence[str]
+) -> Linear:
+    """Fits the model of several modalities, each of which has a model alone."""
+    own = {name: alone[name].strengths[name] for name in names}
+    choices = [{name: one * share for name, one in own.items()} for share in _JOINT]
+    scalings = {name: alone[name].scalings[name] for name in names}
+    found = _chosen(blocks, task, solver, scalings, choices)
+    assert found is not None  # each of the modalities has labelled records
     return found
 
 

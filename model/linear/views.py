@@ -32,9 +32,11 @@ class View(abc.ABC):
 
     Attributes:
         sparse: True where vectors are counts of n-grams, of which few are not 0.
+        feature: Name of the feature that the view reads.
     """
 
     sparse = False
+    feature: str
 
     @abc.abstractmethod
     def columns(self, layout: Layout) -> Columns:
@@ -44,35 +46,48 @@ class View(abc.ABC):
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
         """Computes a batch's vectors, float32 `[batch, width]`; of n-grams their numbers."""
 
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        """Computes the vectors of a feature as the network takes it."""
+        return feature
+
 
 class Image(View):
     """Vectors of a frozen encoder, or colours and gradients of the pixels."""
+
+    feature = "image"
 
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["image"].columns(layout)
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        features = TOWERS["image"].parse(columns, layout)["image"]
-        return features if layout.image_width else colours_and_gradients(features)
+        return self.described(TOWERS["image"].parse(columns, layout)["image"])
+
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        return feature if feature.shape.rank == 2 else colours_and_gradients(feature)
 
 
 class Audio(View):
     """Statistics of each mel bin over time; vectors of a frozen encoder; drawn spectrograms."""
 
+    feature = "audio"
+
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["audio"].columns(layout)
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        features = TOWERS["audio"].parse(columns, layout)["audio"]
-        if features.dtype == tf.uint8:
-            return colours_and_gradients(features)
-        return features if layout.audio_width else pooled(features)
+        return self.described(TOWERS["audio"].parse(columns, layout)["audio"])
+
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        if feature.dtype == tf.uint8:
+            return colours_and_gradients(feature)
+        return feature if feature.shape.rank == 2 else pooled(feature)
 
 
 class Text(View):
     """Counts of hashed n-grams of words and characters."""
 
     sparse = True
+    feature = GRAMS
 
     def columns(self, layout: Layout) -> Columns:
         assert layout.spec.modalities.text is not None

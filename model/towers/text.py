@@ -13,7 +13,7 @@ from triad_ml.model.towers import augmentation, ngrams, sequences
 from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tensors, Tower, Words
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
 from triad_ml.model.towers.steps import word_tokens
-from triad_ml.transforms.features.grams import grams_length
+from triad_ml.transforms.features.grams import GRAMS, grams_length
 from triad_ml.transforms.features.ids import PAD
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
 from triad_ml.transforms.spec.modalities import TextSpec
@@ -111,6 +111,8 @@ class Text(Tower):
         columns: Columns = {self.name: tokens}
         if section.spelling:
             columns[SPELLING] = tf.io.FixedLenFeature([section.length, PARTS], tf.int64)
+        if layout.grams:
+            columns[GRAMS] = tf.io.FixedLenFeature([grams_length(section)], tf.int64)
         return columns
 
     def parse(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> dict[str, tf.Tensor]:
@@ -118,6 +120,8 @@ class Text(Tower):
         inputs = {self.name: tf.ensure_shape(columns[self.name], [None, section.length])}
         if section.spelling:
             inputs[SPELLING] = tf.ensure_shape(columns[SPELLING], [None, section.length, PARTS])
+        if layout.grams:
+            inputs[GRAMS] = tf.ensure_shape(columns[GRAMS], [None, grams_length(section)])
         return inputs
 
     def inputs(self, layout: Layout) -> Tensors:
@@ -125,6 +129,8 @@ class Text(Tower):
         shapes: dict[str, tuple[int, ...]] = {self.name: (section.length,)}
         if section.spelling:
             shapes[SPELLING] = (section.length, PARTS)
+        if layout.grams:
+            shapes[GRAMS] = (grams_length(section),)
         return {
             name: keras.Input(shape, dtype="int64", name=name) for name, shape in shapes.items()
         }
