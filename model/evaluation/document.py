@@ -165,6 +165,22 @@ def floor(evaluated: Mapping[str, Any]) -> Floor | None:
     return Floor(best, figure, linear[best], sign * network >= sign * linear[best])
 
 
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """Says what predicts a task, and by which figures that was chosen.
+
+    Args:
+        recipe: Value of `recipes` in the evaluation document.
+    """
+    mean = f"a mean with {recipe['share']:g} of linear models and the rest of the network"
+    texts = {"network": "the network alone", "linear": "linear models alone", "blend": mean}
+    text = f"predicted by {texts[recipe['name']]}"
+    if recipe["measured"] is None:
+        return text
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in recipe["figures"].items())
+    where = f"{recipe['records']} records of {recipe['measured']}"
+    return f"{text}; {recipe['figure']} on {where}: {figures}"
+
+
 def document(
     splits: Mapping[str, Mapping[str, Mapping[str, Any]]],
     recipes: Mapping[str, Mapping[str, Any]] | None = None,

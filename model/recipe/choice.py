@@ -49,15 +49,6 @@ class Recipe:
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
     figure: str = ""
 
-    def sentence(self) -> str:
-        """Says what was chosen, and by which figures."""
-        share = f", {self.share:g} of it linear" if self.name == BLEND else ""
-        if self.measured is None:
-            return f"recipe {self.name}{share}"
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in self.figures.items())
-        where = f"{self.records} records of {self.measured}"
-        return f"recipe {self.name}{share}; {self.figure} on {where}: {figures}"
-
 
 ALONE: Mapping[str, Recipe] = {
     NETWORK: Recipe(NETWORK, 0.0),
@@ -66,7 +57,7 @@ ALONE: Mapping[str, Recipe] = {
 }
 """Recipes that no record measured."""
 
-CANDIDATES: Mapping[str, Sequence[Name]] = {AUTO: (NETWORK, LINEAR, BLEND)} | {
+CANDIDATES: Mapping[str, tuple[Name, ...]] = {AUTO: (NETWORK, LINEAR, BLEND)} | {
     name: (name,) for name in ALONE
 }
 """By `model.recipe` of a spec, the recipes to choose among."""
@@ -94,7 +85,7 @@ def chosen(
     classes: Sequence[str],
     solver: Solver,
     evidence: Evidence,
-    names: Sequence[str] = (NETWORK, LINEAR, BLEND),
+    names: Sequence[Name] = (NETWORK, LINEAR, BLEND),
 ) -> Recipe:
     """Chooses the recipe with the lowest loss.
 

@@ -2,13 +2,14 @@
 
 import abc
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import keras
 from keras import ops
 
 from triad_ml.transforms.spec.tasks import Task
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 _LEAST = 1e-7
 """Smallest probability of which a logarithm is taken."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from triad_ml.model import stages
 from triad_ml.model.data import scan
+from triad_ml.model.evaluation.document import recipe_text
 from triad_ml.model.layout import Layout
 from triad_ml.model.linear import floor
 from triad_ml.model.linear.floor import Floor
@@ -79,7 +80,7 @@ def learn(
         chosen = _chosen(evidence, linear, layout)
     found = chosen or {}
     for task, recipe in found.items():
-        _log.info("%s: %s", task, recipe.sentence())
+        _log.info("%s: %s", task, recipe_text(dataclasses.asdict(recipe)))
     shares = {task: recipe.share for task, recipe in found.items() if recipe.share}
     if not shares and network is not None:
         return Learned(layout, network.networks, network, simple, found)
