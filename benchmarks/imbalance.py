@@ -125,7 +125,7 @@ def main() -> None:
 
 def _spec(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     spec: dict[str, Any] = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
-    spec["model"]["image_weights"] = str(arguments.weights.resolve())
+    spec["model"] |= {"recipe": "network", "image_weights": str(arguments.weights.resolve())}
     spec["tasks"]["category"]["imbalance"] = method
     if arguments.modalities:
         spec["modalities"] = {name: spec["modalities"][name] for name in arguments.modalities}
