@@ -67,6 +67,8 @@ def subsets_of(names: Sequence[str]) -> tuple[Subset, ...]:
 def fitted(blocks: Blocks, task: str, solver: Solver, known: Mapping[str, Linear]) -> Subsets:
     """Completes the models of a task by those of the other sets of modalities.
 
+    Their strengths are those of the model of all modalities.
+
     Args:
         blocks: Training records.
         task: Name of the task.
@@ -74,10 +76,12 @@ def fitted(blocks: Blocks, task: str, solver: Solver, known: Mapping[str, Linear
         known: Result of `fit.fit` on these records.
     """
     alone = tuple(name for name in blocks.views if name in known)
+    whole, first = known["+".join(alone)], alone[0]
+    share = whole.strengths[first] / known[first].strengths[first]
     models: dict[Subset, Linear] = {}
     for subset in subsets_of(alone):
-        one = known.get("+".join(subset)) or fit.joint(blocks, task, solver, known, subset)
-        models[subset] = one
+        found = known.get("+".join(subset))
+        models[subset] = found or fit.joint(blocks, task, solver, known, subset, [share])
     labels = blocks.labels[task][solver.labelled(blocks.labels[task])]
     prior = solver.fit(np.zeros((len(labels), 1)), labels, 1.0).bias
     return Subsets(tuple(blocks.views), models, prior, solver)

@@ -14,6 +14,7 @@ from triad_ml.model import stages
 from triad_ml.model.data import datasets, scan
 from triad_ml.model.data.batches import Batch
 from triad_ml.model.layout import Layout
+from triad_ml.model.linear import blocks as linear_blocks
 from triad_ml.model.linear import floor
 from triad_ml.model.linear.blocks import Blocks
 from triad_ml.model.linear.subsets import Subsets
@@ -111,8 +112,8 @@ def by_eval(
     """
     if not survey.num_records:
         return {}
-    blocks = floor.read(survey, layout)
-    assert blocks is not None  # the training split was read likewise
+    files = survey.unchanged_files()
+    blocks = linear_blocks.read(files, layout, list(linear), survey.records)
     said = _said(model, survey, layout, [*linear])
     return {
         task: Evidence("the eval split", blocks.labels[task], said[task], models.predict(blocks))
