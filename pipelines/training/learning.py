@@ -17,6 +17,7 @@ from triad_ml.model.recipe import choice, graph
 from triad_ml.model.recipe.choice import Evidence, Recipe
 from triad_ml.model.training import loop
 from triad_ml.pipelines.training import recipes
+from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec.model import AUTO
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def learn(
     layout: Layout,
     folder: Path,
     digest: str,
-    shards: Mapping[str, scan.Shard],
+    shards: Mapping[str, scan.Shard] | None,
 ) -> Learned:
     """Fits linear models, chooses the recipes, and trains the network unless no task needs it.
 
@@ -55,7 +56,10 @@ def learn(
         layout: Layout of the files.
         folder: Folder of the checkpoints, from which an interrupted training resumes.
         digest: Digest of the files' content.
-        shards: By file, its expected records and digest.
+        shards: By file, its expected records and digest; None if nothing says them.
+
+    Raises:
+        OptionsError: If the spec names linear models, and there are none.
     """
     wanted = layout.spec.model.recipe or AUTO
     train = scan.survey(files["train"], layout, shards)
@@ -65,6 +69,11 @@ def learn(
         linear: dict[str, Subsets] = {}
         if blocks is not None and wanted != choice.NETWORK:
             linear = floor.completed(blocks, simple, layout)
+    if train.num_records and not linear and wanted in (choice.LINEAR, choice.BLEND):
+        raise OptionsError(
+            f"model.recipe: {wanted}: no task has a linear model of these records; choose auto, or "
+            "run triad preprocess with a new --output if an earlier version wrote them"
+        )
     chosen: Mapping[str, Recipe] | None = None
     if not linear or wanted == choice.LINEAR:
         chosen = dict.fromkeys(linear, choice.ALONE[choice.LINEAR])

@@ -19,6 +19,7 @@ from triad_ml.pipelines.tables import formats
 from triad_ml.pipelines.training import learning, recipes
 from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
+from triad_ml.transforms.errors import OptionsError
 
 PAIR = ("image", "text")
 Files = dict[str, list[str]]
@@ -114,6 +115,15 @@ class TestOfTexts:
         assert again.recipes == found.recipes
         for one, other in zip(weights(again), weights(found), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_linear_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    tagging = {"names": {"kind": "tagging"}}
+    layout = features.layout(["text"], tasks=tagging, model={"recipe": "linear"})
+    plain = layout_of("linear", ["text"])
+    files = {"train": features.write(tmp_path / "train", plain, features.records(plain, 4))}
+    with pytest.raises(OptionsError, match="model.recipe: linear: no task has a linear model"):
+        learning.learn(files, layout, tmp_path / "out", "digest", None)
 
 
 @pytest.fixture(scope="module", params=["linear", "blend"])
