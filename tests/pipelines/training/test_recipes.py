@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import features
 from triad_ml.model.layout import Layout
@@ -118,12 +119,14 @@ class TestOfTexts:
 
 
 def test_linear_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
-    tagging = {"names": {"kind": "tagging"}}
-    layout = features.layout(["text"], tasks=tagging, model={"recipe": "linear"})
-    plain = layout_of("linear", ["text"])
-    files = {"train": features.write(tmp_path / "train", plain, features.records(plain, 4))}
+    layout, old = layout_of("linear", ["text"]), str(tmp_path / "old.tfrecord.gz")
+    with tf.io.TFRecordWriter(old, "GZIP") as writer:
+        for record in features.records(layout, 4):
+            example = tf.train.Example.FromString(features.serialize(record, layout))
+            del example.features.feature["group"]  # as an earlier version wrote it
+            writer.write(example.SerializeToString())
     with pytest.raises(OptionsError, match="model.recipe: linear: no task has a linear model"):
-        learning.learn(files, layout, tmp_path / "out", "digest", None)
+        learned(layout, {"train": [old]}, tmp_path / "out")
 
 
 @pytest.fixture(scope="module", params=["linear", "blend"])
