@@ -70,8 +70,8 @@ def _scaled(inputs: Tensors, models: Sequence[Subsets]) -> Tensors:
     for name, scaling in scalings.items():
         view, kept = VIEWS[name], _kept(name, scaling)
         make = layers.WeightedNgrams if view.sparse else layers.Standardized
-        layer = make(len(kept), name=f"{name}_scaled")
-        described = layers.Described(name, name=f"{name}_view")(inputs[view.feature])
+        layer = make(len(kept), name=f"recipe_{name}_scaled")
+        described = layers.Described(name, name=f"recipe_{name}_view")(inputs[view.feature])
         views[name] = layer(described, inputs[f"{name}_present"])
         layer.set_numbers(kept, scaling.mean[kept], scaling.factor[kept])
     return views
@@ -94,7 +94,7 @@ def _terms(linear: Subsets, views: Tensors, task: str) -> Tensors:
         kept = _kept(name, linear.scalings[name])
         own = [weights[name][kept] for weights in split if name in weights]
         size = own[0].shape[1]
-        units, place = len(own) * size, f"linear_{name}_{task}"
+        units, place = len(own) * size, f"added_{name}_{task}"
         layer = keras.layers.Dense(units, use_bias=False, dtype="float32", name=place)
         added = layer(views[name])
         layer.set_weights([np.concatenate(own, axis=1).astype(np.float32)])
@@ -108,7 +108,7 @@ def _summed(
     """Builds the output of the linear model of the modalities that a row may use."""
     columns = [linear.names.index(name) for name in linear.alone]
     own = ops.stack([visible[:, column] for column in columns], axis=1)
-    layer = layers.SubsetSum(name=f"linear_{task}")
+    layer = layers.SubsetSum(name=f"summed_{task}")
     added = layer(list(terms.values()), own)
     biases = [linear_subsets.terms(linear.models[one])[1] for one in _numbered(linear.alone)]
     layer.set_weights([np.stack([linear.prior, *biases]).astype(np.float32)])
