@@ -70,12 +70,14 @@ class Evidence:
     Attributes:
         measured: See `Recipe`.
         labels: Labels of the records, in the form that the task's metrics take.
+        counted: True for the labels that the models could have learned, bool `[records]`.
         network: Predictions of the network.
         linear: Predictions of the linear models.
     """
 
     measured: str
     labels: npt.NDArray[Any]
+    counted: npt.NDArray[np.bool_]
     network: Said
     linear: Said
 
@@ -96,7 +98,7 @@ def chosen(
         evidence: Predictions to compare.
         names: Recipes to choose among.
     """
-    known = solver.labelled(evidence.labels)
+    known = evidence.counted
     labels = evidence.labels[known]
     if not len(labels):
         return ALONE[BLEND]
