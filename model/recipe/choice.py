@@ -28,7 +28,7 @@ SHARES = (0.25, EQUAL, 0.75)
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a task is predicted.
+    """Models that predict a task.
 
     Attributes:
         name: `network`, `linear` or `blend`.
