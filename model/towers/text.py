@@ -73,7 +73,7 @@ def _convolved(embedded: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
         )(embedded)
         for size in NGRAMS
     ]
-    return keras.layers.Concatenate(name="text_grams")(grams)
+    return keras.layers.Concatenate(name="text_convolved")(grams)
 
 
 TextTower: TypeAlias = Callable[[Tensor, Tensor, ModelSpec], Tensor]
@@ -129,13 +129,11 @@ class Text(Tower):
         shapes: dict[str, tuple[int, ...]] = {self.name: (section.length,)}
         if section.spelling:
             shapes[SPELLING] = (section.length, PARTS)
-        inputs = {
+        if layout.grams:
+            shapes[GRAMS] = (grams_length(section),)
+        return {
             name: keras.Input(shape, dtype="int64", name=name) for name, shape in shapes.items()
         }
-        if layout.grams:  # a layer of convolutions has the feature's name
-            length = grams_length(section)
-            inputs[GRAMS] = keras.Input((length,), dtype="int64", name=f"{GRAMS}_numbers")
-        return inputs
 
     def words(self, inputs: Tensors, layout: Layout) -> Words:
         section = _section(layout)
