@@ -203,7 +203,9 @@ def _prepared(spec: Mapping[str, Any], folder: Path, media: Path) -> Any:
     path, data = folder / "spec.yaml", str(folder / "data")
     path.write_text(yaml.safe_dump(spec), encoding="utf-8")
     records, roots = (str(folder / "records.jsonl"),), (str(media.resolve()),)
-    preprocessing_run.run(PreprocessConfig(str(path), records, data, media_roots=roots))
+    preprocessing_run.run(
+        PreprocessConfig(str(path), records, data, media_roots=roots, rejected_limit=1.0)
+    )
     return dataset.read(data)
 
 
