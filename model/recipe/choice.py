@@ -57,8 +57,11 @@ ALONE: Mapping[str, Recipe] = {
 }
 """Recipes that no record measured."""
 
-CANDIDATES: Mapping[str, tuple[Name, ...]] = {AUTO: (NETWORK, LINEAR, BLEND)} | {
-    name: (name,) for name in ALONE
+CANDIDATES: Mapping[str, tuple[Name, ...]] = {
+    AUTO: (NETWORK, LINEAR, BLEND),
+    NETWORK: (NETWORK,),
+    LINEAR: (LINEAR,),
+    BLEND: (BLEND,),
 }
 """By `model.recipe` of a spec, the recipes to choose among."""
 
@@ -109,7 +112,7 @@ def chosen(
     name = min(names, key=lambda one: lost[best[one]])
     metrics = METRICS[task.kind]
     key, figure = next(iter(metrics.figures.items()))
-    figures = {
+    figures: dict[str, float] = {
         one: metrics.measure(task, labels, said[share], classes, seed=0, resamples=1)[key]["value"]
         for one, share in best.items()
     }
