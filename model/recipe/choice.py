@@ -25,6 +25,9 @@ EQUAL = 0.5
 SHARES = (0.25, EQUAL, 0.75)
 """Shares among which a choice is made."""
 
+SURE = 2.0
+"""Standard errors of the mean by which a loss must be lower than that of linear models to count."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -92,7 +95,7 @@ def chosen(
     evidence: Evidence,
     names: Sequence[Name] = (NETWORK, LINEAR, BLEND),
 ) -> Recipe:
-    """Chooses the recipe with the lowest loss.
+    """Chooses the recipe with the lowest loss; linear models unless another is better for sure.
 
     Args:
         task: Section of the spec for the task.
@@ -107,9 +110,13 @@ def chosen(
         return ALONE[BLEND]
     network, linear = evidence.network[known], evidence.linear[known]
     said = {share: (1 - share) * network + share * linear for share in (0.0, *SHARES, 1.0)}
-    lost = {share: float(solver.losses(one, labels).mean()) for share, one in said.items()}
+    rows = {share: solver.losses(one, labels) for share, one in said.items()}
+    lost = {share: float(one.mean()) for share, one in rows.items()}
     best = {NETWORK: 0.0, LINEAR: 1.0, BLEND: min(SHARES, key=lost.__getitem__)}
     name = min(names, key=lambda one: lost[best[one]])
+    gained = rows[1.0] - rows[best[name]]
+    if LINEAR in names and gained.mean() <= SURE * gained.std() / len(gained) ** 0.5:
+        name = LINEAR
     metrics = METRICS[task.kind]
     key, figure = next(iter(metrics.figures.items()))
     figures: dict[str, float] = {

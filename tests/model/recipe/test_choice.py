@@ -66,6 +66,16 @@ def test_the_lowest_loss_wins(network, linear, name, shares):
     assert recipe.figures["network"] == pytest.approx(right)
 
 
+def test_linear_models_stay_where_chance_may_be_the_difference():
+    network = said(GOOD)
+    linear = network.copy()
+    linear[:3] = np.roll(linear[:3], 1, axis=1)  # three records of 300
+    recipe = chosen(network, linear)
+    assert recipe.name == "linear"
+    assert recipe.losses["network"] < recipe.losses["linear"]
+    assert chosen(network, linear, ["blend"]).name == "blend"
+
+
 def test_classes_that_a_fold_has_not_seen_do_not_count():
     solver = fit.solver_of(SPEC.tasks["kind"], 3)
     learned = solver.learned(np.array([0, 1, 2, -1, 3]), np.array([0, 0, 2, -1, 3]))
