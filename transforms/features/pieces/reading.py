@@ -292,8 +292,10 @@ def _frame(file: sections.File, config: sections.Config, ids: Mapping[str, int])
     padding = _id(ids, name or next((name for name in _PADDING if name in ids), _PADDING[0]))
     if file.padding and file.padding.pad_id != padding:
         raise _Refused(f"padding.pad_id: {file.padding.pad_id} is not the id of {name!r}")
-    frame = Frame(tuple(first), tuple(last), padding)
-    return frame.cut(file.truncation.max_length) if file.truncation else frame
+    length = file.truncation.max_length if file.truncation else None
+    if length is not None and length <= len(first) + len(last):
+        raise _Refused(f"truncation.max_length: {length} leaves no place beside special pieces")
+    return Frame(tuple(first), tuple(last), padding, length)
 
 
 def _template(ending: sections.TemplateProcessing) -> tuple[list[int], list[int]]:

@@ -139,7 +139,7 @@ def _without_joined_marks(table: code_points.Table, read: characters.Characters)
     code = read.code_points
     sizes = 1 + sum(tf.cast(code > last, tf.int32) for last in (0x7F, 0x7FF, 0xFFFF))
     small = tf.math.unsorted_segment_sum(sizes, cluster, size) <= _LARGEST_CLUSTER
-    first = tf.gather(kinds, tf.concat([tf.where(starts)[:, 0], [0]], axis=0)[:-1])
+    first = tf.gather(kinds, tf.where(starts)[:, 0])
     changed = tf.bitwise.bitwise_and(tf.gather(first, cluster), _CHANGED) != 0
     return tf.where(starts | ~(changed & tf.gather(small, cluster)))[:, 0]
 
@@ -177,7 +177,7 @@ def _pieces(words: tf.Tensor, options: Unigram, tables: Tables) -> WordPieces:
     sizes, firsts = decoded.row_lengths(), decoded.row_starts()
     lengths = tf.constant(_lengths(options), tf.int64)
     ids, scores = _candidates(decoded, lengths, options, tables)
-    columns = _best_columns(sizes, firsts, lengths, scores)
+    columns = _best_columns(sizes, firsts, _lengths(options), scores)
     pieces = characters.ordered(_path(sizes, firsts, lengths, ids, columns))
     return _fused(pieces, options.unknown)
 
@@ -214,7 +214,7 @@ def _candidates(
 
 
 def _best_columns(
-    sizes: tf.Tensor, firsts: tf.Tensor, lengths: tf.Tensor, scores: tf.Tensor
+    sizes: tf.Tensor, firsts: tf.Tensor, lengths: list[int], scores: tf.Tensor
 ) -> tf.Tensor:
     """Returns the column of the best piece that ends at each character of each word.
 
@@ -224,36 +224,35 @@ def _best_columns(
     Returns:
         int32 `[longest word, words]`; any value behind a word's end.
     """
-    count, columns = tf.size(sizes), tf.size(lengths)
-    longest = tf.reduce_max(tf.concat([sizes, [0]], axis=0))
-    width, none = tf.cast(lengths[0], tf.int32), tf.constant(-np.inf, tf.float64)
-    window = tf.concat(
-        [tf.zeros([count, 1], tf.float64), tf.fill([count, width - 1], none)], axis=1
-    )
-    column = tf.range(columns)
+    count = tf.size(sizes)
+    steps = tf.cast(tf.reduce_max(tf.concat([sizes, [1]], axis=0)), tf.int32)
+    start = tf.constant([[0.0, *[-np.inf] * (lengths[0] - 1)]], tf.float64)
+    column = tf.range(len(lengths))
+    earlier = tf.constant([length - 1 for length in lengths])
 
     def step(
         place: tf.Tensor, window: tf.Tensor, best: tf.TensorArray
     ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
         here = tf.gather(scores, firsts + tf.minimum(tf.cast(place, tf.int64), sizes - 1))
-        sums = here + tf.gather(window, lengths - 1, axis=1)
+        sums = here + tf.gather(window, earlier, axis=1)
         most = tf.reduce_max(sums, axis=1, keepdims=True)
-        chosen = tf.reduce_min(tf.where(sums == most, column, columns), axis=1)
+        chosen = tf.reduce_min(tf.where(sums == most, column, len(lengths)), axis=1)
         return (
             place + 1,
             tf.concat([most, window[:, :-1]], axis=1),
             best.write(place, chosen),
         )
 
-    steps = tf.cast(longest, tf.int32)
-    empty = tf.TensorArray(tf.int32, size=steps, element_shape=[None])
     _, _, best = tf.while_loop(
         lambda place, *_: place < steps,
         step,
-        (tf.constant(0), window, empty),
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape(None)),
+        (
+            tf.constant(0),
+            tf.tile(start, [count, 1]),
+            tf.TensorArray(tf.int32, size=steps, element_shape=[None]),
+        ),
     )
-    return tf.reshape(best.stack(), tf.stack([steps, count]))
+    return best.stack()
 
 
 def _path(

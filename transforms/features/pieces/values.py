@@ -78,21 +78,14 @@ def dense(pieces: Pieces, frame: Frame) -> DensePieces:
         frame: Special pieces and length; without a length, the longest text decides.
     """
     before, around = len(frame.first), len(frame.first) + len(frame.last)
+    room = None if frame.length is None else frame.length - around
     lengths = pieces.ids.row_lengths()
-    if frame.length is None:
-        most = tf.reduce_max(tf.concat([lengths, [0]], axis=0))
-    else:
-        most = tf.constant(frame.length - around, tf.int64)
-    kept = tf.minimum(lengths, most)
+    kept = lengths if room is None else tf.minimum(lengths, room)
 
     def placed(part: tf.RaggedTensor, padding: int) -> tf.Tensor:
-        inner = part.to_tensor(padding, shape=[None, None])[:, :most]
-        missing = most - tf.shape(inner, tf.int64)[1]
-        sides = [[0, 0], [before, len(frame.last) + missing]]
-        wide = tf.pad(inner, sides, constant_values=tf.constant(padding, tf.int64))
-        if frame.length is not None:
-            wide = tf.ensure_shape(wide, [None, frame.length])
-        return wide
+        inner = part.to_tensor(padding, shape=[None, room])
+        sides = [[0, 0], [before, len(frame.last)]]
+        return tf.pad(inner, sides, constant_values=tf.constant(padding, tf.int64))
 
     ids = placed(pieces.ids, frame.padding)
     position = tf.range(tf.shape(ids, tf.int64)[1])[tf.newaxis]

@@ -37,7 +37,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
         ({"version": "2.0"}, r"version: .*'1\.0'"),
         (
             {"truncation": {"max_length": 2, "strategy": "LongestFirst", "stride": 0}},
-            "length 2: the encoder puts 2 special pieces around each text; set at least 3",
+            "truncation.max_length: 2 leaves no place beside special pieces",
         ),
         (
             {

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests import once, pieces
 from triad_ml.model.serving import safety
+from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.pieces import values
 from triad_ml.transforms.features.pieces.values import Frame
 
@@ -55,12 +56,17 @@ def test_real_sentences_have_the_ids_and_offsets_of_the_reference(folder):
     assert pieces.differences(folder, pieces.real_sentences()) == []
 
 
-def test_an_accent_or_a_ligature_keeps_the_place_of_the_callers_character(ours):
-    text = "É\u0301t\u00e9 \u2260 ﬁ"
-    ((ids, offsets),) = ours([text])
-    assert offsets[0] == offsets[-1] == (0, 0)
-    assert "".join(text[first:end] for first, end in offsets) == "É\u0301té≠ﬁ".replace("", "")
-    assert ids[0] == ours.tokenizer.frame.first[0]
+def test_dropped_accents_and_lower_case_change_no_offset(tmp_path):
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "et", "##e", "=", "i"]
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
+    ((ids, offsets),) = pieces.Ours(tmp_path)(["\u00c9\u0301t\u00e9 \u2260\ufb01 \u0130"])
+    assert ids == [2, 4, 5, 6, 1, 7, 3]
+    assert offsets == [(0, 0), (0, 3), (3, 4), (5, 6), (6, 7), (8, 9), (0, 0)]
+
+
+def test_a_length_without_place_for_a_piece_is_refused(ours):
+    with pytest.raises(OptionsError, match="2 special pieces around each text; set at least 3"):
+        ours.tokenizer.frame.cut(2)
 
 
 def test_a_special_piece_that_a_text_names_is_read_as_characters(ours):
