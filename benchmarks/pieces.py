@@ -3,8 +3,8 @@
     python -m benchmarks.pieces --tokenizer FOLDER --texts SENTENCES.jsonl.gz [--rounds 7]
 
 Both split the same texts in batches of 48, in turn. The measure is CPU time of all threads. Texts
-are read first, and each side runs once before the first round. The count of texts with other ids
-stands beside the figures.
+are read first, and each side runs once before the first round. The figures include the number of
+texts with other ids.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -194,8 +195,9 @@ class Ours:
     def __init__(self, folder: Path) -> None:
         self.tokenizer: Tokenizer = reading.read(folder)
         files = self.tokenizer.files()
-        vocabulary.write(files, folder)
-        self.tables = vocabulary.tables(files, folder)
+        self._folder = tempfile.TemporaryDirectory()
+        vocabulary.write(files, Path(self._folder.name))
+        self.tables = vocabulary.tables(files, Path(self._folder.name))
         self._framed = tf.function(
             lambda texts: values.framed(
                 self.tokenizer.graph(texts, self.tables), self.tokenizer.frame

@@ -10,6 +10,7 @@ Python's Unicode tables, and a word of over `MOST_BYTES` is cut.
 """
 
 import dataclasses
+import functools
 import unicodedata
 from collections.abc import Mapping
 
@@ -254,6 +255,7 @@ def _merged(
     return WordPieces(*outputs[4:])
 
 
+@functools.lru_cache(maxsize=4)
 def _stays(options: BytePairs) -> list[bool]:
     """Returns for each piece if merging the bytes of its own text makes this piece."""
     if options.whole_first:

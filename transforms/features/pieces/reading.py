@@ -209,14 +209,16 @@ def _byte_pairs(
     ending = file.post_processor
     if isinstance(ending, sections.PostProcessors):
         ending = ending.processors[0]
-    trims = isinstance(ending, sections.RobertaProcessing | sections.ByteLevel)
+    trim = keeps_first = False
+    if isinstance(ending, sections.RobertaProcessing | sections.ByteLevel):
+        trim, keeps_first = ending.trim_offsets, ending.add_prefix_space
     return BytePairs(
         tokens,
         tuple((left, right, merged) for (left, right), merged in merges.items()),
         frame,
         space_first=words.add_prefix_space,
-        trim=trims and ending.trim_offsets,
-        trim_keeps_first=trims and ending.add_prefix_space,
+        trim=trim,
+        trim_keeps_first=keeps_first,
         whole_first=model.ignore_merges,
     )
 

@@ -287,7 +287,7 @@ def _fused(pieces: WordPieces, unknown: int) -> WordPieces:
     same = pieces.word == characters.before(pieces.word, tf.constant(-1, tf.int64))
     first = ~(is_unknown & characters.before(is_unknown, tf.constant(False)) & same)
     kept = tf.where(first)[:, 0]
-    last = tf.concat([kept[1:], [tf.size(first, tf.int64)]], axis=0) - 1
+    last = tf.concat([kept[1:], [tf.size(first, tf.int64)]], axis=0)[: tf.size(kept)] - 1
     word, ids, begins = (tf.gather(part, kept) for part in pieces[:3])
     return WordPieces(word, ids, begins, tf.gather(pieces.ends, last))
 
