@@ -24,10 +24,10 @@ from triad_ml.transforms.features.pieces.vocabulary import VOCABULARY, Tables, l
 MOST_CHARACTERS = 1000
 """Largest number of characters in a word; a longer run of characters is several words."""
 
-_LETTER, _SPACE, _MARK = 1, 2, 3
-"""Kinds of characters: those of words, white space, and marks that join the character before."""
-_CHANGED = 4
-"""Bit of the kind of a character that a rule replaces."""
+_LETTER, _SPACE = 1, 2
+"""Kinds of characters: those of words, and white space."""
+_CHANGED, _JOINS = 4, 8
+"""Bits of the kind of a character that a rule replaces, and of one that joins the one before."""
 
 _UNKNOWN_PENALTY = 10.0
 _LARGEST_CLUSTER = 5  # bytes, up to which a rule for a character replaces its marks too
@@ -94,7 +94,7 @@ class Unigram:
         read = characters.Characters(*parts, rows=read.rows)
         made = code_points.replaced(table, read.code_points)
         row, index = tf.gather(read.row, made.source), tf.gather(read.index, made.source)
-        space = tf.bitwise.bitwise_and(made.kinds, 3) == _SPACE
+        space = tf.bitwise.bitwise_and(made.kinds, _SPACE) != 0
         mark = tf.constant(ord(self.mark))
         no_row = tf.constant(-1, tf.int64)
         begins = row != characters.before(row, no_row)
@@ -133,8 +133,7 @@ def _without_joined_marks(table: code_points.Table, read: characters.Characters)
     """
     size = tf.size(read.row, tf.int64)
     kinds = code_points.first_kinds(table, read.code_points)
-    is_mark = tf.bitwise.bitwise_and(kinds, 3) == _MARK
-    starts = ~is_mark | (read.index == 0)
+    starts = (tf.bitwise.bitwise_and(kinds, _JOINS) == 0) | (read.index == 0)
     cluster = tf.cumsum(tf.cast(starts, tf.int64)) - 1
     code = read.code_points
     sizes = 1 + sum(tf.cast(code > last, tf.int32) for last in (0x7F, 0x7FF, 0xFFFF))
@@ -153,14 +152,10 @@ def _table(rules: bytes, splits: bool) -> code_points.Table:
         if code_point in code_points.SURROGATES:
             return ()
         text = chr(code_point)
-        changed = _CHANGED if text in replacements else 0
-
-        def kind(part: str) -> int:
-            if ord(part) in white_space:
-                return _SPACE
-            return _MARK if not changed and _is_mark(code_point) else _LETTER
-
-        return tuple((kind(part) + changed, ord(part)) for part in replacements.get(text, text))
+        replacement = replacements.get(text, text)
+        bits = (_CHANGED if text in replacements else 0) + (_JOINS if _is_mark(code_point) else 0)
+        codes = [ord(part) for part in replacement]
+        return tuple((bits + (_SPACE if code in white_space else _LETTER), code) for code in codes)
 
     return code_points.build(outputs)
 
