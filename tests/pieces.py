@@ -15,7 +15,6 @@ from typing import Any
 import sentencepiece
 import tensorflow as tf
 import tokenizers
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from triad_ml.transforms.features.pieces import reading, values, vocabulary
@@ -161,11 +160,12 @@ def unigram(folder: Path, size: int = 3000, splits: bool = True) -> Path:
         hard_vocab_limit=False,
         minloglevel=2,
     )
-    proto = sentencepiece_model_pb2.ModelProto.FromString(stream.getvalue())
-    pieces = [(piece.piece, piece.score) for piece in proto.pieces[3:]]
+    learned = sentencepiece.SentencePieceProcessor(model_proto=stream.getvalue())
+    numbers = range(3, learned.get_piece_size())
+    pieces = [(learned.id_to_piece(number), learned.get_score(number)) for number in numbers]
     special = [(name, 0.0) for name in ("<s>", "<pad>", "</s>", "<unk>")]
     made = tokenizers.Tokenizer(models.Unigram([*special, *pieces, ("<mask>", 0.0)], 3, False))
-    rules = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+    rules = normalizers.Precompiled(_field(_field(stream.getvalue(), 3), 2))
     mark = pre_tokenizers.Metaspace()
     if splits:
         made.normalizer = rules
@@ -182,6 +182,29 @@ def unigram(folder: Path, size: int = 3000, splits: bool = True) -> Path:
     )
     made.save(str(folder / "tokenizer.json"))
     return folder
+
+
+def _field(message: bytes, number: int) -> bytes:
+    """Returns the last field of bytes with a number in a message of Protocol Buffers."""
+    place, found = 0, b""
+
+    def varint() -> int:
+        nonlocal place
+        value, shift = 0, 0
+        while True:
+            byte = message[place]
+            place, value, shift = place + 1, value | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        key = varint()
+        kind = key & 7
+        size = varint() if kind in (0, 2) else {1: 8, 5: 4}[kind]
+        if kind == 2 and key >> 3 == number:
+            found = message[place : place + size]
+        place += size if kind else 0
+    return found
 
 
 class Ours:
