@@ -12,7 +12,11 @@ import numpy.typing as npt
 _LEAF = 1 << 8
 _VALUE = (1 << 31) - 1
 _MOST_BYTES = 1 << 24
-_LONGEST_TEXT = 64
+_LEADS = (
+    *((range(0x01, 0x80), 0), (range(0xC2, 0xE0), 1)),
+    *((range(0xE0, 0xF0), 2), (range(0xF0, 0xF5), 3)),
+)
+"""First bytes of a character in UTF-8, with the number of bytes behind."""
 
 
 class BadRules(Exception):
@@ -20,7 +24,9 @@ class BadRules(Exception):
 
 
 def read(content: bytes) -> Mapping[str, str]:
-    """Returns the replacement of each text that the rules replace.
+    """Returns the replacement of each single character that the rules replace.
+
+    Rules for several characters, which compose letters and marks, are left out.
 
     Raises:
         BadRules: If the bytes contradict themselves.
@@ -40,26 +46,23 @@ def read(content: bytes) -> Mapping[str, str]:
 
 
 def _paths(units: npt.NDArray[np.uint32]) -> list[tuple[bytes, int]]:
-    """Returns the texts of the trie with their values, level by level."""
+    """Returns the single characters of the trie with their values."""
     offsets = (units >> 10).astype(np.int64) << ((units & (1 << 9)) >> 6).astype(np.int64)
-    letters = np.arange(1, 256)
-    places, keys = offsets[:1], np.array([b""], object)
     found: list[tuple[bytes, int]] = []
-    for _ in range(_LONGEST_TEXT):
-        if not len(places):
-            return found
-        if len(places) > len(units):
-            break
-        targets = places[:, None] ^ letters[None]
-        inside = targets < len(units)
-        labels = np.where(inside, units[np.where(inside, targets, 0)], 0)
-        rows, columns = np.nonzero(inside & ((labels & ((1 << 31) | 0xFF)) == letters[None]))
-        here = targets[rows, columns]
-        pairs = zip(rows, letters[columns].tolist(), strict=True)
-        keys = np.array([keys[row] + bytes([letter]) for row, letter in pairs], object)
-        places = here ^ offsets[here]
+    for leads, behind in _LEADS:
+        places, keys = offsets[:1], [b""]
+        for letters in (leads, *[range(0x80, 0xC0)] * behind):
+            columns = np.array(letters)
+            targets = places[:, None] ^ columns[None]
+            inside = targets < len(units)
+            labels = np.where(inside, units[np.where(inside, targets, 0)], 0)
+            rows, chosen = np.nonzero(inside & ((labels & ((1 << 31) | 0xFF)) == columns[None]))
+            here = targets[rows, chosen]
+            pairs = zip(rows.tolist(), columns[chosen].tolist(), strict=True)
+            keys = [keys[row] + bytes([letter]) for row, letter in pairs]
+            places = here ^ offsets[here]
         leaves = np.nonzero(units[here] & _LEAF)[0]
         if len(leaves) and places[leaves].max() >= len(units):
-            break
+            raise BadRules("the trie leads out of itself")
         found += [(keys[leaf], int(units[places[leaf]] & _VALUE)) for leaf in leaves]
-    raise BadRules("the trie has a circle, or leads out of itself")
+    return found

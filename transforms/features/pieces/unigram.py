@@ -26,8 +26,8 @@ MOST_CHARACTERS = 1000
 
 _LETTER, _SPACE = 1, 2
 """Kinds of characters: those of words, and white space."""
-_CHANGED, _JOINS = 4, 8
-"""Bits of the kind of a character that a rule replaces, and of one that joins the one before."""
+_CHANGED, _JOINS, _ENDS = 4, 8, 16
+"""Bits of kinds: a rule replaces the character, it joins the one before, and none joins it."""
 
 _UNKNOWN_PENALTY = 10.0
 _LARGEST_CLUSTER = 5  # bytes, up to which a rule for a character replaces its marks too
@@ -133,7 +133,9 @@ def _without_joined_marks(table: code_points.Table, read: characters.Characters)
     """
     size = tf.size(read.row, tf.int64)
     kinds = code_points.first_kinds(table, read.code_points)
-    starts = (tf.bitwise.bitwise_and(kinds, _JOINS) == 0) | (read.index == 0)
+    joins = tf.bitwise.bitwise_and(kinds, _JOINS) != 0
+    ends = tf.bitwise.bitwise_and(kinds, _ENDS) != 0
+    starts = ~joins | (read.index == 0) | characters.before(ends, tf.constant(False))
     cluster = tf.cumsum(tf.cast(starts, tf.int64)) - 1
     code = read.code_points
     sizes = 1 + sum(tf.cast(code > last, tf.int32) for last in (0x7F, 0x7FF, 0xFFFF))
@@ -153,17 +155,18 @@ def _table(rules: bytes, splits: bool) -> code_points.Table:
             return ()
         text = chr(code_point)
         replacement = replacements.get(text, text)
-        bits = (_CHANGED if text in replacements else 0) + (_JOINS if _is_mark(code_point) else 0)
+        bits = (_CHANGED if text in replacements else 0) + _joining(code_point)
         codes = [ord(part) for part in replacement]
         return tuple((bits + (_SPACE if code in white_space else _LETTER), code) for code in codes)
 
     return code_points.build(outputs)
 
 
-def _is_mark(code_point: int) -> bool:
-    if code_point in _MORE_MARKS:
-        return True
-    return unicodedata.category(chr(code_point))[0] == "M" and code_point not in _NO_MARKS
+def _joining(code_point: int) -> int:
+    category = unicodedata.category(chr(code_point))
+    if code_point in _MORE_MARKS or (category[0] == "M" and code_point not in _NO_MARKS):
+        return _JOINS
+    return _ENDS if category in ("Cc", "Cf", "Zl", "Zp") else 0
 
 
 def _pieces(words: tf.Tensor, options: Unigram, tables: Tables) -> WordPieces:
