@@ -129,8 +129,17 @@ def test_truncation_and_padding_of_the_file_are_read(folder):
     assert (frame.first, frame.last, frame.padding, frame.length) == ((2,), (3,), 0, 9)
 
 
+def trie(unit: int) -> bytes:
+    """Returns rules with one unit, that of the letter a."""
+    units = [0] * ord("a") + [unit]
+    content = b"".join(one.to_bytes(4, "little") for one in units)
+    return len(content).to_bytes(4, "little") + content + b"b\0"
+
+
 @pytest.mark.parametrize(
-    "rules", [b"", b"\x04\0\0\0", b"\x08\0\0\0" + b"\xff" * 8, b"\x04\0\0\0\0\x01\0\0"]
+    "rules",
+    [b"", b"\x04\0\0\0", b"\x05" + b"\0" * 11, trie(97 | 1 << 8 | 1000 << 10), trie(97 | 1 << 8)],
+    ids=["empty", "no trie", "half a unit", "leads out", "no replacement"],
 )
 def test_compiled_rules_that_contradict_themselves_are_refused(tmp_path, rules):
     content = {
