@@ -5,8 +5,8 @@ word. Of all ways to cut a word into pieces, the one with the highest sum of sco
 
 Ids and offsets are those of Hugging Face `tokenizers`, except for four causes: the name of a
 special piece in a text is read as any other characters are, a word of over `MOST_CHARACTERS` is
-cut, a text is read as composed (NFC), as canonical texts are, and the offsets of a text that begins
-with characters that the rules drop are right.
+cut, a text is read as composed (NFC), as canonical texts are, and offsets are right where a text
+begins with characters that the rules drop, and where a ligature has an accent.
 """
 
 import dataclasses
@@ -136,6 +136,8 @@ def _without_joined_marks(table: code_points.Table, read: characters.Characters)
     joins = tf.bitwise.bitwise_and(kinds, _JOINS) != 0
     ends = tf.bitwise.bitwise_and(kinds, _ENDS) != 0
     starts = ~joins | (read.index == 0) | characters.before(ends, tf.constant(False))
+    after_return = characters.before(read.code_points == 0xD, tf.constant(False))
+    starts &= ~((read.code_points == 0xA) & after_return & (read.index > 0))
     cluster = tf.cumsum(tf.cast(starts, tf.int64)) - 1
     code = read.code_points
     sizes = 1 + sum(tf.cast(code > last, tf.int32) for last in (0x7F, 0x7FF, 0xFFFF))

