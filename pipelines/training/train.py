@@ -166,9 +166,12 @@ def _export(
 
 
 def _encoder_digest(spec: Spec) -> dict[str, str]:
-    """Returns the digest of a pretrained encoder's initial weights; empty without an encoder."""
-    pinned = spec.model.image_weights_sha256
-    return {"encoder": pinned} if pinned is not None else {}
+    """Returns the digests of pretrained encoders' initial weights; empty without an encoder."""
+    pinned = {
+        "encoder": spec.model.image_weights_sha256,
+        "text_encoder": spec.model.text_weights_sha256,
+    }
+    return {name: digest for name, digest in pinned.items() if digest is not None}
 
 
 def _about(

@@ -71,10 +71,14 @@ class Spec(Section):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _encoders_need_pictures(self) -> Self:
+    def _encoders_need_media(self) -> Self:
         if self.model.pretrained and self.modalities.image is None:
             raise ValueError(
                 f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
+            )
+        if self.model.text_encoder is not None and self.modalities.text is None:
+            raise ValueError(
+                f"model.text_encoder: {self.model.text_encoder} needs modalities.text; name it"
             )
         return self
 
@@ -110,13 +114,14 @@ class Spec(Section):
         return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """Returns the SHA-256 of the spec, hexadecimal; the path of weights does not count."""
+        """Returns the SHA-256 of the spec, hexadecimal; paths of weights do not count."""
         return digest_of(self.model_dump(mode="json", exclude_none=True))
 
     def features_json(self) -> str:
         """Returns the part of the spec that decides features, as canonical JSON.
 
-        That is modalities, limits, the tasks' labels, and an encoder that preprocessing runs.
+        That is modalities, limits, the tasks' labels, an image encoder that preprocessing runs, and
+        the pieces of a text encoder.
         """
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
@@ -135,11 +140,21 @@ class Spec(Section):
             part["encoder"] = {key: whole["model"].get(key) for key in keys}
             if self.model.image_layers:
                 part["encoder"]["image_layers"] = whole["model"]["image_layers"]
+        if self.model.text_encoder is not None:
+            keys = ("text_encoder", "text_weights_sha256")
+            part["text_encoder"] = {key: whole["model"].get(key) for key in keys}
+            part["text_encoder"] |= {
+                "text_pieces": self.model.pieces,
+                "first": self.model.encodes_texts_first,
+            }
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
+
+
+_PATHS = ("image_weights", "text_weights")
 
 
 def digest_of(whole: Mapping[str, Any]) -> str:
     """Returns the `Spec.digest` of a spec as JSON values, which any version may have written."""
-    model = {key: value for key, value in whole.get("model", {}).items() if key != "image_weights"}
+    model = {key: value for key, value in whole.get("model", {}).items() if key not in _PATHS}
     content = json.dumps({**whole, "model": model}, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
