@@ -36,7 +36,7 @@ def states(encode: Encode, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
 
     Args:
         encode: Encoder; its vectors behind the end of a text have no meaning.
-        ids: Ids of pieces, int32 `[batch, pieces]`, with `pad` behind the end of a text. The number
+        ids: Ids of pieces, int32 or int64 `[batch, pieces]`, with `pad` behind the end of a text. The number
             of pieces is static and at most `POSITIONS`.
         pad: Id behind the end of a text.
         width: Size of a vector.
@@ -48,7 +48,7 @@ def states(encode: Encode, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
     longest = lengths(pieces)[-1]
 
     def known(group: tf.Tensor) -> tf.Tensor:
-        vectors = tf.where((group != pad)[:, :, None], encode(group), 0.0)
+        vectors = tf.where(tf.not_equal(group, pad)[:, :, None], encode(group), 0.0)
         return tf.pad(vectors, [[0, 0], [0, longest - group.shape[1]], [0, 0]])
 
     return _encoded(known, ids, pad, (longest, width))[:, :pieces]
@@ -80,8 +80,9 @@ def _encoded(call: Encode, ids: tf.Tensor, pad: int, shape: tuple[int, ...]) -> 
         shape: Shape of a text's vector or vectors.
     """
     classes = lengths(ids.shape[1])
+    ids = tf.cast(ids, tf.int32)
     count = tf.shape(ids)[0]
-    sizes = tf.reduce_sum(tf.cast(ids != pad, tf.int32), axis=1)
+    sizes = tf.reduce_sum(tf.cast(tf.not_equal(ids, pad), tf.int32), axis=1)
     filled = tf.pad(ids, [[0, 1], [0, classes[-1] - ids.shape[1]]], constant_values=pad)
     # Behind the texts is one row of zeros, for places in calls that have no text.
     result = tf.zeros([count + 1, *shape], tf.float32)

@@ -72,8 +72,9 @@ def freeze(network: keras.Model, layers: int) -> None:
         layers: Number of layers to exclude; from 1 on, with all embeddings.
     """
     embeddings = network.get_layer("embeddings")
+    if layers:
+        embeddings.trainable = False
     embeddings.words.trainable = False
-    embeddings.trainable = embeddings.trainable and layers < 1
     blocks = [layer for layer in network.layers if isinstance(layer, Block)]
     for block in blocks[:layers]:
         block.trainable = False
@@ -117,6 +118,8 @@ class Embeddings(keras.layers.Layer):
             places = ops.cumsum(counted, axis=1) * counted + self.config.pad
         else:
             places = ops.cumsum(numbered, axis=1) - 1
+        # Only pieces behind the end of a text have no position.
+        places = ops.minimum(places, self.config.positions - 1)
         vectors = self.words(ids)
         if self.types is not None:
             vectors = vectors + self.types(numbered - 1)

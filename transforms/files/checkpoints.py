@@ -80,7 +80,7 @@ class Folder:
         except OSError as error:
             raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
         if size > limit:
-            raise OptionsError(f"{path}: over {limit} bytes; give the folder of a text encoder")
+            raise _too_large(path, limit)
         return content
 
 
@@ -99,9 +99,15 @@ class Held:
         return name in self.contents
 
     def read(self, name: str, limit: int) -> bytes:
-        if name not in self.contents or len(self.contents[name]) > limit:
-            raise OptionsError(f"{self.path / name}: changed while it was read; start again")
+        if name not in self.contents:
+            raise OptionsError(f"{self.path / name}: appeared while others were read; start again")
+        if len(self.contents[name]) > limit:
+            raise _too_large(self.path / name, limit)
         return self.contents[name]
+
+
+def _too_large(path: Path, limit: int) -> OptionsError:
+    return OptionsError(f"{path}: over {limit} bytes; give the folder of a text encoder")
 
 
 class Checkpoint(NamedTuple):

@@ -282,7 +282,9 @@ def test_a_start_with_a_model_that_does_not_pass_goes_on_with_the_one_before(
         "ab", one
     )
     (line,) = [one.getMessage() for one in caplog.records if "is refused" in one.getMessage()]
-    assert line.startswith(f"the released model is refused, model one stays in use: {two}/analysis.json")
+    assert line.startswith(
+        f"the released model is refused, model one stays in use: {two}/analysis.json"
+    )
     shutil.rmtree(models / "one")
     with pytest.raises(GateError, match="analysis.json: is not the file that was exported"):
         local.run(settings, stopping.Stop())
