@@ -5,8 +5,9 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
-from triad_ml.transforms.encoders import text, transformer
-from triad_ml.transforms.encoders.text import TextEncoder
+from triad_ml.transforms.encoders.texts import encoder as text
+from triad_ml.transforms.encoders.texts import transformer
+from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -20,7 +21,7 @@ class Pieces(keras.layers.Layer):
     returns a vector for each piece, float32 `[batch, pieces, width]`, zeros behind the end.
 
     While the network is trained, all texts of a batch are encoded at once, with dropout.
-    Otherwise they are encoded in fixed shapes; see `encoders.length_classes`.
+    Otherwise they are encoded in fixed shapes; see `encoders.texts.length_classes`.
 
     Args:
         encoder: The pretrained encoder.
@@ -48,7 +49,7 @@ def trainable_text_encoder(model: TextEncoderSpec) -> TextEncoder | None:
     vocabulary. Returns None if the spec has no text encoder, or if preprocessing runs it.
 
     Raises:
-        OptionsError, StorageError: If its weights cannot be used; see `encoders.text.load`.
+        OptionsError, StorageError: See `encoders.texts.encoder.load`.
     """
     if model.text_encoder is None or model.encodes_texts_first:
         return None

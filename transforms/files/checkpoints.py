@@ -19,16 +19,7 @@ SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 """Suffix of the list of shards, behind `SAFETENSORS` or `TORCH`."""
 
-TOKENIZER = (
-    "vocab.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "tokenizer.json",
-)
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
 """Files that decide the pieces of a text; a folder has some of them."""
 
 MOST_JSON = 2**20

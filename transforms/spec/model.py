@@ -69,7 +69,7 @@ class EncoderSpec(Section):
 
 
 TextFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "camembert"]
-"""Names of text encoders in `encoders.text_config`: values of `model_type` in a `config.json`."""
+"""Names of text encoders in `encoders.texts.config`: values of `model_type` in a `config.json`."""
 
 PIECES = 64
 """Default of the largest number of pieces of a text that a text encoder reads."""

@@ -12,9 +12,13 @@ from keras_hub.src.utils.transformers import convert_bert, convert_distilbert, c
 
 from tests import text_encoders
 from tests.text_encoders import BERT, DISTILBERT, ROBERTA
-from triad_ml.transforms.encoders import text, transformer
-from triad_ml.transforms.encoders.text import TextEncoder
+from triad_ml.transforms.encoders.texts import encoder as text
+from triad_ml.transforms.encoders.texts import transformer
+from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.features.registry import FEATURES
+from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
 LENGTHS = [3, 0, 16, 17, 40, 1]
@@ -226,3 +230,15 @@ def test_all_weights_are_variables_and_the_graph_holds_no_copy_of_them(tmp_path:
         if node.op == "Const"
     )
     assert largest < 50
+
+
+def test_preprocessing_refuses_a_text_encoder_as_long_as_texts_have_no_pieces() -> None:
+    content = """
+modalities: {text: }
+tasks: {category: {kind: classification, label: category}}
+model: {text_encoder: bert, text_weights: encoder}
+"""
+    with pytest.raises(OptionsError, match="bert cannot be used yet, because texts are not cut"):
+        FEATURES["text"].graph(
+            tf.constant([b"a text"]), loading.parse(content), KnownAnalyzers(Analysis({}, {}))
+        )

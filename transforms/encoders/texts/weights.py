@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.transforms.encoders.text_config import TextConfig
+from triad_ml.transforms.encoders.texts.config import TextConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import checkpoints, safetensors, torch_files
 from triad_ml.transforms.spec.model import TextFamily
@@ -190,7 +190,9 @@ def _fitting(values: Values, wanted: Wanted, key: str, name: str) -> Values:
     if values.dtype.kind != "f":
         raise OptionsError(f"{name}: tensor {key} holds {values.dtype}; give an encoder of floats")
     # A sum needs no copy. It is not finite if a number is not, but may also overflow.
-    if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = values.sum(dtype=np.float64)
+    if not np.isfinite(total) and not np.isfinite(values).all():
         raise OptionsError(
             f"{name}: tensor {key} holds numbers that are not finite; give another encoder"
         )

@@ -36,8 +36,8 @@ def states(encode: Encode, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
 
     Args:
         encode: Encoder; its vectors behind the end of a text have no meaning.
-        ids: Ids of pieces, int32 or int64 `[batch, pieces]`, with `pad` behind the end of a text. The number
-            of pieces is static and at most `POSITIONS`.
+        ids: Ids of pieces, int32 or int64 `[batch, pieces]`, with `pad` behind the end of a text.
+            The number of pieces is static and at most `POSITIONS`.
         pad: Id behind the end of a text.
         width: Size of a vector.
 

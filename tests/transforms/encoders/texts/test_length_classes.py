@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 
 from tests import text_encoders
-from triad_ml.transforms.encoders import length_classes, text
-from triad_ml.transforms.encoders.text import TextEncoder
+from triad_ml.transforms.encoders.texts import encoder as text
+from triad_ml.transforms.encoders.texts import length_classes
+from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
 LARGE = {
@@ -106,7 +107,7 @@ def ancestors(operation: Any) -> set[Any]:
 DIGEST = """
 import sys
 from pathlib import Path
-from tests.transforms.encoders import test_length_classes as t
+from tests.transforms.encoders.texts import test_length_classes as t
 print(t.digest(t.large(Path(sys.argv[1]))))
 """
 
@@ -123,7 +124,7 @@ def digest(encoder: TextEncoder) -> str:
 def test_the_same_holds_with_older_instructions(tmp_path: Path, instructions: str) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", DIGEST, str(tmp_path / "encoder")],
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=Path(__file__).resolve().parents[4],
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions},
         capture_output=True,
         text=True,

@@ -9,8 +9,8 @@ import pytest
 
 from tests import text_encoders
 from tests.text_encoders import BERT, DISTILBERT, ROBERTA
-from triad_ml.transforms.encoders import text
-from triad_ml.transforms.encoders.text import TextEncoder
+from triad_ml.transforms.encoders.texts import encoder as text
+from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec.model import TextEncoderSpec
 

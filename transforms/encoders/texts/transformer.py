@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
-from triad_ml.transforms.encoders.text_config import Activation, TextConfig
+from triad_ml.transforms.encoders.texts.config import Activation, TextConfig
 
 Tensor: TypeAlias = keras.KerasTensor
 

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.transforms.encoders import length_classes, text_config, text_weights, transformer
-from triad_ml.transforms.encoders.text_config import TextConfig
+from triad_ml.transforms.encoders.texts import config as text_config
+from triad_ml.transforms.encoders.texts import length_classes, transformer, weights
+from triad_ml.transforms.encoders.texts.config import TextConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import checkpoints
 from triad_ml.transforms.spec import encoder_weights
@@ -143,9 +144,9 @@ def load(model: TextEncoderSpec) -> TextEncoder:
     held, found = encoder_weights.held_text(model)
     config = _config(model, held, found)
     pooling = _pooling(held, found, config)
-    tensors = text_weights.checked(config, text_weights.read(held, found), str(held.path))
+    tensors = weights.checked(config, weights.read(held, found), str(held.path))
     network = transformer.build(config)  # takes memory as its sizes say: the tensors have them
-    text_weights.assign(network, tensors)
+    weights.assign(network, tensors)
     return TextEncoder(network, config, pooling, found.normalize)
 
 
