@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -157,7 +158,7 @@ def config_of(model: TextEncoderSpec) -> TextConfig:
         OptionsError, StorageError: See `load`.
     """
     assert model.text_weights is not None
-    path = checkpoints.Path(model.text_weights)
+    path = Path(model.text_weights)
     folder = checkpoints.Folder(path)
     return _config(model, folder, checkpoints.checkpoint(folder, path))
 
@@ -210,10 +211,10 @@ def _pooling(held: checkpoints.Held, found: checkpoints.Checkpoint, config: Text
     names: list[Any] = [name for key, name in _OLD_POOLINGS.items() if fields.get(key)]
     if "pooling_mode" in fields:
         names = [fields["pooling_mode"]]
-    if len(names) != 1 or not isinstance(names[0], str) or names[0] not in POOLINGS:
+    pooling = ", ".join(map(str, names)) or "nothing"
+    if pooling not in POOLINGS:
         raise OptionsError(
-            f"{path}: pools by {', '.join(map(str, names)) or 'nothing'!r:.80}; give an encoder "
-            f"with one of {', '.join(POOLINGS)}"
+            f"{path}: pools by {pooling:.80}; give an encoder with one of {', '.join(POOLINGS)}"
         )
     for key in _HARMLESS[:2]:
         if fields.get(key, config.width) != config.width:
@@ -221,4 +222,4 @@ def _pooling(held: checkpoints.Held, found: checkpoints.Checkpoint, config: Text
                 f"{path}: {key} is {fields[key]!r:.80}, and vectors have {config.width} numbers; "
                 "give files that belong together"
             )
-    return names[0]
+    return pooling

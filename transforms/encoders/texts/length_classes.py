@@ -83,16 +83,16 @@ def _encoded(call: Encode, ids: tf.Tensor, pad: int, shape: tuple[int, ...]) -> 
     ids = tf.cast(ids, tf.int32)
     count = tf.shape(ids)[0]
     sizes = tf.reduce_sum(tf.cast(tf.not_equal(ids, pad), tf.int32), axis=1)
+    # Behind the texts is an empty one, for places in calls that have no text.
     filled = tf.pad(ids, [[0, 1], [0, classes[-1] - ids.shape[1]]], constant_values=pad)
-    # Behind the texts is one row of zeros, for places in calls that have no text.
-    result = tf.zeros([count + 1, *shape], tf.float32)
+    result = tf.zeros([count, *shape], tf.float32)
     shorter = 0
     for length in classes:
         places = tf.where((sizes > shorter) & (sizes <= length))[:, 0]
         with tf.control_dependencies([result]):
             result = _of_class(call, filled[:, :length], tf.cast(places, tf.int32), result)
         shorter = length
-    return result[:count]
+    return result
 
 
 def _of_class(call: Encode, ids: tf.Tensor, places: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
@@ -102,7 +102,7 @@ def _of_class(call: Encode, ids: tf.Tensor, places: tf.Tensor, result: tf.Tensor
         call: See `_encoded`.
         ids: Ids of all texts, padded to the length of the class, and of an empty text at the end.
         places: Indices of the texts of the class, int32 `[texts]`.
-        result: Vectors of all texts, and of the empty one.
+        result: Vectors of all texts.
     """
     rows = POSITIONS // ids.shape[1]
     empty = tf.shape(ids)[0] - 1

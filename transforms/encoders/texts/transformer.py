@@ -75,9 +75,8 @@ def freeze(network: keras.Model, layers: int) -> None:
     if layers:
         embeddings.trainable = False
     embeddings.words.trainable = False
-    blocks = [layer for layer in network.layers if isinstance(layer, Block)]
-    for block in blocks[:layers]:
-        block.trainable = False
+    for number in range(min(layers, embeddings.config.layers)):
+        network.get_layer(f"layer_{number}").trainable = False
 
 
 @keras.saving.register_keras_serializable(package="triad")
