@@ -185,6 +185,11 @@ def _longest(files: checkpoints.Folder | checkpoints.Held, found: checkpoints.Ch
     if found.sentences is None:
         return length_classes.POSITIONS
     settings = checkpoints.mapping(files, found.sentences, files.path)
+    if settings.get("do_lower_case") not in (None, False):
+        raise OptionsError(
+            f"{files.path / found.sentences}: do_lower_case is not followed here; give an encoder "
+            "whose tokenizer alone changes texts"
+        )
     longest = settings.get("max_seq_length")
     if longest is not None and (type(longest) is not int or longest < 1):
         raise OptionsError(

@@ -213,6 +213,9 @@ def test_texts_are_no_longer_than_positions_or_sentence_transformers_allow(tmp_p
     (sentences / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": "9"}))
     with pytest.raises(OptionsError, match="max_seq_length '9' is no number of pieces"):
         loaded(sentences, BERT)
+    (sentences / "sentence_bert_config.json").write_text(json.dumps({"do_lower_case": True}))
+    with pytest.raises(OptionsError, match="do_lower_case is not followed here"):
+        loaded(sentences, BERT)
 
 
 def test_all_weights_are_variables_and_the_graph_holds_no_copy_of_them(tmp_path: Path) -> None:
