@@ -188,11 +188,10 @@ def spec_model(folder: Path, config: Mapping[str, Any], **options: Any) -> dict[
 
 
 def texts(config: Mapping[str, Any], lengths: list[int], pieces: int, seed: int = 0) -> Ids:
-    """Random ids, each row with a number of pieces and padding behind them."""
+    """Random ids, each row with a number of pieces and -1 behind them."""
     generator = np.random.default_rng(seed)
-    pad = config["pad_token_id"]
-    ids = generator.integers(3, config["vocab_size"], (len(lengths), pieces)).astype(np.int32)
-    ids[np.arange(pieces) >= np.array(lengths)[:, None]] = pad
+    ids = generator.integers(0, config["vocab_size"], (len(lengths), pieces)).astype(np.int32)
+    ids[np.arange(pieces) >= np.array(lengths)[:, None]] = -1
     return ids
 
 
@@ -222,7 +221,7 @@ ACTIVATIONS = {
 def reference(config: Mapping[str, Any], arrays: Mapping[str, Any], ids: Ids) -> list[Numbers]:
     """Vectors of each text's pieces in double precision, one text after the other, no padding."""
     exact = {name: np.asarray(one, np.float64) for name, one in arrays.items()}
-    return [_of_text(config, exact, row[row != config["pad_token_id"]]) for row in ids]
+    return [_of_text(config, exact, row[row >= 0]) for row in ids]
 
 
 def _of_text(config: Mapping[str, Any], exact: Mapping[str, Numbers], row: Ids) -> Numbers:

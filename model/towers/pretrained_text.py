@@ -17,7 +17,7 @@ Tensor: TypeAlias = keras.KerasTensor
 class Pieces(keras.layers.Layer):
     """Layer that encodes the pieces of texts.
 
-    Takes ids of pieces, int32 `[batch, pieces]`, with `config.pad` behind the end of a text, and
+    Takes ids of pieces, int32 `[batch, pieces]`, with `PADDING` behind the end of a text, and
     returns a vector for each piece, float32 `[batch, pieces, width]`, zeros behind the end.
 
     While the network is trained, all texts of a batch are encoded at once, with dropout.
@@ -35,7 +35,7 @@ class Pieces(keras.layers.Layer):
     def call(self, ids: Tensor, training: bool = False) -> Tensor:
         if not training:
             return self.encoder.states(ids)
-        known = ops.not_equal(ids, self.encoder.config.pad)
+        known = ops.not_equal(ids, transformer.PADDING)
         return ops.where(known[:, :, None], self.network(ids, training=True), 0.0)
 
     def compute_output_spec(self, ids: Tensor, training: bool = False) -> Tensor:

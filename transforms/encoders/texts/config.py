@@ -19,7 +19,8 @@ Activation = Literal[
 
 _HARMLESS = frozenset(
     """
-_commit_hash _name_or_path _num_labels architectures attn_implementation bos_token_id
+_attn_implementation _attn_implementation_autoset _commit_hash _name_or_path _num_labels
+architectures attn_implementation bos_token_id
 chunk_size_feed_forward classifier_dropout decoder_start_token_id directionality dtype
 eos_token_id finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing
 id2label initializer_range label2id language name num_labels output_attentions
@@ -60,8 +61,8 @@ class TextConfig:
         types: Number of token types that have vectors; 0 without such vectors.
         activation: Name of the activation between the two dense layers.
         epsilon: Epsilon of the layer normalizations.
-        pad: Id of the piece behind the end of a text.
-        counts_from_pad: True if the first piece has position `pad + 1`; otherwise it has 0.
+        first_position: Position of the first piece; RoBERTa's positions begin behind the id of
+            padding. In other families that id changes no vector.
         dropout: Dropout rate of embeddings and layers while the encoder is trained.
         attention_dropout: Dropout rate of the attention's weights while the encoder is trained.
     """
@@ -76,15 +77,14 @@ class TextConfig:
     types: int
     activation: Activation
     epsilon: float
-    pad: int
-    counts_from_pad: bool
+    first_position: int
     dropout: float
     attention_dropout: float
 
     @property
     def longest(self) -> int:
         """Largest number of pieces of a text that have positions."""
-        return self.positions - (self.pad + 1 if self.counts_from_pad else 0)
+        return self.positions - self.first_position
 
 
 class _Config(pydantic.BaseModel):
@@ -117,7 +117,7 @@ class _BertConfig(_Config):
     hidden_dropout_prob: Rate = 0.1
     attention_probs_dropout_prob: Rate = 0.1
     position_embedding_type: Literal["absolute"] = "absolute"
-    pad_token_id: int = pydantic.Field(default=0, ge=0)
+    pad_token_id: int | None = pydantic.Field(default=0, ge=0)
 
     def known(self) -> TextConfig:
         """Returns the sizes under the names that all families share."""
@@ -132,8 +132,7 @@ class _BertConfig(_Config):
             types=self.type_vocab_size,
             activation=self.hidden_act,
             epsilon=self.layer_norm_eps,
-            pad=self.pad_token_id,
-            counts_from_pad=False,
+            first_position=0,
             dropout=self.hidden_dropout_prob,
             attention_dropout=self.attention_probs_dropout_prob,
         )
@@ -145,7 +144,7 @@ class _RobertaConfig(_BertConfig):
     pad_token_id: int = pydantic.Field(default=1, ge=0)
 
     def known(self) -> TextConfig:
-        return dataclasses.replace(super().known(), counts_from_pad=True)
+        return dataclasses.replace(super().known(), first_position=self.pad_token_id + 1)
 
 
 class _DistilBertConfig(_Config):
@@ -162,7 +161,7 @@ class _DistilBertConfig(_Config):
     dropout: Rate = 0.1
     attention_dropout: Rate = 0.1
     sinusoidal_pos_embds: bool = False
-    pad_token_id: int = pydantic.Field(default=0, ge=0)
+    pad_token_id: int | None = pydantic.Field(default=0, ge=0)
 
     def known(self) -> TextConfig:
         """Returns the sizes under the names that all families share."""
@@ -177,8 +176,7 @@ class _DistilBertConfig(_Config):
             types=0,
             activation=self.activation,
             epsilon=1e-12,
-            pad=self.pad_token_id,
-            counts_from_pad=False,
+            first_position=0,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
         )
@@ -232,7 +230,5 @@ def parse(fields: Mapping[str, Any], family: TextFamily, name: str) -> TextConfi
 def _check(known: TextConfig) -> None:
     if known.width % known.heads:
         raise ValueError(f"width {known.width} cannot be divided among {known.heads} heads")
-    if known.pad >= known.vocabulary:
-        raise ValueError(f"pad_token_id {known.pad} is no piece of {known.vocabulary}")
     if known.longest < 1:
         raise ValueError(f"{known.positions} positions leave none for a piece")

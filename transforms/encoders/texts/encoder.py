@@ -91,12 +91,13 @@ class TextEncoder:
         """Encodes pieces; a text's vectors depend on the text alone, to the last bit.
 
         Args:
-            ids: Ids of pieces, int32 `[batch, pieces]`, with `config.pad` behind the end of a text.
+            ids: Ids of pieces, int32 `[batch, pieces]`, with `transformer.PADDING` behind the
+                end of a text.
 
         Returns:
             Vectors, float32 `[batch, pieces, width]`; zeros behind the end of a text.
         """
-        return length_classes.states(self._encode, ids, self.config.pad, self.config.width)
+        return length_classes.states(self._encode, ids, self.config.width)
 
     def vectors(self, ids: tf.Tensor) -> tf.Tensor:
         """Encodes texts; a text's vector depends on the text alone, to the last bit.
@@ -107,9 +108,7 @@ class TextEncoder:
         Returns:
             Vectors, float32 `[batch, width]`; zeros for a text without pieces.
         """
-        return length_classes.vectors(
-            self._encode, self.pool, ids, self.config.pad, self.config.width
-        )
+        return length_classes.vectors(self._encode, self.pool, ids, self.config.width)
 
     def pool(self, states: Tensor, ids: Tensor) -> Tensor:
         """Makes one vector of those of a text's pieces, as the checkpoint says.
@@ -121,7 +120,7 @@ class TextEncoder:
         Returns:
             Vectors, float32 `[batch, width]`.
         """
-        vectors = POOLINGS[self.pooling](states, ops.not_equal(ids, self.config.pad))
+        vectors = POOLINGS[self.pooling](states, ops.not_equal(ids, transformer.PADDING))
         if not self.normalize:
             return vectors
         squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)

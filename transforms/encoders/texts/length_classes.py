@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from triad_ml.transforms.encoders.texts.transformer import PADDING
+
 POSITIONS = 192
 """Number of positions in a call: that of texts times that of their pieces."""
 
@@ -31,14 +33,13 @@ def lengths(pieces: int) -> tuple[int, ...]:
     return tuple(length for length in LENGTHS if length <= needed)
 
 
-def states(encode: Encode, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
+def states(encode: Encode, ids: tf.Tensor, width: int) -> tf.Tensor:
     """Encodes the pieces of texts.
 
     Args:
         encode: Encoder; its vectors behind the end of a text have no meaning.
-        ids: Ids of pieces, int32 or int64 `[batch, pieces]`, with `pad` behind the end of a text.
-            The number of pieces is static and at most `POSITIONS`.
-        pad: Id behind the end of a text.
+        ids: Ids of pieces, int32 or int64 `[batch, pieces]`, with `PADDING` behind the end of a
+            text. The number of pieces is static and at most `POSITIONS`.
         width: Size of a vector.
 
     Returns:
@@ -48,43 +49,41 @@ def states(encode: Encode, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
     longest = lengths(pieces)[-1]
 
     def known(group: tf.Tensor) -> tf.Tensor:
-        vectors = tf.where(tf.not_equal(group, pad)[:, :, None], encode(group), 0.0)
+        vectors = tf.where(tf.not_equal(group, PADDING)[:, :, None], encode(group), 0.0)
         return tf.pad(vectors, [[0, 0], [0, longest - group.shape[1]], [0, 0]])
 
-    return _encoded(known, ids, pad, (longest, width))[:, :pieces]
+    return _encoded(known, ids, (longest, width))[:, :pieces]
 
 
-def vectors(encode: Encode, pool: Pool, ids: tf.Tensor, pad: int, width: int) -> tf.Tensor:
+def vectors(encode: Encode, pool: Pool, ids: tf.Tensor, width: int) -> tf.Tensor:
     """Encodes texts as one vector each.
 
     Args:
         encode: See `states`.
         pool: Pooling.
         ids: See `states`.
-        pad: Id behind the end of a text.
         width: Size of a vector.
 
     Returns:
         Vector of each text, float32 `[batch, width]`; zeros for a text without pieces.
     """
-    return _encoded(lambda group: pool(encode(group), group), ids, pad, (width,))
+    return _encoded(lambda group: pool(encode(group), group), ids, (width,))
 
 
-def _encoded(call: Encode, ids: tf.Tensor, pad: int, shape: tuple[int, ...]) -> tf.Tensor:
+def _encoded(call: Encode, ids: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Calls an encoder with the texts of each class; texts without pieces get zeros.
 
     Args:
         call: Function from ids of a fixed shape to float32 `[texts, *shape]`.
         ids: See `states`.
-        pad: Id behind the end of a text.
         shape: Shape of a text's vector or vectors.
     """
     classes = lengths(ids.shape[1])
     ids = tf.cast(ids, tf.int32)
     count = tf.shape(ids)[0]
-    sizes = tf.reduce_sum(tf.cast(tf.not_equal(ids, pad), tf.int32), axis=1)
+    sizes = tf.reduce_sum(tf.cast(tf.not_equal(ids, PADDING), tf.int32), axis=1)
     # Behind the texts is an empty one, for places in calls that have no text.
-    filled = tf.pad(ids, [[0, 1], [0, classes[-1] - ids.shape[1]]], constant_values=pad)
+    filled = tf.pad(ids, [[0, 1], [0, classes[-1] - ids.shape[1]]], constant_values=PADDING)
     result = tf.zeros([count, *shape], tf.float32)
     shorter = 0
     for length in classes:

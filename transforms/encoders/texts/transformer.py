@@ -14,6 +14,9 @@ from triad_ml.transforms.encoders.texts.config import Activation, TextConfig
 
 Tensor: TypeAlias = keras.KerasTensor
 
+PADDING = -1
+"""Id behind the end of a text; a tokenizer's own id of padding may differ from that of the config."""
+
 _HIDDEN = -1e9
 """Logit of a piece behind the end of a text; its weight after softmax is exactly 0."""
 
@@ -49,12 +52,12 @@ def build(config: TextConfig) -> keras.Model:
         config: Sizes and constants.
 
     Returns:
-        Model from ids of pieces, int32 `[batch, length]`, with `config.pad` behind the end of a
-        text, to a vector for each piece, float32 `[batch, length, width]`; vectors behind the end
-        have no meaning.
+        Model from ids of pieces, int32 `[batch, length]`, with `PADDING` behind the end of a text,
+        to a vector for each piece, float32 `[batch, length, width]`; vectors behind the end have no
+        meaning.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
-    known = ops.not_equal(ids, config.pad)
+    known = ops.not_equal(ids, PADDING)
     vectors = Embeddings(config, name="embeddings")(ids, known)
     for number in range(config.layers):
         vectors = Block(config, name=f"layer_{number}")(vectors, known)
@@ -111,17 +114,12 @@ class Embeddings(keras.layers.Layer):
         self.normalization.build((*ids_shape, self.config.width))
 
     def call(self, ids: Tensor, known: Tensor, training: bool = False) -> Tensor:
-        numbered = ops.ones_like(ids)
-        if self.config.counts_from_pad:  # as RoBERTa does
-            counted = ops.cast(known, "int32")
-            places = ops.cumsum(counted, axis=1) * counted + self.config.pad
-        else:
-            places = ops.cumsum(numbered, axis=1) - 1
-        # Only pieces behind the end of a text have no position.
+        places = ops.cumsum(ops.ones_like(ids), axis=1) + (self.config.first_position - 1)
+        # Only places behind the end of a text have no position.
         places = ops.minimum(places, self.config.positions - 1)
-        vectors = self.words(ids)
+        vectors = self.words(ops.where(known, ids, 0))
         if self.types is not None:
-            vectors = vectors + self.types(numbered - 1)
+            vectors = vectors + self.types(ops.zeros_like(ids))
         vectors = self.normalization(vectors + self.positions(places))
         return self.dropout(vectors, training=training)
 

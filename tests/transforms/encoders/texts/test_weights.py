@@ -171,8 +171,7 @@ def test_tensors_that_do_not_fit_the_configuration_are_refused(
         ({"embedding_size": 8}, "embedding_size: extra inputs are not permitted"),
         ({"layer_norm_eps": 0.0}, "layer_norm_eps: input should be greater than 0"),
         ({"layer_norm_eps": float("nan")}, "layer_norm_eps: "),
-        ({"pad_token_id": None}, "pad_token_id: input should be a valid integer, got None"),
-        ({"pad_token_id": 9}, "pad_token_id 9 is no piece of 9"),
+        ({"pad_token_id": -1}, "pad_token_id: input should be greater than or equal to 0"),
         ({"num_attention_heads": 5}, "width 24 cannot be divided among 5 heads"),
         ({"hidden_size": 2**40}, "hidden_size: input should be less than or equal to 65536"),
         ({"num_hidden_layers": 0}, "num_hidden_layers: input should be greater than"),
@@ -195,11 +194,11 @@ def test_sizes_may_not_be_left_out_and_constants_have_the_defaults_of_transforme
     kept = {key: one for key, one in SMALL.items() if key != "hidden_size"}
     (plain / "config.json").write_text(json.dumps(kept))
     assert "hidden_size: field required; give a bert encoder" in refusal(plain)
-    optional = ("hidden_act", "layer_norm_eps", "pad_token_id", "position_embedding_type")
+    optional = ("hidden_act", "layer_norm_eps", "position_embedding_type")
     kept = {key: one for key, one in SMALL.items() if key not in optional}
     (plain / "config.json").write_text(json.dumps(kept))
     config = loaded(plain).config
-    assert (config.activation, config.epsilon, config.pad) == ("gelu", 1e-12, 0)
+    assert (config.activation, config.epsilon) == ("gelu", 1e-12)
 
 
 def test_an_epsilon_that_distilbert_does_not_have_is_refused(tmp_path: Path) -> None:
@@ -212,6 +211,8 @@ def test_positions_of_roberta_begin_behind_the_id_of_padding(tmp_path: Path) -> 
     config = {**ROBERTA, "max_position_embeddings": 2}
     folder = text_encoders.write(tmp_path / "none", config)
     assert "2 positions leave none for a piece" in refusal(folder, config)
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
+    assert "pad_token_id: input should be a valid integer, got None" in refusal(folder, config)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"a": 1, "a": 2}', "\xff"])
