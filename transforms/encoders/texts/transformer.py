@@ -15,7 +15,7 @@ from triad_ml.transforms.encoders.texts.config import Activation, TextConfig
 Tensor: TypeAlias = keras.KerasTensor
 
 PADDING = -1
-"""Id behind the end of a text; a tokenizer's own id of padding may differ from that of the config."""
+"""Id behind the end of a text; the id with which a tokenizer pads may be that of a piece."""
 
 _HIDDEN = -1e9
 """Logit of a piece behind the end of a text; its weight after softmax is exactly 0."""
