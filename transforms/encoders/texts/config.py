@@ -64,6 +64,7 @@ class TextConfig:
         first_position: Position of the first piece; RoBERTa's positions begin behind the id of
             padding. In other families that id changes no vector.
         dropout: Dropout rate of embeddings and layers while the encoder is trained.
+        joined_dropout: Dropout rate behind the attention while the encoder is trained.
         attention_dropout: Dropout rate of the attention's weights while the encoder is trained.
     """
 
@@ -79,6 +80,7 @@ class TextConfig:
     epsilon: float
     first_position: int
     dropout: float
+    joined_dropout: float
     attention_dropout: float
 
     @property
@@ -134,6 +136,7 @@ class _BertConfig(_Config):
             epsilon=self.layer_norm_eps,
             first_position=0,
             dropout=self.hidden_dropout_prob,
+            joined_dropout=self.hidden_dropout_prob,
             attention_dropout=self.attention_probs_dropout_prob,
         )
 
@@ -178,6 +181,7 @@ class _DistilBertConfig(_Config):
             epsilon=1e-12,
             first_position=0,
             dropout=self.dropout,
+            joined_dropout=0.0,
             attention_dropout=self.attention_dropout,
         )
 

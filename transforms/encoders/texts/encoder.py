@@ -212,8 +212,9 @@ def _pooling(held: checkpoints.Held, found: checkpoints.Checkpoint, config: Text
     unknown = sorted(fields.keys() - known)
     if unknown:
         raise OptionsError(f"{path}: {unknown[0]!r:.80} is not known; give another encoder")
-    names: list[Any] = [name for key, name in _OLD_POOLINGS.items() if fields.get(key)]
-    if "pooling_mode" in fields:
+    said = {"pooling_mode_mean_tokens": True, **fields}  # the default of sentence-transformers
+    names: list[Any] = [name for key, name in _OLD_POOLINGS.items() if said.get(key)]
+    if fields.get("pooling_mode") is not None:
         names = [fields["pooling_mode"]]
     pooling = ", ".join(map(str, names)) or "nothing"
     if pooling not in POOLINGS:

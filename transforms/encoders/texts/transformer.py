@@ -156,6 +156,9 @@ class Block(keras.layers.Layer):
         self.outer = _dense(width, "outer")
         self.normalization = _normalization(self.config, "normalization")
         self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
+        self.joined_dropout = keras.layers.Dropout(
+            self.config.joined_dropout, name="joined_dropout"
+        )
         self.attention_dropout = keras.layers.Dropout(
             self.config.attention_dropout, name="attention_dropout"
         )
@@ -173,7 +176,7 @@ class Block(keras.layers.Layer):
         # Products of two matrices are faster than those of a batch with a matrix.
         flat = ops.reshape(vectors, (-1, self.config.width))
         mixed = self.joined(self._attention(flat, known, shape, training))
-        flat = self.attended(flat + self.dropout(mixed, training=training))
+        flat = self.attended(flat + self.joined_dropout(mixed, training=training))
         wide = ACTIVATIONS[self.config.activation](self.inner(flat))
         outer = self.dropout(self.outer(wide), training=training)
         return ops.reshape(self.normalization(flat + outer), shape)

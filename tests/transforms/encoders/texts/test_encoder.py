@@ -181,9 +181,9 @@ def test_a_plain_folder_has_the_mean_and_newer_folders_name_their_pooling(tmp_pa
 @pytest.mark.parametrize(
     ("pooling", "problem"),
     [
-        ({}, "pools by nothing"),
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "pools by cls, mean"),
-        ({"pooling_mode_lasttoken": True}, "pools by lasttoken; give an encoder with one of cls"),
+        ({"pooling_mode_mean_tokens": False}, "pools by nothing"),
+        ({"pooling_mode_cls_token": True}, "pools by cls, mean"),
+        ({"pooling_mode": "lasttoken"}, "pools by lasttoken; give an encoder with one of cls"),
         ({"pooling_mode": ["mean"]}, "pools by ['mean']"),
         ({"pooling_mode": "mean", "mode": 1}, "'mode' is not known"),
         (
