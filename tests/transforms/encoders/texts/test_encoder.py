@@ -59,6 +59,7 @@ def assert_equals_reference(
     ids=[
         "bert",
         "bert-norm",
+        "positions",
         "distilbert",
         "distil-relu",
         "roberta",
