@@ -229,6 +229,8 @@ def _of_text(config: Mapping[str, Any], exact: Mapping[str, Numbers], row: Ids) 
     epsilon = config.get("layer_norm_eps", 1e-12)
     activate = ACTIVATIONS[config.get("hidden_act") or config["activation"]]
     width, _, heads = sizes(config)
+    if not len(row):
+        return np.zeros((0, width))
 
     def dense(x: Numbers, name: str) -> Numbers:
         return x @ exact[f"{name}.weight"].T + exact[f"{name}.bias"]
