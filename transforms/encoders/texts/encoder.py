@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,7 +17,7 @@ from triad_ml.transforms.files import checkpoints
 from triad_ml.transforms.spec import encoder_weights
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 
 def _first(states: Tensor, known: Tensor) -> Tensor:
