@@ -141,9 +141,9 @@ class Spec(Section):
             if self.model.image_layers:
                 part["encoder"]["image_layers"] = whole["model"]["image_layers"]
         if self.model.text_encoder is not None:
-            keys = ("text_encoder", "text_weights_sha256")
-            part["text_encoder"] = {key: whole["model"].get(key) for key in keys}
-            part["text_encoder"] |= {
+            part["text_encoder"] = {
+                "text_encoder": self.model.text_encoder,
+                "text_weights_sha256": self.model.text_weights_sha256,
                 "text_pieces": self.model.pieces,
                 "first": self.model.encodes_texts_first,
             }

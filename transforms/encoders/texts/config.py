@@ -215,11 +215,11 @@ def parse(fields: Mapping[str, Any], family: TextFamily, name: str) -> TextConfi
         )
     read = {key: value for key, value in fields.items() if key not in _HARMLESS}
     try:
-        known = _FAMILIES[family].model_validate(read).known()
-        _check(known)
+        config = _FAMILIES[family].model_validate(read).known()
+        _check(config)
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(map(str, problem["loc"])) or "config"
+        field = ".".join(map(str, problem["loc"])) or "config.json"
         message = problem["msg"].removeprefix("Value error, ")
         given = f", got {fields[field]!r:.80}" if field in fields else ""
         raise OptionsError(
@@ -228,7 +228,7 @@ def parse(fields: Mapping[str, Any], family: TextFamily, name: str) -> TextConfi
         ) from error
     except ValueError as error:
         raise OptionsError(f"{name}: {error}; give the file as it was saved") from error
-    return known
+    return config
 
 
 def _check(known: TextConfig) -> None:

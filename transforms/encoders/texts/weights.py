@@ -187,7 +187,7 @@ def _fitting(values: Values, wanted: Wanted, key: str, name: str) -> Values:
             f"{name}: tensor {key} has shape {values.shape}, and config.json wants "
             f"{wanted.shape}; give files that belong together"
         )
-    if values.dtype.kind != "f":
+    if not np.issubdtype(values.dtype, np.floating):
         raise OptionsError(f"{name}: tensor {key} holds {values.dtype}; give an encoder of floats")
     # A sum needs no copy. It is not finite if a number is not, but may also overflow.
     with np.errstate(invalid="ignore", over="ignore"):
