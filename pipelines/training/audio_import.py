@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from triad_ml.pipelines.training import ctranslate2_files
-from triad_ml.transforms.encoders import audio, musicnn, safetensors, whisper
-from triad_ml.transforms.encoders.safetensors import Arrays
+from triad_ml.transforms.encoders import audio, musicnn, whisper
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
-from triad_ml.transforms.files import regular
+from triad_ml.transforms.files import regular, safetensors
+from triad_ml.transforms.files.safetensors import Arrays
 from triad_ml.transforms.files.scratch import ScratchFolder
 from triad_ml.transforms.spec.encoder_names import MUSICNN, WHISPER
 

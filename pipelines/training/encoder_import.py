@@ -12,12 +12,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.pipelines.training import audio_import, torch_files
+from triad_ml.pipelines.training import audio_import
 from triad_ml.pipelines.training.config import EncoderConfig
-from triad_ml.pipelines.training.torch_files import Arrays
 from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
+from triad_ml.transforms.files import torch_files
+from triad_ml.transforms.files.torch_files import Arrays
 from triad_ml.transforms.hashing import file_digest
 from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
 

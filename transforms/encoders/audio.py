@@ -13,8 +13,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.transforms.encoders import frozen, image, musicnn, safetensors, spectrogram, whisper
+from triad_ml.transforms.encoders import frozen, image, musicnn, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import safetensors
 from triad_ml.transforms.spec import encoder_weights
 from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import AudioSpec, ImageSpec

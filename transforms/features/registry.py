@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.audio import MOMENTS, audio_graph, samples
 from triad_ml.transforms.features.grams import GRAMS, grams_graph
@@ -94,6 +95,11 @@ class Text(FeatureGraph):
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
         assert section is not None
+        if spec.model.text_encoder is not None:
+            raise OptionsError(
+                f"model.text_encoder: {spec.model.text_encoder} cannot be used yet, because texts "
+                "are not cut into its pieces; remove the keys of the text encoder"
+            )
         features: Tensors = {}
         words = None
         if spec.reads_words:

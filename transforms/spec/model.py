@@ -1,4 +1,4 @@
-"""Section `model` of a spec: network, fusion, and encoders of images and audio."""
+"""Section `model` of a spec: network, fusion, and encoders of images, audio and texts."""
 
 from typing import Annotated, Final, Literal, Self
 
@@ -121,6 +121,55 @@ class AudioEncoderSpec(EncoderSpec):
         return self.audio_encoder is not None and frozen
 
 
+TextFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "camembert"]
+"""Names of text encoders in `encoders.texts.config`: values of `model_type` in a `config.json`."""
+
+PIECES = 64
+"""Default of the largest number of pieces of a text that a text encoder reads."""
+
+
+class TextEncoderSpec(Section):
+    """Settings of the pretrained text encoder.
+
+    Attributes:
+        text_encoder: Family of the encoder; None: the text tower is trained from scratch.
+        text_weights: Path of the folder that Hugging Face Transformers or sentence-transformers has
+            saved.
+        text_weights_sha256: SHA-256 of the files that are read, hexadecimal; it is filled in when
+            the spec file is read.
+        text_freeze: True: the encoder is never trained, and preprocessing runs it. A number: as
+            many of its first layers are not trained. False or None: all layers are. The vectors of
+            its vocabulary are never trained.
+        text_pieces: Largest number of pieces of a text, with those that mark its begin and end;
+            longer texts are cut. None: `PIECES`.
+    """
+
+    text_encoder: TextFamily | None = None
+    text_weights: str | None = pydantic.Field(default=None, min_length=1)
+    text_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
+    text_freeze: bool | Annotated[int, pydantic.Field(ge=1)] | None = None
+    text_pieces: Annotated[int, pydantic.Field(ge=8, le=192)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _weights_of_a_text_encoder(self) -> Self:
+        if self.text_encoder is not None and self.text_weights is None:
+            raise ValueError(f"text_encoder {self.text_encoder} needs text_weights; name a folder")
+        for key in ("text_weights", "text_weights_sha256", "text_freeze", "text_pieces"):
+            if self.text_encoder is None and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for a text_encoder; name one or remove it")
+        return self
+
+    @property
+    def encodes_texts_first(self) -> bool:
+        """True if preprocessing runs the text encoder and stores each text's vector."""
+        return self.text_encoder is not None and self.text_freeze is True
+
+    @property
+    def pieces(self) -> int:
+        """Largest number of pieces of a text."""
+        return self.text_pieces or PIECES
+
+
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
 
 
@@ -150,7 +199,7 @@ def is_joint(fusion: Fusion) -> bool:
     return fusion != "sum"
 
 
-class ModelSpec(AudioEncoderSpec):
+class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     """Settings of the network: towers, fusion and heads.
 
     Attributes:

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from tests import audio_encoders, encoders
-from triad_ml.transforms.encoders import audio, image, safetensors, spectrogram, whisper
+from triad_ml.transforms.encoders import audio, image, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
 from triad_ml.transforms.features.registry import FEATURES
+from triad_ml.transforms.files import safetensors
 from triad_ml.transforms.graph import digest as graph_digest
 from triad_ml.transforms.media import audio as media_audio
 from triad_ml.transforms.spec.spec import Spec
