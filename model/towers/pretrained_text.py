@@ -54,5 +54,5 @@ def trainable_text_encoder(model: TextEncoderSpec) -> TextEncoder | None:
     if model.text_encoder is None or model.encodes_texts_first:
         return None
     encoder = text.load(model)
-    transformer.freeze(encoder.network, int(model.text_freeze or 0))
+    encoder.freeze(int(model.text_freeze or 0))
     return encoder

@@ -121,8 +121,14 @@ class AudioEncoderSpec(EncoderSpec):
         return self.audio_encoder is not None and frozen
 
 
-TextFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "camembert"]
+TransformerFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "camembert"]
 """Names of text encoders in `encoders.texts.config`: values of `model_type` in a `config.json`."""
+
+SentenceFamily = Literal["universal-sentence-encoder"]
+"""Name of the text encoder in `encoders.texts.sentences`; see `encoder_names.SENTENCES`."""
+
+TextFamily = TransformerFamily | SentenceFamily
+"""Names of text encoders."""
 
 PIECES = 64
 """Default of the largest number of pieces of a text that a text encoder reads."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.model import TextFamily
+from triad_ml.transforms.spec.model import TransformerFamily
 
 Activation = Literal[
     "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu", "swish"
@@ -68,7 +68,7 @@ class TextConfig:
         attention_dropout: Dropout rate of the attention's weights while the encoder is trained.
     """
 
-    family: TextFamily
+    family: TransformerFamily
     vocabulary: int
     width: int
     layers: int
@@ -84,6 +84,11 @@ class TextConfig:
     attention_dropout: float
 
     @property
+    def pooled(self) -> int:
+        """Size of the vector of a text."""
+        return self.width
+
+    @property
     def longest(self) -> int:
         """Largest number of pieces of a text that have positions."""
         return self.positions - self.first_position
@@ -94,7 +99,7 @@ class _Config(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    model_type: TextFamily
+    model_type: TransformerFamily
     vocab_size: int = pydantic.Field(ge=1, le=4_000_000)
     max_position_embeddings: Size
     add_cross_attention: Literal[False] = False
@@ -186,7 +191,7 @@ class _DistilBertConfig(_Config):
         )
 
 
-_FAMILIES: Mapping[TextFamily, type[_BertConfig | _DistilBertConfig]] = {
+_FAMILIES: Mapping[str, type[_BertConfig | _DistilBertConfig]] = {
     "bert": _BertConfig,
     "distilbert": _DistilBertConfig,
     "roberta": _RobertaConfig,
@@ -195,7 +200,7 @@ _FAMILIES: Mapping[TextFamily, type[_BertConfig | _DistilBertConfig]] = {
 }
 
 
-def parse(fields: Mapping[str, Any], family: TextFamily, name: str) -> TextConfig:
+def parse(fields: Mapping[str, Any], family: str, name: str) -> TextConfig:
     """Reads a configuration.
 
     Args:

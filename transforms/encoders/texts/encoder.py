@@ -3,18 +3,20 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from triad_ml.transforms.encoders.texts import config as text_config
-from triad_ml.transforms.encoders.texts import length_classes, transformer, weights
+from triad_ml.transforms.encoders.texts import length_classes, sentences, transformer, weights
 from triad_ml.transforms.encoders.texts.config import TextConfig
+from triad_ml.transforms.encoders.texts.sentences import SentenceConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import checkpoints
 from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.encoder_names import SENTENCES
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -76,14 +78,14 @@ class TextEncoder:
     """Pretrained text encoder.
 
     Attributes:
-        network: Encoder; see `transformer.build`.
+        network: Encoder; see `transformer.build` and `sentences.build`.
         config: Sizes and constants.
         pooling: Name in `POOLINGS`.
         normalize: True if the vectors of texts are scaled to unit length.
     """
 
     network: keras.Model
-    config: TextConfig
+    config: TextConfig | SentenceConfig
     pooling: str = MEAN
     normalize: bool = False
 
@@ -106,9 +108,9 @@ class TextEncoder:
             ids: See `states`.
 
         Returns:
-            Vectors, float32 `[batch, width]`; zeros for a text without pieces.
+            Vectors, float32 `[batch, pooled]`; zeros for a text without pieces.
         """
-        return length_classes.vectors(self._encode, self.pool, ids, self.config.width)
+        return length_classes.vectors(self._encode, self.pool, ids, self.config.pooled)
 
     def pool(self, states: Tensor, ids: Tensor) -> Tensor:
         """Makes one vector of those of a text's pieces, as the checkpoint says.
@@ -118,7 +120,7 @@ class TextEncoder:
             ids: Ids of pieces, int32 `[batch, length]`.
 
         Returns:
-            Vectors, float32 `[batch, width]`.
+            Vectors, float32 `[batch, pooled]`.
         """
         vectors = POOLINGS[self.pooling](states, ops.not_equal(ids, transformer.PADDING))
         if not self.normalize:
@@ -126,8 +128,26 @@ class TextEncoder:
         squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
         return vectors / ops.maximum(ops.sqrt(squares), 1e-12)
 
+    def freeze(self, layers: int) -> None:
+        """Excludes the first layers from training, and the vectors of the vocabulary in any case.
+
+        Args:
+            layers: Number of layers to exclude.
+        """
+        transformer.freeze(self.network, layers)
+
     def _encode(self, ids: tf.Tensor) -> tf.Tensor:
         return self.network(ids, training=False)
+
+
+class SentenceEncoder(TextEncoder):
+    """Text encoder that makes the vector of a text with layers of its own."""
+
+    def pool(self, states: Tensor, ids: Tensor) -> Tensor:
+        return self.network.summary(states, ops.not_equal(ids, transformer.PADDING))
+
+    def freeze(self, layers: int) -> None:
+        self.network.freeze(layers)
 
 
 def load(model: TextEncoderSpec) -> TextEncoder:
@@ -141,7 +161,42 @@ def load(model: TextEncoderSpec) -> TextEncoder:
             its vectors and is not computed here, or does not have the spec's digest.
         StorageError: If a file cannot be read.
     """
+    assert model.text_encoder is not None  # a spec with weights names their encoder
     held, found = encoder_weights.held_text(model)
+    return FAMILIES[model.text_encoder].load(model, held, found)
+
+
+def config_of(model: TextEncoderSpec) -> TextConfig | SentenceConfig:
+    """Reads sizes and constants of the encoder without its weights.
+
+    Raises:
+        OptionsError, StorageError: See `load`.
+    """
+    assert model.text_encoder is not None
+    assert model.text_weights is not None
+    path = Path(model.text_weights)
+    folder = checkpoints.Folder(path)
+    return FAMILIES[model.text_encoder].config(model, folder, checkpoints.checkpoint(folder, path))
+
+
+class Family(NamedTuple):
+    """Readers of one family of encoders.
+
+    Attributes:
+        config: Reader of sizes and constants.
+        load: Reader of the encoder with its weights.
+    """
+
+    config: Callable[
+        [TextEncoderSpec, checkpoints.Folder | checkpoints.Held, checkpoints.Checkpoint],
+        TextConfig | SentenceConfig,
+    ]
+    load: Callable[[TextEncoderSpec, checkpoints.Held, checkpoints.Checkpoint], TextEncoder]
+
+
+def _load_transformer(
+    model: TextEncoderSpec, held: checkpoints.Held, found: checkpoints.Checkpoint
+) -> TextEncoder:
     config = _config(model, held, found)
     pooling = _pooling(held, found, config)
     tensors = weights.checked(config, weights.read(held, found), str(held.path))
@@ -150,16 +205,23 @@ def load(model: TextEncoderSpec) -> TextEncoder:
     return TextEncoder(network, config, pooling, found.normalize)
 
 
-def config_of(model: TextEncoderSpec) -> TextConfig:
-    """Reads sizes and constants of the encoder without its weights.
+def _load_sentences(
+    model: TextEncoderSpec, held: checkpoints.Held, found: checkpoints.Checkpoint
+) -> SentenceEncoder:
+    config = _sentence_config(model, held, found)
+    tensors = weights.read(held, found)
+    network = sentences.build(config)
+    sentences.assign(network, tensors, str(held.path))
+    return SentenceEncoder(network, config)
 
-    Raises:
-        OptionsError, StorageError: See `load`.
-    """
-    assert model.text_weights is not None
-    path = Path(model.text_weights)
-    folder = checkpoints.Folder(path)
-    return _config(model, folder, checkpoints.checkpoint(folder, path))
+
+def _sentence_config(
+    model: TextEncoderSpec,
+    files: checkpoints.Folder | checkpoints.Held,
+    found: checkpoints.Checkpoint,
+) -> SentenceConfig:
+    fields = checkpoints.mapping(files, found.config, files.path)
+    return sentences.parse(fields, str(files.path / found.config))
 
 
 def _config(
@@ -167,8 +229,8 @@ def _config(
     files: checkpoints.Folder | checkpoints.Held,
     found: checkpoints.Checkpoint,
 ) -> TextConfig:
-    assert model.text_encoder is not None
     fields = checkpoints.mapping(files, found.config, files.path)
+    assert model.text_encoder is not None
     config = text_config.parse(fields, model.text_encoder, str(files.path / found.config))
     longest = min(config.longest, _longest(files, found))
     if model.pieces > longest:
@@ -228,3 +290,16 @@ def _pooling(held: checkpoints.Held, found: checkpoints.Checkpoint, config: Text
                 "give files that belong together"
             )
     return pooling
+
+
+_TRANSFORMER = Family(_config, _load_transformer)
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": _TRANSFORMER,
+    "distilbert": _TRANSFORMER,
+    "roberta": _TRANSFORMER,
+    "xlm-roberta": _TRANSFORMER,
+    "camembert": _TRANSFORMER,
+    SENTENCES: Family(_sentence_config, _load_sentences),
+}
+"""Readers by the name of the encoder in specs."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from triad_ml.transforms.encoders.texts.config import TextConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.files import checkpoints, safetensors, torch_files
-from triad_ml.transforms.spec.model import TextFamily
+from triad_ml.transforms.spec.model import TransformerFamily
 
 Values = npt.NDArray[Any]
 Arrays = dict[str, Values]
@@ -79,7 +79,7 @@ _DISTILBERT = _Names(
         "output_layer_norm",
     ),
 )
-_FAMILIES: Mapping[TextFamily, _Names] = {
+_FAMILIES: Mapping[TransformerFamily, _Names] = {
     "bert": _BERT,
     "distilbert": _DISTILBERT,
     "roberta": _ROBERTA,
