@@ -105,8 +105,7 @@ def converted(found: Arrays) -> tuple[SentenceConfig, Arrays]:
     }
     for span in SPANS:
         for name, number in (("lower", 1), ("upper", 2)):
-            kernel = found[f"w{number}_{span}"].reshape(span, filters, filters)
-            arrays[f"{name}_{span}/kernel"] = kernel
+            arrays[f"{name}_{span}/kernel"] = found[f"w{number}_{span}"]
             arrays[f"{name}_{span}/bias"] = found[f"b{number}_{span}"]
     dense = {
         "first": "d0",

@@ -31,7 +31,9 @@ def _mean(states: Tensor, known: Tensor) -> Tensor:
 
 
 def _root_mean(states: Tensor, known: Tensor) -> Tensor:
-    return _sum(states, known) / ops.sqrt(ops.maximum(_count(known), 1.0))
+    # TensorFlow would make a division by a root a product with a reciprocal root, whose bits depend
+    # on the row.
+    return _sum(states, known) / ops.maximum(ops.sqrt(_count(known)), 1.0)
 
 
 def _highest(states: Tensor, known: Tensor) -> Tensor:

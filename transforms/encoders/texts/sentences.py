@@ -8,7 +8,7 @@ and an offset for each part of the vocabulary.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import keras
 import numpy as np
@@ -27,7 +27,8 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 SPANS = (2, 3, 5)
 """Numbers of neighbouring pieces that the convolutions read."""
 
-_Size = pydantic.Field(ge=1, le=65_536)
+_Size = Annotated[int, pydantic.Field(ge=16, le=65_536, multiple_of=16)]
+"""Size of vectors. Processors compute 16 numbers at once, and the bits of others may differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +66,11 @@ class _Config(pydantic.BaseModel):
 
     model_type: SentenceFamily
     vocabulary: int = pydantic.Field(ge=1, le=4_000_000)
-    chunks: int = _Size
-    vectors: int = _Size
-    filters: int = _Size
-    inner: int = _Size
-    pooled: int = _Size
+    chunks: int = pydantic.Field(ge=1, le=65_536)
+    vectors: _Size
+    filters: _Size
+    inner: _Size
+    pooled: _Size
     epsilon: float = pydantic.Field(ge=0, lt=1)
 
 
@@ -119,18 +120,7 @@ class SentenceNetwork(keras.Model):
         self.projection = _dense(len(SPANS) * filters, "projection")
         self.projected = _normalization(self.config, "projected")
         self.lower, self.upper = (
-            [
-                keras.layers.Conv1D(
-                    filters,
-                    span,
-                    padding="same",
-                    activation="relu",
-                    kernel_initializer="zeros",
-                    name=f"{name}_{span}",
-                )
-                for span in SPANS
-            ]
-            for name in ("lower", "upper")
+            [_dense(filters, f"{name}_{span}") for span in SPANS] for name in ("lower", "upper")
         )
         self.joined = _normalization(self.config, "joined")
         self.summary = Summary(self.config, name="summary")
@@ -139,8 +129,9 @@ class SentenceNetwork(keras.Model):
         self.words.build(shape)
         self.projection.build((None, self.config.vectors))
         self.projected.build((None, None, len(SPANS) * self.config.filters))
-        for layer in (*self.lower, *self.upper):
-            layer.build((None, None, self.config.filters))
+        for span, *layers in zip(SPANS, self.lower, self.upper, strict=True):
+            for layer in layers:
+                layer.build((None, span * self.config.filters))
         self.joined.build((None, None, self.config.width))
         self.summary.build(None)
         self.built = True
@@ -150,11 +141,12 @@ class SentenceNetwork(keras.Model):
         words = self.words(ops.where(known, ids, 0))
         projected = ops.split(self.projected(self.projection(words)), len(SPANS), axis=-1)
         parts = [words]
-        for part, lower, upper in zip(projected, self.lower, self.upper, strict=True):
-            # Neither convolution reads anything behind the end of a text.
-            part = ops.where(known[:, :, None], part, 0.0)
-            part = ops.where(known[:, :, None], lower(part) + part, 0.0)
-            parts.append(upper(part) + part)
+        for part, span, *layers in zip(projected, SPANS, self.lower, self.upper, strict=True):
+            for layer in layers:
+                # No convolution reads anything behind the end of a text.
+                part = ops.where(known[:, :, None], part, 0.0)
+                part = ops.relu(layer(_windows(part, span))) + part
+            parts.append(part)
         return self.joined(ops.concatenate(parts, axis=-1))
 
     def freeze(self, layers: int) -> None:
@@ -247,19 +239,38 @@ class Summary(keras.layers.Layer):
         """
         count = ops.sum(ops.cast(known, "float32"), axis=1)[:, None]
         total = ops.sum(ops.where(known[:, :, None], states, 0.0), axis=1)
-        mean = (self.mean(total) + count * self.bias) / ops.sqrt(ops.maximum(count, 1.0))
+        # TensorFlow makes x / sqrt(y) a product with a reciprocal root, whose bits depend on the row.
+        mean = (self.mean(total) + count * self.bias) / ops.maximum(ops.sqrt(count), 1.0)
         first = ops.relu(self.first(mean))
         second = ops.relu(self.second_direct(mean) + self.second(first))
         third = ops.relu(self.third(second))
         vector = ops.tanh(self.last_direct(second) + self.last(third))
         squares = ops.sum(vector * vector, axis=1, keepdims=True)
-        return vector / ops.sqrt(ops.maximum(squares, self.config.epsilon))
+        return vector / ops.maximum(ops.sqrt(squares), self.config.epsilon**0.5)
 
     def compute_output_spec(self, states: Tensor, known: Tensor) -> Tensor:
         return keras.KerasTensor((states.shape[0], self.config.pooled), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+
+
+def _windows(vectors: Tensor, span: int) -> Tensor:
+    """Puts the vectors of neighbouring pieces side by side.
+
+    A convolution is a product of two matrices then, whose bits do not depend on the row.
+
+    Args:
+        vectors: float32 `[batch, length, width]`.
+        span: Number of pieces, of which `(span - 1) // 2` are before the own one.
+
+    Returns:
+        float32 `[batch, length, span * width]`; zeros in front of a text and behind it.
+    """
+    before = (span - 1) // 2
+    padded = ops.pad(vectors, [[0, 0], [before, span - 1 - before], [0, 0]])
+    length = vectors.shape[1] or ops.shape(vectors)[1]
+    return ops.concatenate([padded[:, at : at + length] for at in range(span)], axis=-1)
 
 
 def build(config: SentenceConfig) -> SentenceNetwork:
