@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.audio import MOMENTS, audio_graph, samples
 from triad_ml.transforms.features.grams import GRAMS, grams_graph
@@ -90,16 +89,11 @@ class Audio(FeatureGraph):
 
 
 class Text(FeatureGraph):
-    """Features of texts: token ids, offsets if a task reads words, and spelling."""
+    """Features of texts: token ids, offsets if a task reads words, spelling, pieces."""
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
         assert section is not None
-        if spec.model.text_encoder is not None:
-            raise OptionsError(
-                f"model.text_encoder: {spec.model.text_encoder} cannot be used yet, because texts "
-                "are not cut into its pieces; remove the keys of the text encoder"
-            )
         features: Tensors = {}
         words = None
         if spec.reads_words:
@@ -109,6 +103,10 @@ class Text(FeatureGraph):
         features[GRAMS] = grams_graph(content, section)
         if section.spelling:
             features[SPELLING] = spelled_graph(content, section, section.spelling)
+        if spec.model.text_encoder is not None:
+            from triad_ml.transforms.features.pieces import encoded  # imports Keras only if needed
+
+            features |= encoded.features_graph(content, spec.model, words)
         return Read(features, words)
 
 
