@@ -38,7 +38,7 @@ class Pieces(keras.layers.Layer):
         if not training:
             return self.encoder.states(ids)
         known = ops.not_equal(ids, transformer.PADDING)
-        longest = ops.max(ops.sum(ops.cast(known, "int32"), axis=1))
+        longest = ops.maximum(ops.max(ops.sum(ops.cast(known, "int32"), axis=1)), 1)
         states = self.network(ops.cast(ids[:, :longest], "int32"), training=True)
         states = tf.pad(states, [[0, 0], [0, ids.shape[1] - longest], [0, 0]])
         states = tf.ensure_shape(states, [None, ids.shape[1], self.encoder.config.width])

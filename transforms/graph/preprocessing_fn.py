@@ -81,7 +81,9 @@ def preprocessing_fn(
         sections = spec.modalities
         text = None
         for name in sections.names:
-            read = FEATURES[name].graph(inputs[name], spec, known)
+            before = list(outputs.values()) if FEATURES[name].follows(spec) else []
+            with tf.control_dependencies(before):
+                read = FEATURES[name].graph(inputs[name], spec, known)
             outputs |= read.features
             if read.words is not None:
                 assert sections.text is not None  # only texts have words
