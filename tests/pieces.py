@@ -4,6 +4,7 @@ import base64
 import functools
 import gzip
 import io
+import itertools
 import json
 import random
 import tempfile
@@ -12,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 import tensorflow as tf
 import tokenizers
@@ -19,6 +22,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from triad_ml.transforms.features.pieces import reading, values, vocabulary
 from triad_ml.transforms.features.pieces.reading import Tokenizer
+
+Numbers = npt.NDArray[np.int64]
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {
@@ -55,7 +60,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def sentences(count: int, seed: int = 0) -> list[str]:
     """Returns sentences of six scripts, some of them mixed or odd, in the composed form (NFC)."""
     draw = random.Random(seed)
-    words = {script: list(_words(letters, seed)) for script, letters in SCRIPTS.items()}
+    words = _all_words(seed)
     scripts = sorted(words)
     texts = []
     for index in range(count):
@@ -68,6 +73,11 @@ def sentences(count: int, seed: int = 0) -> list[str]:
             parts.append(draw.choice(SPACES) if draw.random() < 0.04 else " ")
         texts.append(unicodedata.normalize("NFC", "".join(parts[: -1 if index % 7 else None])))
     return texts
+
+
+@functools.cache
+def _all_words(seed: int) -> dict[str, list[str]]:
+    return {script: list(_words(letters, seed)) for script, letters in SCRIPTS.items()}
 
 
 def _words(letters: str, seed: int) -> Iterator[str]:
@@ -230,25 +240,44 @@ class Ours:
 
     def __call__(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Returns the ids and offsets of each text."""
-        found = self._framed(tf.constant(list(texts), tf.string))
-        ids, starts, ends = (part.to_list() for part in found)
+        ids, places, splits = self.flat(texts)
         return [
-            (one, list(zip(*places, strict=True)))
-            for one, *places in zip(ids, starts, ends, strict=True)
+            (ids[begin:end].tolist(), [(first, last) for first, last in places[begin:end].tolist()])
+            for begin, end in itertools.pairwise(splits)
         ]
 
+    def flat(self, texts: Sequence[str]) -> tuple[Numbers, Numbers, Numbers]:
+        """Returns ids and offsets of all pieces, and the places where texts begin and end."""
+        ids, starts, ends = self._framed(tf.constant(list(texts), tf.string))
+        places = np.stack([starts.flat_values.numpy(), ends.flat_values.numpy()], axis=1)
+        return ids.flat_values.numpy(), places, ids.row_splits.numpy()
 
-def differences(folder: Path, texts: Sequence[str], batch: int = 500) -> list[str]:
+
+def differences(
+    folder: Path, texts: Sequence[str], batch: int = 2_500, ours: Ours | None = None
+) -> list[str]:
     """Returns the texts whose ids or offsets are not those of the reference."""
     reference = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     reference.no_padding()
-    ours = Ours(folder)
+    ours = ours or Ours(folder)
     different = []
     for first in range(0, len(texts), batch):
         part = list(texts[first : first + batch])
-        expected = [(one.ids, one.offsets) for one in reference.encode_batch(part)]
-        found = zip(part, ours(part), expected, strict=True)
-        different += [text for text, one, other in found if one != other]
+        encoded = reference.encode_batch(part)
+        ids, places, splits = ours.flat(part)
+        lengths = [len(one) for one in encoded]
+        if np.diff(splits).tolist() == lengths and sum(lengths):
+            expected = np.array([place for one in encoded for place in one.offsets])
+            same = np.equal(ids, [number for one in encoded for number in one.ids])
+            same &= (places == expected).all(axis=1)
+            wrong = np.unique(np.searchsorted(splits, np.flatnonzero(~same), side="right") - 1)
+            different += [part[place] for place in wrong]
+            continue
+        for place, one in enumerate(encoded):
+            own = slice(splits[place], splits[place + 1])
+            found = ids[own].tolist(), [(begin, end) for begin, end in places[own].tolist()]
+            if found != (one.ids, one.offsets):
+                different.append(part[place])
     return different
 
 

@@ -166,6 +166,31 @@ def write(
     return folder
 
 
+PIECES = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    *(mark + one for one in "abcdefghijklmnopqrstuvwxyz0123456789" for mark in ("", "##")),
+    ".",
+    ",",
+    "the",
+    "to",
+    "##ed",
+    "ro",
+    "##me",
+)
+"""Vocabulary of WordPiece that covers any English text, mostly letter by letter."""
+
+
+def readable(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """Writes the folder of a tiny BERT whose vocabulary is `PIECES`, and returns it."""
+    config = {**BERT, "vocab_size": len(PIECES), **changes}
+    write(folder, config, tensors(config, seed))
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    return folder
+
+
 def sentences(folder: Path, pooling: Mapping[str, Any], normalize: bool) -> Path:
     """Adds the files of sentence-transformers to a folder."""
     kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]

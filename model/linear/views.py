@@ -16,6 +16,7 @@ from triad_ml.model.layout import Layout
 from triad_ml.model.towers.base import Columns
 from triad_ml.model.towers.registry import TOWERS
 from triad_ml.transforms.features.grams import BUCKETS, GRAMS, grams_length
+from triad_ml.transforms.features.pieces.values import VECTOR
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,13 +29,11 @@ channel; cells of a side; directions of gradients in a cell."""
 
 
 class View(abc.ABC):
-    """The view of one modality.
+    """The view of one modality."""
 
-    Attributes:
-        sparse: True where vectors are counts of n-grams, of which few are not 0.
-    """
-
-    sparse = False
+    def sparse(self, layout: Layout) -> bool:
+        """Returns True where vectors are counts of n-grams, of which few are not 0."""
+        return False
 
     @abc.abstractmethod
     def columns(self, layout: Layout) -> Columns:
@@ -70,17 +69,21 @@ class Audio(View):
 
 
 class Text(View):
-    """Counts of hashed n-grams of words and characters."""
+    """Counts of hashed n-grams of words and characters, or vectors of a frozen encoder."""
 
-    sparse = True
+    def sparse(self, layout: Layout) -> bool:
+        return layout.text_width is None
 
     def columns(self, layout: Layout) -> Columns:
+        width = layout.text_width
+        if width is not None:
+            return {VECTOR: tf.io.FixedLenFeature([width], tf.float32)}
         assert layout.spec.modalities.text is not None
         length = grams_length(layout.spec.modalities.text)
         return {GRAMS: tf.io.FixedLenFeature([length], tf.int64, [0] * length)}
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        return columns[GRAMS]
+        return columns[GRAMS] if self.sparse(layout) else columns[VECTOR]
 
 
 VIEWS: Mapping[str, View] = {"image": Image(), "audio": Audio(), "text": Text()}

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analyzers
 from triad_ml.transforms.features.audio import MOMENTS, audio_graph, samples
 from triad_ml.transforms.features.grams import GRAMS, grams_graph
@@ -43,6 +42,13 @@ class FeatureGraph(abc.ABC):
     def measured(self, spec: Spec) -> tuple[str, ...]:
         """Returns those of `moments` that the graph of a spec needs."""
         return self.moments
+
+    def follows(self, spec: Spec) -> bool:
+        """Returns True if the graph must not run at the same time as those before it.
+
+        Encoders that run at the same time share threads, so their last bits may differ.
+        """
+        return False
 
     @abc.abstractmethod
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
@@ -90,16 +96,14 @@ class Audio(FeatureGraph):
 
 
 class Text(FeatureGraph):
-    """Features of texts: token ids, offsets if a task reads words, and spelling."""
+    """Features of texts: token ids, offsets if a task reads words, spelling, pieces."""
+
+    def follows(self, spec: Spec) -> bool:
+        return spec.model.encodes_texts_first
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
         assert section is not None
-        if spec.model.text_encoder is not None:
-            raise OptionsError(
-                f"model.text_encoder: {spec.model.text_encoder} cannot be used yet, because texts "
-                "are not cut into its pieces; remove the keys of the text encoder"
-            )
         features: Tensors = {}
         words = None
         if spec.reads_words:
@@ -109,6 +113,10 @@ class Text(FeatureGraph):
         features[GRAMS] = grams_graph(content, section)
         if section.spelling:
             features[SPELLING] = spelled_graph(content, section, section.spelling)
+        if spec.model.text_encoder is not None:
+            from triad_ml.transforms.features.pieces import encoded  # imports Keras only if needed
+
+            features |= encoded.features_graph(content, spec.model, words)
         return Read(features, words)
 
 

@@ -46,7 +46,7 @@ def first_overlaps(words: Words, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tenso
     overlaps = begins & (ends[:, tf.newaxis] > words.starts[:, :, tf.newaxis])
     pieces = tf.range(tf.shape(starts, tf.int64)[1])
     place = tf.reduce_min(tf.where(overlaps, pieces, _NOWHERE), axis=2)
-    return tf.where(place == _NOWHERE, tf.constant(-1, tf.int64), place)
+    return tf.where(tf.equal(place, _NOWHERE), tf.constant(-1, tf.int64), place)
 
 
 _WORD = r"[\p{L}\p{M}\p{N}_]"

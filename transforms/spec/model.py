@@ -256,6 +256,21 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
                     )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _one_reader_of_texts(self) -> Self:
+        if self.text_encoder is None:
+            return self
+        if self.text_ngrams:
+            raise ValueError(
+                "text_ngrams are for texts without a pretrained text_encoder; leave one of them out"
+            )
+        if self.text_tower != CNN and not self.encodes_texts_first:
+            raise ValueError(
+                f"text_tower {self.text_tower} has nothing to read beside a text_encoder that is "
+                "fine-tuned; leave one of them out"
+            )
+        return self
+
     @property
     def hidden_units(self) -> tuple[int, ...]:
         """Numbers of units of the hidden layers of `fusion: mlp` and `task_fusion: mlp`."""

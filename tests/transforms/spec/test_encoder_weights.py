@@ -304,6 +304,14 @@ def test_a_text_encoder_that_a_spec_pins_must_be_there(tmp_path: Path) -> None:
         ("text_encoder: bert, text_weights: a, text_pieces: 7", "model.text_pieces"),
         ("text_encoder: bert, text_weights: a, text_pieces: 193", "model.text_pieces"),
         ("text_encoder: bert, text_weights: a, text_freeze: 0", "model.text_freeze"),
+        (
+            "text_encoder: bert, text_weights: a, text_freeze: true, text_ngrams: 512",
+            "text_ngrams are for texts without a pretrained text_encoder",
+        ),
+        (
+            "text_encoder: bert, text_weights: a, text_tower: gru",
+            "text_tower gru has nothing to read beside a text_encoder that is fine-tuned",
+        ),
     ],
 )
 def test_settings_of_a_text_encoder_that_do_not_belong_together_are_refused(

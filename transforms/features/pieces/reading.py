@@ -20,7 +20,7 @@ from triad_ml.transforms.features.pieces.byte_pairs import MOST_PIECES, BytePair
 from triad_ml.transforms.features.pieces.unigram import Unigram
 from triad_ml.transforms.features.pieces.values import Frame
 from triad_ml.transforms.features.pieces.wordpiece import WordPiece
-from triad_ml.transforms.files import regular
+from triad_ml.transforms.files import checkpoints
 from triad_ml.transforms.spec.section import Section
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
@@ -39,20 +39,42 @@ class _Refused(Exception):
     """Option that is not followed, with its name."""
 
 
-def read(folder: Path) -> Tokenizer:
+class _Contents:
+    """Contents of a folder's files.
+
+    Args:
+        folder: Folder, for errors.
+        files: Its files.
+        base: Prefix of their names.
+    """
+
+    def __init__(self, folder: Path, files: checkpoints.Files, base: str) -> None:
+        self.folder, self._files, self._base = folder, files, base
+
+    def get(self, name: str) -> bytes | None:
+        """Returns the content of a file; None if there is no such file."""
+        if not self._files.has(self._base + name):
+            return None
+        return self._files.read(self._base + name, _MOST_BYTES)
+
+
+def read(folder: Path, files: checkpoints.Files | None = None, base: str = "") -> Tokenizer:
     """Reads the tokenizer of a folder.
 
     Args:
         folder: Folder with `tokenizer.json` or `vocab.txt`, and perhaps `tokenizer_config.json`.
+        files: The files, if they have already been read; None reads them.
+        base: Prefix of their names in `files`.
 
     Raises:
         OptionsError: If a file is missing or malformed, an option is unknown, or two files
             contradict each other; names the file and the option.
-        OSError: If a file cannot be read.
+        StorageError: If a file cannot be read.
     """
-    config = _section(folder / _CONFIG, sections.Config) or sections.Config()
-    file = _section(folder / _FILE, sections.File)
-    tokens = _vocabulary_lines(folder / _VOCABULARY)
+    contents = _Contents(folder, files or checkpoints.Folder(folder), base)
+    config = _section(contents, _CONFIG, sections.Config) or sections.Config()
+    file = _section(contents, _FILE, sections.File)
+    tokens = _vocabulary_lines(contents)
     path = folder / (_FILE if file else _VOCABULARY)
     try:
         if file is not None:
@@ -64,8 +86,8 @@ def read(folder: Path) -> Tokenizer:
     raise OptionsError(f"{folder}: has neither {_FILE} nor {_VOCABULARY}; {_REMEDY}")
 
 
-def _section(path: Path, section: type[_SectionType]) -> _SectionType | None:
-    content = _content(path)
+def _section(contents: _Contents, name: str, section: type[_SectionType]) -> _SectionType | None:
+    path, content = contents.folder / name, contents.get(name)
     if content is None:
         return None
     try:
@@ -77,19 +99,8 @@ def _section(path: Path, section: type[_SectionType]) -> _SectionType | None:
         raise OptionsError(f"{path}: {place}: {found}; {_REMEDY}") from error
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        with regular.open_regular(path) as file:
-            content = file.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    if len(content) > _MOST_BYTES:
-        raise OptionsError(f"{path}: has over {_MOST_BYTES} bytes; {_REMEDY}")
-    return content
-
-
-def _vocabulary_lines(path: Path) -> list[str] | None:
-    content = _content(path)
+def _vocabulary_lines(contents: _Contents) -> list[str] | None:
+    path, content = contents.folder / _VOCABULARY, contents.get(_VOCABULARY)
     if content is None:
         return None
     try:

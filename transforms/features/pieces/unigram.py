@@ -90,8 +90,8 @@ class Unigram:
         read = characters.characters_of(texts)
         table = _table(self.rules, self.splits)
         kept = _without_joined_marks(table, read)
-        parts = (tf.gather(part, kept) for part in read[:3])
-        read = characters.Characters(*parts, rows=read.rows)
+        code_points_kept, row, index = (tf.gather(part, kept) for part in read[:3])
+        read = characters.Characters(code_points_kept, row, index, read.rows)
         made = code_points.replaced(table, read.code_points)
         row, index = tf.gather(read.row, made.source), tf.gather(read.index, made.source)
         space = tf.bitwise.bitwise_and(made.kinds, _SPACE) != 0

@@ -7,6 +7,10 @@ import tensorflow as tf
 
 from triad_ml.transforms.errors import OptionsError
 
+VECTOR, PIECES, FIRST = "text_vector", "text_pieces", "text_first_piece"
+"""Names of features: the vector of a frozen encoder, or the pieces and the place of each word's
+first one."""
+
 
 class Pieces(NamedTuple):
     """Pieces of texts, with their offsets in characters.

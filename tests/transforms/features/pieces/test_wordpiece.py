@@ -17,12 +17,18 @@ from triad_ml.transforms.features.pieces import values
 from triad_ml.transforms.features.pieces.values import Frame
 
 OPTIONS = {
-    "uncased": {},
     "cased": {"lowercase": False},
     "accents stay": {"strip_accents": False},
     "ideographs stay together": {"handle_chinese_chars": False, "lowercase": False},
     "controls stay": {"clean_text": False},
 }
+
+ALIKE = (
+    *(range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00)),
+    *(range(0x20000, 0x2A6E0), range(0x2A700, 0x2B740), range(0x2B820, 0x2F800)),
+    *(range(0x12000, 0x12400), range(0x13000, 0x13430), range(0x30000, 0x31350)),
+)
+"""Blocks of many characters of one kind."""
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +46,23 @@ def with_options(folder: Path, tmp_path: Path, options: dict[str, bool]) -> Path
     return pieces.changed(tmp_path, {f"normalizer.{key}": options[key] for key in options})
 
 
-def test_ten_thousand_sentences_of_six_scripts_have_the_ids_and_offsets_of_the_reference(folder):
-    assert pieces.differences(folder, pieces.sentences(10_000)) == []
+def test_ten_thousand_sentences_of_six_scripts_have_the_ids_and_offsets_of_the_reference(
+    folder, ours
+):
+    texts = [*pieces.sentences(10_000), *pieces.ODD, "", " ", "\u0301", "\u4e00\u0301"]
+    assert pieces.differences(folder, texts, ours=ours) == []
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_each_option_is_that_of_the_reference(folder, tmp_path, options):
-    texts = [*pieces.sentences(600, seed=2), *pieces.ODD, "", " ", "\u0301", "\u4e00\u0301"]
+    texts = [*pieces.sentences(300, seed=2), *pieces.ODD, "", " ", "\u0301", "\u4e00\u0301"]
     assert pieces.differences(with_options(folder, tmp_path, options), texts) == []
 
 
-def test_real_sentences_have_the_ids_and_offsets_of_the_reference(folder):
+def test_real_sentences_have_the_ids_and_offsets_of_the_reference(folder, ours):
     if not pieces.real_sentences():
         pytest.skip("the shared data are absent")
-    assert pieces.differences(folder, pieces.real_sentences()) == []
+    assert pieces.differences(folder, pieces.real_sentences()[::4], ours=ours) == []
 
 
 def test_dropped_accents_and_lower_case_change_no_offset(tmp_path):
@@ -129,8 +138,8 @@ def test_a_saved_model_has_the_vocabulary_as_an_asset_and_only_allowed_ops(folde
 
 
 @pytest.mark.skipif(unicodedata.unidata_version != "14.0.0", reason="other tables of characters")
-def test_only_characters_that_the_tables_of_the_reference_lack_differ(folder):
-    """Each assigned character, alone and inside a word.
+def test_only_characters_that_the_tables_of_the_reference_lack_differ(folder, ours):
+    """Each assigned character, alone and inside a word; of ideographs and syllables each eighth.
 
     The reference has older tables of marks, punctuation and formats; no letter or digit differs.
     """
@@ -138,9 +147,10 @@ def test_only_characters_that_the_tables_of_the_reference_lack_differ(folder):
         chr(code_point)
         for code_point in range(0x110000)
         if unicodedata.category(chr(code_point)) not in ("Cn", "Cs", "Co")
+        and (code_point % 8 == 0 or not any(code_point in block for block in ALIKE))
     ]
     texts = [f"{character} a{character}b" for character in assigned]
-    different = [text[0] for text in pieces.differences(folder, texts, batch=20_000)]
+    different = [text[0] for text in pieces.differences(folder, texts, 10_000, ours)]
     kinds = {unicodedata.category(character)[0] for character in different}
     assert len(different) == 503
     assert kinds <= {"M", "P", "S", "C"}
