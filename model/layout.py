@@ -63,4 +63,4 @@ class Layout:
             return None
         from triad_ml.transforms.encoders.texts import encoder
 
-        return encoder.config_of(self.spec.model).width
+        return encoder.config_of(self.spec.model).pooled

@@ -53,7 +53,7 @@ class Pooled(keras.layers.Layer):
     """Layer that makes one vector of those of a text's pieces, as the checkpoint says.
 
     Takes vectors of pieces, float32 `[batch, pieces, width]`, and the mask of the pieces, bool
-    `[batch, pieces]`; returns float32 `[batch, width]`.
+    `[batch, pieces]`; returns float32 `[batch, pooled]`.
 
     Args:
         encoder: The pretrained encoder.
@@ -61,13 +61,13 @@ class Pooled(keras.layers.Layer):
 
     def __init__(self, encoder: TextEncoder, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.pooling = encoder.pool
+        self.encoder = encoder
 
     def call(self, states: Tensor, known: Tensor) -> Tensor:
-        return self.pooling(states, ops.where(known, 0, transformer.PADDING))
+        return self.encoder.pool(states, ops.where(known, 0, transformer.PADDING))
 
     def compute_output_spec(self, states: Tensor, known: Tensor) -> Tensor:
-        return keras.KerasTensor((states.shape[0], states.shape[2]), dtype="float32")
+        return keras.KerasTensor((states.shape[0], self.encoder.config.pooled), dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="triad")

@@ -169,7 +169,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         need("--output", self.output)
-        if self.kind not in ENCODERS:
+        if ENCODERS.get(self.kind) is None:
             raise OptionsError(f"--kind: must be one of {', '.join(ENCODERS)}, got {self.kind!r}")
         self.written.check_name(self.output)
         if self.weights is not None:
