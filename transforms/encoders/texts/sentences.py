@@ -239,7 +239,7 @@ class Summary(keras.layers.Layer):
         """
         count = ops.sum(ops.cast(known, "float32"), axis=1)[:, None]
         total = ops.sum(ops.where(known[:, :, None], states, 0.0), axis=1)
-        # TensorFlow makes a division by a root a product with a reciprocal root, whose bits depend on
+        # TensorFlow makes a division by a root a product with a reciprocal root. Its bits depend on
         # the row.
         mean = (self.mean(total) + count * self.bias) / ops.maximum(ops.sqrt(count), 1.0)
         first = ops.relu(self.first(mean))
