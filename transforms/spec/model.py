@@ -127,7 +127,9 @@ TransformerFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "cam
 SentenceFamily = Literal["universal-sentence-encoder"]
 """Name of the text encoder in `encoders.texts.sentences`; see `encoder_names.SENTENCES`."""
 
-TextFamily = TransformerFamily | SentenceFamily
+TextFamily = Literal[
+    "bert", "distilbert", "roberta", "xlm-roberta", "camembert", "universal-sentence-encoder"
+]
 """Names of text encoders."""
 
 PIECES = 64
