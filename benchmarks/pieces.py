@@ -29,11 +29,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    texts = _read(arguments.texts, arguments.count)
+    texts = read(arguments.texts, arguments.count)
     _measure(arguments.tokenizer, texts, arguments.length, arguments.rounds)
 
 
-def _read(path: Path, count: int) -> list[str]:
+def read(path: Path, count: int) -> list[str]:
+    """Returns the first texts of a file, in the composed form."""
     texts: list[str] = []
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
         for line in lines:
