@@ -78,7 +78,7 @@ def _spec(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.imbalance:
         spec["tasks"]["category"]["imbalance"] = kind
     else:
-        spec["model"] = {"fusion": kind}
+        spec["model"] = {"recipe": "network", "fusion": kind}
     if arguments.epochs is not None:
         spec["training"] |= {"epochs": arguments.epochs, "patience": arguments.epochs}
     return spec

@@ -47,7 +47,7 @@ FIGURE = {
     "sentiment": "macro_f1",
     "roles": "entity_f1",
 }
-MODEL = {"dim": 96, "text_dim": 96, "image_filters": [24, 48, 96]}
+MODEL = {"recipe": "network", "dim": 96, "text_dim": 96, "image_filters": [24, 48, 96]}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ TASK = {"kind": "classification", "label": "sentiment", "imbalance": "class_weig
 SPEC: Mapping[str, Any] = {
     "modalities": {"text": {"vocabulary": 12000, "length": 48, "spelling": 20000}},
     "tasks": {"sentiment": TASK},
-    "model": {"dim": 96, "text_dim": 64, "dropout": 0.5},
+    "model": {"recipe": "network", "dim": 96, "text_dim": 64, "dropout": 0.5},
     "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.001},
 }
 ENCODED: Mapping[str, Any] = {

@@ -101,6 +101,7 @@ def _evaluated(
 
     content = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
     content["modalities"] = {name: content["modalities"][name] for name in modalities}
+    content["model"] = {"recipe": "network"}
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "spec.yaml"
     spec.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -49,7 +49,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
             "slots": {"kind": "tagging", "label": "slots"},
             "intent": {"kind": "classification", "label": "intent"},
         },
-        "model": {"dim": 128, "text_dim": 96, "dropout": 0.3},
+        "model": {"recipe": "network", "dim": 128, "text_dim": 96, "dropout": 0.3},
         "training": {"epochs": 12, "patience": 12, "batch_size": 64, "learning_rate": 0.002},
     },
     "names": {

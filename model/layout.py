@@ -24,6 +24,7 @@ class Layout:
         spec: Spec that names the modalities and tasks and sets their sizes.
         classes: By task, the names of its classes, in the order of their ids.
         vocabulary_size: Number of token ids, including those for padding and unknown tokens.
+        grams: True if the model reads the n-grams of texts too, as linear models do.
 
     Raises:
         OptionsError: If a task that needs classes has none.
@@ -32,6 +33,7 @@ class Layout:
     spec: Spec
     classes: Mapping[str, tuple[str, ...]]
     vocabulary_size: int = FIRST_TOKEN
+    grams: bool = False
 
     def __post_init__(self) -> None:
         for name, task in self.spec.tasks.items():

@@ -69,7 +69,7 @@ def build_networks(layout: Layout) -> Networks:
     """Builds the network that scores together with the one that is trained."""
     names = layout.spec.modalities.names
     heads = heads_of(layout.spec, layout.classes)
-    inputs, read = _inputs(layout), _inputs_of_heads(heads)
+    inputs, read = inputs_of(layout), inputs_of_heads(heads)
     encoders = {name: TOWERS[name].encoder(layout) for name in names}
     fusion = FUSIONS[layout.spec.model.fusion]
     if fusion.join is None:
@@ -157,7 +157,8 @@ def _usable(
     return None
 
 
-def _inputs(layout: Layout) -> Tensors:
+def inputs_of(layout: Layout) -> Tensors:
+    """Creates the inputs of the modalities' towers, and one for the presence of each modality."""
     names = layout.spec.modalities.names
     inputs: Tensors = {}
     for name in names:
@@ -167,7 +168,8 @@ def _inputs(layout: Layout) -> Tensors:
     return inputs
 
 
-def _inputs_of_heads(heads: Heads) -> Tensors:
+def inputs_of_heads(heads: Heads) -> Tensors:
+    """Creates the inputs that only heads read."""
     return {name: one for head in heads.values() for name, one in head.network_inputs().items()}
 
 

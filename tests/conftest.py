@@ -34,7 +34,7 @@ modalities:
   text: {tokens: word, vocabulary: 100, length: 12}
 tasks:
   category: {kind: classification, label: category}
-model: {dim: 16, image_filters: [8], audio_filters: [8], text_dim: 8}
+model: {recipe: network, dim: 16, image_filters: [8], audio_filters: [8], text_dim: 8}
 training: {epochs: 2, batch_size: 16}
 split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
 """

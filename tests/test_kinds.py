@@ -25,6 +25,7 @@ REGISTRIES = {
     "model/tasks/heads.py",
     "model/tasks/metrics.py",
     "model/linear/fit.py",
+    "model/recipe/mixing.py",
     "pipelines/tables/columns.py",
     "pipelines/report/kinds.py",
     "pipelines/sources/first_look.py",

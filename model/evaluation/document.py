@@ -165,18 +165,42 @@ def floor(evaluated: Mapping[str, Any]) -> Floor | None:
     return Floor(best, figure, linear[best], sign * network >= sign * linear[best])
 
 
-def document(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """Says what predicts a task, and by which figures that was chosen.
+
+    Args:
+        recipe: Value of `recipes` in the evaluation document.
+    """
+    mean = f"a mean with {recipe['share']:g} of linear models and the rest of the network"
+    texts = {"network": "the network alone", "linear": "linear models alone", "blend": mean}
+    text = f"predicted by {texts[recipe['name']]}"
+    if recipe["measured"] is None:
+        return text
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in recipe["figures"].items())
+    where = f"{recipe['records']} records of {recipe['measured']}"
+    return f"{text}; {recipe['figure']} on {where}: {figures}"
+
+
+def document(
+    splits: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    recipes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Builds the evaluation document.
 
     Args:
         splits: Split -> task -> result of `evaluate_task`.
+        recipes: By task, what predicts it, and by which figures that was chosen; see
+            `recipe.choice.Recipe`. Tasks that it lacks are predicted by the network.
 
     Raises:
         ValueError: If a split is not one of train, eval and test.
     """
     if unknown := sorted(set(splits) - set(SPLITS)):
         raise ValueError(f"unknown splits {unknown}; known: {', '.join(SPLITS)}")
-    return {"splits": {split: {"tasks": dict(tasks)} for split, tasks in splits.items()}}
+    whole: dict[str, Any] = {
+        "splits": {split: {"tasks": dict(tasks)} for split, tasks in splits.items()}
+    }
+    return whole | ({"recipes": dict(recipes)} if recipes else {})
 
 
 def table(document: Mapping[str, Any], split: str = "test") -> "Table":

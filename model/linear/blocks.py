@@ -40,6 +40,15 @@ class Blocks:
     labels: Mapping[str, npt.NDArray[Any]]
     groups: npt.NDArray[np.int64]
 
+    def rows(self, chosen: npt.NDArray[Any]) -> "Blocks":
+        """Selects records, by a mask or by their numbers."""
+        return Blocks(
+            {name: view[chosen] for name, view in self.views.items()},
+            {name: present[chosen] for name, present in self.present.items()},
+            {task: labels[chosen] for task, labels in self.labels.items()},
+            self.groups[chosen],
+        )
+
 
 def read(
     files: Sequence[str],

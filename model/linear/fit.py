@@ -231,7 +231,7 @@ class Linear:
         strengths: By modality, the inverse of the strength of its regularization.
         weights: The linear function of the scaled views side by side.
         solver: The task's solver.
-        loss: Mean loss of the folds.
+        loss: Mean loss of the folds; NaN without folds.
     """
 
     scalings: Mapping[str, Scaling]
@@ -283,11 +283,33 @@ def fit(
         if model is not None:
             found[name] = model
     if len(found) > 1:
-        own = {name: found[name].strengths[name] for name in found}
-        choices = [{name: one * share for name, one in own.items()} for share in _JOINT]
-        joint = _chosen(blocks, task, solver, {name: scalings[name] for name in found}, choices)
-        assert joint is not None  # each of the modalities has labelled records
-        found["+".join(found)] = joint
+        found["+".join(found)] = joint(blocks, task, solver, found, tuple(found))
+    return found
+
+
+def joint(
+    blocks: Blocks,
+    task: str,
+    solver: Solver,
+    alone: Mapping[str, Linear],
+    names: Sequence[str],
+    shares: Sequence[float] = _JOINT,
+) -> Linear:
+    """Fits the model of several modalities.
+
+    Args:
+        blocks: Training records.
+        task: Name of the task.
+        solver: The task's solver.
+        alone: By modality, a model of it alone.
+        names: Modalities.
+        shares: Factors of the strengths that they have alone; folds choose, unless it is one.
+    """
+    own = {name: alone[name].strengths[name] for name in names}
+    choices = [{name: one * share for name, one in own.items()} for share in shares]
+    scalings = {name: alone[name].scalings[name] for name in names}
+    found = _chosen(blocks, task, solver, scalings, choices)
+    assert found is not None  # each of the modalities has labelled records
     return found
 
 
@@ -304,7 +326,7 @@ def _chosen(
     if not len(chosen):
         return None
     labels = blocks.labels[task][chosen]
-    folds = _folds(blocks.groups[chosen])
+    folds = _folds(blocks.groups[chosen]) if len(choices) > 1 else []
     first = design(blocks, scalings, choices[0])[chosen]
     spanned, back = _spanned(first)
     losses = []

@@ -36,6 +36,10 @@ class View(abc.ABC):
         return False
 
     @abc.abstractmethod
+    def feature(self, layout: Layout) -> str:
+        """Returns the name of the feature that the view reads."""
+
+    @abc.abstractmethod
     def columns(self, layout: Layout) -> Columns:
         """Describes the features in the training files that the view reads."""
 
@@ -43,29 +47,43 @@ class View(abc.ABC):
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
         """Computes a batch's vectors, float32 `[batch, width]`; of n-grams their numbers."""
 
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        """Computes the vectors of a feature as the network takes it."""
+        return feature
+
 
 class Image(View):
     """Vectors of a frozen encoder, or colours and gradients of the pixels."""
+
+    def feature(self, layout: Layout) -> str:
+        return "image"
 
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["image"].columns(layout)
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        features = TOWERS["image"].parse(columns, layout)["image"]
-        return features if layout.image_width else colours_and_gradients(features)
+        return self.described(TOWERS["image"].parse(columns, layout)["image"])
+
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        return feature if feature.shape.rank == 2 else colours_and_gradients(feature)
 
 
 class Audio(View):
     """Statistics of each mel bin over time; vectors of a frozen encoder; drawn spectrograms."""
 
+    def feature(self, layout: Layout) -> str:
+        return "audio"
+
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["audio"].columns(layout)
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        features = TOWERS["audio"].parse(columns, layout)["audio"]
-        if features.dtype == tf.uint8:
-            return colours_and_gradients(features)
-        return features if layout.audio_width else pooled(features)
+        return self.described(TOWERS["audio"].parse(columns, layout)["audio"])
+
+    def described(self, feature: tf.Tensor) -> tf.Tensor:
+        if feature.dtype == tf.uint8:
+            return colours_and_gradients(feature)
+        return feature if feature.shape.rank == 2 else pooled(feature)
 
 
 class Text(View):
@@ -73,6 +91,9 @@ class Text(View):
 
     def sparse(self, layout: Layout) -> bool:
         return layout.text_width is None
+
+    def feature(self, layout: Layout) -> str:
+        return GRAMS if self.sparse(layout) else VECTOR
 
     def columns(self, layout: Layout) -> Columns:
         width = layout.text_width
@@ -83,7 +104,7 @@ class Text(View):
         return {GRAMS: tf.io.FixedLenFeature([length], tf.int64, [0] * length)}
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        return columns[GRAMS] if self.sparse(layout) else columns[VECTOR]
+        return columns[self.feature(layout)]
 
 
 VIEWS: Mapping[str, View] = {"image": Image(), "audio": Audio(), "text": Text()}

@@ -15,7 +15,7 @@ from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tens
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
 from triad_ml.model.towers.steps import word_tokens
 from triad_ml.transforms.encoders.texts.transformer import PADDING
-from triad_ml.transforms.features.grams import grams_length
+from triad_ml.transforms.features.grams import GRAMS, grams_length
 from triad_ml.transforms.features.ids import PAD
 from triad_ml.transforms.features.pieces.values import FIRST, PIECES, VECTOR
 from triad_ml.transforms.features.word_shapes import PARTS, SPELLING
@@ -127,7 +127,12 @@ class Text(Tower):
 
     def inputs(self, layout: Layout) -> Tensors:
         return {
-            name: keras.Input(tuple(one.shape), dtype=one.dtype.name, name=name)
+            # A layer of convolutions has the name of the n-grams' feature.
+            name: keras.Input(
+                tuple(one.shape),
+                dtype=one.dtype.name,
+                name=f"{name}_numbers" if name == GRAMS else name,
+            )
             for name, one in _features(layout).items()
         }
 
@@ -220,6 +225,8 @@ def _features(layout: Layout) -> dict[str, tf.TensorSpec]:
     features = {"text": tf.TensorSpec([section.length], tf.int64)}
     if section.spelling:
         features[SPELLING] = tf.TensorSpec([section.length, PARTS], tf.int64)
+    if layout.grams and layout.text_width is None:
+        features[GRAMS] = tf.TensorSpec([grams_length(section)], tf.int64)
     return features | _encoded(layout)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from markupsafe import Markup
 
-from triad_ml.model.evaluation.document import AS_RECORDED
+from triad_ml.model.evaluation.document import AS_RECORDED, recipe_text
 from triad_ml.pipelines.report import charts, confusion
 from triad_ml.transforms.labels import classes
 from triad_ml.transforms.spec.tasks import Task
@@ -328,6 +328,7 @@ def view(
     evaluated: Mapping[str, Any],
     modalities: Sequence[str],
     aligned: Mapping[str, int] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Arranges one task's part of the evaluation document for tables and charts.
 
@@ -336,6 +337,7 @@ def view(
         evaluated: Result of `document.evaluate_task`.
         modalities: Names of the model's modalities.
         aligned: Preprocessing's counts of the task's labels; None if there are none.
+        recipe: The document's recipe of the task; None if it has none.
     """
     kind = KINDS[evaluated["kind"]]
     recorded = evaluated[AS_RECORDED]
@@ -362,7 +364,11 @@ def view(
             for title, seen, measured in rows
         ],
         "finding": kind.finding(evaluated["subsets"], modalities),
-        "facts": kind.facts(recorded) + ([] if aligned is None else kind.aligned(aligned)),
+        "facts": [
+            *kind.facts(recorded),
+            *([] if aligned is None else kind.aligned(aligned)),
+            *([] if recipe is None else [("recipe", recipe_text(recipe))]),
+        ],
         "confusion": confusion.view(evaluated),
         "per_class": _in_order(recorded.get("per_class", ())),
         "plots": kind.plots(name, evaluated),

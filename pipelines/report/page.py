@@ -140,7 +140,8 @@ def render(
 ) -> str:
     """Returns the page as HTML text."""
     about = model.about
-    evaluated = _json(model, bundle.EVALUATION).get("splits", {})
+    document = _json(model, bundle.EVALUATION)
+    evaluated, recipes = document.get("splits", {}), document.get("recipes", {})
     evaluation = evaluated.get(SPLIT, {}).get("tasks", {})
     preprocessed = _json(model, bundle.DATA_MANIFEST)
     source = str(about.get("data_source") or records.source())
@@ -148,7 +149,7 @@ def render(
     generated = bool(about.get("generated")) or source.lower().startswith("generated")
     aligned = preprocessed.get("alignment", {})
     tasks = [
-        kinds.view(name, one, model.spec.modalities.names, aligned.get(name))
+        kinds.view(name, one, model.spec.modalities.names, aligned.get(name), recipes.get(name))
         for name, one in evaluation.items()
     ]
     shown = [one for one in galleries if one.right or one.wrong]

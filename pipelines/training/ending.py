@@ -27,12 +27,15 @@ def sentences(document: Mapping[str, Any], model: str) -> list[Sentence]:
     tasks = measured[split]["tasks"] if split else {}
     for name, task in tasks.items():
         lines.append(_figures(name, task, str(split)))
-        lines += _compared(name, task)
+        recipe = document.get("recipes", {}).get(name)
+        if recipe is not None:
+            lines.append(Sentence(f"{name}: {evaluation_document.recipe_text(recipe)}"))
+        lines += _compared(name, task, "network" if recipe is None else "model")
     return [*lines, *_after_training(model)]
 
 
-def _compared(name: str, task: Mapping[str, Any]) -> list[Sentence]:
-    """Compares the network of a task with the best linear model, if there is one."""
+def _compared(name: str, task: Mapping[str, Any], what: str) -> list[Sentence]:
+    """Compares the network or model of a task with the best linear model, if there is one."""
     floor = evaluation_document.floor(task)
     if floor is None:
         return []
@@ -41,7 +44,7 @@ def _compared(name: str, task: Mapping[str, Any]) -> list[Sentence]:
     if floor.beaten:
         return [Sentence(text)]
     remedy = "try model.fusion: sum, a pretrained image_encoder, or more records"
-    return [Sentence(f"{text}, and is better than the network; {remedy}", warns=True)]
+    return [Sentence(f"{text}, and is better than the {what}; {remedy}", warns=True)]
 
 
 def _after_training(model: str) -> list[Sentence]:

@@ -1,5 +1,6 @@
 """Training run: feature shards -> trained Keras model -> SavedModel and evaluation."""
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -26,8 +27,9 @@ from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
-from triad_ml.pipelines.training import ending
+from triad_ml.pipelines.training import ending, learning, recipes
 from triad_ml.pipelines.training.config import TrainConfig
+from triad_ml.pipelines.training.learning import Learned
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
 from triad_ml.transforms import hashing
 from triad_ml.transforms.spec.spec import Spec
@@ -64,19 +66,22 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     known = {path: scan.Shard(*shard) for path, shard in prepared.shards.items()}
     with stages.showing(stages.Stage("check of the test split")):
         scan.survey(files["test"], layout, known, budget=0)  # before training, not hours later
-    result = loop.train(files, layout, output / TRAINING, prepared.manifest["key"], shards=known)
-    with stages.showing(stages.Stage("linear models to compare with")):
-        linear = floor.fitted(scan.survey(files["train"], layout, known), layout)
+    found = learning.learn(files, layout, output / TRAINING, prepared.manifest["key"], known)
+    layout, model = found.layout, found.networks.scoring
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
-    thresholds = _thresholds(result.model, surveys["eval"], layout)
+    thresholds = _thresholds(model, surveys["eval"], layout)
     with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, spec))):
-        evaluated = _evaluate(result.model, linear, surveys, layout, thresholds)
+        splits = _evaluate(model, found.floor, surveys, layout, thresholds)
+    chosen = {task: dataclasses.asdict(one) for task, one in found.recipes.items()}
+    evaluated = evaluation_document.document(splits, chosen)
     with stages.showing(stages.Stage("export of the model")):
-        _export(result, layout, prepared, output, thresholds)
+        _export(found, prepared, output, thresholds)
     json_files.write(output / bundle.EVALUATION, evaluated)
-    json_files.write(plan.about, _about(plan, result, evaluated, thresholds))
+    json_files.write(plan.about, _about(plan, found, evaluated, thresholds))
     shutil.rmtree(output / TRAINING)
-    _log.info("%s: best epoch %d of %d", output, result.best_epoch, len(result.history))
+    if found.network is not None:
+        best, epochs = found.network.best_epoch, len(found.network.history)
+        _log.info("%s: best epoch %d of %d", output, best, epochs)
     summary.say(_log, ending.sentences(evaluated, config.output))
     return plan.about
 
@@ -84,7 +89,8 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
 def _remove(output: Path) -> None:
     """Removes the files that a training wrote, and no others."""
     (output / bundle.ABOUT).unlink(missing_ok=True)
-    own = (output / TRAINING / name for name in (loop.CHECKPOINTS, loop.GENERATED))
+    names = (loop.CHECKPOINTS, loop.GENERATED, recipes.FOLDER)
+    own = (output / TRAINING / name for name in names)
     for folder in (output / bundle.SAVED_MODEL, *own):
         shutil.rmtree(folder, ignore_errors=True)
     (output / TRAINING / loop.HISTORY).unlink(missing_ok=True)
@@ -154,7 +160,7 @@ def _evaluate(
             )
             for name, task in layout.spec.tasks.items()
         }
-    return evaluation_document.document(splits)
+    return splits
 
 
 def _datasets(survey: scan.Survey, ids: Sequence[str]) -> list[str] | None:
@@ -176,8 +182,7 @@ def _complete(
 
 
 def _export(
-    result: loop.TrainResult,
-    layout: model_layout.Layout,
+    found: Learned,
     prepared: Preprocessed,
     output: Path,
     thresholds: Thresholds,
@@ -188,10 +193,10 @@ def _export(
         shutil.rmtree(left, ignore_errors=True)
     digest = prepared.manifest["transform_digest"]
     export.save(
-        result.networks,
+        found.networks,
         prepared.transform,
         prepared.transform_files,
-        layout,
+        found.layout,
         staging,
         digest,
         thresholds,
@@ -199,7 +204,9 @@ def _export(
     staging.rename(saved_model)
     (output / bundle.ANALYSIS).write_bytes(prepared.analysis())
     shutil.copy(prepared.folder / preprocessing_dataset.MANIFEST, output / bundle.DATA_MANIFEST)
-    shutil.copy(output / TRAINING / loop.HISTORY, output / bundle.HISTORY)
+    (output / bundle.HISTORY).unlink(missing_ok=True)
+    if found.network is not None:
+        shutil.copy(output / TRAINING / loop.HISTORY, output / bundle.HISTORY)
 
 
 def _encoder_digests(spec: Spec) -> dict[str, str]:
@@ -214,11 +221,13 @@ def _encoder_digests(spec: Spec) -> dict[str, str]:
 
 def _about(
     plan: TrainPlan,
-    result: loop.TrainResult,
+    found: Learned,
     evaluated: dict[str, Any],
     thresholds: Thresholds,
 ) -> dict[str, Any]:
     prepared, spec = plan.prepared, plan.what
+    network = found.network
+    shares = {task: one.share for task, one in found.recipes.items()}
     files = bundle.file_digests(plan.output)
     return {
         "triad": VERSION,
@@ -229,6 +238,7 @@ def _about(
         "vocabulary_size": prepared.vocabulary_size,
         "batch_size": BATCH_SIZE,
         **({"thresholds": thresholds} if thresholds else {}),
+        **({"recipes": shares} if shares else {}),
         "digests": {
             "model": bundle.model_digest(files, BATCH_SIZE),
             "transform": prepared.manifest["transform_digest"],
@@ -241,9 +251,9 @@ def _about(
         "told": bundle.told_digests(plan.output),
         "versions": environment.versions(),
         "training": {
-            "epochs": len(result.history),
-            "best_epoch": result.best_epoch,
-            "steps": result.steps,
+            "epochs": len(network.history) if network is not None else 0,
+            "best_epoch": network.best_epoch if network is not None else 0,
+            "steps": network.steps if network is not None else 0,
         },
         "metrics": {
             split: {

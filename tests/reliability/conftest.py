@@ -12,7 +12,7 @@ from tests.reliability.flaky_storage import FlakyStorage
 TEXT_SPEC = """
 modalities: {text: {tokens: word, vocabulary: 100, length: 12}}
 tasks: {category: {kind: classification, label: category}}
-model: {dim: 8, text_dim: 8}
+model: {recipe: network, dim: 8, text_dim: 8}
 training: {epochs: 1, batch_size: 16}
 """
 

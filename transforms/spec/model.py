@@ -185,6 +185,12 @@ Fusion = Literal["concat", "mlp", "gated", "attention", "sum"]
 """Names of the fusions in `model.fusion.registry`."""
 
 
+Recipe = Literal["auto", "network", "linear", "blend"]
+"""Names of the recipes in `model.recipe`."""
+
+AUTO: Final = "auto"
+"""Recipe unless a spec has another."""
+
 TextTower = Literal["cnn", "gru", "lstm", "transformer"]
 """Names of the layers over tokens in `model.towers.text`."""
 
@@ -211,6 +217,8 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     """Settings of the network: towers, fusion and heads.
 
     Attributes:
+        recipe: What predicts the tasks that have linear models: `network`, `linear`, `blend` (the
+            weighted mean of both), or `auto`, the best of them on held-out records. None: `auto`.
         fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
             late fusion.
         fusion_units: Numbers of units of the hidden layers of `fusion: mlp` and `task_fusion: mlp`;
@@ -232,6 +240,7 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
             training; at least one stays.
     """
 
+    recipe: Recipe | None = None
     fusion: Fusion = "gated"
     fusion_units: _Units | None = pydantic.Field(default=None, min_length=1, max_length=8)
     fusion_dropout: float = pydantic.Field(default=0.0, ge=0, lt=1, exclude_if=unless(0.0))

@@ -35,7 +35,7 @@ modalities: {text: {vocabulary: 60, length: 10}}
 tasks:
   meaning: {kind: generation, label: meaning, vocabulary: 60, length: 14, beam: 2}
   verb: {kind: classification, label: verb}
-model: {dim: 32, text_dim: 24, dropout: 0.1}
+model: {recipe: network, dim: 32, text_dim: 24, dropout: 0.1}
 training: {epochs: 14, batch_size: 16, learning_rate: 0.01}
 split: {by: id, train: 0.7, eval: 0.1, test: 0.2}
 """

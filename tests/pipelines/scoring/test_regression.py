@@ -31,7 +31,7 @@ from triad_ml.transforms.spec import loading
 SPEC = """
 modalities: {text: {vocabulary: 60, length: 6}}
 tasks: {price: {kind: regression, label: price}}
-model: {dim: 16, text_dim: 16, dropout: 0.1}
+model: {recipe: network, dim: 16, text_dim: 16, dropout: 0.1}
 training: {epochs: 20, batch_size: 16, learning_rate: 0.02}
 split: {by: id, train: 0.7, eval: 0.1, test: 0.2}
 """

@@ -34,7 +34,7 @@ tasks:
   predicates: {kind: tagging, label: predicates, tokens: tokens}
   roles: {kind: tagging, label: roles, tokens: tokens, marker: at}
   verb: {kind: classification, label: verb}
-model: {dim: 16, text_dim: 16, dropout: 0.1}
+model: {recipe: network, dim: 16, text_dim: 16, dropout: 0.1}
 training: {epochs: 8, batch_size: 8, learning_rate: 0.01}
 split: {by: id, train: 0.7, eval: 0.1, test: 0.2}
 """

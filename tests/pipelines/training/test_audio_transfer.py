@@ -40,7 +40,7 @@ def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
     spec = folder / f"{name}.yaml"
     model = {"dim": 16, "text_dim": 8, "audio_encoder": "whisper", **encoder}
     model["audio_weights"] = "tiny.safetensors"
-    spec.write_text(yaml.safe_dump({**SOUNDS, "model": model}))
+    spec.write_text(yaml.safe_dump({**SOUNDS, "model": {"recipe": "network", **model}}))
     data, output = folder / f"{name}-data", folder / name
     preprocessing_run.run(PreprocessConfig(str(spec), (str(generated),), str(data), shards=1))
     training_run.run(TrainConfig(str(data), str(output)))

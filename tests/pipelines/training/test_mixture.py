@@ -21,7 +21,7 @@ tasks:
   mood: {kind: classification, label: mood}
   loud: {kind: classification, label: loud, imbalance: focal}
 mixture: {by: shelf, temperature: TEMPERATURE}
-model: {dim: 8, text_dim: 8, fusion: attention}
+model: {recipe: network, dim: 8, text_dim: 8, fusion: attention}
 training: {epochs: 2, batch_size: 8, task_weights: uncertainty}
 split: {by: id, train: 0.6, eval: 0.1, test: 0.3}
 """

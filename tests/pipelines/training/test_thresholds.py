@@ -26,7 +26,7 @@ modalities: {text: {vocabulary: 50, length: 6}}
 tasks:
   marks: {kind: classification, label: marks, multi_label: true, thresholds: f1}
   plain: {kind: classification, label: marks, multi_label: true}
-model: {dim: 8, text_dim: 8}
+model: {recipe: network, dim: 8, text_dim: 8}
 training: {epochs: 2, batch_size: 16, learning_rate: 0.01}
 """
 SETS = (["frequent"], ["frequent", "rare"], ["frequent"], [], ["frequent", "seldom"], ["frequent"])

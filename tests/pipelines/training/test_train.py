@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SPEC = """
 modalities: {text: {tokens: word, vocabulary: 30, length: 5}}
 tasks: {kind: {kind: classification, label: kind}}
-model: {dim: 8, text_dim: 8}
+model: {recipe: network, dim: 8, text_dim: 8}
 training: {epochs: 8, batch_size: 8}
 split: {train: 0.6, eval: 0.2, test: 0.2}
 """

@@ -38,7 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
     """A model folder, with its preprocessing and its spec beside it."""
     spec = folder / f"{name}.yaml"
-    spec.write_text(yaml.safe_dump({**PICTURES, "model": {"dim": 16, "text_dim": 8, **encoder}}))
+    spec.write_text(
+        yaml.safe_dump(
+            {**PICTURES, "model": {"recipe": "network", "dim": 16, "text_dim": 8, **encoder}}
+        )
+    )
     data, output = folder / f"{name}-data", folder / name
     preprocessing_run.run(PreprocessConfig(str(spec), (str(generated),), str(data), shards=1))
     training_run.run(TrainConfig(str(data), str(output)))

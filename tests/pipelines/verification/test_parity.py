@@ -39,7 +39,7 @@ OUTPUTS = ("category/distribution", "category/label", "category/score")
 SETS_SPEC = """
 modalities: {text: {tokens: character, vocabulary: 20, length: 12}}
 tasks: {marks: {kind: classification, label: marks, multi_label: true}}
-model: {dim: 8, text_dim: 8}
+model: {recipe: network, dim: 8, text_dim: 8}
 training: {epochs: 1, batch_size: 8}
 split: {train: 1, eval: 0, test: 0}
 """

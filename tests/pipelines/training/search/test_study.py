@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[4]
 SPEC = """
 modalities: {text: {tokens: word, vocabulary: 30, length: 5}}
 tasks: {kind: {kind: classification, label: kind}}
-model: {dim: 8, text_dim: 8}
+model: {recipe: network, dim: 8, text_dim: 8}
 training: {epochs: 3, batch_size: 12}
 split: {train: 0.6, eval: 0.2, test: 0.2}
 """

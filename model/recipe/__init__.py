@@ -1,0 +1,1 @@
+"""Recipes: the network, linear models, or both, as one Keras model."""

@@ -1,0 +1,118 @@
+"""What a training learns: linear models, the network where a task needs it, and their union."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from triad_ml.model import stages
+from triad_ml.model.data import scan
+from triad_ml.model.evaluation.document import recipe_text
+from triad_ml.model.layout import Layout
+from triad_ml.model.linear import floor
+from triad_ml.model.linear.floor import Floor
+from triad_ml.model.linear.subsets import Subsets
+from triad_ml.model.network import Networks
+from triad_ml.model.recipe import choice, graph
+from triad_ml.model.recipe.choice import Evidence, Recipe
+from triad_ml.model.training import loop
+from triad_ml.pipelines.training import recipes
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.spec.model import AUTO
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """Result of a training.
+
+    Attributes:
+        layout: Layout of the inputs of the model.
+        networks: The model to export.
+        network: Training of the network; None if no task uses one.
+        floor: Linear models to compare with.
+        recipes: By task with linear models, what predicts it; empty if the spec wants the network.
+    """
+
+    layout: Layout
+    networks: Networks
+    network: loop.TrainResult | None
+    floor: Floor
+    recipes: Mapping[str, Recipe]
+
+
+def learn(
+    files: Mapping[str, Sequence[str]],
+    layout: Layout,
+    folder: Path,
+    digest: str,
+    shards: Mapping[str, scan.Shard] | None,
+) -> Learned:
+    """Fits linear models, chooses the recipes, and trains the network unless no task needs it.
+
+    Args:
+        files: TFRecord files by split.
+        layout: Layout of the files.
+        folder: Folder of the checkpoints, from which an interrupted training resumes.
+        digest: Digest of the files' content.
+        shards: By file, its expected records and digest; None if nothing says them.
+
+    Raises:
+        OptionsError: If the spec names linear models, and there are none.
+    """
+    wanted = layout.spec.model.recipe or AUTO
+    train = scan.survey(files["train"], layout, shards)
+    with stages.showing(stages.Stage("linear models")):
+        blocks = floor.read(train, layout) if train.num_records else None
+        simple = {} if blocks is None else floor.of_blocks(blocks, layout)
+        linear: dict[str, Subsets] = {}
+        if blocks is not None and wanted != choice.NETWORK:
+            linear = floor.completed(blocks, simple, layout)
+    if train.num_records and not linear and wanted in (choice.LINEAR, choice.BLEND):
+        raise OptionsError(
+            f"model.recipe: {wanted}: no task has a linear model of these records; choose auto, or "
+            "run triad preprocess with a new --output if an earlier version wrote them"
+        )
+    chosen: Mapping[str, Recipe] | None = None
+    if not linear or wanted == choice.LINEAR:
+        chosen = dict.fromkeys(linear, choice.ALONE[choice.LINEAR])
+    elif blocks is not None:
+        evidence = recipes.by_folds(train, blocks, layout, files["eval"], folder, digest)
+        chosen = None if evidence is None else _chosen(evidence, linear, layout)
+    network: loop.TrainResult | None = None
+    if chosen is None or any(_share(chosen, task) < 1 for task in layout.spec.tasks):
+        network = loop.train(files, layout, folder, digest, shards=shards)
+    if chosen is None and network is not None:
+        survey = scan.survey(files["eval"], layout, shards)
+        evidence = recipes.by_eval(network.model, linear, survey, layout)
+        chosen = _chosen(evidence, linear, layout)
+    found = chosen or {}
+    for task, recipe in found.items():
+        _log.info("%s: %s", task, recipe_text(dataclasses.asdict(recipe)))
+    shares = {task: recipe.share for task, recipe in found.items() if recipe.share}
+    if not shares and network is not None:
+        return Learned(layout, network.networks, network, simple, found)
+    layout = dataclasses.replace(layout, grams=True)
+    trained = None if network is None else network.networks
+    networks = graph.combined(layout, trained, linear, shares)
+    return Learned(layout, networks, network, simple, found)
+
+
+def _share(chosen: Mapping[str, Recipe], task: str) -> float:
+    return chosen[task].share if task in chosen else 0.0
+
+
+def _chosen(
+    evidence: Mapping[str, Evidence], linear: Mapping[str, Subsets], layout: Layout
+) -> dict[str, Recipe]:
+    """Chooses the recipe of each task with linear models."""
+    names = choice.CANDIDATES[layout.spec.model.recipe or AUTO]
+    found = {}
+    for task, models in linear.items():
+        section, classes = layout.spec.tasks[task], layout.classes[task]
+        if task in evidence:
+            found[task] = choice.chosen(section, classes, models.solver, evidence[task], names)
+        else:
+            found[task] = choice.ALONE[choice.BLEND]
+    return found
