@@ -10,10 +10,11 @@ import tensorflow as tf
 from keras import ops
 
 from triad_ml.model.layout import Layout
-from triad_ml.model.towers import augmentation, ngrams, pretrained, pretrained_text, sequences
+from triad_ml.model.towers import augmentation, pretrained, sequences
 from triad_ml.model.towers.base import SMALL, Change, Columns, Parts, Seen, Tensors, Tower, Words
 from triad_ml.model.towers.layers import MaskedPooling, MaskMissing, Tensor, embedding
 from triad_ml.model.towers.steps import word_tokens
+from triad_ml.model.towers.texts import ngrams, pretrained_text
 from triad_ml.transforms.encoders.texts.transformer import PADDING
 from triad_ml.transforms.features.grams import GRAMS, grams_length
 from triad_ml.transforms.features.ids import PAD

@@ -12,7 +12,7 @@ from tests import text_encoders
 from tests.text_encoders import BERT
 from triad_ml.model.serving import safety
 from triad_ml.model.serving.allowed_ops import ALLOWED_OPS
-from triad_ml.model.towers import pretrained_text
+from triad_ml.model.towers.texts import pretrained_text
 from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.spec.model import TextEncoderSpec
 

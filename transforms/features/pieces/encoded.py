@@ -109,7 +109,7 @@ def _tokenizer(settings: str) -> Tokenizer:
 @functools.lru_cache(maxsize=1)
 def _files(settings: str) -> tempfile.TemporaryDirectory[str]:
     """Writes the files of the tables, which must be there until the graph is stored."""
-    # Of the process: tf.Transform traces the graph now, and stores it while the pipeline runs.
+    # For the whole process: tf.Transform stores the graph only while the pipeline runs.
     folder = tempfile.TemporaryDirectory(prefix="triad-pieces-")
     vocabulary.write(_tokenizer(settings).files(), Path(folder.name))
     return folder
