@@ -80,7 +80,7 @@ def test_its_commands_run_as_printed_on_generated_records(installed, tmp_path):
     current = (tmp_path / "scores/dt=2026-11-24/CURRENT").read_text(encoding="utf-8").strip()
     manifest = tmp_path / f"scores/dt=2026-11-24/_runs/run={current}/manifest.json"
     assert json.loads(manifest.read_text(encoding="utf-8"))["run_id"] == current
-    for made in ("triad.json", "evaluation.json", "history.csv"):
+    for made in ("triad.json", "evaluation.json"):
         assert (tmp_path / "trained" / made).is_file()
     assert (
         (tmp_path / "report.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")

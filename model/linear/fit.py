@@ -107,6 +107,10 @@ class Solver(abc.ABC):
     def labelled(self, labels: Labels) -> npt.NDArray[np.bool_]:
         """Finds the records whose label can be learned, bool `[records]`."""
 
+    def learned(self, labels: Labels, known: Labels) -> npt.NDArray[np.bool_]:
+        """Finds the labels that a model can say that learned from `known`, bool `[records]`."""
+        return self.labelled(labels)
+
     @abc.abstractmethod
     def fit(self, rows: Matrix, labels: Labels, strength: float) -> Weights:
         """Fits a linear function to records with labels."""
@@ -125,6 +129,9 @@ class Classes(Solver):
 
     def labelled(self, labels: Labels) -> npt.NDArray[np.bool_]:
         return (labels >= 0) & (labels < self.classes)
+
+    def learned(self, labels: Labels, known: Labels) -> npt.NDArray[np.bool_]:
+        return self.labelled(labels) & np.isin(labels, known)
 
     def fit(self, rows: Matrix, labels: Labels, strength: float) -> Weights:
         matrix, bias = np.zeros((rows.shape[1], self.classes)), np.full(self.classes, _NEVER)

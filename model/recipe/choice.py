@@ -28,7 +28,7 @@ SHARES = (0.25, EQUAL, 0.75)
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a task is predicted.
+    """Models that predict a task.
 
     Attributes:
         name: `network`, `linear` or `blend`.
@@ -57,8 +57,11 @@ ALONE: Mapping[str, Recipe] = {
 }
 """Recipes that no record measured."""
 
-CANDIDATES: Mapping[str, tuple[Name, ...]] = {AUTO: (NETWORK, LINEAR, BLEND)} | {
-    name: (name,) for name in ALONE
+CANDIDATES: Mapping[str, tuple[Name, ...]] = {
+    AUTO: (NETWORK, LINEAR, BLEND),
+    NETWORK: (NETWORK,),
+    LINEAR: (LINEAR,),
+    BLEND: (BLEND,),
 }
 """By `model.recipe` of a spec, the recipes to choose among."""
 
@@ -70,12 +73,14 @@ class Evidence:
     Attributes:
         measured: See `Recipe`.
         labels: Labels of the records, in the form that the task's metrics take.
+        counted: True for the labels that the models could have learned, bool `[records]`.
         network: Predictions of the network.
         linear: Predictions of the linear models.
     """
 
     measured: str
     labels: npt.NDArray[Any]
+    counted: npt.NDArray[np.bool_]
     network: Said
     linear: Said
 
@@ -96,7 +101,7 @@ def chosen(
         evidence: Predictions to compare.
         names: Recipes to choose among.
     """
-    known = solver.labelled(evidence.labels)
+    known = evidence.counted
     labels = evidence.labels[known]
     if not len(labels):
         return ALONE[BLEND]
@@ -107,7 +112,7 @@ def chosen(
     name = min(names, key=lambda one: lost[best[one]])
     metrics = METRICS[task.kind]
     key, figure = next(iter(metrics.figures.items()))
-    figures = {
+    figures: dict[str, float] = {
         one: metrics.measure(task, labels, said[share], classes, seed=0, resamples=1)[key]["value"]
         for one, share in best.items()
     }

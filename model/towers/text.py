@@ -81,7 +81,7 @@ def _convolved(embedded: Tensor, known: Tensor, spec: ModelSpec) -> Tensor:
         )(embedded)
         for size in NGRAMS
     ]
-    return keras.layers.Concatenate(name="text_grams")(grams)
+    return keras.layers.Concatenate(name="text_convolved")(grams)
 
 
 TextTower: TypeAlias = Callable[[Tensor, Tensor, ModelSpec], Tensor]
@@ -128,12 +128,7 @@ class Text(Tower):
 
     def inputs(self, layout: Layout) -> Tensors:
         return {
-            # A layer of convolutions has the name of the n-grams' feature.
-            name: keras.Input(
-                tuple(one.shape),
-                dtype=one.dtype.name,
-                name=f"{name}_numbers" if name == GRAMS else name,
-            )
+            name: keras.Input(tuple(one.shape), dtype=one.dtype.name, name=name)
             for name, one in _features(layout).items()
         }
 

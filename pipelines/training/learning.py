@@ -1,4 +1,4 @@
-"""What a training learns: linear models, the network where a task needs it, and their union."""
+"""Learning: linear models, the network where a task needs it, and their union."""
 
 import dataclasses
 import logging

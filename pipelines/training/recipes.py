@@ -75,6 +75,7 @@ def by_folds(
         return None
     network: dict[str, npt.NDArray[np.float32]] = {}
     linear: dict[str, npt.NDArray[np.float32]] = {}
+    counted: dict[str, npt.NDArray[np.bool_]] = {}
     for number, (learned, test) in enumerate(folds):
         _log.info("choice of a recipe: fold %d of %d", number + 1, FOLDS)
         others = [part for place, part in enumerate(parts) if place != number]
@@ -87,6 +88,9 @@ def by_folds(
         said = _said(model, surveys[number], layout, [*simple])
         held_out = blocks.rows(test)
         for task, models in simple.items():
+            counted.setdefault(task, np.zeros(len(blocks.groups), bool))
+            labels = held_out.labels[task]
+            counted[task][test] = models.solver.learned(labels, rows.labels[task])
             found = models.predict(held_out)
             for whole, one in ((network, said[task]), (linear, found)):
                 whole.setdefault(task, np.zeros((len(blocks.groups), *one.shape[1:]), np.float32))
@@ -94,7 +98,7 @@ def by_folds(
     keras.utils.clear_session()
     measured = f"{FOLDS} folds of the training split"
     return {
-        task: Evidence(measured, blocks.labels[task], network[task], linear[task])
+        task: Evidence(measured, blocks.labels[task], counted[task], network[task], linear[task])
         for task in network
     }
 
@@ -116,7 +120,13 @@ def by_eval(
     blocks = linear_blocks.read(files, layout, list(linear), survey.records)
     said = _said(model, survey, layout, [*linear])
     return {
-        task: Evidence("the eval split", blocks.labels[task], said[task], models.predict(blocks))
+        task: Evidence(
+            "the eval split",
+            blocks.labels[task],
+            models.solver.labelled(blocks.labels[task]),
+            said[task],
+            models.predict(blocks),
+        )
         for task, models in linear.items()
     }
 

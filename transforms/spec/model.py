@@ -217,7 +217,7 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     """Settings of the network: towers, fusion and heads.
 
     Attributes:
-        recipe: What predicts the tasks that have linear models: `network`, `linear`, `blend` (the
+        recipe: Models that predict the tasks with linear models: `network`, `linear`, `blend` (the
             weighted mean of both), or `auto`, the best of them on held-out records. None: `auto`.
         fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
             late fusion.

@@ -33,7 +33,8 @@ def chosen(network, linear, names=("network", "linear", "blend"), labels=LABELS)
     task = SPEC.tasks["kind"]
     solver = fit.solver_of(task, 3)
     assert solver is not None
-    evidence = Evidence("planted records", labels, network, linear)
+    counted = solver.labelled(labels)
+    evidence = Evidence("planted records", labels, counted, network, linear)
     return choice.chosen(task, ["a", "b", "c"], solver, evidence, names)
 
 
@@ -65,6 +66,12 @@ def test_the_lowest_loss_wins(network, linear, name, shares):
     assert recipe.figures["network"] == pytest.approx(right)
 
 
+def test_classes_that_a_fold_has_not_seen_do_not_count():
+    solver = fit.solver_of(SPEC.tasks["kind"], 3)
+    learned = solver.learned(np.array([0, 1, 2, -1, 3]), np.array([0, 0, 2, -1, 3]))
+    assert learned.tolist() == [True, False, True, False, False]
+
+
 def test_a_blend_that_the_spec_names_has_the_best_share():
     recipe = chosen(said(GOOD), said(BAD), ["blend"])
     assert (recipe.name, recipe.share) == ("blend", min(choice.SHARES))
@@ -88,7 +95,7 @@ def test_sets_and_numbers_are_compared_too(task):
     }[task]
     right = {"marks": said(GOOD), "price": LABELS + np.float32(0.1)}[task]
     wrong = {"marks": said(BAD), "price": LABELS + np.float32(1)}[task]
-    evidence = Evidence("planted records", labels, wrong, right)
+    evidence = Evidence("planted records", labels, solver.labelled(labels), wrong, right)
     recipe = choice.chosen(SPEC.tasks[task], ["a", "b", "c"], solver, evidence)
     assert recipe.name == "linear"
     assert set(recipe.figures) == {"network", "linear", "blend"}
