@@ -10,9 +10,7 @@ from triad_ml.model.linear.fit import SOLVERS
 from triad_ml.model.serving import bundle
 from triad_ml.transforms.errors import GateError
 
-_MISSING = (
-    f"has no {bundle.EVALUATION}, which compares it with linear models; copy its whole folder"
-)
+_MISSING = f"there is no {bundle.EVALUATION} with linear models to compare; copy the whole folder"
 _log = logging.getLogger(__name__)
 
 

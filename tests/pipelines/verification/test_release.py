@@ -94,7 +94,9 @@ def test_a_model_that_was_not_compared_is_refused_by_a_limit_and_else_warned_of(
     rewritten(own_model, lambda document: document["splits"].clear())
     assert said(own_model, 1.0).startswith("no record compares it with linear models; preprocess")
     (own_model / bundle.EVALUATION).unlink()
-    assert said(own_model, 1.0).startswith("has no evaluation.json, which compares it with linear")
+    assert said(own_model, 1.0).startswith(
+        "there is no evaluation.json with linear models to compare; copy"
+    )
     floor_check.check(bundle.load(own_model), None)
     assert len(caplog.messages) == 2
     task = whole["splits"]["test"]["tasks"]["category"]
