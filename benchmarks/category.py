@@ -12,7 +12,8 @@ table has the median and the range over the seeds. The logistic regression has t
 as features the image embeddings, audio statistics, and n-grams of characters (tf-idf).
 
 With `--audio-encoder whisper --audio-weights FILE` networks and regression read the vectors of a
-frozen audio encoder instead of log-mel frames and their statistics.
+frozen audio encoder instead of log-mel frames and their statistics; `--audio-pooling` and
+`--audio-layers` are the keys of the spec.
 """
 
 import argparse
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--audio-encoder")
     parser.add_argument("--audio-weights", type=Path)
+    parser.add_argument("--audio-pooling")
+    parser.add_argument("--audio-layers", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--subsets", nargs="+", default=SUBSETS)
     parser.add_argument("--spec", type=Path, default=SPEC)
@@ -67,7 +70,11 @@ def main() -> None:
     truth = [row["labels"][TASK] for row in rows]
     groups = [row["group"] for row in rows]
     folds = list(GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, truth, groups))
-    sound = {"audio_encoder": arguments.audio_encoder}
+    sound = {
+        "audio_encoder": arguments.audio_encoder,
+        "audio_pooling": arguments.audio_pooling,
+        "audio_layers": arguments.audio_layers,
+    }
     if arguments.audio_weights is not None:
         sound["audio_weights"] = str(arguments.audio_weights.resolve())
     spec = _spec_file(arguments.spec, arguments.weights, folder, sound)
@@ -206,7 +213,7 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
     return {n: v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9) for n, v in stacked.items()}
 
 
-def _spec_file(spec: Path, weights: Path, folder: Path, sound: Mapping[str, str | None]) -> Path:
+def _spec_file(spec: Path, weights: Path, folder: Path, sound: Mapping[str, Any]) -> Path:
     content = yaml.safe_load(spec.read_text(encoding="utf-8"))
     content["model"] |= {"image_weights": str(weights.resolve()), **sound}
     (folder / "spec.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
