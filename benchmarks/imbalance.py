@@ -1,15 +1,19 @@
-"""Benchmark of the treatments of rare classes, paired over splits and seeds, on stamps.
+"""Benchmark of the treatments of rare classes, paired over splits and seeds.
 
     python examples/stamps.py --out STAMPS --cache CACHE
     triad encoder --output LITE0.weights.h5
     python -m benchmarks.imbalance --records STAMPS/records.jsonl --weights LITE0.weights.h5
+    python -m benchmarks.imbalance --task kinds --records COMMANDS.jsonl.gz --limit 1200
+    python -m benchmarks.imbalance --task slots --records COMMANDS.jsonl.gz --limit 1200
 
-The data are all records of all classes, some of which have only a few records. Each split is
-grouped and is preprocessed once; each seed is a training of its own. A method is compared with
-`none` on the same split and seed. The table has the mean of these differences in accuracy and
-macro-F1 on the test split, their interval, and the number of pairs in which the method is better.
-Seeds of one split share its records, so the interval is that of the means of the splits: Student's
-t at 95 % with one degree of freedom less than there are splits.
+`category` is the class of stamps: all records of all classes, some of which have only a few
+records. `kinds` is the set of the kinds of slots in a command, and `slots` are its slots. Each
+split is grouped and is preprocessed once; each seed is a training of its own. A method is compared
+with `none` on the same split and seed; `thresholds` is `none` with `thresholds: f1`. The table has
+the mean of these differences in accuracy and macro-F1 on the test split, their interval, and the
+number of pairs in which the method is better. Seeds of one split share its records, so the interval
+is that of the means of the splits: Student's t at 95 % with one degree of freedom less than there
+are splits.
 
 With `--linear`, linear models of all modalities are compared instead of networks: `none`, `noise`
 and `gan` on pooled log-mel frames and vectors of images, which takes seconds for each. Their
@@ -20,6 +24,7 @@ Finished trainings in `--folder` are reused, so an interrupted benchmark resumes
 
 import argparse
 import dataclasses
+import gzip
 import json
 import math
 import statistics
@@ -31,16 +36,38 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from benchmarks import stamps
+from benchmarks import joint_data, stamps
 from triad_ml.pipelines.runtime import environment
 
 SPEC = Path(__file__).resolve().parents[1] / "examples" / "transfer.yaml"
+COMMANDS: Mapping[str, Any] = {
+    "modalities": {"text": {"vocabulary": 4000, "length": 36}},
+    "model": {"dim": 64, "text_dim": 64, "dropout": 0.3},
+    "training": {"epochs": 25, "patience": 25, "batch_size": 32, "learning_rate": 0.003},
+    "split": {"by": "group", "train": 0.5, "eval": 0.1, "test": 0.4},
+}
+"""Spec of commands, without its task."""
+
+TASKS: Mapping[str, Mapping[str, Any]] = {
+    "category": {"kind": "classification", "label": "category"},
+    "kinds": {"kind": "classification", "label": "kinds", "multi_label": True},
+    "slots": {"kind": "tagging", "label": "slots"},
+}
 NOTHING = "none"
-METHODS = (
-    *(NOTHING, "noise", "gan"),
-    *("class_weights", "class_balanced", "logit_adjustment", "focal", "balanced_sampling"),
-)
-LINEAR = METHODS[:3]
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "category": (
+        *(NOTHING, "noise", "gan"),
+        *("class_weights", "class_balanced", "logit_adjustment", "focal", "balanced_sampling"),
+    ),
+    "kinds": (
+        *(NOTHING, "class_weights", "class_balanced", "logit_adjustment", "focal"),
+        *("balanced_sampling", "thresholds"),
+    ),
+    "slots": (NOTHING, "balanced_sampling"),
+}
+"""Methods by task: values of `imbalance`, and `thresholds`."""
+
+LINEAR = METHODS["category"][:3]
 """Methods that linear models are compared by."""
 
 FIGURES = ("accuracy", "macro_f1")
@@ -90,11 +117,13 @@ def compared(method: Measured, nothing: Measured, figure: str) -> Compared:
 def main() -> None:
     """Prints the figures of each training when it ends, then the table of differences."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--task", choices=TASKS, default="category")
     parser.add_argument("--records", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="weights of the image encoder")
+    parser.add_argument("--weights", type=Path, help="weights of the image encoder, for category")
+    parser.add_argument("--limit", type=int, default=1200, help="records of commands in a split")
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", help="default: all of the task")
     parser.add_argument("--linear", action="store_true", help="compare linear models")
     parser.add_argument("--epochs", type=int, help="epochs; default: those of the spec")
     parser.add_argument("--modalities", nargs="+", help="modalities of the network; default: all")
@@ -102,20 +131,29 @@ def main() -> None:
     arguments = parser.parse_args()
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-imbalance-"))
-    chosen = [one for one in arguments.methods if one in LINEAR or not arguments.linear]
-    methods = list(dict.fromkeys((NOTHING, *chosen)))
+    known = LINEAR if arguments.linear else METHODS[arguments.task]
+    methods = [one for one in known if one in (NOTHING, *(arguments.methods or known))]
     measure = _linear_figures if arguments.linear else _figures
     measured: dict[str, dict[Pair, Mapping[str, float]]] = {name: {} for name in methods}
     begun = time.monotonic()
     for split in arguments.splits:
-        own = folder / f"split-{split}"
+        own = folder / f"{arguments.task}-{split}"
         own.mkdir(parents=True, exist_ok=True)
         records = own / "records.jsonl"
         if not records.exists():  # a file that is written again would be preprocessed again
-            stamps.write_records(arguments.records, split, records, least=0)
+            if arguments.task == "category":
+                stamps.write_records(arguments.records, split, records, least=0)
+            else:
+                write_commands(arguments.records, split, records, arguments.limit)
+        media = arguments.records.parent
+        prepared = _prepared(_spec(NOTHING, arguments), own, media)
         for seed in arguments.seeds:
             for method in methods:
-                figures = measure(_spec(method, arguments), own, arguments.records.parent, seed)
+                kept = own / f"{'linear-' if arguments.linear else ''}{method}-{seed}.json"
+                if not kept.exists():
+                    figures = measure(prepared, _spec(method, arguments), own, seed)
+                    kept.write_text(json.dumps(figures), encoding="utf-8")
+                figures = json.loads(kept.read_text(encoding="utf-8"))
                 measured[method][split, seed] = figures
                 row = {"split": split, "seed": seed, "method": method, **figures}
                 print(json.dumps(row), flush=True)
@@ -123,10 +161,32 @@ def main() -> None:
     _show(measured)
 
 
+def write_commands(records: Path, seed: int, output: Path, limit: int) -> Path:
+    """Writes the first commands by the digests of their groups, with the set of their slots' kinds.
+
+    Args:
+        records: Commands with `labels.slots`, as `joint_data.snips` reads them.
+        seed: Seed of the choice and of the split.
+        output: Path of the records file to write.
+        limit: Approximate number of records.
+    """
+    rows = []
+    with gzip.open(records, "rt", encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            slots = row["labels"]["slots"]
+            labels = {"slots": slots, "kinds": sorted({kind for *_, kind in slots})}
+            rows.append({**row, "group": f"{seed} {row['group']}", "labels": labels})
+    joint_data.write("commands", rows, output, limit)
+    return output
+
+
 def _spec(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
-    spec["model"]["image_weights"] = str(arguments.weights.resolve())
-    spec["tasks"]["category"]["imbalance"] = method
+    spec: dict[str, Any] = json.loads(json.dumps(COMMANDS))
+    if arguments.task == "category":
+        spec = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+        spec["model"]["image_weights"] = str(arguments.weights.resolve())
+    treated = {"thresholds": "f1"} if method == "thresholds" else {"imbalance": method}
+    spec["tasks"] = {arguments.task: {**TASKS[arguments.task], **treated}}
     if arguments.modalities:
         spec["modalities"] = {name: spec["modalities"][name] for name in arguments.modalities}
     if arguments.epochs is not None:
@@ -135,7 +195,7 @@ def _spec(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _prepared(spec: Mapping[str, Any], folder: Path, media: Path) -> Any:
-    """Prepares the records of a split; the first call computes features, later ones reuse them."""
+    """Prepares the records of a split without a treatment; no treatment changes a feature."""
     from triad_ml.pipelines.preprocessing import dataset
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
@@ -143,38 +203,58 @@ def _prepared(spec: Mapping[str, Any], folder: Path, media: Path) -> Any:
     path, data = folder / "spec.yaml", str(folder / "data")
     path.write_text(yaml.safe_dump(spec), encoding="utf-8")
     records, roots = (str(folder / "records.jsonl"),), (str(media.resolve()),)
-    preprocessing_run.run(PreprocessConfig(str(path), records, data, media_roots=roots))
+    preprocessing_run.run(
+        PreprocessConfig(str(path), records, data, media_roots=roots, rejected_limit=1.0)
+    )
     return dataset.read(data)
 
 
-def _figures(spec: Mapping[str, Any], folder: Path, media: Path, seed: int) -> dict[str, float]:
+def _figures(prepared: Any, spec: Mapping[str, Any], folder: Path, seed: int) -> dict[str, float]:
     """Trains on a split, and returns the figures of its test split."""
-    from triad_ml.pipelines.training import run as training_run
-    from triad_ml.pipelines.training.config import TrainConfig
+    from triad_ml.model import layout as model_layout
+    from triad_ml.model.data import datasets, scan
+    from triad_ml.model.evaluation import predict
+    from triad_ml.model.tasks.heads import heads_of
+    from triad_ml.model.tasks.metrics import METRICS, Classes
+    from triad_ml.model.training import loop
+    from triad_ml.transforms.spec import loading
 
-    method = spec["tasks"]["category"]["imbalance"]
-    _prepared(spec, folder, media)
-    model = folder / f"{method}-{seed}"
-    training_run.run(TrainConfig(str(folder / "data"), str(model), seed=seed))
-    document = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
-    found = document["splits"]["test"]["tasks"]["category"]["as recorded"]
-    return {name: found[name]["value"] for name in FIGURES}
+    ((task, section),) = spec["tasks"].items()
+    whole = {**prepared.spec.model_dump(mode="json", exclude_none=True), "tasks": spec["tasks"]}
+    whole["training"]["seed"] = seed
+    own = loading.parse(json.dumps(whole))
+    layout = model_layout.Layout(own, prepared.classes, prepared.vocabulary_size)
+    files = {split: prepared.files(split) for split in ("train", "eval", "test")}
+    with tempfile.TemporaryDirectory() as output:
+        result = loop.train(files, layout, output, prepared.manifest["key"])
+    said = {}
+    for split in ("eval", "test"):
+        survey = scan.survey(files[split], layout)
+        batches = datasets.eval_dataset(survey.files, layout, 48, survey.records)
+        found = predict.predict(result.model, batches, layout)
+        said[split] = found.labels[task], found.said[task]
+    metrics = METRICS[section["kind"]]
+    best = heads_of(own, layout.classes)[task].best_thresholds(*said["eval"])
+    if best is not None:
+        metrics = Classes(best)
+    measured = metrics.measure(
+        own.tasks[task], *said["test"], layout.classes[task], seed=0, resamples=50
+    )
+    return {name: float(measured[name]["value"]) for name in FIGURES}
 
 
 def _linear_figures(
-    spec: Mapping[str, Any], folder: Path, media: Path, seed: int
+    prepared: Any, spec: Mapping[str, Any], folder: Path, seed: int
 ) -> dict[str, float]:
     """Fits a linear model of all modalities, and returns the figures of the test split."""
     from triad_ml.model import layout as model_layout
     from triad_ml.model.data import scan
-    from triad_ml.model.evaluation import document
     from triad_ml.model.linear import blocks, fit
+    from triad_ml.model.tasks.classification import metrics
     from triad_ml.model.training.generated import blocks as generated_blocks
 
-    task = "category"
-    method = spec["tasks"][task]["imbalance"]
-    plain = {task: {**spec["tasks"][task], "imbalance": NOTHING}}
-    prepared = _prepared({**spec, "tasks": plain}, folder, media)
+    ((task, section),) = spec["tasks"].items()
+    method = section["imbalance"]
     layout = model_layout.Layout(prepared.spec, prepared.classes, prepared.vocabulary_size)
     number = len(layout.classes[task])
     read = {}
@@ -194,7 +274,7 @@ def _linear_figures(
         weights = solver.fit(rows, more.labels[task][chosen], 1.0)
         model = dataclasses.replace(model, weights=weights)
     said = model.predict(read["test"])
-    found = document.classification(read["test"].labels[task], said, layout.classes[task])
+    found = metrics.classification(read["test"].labels[task], said, layout.classes[task])
     return {name: found[name]["value"] for name in FIGURES}
 
 

@@ -1,5 +1,7 @@
 """Paired comparison of the treatments of rare classes in the benchmark."""
 
+import gzip
+import json
 import math
 
 import pytest
@@ -31,8 +33,34 @@ def test_pairs_that_only_one_side_has_do_not_count():
 
 
 def test_the_methods_are_those_of_the_spec_and_begin_with_the_three_to_compare():
-    assert imbalance.METHODS[:3] == ("none", *reversed(GENERATED))
-    content = "modalities: {text: }\ntasks: {a: {kind: classification, label: b, imbalance: %s}}"
-    for method in imbalance.METHODS:
-        if method not in GENERATED:
-            assert loading.parse(content % method).tasks["a"].imbalance == method
+    assert imbalance.LINEAR == ("none", *reversed(GENERATED))
+    for task, methods in imbalance.METHODS.items():
+        for method in set(methods) - {*GENERATED}:
+            treated = {"thresholds": "f1"} if method == "thresholds" else {"imbalance": method}
+            section = {**imbalance.TASKS[task], **treated}
+            spec = loading.parse(
+                json.dumps({**imbalance.COMMANDS, "tasks": {task: section}}), "commands"
+            )
+            assert {key: getattr(spec.tasks[task], key) for key in treated} == treated
+
+
+def test_commands_are_chosen_by_group_and_know_the_kinds_of_their_slots(tmp_path):
+    rows = [
+        {
+            "id": f"c{one}",
+            "group": f"g{one // 2}",
+            "text": "play song by me",
+            "labels": {"intent": "a", "slots": [[5, 9, "what"], [13, 15, "who"], [0, 4, "what"]]},
+        }
+        for one in range(8)
+    ]
+    with gzip.open(tmp_path / "commands.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    written = imbalance.write_commands(
+        tmp_path / "commands.jsonl.gz", 1, tmp_path / "records.jsonl", limit=4
+    )
+    found = [json.loads(row) for row in written.read_text(encoding="utf-8").splitlines()]
+    assert len(found) == 4
+    assert len({row["group"] for row in found}) == 2
+    for row in found:
+        assert row["labels"] == {"slots": rows[0]["labels"]["slots"], "kinds": ["what", "who"]}

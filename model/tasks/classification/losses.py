@@ -145,7 +145,7 @@ def effective_weights(class_counts: npt.NDArray[np.int64], beta: float) -> npt.N
     inverse = (1.0 - beta) / -np.expm1(np.maximum(counts, 1.0) * np.log(beta))
     weights = np.where(counts > 0, inverse, 0.0)
     total = (weights * counts).sum()
-    return (weights * (counts.sum() / total if total else 1.0)).astype(np.float32)
+    return np.asarray(weights * (counts.sum() / total if total else 1.0), np.float32)
 
 
 def effective_set_weights(
@@ -175,7 +175,7 @@ def log_priors(class_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         class_counts: Number of records of each class, `[classes]`.
     """
     counts = np.maximum(np.asarray(class_counts, np.float64), 0.5)
-    return np.log(counts / counts.sum()).astype(np.float32)
+    return np.asarray(np.log(counts / counts.sum()), np.float32)
 
 
 def set_log_priors(class_counts: npt.NDArray[np.int64], labelled: int) -> npt.NDArray[np.float32]:

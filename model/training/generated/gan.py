@@ -33,7 +33,7 @@ PENALTY = 10.0
 LATENT, HIDDEN, BATCH = 16, 128, 64
 """Random numbers of a vector, units of the hidden layers, and vectors in a batch."""
 
-_RATE, _MOMENTA = 5e-4, (0.0, 0.9)
+_RATE, _MOMENTA = 3e-3, (0.0, 0.9)
 _STEP, _LAYER = 1, 2  # purpose of a seed
 
 
@@ -58,17 +58,20 @@ class Gan:
         coordinates: Number of coordinates of a vector; see `space.Space`.
         means: Mean of each class, float64 `[classes, coordinates]`.
         seed: Seed of the weights.
+        steps: Number of steps of the generator, in which the learning rates fall to 0. The networks
+            would otherwise circle around their equilibrium.
     """
 
-    def __init__(self, coordinates: int, means: Floats, seed: int) -> None:
+    def __init__(self, coordinates: int, means: Floats, seed: int, steps: int) -> None:
         classes = len(means)
         self._means = tf.constant(means, tf.float32)
         self._generator = _network(LATENT, classes, coordinates, seed, 0)
         self._critic = _network(coordinates, classes, 1, seed, 1)
         self._optimizers: list[keras.optimizers.Optimizer] = []
-        for network in (self._generator, self._critic):
+        for network, each in ((self._generator, 1), (self._critic, CRITIC_STEPS)):
             first, second = _MOMENTA
-            optimizer = keras.optimizers.Adam(_RATE, beta_1=first, beta_2=second)
+            rate = keras.optimizers.schedules.PolynomialDecay(_RATE, each * steps, 0.0)
+            optimizer = keras.optimizers.Adam(rate, beta_1=first, beta_2=second)
             optimizer.build(network.trainable_variables)
             self._optimizers.append(optimizer)
 
@@ -87,14 +90,15 @@ class Gan:
         classes = random.integers(len(places), size=shape)
         sizes = np.array([len(one) for one in places])
         within = (random.random(shape) * sizes[classes]).astype(np.int64)
-        chosen = np.array([places[c][w] for c, w in zip(classes.flat, within.flat, strict=True)])
-        chosen = chosen.reshape(shape)
-        self._step(
-            tf.constant(rows[chosen[:-1]], tf.float32),
-            tf.constant(ids[chosen]),
-            tf.constant(random.normal(size=(*shape, LATENT)), tf.float32),
-            tf.constant(random.random((CRITIC_STEPS, BATCH, 1)), tf.float32),
-        )
+        pairs = zip(classes.ravel().tolist(), within.ravel().tolist(), strict=True)
+        chosen = np.array([places[one][place] for one, place in pairs]).reshape(shape)
+        noise = random.normal(size=(*shape, LATENT)).astype(np.float32)
+        shares = random.random((CRITIC_STEPS, BATCH, 1)).astype(np.float32)
+        for number in range(CRITIC_STEPS):
+            real = tf.constant(rows[chosen[number]], tf.float32)
+            own = tf.constant(ids[chosen[number]])
+            self._judge(real, own, tf.constant(noise[number]), tf.constant(shares[number]))
+        self._generate(tf.constant(ids[chosen[-1]]), tf.constant(noise[-1]))
 
     def draw(self, ids: Ids, random: np.random.Generator) -> Floats:
         """Generates one vector for each class id, float64 `[ids, coordinates]`."""
@@ -115,27 +119,29 @@ class Gan:
         return tf.one_hot(ids, self._means.shape[0])
 
     @tf.function(autograph=False)
-    def _step(self, real: tf.Tensor, ids: tf.Tensor, noise: tf.Tensor, shares: tf.Tensor) -> None:
-        generator, critic = self._optimizers
-        for number in range(CRITIC_STEPS):
-            hot, made = self._hot(ids[number]), self._made(noise[number], ids[number])
-            between = real[number] + shares[number] * (made - real[number])
-            with tf.GradientTape() as tape:
-                with tf.GradientTape() as inner:
-                    inner.watch(between)
-                    judged = self._critic([between, hot])
-                slopes = inner.gradient(judged, between)
-                lengths = tf.sqrt(tf.reduce_sum(slopes**2, axis=1) + 1e-12)
-                loss = tf.reduce_mean(
-                    self._critic([made, hot]) - self._critic([real[number], hot])
-                ) + PENALTY * tf.reduce_mean((lengths - 1.0) ** 2)
-            variables = self._critic.trainable_variables
-            critic.apply(_all(tape.gradient(loss, variables), variables), variables)
+    def _judge(self, real: tf.Tensor, ids: tf.Tensor, noise: tf.Tensor, shares: tf.Tensor) -> None:
+        hot, made = self._hot(ids), self._made(noise, ids)
+        between = real + shares * (made - real)
         with tf.GradientTape() as tape:
-            made = self._made(noise[-1], ids[-1])
-            loss = -tf.reduce_mean(self._critic([made, self._hot(ids[-1])]))
+            with tf.GradientTape() as inner:
+                inner.watch(between)
+                judged = self._critic([between, hot])
+            slopes = inner.gradient(judged, between)
+            lengths = tf.sqrt(tf.reduce_sum(slopes**2, axis=1) + 1e-12)
+            loss = tf.reduce_mean(
+                self._critic([made, hot]) - self._critic([real, hot])
+            ) + PENALTY * tf.reduce_mean((lengths - 1.0) ** 2)
+        _, critic = self._optimizers
+        variables = self._critic.trainable_variables
+        critic.apply(_all(tape.gradient(loss, variables), variables), variables)
+
+    @tf.function(autograph=False)
+    def _generate(self, ids: tf.Tensor, noise: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(self._critic([self._made(noise, ids), self._hot(ids)]))
+        generator, _ = self._optimizers
         variables = self._generator.trainable_variables
-        generator.apply(_all(tape.gradient(loss, variables), variables), variables)
+        generator.apply(tape.gradient(loss, variables), variables)
 
 
 def fit(rows: Floats, ids: Ids, num_classes: int, settings: Settings, folder: Path) -> Gan:
@@ -158,7 +164,7 @@ def fit(rows: Floats, ids: Ids, num_classes: int, settings: Settings, folder: Pa
     found = [np.flatnonzero(ids == one) for one in range(num_classes)]
     means = np.stack([rows[one].mean(axis=0) if len(one) else rows.mean(axis=0) for one in found])
     digest = _digest(rows, ids, num_classes, settings)
-    gan = Gan(rows.shape[1], means, settings.seed)
+    gan = Gan(rows.shape[1], means, settings.seed, settings.steps)
     places = [one for one in found if len(one)]
     last = checkpoints.latest(folder, digest)
     if last is not None:

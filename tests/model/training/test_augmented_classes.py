@@ -10,7 +10,7 @@ from triad_ml.model.data import datasets
 from triad_ml.model.evaluation import predict
 from triad_ml.model.training import loop
 
-TRAIN, EVAL = 320, 400
+TRAIN, EVAL = 320, 200
 
 
 def layout_of(modalities, augment):
@@ -65,7 +65,7 @@ def test_mirroring_spoils_a_class_that_it_changes_and_only_mirroring_does(mirror
 
 
 def test_mixed_records_teach_their_classes(tmp_path):
-    layout = layout_of(features.ALL, {"mixup": True})
+    layout = layout_of(["image", "text"], {"mixup": True})
     counts = {"train": TRAIN, "eval": EVAL}
     made = {
         split: features.records(layout, count, seed, missing=0.2)

@@ -23,36 +23,82 @@ def drawn(made, ids=(0, 1, 2, 2), seed=5):
     return made.draw(np.array(ids), np.random.default_rng(seed))
 
 
-def test_a_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
     rows, ids = clusters([20, 10, 5])
-    whole = gan.fit(rows, ids, 3, SHORT, tmp_path / "whole")
-    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    folder = tmp_path_factory.mktemp("whole")
+    return rows, ids, gan.fit(rows, ids, 3, SHORT, folder), folder
+
+
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(whole, tmp_path):
+    rows, ids, expected, folder = whole
+    shutil.copytree(folder, tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "epoch-00003")  # only the one after four steps is left
-    resumed = gan.fit(rows, ids, 3, SHORT, tmp_path / "cut")
-    np.testing.assert_array_equal(drawn(resumed), drawn(whole))
-    again = gan.fit(rows, ids, 3, SHORT, tmp_path / "whole")
-    np.testing.assert_array_equal(drawn(again), drawn(whole))
-    for one, other in zip(resumed.state, whole.state, strict=True):
-        for variable, expected in zip(one, other, strict=True):
-            np.testing.assert_array_equal(variable.numpy(), expected.numpy())
+    for kept in (tmp_path / "cut", folder):
+        found = gan.fit(rows, ids, 3, SHORT, kept)
+        np.testing.assert_array_equal(drawn(found), drawn(expected))
+        for one, other in zip(found.state, expected.state, strict=True):
+            for variable, value in zip(one, other, strict=True):
+                np.testing.assert_array_equal(variable.numpy(), value.numpy())
 
 
-def test_another_seed_is_another_gan_and_other_data_are_refused(tmp_path):
-    rows, ids = clusters([20, 10, 5])
-    one = gan.fit(rows, ids, 3, SHORT, tmp_path / "one")
-    two = gan.fit(rows, ids, 3, SHORT._replace(seed=4), tmp_path / "two")
+def test_other_data_and_another_seed_are_refused(whole):
+    rows, ids, _, folder = whole
+    for values, settings in ((rows + 1, SHORT), (rows, SHORT._replace(seed=4))):
+        with pytest.raises(OptionsError, match="another spec or other data"):
+            gan.fit(values, ids, 3, settings, folder)
+
+
+def test_another_seed_has_other_weights():
+    one, two = (gan.Gan(2, np.zeros((3, 2)), seed, steps=1) for seed in (3, 4))
     assert (drawn(one) != drawn(two)).any()
-    with pytest.raises(OptionsError, match="another spec or other data"):
-        gan.fit(rows + 1, ids, 3, SHORT, tmp_path / "one")
 
 
-def test_a_rare_class_gets_the_shape_of_the_others_around_its_own_mean(tmp_path):
-    rows, ids = clusters([200, 200, 8])
-    made = gan.fit(rows, ids, 3, gan.Settings(seed=0, steps=500, every=500), tmp_path)
-    found = drawn(made, [2] * 400)
-    own = rows[ids == 2]
-    np.testing.assert_allclose(found.mean(axis=0), own.mean(axis=0), atol=0.6)
-    deviation = found.std(axis=0)
-    assert 0.4 < deviation[0] < 1.6
-    assert 0.2 < deviation[1] < 0.9
-    assert space.copies(found, own).mean() < 0.3
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Rows of six classes, the last rare, whose 16 coordinates each class mixes in its own way."""
+    counts, size = [200, 150, 100, 60, 30, 8], 16
+    random = np.random.default_rng(0)
+    means = random.normal(size=(len(counts), size))
+    ids = np.repeat(np.arange(len(counts)), counts)
+    rows = random.normal(size=(len(ids), size)) * np.geomspace(1.0, 0.15, size)
+    for one in range(len(counts)):
+        turn, _ = np.linalg.qr(random.normal(size=(size, size)))
+        rows[ids == one] = means[one] + rows[ids == one] @ turn.T
+    coordinates = space.space_of(rows.astype(np.float32)).inward(rows)
+    settings = gan.Settings(seed=0, steps=500, every=500)
+    made = gan.fit(coordinates, ids, len(counts), settings, tmp_path_factory.mktemp("planted"))
+    return coordinates, ids, {one: drawn(made, [one] * 1000) for one in range(len(counts))}
+
+
+def test_each_class_gets_its_own_mean_and_covariance(planted):
+    rows, ids, made = planted
+    means = np.stack([rows[ids == one].mean(axis=0) for one in made])
+    covariances = [np.cov(rows[ids == one].T) for one in range(5)]
+    shares = []
+    for one, expected in enumerate(covariances):
+        found, deviation = np.cov(made[one].T), np.sqrt(np.trace(expected))
+        assert np.linalg.norm(made[one].mean(axis=0) - means[one]) < 0.25 * deviation
+        assert 0.75 < np.trace(found) / np.trace(expected) < 1.25
+        errors = [np.linalg.norm(found - other) for other in covariances]
+        assert np.argmin(errors) == one
+        shares.append(errors[one] / np.linalg.norm(expected))
+    assert max(shares) < 0.65
+    assert np.mean(shares) < 0.5
+
+
+def test_a_rare_class_gets_the_size_of_the_others_around_its_own_mean(planted):
+    rows, ids, made = planted
+    own = rows[ids == 5]
+    deviation = np.sqrt(np.trace(np.cov(own.T)))
+    assert np.linalg.norm(made[5].mean(axis=0) - own.mean(axis=0)) < 0.25 * deviation
+    assert 0.5 < np.trace(np.cov(made[5].T)) / np.trace(np.cov(own.T)) < 1.4
+
+
+def test_generated_vectors_are_as_far_from_training_vectors_as_these_from_each_other(planted):
+    rows, ids, made = planted
+    for one, found in made.items():
+        own = rows[ids == one]
+        least = 0.75 if len(own) > 8 else 0.45
+        assert least < space.nearness(found, own) < 1.2
+        assert space.copies(found, own).mean() < 0.01
