@@ -79,7 +79,8 @@ def main() -> None:
     }
     if arguments.audio_weights is not None:
         sound["audio_weights"] = str(arguments.audio_weights.resolve())
-    read = {name for subset in arguments.subsets for name in subset.split("+")}
+    # Texts are read anyway: every record has one, so none is rejected for having nothing.
+    read = {"text", *(name for subset in arguments.subsets for name in subset.split("+"))}
     spec = _spec_file(arguments.spec, arguments.weights, folder, sound, read)
     prepared = [
         prepare(rows, set(test.tolist()), spec, arguments.records.parent, folder / f"fold-{fold}")
