@@ -163,7 +163,6 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
 
 def linear(data: Path, modalities: Sequence[str]) -> dict[str, str]:
     """Fits the linear model of all these modalities; returns its predictions, by id."""
-    from triad_ml.model.data import datasets as training_data
     from triad_ml.model.data import scan
     from triad_ml.model.linear import floor
 
@@ -172,8 +171,8 @@ def linear(data: Path, modalities: Sequence[str]) -> dict[str, str]:
     test = scan.survey(prepared.files("test"), layout)
     subset = "+".join(layout.spec.modalities.names)
     best = floor.predicted(models, test, layout)[TASK][subset].argmax(axis=1)
-    records = training_data.records_of(training_data.in_order(prepared.files("test")))
-    ids = [_id_of(record) for record in records.as_numpy_iterator()]
+    assert test.records is not None  # so few that they are kept
+    ids = [_id_of(record) for record in test.records.numpy()]
     pairs = zip(ids, best, strict=True)
     return {record_id: layout.classes[TASK][index] for record_id, index in pairs}
 
