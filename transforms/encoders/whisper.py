@@ -254,6 +254,16 @@ def build(config: Config, frames: int) -> keras.Model:
     return keras.Model(inputs, [values, known], name="whisper")
 
 
+def layer(model: keras.Model, number: int) -> Tensor:
+    """Returns an inner layer of a model of `build`, float32 `[batch, positions, width]`.
+
+    Args:
+        model: The model.
+        number: 0 for what the first block reads, n for the output of the n-th block.
+    """
+    return model.get_layer(f"block_{number - 1}" if number else "positions").output
+
+
 def assign(model: keras.Model, arrays: Arrays) -> None:
     """Gives a model of `build` its weights.
 

@@ -75,6 +75,11 @@ _Units = Annotated[
 ]
 
 
+_Layers = Annotated[
+    tuple[Annotated[int, pydantic.Field(ge=0, le=64)], ...], pydantic.Field(strict=False)
+]
+
+
 class AudioEncoderSpec(EncoderSpec):
     """Settings of the pretrained audio encoder.
 
@@ -89,6 +94,9 @@ class AudioEncoderSpec(EncoderSpec):
             fine-tuned; False: none.
         audio_pooling: Pooling of Whisper's vectors over time: `mean` or `statistics` (mean,
             standard deviation, and the quantiles 0.1 and 0.9). None: `mean`.
+        audio_layers: Numbers of inner layers of Whisper: 0 is what the first block reads, n the
+            output of the n-th block. Their vectors, pooled likewise, are concatenated before that
+            of the last layer, each at unit length. None: the last layer alone.
     """
 
     audio_encoder: Literal["whisper", "musicnn", "image"] | None = None
@@ -96,6 +104,7 @@ class AudioEncoderSpec(EncoderSpec):
     audio_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
     audio_freeze: bool | Annotated[int, pydantic.Field(ge=1)] | None = None
     audio_pooling: Literal["mean", "statistics"] | None = None
+    audio_layers: _Layers | None = pydantic.Field(default=None, min_length=1)
 
     @pydantic.model_validator(mode="after")
     def _weights_of_an_audio_encoder(self) -> Self:
@@ -110,8 +119,11 @@ class AudioEncoderSpec(EncoderSpec):
             raise ValueError(f"audio_encoder {AS_IMAGE} needs a pretrained image_encoder; name one")
         if self.audio_encoder is None and self.audio_freeze is not None:
             raise ValueError("audio_freeze is for an audio_encoder; name one")
-        if self.audio_encoder != WHISPER and self.audio_pooling is not None:
-            raise ValueError(f"audio_pooling is for audio_encoder {WHISPER}; remove it")
+        for key in ("audio_pooling", "audio_layers"):
+            if self.audio_encoder != WHISPER and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for audio_encoder {WHISPER}; remove it")
+        if len(set(self.audio_layers or ())) < len(self.audio_layers or ()):
+            raise ValueError("audio_layers names a layer twice; name each once")
         return self
 
     @property

@@ -233,6 +233,8 @@ class Spec(Section):
             audio = {key: whole["model"].get(key) for key in _AUDIO_KEYS}
             if self.model.encodes_audio_first:
                 audio |= {"frozen": True, "audio_pooling": self.model.audio_pooling}
+                if self.model.audio_layers is not None:
+                    audio["audio_layers"] = whole["model"]["audio_layers"]
                 if self.model.audio_encoder == AS_IMAGE:
                     audio |= self._image_encoder(whole["model"])
             part["audio_encoder"] = audio

@@ -74,6 +74,37 @@ def test_a_vector_is_the_mean_over_the_positions_with_sound(tiny: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_vectors_of_inner_layers_stand_before_that_of_the_last_each_at_unit_length(
+    tiny: Path,
+) -> None:
+    rows = audio_encoders.sounds(LENGTHS, SAMPLES)
+    network = whisper.build(audio_encoders.CONFIG, 50)
+    whisper.assign(network, audio_encoders.whisper_arrays())
+    frames = whisper.log_mel(tf.constant(rows), tf.constant(LENGTHS), 80)
+    last, known = network(frames)
+    values, _ = network.get_layer("silence")(frames)
+    by_name = {}
+    for layer in network.layers[2:]:  # after the input and the silence
+        values = by_name[layer.name] = layer(values)
+    parts = tf.concat([by_name["block_0"], by_name["positions"], last], axis=2)
+    spec = spec_of(tiny, audio_layers=(1, 0))
+    found = encoded(spec, rows, LENGTHS)
+    assert found.shape == (5, 24) == (5, audio.width(spec))
+    for row, count in ((0, 25), (1, 11), (4, 3)):
+        assert known.numpy()[row].sum() == count
+        means = np.mean(parts[row, :count], axis=0).reshape(3, 8)
+        expected = means / np.linalg.norm(means, axis=1, keepdims=True)
+        np.testing.assert_allclose(found[row], expected.ravel(), atol=1e-5)
+    assert not found[2].any()
+
+
+def test_a_layer_that_the_encoder_does_not_have_is_refused(tiny: Path) -> None:
+    spec = spec_of(tiny, audio_layers=(0, 2))
+    for part in (audio.encoder_of(spec).load, audio.width):
+        with pytest.raises(OptionsError, match=r"audio_layers: 2 is no inner layer of .* 0 to 1$"):
+            part(spec)
+
+
 def test_statistics_are_mean_deviation_and_quantiles_of_the_known_positions() -> None:
     values = np.random.default_rng(0).normal(size=(2, 21, 3)).astype(np.float32)
     known = np.arange(21) < np.array([[11], [0]])

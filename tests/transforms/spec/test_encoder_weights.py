@@ -142,11 +142,15 @@ def test_an_audio_encoder_is_in_the_digests_and_the_place_of_its_weights_is_not(
     assert here.model.audio_weights != there.model.audio_weights
     assert here.digest() == there.digest()
     assert here.features_json() == there.features_json()
-    others = ("audio_pooling: statistics", "audio_freeze: false", "audio_freeze: 1")
+    others = (
+        *("audio_pooling: statistics", "audio_freeze: false", "audio_freeze: 1"),
+        *("audio_layers: [0]", "audio_layers: [0, 1]"),
+    )
     specs = [loading.load(audio_file(tmp_path / "c", f"{WHISPER}, {one}")) for one in others]
     texts = [here.features_json(), *(one.features_json() for one in specs)]
-    assert len(set(texts)) == 3  # epochs of freezing change no feature
-    assert len({here.digest(), *(one.digest() for one in specs)}) == 4
+    assert len(set(texts)) == 5  # epochs of freezing change no feature
+    assert len({here.digest(), *(one.digest() for one in specs)}) == 6
+    assert "audio_layers" not in texts[0]
     assert not specs[2].model.encodes_audio_first
     drawn = loading.load(audio_file(tmp_path / "d", f"{LITE}, audio_encoder: image"))
     assert drawn.features_json() not in texts
@@ -174,6 +178,10 @@ def test_a_spec_without_an_audio_encoder_does_not_name_one(tmp_path: Path) -> No
         (f"{WHISPER}, audio_freeze: 0", "model.audio_freeze"),
         ("audio_pooling: mean", "audio_pooling is for audio_encoder whisper; remove it"),
         (f"{WHISPER}, audio_pooling: max", "model.audio_pooling"),
+        ("audio_layers: [0]", "audio_layers is for audio_encoder whisper; remove it"),
+        (f"{WHISPER}, audio_layers: []", "model.audio_layers"),
+        (f"{WHISPER}, audio_layers: [-1]", "model.audio_layers"),
+        (f"{WHISPER}, audio_layers: [1, 0, 1]", "audio_layers names a layer twice; name each once"),
     ],
 )
 def test_settings_of_audio_that_do_not_belong_together_are_refused(
