@@ -189,7 +189,8 @@ def from_ctranslate2(file: BinaryIO) -> tuple[Arrays, whisper.Config]:
         raise _refused(f"{CTRANSLATE2} {error}") from error
     if (name, revision) != (_SPECIFICATION, _REVISION):
         raise _refused(f"{CTRANSLATE2} is of {name[:40]!r}, revision {revision}")
-    short = sorted(key for key, value in found.items() if value.ndim and value.dtype.kind != "f")
+    floats = {key for key, value in found.items() if np.issubdtype(value.dtype, np.floating)}
+    short = sorted(key for key, value in found.items() if value.ndim and key not in floats)
     if short:
         raise _refused(f"{CTRANSLATE2} has whole numbers in {short[0]!r}: convert it to float16")
     try:

@@ -128,7 +128,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         need("--output", self.output)
-        if self.kind not in ENCODERS:
+        if ENCODERS.get(self.kind) is None:
             raise OptionsError(f"--kind: must be one of {', '.join(ENCODERS)}, got {self.kind!r}")
         if not self.output.endswith(self.file.suffix):
             raise OptionsError(f"--output: must end in {self.file.suffix}, got {self.output!r}")

@@ -1,6 +1,7 @@
 """Import of audio encoders: the same file from each source, and nothing else is taken."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.training import audio_import
 from triad_ml.transforms.encoders import audio, musicnn, safetensors
 from triad_ml.transforms.hashing import file_digest
+
+WHEEL = Path(os.environ.get("TRIAD_WHEELS", "")) / audio_import.MUSICNN_WHEEL.file
+"""musicnn's own package, if it was downloaded."""
 
 
 def command(source: Path, output: Path, kind: str = "whisper") -> int:
@@ -205,3 +209,22 @@ def test_normalizations_of_musicnn_become_scales_and_offsets() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(arrays["middle_2.kernel"], stored["conv2d_7/kernel"])
     assert len(arrays) == 2 * 9 + 2 * 11
+
+
+@pytest.mark.skipif(not WHEEL.is_file(), reason="TRIAD_WHEELS names no folder with musicnn's wheel")
+def test_musicnns_own_weights_give_the_vectors_of_its_own_graph(tmp_path: Path) -> None:
+    """The numbers are those of musicnn's code, run once with its checkpoint on these patches."""
+    output = tmp_path / "musicnn.safetensors"
+    assert command(WHEEL, output, "musicnn") == 0
+    network = musicnn.build(musicnn.PATCH)
+    musicnn.assign(network, safetensors.read(output)[0])
+    patches = np.abs(np.random.default_rng(0).normal(1.5, 1, (3, 187, 96))).astype(np.float32)
+    found = network(patches).numpy()
+    expected = [
+        [0.295171, 1.64144, 2.536536, -0.275703, -0.130826],
+        [0.520339, 1.796768, 2.601749, -0.355557, 0.078641],
+        [0.368127, 1.93788, 2.546563, -0.366282, 0.030873],
+    ]
+    np.testing.assert_allclose(found[:, ::40], expected, atol=2e-5)
+    lengths = [13.45425, 13.873332, 13.429825]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), lengths, rtol=1e-5)
