@@ -79,18 +79,17 @@ def test_a_saved_model_with_it_only_computes(tower, tmp_path):
         for name, values in random_batch(layout).items()
     }
     call = tf.function(lambda **batch: network(batch, training=False))
-    traced = call.get_concrete_function(**inputs)
-    signatures = {"serving_default": traced}
+    signatures = {"serving_default": call.get_concrete_function(**inputs)}
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signatures)
     assert "serving_default" in safety.check_folder(tmp_path / "saved")
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
     batch = random_batch(layout)
     order = np.random.default_rng(2).permutation(48)
     moved = loaded(**{name: tf.gather(values, order) for name, values in batch.items()})
-    expected = traced(**batch)
     for task, output in loaded(**batch).items():
-        np.testing.assert_array_equal(output, expected[task])
         np.testing.assert_array_equal(moved[task], output.numpy()[order])
+        # The shape of its signature is another one, so that TensorFlow may round otherwise.
+        np.testing.assert_allclose(output, tower[2](batch)[task], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
