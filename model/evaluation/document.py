@@ -245,7 +245,7 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",
-                subset.replace("+", " + "),
+                subset if subset in linear else subset.replace("+", " + "),  # 80 columns hold it
                 f"{metrics['n']:,}",
                 *(interval_text(metrics[key]) if key in metrics else "" for key in figures),
                 end_section=i == len(rows) - 1,

@@ -118,7 +118,7 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
     demo.show_results(console, name, tmp_path, f"{tmp_path}/scores", run.date, "page.html")
     text = printed(console)
     assert text.count("0.667") >= 2  # two of three, as recorded and with pictures alone
-    assert "linear, image + text" in text
+    assert "linear, image+text" in text
     model = "category: accuracy 0.667; the best linear model (image + text): 0.667\n"
     assert model in text
     assert f"Published scores:  {run.path('scores/part-00000.parquet')}\n" in text
