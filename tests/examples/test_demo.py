@@ -60,22 +60,26 @@ def test_generated_records_are_announced_loudly(elsewhere, console):
     assert len(records.read_text(encoding="utf-8").splitlines()) == 600
 
 
-def test_the_real_records_have_a_pretrained_encoder_whose_weights_are_converted_once(
+def test_the_real_records_have_pretrained_encoders_whose_weights_are_converted_once(
     elsewhere, console
 ):
     assert demo.choose_spec(console, "stamps") == "pretrained"
-    assert f"triad encoder --output {demo.ENCODER}\n" in printed(console)
-    (elsewhere / demo.ENCODER).write_bytes(b"there already")
+    for kind, output in demo.ENCODERS.items():
+        assert f"triad encoder --kind {kind} --output {output}\n" in printed(console)
+        (elsewhere / output).touch()
     assert demo.choose_spec(console, "stamps") == "pretrained"
-    assert printed(console).count("triad encoder") == 1
-    spec = yaml.safe_load((demo.ROOT / "examples/pretrained.yaml").read_text(encoding="utf-8"))
-    assert spec["model"]["image_weights"] == f"../{demo.ENCODER}"
+    assert printed(console).count("triad encoder") == len(demo.ENCODERS)
+    model = yaml.safe_load((demo.ROOT / "examples/pretrained.yaml").read_text("utf-8"))["model"]
+    for modality in ("image", "text"):
+        kind, weights = model[f"{modality}_encoder"], model[f"{modality}_weights"]
+        assert weights == f"../{demo.ENCODERS[kind]}"
 
 
-def test_where_the_weights_cannot_be_had_it_says_so_and_trains_without_them(elsewhere, console):
-    assert demo.choose_spec(console, "stamps", package="no_such_package") == "stamps"
+def test_where_weights_cannot_be_had_it_says_so_and_trains_without_them(elsewhere, console):
+    packages = (demo.ENCODER_PACKAGES[0], "no_such_package")
+    assert demo.choose_spec(console, "stamps", packages) == "stamps"
     text = printed(console)
-    assert "WITHOUT A PRETRAINED ENCODER: the package no_such_package is not installed." in text
+    assert "WITHOUT PRETRAINED ENCODERS: the package no_such_package is not installed." in text
     assert "the extra 'transfer' of triad-ml" in text
     assert "triad encoder" not in text
 
