@@ -51,7 +51,8 @@ def problems(document: Mapping[str, Any], limit: float | None) -> Iterator[str]:
         yield "no record compares it with linear models; preprocess with a test split and train it"
         return
     for name, task in measured[split]["tasks"].items():
-        if SOLVERS.get(task["kind"]) is None:
+        solver = SOLVERS.get(task["kind"])
+        if solver is None:
             continue
         floor = evaluation_document.floor(task)
         if not task.get("linear"):
