@@ -38,8 +38,8 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 sys.exit(status)
 """
 TRAINING = {
-    *("cv2", "keras", "keras_hub", "librosa", "llvmlite", "nltk", "numba", "pooch", "safetensors"),
-    *("sklearn", "tensorflow_text", "tokenizers", "torch", "transformers"),
+    *("cv2", "keras_hub", "librosa", "llvmlite", "nltk", "numba", "pooch", "safetensors"),
+    *("tensorflow_text", "tokenizers", "torch", "transformers"),
 }
 """Modules that scoring never needs."""
 
