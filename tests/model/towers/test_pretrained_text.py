@@ -10,11 +10,14 @@ import tensorflow as tf
 
 from tests import text_encoders
 from tests.text_encoders import BERT
+from triad_ml.model import network
+from triad_ml.model.layout import Layout
 from triad_ml.model.serving import safety
 from triad_ml.model.serving.allowed_ops import ALLOWED_OPS
 from triad_ml.model.towers.texts import pretrained_text
 from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.spec.model import TextEncoderSpec
+from triad_ml.transforms.spec.spec import Spec
 
 PIECES = 20
 STILL = {**BERT, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -114,3 +117,35 @@ def test_a_saved_model_holds_variables_and_allowed_ops_and_gives_the_same_bits(
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
     ids = tf.constant(text_encoders.texts(STILL, [3, 0, 20, 17], PIECES))
     assert loaded(ids)["states"].numpy().tobytes() == call(ids)["states"].numpy().tobytes()
+
+
+@pytest.mark.parametrize("options", [{"fusion": "attention"}, {"text_freeze": True}])
+def test_what_a_missing_text_holds_changes_no_output(tmp_path: Path, options: Any) -> None:
+    """All rows lack a text; training has no piece to encode then."""
+    weights = text_encoders.readable(tmp_path / "encoder")
+    encoder = {"text_encoder": "bert", "text_weights": str(weights), "text_pieces": PIECES}
+    whole = {
+        "modalities": {"image": {"size": 32}, "text": {"vocabulary": 60, "length": 12}},
+        "tasks": {
+            "verb": {"kind": "classification", "label": "verb"},
+            "names": {"kind": "tagging", "label": "names"},
+        },
+        "model": {**encoder, "dim": 16, **options},
+    }
+    layout = Layout(Spec.model_validate(whole), {"verb": ("y", "z"), "names": ("x",)}, 10)
+    networks = network.build_networks(layout)
+    inputs: dict[str, Any] = {
+        name: np.zeros((4, *one.shape[1:]), one.dtype)
+        for name, one in networks.scoring.input.items()
+    }
+    inputs["image_present"] = np.ones(4, bool)
+    changed = {
+        name: value + (name.startswith("text") and not name.endswith("present")) * 1
+        for name, value in inputs.items()
+    }
+    changed = {name: value.astype(inputs[name].dtype) for name, value in changed.items()}
+    found, again = (networks.scoring(one, training=False) for one in (inputs, changed))
+    for name, values in found.items():
+        np.testing.assert_array_equal(values.numpy(), again[name].numpy())
+    trained = networks.training(inputs, training=True)
+    assert all(np.isfinite(values.numpy()).all() for values in trained.values())
