@@ -16,9 +16,6 @@ from triad_ml.transforms.encoders.texts import encoder as text
 from triad_ml.transforms.encoders.texts import transformer
 from triad_ml.transforms.encoders.texts.encoder import TextEncoder
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
-from triad_ml.transforms.features.registry import FEATURES
-from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.model import TextEncoderSpec
 
 LENGTHS = [3, 0, 16, 17, 40, 1]
@@ -239,15 +236,3 @@ def test_all_weights_are_variables_and_the_graph_holds_no_copy_of_them(tmp_path:
         if node.op == "Const"
     )
     assert largest <= 192  # a place for each position of a call
-
-
-def test_preprocessing_refuses_a_text_encoder_as_long_as_texts_have_no_pieces() -> None:
-    content = """
-modalities: {text: }
-tasks: {category: {kind: classification, label: category}}
-model: {text_encoder: bert, text_weights: encoder}
-"""
-    with pytest.raises(OptionsError, match="bert cannot be used yet, because texts are not cut"):
-        FEATURES["text"].graph(
-            tf.constant([b"a text"]), loading.parse(content), KnownAnalyzers(Analysis({}, {}))
-        )
