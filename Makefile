@@ -81,6 +81,6 @@ $(INSTALLED): constraints.txt pyproject.toml setup.py
 	$(BIN)/python -m pip install -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install -c constraints.txt --use-pep517 seqeval  # its build needs isolation
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation --no-compile \
-	  -e '.[dev,streams,search,sign]'
+	  -e '.[dev,streams,search,sign,transfer]'
 	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip compiles on one processor alone
 	touch $@

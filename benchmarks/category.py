@@ -1,4 +1,4 @@
-"""Benchmark of the category of stamps in five folds: networks by modality subset, and a regression.
+"""Benchmark of the category of stamps in five folds: networks and linear models by modality subset.
 
     triad encoder --output LITE0.weights.h5
     python examples/stamps.py --out STAMPS --cache CACHE
@@ -8,11 +8,14 @@ The data are the records with an image, of classes with at least ten of them. Fo
 groups; each record is predicted once, by networks that saw none of its group. The settings are
 those of `examples/transfer.yaml`. Each training runs all epochs; none is chosen by a test fold.
 Accuracy and macro-F1 are computed on all records together, from the five networks of a seed; the
-table has the median and the range over the seeds. The logistic regression has the same folds, and
-as features the image embeddings, audio statistics, and n-grams of characters (tf-idf).
+table has the median and the range over the seeds. "Linear" are the linear models that `triad train`
+fits beside the network, on the same folds; they choose their strength on training records. The
+logistic regression is one of scikit-learn's, on image embeddings, audio statistics, and n-grams of
+characters (tf-idf), with one strength.
 
 With `--audio-encoder whisper --audio-weights FILE` networks and regression read the vectors of a
-frozen audio encoder instead of log-mel frames and their statistics.
+frozen audio encoder instead of log-mel frames and their statistics; `--audio-pooling` and
+`--audio-layers` are the keys of the spec.
 """
 
 import argparse
@@ -20,7 +23,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--audio-encoder")
     parser.add_argument("--audio-weights", type=Path)
+    parser.add_argument("--audio-pooling")
+    parser.add_argument("--audio-layers", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--subsets", nargs="+", default=SUBSETS)
     parser.add_argument("--spec", type=Path, default=SPEC)
@@ -67,10 +72,16 @@ def main() -> None:
     truth = [row["labels"][TASK] for row in rows]
     groups = [row["group"] for row in rows]
     folds = list(GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, truth, groups))
-    sound = {"audio_encoder": arguments.audio_encoder}
+    sound = {
+        "audio_encoder": arguments.audio_encoder,
+        "audio_pooling": arguments.audio_pooling,
+        "audio_layers": arguments.audio_layers,
+    }
     if arguments.audio_weights is not None:
         sound["audio_weights"] = str(arguments.audio_weights.resolve())
-    spec = _spec_file(arguments.spec, arguments.weights, folder, sound)
+    # Texts are read anyway: every record has one, so none is rejected for having nothing.
+    read = {"text", *(name for subset in arguments.subsets for name in subset.split("+"))}
+    spec = _spec_file(arguments.spec, arguments.weights, folder, sound, read)
     prepared = [
         prepare(rows, set(test.tolist()), spec, arguments.records.parent, folder / f"fold-{fold}")
         for fold, (_, test) in enumerate(folds)
@@ -84,9 +95,14 @@ def main() -> None:
         predicted = json.loads(kept.read_text(encoding="utf-8"))
         show(f"regression, {subset}", [scores(truth, predicted)])
     for subset in arguments.subsets:
+        by_id = {}
+        for data in prepared:
+            by_id |= linear(data, subset.split("+"))
+        show(f"linear, {subset}", [scores(truth, [by_id[row["id"]] for row in rows])])
+    for subset in arguments.subsets:
         measured = []
         for seed in arguments.seeds:
-            by_id: dict[str, str] = {}
+            by_id = {}
             for fold, data in enumerate(prepared):
                 by_id |= trained(data, subset.split("+"), seed, folder / f"fold-{fold}")
             measured.append(scores(truth, [by_id[row["id"]] for row in rows]))
@@ -126,24 +142,13 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
 
 def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
     """Trains a network for these modalities; returns its predictions on the test fold, by id."""
-    from triad_ml.model import layout as model_layout
     from triad_ml.model.data import datasets as training_data
     from triad_ml.model.evaluation import predict
     from triad_ml.model.training import loop
-    from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 
-    prepared = preprocessing_dataset.read(data)
-    whole = json.loads(prepared.spec.to_json())
-    whole["modalities"] = {name: whole["modalities"][name] for name in modalities}
-    for name in {"image", "audio"} - {*modalities}:
-        encoder = (f"{name}_encoder", f"{name}_weights", f"{name}_freeze", f"{name}_pooling")
-        whole["model"] = {k: v for k, v in whole["model"].items() if not k.startswith(encoder)}
-        whole["model"].pop(f"{name}_layers", None)
-    whole["training"]["seed"] = seed
-    spec = type(prepared.spec).model_validate(whole)
-    kept = folder / f"{'-'.join(modalities)}-{seed}-{spec.digest()[:12]}.json"
+    prepared, layout = _layout(data, modalities, seed)
+    kept = folder / f"{'-'.join(modalities)}-{seed}-{layout.spec.digest()[:12]}.json"
     if not kept.is_file():
-        layout = model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
         files = {"train": prepared.files("train")}
         with tempfile.TemporaryDirectory() as output:
             model = loop.train(files, layout, output, "benchmark").model
@@ -154,6 +159,51 @@ def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> d
         labels = {record_id: layout.classes[TASK][index] for record_id, index in pairs}
         kept.write_text(json.dumps(labels), encoding="utf-8")
     return dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def linear(data: Path, modalities: Sequence[str]) -> dict[str, str]:
+    """Fits the linear model of all these modalities; returns its predictions, by id."""
+    from triad_ml.model.data import scan
+    from triad_ml.model.linear import floor
+
+    prepared, layout = _layout(data, modalities)
+    models = floor.fitted(scan.survey(prepared.files("train"), layout), layout)
+    test = scan.survey(prepared.files("test"), layout)
+    subset = "+".join(layout.spec.modalities.names)
+    best = floor.predicted(models, test, layout)[TASK][subset].argmax(axis=1)
+    assert test.records is not None  # so few that they are kept
+    ids = [_id_of(record) for record in test.records.numpy()]
+    pairs = zip(ids, best, strict=True)
+    return {record_id: layout.classes[TASK][index] for record_id, index in pairs}
+
+
+def _id_of(record: bytes) -> str:
+    import tensorflow as tf
+
+    columns = tf.train.Example.FromString(record).features.feature
+    return str(columns["id"].bytes_list.value[0].decode())
+
+
+def _layout(data: Path, modalities: Sequence[str], seed: int = 0) -> tuple[Any, Any]:
+    """Returns prepared data, and the layout of a spec of these modalities alone."""
+    from triad_ml.model import layout as model_layout
+    from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
+
+    prepared = preprocessing_dataset.read(data)
+    whole = json.loads(prepared.spec.to_json())
+    _keep(whole, set(modalities))
+    whole["training"]["seed"] = seed
+    spec = type(prepared.spec).model_validate(whole)
+    return prepared, model_layout.Layout(spec, prepared.classes, prepared.vocabulary_size)
+
+
+def _keep(whole: dict[str, Any], modalities: Collection[str]) -> None:
+    """Removes the other modalities of a spec, and their encoders."""
+    whole["modalities"] = {n: one for n, one in whole["modalities"].items() if n in modalities}
+    for name in {"image", "audio"} - {*modalities}:
+        keys = ("encoder", "weights", "weights_sha256", "freeze", "pooling", "layers", "arguments")
+        for key in keys:
+            whole["model"].pop(f"{name}_{key}", None)
 
 
 def regression(
@@ -180,8 +230,8 @@ def regression(
 def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Returns unit vectors, float32 `[records, dimensions]`, of image and of audio.
 
-    The vector of an audio is that of the audio encoder; without one it has mean and standard
-    deviation of each mel band.
+    Those of modalities that were prepared; the vector of an audio is that of the audio encoder, or
+    without one mean and standard deviation of each mel band.
     """
     import tensorflow as tf
 
@@ -190,25 +240,24 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
     by_id = {}
     prepared = preprocessing_dataset.read(data)
     files = [*prepared.files("train"), *prepared.files("test")]
+    names = [name for name in prepared.spec.modalities.names if name != "text"]
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
         columns = tf.train.Example.FromString(record).features.feature
-        audio = np.array(columns["audio"].float_list.value, np.float32)
-        if prepared.spec.model.audio_encoder is None:
-            frames = audio.reshape(-1, prepared.spec.modalities.audio.mel_bins)
-            audio = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
-        by_id[columns["id"].bytes_list.value[0].decode()] = {
-            "image": np.array(columns["image"].float_list.value, np.float32),
-            "audio": audio,
-        }
-    stacked = {
-        name: np.stack([by_id[row["id"]][name] for row in rows]) for name in ("image", "audio")
-    }
+        found = {n: np.array(columns[n].float_list.value, np.float32) for n in names}
+        if "audio" in names and prepared.spec.model.audio_encoder is None:
+            frames = found["audio"].reshape(-1, prepared.spec.modalities.audio.mel_bins)
+            found["audio"] = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
+        by_id[_id_of(record)] = found
+    stacked = {name: np.stack([by_id[row["id"]][name] for row in rows]) for name in names}
     return {n: v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9) for n, v in stacked.items()}
 
 
-def _spec_file(spec: Path, weights: Path, folder: Path, sound: Mapping[str, str | None]) -> Path:
+def _spec_file(
+    spec: Path, weights: Path, folder: Path, sound: Mapping[str, Any], modalities: Collection[str]
+) -> Path:
     content = yaml.safe_load(spec.read_text(encoding="utf-8"))
     content["model"] |= {"image_weights": str(weights.resolve()), **sound}
+    _keep(content, modalities)
     (folder / "spec.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "spec.yaml"
 

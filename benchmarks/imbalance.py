@@ -185,6 +185,7 @@ def _spec(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.task == "category":
         spec = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
         spec["model"]["image_weights"] = str(arguments.weights.resolve())
+    spec.setdefault("model", {})["recipe"] = "network"
     treated = {"thresholds": "f1"} if method == "thresholds" else {"imbalance": method}
     spec["tasks"] = {arguments.task: {**TASKS[arguments.task], **treated}}
     if arguments.modalities:

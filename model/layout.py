@@ -57,3 +57,12 @@ class Layout:
         from triad_ml.transforms.encoders import audio
 
         return audio.width(self.spec)
+
+    @property
+    def text_width(self) -> int | None:
+        """Length of a text's vector; None unless preprocessing runs the pretrained encoder."""
+        if self.spec.modalities.text is None or not self.spec.model.encodes_texts_first:
+            return None
+        from triad_ml.transforms.encoders.texts import encoder
+
+        return encoder.config_of(self.spec.model).pooled

@@ -17,7 +17,7 @@ from triad_ml.model.towers.base import Parts
 from triad_ml.model.towers.registry import TOWERS
 
 Tensors: TypeAlias = dict[str, keras.KerasTensor]
-Encoders: TypeAlias = Mapping[str, keras.Model | None]
+Encoders: TypeAlias = Mapping[str, keras.Layer | None]
 Heads: TypeAlias = Mapping[str, TaskHead]
 
 
@@ -51,7 +51,7 @@ class Networks(NamedTuple):
     scoring: keras.Model
     training: keras.Model
     cut: Cut
-    encoders: Mapping[str, keras.Model] = {}
+    encoders: Mapping[str, keras.Layer] = {}
 
 
 def build(layout: Layout) -> keras.Model:
@@ -110,7 +110,7 @@ def _joined(
         these and the inputs of heads.
     """
     spec, names = layout.spec.model, layout.spec.modalities.names
-    parts = {name: Parts(encoders[name], TOWERS[name].words(inputs, layout)) for name in names}
+    parts = {name: TOWERS[name].parts(inputs, layout, encoders[name]) for name in names}
     words = next((one.words for one in parts.values() if one.words is not None), None)
     seen = {
         name: TOWERS[name].build(inputs, layout, parts[name], fusion.looks_at_steps)

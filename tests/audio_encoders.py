@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.transforms.encoders import audio, safetensors, whisper
+from triad_ml.transforms.encoders import audio, whisper
+from triad_ml.transforms.files import safetensors
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -1,9 +1,10 @@
-"""Files in PyTorch's old format, written without PyTorch."""
+"""Files in PyTorch's old format and its archives, written without PyTorch."""
 
 import io
 import pickle
 import pickletools
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,6 +90,30 @@ def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     keys = {name: str(place) for place, name in enumerate(arrays)}
     tensors = {name: tensor(keys[name], one, one.shape) for name, one in arrays.items()}
     write_parts(path, tensors, {keys[name]: one for name, one in arrays.items()})
+
+
+def write_archive(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Writes a state dict as PyTorch 1.6 and later do."""
+    keys = {name: str(place) for place, name in enumerate(arrays)}
+    tensors = {name: tensor(keys[name], one, one.shape) for name, one in arrays.items()}
+    for stored in tensors.values():
+        stored.arguments[0].id = stored.arguments[0].id[:5]  # archives know no views of storages
+    files = {"data.pkl": state(tensors), "byteorder": b"little"}
+    files |= {f"data/{keys[name]}": one.tobytes() for name, one in arrays.items()}
+    write_files(path, files | {"version": b"3\n"})
+
+
+def write_files(path: Path, files: Mapping[str, bytes], **options: Any) -> None:
+    """Writes an archive of any files, below one folder."""
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, content in files.items():
+            archive.writestr(f"weights/{name}", content)
+
+
+def archived(path: Path) -> dict[str, bytes]:
+    """Returns the files of an archive, without the name of their folder."""
+    with zipfile.ZipFile(path) as archive:
+        return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 
 def pickles(content: bytes) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ def logits(
     layout: Layout,
     inputs: Tensors,
     used: Tensor,
-    encoders: Mapping[str, keras.Model | None],
+    encoders: Mapping[str, keras.Layer | None],
 ) -> tuple[Tensors, Tensors]:
     """Builds the logits of each modality and their sums.
 

@@ -96,7 +96,7 @@ def read(
     for serialized in found.shard(every, 0).batch(_BATCH):
         for key, tensors in parsed(serialized).items():
             for name, tensor in tensors.items():
-                numbered = key == "views" and VIEWS[name].sparse
+                numbered = key == "views" and VIEWS[name].sparse(layout)
                 value = counts(tensor.numpy()) if numbered else tensor.numpy()
                 parts.setdefault((key, name), []).append(value)
     return Blocks(

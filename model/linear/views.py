@@ -16,6 +16,7 @@ from triad_ml.model.layout import Layout
 from triad_ml.model.towers.base import Columns
 from triad_ml.model.towers.registry import TOWERS
 from triad_ml.transforms.features.grams import BUCKETS, GRAMS, grams_length
+from triad_ml.transforms.features.pieces.values import VECTOR
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,15 +29,15 @@ channel; cells of a side; directions of gradients in a cell."""
 
 
 class View(abc.ABC):
-    """The view of one modality.
+    """The view of one modality."""
 
-    Attributes:
-        sparse: True where vectors are counts of n-grams, of which few are not 0.
-        feature: Name of the feature that the view reads.
-    """
+    def sparse(self, layout: Layout) -> bool:
+        """Returns True where vectors are counts of n-grams, of which few are not 0."""
+        return False
 
-    sparse = False
-    feature: str
+    @abc.abstractmethod
+    def feature(self, layout: Layout) -> str:
+        """Returns the name of the feature that the view reads."""
 
     @abc.abstractmethod
     def columns(self, layout: Layout) -> Columns:
@@ -54,7 +55,8 @@ class View(abc.ABC):
 class Image(View):
     """Vectors of a frozen encoder, or colours and gradients of the pixels."""
 
-    feature = "image"
+    def feature(self, layout: Layout) -> str:
+        return "image"
 
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["image"].columns(layout)
@@ -69,7 +71,8 @@ class Image(View):
 class Audio(View):
     """Statistics of each mel bin over time; vectors of a frozen encoder; drawn spectrograms."""
 
-    feature = "audio"
+    def feature(self, layout: Layout) -> str:
+        return "audio"
 
     def columns(self, layout: Layout) -> Columns:
         return TOWERS["audio"].columns(layout)
@@ -84,18 +87,24 @@ class Audio(View):
 
 
 class Text(View):
-    """Counts of hashed n-grams of words and characters."""
+    """Counts of hashed n-grams of words and characters, or vectors of a frozen encoder."""
 
-    sparse = True
-    feature = GRAMS
+    def sparse(self, layout: Layout) -> bool:
+        return layout.text_width is None
+
+    def feature(self, layout: Layout) -> str:
+        return GRAMS if self.sparse(layout) else VECTOR
 
     def columns(self, layout: Layout) -> Columns:
+        width = layout.text_width
+        if width is not None:
+            return {VECTOR: tf.io.FixedLenFeature([width], tf.float32)}
         assert layout.spec.modalities.text is not None
         length = grams_length(layout.spec.modalities.text)
         return {GRAMS: tf.io.FixedLenFeature([length], tf.int64, [0] * length)}
 
     def vectors(self, columns: Mapping[str, tf.Tensor], layout: Layout) -> tf.Tensor:
-        return columns[GRAMS]
+        return columns[self.feature(layout)]
 
 
 VIEWS: Mapping[str, View] = {"image": Image(), "audio": Audio(), "text": Text()}

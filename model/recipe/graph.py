@@ -50,10 +50,10 @@ def combined(
     else:
         inputs = network.inputs_of(layout) | dict(networks.scoring.input)
         outputs, cut = dict(networks.scoring.output), networks.cut
-    views = _scaled(inputs, [linear[task] for task in shares])
+    views = _scaled(inputs, [linear[task] for task in shares], layout)
     passed: Tensors = {}
     for task, share in shares.items():
-        terms = _terms(linear[task], views, task)
+        terms = _terms(linear[task], views, task, layout)
         passed |= {f"linear/{task}/{name}": one for name, one in terms.items()}
         mix = MIXES[layout.spec.tasks[task].kind](layout.spec.tasks[task], task)
         found = mix.output(_summed(linear[task], terms, cut.visible, task), inputs)
@@ -63,35 +63,35 @@ def combined(
     return Networks(scoring, scoring, seam, {} if networks is None else networks.encoders)
 
 
-def _scaled(inputs: Tensors, models: Sequence[Subsets]) -> Tensors:
+def _scaled(inputs: Tensors, models: Sequence[Subsets], layout: Layout) -> Tensors:
     """Builds the scaled view of each modality that a model reads."""
     scalings = {name: one for linear in models for name, one in linear.scalings.items()}
     views: Tensors = {}
     for name, scaling in scalings.items():
-        view, kept = VIEWS[name], _kept(name, scaling)
-        make = layers.WeightedNgrams if view.sparse else layers.Standardized
+        view, kept = VIEWS[name], _kept(name, scaling, layout)
+        make = layers.WeightedNgrams if view.sparse(layout) else layers.Standardized
         layer = make(len(kept), name=f"recipe_{name}_scaled")
-        described = layers.Described(name, name=f"recipe_{name}_view")(inputs[view.feature])
+        described = layers.Described(name, name=f"recipe_{name}_view")(inputs[view.feature(layout)])
         views[name] = layer(described, inputs[f"{name}_present"])
         layer.set_numbers(kept, scaling.mean[kept], scaling.factor[kept])
     return views
 
 
-def _kept(name: str, scaling: Scaling) -> npt.NDArray[np.int64]:
+def _kept(name: str, scaling: Scaling, layout: Layout) -> npt.NDArray[np.int64]:
     """Returns the columns of a view that have weights: of n-grams, those that training saw."""
-    if not VIEWS[name].sparse:
+    if not VIEWS[name].sparse(layout):
         return np.arange(len(scaling.factor))
     seen = np.flatnonzero(scaling.factor)
     return seen if len(seen) else np.zeros(1, np.int64)
 
 
-def _terms(linear: Subsets, views: Tensors, task: str) -> Tensors:
+def _terms(linear: Subsets, views: Tensors, task: str, layout: Layout) -> Tensors:
     """Builds what each modality adds in each set of modalities that it is in."""
     models = [linear.models[subset] for subset in _numbered(linear.alone)]
     split = [linear_subsets.terms(model)[0] for model in models]
     terms: Tensors = {}
     for name in linear.alone:
-        kept = _kept(name, linear.scalings[name])
+        kept = _kept(name, linear.scalings[name], layout)
         own = [weights[name][kept] for weights in split if name in weights]
         size = own[0].shape[1]
         units, place = len(own) * size, f"added_{name}_{task}"

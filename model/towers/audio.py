@@ -41,7 +41,7 @@ class Audio(Tower):
         shape = tuple(values.shape)
         return {self.name: keras.Input(shape, dtype=values.dtype.name, name=self.name)}
 
-    def encoder(self, layout: Layout) -> keras.Model | None:
+    def encoder(self, layout: Layout) -> keras.Layer | None:
         return pretrained.trainable_audio_encoder(layout.spec)
 
     def frozen_epochs(self, layout: Layout) -> int:
@@ -65,7 +65,7 @@ class Audio(Tower):
             return None
         return functools.partial(augmentation.vary_sounds, changes=changes)
 
-    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
+    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Layer | None) -> Tensor:
         """Builds the scaled vector of a pretrained encoder, or the embedding if there is none."""
         features, present = inputs[self.name], inputs[f"{self.name}_present"]
         if layout.audio_width:

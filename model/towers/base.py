@@ -42,11 +42,13 @@ class Parts(NamedTuple):
 
     Attributes:
         encoder: Pretrained network in the tower, or None; see `Tower.encoder`.
-        words: Word vectors of the tower, or None; see `Tower.words`.
+        words: Word vectors of the tower, or None.
+        pieces: Vectors of the pieces that a pretrained text encoder reads, and their mask, or None.
     """
 
-    encoder: keras.Model | None = None
+    encoder: keras.Layer | None = None
     words: Words | None = None
+    pieces: Words | None = None
 
 
 class Seen(NamedTuple):
@@ -102,7 +104,7 @@ class Tower(abc.ABC):
         """Returns the width of the feature if it is a frozen encoder's vector; otherwise None."""
         return None
 
-    def encoder(self, layout: Layout) -> keras.Model | None:
+    def encoder(self, layout: Layout) -> keras.Layer | None:
         """Loads the pretrained network that becomes part of the tower; None if there is none.
 
         Raises:
@@ -114,9 +116,15 @@ class Tower(abc.ABC):
         """Returns the number of epochs during which the network of `encoder` is not trained."""
         return 0
 
-    def words(self, inputs: Tensors, layout: Layout) -> Words | None:
-        """Builds the word vectors of the tower; None if the modality has no words."""
-        return None
+    def parts(self, inputs: Tensors, layout: Layout, encoder: keras.Layer | None) -> Parts:
+        """Builds the parts of the tower that come before it.
+
+        Args:
+            inputs: Inputs of the network; see `inputs`, with `<modality>_present`.
+            layout: Layout with the spec and the vocabulary size.
+            encoder: Pretrained network from `encoder`.
+        """
+        return Parts(encoder)
 
     def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
         """Returns the augmentation of the modality's feature; None if there is none.
@@ -127,9 +135,9 @@ class Tower(abc.ABC):
         """
         return None
 
-    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
+    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Layer | None) -> Tensor:
         """Builds the input of `linear`, from which late fusion computes the modality's logits."""
-        parts = Parts(encoder, self.words(inputs, layout))
+        parts = self.parts(inputs, layout, encoder)
         return self.build(inputs, layout, parts, steps=False).embedding
 
     def linear(self, view: Tensor, size: int, spec: ModelSpec, layer: str) -> Tensor:

@@ -45,7 +45,7 @@ class Image(Tower):
     def vector_width(self, layout: Layout) -> int | None:
         return layout.image_width
 
-    def encoder(self, layout: Layout) -> keras.Model | None:
+    def encoder(self, layout: Layout) -> keras.Layer | None:
         return pretrained.trainable_encoder(layout.spec)
 
     def frozen_epochs(self, layout: Layout) -> int:
@@ -68,7 +68,7 @@ class Image(Tower):
             return None
         return functools.partial(augmentation.vary_pictures, changes=changes)
 
-    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Model | None) -> Tensor:
+    def view(self, inputs: Tensors, layout: Layout, encoder: keras.Layer | None) -> Tensor:
         """Builds the scaled vector of a pretrained encoder, or the embedding if there is none."""
         features, present = inputs[self.name], inputs[f"{self.name}_present"]
         if layout.image_width:

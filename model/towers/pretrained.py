@@ -24,7 +24,7 @@ class Encoder(keras.layers.Layer):
         network: The pretrained network.
     """
 
-    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+    def __init__(self, network: keras.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.network = network
 
@@ -60,7 +60,7 @@ def trainable_audio_encoder(spec: Spec) -> keras.Model | None:
 
 
 def encoder_tower(
-    values: Tensor, encoder: keras.Model, spec: ModelSpec, modality: str = "image"
+    values: Tensor, encoder: keras.Layer, spec: ModelSpec, modality: str = "image"
 ) -> Tensor:
     """Builds the tower: the pretrained encoder, then the last layers, which are not pretrained.
 
@@ -76,7 +76,7 @@ def encoder_tower(
     return layers.embedding(encoded(values, encoder, modality), spec, modality)
 
 
-def encoded(values: Tensor, encoder: keras.Model, modality: str = "image") -> Tensor:
+def encoded(values: Tensor, encoder: keras.Layer, modality: str = "image") -> Tensor:
     """Builds the scaled vectors of an encoder in the network, float32 `[batch, width]`."""
     return scaled(Encoder(encoder, name=f"{modality}_encoded")(values), modality)
 

@@ -248,6 +248,10 @@ def _trained(
     networks: Networks,
 ) -> tuple[list[keras.Variable], dict[str, list[keras.Variable]]]:
     """Returns the trainable variables: those outside pretrained encoders, and those of each."""
-    encoders = {name: list(one.trainable_variables) for name, one in networks.encoders.items()}
+    encoders = {
+        name: list(one.trainable_variables)
+        for name, one in networks.encoders.items()
+        if one.trainable_variables  # a text encoder may have frozen layers alone
+    }
     known = {id(variable) for variables in encoders.values() for variable in variables}
     return [v for v in networks.training.trainable_variables if id(v) not in known], encoders

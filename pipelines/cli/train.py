@@ -116,7 +116,8 @@ def search(session: Session, config: SearchConfig) -> None:
         "output": typer.Option(
             "--output",
             metavar="FILE",
-            help="File to write; it ends in .weights.h5 for images, in .safetensors for audio.",
+            help="File to write; it ends in .weights.h5 for images, in .safetensors for audio. For "
+            "text: folder to write.",
         ),
         "weights": typer.Option(
             "--weights",
@@ -132,8 +133,8 @@ def search(session: Session, config: SearchConfig) -> None:
     panel=flags.PREPARE,
     epilog="triad encoder --output lite0.weights.h5"
     "\n\ntriad encoder --kind whisper --weights whisper-tiny --output tiny.safetensors"
-    "\n\nFiles are read without running code in them. Prints the SHA-256 of the written file.",
+    "\n\nFiles are read without running code in them. Prints the SHA-256 that specs pin.",
 )
 def encoder(session: Session, config: EncoderConfig) -> None:
-    """Convert the weights of a pretrained encoder to a file that specs can name."""
+    """Convert the weights of a pretrained encoder to a file or folder that specs can name."""
     print(session.run(run.encoder, config))

@@ -40,9 +40,18 @@ def parity(session: Session, config: ParityConfig) -> int:
 @command(
     app,
     ReleaseConfig,
-    {"model": flags.MODEL, "golden": flags.GOLDEN},
+    {
+        "model": flags.MODEL,
+        "golden": flags.GOLDEN,
+        "floor_limit": typer.Option(
+            "--floor-limit",
+            metavar="SHARE",
+            help="Largest share by which a task may be worse than its best linear model, 0 to 1; a "
+            "model that is worse, or was not compared, is refused. Default: a warning.",
+        ),
+    },
     panel=flags.TRUST,
-    epilog="triad release models/may --golden golden.jsonl"
+    epilog="triad release models/may --golden golden.jsonl --floor-limit 0.02"
     "\n\nExits with 10 if the model is refused; models/CURRENT then stays as it is.",
 )
 def release(session: Session, config: ReleaseConfig) -> None:

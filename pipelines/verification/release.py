@@ -1,7 +1,7 @@
 """Release of a model: after all checks it becomes the model that the pointer `CURRENT` names."""
 
 from triad_ml.pipelines.storage import model_store
-from triad_ml.pipelines.verification import model_checks
+from triad_ml.pipelines.verification import floor_check, model_checks
 from triad_ml.pipelines.verification.config import ReleaseConfig
 
 
@@ -21,6 +21,7 @@ def run(config: ReleaseConfig) -> str:
     model = model_checks.check(
         f"{models}/{name}", config.golden, config.verify_key, config.media_roots
     )
+    floor_check.check(model, config.floor_limit)
     model_store.flip(models, name, before)
     previous = "none" if before is None else before.decode(errors="replace").strip()
     return f"{models}: {name} counts (model {model.model_digest[:12]}), instead of {previous}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from examples import demo
@@ -59,18 +60,47 @@ def test_generated_records_are_announced_loudly(elsewhere, console):
     assert len(records.read_text(encoding="utf-8").splitlines()) == 600
 
 
+def test_the_real_records_have_pretrained_encoders_whose_weights_are_converted_once(
+    elsewhere, console
+):
+    assert demo.choose_spec(console, "stamps") == "pretrained"
+    for kind, output in demo.ENCODERS.items():
+        assert f"triad encoder --kind {kind} --output {output}\n" in printed(console)
+        (elsewhere / output).touch()
+    assert demo.choose_spec(console, "stamps") == "pretrained"
+    assert printed(console).count("triad encoder") == len(demo.ENCODERS)
+    model = yaml.safe_load((demo.ROOT / "examples/pretrained.yaml").read_text("utf-8"))["model"]
+    for modality in ("image", "text"):
+        kind, weights = model[f"{modality}_encoder"], model[f"{modality}_weights"]
+        assert weights == f"../{demo.ENCODERS[kind]}"
+
+
+def test_where_weights_cannot_be_had_it_says_so_and_trains_without_them(elsewhere, console):
+    packages = (demo.ENCODER_PACKAGES[0], "no_such_package")
+    assert demo.choose_spec(console, "stamps", packages) == "stamps"
+    text = printed(console)
+    assert "WITHOUT PRETRAINED ENCODERS: the package no_such_package is not installed." in text
+    assert "the extra 'transfer' of triad-ml" in text
+    assert "triad encoder" not in text
+
+
+def test_generated_records_are_trained_without_an_encoder(console):
+    assert demo.choose_spec(console, "generated") == "generated"
+    assert printed(console) == ""
+
+
 def test_it_stops_at_the_first_command_that_fails_with_its_exit_code(
     tmp_path, console, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)  # where no spec is
     with pytest.raises(demo.StepFailedError) as failed:
-        demo.run_commands(console, "generated")
+        demo.run_commands(console, "generated", "generated")
     assert failed.value.exit_code == 12
     assert "preprocess --spec examples/generated.yaml" in printed(console)
     assert " train " not in printed(console)
 
 
-@pytest.mark.parametrize("name", ["stamps", "generated"])
+@pytest.mark.parametrize("name", ["pretrained", "stamps", "generated"])
 def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
     name, tmp_path, console
 ):
@@ -83,6 +113,7 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
         {"image": probabilities},
         np.ones(3, bool),
         resamples=10,
+        linear={"text": 1 - probabilities, "image+text": probabilities},
     )
     document = evaluation_document.document({"test": {"category": task}})
     (tmp_path / "evaluation.json").write_text(json.dumps(document), encoding="utf-8")
@@ -91,6 +122,9 @@ def test_it_ends_with_the_figures_of_the_run_the_paths_and_what_to_try_next(
     demo.show_results(console, name, tmp_path, f"{tmp_path}/scores", run.date, "page.html")
     text = printed(console)
     assert text.count("0.667") >= 2  # two of three, as recorded and with pictures alone
+    assert "linear, image+text" in text
+    model = "category: accuracy 0.667; the best linear model (image + text): 0.667\n"
+    assert model in text
     assert f"Published scores:  {run.path('scores/part-00000.parquet')}\n" in text
     assert "Report:            page.html\n" in text
     assert f"Copy examples/{name}.yaml" in text

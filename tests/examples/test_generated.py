@@ -182,8 +182,12 @@ def test_specs_of_the_examples_are_valid_and_learn_the_category(name):
     assert loading.load(EXAMPLES / name).label_names == ("category",)
 
 
-def test_the_example_with_an_encoder_is_valid_and_names_weights_of_its_own_folder():
-    checked = loading.parse((EXAMPLES / "transfer.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("transfer.yaml", "lite0.weights.h5"), ("pretrained.yaml", "../demo/lite0.weights.h5")],
+)
+def test_examples_with_an_encoder_are_valid_and_name_its_weights(name, weights):
+    checked = loading.parse((EXAMPLES / name).read_text(encoding="utf-8"))
     assert checked.label_names == ("category",)
-    assert checked.model.image_weights == "lite0.weights.h5"
+    assert checked.model.image_weights == weights
     assert checked.model.encodes_first

@@ -1,1 +1,1 @@
-"""Pretrained image encoders, as Keras models and as TensorFlow graphs."""
+"""Pretrained encoders of images and texts, as Keras models and as TensorFlow graphs."""

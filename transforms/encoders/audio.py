@@ -13,8 +13,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.transforms.encoders import frozen, image, musicnn, safetensors, spectrogram, whisper
+from triad_ml.transforms.encoders import frozen, image, musicnn, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import safetensors
 from triad_ml.transforms.spec import encoder_weights
 from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import AudioSpec, ImageSpec
@@ -79,13 +80,29 @@ class Whisper(AudioEncoder):
         config, frames = self._sizes(spec)
         network = whisper.build(config, frames)
         _assign(network, whisper.assign, spec)
-        values, known = network.output
-        pooling = spec.model.audio_pooling or "mean"
-        pooled = PoolTime(pooling, name="pooled")(values, known)
-        return keras.Model(network.input, pooled, name="audio_encoder")
+        last, known = network.output
+        pool = PoolTime(spec.model.audio_pooling or "mean", name="pooled")
+        vectors = [pool(whisper.layer(network, n), known) for n in self._layers(spec)]
+        vectors.append(pool(last, known))
+        if len(vectors) > 1:
+            unit = keras.layers.UnitNormalization(name="unit")
+            vectors = [keras.layers.Concatenate(name="joined")([unit(one) for one in vectors])]
+        return keras.Model(network.input, vectors[0], name="audio_encoder")
 
     def width(self, spec: Spec) -> int:
-        return PARTS[spec.model.audio_pooling or "mean"] * self._config(spec).width
+        parts = PARTS[spec.model.audio_pooling or "mean"]
+        return (len(self._layers(spec)) + 1) * parts * self._config(spec).width
+
+    def _layers(self, spec: Spec) -> tuple[int, ...]:
+        """Returns the spec's inner layers, after a comparison with those of the encoder."""
+        blocks = self._config(spec).layers
+        for number in spec.model.audio_layers or ():
+            if number >= blocks:
+                raise OptionsError(
+                    f"model.audio_layers: {number} is no inner layer of "
+                    f"{spec.model.audio_weights}; choose of 0 to {blocks - 1}"
+                )
+        return spec.model.audio_layers or ()
 
     def _sizes(self, spec: Spec) -> tuple[whisper.Config, int]:
         """Returns the sizes of the encoder and the number of frames, after a comparison of both."""

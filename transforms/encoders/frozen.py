@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from triad_ml.transforms.encoders import safetensors
+from triad_ml.transforms.files import safetensors
 
 OUTPUT = "vector"
 """Name of the node of the embedding."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from triad_ml.transforms.encoders import mel
-from triad_ml.transforms.encoders.safetensors import Arrays
+from triad_ml.transforms.files.safetensors import Arrays
 
 Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]

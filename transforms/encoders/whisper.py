@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from triad_ml.transforms.encoders import mel
-from triad_ml.transforms.encoders.safetensors import Arrays
+from triad_ml.transforms.files.safetensors import Arrays
 
 Tensor: TypeAlias = keras.KerasTensor
 Shape = tuple[int | None, ...]
@@ -252,6 +252,16 @@ def build(config: Config, frames: int) -> keras.Model:
         values = Block(config.heads, config.hidden, name=f"block_{index}")(values)
     values = keras.layers.LayerNormalization(epsilon=_EPSILON, name="norm")(values)
     return keras.Model(inputs, [values, known], name="whisper")
+
+
+def layer(model: keras.Model, number: int) -> Tensor:
+    """Returns an inner layer of a model of `build`, float32 `[batch, positions, width]`.
+
+    Args:
+        model: The model.
+        number: 0 for what the first block reads, n for the output of the n-th block.
+    """
+    return model.get_layer(f"block_{number - 1}" if number else "positions").output
 
 
 def assign(model: keras.Model, arrays: Arrays) -> None:

@@ -12,11 +12,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.features.pieces import vocabulary
 
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 Unseen = Literal["minus_one", "last"]
 
 _EMPTY_VOCABULARY = "49d0cd50-04bb-48c0-bc6f-5b575dce351a"  # tf.Transform's stand-in for no entry
+_GIVEN = (vocabulary.VOCABULARY, vocabulary.MERGES)
 _STEPS = 1024.0  # per unit, to which moments are rounded
 
 
@@ -126,7 +128,9 @@ class Analysis:
             raise OptionsError(
                 f"{folder}: no transform graph; run triad preprocess with a new --output"
             )
-        vocabularies = {file.name: _entries(file) for file in sorted((folder / "assets").glob("*"))}
+        assets = sorted((folder / "assets").glob("*"))
+        # Those of a pretrained encoder are no result of an analysis.
+        vocabularies = {file.name: _entries(file) for file in assets if file.name not in _GIVEN}
         names = [f"{_moment(name, part)}:0" for name in moments for part in ("mean", "deviation")]
         values = iter(_constants(folder, names))
         return cls(vocabularies, {name: (next(values), next(values)) for name in moments})

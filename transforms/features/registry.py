@@ -43,6 +43,13 @@ class FeatureGraph(abc.ABC):
         """Returns those of `moments` that the graph of a spec needs."""
         return self.moments
 
+    def follows(self, spec: Spec) -> bool:
+        """Returns True if the graph must not run at the same time as those before it.
+
+        Encoders that run at the same time share threads, so their last bits may differ.
+        """
+        return False
+
     @abc.abstractmethod
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         """Computes the features of canonical media.
@@ -89,7 +96,10 @@ class Audio(FeatureGraph):
 
 
 class Text(FeatureGraph):
-    """Features of texts: token ids, offsets if a task reads words, and spelling."""
+    """Features of texts: token ids, offsets if a task reads words, spelling, pieces."""
+
+    def follows(self, spec: Spec) -> bool:
+        return spec.model.encodes_texts_first
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
@@ -103,6 +113,10 @@ class Text(FeatureGraph):
         features[GRAMS] = grams_graph(content, section)
         if section.spelling:
             features[SPELLING] = spelled_graph(content, section, section.spelling)
+        if spec.model.text_encoder is not None:
+            from triad_ml.transforms.features.pieces import encoded  # imports Keras only if needed
+
+            features |= encoded.features_graph(content, spec.model, words)
         return Read(features, words)
 
 

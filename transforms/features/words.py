@@ -29,6 +29,26 @@ def words_of(starts: tf.RaggedTensor, ends: tf.RaggedTensor, length: int) -> Wor
     return Words(kept[0], kept[1], beyond)
 
 
+def first_overlaps(words: Words, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+    """Finds the first piece of each word: the first one that has a character of the word.
+
+    Args:
+        words: Offsets of words.
+        starts: Index of each piece's first character, int64 `[batch, pieces]`.
+        ends: Index after each piece's last character, int64 `[batch, pieces]`; pieces without
+            characters, as special ones, end where they start.
+
+    Returns:
+        Place of each word's first piece, int64 `[batch, length]`; -1 if no piece has one of its
+        characters, as behind the last piece that is kept.
+    """
+    begins = starts[:, tf.newaxis] < words.ends[:, :, tf.newaxis]
+    overlaps = begins & (ends[:, tf.newaxis] > words.starts[:, :, tf.newaxis])
+    pieces = tf.range(tf.shape(starts, tf.int64)[1])
+    place = tf.reduce_min(tf.where(overlaps, pieces, _NOWHERE), axis=2)
+    return tf.where(tf.equal(place, _NOWHERE), tf.constant(-1, tf.int64), place)
+
+
 _WORD = r"[\p{L}\p{M}\p{N}_]"
 _ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _SPACE = r"[\s\p{Z}\p{Cc}\p{Cf}]"

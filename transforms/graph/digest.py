@@ -90,5 +90,6 @@ def _numbered(graph: str, functions: dict[str, str]) -> str:
                 texts.append(functions[name])
     if not numbers:
         return graph
-    names = re.compile(rf"\b({'|'.join(map(re.escape, numbers))})(?!\d)")
+    # The placeholders of a loop have the names of its functions behind other words.
+    names = re.compile(rf"({'|'.join(map(re.escape, numbers))})(?!\d)")
     return names.sub(lambda match: f"function_{numbers[match[1]]}", "\n".join(texts))

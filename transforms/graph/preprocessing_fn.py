@@ -44,6 +44,11 @@ def preprocessing_fn(
         text_grams: int64 `[batch, grams]`, numbers of n-grams; see `grams.grams_graph`.
         text_spelling: int64 `[batch, length, parts]`, if the spec has `spelling`; see
             `word_shapes.spelling_graph`.
+        text_vector: float32 `[batch, width]`, if preprocessing runs a text encoder; zeros if the
+            text is missing.
+        text_pieces: int64 `[batch, pieces]`, if training runs a text encoder: ids of its pieces, -1
+            behind the end. If a task reads words, also text_first_piece, int64 `[batch, length]`:
+            the place of each token's first piece; -1 without one.
         text_start, text_end: int64 `[batch, length]`, if a task is tagging: the index of each
             token's first character, and the index after its last; 0 without a token.
         <modality>_present: int64 `[batch]`, 0 or 1.
@@ -76,7 +81,9 @@ def preprocessing_fn(
         sections = spec.modalities
         text = None
         for name in sections.names:
-            read = FEATURES[name].graph(inputs[name], spec, known)
+            before = list(outputs.values()) if FEATURES[name].follows(spec) else []
+            with tf.control_dependencies(before):
+                read = FEATURES[name].graph(inputs[name], spec, known)
             outputs |= read.features
             if read.words is not None:
                 assert sections.text is not None  # only texts have words

@@ -7,3 +7,6 @@ HUB, APPLICATIONS = "keras_hub", "keras.applications:"
 
 WHISPER, MUSICNN, AS_IMAGE = "whisper", "musicnn", "image"
 """Names of audio encoders; `AS_IMAGE` is the image encoder, on a spectrogram."""
+
+SENTENCES = "universal-sentence-encoder"
+"""Name of the text encoder in `encoders.texts.sentences`, and value of its `model_type`."""

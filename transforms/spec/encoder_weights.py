@@ -3,14 +3,15 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from triad_ml.transforms.errors import OptionsError, StorageError
+from triad_ml.transforms.files import checkpoints
 from triad_ml.transforms.files.private_copies import private_copy
 from triad_ml.transforms.hashing import file_digest, tree_digests
 from triad_ml.transforms.spec.encoder_names import HUB
-from triad_ml.transforms.spec.model import EncoderSpec
+from triad_ml.transforms.spec.model import EncoderSpec, TextEncoderSpec
 from triad_ml.transforms.spec.spec import Spec
 
 
@@ -72,6 +73,10 @@ def pinned(spec: Spec, path: Path) -> Spec:
             absolute = str((path.parent / weights).absolute())
             whole = model.model_copy(update={keys.path: absolute})
             model = whole.model_copy(update={keys.sha256: checked(whole, keys)})
+    if model.text_weights is not None:
+        absolute = str((path.parent / model.text_weights).absolute())
+        model = model.model_copy(update={"text_weights": absolute})
+        model = model.model_copy(update={"text_weights_sha256": checked_text(model)})
     return spec if model is spec.model else spec.model_copy(update={"model": model})
 
 
@@ -84,6 +89,45 @@ def checked(model: EncoderSpec, keys: Keys = IMAGE) -> str:
     """
     path = _path(model, keys)
     return _checked(model, keys, path, path)
+
+
+def checked_text(model: TextEncoderSpec) -> str:
+    """Returns the SHA-256 of the text encoder's folder, hexadecimal: of its files' digests.
+
+    Only the files that are read count.
+
+    Raises:
+        OptionsError: If the folder is none of a text encoder, or has not the digest in the spec.
+        StorageError: If a file cannot be read.
+    """
+    assert model.text_weights is not None  # the spec's text encoder has weights
+    path = Path(model.text_weights)
+    names = checkpoints.checkpoint(checkpoints.Folder(path), path).names
+    try:
+        digests = {name: file_digest(path / name) for name in names}
+    except FileNotFoundError as error:
+        raise OptionsError(f"{error.filename}: is missing; give the whole folder") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return _expected(_joined(digests), model.text_weights_sha256, path)
+
+
+def held_text(model: TextEncoderSpec) -> tuple[checkpoints.Held, checkpoints.Checkpoint]:
+    """Reads all files of the text encoder's folder, and checks the digest of what was read.
+
+    Raises:
+        OptionsError, StorageError: See `checked_text`.
+    """
+    assert model.text_weights is not None
+    path = Path(model.text_weights)
+    folder = checkpoints.Folder(path)
+    names = checkpoints.checkpoint(folder, path).names
+    held = checkpoints.Held(
+        path, {name: folder.read(name, checkpoints.MOST_BYTES) for name in names}
+    )
+    digests = {name: hashlib.sha256(held.contents[name]).hexdigest() for name in names}
+    _expected(_joined(digests), model.text_weights_sha256, path)
+    return held, checkpoints.checkpoint(held, path)
 
 
 @contextlib.contextmanager
@@ -129,9 +173,13 @@ def _checked(model: EncoderSpec, keys: Keys, weights: Path, path: Path) -> str:
         raise _missing(model, keys, path) from error
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if keys.digest(model) not in (None, digest):
+    return _expected(digest, keys.digest(model), path)
+
+
+def _expected(digest: str, wanted: str | None, path: Path) -> str:
+    if wanted not in (None, digest):
         raise OptionsError(
-            f"{path}: its SHA-256 is {digest}, the spec wants {keys.digest(model)}; "
+            f"{path}: its SHA-256 is {digest}, the spec wants {wanted}; "
             "put the weights there that the spec was made with"
         )
     return digest
@@ -148,6 +196,11 @@ def _folder_digest(folder: Path) -> str:
     digests = tree_digests(folder)
     if not digests:
         raise FileNotFoundError
+    return _joined(digests)
+
+
+def _joined(digests: Mapping[str, str]) -> str:
+    """Returns one digest of files, by their names and digests."""
     digest = hashlib.sha256()
     for name in sorted(digests):
         digest.update(f"{name} {digests[name]}\n".encode())

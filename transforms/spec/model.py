@@ -1,4 +1,4 @@
-"""Section `model` of a spec: network, fusion, and encoders of images and audio."""
+"""Section `model` of a spec: network, fusion, and encoders of images, audio and texts."""
 
 from typing import Annotated, Final, Literal, Self
 
@@ -75,6 +75,11 @@ _Units = Annotated[
 ]
 
 
+_Layers = Annotated[
+    tuple[Annotated[int, pydantic.Field(ge=0, le=64)], ...], pydantic.Field(strict=False)
+]
+
+
 class AudioEncoderSpec(EncoderSpec):
     """Settings of the pretrained audio encoder.
 
@@ -89,6 +94,9 @@ class AudioEncoderSpec(EncoderSpec):
             fine-tuned; False: none.
         audio_pooling: Pooling of Whisper's vectors over time: `mean` or `statistics` (mean,
             standard deviation, and the quantiles 0.1 and 0.9). None: `mean`.
+        audio_layers: Numbers of inner layers of Whisper: 0 is what the first block reads, n the
+            output of the n-th block. Their vectors, pooled likewise, are concatenated before that
+            of the last layer, each at unit length. None: the last layer alone.
     """
 
     audio_encoder: Literal["whisper", "musicnn", "image"] | None = None
@@ -96,6 +104,7 @@ class AudioEncoderSpec(EncoderSpec):
     audio_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
     audio_freeze: bool | Annotated[int, pydantic.Field(ge=1)] | None = None
     audio_pooling: Literal["mean", "statistics"] | None = None
+    audio_layers: _Layers | None = pydantic.Field(default=None, min_length=1)
 
     @pydantic.model_validator(mode="after")
     def _weights_of_an_audio_encoder(self) -> Self:
@@ -110,8 +119,11 @@ class AudioEncoderSpec(EncoderSpec):
             raise ValueError(f"audio_encoder {AS_IMAGE} needs a pretrained image_encoder; name one")
         if self.audio_encoder is None and self.audio_freeze is not None:
             raise ValueError("audio_freeze is for an audio_encoder; name one")
-        if self.audio_encoder != WHISPER and self.audio_pooling is not None:
-            raise ValueError(f"audio_pooling is for audio_encoder {WHISPER}; remove it")
+        for key in ("audio_pooling", "audio_layers"):
+            if self.audio_encoder != WHISPER and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for audio_encoder {WHISPER}; remove it")
+        if len(set(self.audio_layers or ())) < len(self.audio_layers or ()):
+            raise ValueError("audio_layers names a layer twice; name each once")
         return self
 
     @property
@@ -119,6 +131,63 @@ class AudioEncoderSpec(EncoderSpec):
         """True if preprocessing runs the audio encoder and stores each record's embedding."""
         frozen = self.audio_freeze is None or self.audio_freeze is True  # 1 is one epoch
         return self.audio_encoder is not None and frozen
+
+
+TransformerFamily = Literal["bert", "distilbert", "roberta", "xlm-roberta", "camembert"]
+"""Names of text encoders in `encoders.texts.config`: values of `model_type` in a `config.json`."""
+
+SentenceFamily = Literal["universal-sentence-encoder"]
+"""Name of the text encoder in `encoders.texts.sentences`; see `encoder_names.SENTENCES`."""
+
+TextFamily = Literal[
+    "bert", "distilbert", "roberta", "xlm-roberta", "camembert", "universal-sentence-encoder"
+]
+"""Names of text encoders."""
+
+PIECES = 64
+"""Default of the largest number of pieces of a text that a text encoder reads."""
+
+
+class TextEncoderSpec(Section):
+    """Settings of the pretrained text encoder.
+
+    Attributes:
+        text_encoder: Family of the encoder; None: the text tower is trained from scratch.
+        text_weights: Path of the folder that Hugging Face Transformers or sentence-transformers has
+            saved.
+        text_weights_sha256: SHA-256 of the files that are read, hexadecimal; it is filled in when
+            the spec file is read.
+        text_freeze: True: the encoder is never trained, and preprocessing runs it. A number: as
+            many of its first layers are not trained. False or None: all layers are. The vectors of
+            its vocabulary are never trained.
+        text_pieces: Largest number of pieces of a text, with those that mark its begin and end;
+            longer texts are cut. None: `PIECES`.
+    """
+
+    text_encoder: TextFamily | None = None
+    text_weights: str | None = pydantic.Field(default=None, min_length=1)
+    text_weights_sha256: str | None = pydantic.Field(default=None, pattern="^[0-9a-f]{64}$")
+    text_freeze: bool | Annotated[int, pydantic.Field(ge=1)] | None = None
+    text_pieces: Annotated[int, pydantic.Field(ge=8, le=192)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _weights_of_a_text_encoder(self) -> Self:
+        if self.text_encoder is not None and self.text_weights is None:
+            raise ValueError(f"text_encoder {self.text_encoder} needs text_weights; name a folder")
+        for key in ("text_weights", "text_weights_sha256", "text_freeze", "text_pieces"):
+            if self.text_encoder is None and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for a text_encoder; name one or remove it")
+        return self
+
+    @property
+    def encodes_texts_first(self) -> bool:
+        """True if preprocessing runs the text encoder and stores each text's vector."""
+        return self.text_encoder is not None and self.text_freeze is True
+
+    @property
+    def pieces(self) -> int:
+        """Largest number of pieces of a text."""
+        return self.text_pieces or PIECES
 
 
 _Filters = Annotated[tuple[Annotated[int, pydantic.Field(ge=4)], ...], pydantic.Field(strict=False)]
@@ -156,7 +225,7 @@ def is_joint(fusion: Fusion) -> bool:
     return fusion != "sum"
 
 
-class ModelSpec(AudioEncoderSpec):
+class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     """Settings of the network: towers, fusion and heads.
 
     Attributes:
@@ -208,6 +277,21 @@ class ModelSpec(AudioEncoderSpec):
                         f"{key} is for fusion: mlp and task_fusion: mlp; name one, or leave {key} "
                         "out"
                     )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _one_reader_of_texts(self) -> Self:
+        if self.text_encoder is None:
+            return self
+        if self.text_ngrams:
+            raise ValueError(
+                "text_ngrams are for texts without a pretrained text_encoder; leave one of them out"
+            )
+        if self.text_tower != CNN and not self.encodes_texts_first:
+            raise ValueError(
+                f"text_tower {self.text_tower} has nothing to read beside a text_encoder that is "
+                "fine-tuned; leave one of them out"
+            )
         return self
 
     @property

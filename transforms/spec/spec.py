@@ -31,7 +31,7 @@ _AUDIO: Mapping[str, tuple[int, float | None]] = {
 
 _IMAGE_KEYS = ("image_encoder", "image_weights_sha256", "image_arguments")
 _AUDIO_KEYS = ("audio_encoder", "audio_weights_sha256")
-_PATHS = ("image_weights", "audio_weights")
+_PATHS = ("image_weights", "audio_weights", "text_weights")
 """Keys of `model` with paths, which are in no digest."""
 
 
@@ -97,11 +97,15 @@ class Spec(Section):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _encoders_need_pictures(self) -> Self:
+    def _encoders_need_media(self) -> Self:
         drawn = self.model.audio_encoder == AS_IMAGE
         if self.model.pretrained and self.modalities.image is None and not drawn:
             raise ValueError(
                 f"model.image_encoder: {self.model.image_encoder} needs modalities.image; name it"
+            )
+        if self.model.text_encoder is not None and self.modalities.text is None:
+            raise ValueError(
+                f"model.text_encoder: {self.model.text_encoder} needs modalities.text; name it"
             )
         return self
 
@@ -207,8 +211,9 @@ class Spec(Section):
     def features_json(self) -> str:
         """Returns the part of the spec that decides features, as canonical JSON.
 
-        That is modalities, limits, the tasks' labels, an encoder that preprocessing runs, and the
-        kind of an audio encoder, which decides the input that preprocessing computes for it.
+        That is modalities, limits, the tasks' labels, an encoder that preprocessing runs, the kind
+        of an audio encoder, which decides the input that preprocessing computes for it, and the
+        pieces of a text encoder.
         """
         whole = self.model_dump(mode="json", exclude_none=True)
         tasks = {
@@ -228,9 +233,18 @@ class Spec(Section):
             audio = {key: whole["model"].get(key) for key in _AUDIO_KEYS}
             if self.model.encodes_audio_first:
                 audio |= {"frozen": True, "audio_pooling": self.model.audio_pooling}
+                if self.model.audio_layers is not None:
+                    audio["audio_layers"] = whole["model"]["audio_layers"]
                 if self.model.audio_encoder == AS_IMAGE:
                     audio |= self._image_encoder(whole["model"])
             part["audio_encoder"] = audio
+        if self.model.text_encoder is not None:
+            part["text_encoder"] = {
+                "text_encoder": self.model.text_encoder,
+                "text_weights_sha256": self.model.text_weights_sha256,
+                "text_pieces": self.model.pieces,
+                "first": self.model.encodes_texts_first,
+            }
         return json.dumps(part, sort_keys=True, ensure_ascii=False)
 
     def _image_encoder(self, model: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests import encoders, features
 from triad_ml.model import network
-from triad_ml.model.towers import ngrams
+from triad_ml.model.towers.texts import ngrams
 from triad_ml.model.training import loop
 
 MODEL = {"fusion": "sum", "text_ngrams": 256}

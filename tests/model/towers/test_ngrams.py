@@ -6,7 +6,7 @@ import pytest
 
 from tests import features
 from triad_ml.model import network
-from triad_ml.model.towers import ngrams
+from triad_ml.model.towers.texts import ngrams
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def tower(request):
     """A network with each kind, as one TensorFlow function over one shape, as it is served."""
     keras.utils.set_random_seed(0)
     model = {"text_tower": request.param}
-    layout = features.layout(["image", "text"], tasks=TASKS, model=model)
+    layout = features.layout(["text"], tasks=TASKS, model=model)
     network = model_network.build(layout)
     return layout, network, tf.function(lambda batch: network(batch, training=False))
 

@@ -75,10 +75,13 @@ def test_without_labels_nothing_is_learned(names):
         np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_a_mixed_step_mixes_the_losses_of_both_labels():
+def test_a_mixed_step_mixes_the_adjusted_losses_of_both_labels():
     switches = {**dict.fromkeys(training.USUAL, False), "mixup": True}
     layout = features.layout(["audio"], model=QUIET, **{**STILL, "augment": switches})
-    networks, trained = steps_of(layout)
+    offsets = np.array([0.0, -2.0, 1.0], np.float32)
+    keras.utils.set_random_seed(0)
+    networks = network.build_networks(layout)
+    trained = steps.Steps(networks, layout, {"category": None}, 20, {"category": offsets})
     labels = np.array([0, 1, 2, -1, 1, 0, -1, 2])
     batch = batch_of(layout, 8, labels)
     drawn = np.random.SeedSequence([0, 1, 1, 0]).generate_state(2) >> 1  # as `Steps.train` does
@@ -86,7 +89,7 @@ def test_a_mixed_step_mixes_the_losses_of_both_labels():
     assert (mix.shares.numpy() < 0.99).any()
     logits = networks.training(dict(mix.features), training=True)["category"]
     own, other = (
-        losses.sparse_crossentropy(tf.constant(one), logits)
+        losses.sparse_crossentropy(tf.constant(one), logits + offsets)
         for one in (labels, labels[mix.partners.numpy()])
     )
     wanted = float(losses.mixed_mean(own, other, mix.shares))

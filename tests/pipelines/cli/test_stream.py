@@ -34,9 +34,11 @@ def test_release_hands_over_what_was_asked_for(capsys):
         "k",
         "--media-root",
         "m",
+        "--floor-limit",
+        "0.02",
     ]
     assert main.main(argv, calls) == 0
-    assert calls.seen == [ReleaseConfig("models/may", "g.jsonl", "k", ("m",))]
+    assert calls.seen == [ReleaseConfig("models/may", "g.jsonl", "k", ("m",), 0.02)]
     assert capsys.readouterr().out == "models: may counts\n"
 
 

@@ -10,10 +10,14 @@ import pytest
 import tensorflow as tf
 
 from tests import media, records
+from tests.printed import shown
+from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+from triad_ml.pipelines.training import run as training_run
+from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.media import effects
 from triad_ml.transforms.media.canonicalize import Canonicalizer
@@ -32,6 +36,7 @@ tasks:
   category: {kind: classification, label: category}
   names: {kind: tagging, label: names}
 training: {augment: {stretch: true, pitch: true}, seed: 3}
+model: {dim: 16, audio_filters: [8], text_dim: 8}
 split: {by: id, train: 0.6, eval: 0.2, test: 0.2}
 """
 
@@ -132,6 +137,17 @@ def test_a_copy_has_labels_text_and_group_of_its_record_and_audio_of_its_own(don
         assert copy["audio"] != original["audio"]
         for name in ("label_category", "text", "audio_present", GROUP):
             assert copy[name] == original[name]
+
+
+def test_a_model_of_these_features_scores_as_it_was_trained(corpus, done, tmp_path, capsys):
+    model = tmp_path / "model"
+    training_run.run(TrainConfig(str(done), str(model), epochs=1))
+    given = ["--model", str(model), "--input", str(corpus)]
+    assert main.main(["parity", *given, "--tolerance", "0"]) == 0
+    found = shown(capsys.readouterr().out)
+    assert found["audio"] == found["category/distribution"] == ["30", "0", "0", "equal"]
+    output = ["--output", str(tmp_path / "scores"), "--date", "2026-11-26"]
+    assert main.main(["score", *given, *output, "--rejected-limit", "0.2"]) == 0
 
 
 def test_the_same_seed_writes_the_same_copies_and_another_seed_is_another_preprocessing(

@@ -14,7 +14,8 @@ import pytest
 from tests import audio_encoders
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.training import audio_import
-from triad_ml.transforms.encoders import audio, musicnn, safetensors
+from triad_ml.transforms.encoders import audio, musicnn
+from triad_ml.transforms.files import safetensors
 from triad_ml.transforms.hashing import file_digest
 
 WHEEL = Path(os.environ.get("TRIAD_WHEELS", "")) / audio_import.MUSICNN_WHEEL.file

@@ -1,6 +1,9 @@
 """Transfer from a pretrained audio encoder, frozen or fine-tuned, to scores."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,19 @@ SOUNDS = {
     "training": {"epochs": 1, "batch_size": 48},
 }
 CONFIG = whisper.Config(bins=80, width=8, layers=1, heads=2, hidden=16, positions=60)
+SCORE = """
+import json, sys
+from triad_ml.pipelines.cli import main
+
+status = main.main(sys.argv[1:])
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+sys.exit(status)
+"""
+TRAINING = {
+    *("cv2", "keras_hub", "librosa", "llvmlite", "nltk", "numba", "pooch", "safetensors"),
+    *("tensorflow_text", "tokenizers", "torch", "transformers"),
+}
+"""Modules that scoring never needs."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +65,7 @@ def made(folder: Path, generated: Path, name: str, **encoder: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def frozen(folder: Path, generated: Path) -> Path:
-    return made(folder, generated, "frozen", audio_pooling="statistics")
+    return made(folder, generated, "frozen", audio_pooling="statistics", audio_layers=[0])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +83,7 @@ def stored(model: Path) -> dict[str, tf.train.Feature]:
 def test_training_files_hold_vectors_where_the_encoder_is_frozen_and_frames_where_not(
     frozen: Path, tuned: Path
 ) -> None:
-    assert len(stored(frozen)["audio"].float_list.value) == 4 * 8
+    assert len(stored(frozen)["audio"].float_list.value) == 2 * 4 * 8
     assert len(stored(tuned)["audio"].float_list.value) == 40 * 80
 
 
@@ -83,17 +99,27 @@ def test_training_and_scoring_see_exactly_the_same(
     assert found["audio"] == found["category/distribution"] == equal
 
 
-def test_scoring_needs_no_file_of_weights(
+def test_scoring_needs_no_file_of_weights_and_no_module_of_training(
     frozen: Path, folder: Path, generated: Path, tmp_path: Path
 ) -> None:
     weights = folder / "tiny.safetensors"
     hidden = weights.rename(folder / "hidden")
+    command = ["score", "--model", str(frozen), "--input", str(generated)]
+    output = ["--output", str(tmp_path / "scores"), "--date", "2026-11-26"]
     try:
-        arguments = ["--input", str(generated), "--output", str(tmp_path / "scores")]
-        date = ["--date", "2026-11-26"]
-        assert main.main(["score", "--model", str(frozen), *arguments, *date]) == 0
+        finished = subprocess.run(
+            [sys.executable, "-c", SCORE, *command, *output],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     finally:
         hidden.rename(weights)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    loaded = json.loads(finished.stdout.splitlines()[-1])
+    assert {"apache_beam", "tensorflow"} <= set(loaded)
+    assert set(loaded).isdisjoint(TRAINING)
 
 
 def test_the_weights_digest_is_in_the_models_provenance(frozen: Path, folder: Path) -> None:

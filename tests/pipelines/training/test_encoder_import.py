@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tests import torch_format
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.training import encoder_import, torch_files
+from triad_ml.pipelines.training import encoder_import
 from triad_ml.transforms.encoders import efficientnet_lite, image
+from triad_ml.transforms.files import torch_files
 from triad_ml.transforms.hashing import file_digest
 from triad_ml.transforms.spec.model import EncoderSpec
 

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from tests import audio_encoders, encoders
-from triad_ml.transforms.encoders import audio, image, safetensors, spectrogram, whisper
+from triad_ml.transforms.encoders import audio, image, spectrogram, whisper
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
 from triad_ml.transforms.features.registry import FEATURES
+from triad_ml.transforms.files import safetensors
 from triad_ml.transforms.graph import digest as graph_digest
 from triad_ml.transforms.media import audio as media_audio
 from triad_ml.transforms.spec.spec import Spec
@@ -71,6 +72,37 @@ def test_a_vector_is_the_mean_over_the_positions_with_sound(tiny: Path) -> None:
     expected = [np.mean(values[row, :count], axis=0) for row, count in ((0, 25), (1, 11), (4, 3))]
     found = encoded(spec_of(tiny), rows, LENGTHS)[[0, 1, 4]]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_vectors_of_inner_layers_stand_before_that_of_the_last_each_at_unit_length(
+    tiny: Path,
+) -> None:
+    rows = audio_encoders.sounds(LENGTHS, SAMPLES)
+    network = whisper.build(audio_encoders.CONFIG, 50)
+    whisper.assign(network, audio_encoders.whisper_arrays())
+    frames = whisper.log_mel(tf.constant(rows), tf.constant(LENGTHS), 80)
+    last, known = network(frames)
+    values, _ = network.get_layer("silence")(frames)
+    by_name = {}
+    for layer in network.layers[2:]:  # after the input and the silence
+        values = by_name[layer.name] = layer(values)
+    parts = tf.concat([by_name["block_0"], by_name["positions"], last], axis=2)
+    spec = spec_of(tiny, audio_layers=(1, 0))
+    found = encoded(spec, rows, LENGTHS)
+    assert found.shape == (5, 24) == (5, audio.width(spec))
+    for row, count in ((0, 25), (1, 11), (4, 3)):
+        assert known.numpy()[row].sum() == count
+        means = np.mean(parts[row, :count], axis=0).reshape(3, 8)
+        expected = means / np.linalg.norm(means, axis=1, keepdims=True)
+        np.testing.assert_allclose(found[row], expected.ravel(), atol=1e-5)
+    assert not found[2].any()
+
+
+def test_a_layer_that_the_encoder_does_not_have_is_refused(tiny: Path) -> None:
+    spec = spec_of(tiny, audio_layers=(0, 2))
+    for part in (audio.encoder_of(spec).load, audio.width):
+        with pytest.raises(OptionsError, match=r"audio_layers: 2 is no inner layer of .* 0 to 1$"):
+            part(spec)
 
 
 def test_statistics_are_mean_deviation_and_quantiles_of_the_known_positions() -> None:

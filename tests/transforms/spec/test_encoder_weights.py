@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import text_encoders
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import encoder_weights, loading
 
@@ -141,11 +142,15 @@ def test_an_audio_encoder_is_in_the_digests_and_the_place_of_its_weights_is_not(
     assert here.model.audio_weights != there.model.audio_weights
     assert here.digest() == there.digest()
     assert here.features_json() == there.features_json()
-    others = ("audio_pooling: statistics", "audio_freeze: false", "audio_freeze: 1")
+    others = (
+        *("audio_pooling: statistics", "audio_freeze: false", "audio_freeze: 1"),
+        *("audio_layers: [0]", "audio_layers: [0, 1]"),
+    )
     specs = [loading.load(audio_file(tmp_path / "c", f"{WHISPER}, {one}")) for one in others]
     texts = [here.features_json(), *(one.features_json() for one in specs)]
-    assert len(set(texts)) == 3  # epochs of freezing change no feature
-    assert len({here.digest(), *(one.digest() for one in specs)}) == 4
+    assert len(set(texts)) == 5  # epochs of freezing change no feature
+    assert len({here.digest(), *(one.digest() for one in specs)}) == 6
+    assert "audio_layers" not in texts[0]
     assert not specs[2].model.encodes_audio_first
     drawn = loading.load(audio_file(tmp_path / "d", f"{LITE}, audio_encoder: image"))
     assert drawn.features_json() not in texts
@@ -173,6 +178,10 @@ def test_a_spec_without_an_audio_encoder_does_not_name_one(tmp_path: Path) -> No
         (f"{WHISPER}, audio_freeze: 0", "model.audio_freeze"),
         ("audio_pooling: mean", "audio_pooling is for audio_encoder whisper; remove it"),
         (f"{WHISPER}, audio_pooling: max", "model.audio_pooling"),
+        ("audio_layers: [0]", "audio_layers is for audio_encoder whisper; remove it"),
+        (f"{WHISPER}, audio_layers: []", "model.audio_layers"),
+        (f"{WHISPER}, audio_layers: [-1]", "model.audio_layers"),
+        (f"{WHISPER}, audio_layers: [1, 0, 1]", "audio_layers names a layer twice; name each once"),
     ],
 )
 def test_settings_of_audio_that_do_not_belong_together_are_refused(
@@ -215,3 +224,121 @@ def test_an_encoder_of_pictures_needs_pictures() -> None:
             "{modalities: {text: }, tasks: {c: {kind: classification, label: c}}, "
             "model: {image_encoder: efficientnet_lite0, image_weights: a}}"
         )
+
+
+TEXT = """
+modalities: {text: }
+tasks: {category: {kind: classification, label: category}}
+model: {MODEL}
+"""
+
+
+def text_spec(folder: Path, options: str = "") -> Path:
+    text_encoders.write(folder / "encoder", text_encoders.BERT)
+    content = TEXT.replace("MODEL", f"text_encoder: bert, text_weights: encoder{options}")
+    (folder / "spec.yaml").write_text(content)
+    return folder / "spec.yaml"
+
+
+def test_a_folder_of_a_text_encoder_has_a_digest_of_the_files_that_are_read(tmp_path: Path) -> None:
+    path = text_spec(tmp_path)
+    first = loading.load(path)
+    assert first.model.text_weights == str(tmp_path / "encoder")
+    names = ("config.json", "model.safetensors", "vocab.txt")
+    lines = [
+        f"{name} {hashlib.sha256((tmp_path / 'encoder' / name).read_bytes()).hexdigest()}\n"
+        for name in names
+    ]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert first.model.text_weights_sha256 == expected
+    (tmp_path / "encoder" / "README.md").write_text("not read")
+    assert loading.load(path) == first
+    for name in names:
+        before = (tmp_path / "encoder" / name).read_bytes()
+        (tmp_path / "encoder" / name).write_bytes(before + b" ")
+        other = loading.load(path)
+        assert first.digest() != other.digest()
+        assert first.features_json() != other.features_json()
+        (tmp_path / "encoder" / name).write_bytes(before)
+    assert loading.load(path) == first
+
+
+def test_the_files_may_be_links_as_in_the_cache_of_hugging_face(tmp_path: Path) -> None:
+    plain = loading.load(text_spec(tmp_path / "a"))
+    linked = text_spec(tmp_path / "b")
+    for file in (tmp_path / "b" / "encoder").iterdir():
+        file.rename(tmp_path / "b" / f"blob-{file.name}")
+        file.symlink_to(tmp_path / "b" / f"blob-{file.name}")
+    assert loading.load(linked).digest() == plain.digest()
+
+
+def test_where_a_text_encoder_lies_and_how_training_changes_it_changes_no_feature(
+    tmp_path: Path,
+) -> None:
+    here, there = (loading.load(text_spec(tmp_path / name)) for name in ("a", "b"))
+    assert here.model.text_weights != there.model.text_weights
+    assert (here.digest(), here.features_json()) == (there.digest(), there.features_json())
+    features = {
+        option: loading.load(text_spec(tmp_path / "c", option)).features_json()
+        for option in ("", ", text_freeze: false", ", text_freeze: 2", ", text_pieces: 64")
+    }
+    assert set(features.values()) == {here.features_json()}
+    for option in (", text_freeze: true", ", text_pieces: 65"):
+        other = loading.load(text_spec(tmp_path / "c", option)).features_json()
+        assert other != here.features_json()
+
+
+def test_a_text_encoder_that_a_spec_pins_must_be_there(tmp_path: Path) -> None:
+    digest = loading.load(text_spec(tmp_path)).model.text_weights_sha256
+    pinned = text_spec(tmp_path, f", text_weights_sha256: {digest}")
+    assert loading.load(pinned).model.text_weights_sha256 == digest
+    (tmp_path / "encoder" / "vocab.txt").write_text("others")
+    with pytest.raises(OptionsError, match=f"the spec wants {digest}; put the weights there"):
+        loading.load(pinned)
+    (tmp_path / "encoder" / "config.json").unlink()
+    with pytest.raises(OptionsError, match=r"encoder: holds no config\.json; give a folder that"):
+        loading.load(pinned)
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("text_encoder: bert", "text_encoder bert needs text_weights; name a folder"),
+        ("text_weights: encoder", "text_weights is for a text_encoder; name one or remove it"),
+        ("text_freeze: true", "text_freeze is for a text_encoder"),
+        ("text_freeze: false", "text_freeze is for a text_encoder"),
+        ("text_pieces: 64", "text_pieces is for a text_encoder"),
+        ("text_encoder: t5, text_weights: a", "model.text_encoder: "),
+        ("text_encoder: bert, text_weights: a, text_pieces: 7", "model.text_pieces"),
+        ("text_encoder: bert, text_weights: a, text_pieces: 193", "model.text_pieces"),
+        ("text_encoder: bert, text_weights: a, text_freeze: 0", "model.text_freeze"),
+        (
+            "text_encoder: bert, text_weights: a, text_freeze: true, text_ngrams: 512",
+            "text_ngrams are for texts without a pretrained text_encoder",
+        ),
+        (
+            "text_encoder: bert, text_weights: a, text_tower: gru",
+            "text_tower gru has nothing to read beside a text_encoder that is fine-tuned",
+        ),
+    ],
+)
+def test_settings_of_a_text_encoder_that_do_not_belong_together_are_refused(
+    model: str, problem: str
+) -> None:
+    with pytest.raises(OptionsError) as refused:
+        loading.parse(TEXT.replace("MODEL", model))
+    assert problem in str(refused.value)
+
+
+def test_an_encoder_of_texts_needs_texts() -> None:
+    with pytest.raises(OptionsError, match="text_encoder: bert needs modalities.text; name it"):
+        loading.parse(
+            "{modalities: {image: }, tasks: {c: {kind: classification, label: c}}, "
+            "model: {text_encoder: bert, text_weights: a}}"
+        )
+
+
+def test_a_spec_without_a_text_encoder_is_stored_as_before() -> None:
+    stored = loading.parse(SPEC.replace("MODEL", "dim: 8")).to_json()
+    assert "text_encoder" not in stored
+    assert "text_pieces" not in stored

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests import torch_format
-from triad_ml.pipelines.training import torch_files
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import torch_files
 
 TENSORS = {
     "_conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -208,6 +209,63 @@ def test_a_storage_of_another_size_than_its_tensor_says_is_refused(path: Path) -
     for count in (2, 4, -1, 2**62):
         path.write_bytes(content[:place] + struct.pack("<q", count) + content[place + 8 :])
         assert refusal(path).startswith(f"storage '0' holds {count} numbers, not 3")
+
+
+def test_an_archive_gives_the_same_tensors(path: Path) -> None:
+    torch_format.write_archive(path, TENSORS)
+    found = torch_files.read(path)
+    assert list(found) == list(TENSORS)
+    for name, expected in TENSORS.items():
+        assert found[name].dtype == expected.dtype
+        np.testing.assert_array_equal(found[name], expected)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_a_pickle_in_an_archive_that_would_run_something_is_refused_and_does_not_run(
+    path: Path, tmp_path: Path, protocol: int
+) -> None:
+    torch_format.write_archive(path, TENSORS)
+    evil = pickle.dumps({"weight": Evil(tmp_path / "ran")}, protocol)
+    torch_format.write_files(path, torch_format.archived(path) | {"data.pkl": evil})
+    assert refusal(path).startswith(("opcode ", "global ", "a broken pickle"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"byteorder": b"big"}, "its numbers are not those of a little-endian machine"),
+        ({"data/0": b"1234"}, "storage '0' has 4 bytes"),
+        ({"data/0": bytes(100)}, "storage '0' has 100 bytes"),
+        ({"data.pkl": pickle.dumps([1], 2)}, "holds other things than tensors by name"),
+        ({"data.pkl": pickle.dumps({}, 2) + b"N."}, "has content behind its pickle"),
+    ],
+)
+def test_an_archive_with_other_content_is_refused(
+    path: Path, changed: dict[str, bytes], problem: str
+) -> None:
+    torch_format.write_archive(path, TENSORS)
+    torch_format.write_files(path, torch_format.archived(path) | changed)
+    assert refusal(path) == problem
+
+
+def test_archives_without_a_storage_or_a_pickle_and_compressed_ones_are_refused(path: Path) -> None:
+    torch_format.write_archive(path, TENSORS)
+    files = torch_format.archived(path)
+    torch_format.write_files(path, {n: one for n, one in files.items() if n != "data/1"})
+    assert refusal(path) == "a broken archive (KeyError)"
+    torch_format.write_files(path, {n: one for n, one in files.items() if n != "data.pkl"})
+    assert refusal(path) == "is no PyTorch file"
+    torch_format.write_files(path, files, compression=zipfile.ZIP_DEFLATED)
+    assert refusal(path) == "an archive with compressed files"
+
+
+def test_an_archive_that_ends_too_early_is_refused_wherever_it_ends(path: Path) -> None:
+    torch_format.write_archive(path, TENSORS)
+    content = path.read_bytes()
+    for size in range(0, len(content), 31):
+        path.write_bytes(content[:size])
+        assert refusal(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04rest", pickle.dumps({"a": 1})])

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triad_ml.transforms.encoders import safetensors
+from tests import text_encoders
 from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.files import safetensors
 
 ENTRY = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
 NUMBERS = np.arange(6, dtype="<f4").tobytes()
@@ -47,12 +48,32 @@ def test_a_file_of_another_writer_is_read_by_its_header(tmp_path: Path) -> None:
     assert safetensors.read(path, lambda name: name != "w")[0] == {}
 
 
+def test_content_in_memory_is_read_like_a_file(tmp_path: Path) -> None:
+    arrays = {
+        "b": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "a": np.array(2.5, np.float64),
+        "empty": np.zeros((0, 3), np.float16),
+        "ids": np.arange(4),
+    }
+    content = text_encoders.safetensors(arrays)
+    (tmp_path / "x").write_bytes(content)
+    for found in (safetensors.parse(content, "x"), safetensors.read(tmp_path / "x")[0]):
+        assert found.keys() == arrays.keys()
+        for name, expected in arrays.items():
+            assert found[name].dtype == expected.dtype
+            assert found[name].shape == expected.shape
+            np.testing.assert_array_equal(found[name], expected)
+
+
 def test_bfloat16_is_widened_to_the_same_numbers(tmp_path: Path) -> None:
-    numbers = np.array([0x3F80, 0xC040, 0x0000], "<u2").tobytes()
-    entry = {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]}
-    found, _ = safetensors.read(stored(tmp_path / "x", {"w": entry}, numbers))
-    assert found["w"].dtype == np.float32
-    assert found["w"].tolist() == [1.0, -3.0, 0.0]
+    numbers = np.array([1.0, -2.5, 3e38, 1e-40], np.float32)
+    upper = (numbers.view(np.uint32) >> 16).astype(np.uint16)
+    content = text_encoders.safetensors({"w": upper})
+    (tmp_path / "x").write_bytes(content)
+    for found in (safetensors.parse(content, "x"), safetensors.read(tmp_path / "x")[0]):
+        assert found["w"].dtype == np.float32
+        np.testing.assert_array_equal(found["w"].view(np.uint32) >> 16, upper)
+        np.testing.assert_array_equal(found["w"].view(np.uint32) & 0xFFFF, 0)
 
 
 def test_numbers_are_halved_only_if_float16_holds_each(tmp_path: Path) -> None:
@@ -68,7 +89,8 @@ def test_numbers_are_halved_only_if_float16_holds_each(tmp_path: Path) -> None:
     [
         (b"", b"", "its header does not have the length that it states"),
         (b"{]", NUMBERS, "its header is no JSON"),
-        (b"[" * 3000 + b"]" * 3000, NUMBERS, "its header is no"),
+        (b"[" * 100_000, NUMBERS, "its header is no JSON"),
+        (b"\xff{}", NUMBERS, "its header is no JSON"),
         ([1], NUMBERS, "its header is no mapping"),
         (b'{"w": {}, "w": {}}', NUMBERS, "its header is no JSON"),
         ({"__metadata__": {"a": 1}, "w": ENTRY}, NUMBERS, "holds other things than texts"),
@@ -78,25 +100,44 @@ def test_numbers_are_halved_only_if_float16_holds_each(tmp_path: Path) -> None:
         ({"w": {**ENTRY, "dtype": ["F32"]}}, NUMBERS, "which is not read"),
         ({"w": {**ENTRY, "shape": [2, True]}}, NUMBERS, "of other things than sizes"),
         ({"w": {**ENTRY, "shape": [-2, -3]}}, NUMBERS, "of other things than sizes"),
+        ({"w": {**ENTRY, "shape": [2.0, 3.0]}}, NUMBERS, "of other things than sizes"),
+        ({"w": {**ENTRY, "shape": 6}}, NUMBERS, "of other things than sizes"),
         ({"w": {**ENTRY, "shape": [1] * 9}}, NUMBERS, "of other things than sizes"),
         ({"w": {**ENTRY, "data_offsets": [0]}}, NUMBERS, "of other things than sizes"),
         ({"w": {**ENTRY, "shape": [2, 4]}}, NUMBERS, "a place of another size than its shape"),
+        ({"w": {**ENTRY, "data_offsets": [-24, 0]}}, NUMBERS, "of other things than sizes"),
         ({"w": {**ENTRY, "data_offsets": [24, 0]}}, NUMBERS, "a place of another size"),
         ({"w": {**ENTRY, "data_offsets": [4, 28]}}, NUMBERS + NUMBERS, "does not begin where"),
         ({"w": ENTRY, "v": ENTRY}, NUMBERS, "does not begin where the one before it ends"),
         ({"w": ENTRY}, NUMBERS[:-1], "its tensors take 24 bytes, and the file has 23"),
         ({"w": ENTRY}, NUMBERS + b"x", "its tensors take 24 bytes, and the file has 25"),
+        (
+            {"w": {**ENTRY, "shape": [0, 2**39, 2**39, 2**39], "data_offsets": [0, 0]}},
+            b"",
+            "has a shape that cannot be",
+        ),
     ],
 )
 def test_a_header_that_lies_is_refused_in_one_line(
     tmp_path: Path, header: Any, numbers: bytes, fault: str
 ) -> None:
     path = stored(tmp_path / "x", header, numbers)
-    with pytest.raises(OptionsError) as refused:
-        safetensors.read(path, source="given.safetensors")
-    assert str(refused.value).startswith("given.safetensors: ")
-    assert fault in str(refused.value)
-    assert "\n" not in str(refused.value)
+    for read in (
+        lambda: safetensors.read(path, source="given.safetensors"),
+        lambda: safetensors.parse(path.read_bytes(), "given.safetensors"),
+    ):
+        with pytest.raises(OptionsError) as refused:
+            read()
+        assert str(refused.value).startswith("given.safetensors: ")
+        assert fault in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_content_that_ends_too_early_or_too_late_is_refused() -> None:
+    content = text_encoders.safetensors({"w": np.arange(6.0), "v": np.zeros(3, np.float16)})
+    for cut in (*(content[:size] for size in range(len(content))), content + b"\0"):
+        with pytest.raises(OptionsError):
+            safetensors.parse(cut, "x")
 
 
 @pytest.mark.parametrize("length", [2**63, 2**24 + 1, 500])

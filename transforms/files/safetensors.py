@@ -5,9 +5,9 @@ tensor, and texts under `__metadata__`), and the numbers. Nothing in it is execu
 the header is compared with the file before any number is read.
 """
 
+import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -24,13 +24,18 @@ T = TypeVar("T")
 METADATA = "__metadata__"
 """Key of the texts in the header."""
 
+_BFLOAT16 = "BF16"  # widened to float32
 _DTYPES: Mapping[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
-    "BF16": np.dtype("<u2"),  # widened to float32
+    _BFLOAT16: np.dtype("<u2"),
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
 }
 _LENGTH = 8
 _MAX_HEADER = 2**24
@@ -105,12 +110,36 @@ def read(
     return arrays, header.metadata
 
 
+def parse(content: bytes, name: str) -> Arrays:
+    """Reads all tensors of a file that is already in memory.
+
+    Args:
+        content: Content of the file.
+        name: Name of the file for errors.
+
+    Returns:
+        Tensors by name, which share the memory of `content`; bfloat16 becomes float32.
+
+    Raises:
+        OptionsError: If the content does not follow the format; the message names the first fault.
+    """
+    header = _explained(name, lambda: _header(io.BytesIO(content)))
+    numbers = memoryview(content)[_LENGTH + header.length :]
+    return _explained(
+        name,
+        lambda: {
+            one: _array(numbers[place.begin : place.end], one, place)
+            for one, place in header.tensors.items()
+        },
+    )
+
+
 def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Writes tensors of float16, float32, float64, int32 or int64, and texts.
 
     Equal arguments give equal bytes.
     """
-    names = {dtype: name for name, dtype in _DTYPES.items() if name != "BF16"}
+    names = {dtype: name for name, dtype in _DTYPES.items() if name != _BFLOAT16}
     header: dict[str, Any] = {METADATA: dict(sorted(metadata.items()))}
     begin = 0
     for name, array in sorted(arrays.items()):
@@ -144,7 +173,8 @@ def _explained(path: str | Path, read: Callable[[], T]) -> T:
 
 
 def _header(file: BinaryIO) -> Header:
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
     if size > _MAX_BYTES:
         raise _Refused(f"over {_MAX_BYTES} bytes")
     length = int.from_bytes(file.read(_LENGTH), "little")
@@ -202,7 +232,14 @@ def _tensor(file: BinaryIO, name: str, header: Header) -> npt.NDArray[Any]:
     content = file.read(place.end - place.begin)
     if len(content) != place.end - place.begin:
         raise _Refused(f"ends within tensor {name!r}")
-    array = np.frombuffer(content, _DTYPES[place.dtype]).reshape(place.shape)
-    if place.dtype == "BF16":
-        return (array.astype("<u4") << 16).view("<f4")
-    return array
+    return _array(content, name, place)
+
+
+def _array(content: bytes | memoryview, name: str, place: Place) -> npt.NDArray[Any]:
+    array = np.frombuffer(content, _DTYPES[place.dtype])
+    if place.dtype == _BFLOAT16:
+        array = (array.astype("<u4") << 16).view("<f4")
+    try:
+        return array.reshape(place.shape)
+    except ValueError as error:  # an empty tensor with sides beyond NumPy's limits
+        raise _Refused(f"tensor {name!r} has a shape that cannot be") from error

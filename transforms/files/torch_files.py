@@ -3,11 +3,16 @@
 A PyTorch file holds pickles, and unpickling can run any code. This reader only interprets their
 opcodes: a value is a number, a string, a tuple or a mapping; a global is only a name; a call is
 only noted. Opcodes and names that a state dict does not need are refused.
+
+PyTorch up to 1.5 writes pickles and storages one after the other. Later releases write a ZIP
+archive, uncompressed, with one pickle and a file for each storage.
 """
 
 import io
 import math
 import pickletools
+import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +38,9 @@ _NAMES = frozenset({_ORDERED, _TENSOR, *_DTYPES})
 _MAX_OPCODES = 1_000_000
 _MAX_BYTES = 2**31
 _MAX_SIDES = 8
+_MAX_FILES = 100_000
+"""Largest number of files in an archive."""
+_ZIP = b"PK\x03\x04"
 _MAX_SHARED = 2
 """Largest ratio of the tensors' bytes to the file's; tied weights share bytes, so it is over 1."""
 
@@ -67,9 +75,7 @@ class _Tensor(NamedTuple):
 
 
 def read(path: str | Path) -> Arrays:
-    """Reads a state dict in PyTorch's old format.
-
-    PyTorch up to 1.5 writes this format; later releases do so on request.
+    """Reads a state dict in either of PyTorch's formats.
 
     Args:
         path: Path of a file of at most 2 GiB.
@@ -89,33 +95,95 @@ def read(path: str | Path) -> Arrays:
         raise OptionsError(f"{path}: there is no such file") from error
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return parse(content, str(path))
+
+
+def parse(content: bytes, name: str) -> Arrays:
+    """Reads a state dict from the content of a file; see `read`.
+
+    Args:
+        content: Content of the file.
+        name: Name of the file for errors.
+
+    Raises:
+        OptionsError: If the file has other content; the message names the first such content.
+    """
     try:
+        if content.startswith(_ZIP):
+            return _archived(content)
         return _state_dict(io.BytesIO(content))
     except _Refused as refused:
-        raise OptionsError(
-            f"{path}: {refused}; give a state dict of tensors in PyTorch's old format"
-        ) from refused
+        raise OptionsError(f"{name}: {refused}; give a state dict of tensors") from refused
+
+
+def _archived(content: bytes) -> Arrays:
+    """Reads the archive of PyTorch 1.6 and later."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _of_archive(archive, len(content))
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        OverflowError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        raise _Refused(f"a broken archive ({type(error).__name__})") from error
+
+
+def _of_archive(archive: zipfile.ZipFile, size: int) -> Arrays:
+    entries = archive.infolist()
+    if len(entries) > _MAX_FILES or sum(entry.file_size for entry in entries) > size:
+        raise _Refused("an archive of more than its bytes")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise _Refused("an archive with compressed files")
+    names = [entry.filename for entry in entries]
+    root, slash, _ = names[0].partition("/") if names else ("", "", "")
+    if len(set(names)) != len(names) or not slash or f"{root}/data.pkl" not in names:
+        raise _Refused("is no PyTorch file")
+    if f"{root}/byteorder" in names and archive.read(f"{root}/byteorder") != b"little":
+        raise _Refused("its numbers are not those of a little-endian machine")
+    file = io.BytesIO(archive.read(f"{root}/data.pkl"))
+    tensors = _tensors(_value(file), size)
+    if file.read(1):
+        raise _Refused("has content behind its pickle")
+    arrays = {}
+    for tensor in tensors.values():
+        if tensor.key not in arrays:
+            stored = archive.read(f"{root}/data/{tensor.key}")
+            if len(stored) != tensor.numel * tensor.dtype.itemsize:
+                raise _Refused(f"storage {tensor.key!r} has {len(stored)} bytes")
+            arrays[tensor.key] = np.frombuffer(stored, tensor.dtype)
+    return {name: _view(name, tensor, arrays[tensor.key]) for name, tensor in tensors.items()}
+
+
+def _tensors(value: Any, size: int) -> dict[str, _Tensor]:
+    """Checks that a value is tensors by name, not much larger than the file's `size` in bytes."""
+    if not isinstance(value, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in value.items()
+    ):
+        raise _Refused("holds other things than tensors by name")
+    total = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in value.values())
+    if total > _MAX_SHARED * size:
+        raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
+    return value
 
 
 def _state_dict(file: io.BytesIO) -> Arrays:
     if _value(file) != _MAGIC or _value(file) != _PROTOCOL:
-        raise _Refused("is no PyTorch file in the old format")
+        raise _Refused("is no PyTorch file")
     system = _value(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise _Refused("its system information is not that of a little-endian machine")
-    tensors, keys = _value(file), _value(file)
-    if not isinstance(tensors, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in tensors.items()
-    ):
-        raise _Refused("holds other things than tensors by name")
+    tensors, keys = _tensors(_value(file), len(file.getbuffer())), _value(file)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise _Refused("its list of storages is no list of names")
     storages = {tensor.key: tensor for tensor in tensors.values()}
     if sorted(keys) != sorted(storages):
         raise _Refused("its storages are not those of its tensors")
-    total = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in tensors.values())
-    if total > _MAX_SHARED * len(file.getbuffer()):
-        raise _Refused(f"its tensors take {total} bytes, over {_MAX_SHARED} times its own")
     arrays = {key: _storage(file, storages[key]) for key in keys}
     if file.read(1):
         raise _Refused("has content behind its last storage")
@@ -223,8 +291,8 @@ class _Machine:
 
     def storage(self) -> None:
         """Replaces a persistent id by the storage that it describes: key, dtype and size."""
-        kind, storage, key, _, numel, view = self.stack.pop()
-        if kind != "storage" or not isinstance(storage, _Name) or view is not None:
+        kind, storage, key, _, numel, *views = self.stack.pop()
+        if kind != "storage" or not isinstance(storage, _Name) or views not in ([], [None]):
             raise _Refused("a persistent id that is no storage")
         if storage.name not in _DTYPES or not isinstance(key, str):
             raise _Refused("a persistent id that is no storage")

@@ -1,0 +1,1 @@
+"""Layers of the text tower: a pretrained encoder, and hashed n-grams."""

@@ -1,0 +1,1 @@
+"""Pretrained text encoders of Hugging Face Transformers, as Keras models."""

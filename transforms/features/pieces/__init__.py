@@ -1,0 +1,1 @@
+"""Tokenizers of pretrained text encoders, as graphs of TensorFlow's own ops."""
