@@ -70,7 +70,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(folder: Path, name: str, tasks: tuple[str, ...], **encoder: Any) -> Path:
     """A model folder, with its preprocessing and its spec beside it."""
     spec = folder / f"{name}.yaml"
-    model = {"dim": 16, "text_dim": 8, "text_encoder": "bert", "text_weights": "encoder"}
+    model = {
+        "recipe": "network",
+        "dim": 16,
+        "text_dim": 8,
+        "text_encoder": "bert",
+        "text_weights": "encoder",
+    }
     model |= {"text_pieces": PIECES, **encoder}
     chosen = {"tasks": {task: SPEC["tasks"][task] for task in tasks}}
     spec.write_text(yaml.safe_dump({**SPEC, **chosen, "model": model}))
