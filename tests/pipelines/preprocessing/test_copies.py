@@ -35,9 +35,8 @@ modalities:
 tasks:
   category: {kind: classification, label: category}
   names: {kind: tagging, label: names}
-model: {recipe: network}
 training: {augment: {stretch: true, pitch: true}, seed: 3}
-model: {dim: 16, audio_filters: [8], text_dim: 8}
+model: {recipe: network, dim: 16, audio_filters: [8], text_dim: 8}
 split: {by: id, train: 0.6, eval: 0.2, test: 0.2}
 """
 
