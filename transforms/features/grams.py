@@ -36,13 +36,18 @@ def grams_graph(content: tf.Tensor, spec: TextSpec) -> tf.Tensor:
     Returns:
         int64 `[batch, grams_length(spec)]`, from 1 to `BUCKETS`; 0 behind the last n-gram.
     """
+    length = grams_length(spec)
     lowered = tf.strings.lower(content, encoding="utf-8")
     padded = tf.strings.regex_replace(tf.strings.join([" ", lowered, " "]), _SPACES, " ")
     padded = tf.where(tf.equal(content, b""), b"", padded)
+    # More than these are never kept, and a long text would need much memory.
+    padded = tf.strings.substr(padded, 0, length + 1, unit="UTF8_CHAR")
     characters = tf.strings.unicode_split(padded, "UTF-8")
     pairs = tf.strings.ngrams(characters, _CHARACTERS, separator="")
-    words = tf.strings.ngrams(words_graph(lowered)[0], _WORDS, separator=" ")
+    words = tf.strings.ngrams(words_graph(lowered)[0][:, :length], _WORDS, separator=" ")
     marked = words.with_flat_values(tf.strings.join(["word ", words.flat_values]))
-    grams = tf.concat([marked, pairs], axis=1)
+    # TensorFlow complains of transposed int64 on processors without AVX-512.
+    parts = [part.with_row_splits_dtype(tf.int32) for part in (marked, pairs)]
+    grams = tf.concat(parts, axis=1)
     numbers = tf.strings.to_hash_bucket_fast(grams.flat_values, BUCKETS) + 1
-    return grams.with_flat_values(numbers).to_tensor(0, shape=[None, grams_length(spec)])
+    return grams.with_flat_values(numbers).to_tensor(0, shape=[None, length])

@@ -30,7 +30,7 @@ CONFIGS = {
             one
             for module in (publishing_config, training_config, verification_config)
             for one in vars(module).values()
-            if dataclasses.is_dataclass(one)
+            if getattr(one, "__name__", "").endswith("Config") and dataclasses.is_dataclass(one)
         ),
     )
 }

@@ -174,9 +174,10 @@ def test_settings_of_the_command_are_checked_before_any_work(
     assert command(transformers, tmp_path / "o.weights.h5") == 12
     assert "--output: must end in .safetensors, got" in capsys.readouterr().err
     assert command(transformers, tmp_path / "o.safetensors", "vggish") == 12
-    assert "--kind: must be one of efficientnet_lite0, whisper, musicnn, got 'vggish'" in (
-        capsys.readouterr().err
-    )
+    assert (
+        "--kind: must be one of efficientnet_lite0, whisper, musicnn, universal-sentence-encoder, "
+        "got 'vggish'"
+    ) in capsys.readouterr().err
     for kind in ("whisper", "musicnn"):
         output = str(tmp_path / "o.safetensors")
         assert main.main(["encoder", "--kind", kind, "--output", output]) == 12

@@ -82,7 +82,7 @@ def freeze(network: keras.Model, layers: int) -> None:
         network.get_layer(f"layer_{number}").trainable = False
 
 
-@keras.saving.register_keras_serializable(package="triad")
+@keras.saving.register_keras_serializable(package="triad_texts")
 class Embeddings(keras.layers.Layer):
     """Sum of the vectors of pieces, positions and token type 0, normalized.
 
@@ -130,7 +130,7 @@ class Embeddings(keras.layers.Layer):
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
 
 
-@keras.saving.register_keras_serializable(package="triad")
+@keras.saving.register_keras_serializable(package="triad_texts")
 class Block(keras.layers.Layer):
     """Layer of the encoder: self-attention, then two dense layers, each with a residual connection.
 
