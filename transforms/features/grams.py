@@ -46,8 +46,17 @@ def grams_graph(content: tf.Tensor, spec: TextSpec) -> tf.Tensor:
     pairs = tf.strings.ngrams(characters, _CHARACTERS, separator="")
     words = tf.strings.ngrams(words_graph(lowered)[0][:, :length], _WORDS, separator=" ")
     marked = words.with_flat_values(tf.strings.join(["word ", words.flat_values]))
-    # TensorFlow complains of transposed int64 on processors without AVX-512.
-    parts = [part.with_row_splits_dtype(tf.int32) for part in (marked, pairs)]
-    grams = tf.concat(parts, axis=1)
+    grams = _side_by_side(marked, pairs)
     numbers = tf.strings.to_hash_bucket_fast(grams.flat_values, BUCKETS) + 1
     return grams.with_flat_values(numbers).to_tensor(0, shape=[None, length])
+
+
+def _side_by_side(first: tf.RaggedTensor, second: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Concatenates rows, as `tf.concat(axis=1)` does.
+
+    That would transpose whole numbers, of which TensorFlow complains on some processors.
+    """
+    rows = tf.range(first.nrows())
+    places = tf.reshape(tf.stack([rows, rows + first.nrows()], axis=1), [-1])
+    both = tf.gather(tf.concat([first, second], axis=0), places)
+    return tf.RaggedTensor.from_row_splits(both.flat_values, both.row_splits[::2])
