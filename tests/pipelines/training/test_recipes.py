@@ -164,6 +164,7 @@ def test_the_model_says_what_predicts_it_and_passes_parity(
     assert main.main(["parity", *arguments]) == 0
 
 
+@pytest.mark.parametrize("model", ["blend"], indirect=True)
 def test_explanations_add_up_to_the_scores(model: Path, generated: Path, tmp_path: Path) -> None:
     output = tmp_path / "scores"
     settings = ScoreConfig(str(model), (str(generated),), str(output), "2026-11-24", explain=True)
