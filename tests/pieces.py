@@ -20,6 +20,7 @@ import tensorflow as tf
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from triad_ml.model.serving import safety
 from triad_ml.transforms.features.pieces import reading, values, vocabulary
 from triad_ml.transforms.features.pieces.reading import Tokenizer
 
@@ -279,6 +280,24 @@ def differences(
             if found != (one.ids, one.offsets):
                 different.append(part[place])
     return different
+
+
+def saved(ours: Ours, folder: Path) -> tf.types.experimental.PolymorphicFunction:
+    """Saves the graph of a tokenizer, which must be allowed to be loaded, and returns it.
+
+    It gives at most 16 pieces of each text.
+    """
+    module = tf.Module()
+    module.tables = ours.tables
+    module.call = tf.function(
+        lambda texts: values.dense(
+            ours.tokenizer.graph(texts, ours.tables), ours.tokenizer.frame.cut(16)
+        )._asdict(),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+    )
+    tf.saved_model.save(module, str(folder), signatures=module.call)
+    safety.check_folder(folder)
+    return module.call
 
 
 def changed(folder: Path, change: dict[str, Any]) -> Path:

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import once, pieces
-from triad_ml.model.serving import safety
-from triad_ml.transforms.features.pieces import byte_pairs, values
+from triad_ml.transforms.features.pieces import byte_pairs
 
 SPACES = (
     "a\n\n b",
@@ -94,17 +93,8 @@ def test_a_word_of_over_a_thousand_bytes_is_cut_and_every_byte_is_kept(folder):
 
 def test_a_saved_model_has_vocabulary_and_merges_as_assets_and_only_allowed_ops(folder, tmp_path):
     ours = pieces.Ours(folder)
-    module = tf.Module()
-    module.tables = ours.tables
-    module.call = tf.function(
-        lambda texts: values.dense(
-            ours.tokenizer.graph(texts, ours.tables), ours.tokenizer.frame.cut(16)
-        )._asdict(),
-        input_signature=[tf.TensorSpec([None], tf.string)],
-    )
-    tf.saved_model.save(module, str(tmp_path), signatures=module.call)
-    safety.check_folder(tmp_path)
+    call = pieces.saved(ours, tmp_path)
     assert {path.name for path in (tmp_path / "assets").iterdir()} == {"pieces.txt", "merges.tsv"}
     loaded = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     texts = tf.constant(pieces.sentences(20, seed=4))
-    assert loaded(texts)["ids"].numpy().tolist() == module.call(texts)["ids"].numpy().tolist()
+    assert loaded(texts)["ids"].numpy().tolist() == call(texts)["ids"].numpy().tolist()

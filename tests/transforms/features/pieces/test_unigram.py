@@ -7,8 +7,7 @@ import tensorflow as tf
 import tokenizers
 
 from tests import once, pieces
-from triad_ml.model.serving import safety
-from triad_ml.transforms.features.pieces import unigram, values
+from triad_ml.transforms.features.pieces import unigram
 
 SPACES = (
     "",
@@ -98,16 +97,7 @@ def test_a_word_of_over_a_thousand_characters_is_cut_and_every_character_is_kept
 
 def test_a_saved_model_has_the_vocabulary_as_an_asset_and_only_allowed_ops(folder, tmp_path):
     ours = pieces.Ours(folder)
-    module = tf.Module()
-    module.tables = ours.tables
-    module.call = tf.function(
-        lambda texts: values.dense(
-            ours.tokenizer.graph(texts, ours.tables), ours.tokenizer.frame.cut(16)
-        )._asdict(),
-        input_signature=[tf.TensorSpec([None], tf.string)],
-    )
-    tf.saved_model.save(module, str(tmp_path), signatures=module.call)
-    safety.check_folder(tmp_path)
+    call = pieces.saved(ours, tmp_path)
     loaded = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     texts = tf.constant(pieces.sentences(20, seed=4))
-    assert loaded(texts)["ids"].numpy().tolist() == module.call(texts)["ids"].numpy().tolist()
+    assert loaded(texts)["ids"].numpy().tolist() == call(texts)["ids"].numpy().tolist()

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 
 from tests import once, pieces
-from triad_ml.model.serving import safety
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.features.pieces import values
 from triad_ml.transforms.features.pieces.values import Frame
@@ -107,16 +106,7 @@ def test_dense_pieces_are_cut_framed_and_padded(ours):
 
 
 def test_a_saved_model_has_the_vocabulary_as_an_asset_and_only_allowed_ops(folder, ours, tmp_path):
-    module = tf.Module()
-    module.tables = ours.tables
-    module.call = tf.function(
-        lambda texts: values.dense(
-            ours.tokenizer.graph(texts, ours.tables), ours.tokenizer.frame.cut(16)
-        )._asdict(),
-        input_signature=[tf.TensorSpec([None], tf.string)],
-    )
-    tf.saved_model.save(module, str(tmp_path), signatures=module.call)
-    safety.check_folder(tmp_path)
+    pieces.saved(ours, tmp_path)
     vocabulary = (tmp_path / "assets" / "pieces.txt").read_text(encoding="utf-8")
     assert vocabulary.splitlines()[:5] == list(pieces.SPECIAL)
     texts = pieces.sentences(20, seed=4)
