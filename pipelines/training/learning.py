@@ -13,12 +13,12 @@ from triad_ml.model.linear import floor
 from triad_ml.model.linear.floor import Floor
 from triad_ml.model.linear.subsets import Subsets
 from triad_ml.model.network import Networks
-from triad_ml.model.recipe import choice, graph
+from triad_ml.model.recipe import choice, ensemble, graph
 from triad_ml.model.recipe.choice import Evidence, Recipe
 from triad_ml.model.training import loop
 from triad_ml.pipelines.training import recipes
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.spec.model import AUTO
+from triad_ml.transforms.spec.model import BEST
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def learn(
     Raises:
         OptionsError: If the spec names linear models, and there are none.
     """
-    wanted = layout.spec.model.recipe or AUTO
+    wanted = layout.spec.model.chosen_recipe
     train = scan.survey(files["train"], layout, shards)
     with stages.showing(stages.Stage("linear models")):
         blocks = floor.read(train, layout) if train.num_records else None
@@ -69,17 +69,19 @@ def learn(
         linear: dict[str, Subsets] = {}
         if blocks is not None and wanted != choice.NETWORK:
             linear = floor.completed(blocks, simple, layout)
-    if train.num_records and not linear and wanted in (choice.LINEAR, choice.BLEND):
+    named = layout.spec.model.recipe is not None
+    if named and train.num_records and not linear and wanted in (choice.LINEAR, choice.BLEND):
         raise OptionsError(
             f"model.recipe: {wanted}: no task has a linear model of these records; choose auto, or "
             "run triad preprocess with a new --output if an earlier version wrote them"
         )
     chosen: Mapping[str, Recipe] | None = None
+    folds: recipes.Folds | None = None
     if not linear or wanted == choice.LINEAR:
         chosen = dict.fromkeys(linear, choice.ALONE[choice.LINEAR])
     elif blocks is not None:
-        evidence = recipes.by_folds(train, blocks, layout, files["eval"], folder, digest)
-        chosen = None if evidence is None else _chosen(evidence, linear, layout)
+        folds = recipes.by_folds(train, blocks, layout, files["eval"], folder, digest)
+        chosen = None if folds is None else _chosen(folds.evidence, linear, layout)
     network: loop.TrainResult | None = None
     if chosen is None or any(_share(chosen, task) < 1 for task in layout.spec.tasks):
         network = loop.train(files, layout, folder, digest, shards=shards)
@@ -91,12 +93,24 @@ def learn(
     for task, recipe in found.items():
         _log.info("%s: %s", task, recipe_text(dataclasses.asdict(recipe)))
     shares = {task: recipe.share for task, recipe in found.items() if recipe.share}
-    if not shares and network is not None:
-        return Learned(layout, network.networks, network, simple, found)
+    trained = None if network is None else _whole(network, folds, layout)
+    if not shares and trained is not None:
+        return Learned(layout, trained, network, simple, found)
     layout = dataclasses.replace(layout, grams=True)
-    trained = None if network is None else network.networks
     networks = graph.combined(layout, trained, linear, shares)
     return Learned(layout, networks, network, simple, found)
+
+
+def _whole(network: loop.TrainResult, folds: recipes.Folds | None, layout: Layout) -> Networks:
+    """Returns the trained network; with `preset: best` the mean of it and those of the folds."""
+    if layout.spec.model.preset != BEST:
+        return network.networks
+    if folds is None:
+        _log.warning("preset best: no folds were trained, so one network predicts")
+        return network.networks
+    members = [*folds.networks, network.networks]
+    _log.info("preset best: the mean of %d networks predicts", len(members))
+    return ensemble.averaged(layout, members)
 
 
 def _share(chosen: Mapping[str, Recipe], task: str) -> float:
@@ -107,7 +121,7 @@ def _chosen(
     evidence: Mapping[str, Evidence], linear: Mapping[str, Subsets], layout: Layout
 ) -> dict[str, Recipe]:
     """Chooses the recipe of each task with linear models."""
-    names = choice.CANDIDATES[layout.spec.model.recipe or AUTO]
+    names = choice.CANDIDATES[layout.spec.model.chosen_recipe]
     found = {}
     for task, models in linear.items():
         section, classes = layout.spec.tasks[task], layout.classes[task]

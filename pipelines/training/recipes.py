@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,14 +19,19 @@ from triad_ml.model.linear import blocks as linear_blocks
 from triad_ml.model.linear import floor
 from triad_ml.model.linear.blocks import Blocks
 from triad_ml.model.linear.subsets import Subsets
+from triad_ml.model.network import Networks
 from triad_ml.model.recipe.choice import Evidence
 from triad_ml.model.tasks.heads import heads_of
 from triad_ml.model.training import loop
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE
+from triad_ml.transforms.spec.model import BEST
 
 FOLDS = 2
 """Folds of the training split. Each network learns from the others, so with two folds they cost
 about as much as the network of all records."""
+
+MANY_FOLDS = 5
+"""Folds of `preset: best`, whose networks are averaged; they cost about four times as much."""
 
 MOST_RECORDS = 3000
 """Training records up to which folds are trained; more are compared on the eval split."""
@@ -39,6 +45,18 @@ FOLDER = "folds"
 _log = logging.getLogger(__name__)
 
 
+class Folds(NamedTuple):
+    """Result of the trainings of all folds.
+
+    Attributes:
+        evidence: By task with linear models, predictions of the records.
+        networks: The network of each fold.
+    """
+
+    evidence: Mapping[str, Evidence]
+    networks: Sequence[Networks]
+
+
 def by_folds(
     train: scan.Survey,
     blocks: Blocks,
@@ -46,7 +64,7 @@ def by_folds(
     evaluated: Sequence[str],
     folder: Path,
     digest: str,
-) -> dict[str, Evidence] | None:
+) -> Folds | None:
     """Predicts each training record by models that learned from other groups; resumes.
 
     Args:
@@ -58,14 +76,15 @@ def by_folds(
         digest: Digest of the files' content.
 
     Returns:
-        By task with linear models; None if there are too many records, or too few groups or labels.
+        None if there are too many records, or too few groups or labels.
     """
     if train.records is None or train.num_records > MOST_RECORDS:
         return None
     if len(np.unique(blocks.groups)) < LEAST_GROUPS:
         return None
-    folds = list(GroupKFold(FOLDS).split(blocks.groups, groups=blocks.groups))
-    own = folder / FOLDER
+    count = MANY_FOLDS if layout.spec.model.preset == BEST else FOLDS
+    folds = list(GroupKFold(count).split(blocks.groups, groups=blocks.groups))
+    own = folder / FOLDER / str(count)
     parts = [
         _written(own / f"part-{number}.tfrecord.gz", train.records, test)
         for number, (_, test) in enumerate(folds)
@@ -73,19 +92,21 @@ def by_folds(
     surveys = [scan.survey([part], layout) for part in parts]
     if not all(all(survey.labelled.values()) for survey in surveys):
         return None
+    networks: list[Networks] = []
     network: dict[str, npt.NDArray[np.float32]] = {}
     linear: dict[str, npt.NDArray[np.float32]] = {}
     counted: dict[str, npt.NDArray[np.bool_]] = {}
     for number, (learned, test) in enumerate(folds):
-        _log.info("choice of a recipe: fold %d of %d", number + 1, FOLDS)
+        _log.info("choice of a recipe: fold %d of %d", number + 1, count)
         others = [part for place, part in enumerate(parts) if place != number]
         files = {"train": others, "eval": evaluated}
         keras.utils.clear_session()
-        model = loop.train(files, layout, own / str(number), f"{digest} fold {number}").model
+        trained = loop.train(files, layout, own / str(number), f"{digest} fold {number}")
+        networks.append(trained.networks)
         with stages.showing(stages.Stage("linear models of the fold")):
             rows = blocks.rows(learned)
             simple = floor.completed(rows, floor.of_blocks(rows, layout), layout)
-        said = _said(model, surveys[number], layout, [*simple])
+        said = _said(trained.model, surveys[number], layout, [*simple])
         held_out = blocks.rows(test)
         for task, models in simple.items():
             counted.setdefault(task, np.zeros(len(blocks.groups), bool))
@@ -96,11 +117,12 @@ def by_folds(
                 whole.setdefault(task, np.zeros((len(blocks.groups), *one.shape[1:]), np.float32))
                 whole[task][test] = one
     keras.utils.clear_session()
-    measured = f"{FOLDS} folds of the training split"
-    return {
+    measured = f"{count} folds of the training split"
+    evidence = {
         task: Evidence(measured, blocks.labels[task], counted[task], network[task], linear[task])
         for task in network
     }
+    return Folds(evidence, networks)
 
 
 def by_eval(

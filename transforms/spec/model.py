@@ -1,5 +1,6 @@
 """Section `model` of a spec: network, fusion, and encoders of images, audio and texts."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
 import pydantic
@@ -203,6 +204,15 @@ Recipe = Literal["auto", "network", "linear", "blend"]
 AUTO: Final = "auto"
 """Recipe unless a spec has another."""
 
+Preset = Literal["fast", "balanced", "best"]
+"""Names of the presets in `model.preset`."""
+
+BEST: Final = "best"
+"""Preset that averages networks of several folds."""
+
+RECIPES: Mapping[Preset, Recipe] = {"fast": "linear", "balanced": AUTO, BEST: AUTO}
+"""Recipe of each preset."""
+
 TextTower = Literal["cnn", "gru", "lstm", "transformer"]
 """Names of the layers over tokens in `model.towers.text`."""
 
@@ -230,7 +240,11 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
 
     Attributes:
         recipe: Models that predict the tasks with linear models: `network`, `linear`, `blend` (the
-            weighted mean of both), or `auto`, the best of them on held-out records. None: `auto`.
+            weighted mean of both), or `auto`, the best of them on held-out records. None: that of
+            the preset.
+        preset: Cost of a training, instead of a recipe: `fast`, linear models where there are some;
+            `balanced`, as `recipe: auto`; `best`, the same with the mean of several networks. None:
+            `balanced`.
         fusion: `concat`, `mlp`, `gated` or `attention`, see `model.fusion`; or `sum`,
             late fusion.
         fusion_units: Numbers of units of the hidden layers of `fusion: mlp` and `task_fusion: mlp`;
@@ -253,6 +267,7 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     """
 
     recipe: Recipe | None = None
+    preset: Preset | None = None
     fusion: Fusion = "gated"
     fusion_units: _Units | None = pydantic.Field(default=None, min_length=1, max_length=8)
     fusion_dropout: float = pydantic.Field(default=0.0, ge=0, lt=1, exclude_if=unless(0.0))
@@ -280,6 +295,14 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _one_way_to_choose(self) -> Self:
+        if self.preset is not None and self.recipe is not None:
+            raise ValueError(
+                f"preset {self.preset} chooses the recipe, and recipe is {self.recipe}; name one"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _one_reader_of_texts(self) -> Self:
         if self.text_encoder is None:
             return self
@@ -293,6 +316,11 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
                 "fine-tuned; leave one of them out"
             )
         return self
+
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """The recipe of the spec, or that of its preset."""
+        return self.recipe or RECIPES[self.preset or "balanced"]
 
     @property
     def hidden_units(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests import features
 from triad_ml.model.layout import Layout
+from triad_ml.model.recipe import choice
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import run as scoring_run
@@ -26,12 +27,18 @@ PAIR = ("image", "text")
 Files = dict[str, list[str]]
 
 
-def layout_of(recipe: str, modalities: Sequence[str] = PAIR, **settings: Any) -> Layout:
+def layout_of(
+    recipe: str | None,
+    modalities: Sequence[str] = PAIR,
+    preset: str | None = None,
+    **settings: Any,
+) -> Layout:
     return features.layout(
         modalities,
         num_classes=2,
         model={
             "recipe": recipe,
+            "preset": preset,
             "dropout": 0.0,
             "modality_dropout": 0.0,
             "dim": 32,
@@ -116,6 +123,25 @@ class TestOfTexts:
         assert again.recipes == found.recipes
         for one, other in zip(weights(again), weights(found), strict=True):
             np.testing.assert_array_equal(one, other)
+
+    def test_the_preset_best_averages_the_networks_of_all_folds(
+        self, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recipes, "MANY_FOLDS", 3)
+        monkeypatch.setattr(choice, "CANDIDATES", {"auto": (choice.NETWORK,)})
+        layout = layout_of(None, ["text"], preset="best", epochs=2)
+        found = learned(layout, files, tmp_path)
+        assert found.recipes["category"].measured == "3 folds of the training split"
+        assert found.network is not None
+        members = len(weights(found)) / len(found.network.model.get_weights())
+        assert members == 4
+        again = learned(layout, files, tmp_path)
+        for one, other in zip(weights(again), weights(found), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_the_preset_fast_trains_linear_models_alone(self, files: Files, tmp_path: Path) -> None:
+        found = learned(layout_of(None, ["text"], preset="fast"), files, tmp_path)
+        assert (found.recipes["category"].name, found.network) == ("linear", None)
 
 
 def test_linear_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
