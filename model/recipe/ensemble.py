@@ -38,12 +38,13 @@ def averaged(layout: Layout, members: Sequence[Networks]) -> Networks:
     found: list[Tensors] = []
     for number, one in enumerate(members):
         own, rest = _halves(one, number)
-        seen = {f"{number}/{name}": tensor for name, tensor in own(inputs).items()}
+        made = own(inputs)
+        seen = {f"{number}/{name}": made[name] for name in one.cut.passed}
         found.append(dict(rest([*seen.values(), visible])))
         passed |= seen
         for name, keys in one.cut.steps.items():
             steps[name] = (*steps.get(name, ()), *(f"{number}/{key}" for key in keys))
-    outputs = found[-1]
+    outputs = dict(found[-1])
     for task, section in tasks.items():
         if section.kind in MIXES:
             mix = MIXES[section.kind](section, task)
@@ -61,4 +62,6 @@ def _halves(one: Networks, number: int) -> tuple[keras.Model, keras.Model]:
     """
     towers = keras.Model(one.scoring.input, dict(one.cut.passed), name=f"towers_{number}")
     seam = [*one.cut.passed.values(), one.cut.visible]
-    return towers, keras.Model(seam, dict(one.scoring.output), name=f"rest_{number}")
+    rest = keras.Model(seam, dict(one.scoring.output), name=f"rest_{number}")
+    rest.input_spec = None  # a modality that no row uses has 0 steps
+    return towers, rest
