@@ -15,13 +15,11 @@ from scipy import sparse
 from triad_ml.model.layout import Layout
 from triad_ml.model.towers.base import Columns
 from triad_ml.model.towers.registry import TOWERS
+from triad_ml.model.towers.statistics import pooled
 from triad_ml.transforms.features.grams import BUCKETS, GRAMS, grams_length
 from triad_ml.transforms.features.pieces.values import VECTOR
 
 Floats = npt.NDArray[np.float32]
-
-LOW, HIGH = 0.1, 0.9
-"""Quantiles of each mel bin."""
 
 SIDE, COLOURS, CELLS, ORIENTATIONS = 96, 4, 8, 9
 """Largest side of an image that is described; larger ones are reduced to it. Levels of each colour
@@ -109,40 +107,6 @@ class Text(View):
 
 VIEWS: Mapping[str, View] = {"image": Image(), "audio": Audio(), "text": Text()}
 """By modality, in the order of `MODALITIES`."""
-
-
-def pooled(frames: tf.Tensor) -> tf.Tensor:
-    """Pools log-mel frames over time.
-
-    Args:
-        frames: float32 `[batch, frames, bins]`; a frame of zeros holds no audio.
-
-    Returns:
-        float32 `[batch, 5 * bins]`: mean, standard deviation, the quantiles `LOW` and `HIGH`, and
-        the mean absolute difference of neighbouring frames; zeros where there is no frame.
-    """
-    known = tf.reduce_any(tf.not_equal(frames, 0.0), axis=2)
-    mask = tf.cast(known, tf.float32)[:, :, tf.newaxis]
-    count = tf.reduce_sum(mask, axis=1)
-    mean = tf.math.divide_no_nan(tf.reduce_sum(frames * mask, axis=1), count)
-    centred = (frames - mean[:, tf.newaxis]) * mask
-    deviation = tf.sqrt(tf.math.divide_no_nan(tf.reduce_sum(centred**2, axis=1), count))
-    ordered = tf.sort(tf.where(known[:, :, tf.newaxis], frames, np.inf), axis=1)
-    last = tf.maximum(tf.cast(count[:, 0], tf.int32) - 1, 0)
-    quantiles = [
-        tf.gather(
-            ordered,
-            tf.cast(tf.round(share * tf.cast(last, tf.float32)), tf.int32),
-            axis=1,
-            batch_dims=1,
-        )
-        for share in (LOW, HIGH)
-    ]
-    quantiles = [tf.where(count > 0, one, 0.0) for one in quantiles]
-    both = mask[:, 1:] * mask[:, :-1]
-    steps = tf.abs(frames[:, 1:] - frames[:, :-1]) * both
-    change = tf.math.divide_no_nan(tf.reduce_sum(steps, axis=1), tf.reduce_sum(both, axis=1))
-    return tf.concat([mean, deviation, *quantiles, change], axis=1)
 
 
 def colours_and_gradients(pixels: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,8 @@
-"""Audio tower: convolutions over frames of features, or the vector of a pretrained encoder."""
+"""Audio tower: convolutions and statistics of frames, or the vector of a pretrained encoder."""
 
 import functools
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -10,8 +11,30 @@ import tensorflow as tf
 from triad_ml.model.layout import Layout
 from triad_ml.model.towers import augmentation, convolutional, pretrained
 from triad_ml.model.towers.base import Change, Columns, Parts, Seen, Tensors, Tower
-from triad_ml.model.towers.layers import MaskMissing, Tensor
-from triad_ml.model.towers.steps import moment_tokens
+from triad_ml.model.towers.layers import MaskMissing, Tensor, embedding
+from triad_ml.model.towers.statistics import Statistics
+from triad_ml.model.towers.steps import Tokens, moment_tokens
+from triad_ml.transforms.spec.model import AudioTower
+
+
+class Reads(NamedTuple):
+    """Parts of an audio tower that is trained from scratch.
+
+    Attributes:
+        maps: True for convolutions over the spectrogram.
+        statistics: True for statistics of each bin over time.
+    """
+
+    maps: bool
+    statistics: bool
+
+
+AUDIO_TOWERS: Mapping[AudioTower, Reads] = {
+    "both": Reads(maps=True, statistics=True),
+    "cnn": Reads(maps=True, statistics=False),
+    "statistics": Reads(maps=False, statistics=True),
+}
+"""Parts by the names in the key `model.audio_tower` of a spec."""
 
 
 class Audio(Tower):
@@ -52,12 +75,20 @@ class Audio(Tower):
         spec = layout.spec.model
         if layout.audio_width:
             return Seen(pretrained.vector_tower(features, present, spec, self.name))
+        heard = MaskMissing(name="audio_masked")(features, present)
         if parts.encoder is not None:
-            heard = MaskMissing(name="audio_masked")(features, present)
             return Seen(pretrained.encoder_tower(heard, parts.encoder, spec, self.name))
-        maps = convolutional.audio_maps(features, present, spec)
-        embedding = convolutional.map_embedding(maps, spec, self.name)
-        return Seen(embedding, moment_tokens(maps) if steps else None)
+        views: list[Tensor] = []
+        tokens: Tokens | None = None
+        reads = AUDIO_TOWERS[spec.audio_tower]
+        if reads.maps:
+            maps = convolutional.audio_maps(heard, present, spec)
+            views.append(convolutional.map_vector(maps, self.name))
+            tokens = moment_tokens(maps) if steps else None
+        if reads.statistics:
+            views.append(Statistics(name="audio_statistics")(heard))
+        vector = keras.layers.Concatenate(name="audio_views")(views) if len(views) > 1 else views[0]
+        return Seen(embedding(vector, spec, self.name), tokens)
 
     def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
         """Returns the changes of frames; None for the vectors of an encoder, and images."""

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.model.towers.layers import MaskMissing, Shape, Tensor, embedding
+from triad_ml.model.towers.layers import Shape, Tensor
 from triad_ml.transforms.spec.model import ModelSpec
 
 
@@ -133,24 +133,23 @@ def audio_maps(log_mel: Tensor, present: Tensor, spec: ModelSpec) -> Tensor:
     """Builds the same stages over a spectrogram; one step of the first stage is 40 ms and 4 bins.
 
     Args:
-        log_mel: Log-mel spectrogram, float32 `[batch, frames, mel_bins]`, z-scored.
+        log_mel: Log-mel spectrogram, float32 `[batch, frames, mel_bins]`, z-scored; zeros in rows
+            without audio.
         present: Mask of the rows that have audio, bool `[batch]`.
         spec: Section `model` of the spec, with `audio_filters`.
 
     Returns:
         Feature maps, float32 `[batch, moments, bands, filters]`.
     """
-    masked = MaskMissing(name="audio_masked")(log_mel, present)
-    maps = keras.layers.Reshape((*masked.shape[1:], 1), name="audio_map")(masked)
+    maps = keras.layers.Reshape((*log_mel.shape[1:], 1), name="audio_map")(log_mel)
     return _stages(maps, present, spec.audio_filters, "audio")
 
 
-def map_embedding(maps: Tensor, spec: ModelSpec, modality: str) -> Tensor:
-    """Builds the embedding, float32 `[batch, dim]`, from mean and maximum of feature maps."""
+def map_vector(maps: Tensor, modality: str) -> Tensor:
+    """Builds mean and maximum of feature maps, float32 `[batch, 2 * filters]`."""
     mean = keras.layers.GlobalAveragePooling2D(name=f"{modality}_mean")(maps)
     highest = keras.layers.GlobalMaxPooling2D(name=f"{modality}_max")(maps)
-    both = keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
-    return embedding(both, spec, modality)
+    return keras.layers.Concatenate(name=f"{modality}_pooled")([mean, highest])
 
 
 def _stages(maps: Tensor, present: Tensor, filters: Sequence[int], modality: str) -> Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from triad_ml.model.layout import Layout
 from triad_ml.model.towers import augmentation, convolutional, pretrained
 from triad_ml.model.towers.base import Change, Columns, Parts, Seen, Tensors, Tower
-from triad_ml.model.towers.layers import Tensor
+from triad_ml.model.towers.layers import Tensor, embedding
 from triad_ml.model.towers.steps import patch_tokens
 from triad_ml.transforms.spec.modalities import ImageSpec
 
@@ -59,8 +59,8 @@ class Image(Tower):
         if parts.encoder is not None:
             return Seen(pretrained.encoder_tower(features, parts.encoder, spec))
         maps = convolutional.image_maps(features, present, spec)
-        embedding = convolutional.map_embedding(maps, spec, self.name)
-        return Seen(embedding, patch_tokens(maps) if steps else None)
+        vector = convolutional.map_vector(maps, self.name)
+        return Seen(embedding(vector, spec, self.name), patch_tokens(maps) if steps else None)
 
     def augmentation(self, values: tf.Tensor, changes: Collection[str]) -> Change | None:
         """Returns the augmentation of pixels; None for the vectors of an encoder."""

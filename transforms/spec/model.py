@@ -213,6 +213,9 @@ BEST: Final = "best"
 RECIPES: Mapping[Preset, Recipe] = {"fast": "linear", "balanced": AUTO, BEST: AUTO}
 """Recipe of each preset."""
 
+AudioTower = Literal["both", "cnn", "statistics"]
+"""Names of the audio towers in `model.towers.audio`."""
+
 TextTower = Literal["cnn", "gru", "lstm", "transformer"]
 """Names of the layers over tokens in `model.towers.text`."""
 
@@ -225,6 +228,9 @@ _PERCEPTRONS = frozenset({"mlp"})
 
 CNN: Final = "cnn"
 """Text tower unless a spec has another."""
+
+BOTH: Final = "both"
+"""Audio tower unless a spec has another."""
 
 NO_TASK_FUSION: Final = "none"
 """Task fusion unless a spec has another."""
@@ -256,6 +262,8 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
         image_filters: Numbers of channels in the stages of the image tower; each stage halves
             height and width.
         audio_filters: Numbers of channels in the stages of the audio tower.
+        audio_tower: Parts of the audio tower: convolutions, statistics of each bin over time (mean,
+            standard deviation, quantiles, change), or both.
         text_dim: Size of a token's embedding.
         text_tower: Layers over the tokens: convolutions, recurrent layers in both directions, or
             self-attention.
@@ -277,6 +285,7 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
     dim: int = pydantic.Field(default=128, ge=4, le=4096)
     image_filters: _Filters = (24, 48, 96, 160)
     audio_filters: _Filters = (24, 48, 96)
+    audio_tower: AudioTower = pydantic.Field(default=BOTH, exclude_if=unless(BOTH))
     text_dim: int = pydantic.Field(default=96, ge=4, le=4096)
     text_tower: TextTower = pydantic.Field(default=CNN, exclude_if=unless(CNN))
     text_ngrams: int = pydantic.Field(default=0, ge=0, le=2**20)
@@ -299,6 +308,15 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
         if self.preset is not None and self.recipe is not None:
             raise ValueError(
                 f"preset {self.preset} chooses the recipe, and recipe is {self.recipe}; name one"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _one_reader_of_audio(self) -> Self:
+        if self.audio_encoder is not None and self.audio_tower != BOTH:
+            raise ValueError(
+                f"audio_tower {self.audio_tower} is for audio without an audio_encoder; leave one "
+                "of them out"
             )
         return self
 

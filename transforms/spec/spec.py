@@ -11,7 +11,7 @@ import pydantic
 from triad_ml.transforms.records import columns
 from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import Limits, Modalities
-from triad_ml.transforms.spec.model import CNN, NO_TASK_FUSION, ModelSpec, is_joint
+from triad_ml.transforms.spec.model import BOTH, CNN, NO_TASK_FUSION, ModelSpec, is_joint
 from triad_ml.transforms.spec.section import Section
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.spec.tasks import GENERATED, Task
@@ -114,6 +114,10 @@ class Spec(Section):
         model = self.model
         if model.text_tower != CNN and self.modalities.text is None:
             raise ValueError(f"model.text_tower: {model.text_tower} needs modalities.text; name it")
+        if model.audio_tower != BOTH and self.modalities.audio is None:
+            raise ValueError(
+                f"model.audio_tower: {model.audio_tower} needs modalities.audio; name it"
+            )
         if model.task_fusion != NO_TASK_FUSION and len(self.tasks) < 2:
             raise ValueError(
                 f"model.task_fusion: {model.task_fusion} joins tasks, but there is only one; "

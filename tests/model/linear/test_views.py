@@ -9,32 +9,6 @@ from triad_ml.transforms.features.grams import BUCKETS
 RANDOM = np.random.default_rng(5)
 
 
-def test_pooled_audio_is_that_of_plain_computation():
-    frames = RANDOM.normal(size=(3, 12, 4)).astype(np.float32)
-    frames[1, 7:] = 0.0  # shorter
-    frames[2] = 0.0  # missing
-    found = views.pooled(tf.constant(frames)).numpy()
-    for row, count in ((0, 12), (1, 7)):
-        known = frames[row, :count]
-        ordered = np.sort(known, axis=0)
-        expected = [
-            known.mean(axis=0),
-            known.std(axis=0),
-            ordered[round(0.1 * (count - 1))],
-            ordered[round(0.9 * (count - 1))],
-            np.abs(np.diff(known, axis=0)).mean(axis=0),
-        ]
-        np.testing.assert_allclose(found[row], np.concatenate(expected), rtol=1e-5, atol=1e-6)
-    assert (found[2] == 0).all()
-
-
-def test_one_frame_has_no_change():
-    frames = np.zeros((1, 5, 2), np.float32)
-    frames[0, 0] = [1.0, -2.0]
-    expected = [1, -2, 0, 0, 1, -2, 1, -2, 0, 0]
-    np.testing.assert_allclose(views.pooled(tf.constant(frames)).numpy(), [expected], atol=1e-6)
-
-
 def test_colours_are_those_of_quarters():
     pixels = np.zeros((1, 16, 16, 3), np.uint8)
     pixels[0, :8, :8] = [255, 0, 0]

@@ -178,6 +178,10 @@ def test_a_spec_without_an_audio_encoder_does_not_name_one(tmp_path: Path) -> No
         (f"{WHISPER}, audio_freeze: 0", "model.audio_freeze"),
         ("audio_pooling: mean", "audio_pooling is for audio_encoder whisper; remove it"),
         (f"{WHISPER}, audio_pooling: max", "model.audio_pooling"),
+        (
+            f"{WHISPER}, audio_tower: statistics",
+            "audio_tower statistics is for audio without an audio_encoder; leave one of them out",
+        ),
         ("audio_layers: [0]", "audio_layers is for audio_encoder whisper; remove it"),
         (f"{WHISPER}, audio_layers: []", "model.audio_layers"),
         (f"{WHISPER}, audio_layers: [-1]", "model.audio_layers"),

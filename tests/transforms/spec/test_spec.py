@@ -186,6 +186,10 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: spec: model.text_tower: gru needs modalities.text; name it",
         ),
         (
+            SMALL + "model: {audio_tower: cnn}\n",
+            "my.yaml: spec: model.audio_tower: cnn needs modalities.audio; name it",
+        ),
+        (
             with_part("model: {task_fusion: mlp}"),
             "my.yaml: spec: model.task_fusion: mlp joins tasks, but there is only one; "
             "name another task, or leave task_fusion out",
@@ -465,6 +469,7 @@ def test_spelling_is_a_feature_and_a_spec_without_it_reads_as_it_did_before():
     [
         ("model", "task_fusion", "none", "attention"),
         ("model", "text_tower", "cnn", "lstm"),
+        ("model", "audio_tower", "both", "cnn"),
         ("model", "fusion_dropout", 0.0, 0.2),
         ("model", "fusion_units", None, [16, 8]),
         ("training", "optimizer", "adamw", "sgd"),
@@ -474,7 +479,7 @@ def test_spelling_is_a_feature_and_a_spec_without_it_reads_as_it_did_before():
 def test_a_key_with_its_default_is_not_stored_and_another_value_is(section, key, default, other):
     def read(given):
         whole = {
-            "modalities": {"text": {}},
+            "modalities": {"audio": {}, "text": {}},
             "tasks": {name: {"kind": "classification", "label": "x"} for name in "ab"},
             "model": {"fusion": "mlp"},
         }
