@@ -86,11 +86,7 @@ class Audio(Tower):
             views.append(convolutional.map_vector(maps, self.name))
             tokens = moment_tokens(maps) if steps else None
         if reads.statistics:
-            found = Statistics(name="audio_statistics")(heard)
-            norm = keras.layers.BatchNormalization(
-                momentum=0.9, center=False, scale=False, name="audio_standardized"
-            )
-            views.append(norm(found, mask=present))
+            views.append(Statistics(name="audio_statistics")(heard, present))
         vector = keras.layers.Concatenate(name="audio_views")(views) if len(views) > 1 else views[0]
         return Seen(embedding(vector, spec, self.name), tokens)
 

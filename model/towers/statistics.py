@@ -1,12 +1,13 @@
-"""Statistics of frames over time."""
+"""Statistics of frames over time, z-scored."""
 
-from typing import TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-Tensor: TypeAlias = keras.KerasTensor
+from triad_ml.model.towers.layers import Shape, Tensor
 
 LOW, HIGH = 0.1, 0.9
 """Quantiles of each bin."""
@@ -17,13 +18,50 @@ PARTS = 5
 
 @keras.saving.register_keras_serializable(package="triad")
 class Statistics(keras.layers.Layer):
-    """Statistics of frames, float32 `[batch, frames, bins]`; see `pooled`."""
+    """Statistics of frames, z-scored by the moving moments of the rows that are present.
 
-    def call(self, frames: Tensor) -> Tensor:
-        return pooled(frames)
+    Takes frames, float32 `[batch, frames, bins]`, and the mask of the rows that are present, bool
+    `[batch]`; returns float32 `[batch, PARTS * bins]`, see `pooled`. In training the moments are
+    those of the batch. Missing rows do not change them, and are zeros.
 
-    def compute_output_shape(self, frames_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    Args:
+        momentum: Momentum of the moving moments.
+    """
+
+    def __init__(self, momentum: float = 0.9, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.momentum = momentum
+
+    def build(self, frames_shape: Shape, present_shape: Shape) -> None:
+        fixed: dict[str, Any] = {"shape": (PARTS * (frames_shape[-1] or 0),), "trainable": False}
+        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **fixed)
+        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **fixed)
+
+    def call(self, frames: Tensor, present: Tensor, training: bool = False) -> Tensor:
+        values = pooled(frames)
+        mean, variance = self.moving_mean, self.moving_variance
+        if training:
+            mean, variance = self._update(values, present)
+        scaled = (values - mean) * ops.rsqrt(variance + keras.config.epsilon())
+        return ops.where(present[:, None], scaled, 0.0)
+
+    def _update(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes mean and variance `[width]` of present rows; updates the moving moments."""
+        mask = ops.cast(present, "float32")[:, None]
+        count = ops.sum(mask)
+        divisor = ops.maximum(count, 1.0)
+        mean = ops.sum(values * mask, axis=0) / divisor
+        variance = ops.sum(ops.square(values - mean) * mask, axis=0) / divisor
+        step = ops.where(count > 0, 1.0 - self.momentum, 0.0)
+        self.moving_mean.assign_add(step * (mean - self.moving_mean))
+        self.moving_variance.assign_add(step * (variance - self.moving_variance))
+        return mean, variance
+
+    def compute_output_shape(self, frames_shape: Shape, present_shape: Shape) -> Shape:
         return (frames_shape[0], PARTS * (frames_shape[-1] or 0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "momentum": self.momentum}
 
 
 def pooled(frames: tf.Tensor) -> tf.Tensor:

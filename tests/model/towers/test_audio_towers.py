@@ -44,6 +44,22 @@ def test_one_frame_has_no_change():
     )
 
 
+def test_statistics_are_z_scored_by_the_rows_that_are_present():
+    frames = RANDOM.normal(3.0, 2.0, size=(64, 12, 4)).astype(np.float32)
+    present = np.arange(64) % 4 > 0
+    layer = statistics.Statistics(momentum=0.0)
+    found = layer(frames, tf.constant(present), training=True).numpy()
+    np.testing.assert_allclose(found[present].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(found[present].std(axis=0), 1, atol=1e-3)
+    assert (found[~present] == 0).all()
+    served = layer(frames, tf.constant(present)).numpy()
+    np.testing.assert_allclose(served, found, atol=1e-4)  # the moments are those of this batch
+    before = [weight.numpy() for weight in layer.weights]
+    layer(frames, tf.zeros(64, tf.bool), training=True)
+    for weight, value in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
 @pytest.fixture(scope="module", params=AUDIO_TOWERS)
 def tower(request):
     """A network with each kind, as one TensorFlow function over one shape, as it is served."""
