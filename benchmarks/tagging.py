@@ -89,8 +89,8 @@ ENCODED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "names": {
         "model": {"dim": 128, "dropout": 0.3},
         "training": {
-            **{"epochs": 5, "patience": 5, "batch_size": 16},
-            **{"learning_rate": 0.001, "fine_tune_rate": 0.1},
+            **{"epochs": 9, "patience": 9, "batch_size": 16},
+            **{"learning_rate": 0.001, "fine_tune_rate": 0.2},
         },
     },
     "roles": {
