@@ -15,7 +15,10 @@ characters (tf-idf), with one strength.
 
 With `--audio-encoder whisper --audio-weights FILE` networks and regression read the vectors of a
 frozen audio encoder instead of log-mel frames and their statistics; `--audio-pooling` and
-`--audio-layers` are the keys of the spec.
+`--audio-layers` are the keys of the spec. With `--text-encoder universal-sentence-encoder
+--text-weights FOLDER` they read the vectors of a frozen text encoder, with `--recipe auto` the rows
+"auto" take the place of those of the network: `triad train` chooses network, linear models or their
+blend on the training records of each fold.
 """
 
 import argparse
@@ -57,6 +60,9 @@ def main() -> None:
     parser.add_argument("--audio-weights", type=Path)
     parser.add_argument("--audio-pooling")
     parser.add_argument("--audio-layers", type=int, nargs="+")
+    parser.add_argument("--text-encoder")
+    parser.add_argument("--text-weights", type=Path)
+    parser.add_argument("--recipe", default="network", choices=("network", "linear", "auto"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--subsets", nargs="+", default=SUBSETS)
     parser.add_argument("--spec", type=Path, default=SPEC)
@@ -72,16 +78,21 @@ def main() -> None:
     truth = [row["labels"][TASK] for row in rows]
     groups = [row["group"] for row in rows]
     folds = list(GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, truth, groups))
-    sound = {
+    encoders = {
         "audio_encoder": arguments.audio_encoder,
         "audio_pooling": arguments.audio_pooling,
         "audio_layers": arguments.audio_layers,
+        "recipe": arguments.recipe,
     }
     if arguments.audio_weights is not None:
-        sound["audio_weights"] = str(arguments.audio_weights.resolve())
+        encoders["audio_weights"] = str(arguments.audio_weights.resolve())
+    if arguments.text_encoder is not None:
+        weights = str(arguments.text_weights.resolve())
+        encoders |= {"text_encoder": arguments.text_encoder, "text_weights": weights}
+        encoders["text_freeze"] = True
     # Texts are read anyway: every record has one, so none is rejected for having nothing.
     read = {"text", *(name for subset in arguments.subsets for name in subset.split("+"))}
-    spec = _spec_file(arguments.spec, arguments.weights, folder, sound, read)
+    spec = _spec_file(arguments.spec, arguments.weights, folder, encoders, read)
     prepared = [
         prepare(rows, set(test.tolist()), spec, arguments.records.parent, folder / f"fold-{fold}")
         for fold, (_, test) in enumerate(folds)
@@ -106,7 +117,7 @@ def main() -> None:
             for fold, data in enumerate(prepared):
                 by_id |= trained(data, subset.split("+"), seed, folder / f"fold-{fold}")
             measured.append(scores(truth, [by_id[row["id"]] for row in rows]))
-        show(f"network, {subset}", measured)
+        show(f"{arguments.recipe}, {subset}", measured)
     print(f"{time.monotonic() - started:.0f} s")
 
 
@@ -141,19 +152,19 @@ def prepare(rows: Sequence[Row], test: set[int], spec: Path, media: Path, folder
 
 
 def trained(data: Path, modalities: Sequence[str], seed: int, folder: Path) -> dict[str, str]:
-    """Trains a network for these modalities; returns its predictions on the test fold, by id."""
+    """Trains a model for these modalities; returns its predictions on the test fold, by id."""
     from triad_ml.model.data import datasets as training_data
     from triad_ml.model.evaluation import predict
-    from triad_ml.model.training import loop
+    from triad_ml.pipelines.training import learning
 
     prepared, layout = _layout(data, modalities, seed)
     kept = folder / f"{'-'.join(modalities)}-{seed}-{layout.spec.digest()[:12]}.json"
     if not kept.is_file():
-        files = {"train": prepared.files("train")}
+        files = {"train": prepared.files("train"), "eval": prepared.files("eval")}
         with tempfile.TemporaryDirectory() as output:
-            model = loop.train(files, layout, output, "benchmark").model
-        dataset = training_data.eval_dataset(prepared.files("test"), layout, 48)
-        predictions = predict.predict(model, dataset, layout)
+            found = learning.learn(files, layout, Path(output), "benchmark", None)
+        dataset = training_data.eval_dataset(prepared.files("test"), found.layout, 48)
+        predictions = predict.predict(found.networks.scoring, dataset, found.layout)
         best = predictions.said[TASK].argmax(axis=1)
         pairs = zip(predictions.ids, best, strict=True)
         labels = {record_id: layout.classes[TASK][index] for record_id, index in pairs}
@@ -200,9 +211,9 @@ def _layout(data: Path, modalities: Sequence[str], seed: int = 0) -> tuple[Any, 
 def _keep(whole: dict[str, Any], modalities: Collection[str]) -> None:
     """Removes the other modalities of a spec, and their encoders."""
     whole["modalities"] = {n: one for n, one in whole["modalities"].items() if n in modalities}
-    for name in {"image", "audio"} - {*modalities}:
-        keys = ("encoder", "weights", "weights_sha256", "freeze", "pooling", "layers", "arguments")
-        for key in keys:
+    keys = ("encoder", "weights", "weights_sha256", "freeze", "pooling", "layers", "arguments")
+    for name in {"image", "audio", "text"} - {*modalities}:
+        for key in (*keys, "tower"):
             whole["model"].pop(f"{name}_{key}", None)
 
 
@@ -253,10 +264,14 @@ def _features(rows: Sequence[Row], data: Path) -> dict[str, npt.NDArray[np.float
 
 
 def _spec_file(
-    spec: Path, weights: Path, folder: Path, sound: Mapping[str, Any], modalities: Collection[str]
+    spec: Path,
+    weights: Path,
+    folder: Path,
+    encoders: Mapping[str, Any],
+    modalities: Collection[str],
 ) -> Path:
     content = yaml.safe_load(spec.read_text(encoding="utf-8"))
-    content["model"] |= {"image_weights": str(weights.resolve()), **sound}
+    content["model"] |= {"image_weights": str(weights.resolve()), **encoders}
     _keep(content, modalities)
     (folder / "spec.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "spec.yaml"
