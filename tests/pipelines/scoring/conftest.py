@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
+from tests.pipelines.scoring import tasks_of_each_kind
+
 DATE = "2026-11-24"
 BROKEN = (
     {"id": "broken", "image": {"base64": "!!"}, "source": "generated"},
@@ -36,3 +39,10 @@ def published(mixed: Path, trained: Path, tmp_path_factory: pytest.TempPathFacto
         model=str(trained), inputs=[str(mixed)], output=str(output), date=DATE, rejected_limit=1.0
     )
     return output
+
+
+@pytest.fixture(scope="session")
+def each_kind(tmp_path_factory: pytest.TempPathFactory) -> tasks_of_each_kind.Scored:
+    """A model with tasks of each kind; one worker makes it, and no test changes its folder."""
+    folder = made_once(tmp_path_factory, "tasks-of-each-kind", tasks_of_each_kind.make)
+    return tasks_of_each_kind.of(folder)

@@ -1,141 +1,35 @@
 """Tagging from end to end: published values equal plain computation."""
 
 import json
-import random
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import records
-from tests.printed import shown
+from tests.pipelines.scoring.tasks_of_each_kind import BELL, FIRST, SECOND, Row, score
 from triad_ml.model.serving import bundle
-from triad_ml.pipelines.preprocessing import run as preprocessing_run
-from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import publish
-from triad_ml.pipelines.report import page as report_page
-from triad_ml.pipelines.scoring import run as scoring_run
-from triad_ml.pipelines.scoring.config import ScoreConfig
-from triad_ml.pipelines.tables import formats
-from triad_ml.pipelines.training import run as training_run
-from triad_ml.pipelines.training.config import TrainConfig
-from triad_ml.pipelines.verification import run as verification_run
-from triad_ml.pipelines.verification.config import ParityConfig
 from triad_ml.transforms.media import text
 from triad_ml.transforms.spec.modalities import Limits
 
-SPEC = """
-modalities: {text: {vocabulary: 60, length: 8, spelling: 64}}
-tasks:
-  names: {kind: tagging, label: names}
-  predicates: {kind: tagging, label: predicates, tokens: tokens}
-  roles: {kind: tagging, label: roles, tokens: tokens, marker: at}
-  verb: {kind: classification, label: verb}
-model: {recipe: network, dim: 16, text_dim: 16, dropout: 0.1}
-training: {epochs: 8, batch_size: 8, learning_rate: 0.01}
-split: {by: id, train: 0.7, eval: 0.1, test: 0.2}
-"""
-FIRST, SECOND = "2026-11-23", "2026-11-24"
-PEOPLE, PLACES = ("Ada", "Bob", "Zoe\u0308"), ("New York", "Rome", "S\u00e3o Paulo")
-VERBS = ("sees", "likes", "leaves")
-BELL = "\x07"
 TASKS = ("names", "predicates", "roles")
 
-Row = dict[str, Any]
 
-
-def sentence(rng: random.Random, index: int) -> Row:
-    """One record: its text is not always canonical, and its labels are spans or BIO tags."""
-    person, place, verb = rng.choice(PEOPLE), rng.choice(PLACES), rng.choice(VERBS)
-    whole = BELL * (index % 2) + f"Today {person} {verb} {place}"
-    whole += " for good, as all of us know." * (index % 9 == 0)
-    begin, end = whole.index(place), whole.index(place) + len(place)
-    who = whole.index(person)
-    tokens = whole.replace(BELL, "").split()
-    at = tokens.index(verb)
-    roles = ["O"] * len(tokens)
-    roles[1] = "B-who"
-    roles[at + 1 : at + 1 + len(place.split())] = ["B-what", "I-what"][: len(place.split())]
-    return {
-        "id": f"r{index:03d}",
-        "text": whole,
-        "labels": {
-            "names": [[who, who + len(person), "person"], [begin, end, "place"]],
-            "predicates": ["B-V" if i == at else "O" for i in range(len(tokens))],
-            "roles": roles,
-            "tokens": tokens,
-            "at": at if index % 3 else [whole.index(verb), whole.index(verb) + len(verb)],
-            "verb": verb,
-        },
-    }
-
-
-def odd_records() -> list[Row]:
-    """Records without a marker, with a bad one, with bad labels, without words and with one."""
-    return [
-        {"id": "no marker", "text": "Today Ada sees Rome"},
-        {"id": "bad marker", "text": "Today Ada sees Rome", "labels": {"at": 99}},
-        {"id": "far marker", "text": "a b c d e f g h i j", "labels": {"at": 9}},
-        {"id": "bad label", "text": "Today", "labels": {"names": [[3, 99, "x"]], "verb": "sees"}},
-        {"id": "no words", "text": " \u200b ", "labels": {"names": [], "at": [0, 1]}},
-        {"id": "one word", "text": "Ada"},
-        {"id": "gone"},
-    ]
-
-
-class Trained(NamedTuple):
-    input: Path
-    data: Path
-    model: Path
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    folder = tmp_path_factory.mktemp("tagging")
-    rng = random.Random(0)
-    made = [*(sentence(rng, index) for index in range(100)), *odd_records()]
-    path = records.write_lines(folder / "records.jsonl", made)
-    (folder / "spec.yaml").write_text(SPEC)
-    data, model = folder / "data", folder / "model"
-    preprocessing_run.run(
-        PreprocessConfig(str(folder / "spec.yaml"), (str(path),), str(data), rejected_limit=0.1)
-    )
-    training_run.run(TrainConfig(str(data), str(model)))
-    return Trained(path, data, model)
-
-
-def scored(trained: Trained, output: Path, date: str = FIRST, **more: Any) -> dict[str, Row]:
-    config = ScoreConfig(
-        str(trained.model), (str(trained.input),), str(output), date, rejected_limit=0.1, **more
-    )
-    scoring_run.run(config)
-    paths = publish.open_current(str(output), date)
-    return {row["id"]: row for path in paths for row in formats.read(path).to_pylist()}
-
-
-def given(path: Path) -> dict[str, Row]:
-    return {row["id"]: row for row in map(json.loads, path.read_text().splitlines())}
-
-
-@pytest.fixture(scope="module")
-def published(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
-    return scored(trained, tmp_path_factory.mktemp("published"))
-
-
-def test_labels_are_counted_as_they_were_aligned(trained):
-    manifest = json.loads((trained.data / "manifest.json").read_text())
+def test_labels_are_counted_as_they_were_aligned(each_kind):
+    manifest = json.loads((each_kind.data / "manifest.json").read_text())
     assert sorted(manifest["classes"]["roles"]) == ["what", "who"]
     assert manifest["alignment"]["names"] == {"spans": 200, "cut": 0, "misaligned": 0}
     assert manifest["alignment"]["predicates"] == {"spans": 100, "cut": 0, "misaligned": 0}
-    assert manifest["unnamed"] == {"names": 1}
+    assert manifest["unnamed"]["names"] == 1
     assert manifest["counts"]["rejected"] == 1
 
 
-def test_a_row_has_spans_in_the_callers_characters(trained, published):
-    rows = given(trained.input)
+def test_a_row_has_spans_in_the_callers_characters(each_kind):
+    rows, published = each_kind.records, each_kind.published
     found = 0
     for record_id, row in published.items():
         whole = rows[record_id]["text"]
@@ -155,30 +49,32 @@ def test_a_row_has_spans_in_the_callers_characters(trained, published):
     assert found > 200
 
 
-def test_what_was_learned_is_right(trained, published):
-    about = json.loads((trained.model / "triad.json").read_text())
+def test_what_was_learned_is_right(each_kind):
+    about = json.loads((each_kind.model / "triad.json").read_text())
     for task in TASKS:
         assert about["metrics"]["test"][task]["entity_f1"] > 0.8
-    rows = given(trained.input)
+    rows = each_kind.records
     names = [
         (
             rows[i]["labels"]["names"],
             [[s["start"], s["end"], s["label"]] for s in r["names"]["spans"]],
         )
-        for i, r in published.items()
-        if i.startswith("r")
+        for i, r in each_kind.published.items()
+        if i.startswith("s")
     ]
     assert sum(label == said for label, said in names) > 80
 
 
-def test_rows_equal_plain_computation(trained, published):
+def test_rows_equal_plain_computation(each_kind):
     """The SavedModel in plain TensorFlow, and positions moved by reading the text anew."""
-    signature = tf.saved_model.load(str(trained.model / "saved_model")).signatures[
+    signature = tf.saved_model.load(str(each_kind.model / "saved_model")).signatures[
         "serving_default"
     ]
-    size = bundle.load(trained.model).batch_size
-    rows = given(trained.input)
-    ids = list(published)
+    size = bundle.load(each_kind.model).batch_size
+    rows, published = each_kind.records, each_kind.published
+    others = {"meaning", "price"}
+    ids = [one for one in published if not others & rows[one].get("labels", {}).keys()]
+    assert len(ids) > 100
     for first in range(0, len(ids), size):
         batch = ids[first : first + size]
         kept = [text.canonical(rows[i]["text"].encode(), Limits()) for i in batch]
@@ -224,81 +120,50 @@ def plain(arrays: Mapping[str, np.ndarray], task: str, row: int, whole: str) -> 
     return {"spans": spans, "score": float(arrays[f"{task}/score"][row])}
 
 
-def test_without_a_marker_there_are_no_roles_and_a_bad_one_is_an_issue(published):
-    for record_id in ("no marker", "bad marker", "far marker", "no words", "one word"):
+def test_without_a_marker_there_are_no_roles_and_a_bad_one_is_an_issue(each_kind):
+    published = each_kind.published
+    for record_id in ("no marker", "bad marker", "far marker", "no word to tag", "one word"):
         assert published[record_id]["roles"] == {"spans": [], "score": 1.0}
     issues = {i: row["issues"] for i, row in published.items() if row["issues"]}
     assert issues == {"bad marker": ["marker: corrupt"]}
-    assert published["no words"]["names"] == {"spans": [], "score": 1.0}
+    assert published["no word to tag"]["names"] == {"spans": [], "score": 1.0}
     assert "gone" not in published
 
 
-def test_all_ways_are_the_same(trained, capsys):
-    assert verification_run.parity(
-        ParityConfig(str(trained.model), (str(trained.input),), tolerance=0.0)
-    )
-    found = shown(capsys.readouterr().out)
-    names = {f"{task}/{part}" for task in TASKS for part in ("spans", "score", "span_score")}
-    assert found.keys() >= {"text", "text_start", "text_end", "marker_roles", *names}
-    assert {tuple(row) for row in found.values()} == {("106", "0", "0", "equal")}
-
-
-def test_jsonl_and_carried_over_rows_hold_the_same(trained, published, tmp_path):
-    first = scored(trained, tmp_path, FIRST, format="jsonl")
-    assert {i: row["names"] for i, row in first.items()} == {
-        i: row["names"] for i, row in published.items()
-    }
-    carried = scored(trained, tmp_path, SECOND, format="jsonl", carry_over=True)
-    assert carried == first
-    manifest = publish.current(str(tmp_path), SECOND)
+@pytest.fixture(scope="module")
+def second(each_kind, tmp_path_factory) -> dict[str, Row]:
+    """Rows of the next day: a text in another form, and one with each predicate as its marker."""
+    output = Path(shutil.copytree(each_kind.output, tmp_path_factory.mktemp("second") / "scores"))
+    unmarked = each_kind.records["unmarked"]["text"]
+    spans = each_kind.published["unmarked"]["predicates"]["spans"]
+    made = [
+        {"id": "composed", "text": "Today Zoe\u0308 sees Rome"},
+        each_kind.records["one word"],
+        *(
+            {"id": f"marked/{n}", "text": unmarked, "labels": {"at": [s["start"], s["end"]]}}
+            for n, s in enumerate(spans)
+        ),
+    ]
+    path = records.write_lines(output.parent / "records.jsonl", made)
+    rows = score(each_kind.model, path, output, SECOND, carry_over=True)
+    manifest = publish.current(str(output), SECOND)
     assert manifest is not None
     assert manifest.about["carried_over_from"]["date"] == FIRST
+    assert rows["one word"] == each_kind.published["one word"]
+    return rows
 
 
-def test_a_text_that_is_written_another_way_is_not_carried_over(trained, tmp_path):
+def test_a_text_that_is_written_another_way_is_not_carried_over(each_kind, second):
     """Its canonical text is the same, and its places are not."""
-    composed = {"id": "a", "text": "Today Zo\u00eb sees Rome"}
-    apart = {"id": "a", "text": "Today Zoe\u0308 sees Rome"}
-    rows = []
-    for date, record in ((FIRST, composed), (SECOND, apart)):
-        path = records.write_lines(tmp_path / date / "records.jsonl", [record])
-        own = trained._replace(input=path)
-        rows.append(scored(own, tmp_path / "scores", date, carry_over=True)["a"])
-    before, after = (row["names"]["spans"] for row in rows)
+    before, after = (rows["composed"]["names"]["spans"] for rows in (each_kind.published, second))
     assert [s["label"] for s in before] == [s["label"] for s in after] == ["person", "place"]
     assert [(s["start"], s["end"]) for s in before] == [(6, 9), (15, 19)]
     assert [(s["start"], s["end"]) for s in after] == [(6, 10), (16, 20)]
 
 
-def test_a_text_without_marker_is_analysed_in_two_passes(trained, tmp_path):
+def test_a_text_without_marker_is_analysed_in_two_passes(each_kind, second):
     """The predicates that the first pass finds are the markers of the second."""
-    path = records.write_lines(
-        tmp_path / "first.jsonl", [{"id": "a", "text": "Today Bob likes New York"}]
-    )
-    found = scored(trained._replace(input=path), tmp_path / "first")["a"]["predicates"]["spans"]
+    found = each_kind.published["unmarked"]["predicates"]["spans"]
     assert [(span["start"], span["end"]) for span in found] == [(10, 15)]
-    marked = [
-        {
-            "id": f"a/{place}",
-            "text": "Today Bob likes New York",
-            "labels": {"at": [s["start"], s["end"]]},
-        }
-        for place, s in enumerate(found)
-    ]
-    path = records.write_lines(tmp_path / "second.jsonl", marked)
-    rows = scored(trained._replace(input=path), tmp_path / "second")
-    roles = {s["label"]: (s["start"], s["end"]) for s in rows["a/0"]["roles"]["spans"]}
+    roles = {s["label"]: (s["start"], s["end"]) for s in second["marked/0"]["roles"]["spans"]}
     assert roles == {"who": (6, 9), "what": (16, 24)}
-
-
-def test_the_report_shows_figures_of_spans(trained, tmp_path):
-    output = tmp_path / "scores"
-    scored(trained, output)
-    page = Path(
-        report_page.write(
-            trained.model, str(output), None, [str(trained.input)], tmp_path / "r.html"
-        )
-    )
-    shown_page = page.read_text()
-    for words in ("entity F1", "all spans right", "labelled spans", "0 of 200", "0 of 100"):
-        assert words in shown_page

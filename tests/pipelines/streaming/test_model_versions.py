@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,15 +56,23 @@ def rewritten(folder: Path, batch_size: int) -> str:
     return str(about["digests"]["model"])
 
 
-@pytest.fixture
-def models(trained: Path, tmp_path: Path) -> Path:
-    """A folder with the models `one`, which counts, and `two`."""
-    folder = tmp_path / "models"
+@pytest.fixture(scope="module")
+def two_models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models `one`, which counts, and `two`; no test changes it."""
+    folder = tmp_path_factory.mktemp("two") / "models"
     for name in ("one", "two"):
         shutil.copytree(trained, folder / name)
     rewritten(folder / "two", 24)
     (folder / "CURRENT").write_text("one\n")
     return folder
+
+
+@pytest.fixture
+def models(two_models: Path) -> Iterator[Path]:
+    """A copy for one test, always at the same place: a process loads a model there only once."""
+    folder = two_models.parent / "copy"
+    yield Path(shutil.copytree(two_models, folder))
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

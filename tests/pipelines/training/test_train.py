@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import random
 import shutil
 import signal
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests import records
+from tests.reliability.forkserver import ForkServer
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import Scorer
 from triad_ml.pipelines.preprocessing import dataset
@@ -34,7 +34,6 @@ from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Score
 from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.version import VERSION
 
-ROOT = Path(__file__).resolve().parents[3]
 SPEC = """
 modalities: {text: {tokens: word, vocabulary: 30, length: 5}}
 tasks: {kind: {kind: classification, label: kind}}
@@ -243,25 +242,41 @@ def test_a_manifest_nested_too_deeply_is_refused(tmp_path):
         training_run.run(TrainConfig(str(tmp_path), str(tmp_path / "model")))
 
 
-def test_fresh_replaces_a_model_by_one_of_the_settings_given(texts, uninterrupted, tmp_path):
-    output = Path(shutil.copytree(uninterrupted, tmp_path / "model"))
+@pytest.fixture(scope="module")
+def replaced(texts: Path, uninterrupted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model in the place of `uninterrupted`, of other settings and of the train split alone."""
+    folder = tmp_path_factory.mktemp("replaced")
+    data = Path(shutil.copytree(texts, folder / "data"))
+    manifest = json.loads((data / "manifest.json").read_text())
+    for split in ("eval", "test"):
+        manifest["counts"][split], manifest["splits"][split] = 0, []
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    output = Path(shutil.copytree(uninterrupted, folder / "model"))
     (output / "notes.txt").write_text("mine")
-    config = TrainConfig(str(texts), str(output), epochs=1, seed=3, batch_size=16, fresh=True)
+    config = TrainConfig(str(data), str(output), epochs=1, seed=3, batch_size=16, fresh=True)
     training_run.run(config)
-    model = bundle.load(output)
+    return output
+
+
+def test_fresh_replaces_a_model_by_one_of_the_settings_given(texts, uninterrupted, replaced):
+    model = bundle.load(replaced)
     assert model.model_digest != bundle.load(uninterrupted).model_digest
     given = dataset.read(texts).spec.training
     assert model.spec.training == given.model_copy(
         update={"epochs": 1, "seed": 3, "batch_size": 16}
     )
     assert model.about["training"]["epochs"] == 1
-    assert len(history_of(output)) == 1
-    assert (output / "notes.txt").read_text() == "mine"
+    assert len(history_of(replaced)) == 1
+    assert (replaced / "notes.txt").read_text() == "mine"
 
 
-def test_a_training_that_was_killed_goes_on_and_ends_the_same(texts, uninterrupted):
+def test_without_an_eval_and_a_test_split_there_are_no_figures(replaced):
+    assert about_of(replaced)["metrics"] == {}
+
+
+def test_a_training_that_was_killed_goes_on_and_ends_the_same(texts, uninterrupted, fork_server):
     output = texts.parent / "resumed"
-    kill_after_first_epoch(texts, output)
+    kill_after_first_epoch(fork_server, texts, output)
     assert not (output / "triad.json").exists()
     before = history_of(output / "training")
     assert 1 <= len(before) < EPOCHS
@@ -280,15 +295,12 @@ def test_a_training_that_was_killed_goes_on_and_ends_the_same(texts, uninterrupt
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-def kill_after_first_epoch(data: Path, output: Path) -> None:
+def kill_after_first_epoch(server: ForkServer, data: Path, output: Path) -> None:
     """Starts the command and kills it as soon as an epoch is in its history."""
-    command = [sys.executable, "-m", "triad_ml.pipelines.cli.main", "train"]
     process = subprocess.Popen(
-        [*command, "--data", str(data), "--output", str(output)],
-        cwd=ROOT,
-        env=dict(os.environ),
+        [str(server.program), "train", "--data", str(data), "--output", str(output)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + DEADLINE
     try:
@@ -302,5 +314,5 @@ def kill_after_first_epoch(data: Path, output: Path) -> None:
                 pass
     finally:
         process.kill()
-        ended = process.wait()
-    assert ended == -signal.SIGKILL
+        process.communicate()  # behind the end of the training, which writes there
+    assert process.returncode == -signal.SIGKILL

@@ -1,7 +1,6 @@
 """Parity gate: it passes if training and scoring agree, and names the feature that differs."""
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +15,6 @@ from tests.printed import shown, verdicts
 from triad_ml.model.serving import bundle, scorer
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import dataset
-from triad_ml.pipelines.preprocessing import run as preprocessing_run
-from triad_ml.pipelines.preprocessing.config import PreprocessConfig
-from triad_ml.pipelines.training import run as training_run
-from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.verification import parity
 from triad_ml.pipelines.verification import run as verification_run
 from triad_ml.pipelines.verification.config import ParityConfig
@@ -36,13 +31,6 @@ FEATURES = (
     *("text", "text_grams", "text_present"),
 )
 OUTPUTS = ("category/distribution", "category/label", "category/score")
-SETS_SPEC = """
-modalities: {text: {tokens: character, vocabulary: 20, length: 12}}
-tasks: {marks: {kind: classification, label: marks, multi_label: true}}
-model: {recipe: network, dim: 8, text_dim: 8}
-training: {epochs: 1, batch_size: 8}
-split: {train: 1, eval: 0, test: 0}
-"""
 
 
 def test_every_record_is_exactly_the_same_in_all_ways(generated, trained, capsys):
@@ -188,34 +176,6 @@ def test_media_in_other_folders_are_compared_where_they_are_allowed(trained, tmp
     roots = (str(picture.parent),)
     assert verification_run.parity(ParityConfig(str(trained), (str(path),), media_roots=roots))
     assert shown(capsys.readouterr().out)["image"] == ["1", "0", "0", "equal"]
-
-
-def test_sets_of_classes_from_text_alone_are_the_same(tmp_path, capsys):
-    (tmp_path / "spec.yaml").write_text(SETS_SPEC)
-    sets = [[], ["a"], ["b"], ["a", "b"], ["c"], None]
-    made = [
-        {"id": f"s{index}", "text": "ab c"[: 1 + index % 4], "labels": {"marks": sets[index % 6]}}
-        for index in range(36)
-    ]
-    path = records.write_lines(tmp_path / "records.jsonl", made)
-    output = str(tmp_path / "data")
-    preprocessing_run.run(PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), output))
-    training_run.run(TrainConfig(output, str(tmp_path / "model")))
-    assert verification_run.parity(
-        ParityConfig(str(tmp_path / "model"), (str(path),), tolerance=0.0)
-    )
-    names = (
-        "id",
-        "text",
-        "text_grams",
-        "text_present",
-        "marks/distribution",
-        "marks/label",
-        "marks/score",
-    )
-    assert shown(capsys.readouterr().out) == dict.fromkeys(names, ["36", "0", "0", "equal"])
-    metrics = json.loads((tmp_path / "model" / "triad.json").read_text())["metrics"]
-    assert metrics == {}  # neither an eval nor a test split
 
 
 def row(record_id: str, **values: Any) -> parity.Row:

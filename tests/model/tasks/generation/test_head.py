@@ -258,10 +258,10 @@ def test_a_row_does_not_depend_by_a_bit_on_its_place_or_its_neighbours(network):
         value[1:] = False if name.endswith("_present") else 0
     for task in SPEC.tasks:
         said = []
+        write = tf.function(head.write, autograph=False)
+        decoder = head.decoder_of(network, task)
         for one in (given, {n: tf.gather(v, order) for n, v in given.items()}, alone):
             one = {name: tf.constant(value) for name, value in one.items()}
-            write = tf.function(head.write, autograph=False)
-            decoder = head.decoder_of(network, task)
             said.append(write(decoder, network(one)[task], one, tf.constant(SURFACES)))
         for first, moved, single in zip(*said, strict=True):
             np.testing.assert_array_equal(first.numpy()[order], moved.numpy())

@@ -4,11 +4,11 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
-import os
+import json
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import optuna
 import pytest
 
 from tests import records
+from tests.reliability.forkserver import ForkServer
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
@@ -30,7 +31,6 @@ from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.spec import loading
 from triad_ml.transforms.spec.training import Training
 
-ROOT = Path(__file__).resolve().parents[4]
 SPEC = """
 modalities: {text: {tokens: word, vocabulary: 30, length: 5}}
 tasks: {kind: {kind: classification, label: kind}}
@@ -146,16 +146,14 @@ def test_the_best_spec_trains_to_what_its_trial_came_to(
 
 
 def test_a_search_that_was_killed_goes_on_and_ends_the_same(
-    texts: Path, uninterrupted: search_study.Found, tmp_path: Path
+    texts: Path, uninterrupted: search_study.Found, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     output = tmp_path / "killed"
     settings = config_of(texts, output)
-    command = [sys.executable, "-m", "triad_ml.pipelines.cli.main", "search", "--data", str(texts)]
+    command = [str(fork_server.program), "search", "--data", str(texts)]
     command += ["--output", str(output), "--trials", str(TRIALS), "--seed", str(SEED)]
     command += ["--space", str(settings.space)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     under_way = output / search_study.TRIALS / "0001" / "history.csv"
     end = time.monotonic() + DEADLINE
     while not under_way.exists() and time.monotonic() < end:
@@ -163,7 +161,7 @@ def test_a_search_that_was_killed_goes_on_and_ends_the_same(
             process.wait(timeout=0.01)
             break
     process.send_signal(signal.SIGKILL)
-    _, said = process.communicate()
+    _, said = process.communicate()  # behind the end of the process, which writes there
     # It may have ended just before it was killed; then there is nothing left to do.
     assert process.returncode in (0, -signal.SIGKILL), said.decode()
     assert (output / search_study.STORAGE).exists(), said.decode()
@@ -175,15 +173,14 @@ def test_a_search_that_was_killed_goes_on_and_ends_the_same(
     assert list((output / search_study.TRIALS).iterdir()) == []
 
 
-def test_more_trials_go_on_behind_those_that_are_there(texts: Path, tmp_path: Path) -> None:
-    space = tmp_path / "space.yaml"
-    space.write_text("model.dropout: {choices: [0.0, 0.1]}\n")
-    first = SearchConfig(str(texts), str(tmp_path / "s"), trials=1, space=str(space))
-    before = run(first).rows
-    after = run(dataclasses.replace(first, trials=2)).rows
-    assert len(before) == 1
-    assert after[:1] == before
-    assert [row.number for row in after] == [0, 1]
+def test_more_trials_go_on_behind_those_that_are_there(
+    texts: Path, uninterrupted: search_study.Found, tmp_path: Path
+) -> None:
+    output = Path(shutil.copytree(uninterrupted.best.parent, tmp_path / "s"))
+    config = dataclasses.replace(config_of(texts, output), trials=TRIALS + 1)
+    after = run(config).rows
+    assert after[:TRIALS] == uninterrupted.rows
+    assert [row.number for row in after] == [*range(TRIALS + 1)]
 
 
 def test_without_time_for_a_trial_it_says_so_and_leaves_nothing_half(
@@ -234,20 +231,14 @@ def test_two_searches_do_not_write_one_folder(
             run(config_of(texts, folder))
 
 
-def test_data_without_an_eval_split_is_refused(tmp_path: Path) -> None:
-    spec = SPEC.replace("{train: 0.6, eval: 0.2, test: 0.2}", "{train: 1.0, eval: 0.0, test: 0.0}")
-    (tmp_path / "spec.yaml").write_text(spec)
-    made = [
-        {"id": f"t{i}", "text": f"a {kind}", "labels": {"kind": kind}}
-        for i, kind in enumerate(("bird", "fish"))
-    ]
-    path = records.write_lines(tmp_path / "records.jsonl", made)
-    data = str(tmp_path / "data")
-    preprocessing_run.run(
-        PreprocessConfig(str(tmp_path / "spec.yaml"), (str(path),), data, shards=1)
-    )
+def test_data_without_an_eval_split_is_refused(texts: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(texts, data)
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["counts"]["eval"], manifest["splits"]["eval"] = 0, []
+    (data / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(OptionsError, match="the eval split holds no records"):
-        plan.plan(SearchConfig(data, str(tmp_path / "s")))
+        plan.plan(SearchConfig(str(data), str(tmp_path / "s")))
 
 
 def test_another_spec_must_have_the_prepared_features(texts: Path, tmp_path: Path) -> None:
