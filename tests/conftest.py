@@ -38,6 +38,12 @@ model: {recipe: network, dim: 16, image_filters: [8], audio_filters: [8], text_d
 training: {epochs: 2, batch_size: 16}
 split: {by: group, train: 0.7, eval: 0.1, test: 0.2}
 """
+TEXT_SPEC = """
+modalities: {text: {tokens: word, vocabulary: 100, length: 12}}
+tasks: {category: {kind: classification, label: category}}
+model: {recipe: network, dim: 8, text_dim: 8}
+training: {epochs: 1, batch_size: 16}
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -112,6 +118,26 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         training_run.run(TrainConfig(str(prepared), str(folder / "model")))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
+
+
+@pytest.fixture(scope="session")
+def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of texts alone: for what is killed again and again, and loads it each time."""
+    from triad_ml.pipelines.preprocessing import run as preprocessing_run
+    from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+    from triad_ml.pipelines.training import run as training_run
+    from triad_ml.pipelines.training.config import TrainConfig
+
+    def make(folder: Path) -> None:
+        spec, data = folder / "spec.yaml", str(folder / "data")
+        spec.write_text(TEXT_SPEC)
+        given = (str(generated),)  # some have no text
+        preprocessing_run.run(
+            PreprocessConfig(str(spec), given, data, shards=1, rejected_limit=0.5)
+        )
+        training_run.run(TrainConfig(data, str(folder / "model")))
+
+    return made_once(tmp_path_factory, "texts", make) / "model"
 
 
 @pytest.fixture(scope="session")

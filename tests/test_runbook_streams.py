@@ -59,11 +59,11 @@ def until(holds: Callable[[], bool]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_commands_do_what_it_says(
-    trained: Path, broker: kafka.Broker, fork_server: ForkServer, shells: Shells, tmp_path: Path
+    text_model: Path, broker: kafka.Broker, fork_server: ForkServer, shells: Shells, tmp_path: Path
 ) -> None:
     source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
     for name in ("may", "june"):
-        shutil.copytree(trained, tmp_path / "models" / name)
+        shutil.copytree(text_model, tmp_path / "models" / name)
     (tmp_path / "models" / "CURRENT").write_text("may\n")
     (tmp_path / "golden.jsonl").write_text('{"id": "g", "text": "a red bird"}\n')
     values = {

@@ -1,7 +1,6 @@
 """Stream from Kafka to Kafka on Flink: complete output after kills and stops in the middle."""
 
 import base64
-import contextlib
 import dataclasses
 import json
 import os
@@ -22,17 +21,18 @@ from tests.kafka_protocol import Raw
 from tests.reliability.forkserver import ForkServer
 from tests.sockets import listening
 from triad_ml.pipelines.cli import main
-from triad_ml.pipelines.runners.flink import rest
+from triad_ml.pipelines.runners.flink import cluster
 from triad_ml.pipelines.runners.flink.cluster import Cluster
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.streaming.jobs import flink_checkpoints, local, stopping
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-PART = 300  # messages between two troubles
+PART = 100  # messages between two troubles
 DEADLINE = 300.0
 SENT = 1_700_000_000_000
 BEYOND_BEAM = 9_223_371_950_454_776  # milliseconds
+TIMES = (2**63 - 1, SENT, -(2**63), BEYOND_BEAM, -BEYOND_BEAM, -1, 2**61, 0)
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "runbooks/streams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -89,16 +89,9 @@ class Output:
         self._consumer.close()
 
 
-@pytest.fixture
-def output(broker: kafka.Broker) -> Iterator[Callable[..., Output]]:
-    """Makes outputs, and closes them."""
-    with contextlib.ExitStack() as opened:
-        yield lambda *topics: opened.enter_context(contextlib.closing(Output(broker, *topics)))
-
-
-def kill_workers(cluster: Cluster) -> int:
+def kill_workers(flink: Cluster) -> int:
     """Kills the pool's Python workers, and gives how many there were."""
-    pool = cluster.processes["workers"][0]
+    pool = flink.processes["workers"][0]
     threads = Path(f"/proc/{pool}/task").glob("*/children")  # each has children of its own
     children = [child for thread in threads for child in thread.read_text().split()]
     for child in children:
@@ -133,22 +126,42 @@ class Runbook:
         return finished.stdout
 
 
-def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_gives(
+@dataclasses.dataclass(frozen=True)
+class Streamed:
+    """Stream that went through kills and stops, and what it read and wrote.
+
+    Attributes:
+        source: Topic of the messages.
+        outputs: Topics of the scores and of the rejected records.
+        num_messages: Messages in the parts, before those with odd times.
+        states: States of the three jobs, in the order of their starts.
+    """
+
+    source: str
+    outputs: tuple[str, str]
+    num_messages: int
+    states: list[str]
+
+
+@pytest.fixture(scope="module")
+def streamed(
     trained: Path,
     generated: Path,
-    flink: Cluster,
+    started: Path,
     broker: kafka.Broker,
     fork_server: ForkServer,
-    output: Callable[..., Output],
-    tmp_path: Path,
-) -> None:
-    source, scores, rejected = broker.topic(), broker.topic(), broker.topic()
-    shutil.copytree(trained, tmp_path / "models" / "may")
-    state, picture = tmp_path / "state", next((generated.parent / "media").glob("*.png"))
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Streamed:
+    """A stream through two kills, cancel and drain, and at last messages with odd times."""
+    flink, folder = cluster.up(started), tmp_path_factory.mktemp("stream")
+    source = broker.topic(message_timestamp_after_max_ms=str(2**63 - 1))
+    scores, rejected = broker.topic(), broker.topic()
+    shutil.copytree(trained, folder / "models" / "may")
+    state, picture = folder / "state", next((generated.parent / "media").glob("*.png"))
     values = {"MODELS": "models", "STATE": "state", "SOURCE": broker.uri(source)}
     values |= {"SCORES": broker.uri(scores), "REJECTED": broker.uri(rejected)}
-    runbook = Runbook(values, flink, fork_server.program, tmp_path)
-    written = output(scores, rejected)
+    runbook = Runbook(values, flink, fork_server.program, folder)
+    written = Output(broker, scores, rejected)
     sent: list[bytes] = []
 
     def send() -> None:
@@ -183,8 +196,8 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     written.until(all_there, "the stream does not come back after the kill of the TaskManager")
 
     def kept() -> Path | None:
-        (folder,) = state.glob("triad-stream-*")  # of the one stream
-        return flink_checkpoints.latest(folder)
+        (of_the_stream,) = state.glob("triad-stream-*")
+        return flink_checkpoints.latest(of_the_stream)
 
     written.until(lambda: kept() is not None, "no checkpoint is made")
     assert "CANCELED" in runbook.step("triad flink cancel")
@@ -200,60 +213,55 @@ def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_giv
     send()
     runbook.step("--from-checkpoint latest")
     written.until(all_there, "the stream does not go on from its savepoint")
+    num_messages = len(sent)
+    odd = [json.dumps({"id": f"t{n}", "text": "a red bird"}).encode() for n in range(len(TIMES))]
+    raw = [Raw(value, time=moment) for value, moment in zip(odd, TIMES, strict=True)]
+    kafka_protocol.send(broker.servers, source, raw)
+    sent.extend(odd)
+    written.until(all_there, "a message with a time beyond Beam's own range stops the stream")
     shown = [line.split()[1:] for line in runbook.step("triad flink jobs\n").splitlines()]
     name = shown[-1][1]
-    assert [state for state, job in shown if job == name] == ["CANCELED", "FINISHED", "RUNNING"]
     runbook.step("triad flink cancel")
+    written.close()
+    states = [state for state, job in shown if job == name]
+    return Streamed(source, (scores, rejected), num_messages, states)
 
-    local_scores, local_rejected = broker.topic(), broker.topic()
+
+def test_a_stream_through_kills_cancel_and_drain_gives_what_the_local_stream_gives(
+    streamed: Streamed, trained: Path, broker: kafka.Broker
+) -> None:
+    assert streamed.states == ["CANCELED", "FINISHED", "RUNNING"]
+    local_outputs = broker.topic(), broker.topic()
+    source, (local_scores, local_rejected) = broker.uri(streamed.source), local_outputs
     local.run(
         StreamConfig(
-            *(str(trained), broker.uri(source)),
-            *(broker.uri(local_scores), broker.uri(local_rejected)),
+            *(str(trained), source, broker.uri(local_scores), broker.uri(local_rejected)),
             group="local",
             until_empty=True,
         ),
         stopping.Stop(),
     )
-    assert rows(broker, scores) == rows(broker, local_scores)
-    assert rows(broker, rejected) == rows(broker, local_rejected)
-    ids = {json.loads(key)[0] for key in rows(broker, scores, rejected)}
-    refused = {n for n in range(len(sent)) if n % 50 == 3}
+    for topic, local_topic in zip(streamed.outputs, local_outputs, strict=True):
+        assert rows(broker, topic) == rows(broker, local_topic)
+    ids = {json.loads(key)[0] for key in rows(broker, *streamed.outputs)}
+    numbers = range(streamed.num_messages)
     assert ids == {
-        f"{broker.uri(source)}/0#{n}" if n in refused else f"r{n}" for n in range(len(sent))
+        *(f"{source}/0#{n}" if n % 50 == 3 else f"r{n}" for n in numbers),
+        *(f"t{n}" for n in range(len(TIMES))),
     }
-    sizes = [len(broker.read(topic)) for topic in (scores, rejected)]
-    print(f"{len(sent)} messages, {sum(sizes)} rows written")
+    sizes = [len(broker.read(topic)) for topic in streamed.outputs]
+    print(f"{streamed.num_messages} messages, {sum(sizes)} rows written")
 
 
 def test_a_time_beyond_beams_own_range_costs_the_time_and_not_the_record(
-    trained: Path,
-    flink: Cluster,
-    broker: kafka.Broker,
-    output: Callable[..., Output],
-    tmp_path: Path,
+    streamed: Streamed, broker: kafka.Broker
 ) -> None:
-    source = broker.topic(message_timestamp_after_max_ms=str(2**63 - 1))
-    scores, rejected = broker.topic(), broker.topic()
-    times = [2**63 - 1, SENT, -(2**63), BEYOND_BEAM, -BEYOND_BEAM, -1, 2**61, 0]
-    sent = [
-        Raw(json.dumps({"id": f"r{n}", "text": "a red bird"}).encode(), time=one)
-        for n, one in enumerate(times)
-    ]
-    kafka_protocol.send(broker.servers, source, sent)
-    arguments = ["stream", "--runner", "flink", "--model", str(trained), "--no-wait"]
-    arguments += ["--source", broker.uri(source), "--sink", broker.uri(scores)]
-    arguments += ["--rejected", broker.uri(rejected), "--state", str(tmp_path / "state")]
-    assert main.main([*arguments, "--", *flink.beam_args]) == 0
-    written = output(scores, rejected)
-    written.until(lambda: len(written.keys) == len(times), "a message stops the stream")
-    (job,) = (one for one in rest.jobs(flink.dashboard) if one.state == "RUNNING")
-    rest.cancel(flink.dashboard, job.id)
-    found = [json.loads(message.value()) for message in broker.read(scores)]
-    assert {row["id"]: row["triad.event_time"] for row in found} == {
-        **{f"r{n}": None for n in range(len(times))},
-        "r1": "2023-11-14T22:13:20+00:00",
-        "r7": "1970-01-01T00:00:00+00:00",
+    found = [json.loads(message.value()) for message in broker.read(streamed.outputs[0])]
+    times = {row["id"]: row["triad.event_time"] for row in found if row["id"].startswith("t")}
+    assert times == {
+        **{f"t{n}": None for n in range(len(TIMES))},
+        "t1": "2023-11-14T22:13:20+00:00",
+        "t7": "1970-01-01T00:00:00+00:00",
     }
 
 

@@ -1,4 +1,4 @@
-"""Memory with many of the largest records allowed: below the ceilings on the page of limits."""
+"""Memory with dozens of the largest records allowed: below the ceilings on the page of limits."""
 
 import re
 from pathlib import Path
@@ -41,23 +41,23 @@ def limited(command: str) -> list[tuple[str, int, int]]:
 def test_scoring_the_largest_records_stays_under_its_ceiling(
     trained: Path, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    corpus = largest_records.write(tmp_path / "records", filled=30, letters=1)
+    corpus = largest_records.write(tmp_path / "records", filled=10, letters=1)
     night = Night(str(trained), str(corpus), str(tmp_path / "out"), unit_records=1_000_000)
     check_peak(fork_server.run(night.argv, faults=limited("score")), "score")
     manifest = publish.current(night.output, DATE)
     assert manifest is not None
-    assert manifest.counts == {"read": 70, "scored": 70, "rejected": 0}
+    assert manifest.counts == {"read": 30, "scored": 30, "rejected": 0}
     assert manifest.issues == {}
 
 
 def test_preprocessing_the_largest_records_stays_under_its_ceiling(
     fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    corpus = largest_records.write(tmp_path / "records", filled=20, letters=15)
+    corpus = largest_records.write(tmp_path / "records", filled=8, letters=15)
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC)
     output = tmp_path / "data"
     argv = ["preprocess", "--spec", str(spec), "--input", str(corpus), "--output", str(output)]
     ended = fork_server.run(argv, faults=limited("preprocess"))
     check_peak(ended, "preprocess")
-    assert "50 records read, 50 kept (train 45, eval 5, test 0), 0 rejected" in ended.said
+    assert "26 records read, 26 kept (train 24, eval 2, test 0), 0 rejected" in ended.said
