@@ -46,8 +46,9 @@ def averaged(layout: Layout, members: Sequence[Networks]) -> Networks:
             steps[name] = (*steps.get(name, ()), *(f"{number}/{key}" for key in keys))
     outputs = dict(found[-1])
     for task, section in tasks.items():
-        if section.kind in MIXES:
-            mix = MIXES[section.kind](section, task)
+        kind = MIXES.get(section.kind)
+        if kind is not None:
+            mix = kind(section, task)
             outputs[task] = found[0][task]
             for number, other in enumerate(found[1:], start=1):
                 outputs[task] = mix.blended(outputs[task], other[task], 1 / (number + 1))
