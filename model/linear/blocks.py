@@ -78,7 +78,7 @@ def read(
     for head in heads.values():
         description |= head.label_features()
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     def parsed(serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
         columns = tf.io.parse_example(serialized, description)
         return {
