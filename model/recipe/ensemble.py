@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 import keras
-from keras import ops
 
-from triad_ml.model import network
 from triad_ml.model.layout import Layout
-from triad_ml.model.network import Cut, Networks
+from triad_ml.model.network import Networks
 from triad_ml.model.recipe.mixing import MIXES
-from triad_ml.model.tasks.heads import heads_of
 
 Tensors = dict[str, keras.KerasTensor]
 
@@ -18,7 +15,7 @@ def averaged(layout: Layout, members: Sequence[Networks]) -> Networks:
     """Builds the model whose prediction is the mean of those of several networks.
 
     Probabilities and numbers are averaged. Tasks of other kinds, such as tagging, are those of the
-    last network alone.
+    last network alone, whose layers keep their places and names.
 
     Args:
         layout: Layout of the files.
@@ -28,32 +25,28 @@ def averaged(layout: Layout, members: Sequence[Networks]) -> Networks:
         The model, with the weights of all, and the seam where it can be cut; it has no auxiliary
         outputs. Its encoders are those of the last network.
     """
-    tasks = layout.spec.tasks
-    read = network.inputs_of_heads(heads_of(layout.spec, layout.classes))
-    inputs = network.inputs_of(layout) | read
-    present = [inputs[f"{name}_present"] for name in layout.spec.modalities.names]
-    visible = ops.stack(present, axis=-1)
-    passed: Tensors = {}
-    steps: dict[str, tuple[str, ...]] = {}
+    *others, last = members
+    inputs, cut = dict(last.scoring.input), last.cut
+    passed = dict(cut.passed)
+    steps = {name: tuple(keys) for name, keys in cut.steps.items()}
     found: list[Tensors] = []
-    for number, one in enumerate(members):
+    for number, one in enumerate(others):
         own, rest = _halves(one, number)
         made = own(inputs)
         seen = {f"{number}/{name}": made[name] for name in one.cut.passed}
-        found.append(dict(rest([*seen.values(), visible])))
+        found.append(dict(rest([*seen.values(), cut.visible])))
         passed |= seen
         for name, keys in one.cut.steps.items():
-            steps[name] = (*steps.get(name, ()), *(f"{number}/{key}" for key in keys))
-    outputs = dict(found[-1])
-    for task, section in tasks.items():
+            steps[name] = (*steps[name], *(f"{number}/{key}" for key in keys))
+    outputs = dict(last.scoring.output)
+    for task, section in layout.spec.tasks.items():
         kind = MIXES.get(section.kind)
         if kind is not None:
             mix = kind(section, task)
-            outputs[task] = found[0][task]
-            for number, other in enumerate(found[1:], start=1):
+            for number, other in enumerate(found, start=1):
                 outputs[task] = mix.blended(outputs[task], other[task], 1 / (number + 1))
     scoring = keras.Model(inputs, outputs, name="triad_ensemble")
-    return Networks(scoring, scoring, Cut(passed, visible, steps), members[-1].encoders)
+    return Networks(scoring, scoring, cut._replace(passed=passed, steps=steps), last.encoders)
 
 
 def _halves(one: Networks, number: int) -> tuple[keras.Model, keras.Model]:

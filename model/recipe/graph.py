@@ -59,8 +59,23 @@ def combined(
         found = mix.output(_summed(linear[task], terms, cut.visible, task), inputs)
         outputs[task] = found if share == 1 else mix.blended(outputs[task], found, share)
     scoring = keras.Model(inputs, {task: outputs[task] for task in heads}, name="triad_recipe")
-    seam = cut._replace(passed={**cut.passed, **passed})
+    seam = _needed(cut._replace(passed={**cut.passed, **passed}), scoring)
     return Networks(scoring, scoring, seam, {} if networks is None else networks.encoders)
+
+
+def _needed(cut: Cut, scoring: keras.Model) -> Cut:
+    """Drops the tensors of a seam that need weights which the model has not.
+
+    They belong to tasks that linear models predict alone, and no output reads them.
+    """
+    held = {id(weight) for weight in scoring.weights}
+    passed = {
+        name: tensor
+        for name, tensor in cut.passed.items()
+        if all(id(one) in held for one in keras.Model(scoring.input, tensor).weights)
+    }
+    steps = {name: tuple(key for key in keys if key in passed) for name, keys in cut.steps.items()}
+    return cut._replace(passed=passed, steps=steps)
 
 
 def _scaled(inputs: Tensors, models: Sequence[Subsets], layout: Layout) -> Tensors:

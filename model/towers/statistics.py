@@ -46,13 +46,18 @@ class Statistics(keras.layers.Layer):
         return ops.where(present[:, None], scaled, 0.0)
 
     def _update(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes mean and variance `[width]` of present rows; updates the moving moments."""
+        """Computes mean and variance `[width]` of present rows; updates the moving moments.
+
+        Fewer than two rows have no variance; they are scaled by the moving moments.
+        """
         mask = ops.cast(present, "float32")[:, None]
         count = ops.sum(mask)
-        divisor = ops.maximum(count, 1.0)
-        mean = ops.sum(values * mask, axis=0) / divisor
-        variance = ops.sum(ops.square(values - mean) * mask, axis=0) / divisor
-        step = ops.where(count > 0, 1.0 - self.momentum, 0.0)
+        mean = ops.sum(values * mask, axis=0) / ops.maximum(count, 1.0)
+        squares = ops.sum(ops.square(values - mean) * mask, axis=0)
+        enough = count > 1.5
+        mean = ops.where(enough, mean, self.moving_mean)
+        variance = ops.where(enough, squares / ops.maximum(count - 1.0, 1.0), self.moving_variance)
+        step = 1.0 - self.momentum
         self.moving_mean.assign_add(step * (mean - self.moving_mean))
         self.moving_variance.assign_add(step * (variance - self.moving_variance))
         return mean, variance

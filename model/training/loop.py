@@ -27,6 +27,10 @@ from triad_ml.transforms.errors import DivergedError, OptionsError, StorageError
 
 Row = Mapping[str, float | None]
 
+NETWORK = 2
+"""Version of the networks. It is increased when an equal spec gives other weights, so that no
+checkpoint of an earlier version is continued."""
+
 _SAMPLING = 3  # purpose of a seed: the copies of an epoch; `steps` has the others
 
 CHECKPOINTS, HISTORY, GENERATED = "checkpoints", "history.csv", records.FOLDER

@@ -93,7 +93,10 @@ def learn(
     for task, recipe in found.items():
         _log.info("%s: %s", task, recipe_text(dataclasses.asdict(recipe)))
     shares = {task: recipe.share for task, recipe in found.items() if recipe.share}
-    trained = None if network is None else _whole(network, folds, layout)
+    averages = layout.spec.model.preset == BEST and any(_share(found, task) < 1 for task in linear)
+    trained = None
+    if network is not None:
+        trained = _averaged(network, folds, layout) if averages else network.networks
     if not shares and trained is not None:
         return Learned(layout, trained, network, simple, found)
     layout = dataclasses.replace(layout, grams=True)
@@ -101,12 +104,15 @@ def learn(
     return Learned(layout, networks, network, simple, found)
 
 
-def _whole(network: loop.TrainResult, folds: recipes.Folds | None, layout: Layout) -> Networks:
-    """Returns the trained network; with `preset: best` the mean of it and those of the folds."""
-    if layout.spec.model.preset != BEST:
-        return network.networks
+def _averaged(network: loop.TrainResult, folds: recipes.Folds | None, layout: Layout) -> Networks:
+    """Returns the mean of a network and those of the folds."""
     if folds is None:
-        _log.warning("preset best: no folds were trained, so one network predicts")
+        _log.warning(
+            "preset best: no folds were trained, so one network predicts; they need at most %d "
+            "training records, %d groups, and labels of each task in each fold",
+            recipes.MOST_RECORDS,
+            recipes.LEAST_GROUPS,
+        )
         return network.networks
     members = [*folds.networks, network.networks]
     _log.info("preset best: the mean of %d networks predicts", len(members))

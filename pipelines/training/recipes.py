@@ -31,7 +31,8 @@ FOLDS = 2
 about as much as the network of all records."""
 
 MANY_FOLDS = 5
-"""Folds of `preset: best`, whose networks are averaged; they cost about four times as much."""
+"""Folds of `preset: best`, whose networks are averaged; they cost about four times as much. `FOLDS`
+take their place where a fold would lack labels."""
 
 MOST_RECORDS = 3000
 """Training records up to which folds are trained; more are compared on the eval split."""
@@ -50,7 +51,7 @@ class Folds(NamedTuple):
 
     Attributes:
         evidence: By task with linear models, predictions of the records.
-        networks: The network of each fold.
+        networks: The network of each fold, if they are averaged; otherwise empty.
     """
 
     evidence: Mapping[str, Evidence]
@@ -82,15 +83,18 @@ def by_folds(
         return None
     if len(np.unique(blocks.groups)) < LEAST_GROUPS:
         return None
-    count = MANY_FOLDS if layout.spec.model.preset == BEST else FOLDS
-    folds = list(GroupKFold(count).split(blocks.groups, groups=blocks.groups))
-    own = folder / FOLDER / str(count)
-    parts = [
-        _written(own / f"part-{number}.tfrecord.gz", train.records, test)
-        for number, (_, test) in enumerate(folds)
-    ]
-    surveys = [scan.survey([part], layout) for part in parts]
-    if not all(all(survey.labelled.values()) for survey in surveys):
+    best = layout.spec.model.preset == BEST
+    own = folder / FOLDER
+    for count in (MANY_FOLDS, FOLDS) if best else (FOLDS,):
+        folds = list(GroupKFold(count).split(blocks.groups, groups=blocks.groups))
+        parts = [
+            _written(own / f"part-{number}.tfrecord.gz", train.records, test)
+            for number, (_, test) in enumerate(folds)
+        ]
+        surveys = [scan.survey([part], layout) for part in parts]
+        if all(all(survey.labelled.values()) for survey in surveys):
+            break
+    else:
         return None
     networks: list[Networks] = []
     network: dict[str, npt.NDArray[np.float32]] = {}
@@ -102,7 +106,8 @@ def by_folds(
         files = {"train": others, "eval": evaluated}
         keras.utils.clear_session()
         trained = loop.train(files, layout, own / str(number), f"{digest} fold {number}")
-        networks.append(trained.networks)
+        if best:
+            networks.append(trained.networks)
         with stages.showing(stages.Stage("linear models of the fold")):
             rows = blocks.rows(learned)
             simple = floor.completed(rows, floor.of_blocks(rows, layout), layout)

@@ -13,7 +13,7 @@ from triad_ml.pipelines.publishing import publish
 
 pytestmark = pytest.mark.slow
 
-UNIT, UNITS = 512, 45
+UNIT, UNITS = 512, 80
 GROWTH = 30 * 2**20
 """Bytes allowed for 100,000 records that are scored, 315 for each: five times what was measured. A
 record that stays in memory takes over a thousand."""

@@ -336,6 +336,11 @@ class ModelSpec(AudioEncoderSpec, TextEncoderSpec):
         return self
 
     @property
+    def convolves_audio(self) -> bool:
+        """True if the audio tower has convolutions."""
+        return self.audio_encoder is None and self.audio_tower != "statistics"
+
+    @property
     def chosen_recipe(self) -> Recipe:
         """The recipe of the spec, or that of its preset."""
         return self.recipe or RECIPES[self.preset or "balanced"]

@@ -126,7 +126,7 @@ def default(spec: Spec) -> Space:
             space["model.fusion"] = Choices(choices=fusions)
     if sections.text is not None:
         space["model.text_dim"] = Choices(choices=(48, 96, 192))
-    if sections.audio is not None:
+    if sections.audio is not None and spec.model.convolves_audio:
         space["model.audio_filters"] = Choices(choices=([16, 32, 64], [24, 48, 96], [32, 64, 128]))
     return space
 

@@ -55,6 +55,12 @@ def test_it_has_the_weights_of_all_members(made):
     assert len(whole.scoring.weights) == expected
 
 
+def test_the_layers_of_the_last_member_keep_their_places(made):
+    _, members, whole = made
+    for layer in members[-1].scoring.layers:
+        assert whole.scoring.get_layer(layer.name) is layer
+
+
 def test_cut_at_its_seam_it_explains_itself(made):
     layout, _, whole = made
     inputs = inputs_of(layout)

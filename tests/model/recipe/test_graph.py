@@ -118,6 +118,26 @@ def test_a_model_cut_at_its_seam_explains_itself(fitted: Fitted, name: str) -> N
     )
 
 
+def test_a_task_of_linear_models_alone_is_saved_and_explained_beside_one_of_the_network(
+    fitted: Fitted, tmp_path: Any
+) -> None:
+    module, explainer = tf.Module(), shapley.Explainer(fitted.blend, LAYOUT.spec)
+    module.model = fitted.blend.scoring
+    (batch, *_) = datasets.eval_dataset(fitted.test.files, LAYOUT, 48, fitted.test.records)
+    call = tf.function(lambda **inputs: explainer.logits(inputs)[0])
+    traced = call.get_concrete_function(
+        **{
+            name: tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=name)
+            for name, value in batch.features.items()
+        }
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=traced)
+    loaded = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    expected = fitted.blend.scoring(batch.features, training=False)
+    for task, found in loaded(**batch.features).items():
+        np.testing.assert_allclose(found, expected[task], rtol=1e-4, atol=1e-4)
+
+
 def test_a_modality_that_no_record_has_adds_nothing(tmp_path: Any) -> None:
     made = [dataclasses.replace(one, audio=None) for one in features.records(PLAIN, 40)]
     train = scan.survey(features.write(tmp_path, PLAIN, made), PLAIN)

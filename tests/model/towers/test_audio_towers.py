@@ -50,14 +50,23 @@ def test_statistics_are_z_scored_by_the_rows_that_are_present():
     layer = statistics.Statistics(momentum=0.0)
     found = layer(frames, tf.constant(present), training=True).numpy()
     np.testing.assert_allclose(found[present].mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(found[present].std(axis=0), 1, atol=1e-3)
+    np.testing.assert_allclose(found[present].std(axis=0, ddof=1), 1, atol=1e-3)
     assert (found[~present] == 0).all()
     served = layer(frames, tf.constant(present)).numpy()
     np.testing.assert_allclose(served, found, atol=1e-4)  # the moments are those of this batch
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_rows_without_a_variance_are_scaled_by_the_moving_moments_and_do_not_change_them(rows):
+    frames = RANDOM.normal(3.0, 2.0, size=(8, 12, 4)).astype(np.float32)
+    layer = statistics.Statistics()
+    layer(frames, tf.ones(8, tf.bool), training=True)
     before = [weight.numpy() for weight in layer.weights]
-    layer(frames, tf.zeros(64, tf.bool), training=True)
+    present = tf.range(8) < rows
+    found = layer(frames, present, training=True).numpy()
     for weight, value in zip(layer.weights, before, strict=True):
-        np.testing.assert_array_equal(weight, value)
+        np.testing.assert_allclose(weight, value, rtol=1e-6)
+    np.testing.assert_allclose(found, layer(frames, present), atol=1e-5)
 
 
 @pytest.fixture(scope="module", params=AUDIO_TOWERS)

@@ -155,21 +155,25 @@ def test_linear_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         learned(layout, {"train": [old]}, tmp_path / "out")
 
 
-@pytest.fixture(scope="module", params=["linear", "blend"])
+SETTINGS = {"linear": "recipe: linear", "blend": "preset: best"}
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
 def model(
     request: pytest.FixtureRequest,
     prepared: Path,
     generated: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
+    """Linear models, and their blend with the mean of three networks, each on its own folder."""
     folder = tmp_path_factory.mktemp(request.param)
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(recipes, "MOST_RECORDS", 0)  # one network instead of three
     spec = (generated.parents[1] / "spec.yaml").read_text()
-    (folder / "spec.yaml").write_text(spec.replace("recipe: network", f"recipe: {request.param}"))
+    (folder / "spec.yaml").write_text(spec.replace("recipe: network", SETTINGS[request.param]))
     output = folder / "model"
-    training_run.run(TrainConfig(str(prepared), str(output), spec=str(folder / "spec.yaml")))
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "MANY_FOLDS", 2)
+        patch.setattr(choice, "CANDIDATES", {**choice.CANDIDATES, "auto": (choice.BLEND,)})
+        training_run.run(TrainConfig(str(prepared), str(output), spec=str(folder / "spec.yaml")))
     return output
 
 

@@ -186,6 +186,10 @@ def test_what_is_not_said_has_its_default():
             "my.yaml: spec: model.text_tower: gru needs modalities.text; name it",
         ),
         (
+            SMALL + "model: {preset: best, recipe: auto}\n",
+            "my.yaml: model: preset best chooses the recipe, and recipe is auto; name one",
+        ),
+        (
             SMALL + "model: {audio_tower: cnn}\n",
             "my.yaml: spec: model.audio_tower: cnn needs modalities.audio; name it",
         ),

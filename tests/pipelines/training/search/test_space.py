@@ -76,6 +76,13 @@ def test_the_default_is_of_the_specs_own_modalities_and_is_a_space_that_passes()
     assert not {"model.modality_dropout", "model.fusion"} & set(alone)
 
 
+def test_filters_of_audio_are_tried_where_the_tower_has_convolutions() -> None:
+    content = "modalities: {audio: }\ntasks: {one: {kind: classification, label: one}}\n"
+    assert "model.audio_filters" in search_space.default(loading.parse(content))
+    alone = loading.parse(content + "model: {audio_tower: statistics}\n")
+    assert "model.audio_filters" not in search_space.default(alone)
+
+
 def test_the_fusion_sum_is_tried_where_all_tasks_are_classifications() -> None:
     tried = search_space.default(SPEC)["model.fusion"]
     assert tried == Choices(choices=("concat", "mlp", "gated", "attention", "sum"))
