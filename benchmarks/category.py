@@ -16,9 +16,9 @@ characters (tf-idf), with one strength.
 With `--audio-encoder whisper --audio-weights FILE` networks and regression read the vectors of a
 frozen audio encoder instead of log-mel frames and their statistics; `--audio-pooling` and
 `--audio-layers` are the keys of the spec. With `--text-encoder universal-sentence-encoder
---text-weights FOLDER` they read the vectors of a frozen text encoder, with `--recipe auto` the rows
-"auto" take the place of those of the network: `triad train` chooses network, linear models or their
-blend on the training records of each fold.
+--text-weights FOLDER` networks and linear models read the vectors of a frozen text encoder; the
+regression reads n-grams as before. With `--recipe auto` the rows "auto" take the place of those of
+the network: network, linear models or their blend, as chosen on the training records of each fold.
 """
 
 import argparse
@@ -213,7 +213,7 @@ def _keep(whole: dict[str, Any], modalities: Collection[str]) -> None:
     whole["modalities"] = {n: one for n, one in whole["modalities"].items() if n in modalities}
     keys = ("encoder", "weights", "weights_sha256", "freeze", "pooling", "layers", "arguments")
     for name in {"image", "audio", "text"} - {*modalities}:
-        for key in (*keys, "tower"):
+        for key in (*keys, "tower", "pieces"):
             whole["model"].pop(f"{name}_{key}", None)
 
 
