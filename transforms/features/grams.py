@@ -14,6 +14,9 @@ BUCKETS = 2**16
 _CHARACTERS = (2, 3, 4)
 _WORDS = (1, 2)
 _ROOM = {"word": 20, "character": 4}
+_LONGEST = 100
+"""Characters of a text that are read for each token of its spec. More would hardly be kept, and a
+long text would need much memory."""
 _SPACES = r"[\s\p{Z}\p{C}]+"
 
 
@@ -37,10 +40,11 @@ def grams_graph(content: tf.Tensor, spec: TextSpec) -> tf.Tensor:
         int64 `[batch, grams_length(spec)]`, from 1 to `BUCKETS`; 0 behind the last n-gram.
     """
     length = grams_length(spec)
-    lowered = tf.strings.lower(content, encoding="utf-8")
+    begin = tf.strings.substr(content, 0, _LONGEST * spec.length, unit="UTF8_CHAR")
+    lowered = tf.strings.lower(begin, encoding="utf-8")
     padded = tf.strings.regex_replace(tf.strings.join([" ", lowered, " "]), _SPACES, " ")
     padded = tf.where(tf.equal(content, b""), b"", padded)
-    # More than these are never kept, and a long text would need much memory.
+    # More than these are never kept.
     padded = tf.strings.substr(padded, 0, length + 1, unit="UTF8_CHAR")
     characters = tf.strings.unicode_split(padded, "UTF-8")
     pairs = tf.strings.ngrams(characters, _CHARACTERS, separator="")

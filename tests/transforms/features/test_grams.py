@@ -41,6 +41,16 @@ def test_more_ngrams_than_are_kept_are_cut_at_the_end():
     assert short[:4].tolist() == long[:4].tolist()
 
 
+def test_words_behind_the_first_hundred_characters_for_each_token_are_not_read():
+    begins = "ab" + " " * 396
+    read, behind, alone = grams_graph(
+        tf.constant([begins + "c", begins + "  c", "ab "]), SPEC
+    ).numpy()
+    assert behind.tolist() == alone.tolist()
+    assert numbers(["word c"])[0] in read
+    assert numbers(["word c"])[0] not in behind
+
+
 def test_case_and_kinds_of_white_space_do_not_count():
     one, other = grams_graph(tf.constant(["Ein Haus", "ein\u00a0\n haus"]), SPEC).numpy()
     assert one.tolist() == other.tolist()
