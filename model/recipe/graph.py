@@ -69,11 +69,13 @@ def _needed(cut: Cut, scoring: keras.Model) -> Cut:
     They belong to tasks that linear models predict alone, and no output reads them.
     """
     held = {id(weight) for weight in scoring.weights}
-    passed = {
-        name: tensor
-        for name, tensor in cut.passed.items()
-        if all(id(one) in held for one in keras.Model(scoring.input, tensor).weights)
-    }
+
+    def holds(tensors: keras.KerasTensor | Tensors) -> bool:
+        return all(id(one) in held for one in keras.Model(scoring.input, tensors).weights)
+
+    if holds(dict(cut.passed)):
+        return cut
+    passed = {name: tensor for name, tensor in cut.passed.items() if holds(tensor)}
     steps = {name: tuple(key for key in keys if key in passed) for name, keys in cut.steps.items()}
     return cut._replace(passed=passed, steps=steps)
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.model.towers.layers import Shape, Tensor
+from triad_ml.model.towers.layers import Shape, Tensor, moments_of_present
 from triad_ml.transforms.spec.model import ModelSpec
 
 
@@ -69,7 +69,9 @@ class ConvNorm(keras.layers.Layer):
     def call(self, inputs: Tensor, present: Tensor, training: bool = False) -> Tensor:
         if training:
             convolved = self._convolve(inputs, self.kernel)
-            mean, variance = self._update(convolved, present)
+            mean, variance = moments_of_present(
+                convolved, present, self.moving_mean, self.moving_variance, self.momentum
+            )
             scale = self.gamma * ops.rsqrt(variance + keras.config.epsilon())
             outputs = (convolved - mean) * scale + self.beta
             # The scale only fits the rows that are present, and may make any other row infinite.
@@ -86,19 +88,6 @@ class ConvNorm(keras.layers.Layer):
     def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         convolve = ops.depthwise_conv if self.depthwise else ops.conv
         return convolve(inputs, kernel, self.strides, padding="same", data_format="channels_last")
-
-    def _update(self, convolved: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes mean and variance `[filters]` of present rows; updates the moving statistics."""
-        mask = ops.cast(present, "float32")[:, None, None, None]
-        pixels = convolved.shape[1] * convolved.shape[2]
-        count = ops.sum(mask) * float(pixels)
-        divisor = ops.maximum(count, 1.0)
-        mean = ops.sum(convolved * mask, axis=(0, 1, 2)) / divisor
-        variance = ops.sum(ops.square(convolved - mean) * mask, axis=(0, 1, 2)) / divisor
-        step = ops.where(count > 0, 1.0 - self.momentum, 0.0)
-        self.moving_mean.assign_add(step * (mean - self.moving_mean))
-        self.moving_variance.assign_add(step * (variance - self.moving_variance))
-        return mean, variance
 
     def compute_output_shape(self, inputs_shape: Shape, present_shape: Shape) -> Shape:
         sizes = [

@@ -1,5 +1,6 @@
 """Layers that all towers share: masking, pooling and the final projection."""
 
+import math
 from typing import TypeAlias
 
 import keras
@@ -44,6 +45,34 @@ class MaskedPooling(keras.layers.Layer):
 
     def compute_output_shape(self, sequence_shape: Shape, known_shape: Shape) -> Shape:
         return (sequence_shape[0], 2 * (sequence_shape[-1] or 0))
+
+
+def moments_of_present(
+    values: Tensor, present: Tensor, mean: Tensor, variance: Tensor, momentum: float
+) -> tuple[Tensor, Tensor]:
+    """Computes mean and variance, float32 `[width]`, over the rows that are present.
+
+    Moves the moving moments towards them. Fewer than two values have no variance: then the moving
+    moments are returned, and stay.
+
+    Args:
+        values: float32 `[batch, ..., width]`.
+        present: Mask of the rows that are present, bool `[batch]`.
+        mean: Variable of the moving mean.
+        variance: Variable of the moving variance.
+        momentum: Share of the moving moments that stays.
+    """
+    axes = tuple(range(len(values.shape) - 1))
+    mask = ops.reshape(ops.cast(present, "float32"), (-1,) + (1,) * len(axes))
+    count = ops.sum(mask) * float(math.prod(values.shape[1:-1]))
+    divisor = ops.maximum(count, 1.0)
+    found = ops.sum(values * mask, axis=axes) / divisor
+    spread = ops.sum(ops.square(values - found) * mask, axis=axes) / divisor
+    enough = count > 1.5
+    found, spread = ops.where(enough, found, mean), ops.where(enough, spread, variance)
+    mean.assign_add((1.0 - momentum) * (found - mean))
+    variance.assign_add((1.0 - momentum) * (spread - variance))
+    return found, spread
 
 
 def embedding(pooled: Tensor, spec: ModelSpec, modality: str) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from triad_ml.model.towers.layers import Shape, Tensor
+from triad_ml.model.towers.layers import Shape, Tensor, moments_of_present
 
 LOW, HIGH = 0.1, 0.9
 """Quantiles of each bin."""
@@ -41,26 +41,9 @@ class Statistics(keras.layers.Layer):
         values = pooled(frames)
         mean, variance = self.moving_mean, self.moving_variance
         if training:
-            mean, variance = self._update(values, present)
+            mean, variance = moments_of_present(values, present, mean, variance, self.momentum)
         scaled = (values - mean) * ops.rsqrt(variance + keras.config.epsilon())
         return ops.where(present[:, None], scaled, 0.0)
-
-    def _update(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes mean and variance `[width]` of present rows; updates the moving moments.
-
-        Fewer than two rows have no variance; they are scaled by the moving moments.
-        """
-        mask = ops.cast(present, "float32")[:, None]
-        count = ops.sum(mask)
-        mean = ops.sum(values * mask, axis=0) / ops.maximum(count, 1.0)
-        squares = ops.sum(ops.square(values - mean) * mask, axis=0)
-        enough = count > 1.5
-        mean = ops.where(enough, mean, self.moving_mean)
-        variance = ops.where(enough, squares / ops.maximum(count - 1.0, 1.0), self.moving_variance)
-        step = 1.0 - self.momentum
-        self.moving_mean.assign_add(step * (mean - self.moving_mean))
-        self.moving_variance.assign_add(step * (variance - self.moving_variance))
-        return mean, variance
 
     def compute_output_shape(self, frames_shape: Shape, present_shape: Shape) -> Shape:
         return (frames_shape[0], PARTS * (frames_shape[-1] or 0))
