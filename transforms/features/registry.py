@@ -1,7 +1,7 @@
 """Registry of features: the part of the feature graph that decodes each modality's media."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,10 +24,14 @@ class Read(NamedTuple):
     Attributes:
         features: Features by name.
         words: Offsets of the tokens, if the media are texts and a task needs them.
+        encode: Function that adds the features of the encoder that preprocessing runs; None without
+            one. Encoders that run at the same time share threads, so their last bits may differ:
+            the caller lets one end before the next begins.
     """
 
     features: Tensors
     words: Words | None = None
+    encode: Callable[[], Tensors] | None = None
 
 
 class FeatureGraph(abc.ABC):
@@ -42,13 +46,6 @@ class FeatureGraph(abc.ABC):
     def measured(self, spec: Spec) -> tuple[str, ...]:
         """Returns those of `moments` that the graph of a spec needs."""
         return self.moments
-
-    def follows(self, spec: Spec) -> bool:
-        """Returns True if the graph must not run at the same time as those before it.
-
-        Encoders that run at the same time share threads, so their last bits may differ.
-        """
-        return False
 
     @abc.abstractmethod
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
@@ -71,7 +68,8 @@ class Image(FeatureGraph):
             return Read({"image": pixels})
         from triad_ml.transforms.encoders import image  # imports Keras only if needed
 
-        return Read({"image": image.vectors_graph(pixels, tf.not_equal(content, b""), spec)})
+        present = tf.not_equal(content, b"")
+        return Read({}, encode=lambda: {"image": image.vectors_graph(pixels, present, spec)})
 
 
 class Audio(FeatureGraph):
@@ -90,16 +88,15 @@ class Audio(FeatureGraph):
 
         signal, num_samples = samples(content, spec.modalities.audio)
         if spec.model.encodes_audio_first:
-            return Read({"audio": audio.vectors_graph(signal, num_samples, spec)})
+            return Read(
+                {}, encode=lambda: {"audio": audio.vectors_graph(signal, num_samples, spec)}
+            )
         values = audio.encoder_of(spec).features(signal, num_samples, spec)
         return Read({"audio": packed(values) if values.dtype == tf.uint8 else values})
 
 
 class Text(FeatureGraph):
     """Features of texts: token ids, offsets if a task reads words, spelling, pieces."""
-
-    def follows(self, spec: Spec) -> bool:
-        return spec.model.encodes_texts_first
 
     def graph(self, content: tf.Tensor, spec: Spec, analyzers: Analyzers) -> Read:
         section = spec.modalities.text
@@ -113,11 +110,13 @@ class Text(FeatureGraph):
         features[GRAMS] = grams_graph(content, section)
         if section.spelling:
             features[SPELLING] = spelled_graph(content, section, section.spelling)
-        if spec.model.text_encoder is not None:
-            from triad_ml.transforms.features.pieces import encoded  # imports Keras only if needed
+        if spec.model.text_encoder is None:
+            return Read(features, words)
+        from triad_ml.transforms.features.pieces import encoded  # imports Keras only if needed
 
-            features |= encoded.features_graph(content, spec.model, words)
-        return Read(features, words)
+        if spec.model.encodes_texts_first:
+            return Read(features, words, lambda: encoded.vectors_graph(content, spec.model))
+        return Read(features | encoded.pieces_features(content, spec.model, words), words)
 
 
 FEATURES: Mapping[str, FeatureGraph] = {"image": Image(), "audio": Audio(), "text": Text()}

@@ -9,7 +9,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
-from triad_ml.transforms.graph.preprocessing_fn import preprocessing_fn, raw_feature_spec
+from triad_ml.transforms.graph.preprocessing_fn import placeholders, preprocessing_fn
 from triad_ml.transforms.spec.spec import Spec
 
 _TABLE = re.compile(r"hash_table_[0-9a-f-]{36}")
@@ -47,14 +47,7 @@ def _graph_text(spec: Spec, analysis: Analysis) -> str:
     """Returns the feature graph as text, without the numbers that TensorFlow counts per process."""
     with tf.Graph().as_default() as graph:
         transform = preprocessing_fn(spec, KnownAnalyzers(analysis))
-        transform(
-            {
-                name: tf.compat.v1.sparse_placeholder(feature.dtype, [None, None], name)
-                if isinstance(feature, tf.io.VarLenFeature)
-                else tf.compat.v1.placeholder(feature.dtype, [None, *feature.shape], name)
-                for name, feature in raw_feature_spec(spec).items()
-            }
-        )
+        transform(placeholders(spec))
         graph_def = graph.as_graph_def()
     graph_def.ClearField("versions")
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):

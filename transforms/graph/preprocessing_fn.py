@@ -28,6 +28,16 @@ def raw_feature_spec(spec: Spec) -> FeatureSpec:
     return features
 
 
+def placeholders(spec: Spec) -> Tensors:
+    """Returns batches of `raw_feature_spec(spec)` as placeholders of the current `tf.Graph`."""
+    return {
+        name: tf.compat.v1.sparse_placeholder(feature.dtype, [None, None], name)
+        if isinstance(feature, tf.io.VarLenFeature)
+        else tf.compat.v1.placeholder(feature.dtype, [None, *feature.shape], name)
+        for name, feature in raw_feature_spec(spec).items()
+    }
+
+
 def preprocessing_fn(
     spec: Spec, analyzers: Analyzers | None = None
 ) -> Callable[[Tensors], Tensors]:
@@ -80,11 +90,17 @@ def preprocessing_fn(
             outputs[DATASET_FEATURE] = inputs[DATASET_FEATURE]
         sections = spec.modalities
         text = None
+        encoded: list[tf.Tensor] = []
         for name in sections.names:
-            before = list(outputs.values()) if FEATURES[name].follows(spec) else []
-            with tf.control_dependencies(before):
-                read = FEATURES[name].graph(inputs[name], spec, known)
+            read = FEATURES[name].graph(inputs[name], spec, known)
             outputs |= read.features
+            if read.encode is not None:
+                # Encoders alone are chained: whatever else follows one, as the tokens of a
+                # vocabulary would, has it run in the analysis of the training split too.
+                with tf.control_dependencies(encoded):
+                    vectors = read.encode()
+                encoded += vectors.values()
+                outputs |= vectors
             if read.words is not None:
                 assert sections.text is not None  # only texts have words
                 text = TextGraph(inputs[name], sections.text, read.words)

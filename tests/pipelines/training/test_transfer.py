@@ -1,6 +1,7 @@
 """Transfer from pretrained encoders, frozen in the feature graph or fine-tuned, to scores."""
 
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import tensorflow as tf
 import yaml
 
 from tests import records, text_encoders
-from tests.pipelines.training.conftest import MODEL, RECORDS, SPEC, VERB, Row
+from tests.pipelines.training.conftest import MODEL, RECORDS, SPEC, VERB, VERBS, Row
 from tests.printed import shown
 from triad_ml.model.serving import bundle, safety
 from triad_ml.pipelines.cli import main
@@ -24,6 +25,8 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.scoring import run as scoring_run
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.tables import formats
+from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
+from triad_ml.transforms.graph import preprocessing_fn
 from triad_ml.transforms.hashing import file_digest
 from triad_ml.transforms.spec import loading
 
@@ -94,6 +97,43 @@ def test_training_files_hold_what_encoders_read_where_they_are_fine_tuned(tuned:
     assert [pieces[place][0] for place in places[: len(words)]] == [word[0] for word in words]
     length = SPEC["modalities"]["text"]["length"]
     assert places[len(words) :] == [-1] * (length - len(words))
+
+
+class Seen(KnownAnalyzers):
+    """Analyzers of a known analysis that keep the tensors that they are given."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        super().__init__(analysis)
+        self.analyzed: list[tf.Tensor] = []
+
+    def vocabulary_ids(self, values: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
+        self.analyzed.append(values)
+        return super().vocabulary_ids(values, *arguments, **options)
+
+
+def needed(tensor: tf.Tensor) -> set[tf.Operation]:
+    """All operations that run before a tensor is known."""
+    found, rest = set(), [tensor.op]
+    while rest:
+        one = rest.pop()
+        if one not in found:
+            found.add(one)
+            rest += [*(value.op for value in one.inputs), *one.control_inputs]
+    return found
+
+
+def test_encoders_run_one_after_the_other_and_not_in_the_analysis(frozen: Path) -> None:
+    spec = loading.load(str(frozen.parent / "frozen.yaml"))
+    known = Seen(Analysis({"text_vocabulary": ("a",), "label_verb_vocabulary": VERBS}, {}))
+    with tf.Graph().as_default():
+        inputs = preprocessing_fn.placeholders(spec)
+        features = preprocessing_fn.preprocessing_fn(spec, known)(inputs)
+    encoded = [features[name] for name in ("image", "audio", "text_vector")]
+    for before, after in itertools.pairwise(encoded):
+        assert before.op in needed(after)
+    assert len(known.analyzed) == 2
+    for tensor in known.analyzed:
+        assert not needed(tensor) & {one.op for one in encoded}
 
 
 def test_training_and_scoring_see_exactly_the_same(

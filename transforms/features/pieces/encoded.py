@@ -22,29 +22,42 @@ _NAME = "text_pieces"
 """Name of the tables in a SavedModel of tf.Transform."""
 
 
-def features_graph(
-    content: tf.Tensor, model: ModelSpec, words: Words | None
-) -> dict[str, tf.Tensor]:
-    """Computes the features that the spec's text encoder needs.
+def vectors_graph(content: tf.Tensor, model: ModelSpec) -> dict[str, tf.Tensor]:
+    """Computes the vectors of texts by the encoder that preprocessing runs.
 
     Args:
         content: Canonical UTF-8, string `[batch]`; empty if missing.
         model: Section of the spec that names the encoder.
-        words: Words that tasks read; None if none does.
 
     Returns:
-        The vectors of texts, float32 `[batch, width]`, if preprocessing runs the encoder. Otherwise
-        the ids of the pieces, int64 `[batch, pieces]`, and, if there are words, the place of each
-        word's first piece, int64 `[batch, length]`; -1 for none.
+        Feature with the vectors, float32 `[batch, width]`; zeros if the text is missing.
 
     Raises:
         OptionsError, StorageError: If the encoder's folder cannot be used.
     """
-    pieces = pieces_graph(content, model)
-    if model.encodes_texts_first:
-        from triad_ml.transforms.encoders.texts import tracked
+    from triad_ml.transforms.encoders.texts import tracked
 
-        return {VECTOR: tracked.vectors_graph(pieces.ids, model)}
+    return {VECTOR: tracked.vectors_graph(pieces_graph(content, model).ids, model)}
+
+
+def pieces_features(
+    content: tf.Tensor, model: ModelSpec, words: Words | None
+) -> dict[str, tf.Tensor]:
+    """Computes the features that an encoder within the network reads.
+
+    Args:
+        content: See `vectors_graph`.
+        model: See `vectors_graph`.
+        words: Words that tasks read; None if none does.
+
+    Returns:
+        Ids of the pieces, int64 `[batch, pieces]`, and, if there are words, the place of each
+        word's first piece, int64 `[batch, length]`; -1 for none.
+
+    Raises:
+        OptionsError, StorageError: See `vectors_graph`.
+    """
+    pieces = pieces_graph(content, model)
     features = {PIECES: pieces.ids}
     if words is not None:
         features[FIRST] = first_overlaps(words, pieces.starts, pieces.ends)
