@@ -8,7 +8,8 @@ may be compressed with gzip. Each seed has a separate split by group and a train
 the commands, 700 are the test split and 700 others the eval split; of the stamps, a tenth each. The
 figures are of the test split, by which nothing is chosen. The baseline of the translation copies
 the translation of the training sentence with the most similar characters (n-grams of 1 to 4,
-tf-idf, cosine).
+tf-idf, cosine). With --text-encoder and --text-weights the translation also has a pretrained
+encoder of the source.
 """
 
 import argparse
@@ -16,11 +17,13 @@ import gzip
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import held_out, seeds
+import yaml
+
+from benchmarks import encoder, held_out, seeds
 from benchmarks.seeds import Figures
 from triad_ml.pipelines.runtime import environment
 
@@ -39,29 +42,40 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="folder for the results; default: a temporary one"
     )
+    encoder.add_arguments(parser)
     arguments = parser.parse_args()
+    plain = {name: _spec(name) for name in ("commands", "translation")}
+    encoded = {"translation": {"model": plain["translation"]["model"]}}
+    specs = encoder.specs(plain, encoded, arguments)
     environment.prepare()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-generation-"))
     chosen = {"commands": arguments.commands, "translation": arguments.stamps}
     for name, records in chosen.items():
-        if records is None:
+        if records is None or name not in specs:
             continue
         measured = []
         for seed in arguments.seeds:
-            measured.append(measure(name, records, seed, folder / f"{name}-{seed}"))
+            output = folder / f"{name}-{seed}"
+            measured.append(measure(name, records, seed, output, specs[name]))
             print(json.dumps({"task": name, "seed": seed, "figures": measured[-1]}), flush=True)
         seeds.show(name, measured)
 
 
-def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
-    """Trains and returns the figures of the test split; finished steps in the folder are reused."""
+def measure(
+    name: str, records: Path, seed: int, folder: Path, described: Mapping[str, Any] | None = None
+) -> Figures:
+    """Trains and returns the figures of the test split; finished steps in the folder are reused.
+
+    The spec is that of the examples if None.
+    """
     from triad_ml.pipelines.preprocessing import run as preprocessing_run
     from triad_ml.pipelines.preprocessing.config import PreprocessConfig
     from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     folder.mkdir(parents=True, exist_ok=True)
-    spec, data, model = EXAMPLES / f"{name}.yaml", folder / "data", folder / "model"
+    spec, data, model = folder / "spec.yaml", folder / "data", folder / "model"
+    spec.write_text(yaml.safe_dump(described or _spec(name)), encoding="utf-8")
     rows = list(_rows(records, seed))
     if name == "commands":
         split_of = held_out.splits(rows, seed, HELD_OUT, HELD_OUT)
@@ -82,6 +96,12 @@ def measure(name: str, records: Path, seed: int, folder: Path) -> Figures:
     if name == "translation":
         figures |= _copied(rows, spec)
     return figures
+
+
+def _spec(name: str) -> dict[str, Any]:
+    """Returns the spec of an example."""
+    spec: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return spec
 
 
 def _rows(records: Path, seed: int) -> Iterator[dict[str, Any]]:
