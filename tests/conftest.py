@@ -110,12 +110,13 @@ def prepared(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of a model that was trained on `prepared`."""
+    """Returns the folder of a model that was trained on `prepared`, with `events` beside it."""
     from triad_ml.pipelines.training import run as training_run
     from triad_ml.pipelines.training.config import TrainConfig
 
     def make(folder: Path) -> None:
-        training_run.run(TrainConfig(str(prepared), str(folder / "model")))
+        events = str(folder / "events")
+        training_run.run(TrainConfig(str(prepared), str(folder / "model"), tensorboard=events))
 
     return made_once(tmp_path_factory, "trained", make) / "model"
 

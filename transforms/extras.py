@@ -6,6 +6,7 @@ DISTRIBUTION = "triad-ml"
 
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "hub": ("keras-hub>=0.32",),
+    "mlflow": ("mlflow-skinny>=3.17,<4",),
     "search": ("optuna>=4.5",),
     "sign": ("model-signing>=1.1", "pyopenssl>=26.4"),
     "sound": ("librosa>=0.11,<0.12",),

@@ -5,6 +5,7 @@ MODEL/saved_model/                  signatures `serving_default`, `features`, `e
 MODEL/saved_model/assets.extra/parts.json   spec, transform and classes of the SavedModel
 MODEL/analysis.json                 vocabularies, means and deviations of the transform
 MODEL/evaluation.json, history.csv, data_manifest.json
+MODEL/MODELCARD.md           page for people, which they may edit
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ ANALYSIS = "analysis.json"
 EVALUATION = "evaluation.json"
 HISTORY = "history.csv"
 DATA_MANIFEST = "data_manifest.json"
+MODEL_CARD = "MODELCARD.md"
 PARTS = f"{SAVED_MODEL}/assets.extra/parts.json"
 """File that records the origin of a SavedModel; see `parts`.
 

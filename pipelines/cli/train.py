@@ -1,4 +1,4 @@
-"""Commands that prepare data and train: preprocess, train, search and encoder."""
+"""Commands that prepare data and train: preprocess, train, search, track and encoder."""
 
 import typer
 
@@ -10,6 +10,8 @@ from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.training import run
 from triad_ml.pipelines.training.config import EncoderConfig, SearchConfig, TrainConfig
 from triad_ml.pipelines.training.search import run as search_run
+from triad_ml.pipelines.training.tracking import run as tracking_run
+from triad_ml.pipelines.training.tracking.config import TrackConfig
 
 app = typer.Typer()
 
@@ -62,6 +64,11 @@ def preprocess(session: Session, config: PreprocessConfig) -> None:
             help="Spec that replaces the sections model and training, such as best.yaml of "
             "`triad search`.",
         ),
+        "tensorboard": typer.Option(
+            "--tensorboard",
+            metavar="DIR",
+            help="Folder for event files, which TensorBoard shows while the training runs.",
+        ),
     },
     panel=flags.PREPARE,
     epilog="triad train --data prepared --output model --seed 1",
@@ -107,6 +114,33 @@ def search(session: Session, config: SearchConfig) -> None:
 
     rich.print(results.table(result.rows))
     print(result.best)
+
+
+@command(
+    app,
+    TrackConfig,
+    {
+        "model": flags.MODEL,
+        "mlflow": typer.Option(
+            "--mlflow",
+            metavar="URI",
+            help="Tracking server or database of MLflow, such as http://localhost:5000 or "
+            "sqlite:///mlflow.db.",
+        ),
+        "experiment": typer.Option(
+            "--experiment", metavar="NAME", help="Experiment of MLflow; it is made if missing."
+        ),
+        "report": typer.Option(
+            "--report", metavar="FILE", help="Page of `triad report` to keep with the run."
+        ),
+    },
+    panel=flags.PREPARE,
+    epilog="triad track model --mlflow sqlite:///mlflow.db --report report.html"
+    "\n\nA model is registered once; the same command again changes nothing.",
+)
+def track(session: Session, config: TrackConfig) -> None:
+    """Register a model in MLflow: its settings, figures and files."""
+    print(session.run(tracking_run.run, config))
 
 
 @command(

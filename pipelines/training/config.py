@@ -22,6 +22,7 @@ class TrainConfig:
         batch_size: Number of records in a batch, instead of the spec's.
         fresh: True to discard an earlier model and its checkpoints.
         spec: File whose sections `model` and `training` replace those of the prepared spec.
+        tensorboard: Folder for event files of TensorBoard; None writes none.
     """
 
     data: str
@@ -31,8 +32,15 @@ class TrainConfig:
     batch_size: int | None = None
     fresh: bool = False
     spec: str | None = None
+    tensorboard: str | None = None
 
     def __post_init__(self) -> None:
+        if self.tensorboard is not None:
+            need("--tensorboard", self.tensorboard)
+            if "://" in self.tensorboard:
+                raise OptionsError(
+                    f"--tensorboard: {self.tensorboard}: event files are written to a local folder"
+                )
         need("--data", self.data)
         if self.spec is not None:
             need("--spec", self.spec)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from triad_ml.model import stages
@@ -48,6 +48,7 @@ def learn(
     folder: Path,
     digest: str,
     shards: Mapping[str, scan.Shard] | None,
+    on_epoch: Callable[[loop.Row], None] | None = None,
 ) -> Learned:
     """Fits linear models, chooses the recipes, and trains the network unless no task needs it.
 
@@ -57,6 +58,8 @@ def learn(
         folder: Folder of the checkpoints, from which an interrupted training resumes.
         digest: Digest of the files' content.
         shards: By file, its expected records and digest; None if nothing says them.
+        on_epoch: Function that is called with each new row of the network's history; those of folds
+            are not shown.
 
     Raises:
         OptionsError: If the spec names linear models, and there are none.
@@ -84,7 +87,7 @@ def learn(
         chosen = None if folds is None else _chosen(folds.evidence, linear, layout)
     network: loop.TrainResult | None = None
     if chosen is None or any(_share(chosen, task) < 1 for task in layout.spec.tasks):
-        network = loop.train(files, layout, folder, digest, shards=shards)
+        network = loop.train(files, layout, folder, digest, on_epoch, shards)
     if chosen is None and network is not None:
         survey = scan.survey(files["eval"], layout, shards)
         evidence = recipes.by_eval(network.model, linear, survey, layout)

@@ -1,5 +1,6 @@
 """Training run: feature shards -> trained Keras model -> SavedModel and evaluation."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -27,10 +28,11 @@ from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
-from triad_ml.pipelines.training import ending, learning, recipes
+from triad_ml.pipelines.training import ending, learning, model_card, recipes
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.training.learning import Learned
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
+from triad_ml.pipelines.training.tracking.tensorboard import Events
 from triad_ml.transforms import hashing
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.training import DATASET_FEATURE
@@ -66,7 +68,12 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     known = {path: scan.Shard(*shard) for path, shard in prepared.shards.items()}
     with stages.showing(stages.Stage("check of the test split")):
         scan.survey(files["test"], layout, known, budget=0)  # before training, not hours later
-    found = learning.learn(files, layout, output / TRAINING, prepared.manifest["key"], known)
+    with contextlib.ExitStack() as opened:
+        followed = None
+        if config.tensorboard is not None:
+            followed = opened.enter_context(Events(config.tensorboard)).epoch
+        key = prepared.manifest["key"]
+        found = learning.learn(files, layout, output / TRAINING, key, known, followed)
     layout, model = found.layout, found.networks.scoring
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
     thresholds = _thresholds(model, surveys["eval"], layout)
@@ -77,7 +84,10 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
     with stages.showing(stages.Stage("export of the model")):
         _export(found, prepared, output, thresholds)
     json_files.write(output / bundle.EVALUATION, evaluated)
-    json_files.write(plan.about, _about(plan, found, evaluated, thresholds))
+    about = _about(plan, found, evaluated, thresholds)
+    card = model_card.text(about, prepared.manifest, evaluated)
+    (output / bundle.MODEL_CARD).write_text(card, encoding="utf-8")
+    json_files.write(plan.about, about)
     shutil.rmtree(output / TRAINING)
     if found.network is not None:
         best, epochs = found.network.best_epoch, len(found.network.history)

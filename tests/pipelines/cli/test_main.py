@@ -652,7 +652,7 @@ def test_help_groups_the_commands_by_purpose(capsys):
             list(grouped.values())[-1].append(line.split()[1])
     del grouped["Options"]
     assert grouped == {
-        "Prepare and train": ["spec", "preprocess", "train", "search", "encoder"],
+        "Prepare and train": ["spec", "preprocess", "train", "search", "track", "encoder"],
         "Score and report": ["score", "report"],
         "Publish and undo": ["runs", "current", "export-scores", "rollback", "gc"],
         "Streams": ["stream", "replay"],

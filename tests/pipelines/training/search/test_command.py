@@ -113,7 +113,7 @@ def test_explanations_saliency_and_a_spec_to_train_by_are_handed_over() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["search.md", "explain.md"])
+@pytest.mark.parametrize("page", ["search.md", "explain.md", "track.md"])
 def test_the_commands_of_the_pages_are_taken(page: str) -> None:
     class Outcome(Found):
         manifest_uri = "m"

@@ -1,0 +1,1 @@
+"""Trackers of trainings: event files of TensorBoard, and runs of MLflow."""
