@@ -195,7 +195,12 @@ class Bar:
 
 
 def moving() -> bool:
-    """Returns True if standard error is a terminal that can show a progress bar."""
+    """Returns True if standard error is a terminal that can show a progress bar, and may show it.
+
+    It may not where `--quiet` has raised the level of this package's logger.
+    """
+    if logging.getLogger(__name__.partition(".")[0]).level > logging.INFO:
+        return False
     plain = os.environ.get("TERM", "") in ("dumb", "unknown") or "NO_COLOR" in os.environ
     return sys.stderr.isatty() and not plain
 

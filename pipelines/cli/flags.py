@@ -67,3 +67,12 @@ GOLDEN: Any = typer.Option(
 )
 JSON: Any = typer.Option("--json", help="Print JSON instead of a table.")
 VERBOSE: Any = typer.Option("--verbose", help="Log more on stderr.")
+QUIET: Any = typer.Option("--quiet", help="Log warnings and errors only, and show no progress.")
+LAST_LINE: Any = typer.Option(
+    "--json", help="Print the outcome as one line of JSON, the last line of the output."
+)
+METRICS: Any = typer.Option(
+    "--metrics",
+    metavar="FILE",
+    help="File for the outcome's numbers, in Prometheus format (*.prom); it is replaced.",
+)

@@ -6,6 +6,7 @@ from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import BEAM, Session, command
 from triad_ml.pipelines.scoring import run
 from triad_ml.pipelines.scoring.config import ScoreConfig
+from triad_ml.pipelines.storage.outcome import of_records
 
 app = typer.Typer()
 
@@ -38,7 +39,9 @@ app = typer.Typer()
     "\n\nPrints the manifest's path as the last line. Exits with 0 if the scores are published, now"
     " or before; 10 if a gate refuses them; 11 if another run was published first; 12 on bad"
     f" options; 20 if a disk or a connection fails.\n\n{BEAM}",
+    ends=True,
 )
 def score(session: Session, config: ScoreConfig) -> None:
     """Score records and publish the scores of one date, whole or not at all."""
-    print(session.run(run.run, config).manifest_uri)
+    manifest = session.run(run.run, config).manifest_uri
+    session.end(lambda: of_records("score", manifest, "reasons"), manifest)

@@ -11,6 +11,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.runtime import environment, logs
+from triad_ml.pipelines.storage import outputs
+from triad_ml.pipelines.storage.outcome import MARK, Outcome, write_metrics
 from triad_ml.transforms.errors import OptionsError
 
 BEAM = "Arguments after a lone -- go to Beam unchanged."
@@ -43,24 +45,66 @@ class Session:
         beam_args: Arguments after a lone `--`, meant for Beam.
         call: Function that calls the use case; tests pass a recorder.
         verbose: True if debug entries, and those of libraries, are logged too.
+        quiet: True if only warnings and errors are logged, and no progress is shown.
+        as_json: True if the outcome is printed as one line of JSON.
+        metrics: File for the outcome's numbers; None for none.
     """
 
     beam_args: tuple[str, ...] = ()
     call: Call = _call
     verbose: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    metrics: str | None = None
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Prepares environment and logging, calls the function and returns its result."""
         environment.prepare(self.verbose)
-        logs.configure(self.verbose)
+        logs.configure(self.verbose, self.quiet)
         result: R = self.call(function, *args, **kwargs)
         return result
+
+    def check(self) -> None:
+        """Refuses flags that contradict each other, and a file of metrics that is none of ours.
+
+        Raises:
+            OptionsError: See above.
+            StorageError: If the file cannot be read.
+        """
+        if self.verbose and self.quiet:
+            raise OptionsError("--quiet: is the opposite of --verbose; give one of them")
+        if self.metrics is not None:
+            outputs.check_file(self.metrics, MARK, "file of metrics", "--metrics")
+
+    def end(self, read: Callable[[], Outcome], plain: str | None = None) -> None:
+        """Prints the outcome and writes the metrics, if the flags ask for them.
+
+        Args:
+            read: Function that reads the outcome.
+            plain: Last line without `--json`; None prints none.
+        """
+        outcome = read() if self.as_json or self.metrics is not None else None
+        if outcome is not None and self.metrics is not None:
+            write_metrics(self.metrics, outcome)
+        line = outcome.line() if outcome is not None and self.as_json else plain
+        if line is not None:
+            print(line)
 
     def refuse_beam_args(self, command: str) -> None:
         """Raises OptionsError if Beam arguments were passed to a command that runs no pipeline."""
         if self.beam_args:
             raise OptionsError(f"--: triad {command} uses no Beam; remove what stands after it")
 
+
+_EVERYWHERE: Mapping[str, tuple[object, Any]] = {
+    "verbose": (False, Annotated[bool, flags.VERBOSE]),
+    "quiet": (False, Annotated[bool, flags.QUIET]),
+}
+_AT_THE_END: Mapping[str, tuple[object, Any]] = {
+    "as_json": (False, Annotated[bool, flags.LAST_LINE]),
+    "metrics": (None, Annotated[str | None, flags.METRICS]),
+}
+"""Attributes of the session with their defaults and flags."""
 
 Body = Callable[[Session, C], int | None]
 """Function that runs a use case with its settings, and returns the exit code or None for 0."""
@@ -76,6 +120,7 @@ def command(
     name: str | None = None,
     fixed: Mapping[str, object] | None = None,
     defaults: Mapping[str, object] | None = None,
+    ends: bool = False,
 ) -> Callable[[Body[C]], Body[C]]:
     """Returns a decorator that registers a function as the command of a use case.
 
@@ -91,12 +136,14 @@ def command(
         name: Name of the command, if it is not the function's.
         fixed: Values by field that the command sets and no flag changes.
         defaults: Defaults by field that replace the config's; `...` makes a flag required.
+        ends: True if the body calls `Session.end`, whose flags the command then has.
     """
     fixed, defaults = fixed or {}, defaults or {}
     fields = {field.name: field for field in dataclasses.fields(config) if field.name not in fixed}
     known: dict[str, Flag] = {**flags.SHARED, **own}
     named = {field: known[field] for field in fields if field in known}
     types = typing.get_type_hints(config)
+    shared = {**_EVERYWHERE, **(_AT_THE_END if ends else {})}
     repeated = {field for field in named if typing.get_origin(types[field]) is tuple}
 
     def parameter(field: str, flag: Flag) -> inspect.Parameter:
@@ -115,8 +162,10 @@ def command(
     def register(body: Body[C]) -> Body[C]:
         title = name or body.__name__
 
-        def start(context: typer.Context, verbose: bool, **parsed: Any) -> int | None:
-            session: Session = dataclasses.replace(context.obj, verbose=verbose)
+        def start(context: typer.Context, **parsed: Any) -> int | None:
+            own = {name: parsed.pop(name) for name in shared}
+            session: Session = dataclasses.replace(context.obj, **own)
+            session.check()
             values = {f: tuple(v or ()) if f in repeated else v for f, v in parsed.items()}
             if "beam_args" in fields:
                 values["beam_args"] = session.beam_args
@@ -124,14 +173,14 @@ def command(
                 session.refuse_beam_args(title)
             return body(session, config(**values, **fixed))
 
-        verbose = inspect.signature(start).parameters["verbose"]
         parameters = [
             inspect.signature(start).parameters["context"],
             *(parameter(field, flag) for field, flag in named.items()),
-            verbose.replace(
-                kind=inspect.Parameter.KEYWORD_ONLY,
-                default=False,
-                annotation=Annotated[bool, flags.VERBOSE],
+            *(
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+                )
+                for name, (default, annotation) in shared.items()
             ),
         ]
         start.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

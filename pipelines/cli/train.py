@@ -6,6 +6,7 @@ from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import BEAM, Session, command
 from triad_ml.pipelines.preprocessing import run as preprocessing_run
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
+from triad_ml.pipelines.storage.outcome import of_records, of_training
 from triad_ml.pipelines.training import config as training_config
 from triad_ml.pipelines.training import run
 from triad_ml.pipelines.training.config import EncoderConfig, SearchConfig, TrainConfig
@@ -34,10 +35,12 @@ app = typer.Typer()
     panel=flags.PREPARE,
     epilog="triad preprocess --spec spec.yaml --input 'records/*.jsonl' --output prepared"
     f"\n\n{BEAM}",
+    ends=True,
 )
 def preprocess(session: Session, config: PreprocessConfig) -> None:
     """Turn records into features, and save the feature graph that serving uses too."""
-    session.run(preprocessing_run.run, config)
+    manifest = session.run(preprocessing_run.run, config)
+    session.end(lambda: of_records("preprocess", manifest, "rejected"))
 
 
 @command(
@@ -72,10 +75,12 @@ def preprocess(session: Session, config: PreprocessConfig) -> None:
     },
     panel=flags.PREPARE,
     epilog="triad train --data prepared --output model --seed 1",
+    ends=True,
 )
 def train(session: Session, config: TrainConfig) -> None:
     """Train the model and export it, with the feature graph inside."""
-    session.run(run.run, config)
+    about = str(session.run(run.run, config))
+    session.end(lambda: of_training(about))
 
 
 @command(

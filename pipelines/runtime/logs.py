@@ -82,11 +82,12 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def configure(verbose: bool = False) -> None:
+def configure(verbose: bool = False, quiet: bool = False) -> None:
     """Sends all logging of this process to stderr.
 
     Args:
         verbose: True to log Triad from DEBUG and libraries from INFO; else from INFO and ERROR.
+        quiet: True to log Triad from WARNING on.
     """
     handler = _StderrHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -95,5 +96,6 @@ def configure(verbose: bool = False) -> None:
     handler.addFilter(_NotTheLibraries(others))
     logging.basicConfig(level=others, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    own = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     for name in OWN:
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+        logging.getLogger(name).setLevel(own)

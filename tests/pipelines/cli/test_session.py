@@ -17,6 +17,7 @@ from triad_ml.pipelines.report.config import ReportConfig
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.streaming.config import StreamConfig
 from triad_ml.pipelines.training import config as training_config
+from triad_ml.pipelines.training.tracking.config import TrackConfig
 from triad_ml.pipelines.verification import config as verification_config
 from triad_ml.transforms.errors import OptionsError
 
@@ -25,7 +26,7 @@ CLI = ROOT / "pipelines" / "cli"
 CONFIGS = {
     one.__name__: one
     for one in (
-        *(DoctorConfig, PreprocessConfig, ReportConfig, ScoreConfig, StreamConfig),
+        *(DoctorConfig, PreprocessConfig, ReportConfig, ScoreConfig, StreamConfig, TrackConfig),
         *(
             one
             for module in (publishing_config, training_config, verification_config)
@@ -34,6 +35,9 @@ CONFIGS = {
         ),
     )
 }
+ENDING = ("preprocess", "train", "score")
+"""Commands with the session's flags `--json` and `--metrics`."""
+
 OWN_DEFAULTS = {("replay", "group"), ("replay", "replay_from"), ("replay", "until_empty")}
 
 
@@ -84,7 +88,8 @@ COMMANDS = {one.name: one for one in written()}
 def params_of(name: str) -> Mapping[str, Any]:
     group = typer.main.get_command(main.app)
     command = group.commands[name.replace("_", "-")]  # type: ignore[attr-defined]
-    return {one.name: one for one in command.params if one.name not in ("verbose", "help")}
+    own = {"verbose", "quiet", "help", *(("as_json", "metrics") if name in ENDING else ())}
+    return {one.name: one for one in command.params if one.name not in own}
 
 
 def test_each_config_has_a_command() -> None:
