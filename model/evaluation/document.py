@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from triad_ml.model.tasks.classification.temperature import LEAST
 from triad_ml.model.tasks.metrics import METRICS, Classes, TaskMetrics
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task
@@ -47,6 +48,20 @@ def masks(modalities: Sequence[str]) -> dict[str, dict[str, bool]]:
     }
 
 
+class Temperature(NamedTuple):
+    """Temperature by which the logits of a task are divided, and predictions without it.
+
+    Attributes:
+        value: The temperature; 1 if too few records have a label.
+        records: Number of records with a label in the eval split.
+        said: Predictions of the same split at temperature 1; None if the temperature is not fitted.
+    """
+
+    value: float
+    records: int
+    said: Any = None
+
+
 def evaluate_task(
     task: Task,
     classes: Sequence[str],
@@ -60,6 +75,7 @@ def evaluate_task(
     datasets: Sequence[str] | None = None,
     linear: Mapping[str, Any] | None = None,
     thresholds: Sequence[float] | None = None,
+    temperature: Temperature | None = None,
 ) -> dict[str, Any]:
     """Computes one task's part of the evaluation document of one split.
 
@@ -81,12 +97,15 @@ def evaluate_task(
             that the records have; None if there are no such models.
         thresholds: Lowest probability of each class in a set that the network predicts; None for
             0.5. Sets of linear models are always those of 0.5.
+        temperature: Temperature of the task; None if the training fits none for it.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
         records of several data sets have a label, also `datasets`: the metrics `as recorded` of
         each data set, by its name. With linear models also `linear`: their metrics `as recorded`,
-        by the modalities that they read.
+        by the modalities that they read. With a temperature also `temperature`: its `value`, the
+        number of labelled `records` of the eval split, and `ece_before`, the expected calibration
+        error at temperature 1 (None if no temperature is fitted).
 
     Raises:
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
@@ -111,11 +130,12 @@ def evaluate_task(
         chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
+    everyone = np.ones(len(truth), bool)
     result: dict[str, Any] = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
-        AS_RECORDED: measured(np.ones(len(truth), bool), said_as_recorded),
+        AS_RECORDED: measured(everyone, said_as_recorded),
         "subsets": {name: measured(complete, said_by_subset[name]) for name in order},
     }
     names = np.asarray(datasets if datasets is not None else [])
@@ -125,8 +145,17 @@ def evaluate_task(
         labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
     if linear is not None:
-        everyone = np.ones(len(truth), bool)
         result["linear"] = {name: measured(everyone, one, plain) for name, one in linear.items()}
+    if temperature is not None:
+        before = None
+        if temperature.said is not None:
+            raw = metrics.measure(task, truth, temperature.said, classes, seed=seed, resamples=1)
+            before = raw["calibration"]["ece"]
+        result["temperature"] = {
+            "value": temperature.value,
+            "records": temperature.records,
+            "ece_before": before,
+        }
     return result
 
 
@@ -190,6 +219,26 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     figures = ", ".join(f"{name} {value:.3f}" for name, value in recipe["figures"].items())
     where = f"{recipe['records']} records of {recipe['measured']}"
     return f"{text}; {recipe['figure']} on {where}: {figures}"
+
+
+def temperature_text(evaluated: Mapping[str, Any]) -> str:
+    """Says how a task's probabilities are calibrated, or why they are not.
+
+    Args:
+        evaluated: Result of `evaluate_task` with a temperature.
+    """
+    found = evaluated["temperature"]
+    if found["records"] < LEAST:
+        return (
+            f"probabilities are not calibrated: {found['records']} records of the eval split have "
+            f"the label, and a temperature needs {LEAST}"
+        )
+    records = f"{found['records']} records of the eval split"
+    text = f"temperature {found['value']:.3g}, fitted to {records}"
+    after = evaluated[AS_RECORDED]["calibration"]["ece"]
+    if after is None:
+        return text
+    return f"{text}; expected calibration error {found['ece_before']:.3f} before, {after:.3f} after"
 
 
 def document(
