@@ -48,6 +48,10 @@ def masks(modalities: Sequence[str]) -> dict[str, dict[str, bool]]:
     }
 
 
+FEW = 30
+"""Number of records with a label below which the figures of a slice are marked as of few."""
+
+
 class Temperature(NamedTuple):
     """Temperature by which the logits of a task are divided, and predictions without it.
 
@@ -76,6 +80,7 @@ def evaluate_task(
     linear: Mapping[str, Any] | None = None,
     thresholds: Sequence[float] | None = None,
     temperature: Temperature | None = None,
+    slices: Mapping[str, Mapping[str, npt.NDArray[np.bool_]]] | None = None,
 ) -> dict[str, Any]:
     """Computes one task's part of the evaluation document of one split.
 
@@ -98,6 +103,7 @@ def evaluate_task(
         thresholds: Lowest probability of each class in a set that the network predicts; None for
             0.5. Sets of linear models are always those of 0.5.
         temperature: Temperature of the task; None if the training fits none for it.
+        slices: By column, the rows of each slice, bool `[n]`, by its name.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
@@ -105,7 +111,10 @@ def evaluate_task(
         each data set, by its name. With linear models also `linear`: their metrics `as recorded`,
         by the modalities that they read. With a temperature also `temperature`: its `value`, the
         number of labelled `records` of the eval split, and `ece_before`, the expected calibration
-        error at temperature 1 (None if no temperature is fitted).
+        error at temperature 1 (None if no temperature is fitted). With slices also `slices`: by
+        column, a list of the slices that have labels, each with its name as `slice`, `n`, `few`
+        (True below `FEW` records) and the main figures. Those of few records are last; otherwise
+        the first is furthest below the whole, by the first figure.
 
     Raises:
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
@@ -146,6 +155,14 @@ def evaluate_task(
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
     if linear is not None:
         result["linear"] = {name: measured(everyone, one, plain) for name, one in linear.items()}
+    if slices:
+        whole = result[AS_RECORDED]
+        result["slices"] = {
+            column: _ranked(
+                {name: measured(rows, said_as_recorded) for name, rows in own.items()}, whole, plain
+            )
+            for column, own in slices.items()
+        }
     if temperature is not None:
         before = None
         if temperature.said is not None:
@@ -157,6 +174,31 @@ def evaluate_task(
             "ece_before": before,
         }
     return result
+
+
+def _ranked(
+    measured: Mapping[str, Mapping[str, Any]], whole: Mapping[str, Any], metrics: TaskMetrics
+) -> list[dict[str, Any]]:
+    """Arranges the metrics of the slices of a column; see `evaluate_task`."""
+    key = next(iter(metrics.figures))
+    sign = -1 if metrics.lower_is_better else 1
+
+    def rank(one: Mapping[str, Any]) -> tuple[bool, float]:
+        value = one[key]["value"]
+        above = math.inf if value is None else sign * (value - whole[key]["value"])
+        return one["few"], above
+
+    kept = [
+        {
+            "slice": name,
+            "n": one["n"],
+            "few": one["n"] < FEW,
+            **{figure: one[figure] for figure in metrics.figures},
+        }
+        for name, one in measured.items()
+        if one["n"]
+    ]
+    return sorted(kept, key=rank)
 
 
 class Floor(NamedTuple):
@@ -265,6 +307,22 @@ def document(
 
 def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     """Builds a terminal table of one split's figures, with a row per task and modality subset."""
+    return tasks_table(
+        document["splits"].get(split, {"tasks": {}})["tasks"],
+        f"{split} split, 95% intervals",
+        "as recorded: every record with what it has. Other rows: complete records, "
+        "the other modalities hidden.",
+    )
+
+
+def tasks_table(tasks: Mapping[str, Mapping[str, Any]], title: str, caption: str) -> "Table":
+    """Builds a terminal table of tasks, with a row per data set, subset, linear model and slice.
+
+    Args:
+        tasks: By task, the result of `evaluate_task`.
+        title: Title above the table.
+        caption: Text below the table.
+    """
     from rich import box
     from rich.table import Table
 
@@ -273,13 +331,11 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
         pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{split} split, 95% intervals",
-        caption="as recorded: every record with what it has. Other rows: complete records, "
-        "the other modalities hidden.",
+        title=title,
+        caption=caption,
     )
     for name in ("task", "modalities"):
         result.add_column(name, no_wrap=True)
-    tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
     kinds = {"classification", *(task["kind"] for task in tasks.values())}
     figures = {
         key: title for kind in FIGURES if kind in kinds for key, title in FIGURES[kind].items()
@@ -290,11 +346,16 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
         datasets = task.get("datasets", {}).items()
         parts = {f"in {dataset or 'none'}": metrics for dataset, metrics in datasets}
         linear = {f"linear, {part}": found for part, found in task.get("linear", {}).items()}
-        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear}
+        sliced = {
+            f"{column} {one['slice']}{' (few)' if one['few'] else ''}": one
+            for column, found in task.get("slices", {}).items()
+            for one in found
+        }
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear, **sliced}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",
-                subset if subset in linear else subset.replace("+", " + "),  # 80 columns hold it
+                subset.replace("+", " + ") if subset in task["subsets"] else subset,
                 f"{metrics['n']:,}",
                 *(interval_text(metrics[key]) if key in metrics else "" for key in figures),
                 end_section=i == len(rows) - 1,
