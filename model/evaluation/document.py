@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from triad_ml.model.tasks.classification.temperature import LEAST
 from triad_ml.model.tasks.metrics import METRICS, Classes, TaskMetrics
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task
@@ -47,6 +48,24 @@ def masks(modalities: Sequence[str]) -> dict[str, dict[str, bool]]:
     }
 
 
+FEW = 30
+"""Number of records with a label below which the figures of a slice are marked as of few."""
+
+
+class Temperature(NamedTuple):
+    """Temperature by which the logits of a task are divided, and predictions without it.
+
+    Attributes:
+        value: The temperature; 1 if too few records have a label.
+        records: Number of records with a label in the eval split.
+        said: Predictions of the same split at temperature 1; None if the temperature is not fitted.
+    """
+
+    value: float
+    records: int
+    said: Any = None
+
+
 def evaluate_task(
     task: Task,
     classes: Sequence[str],
@@ -60,6 +79,8 @@ def evaluate_task(
     datasets: Sequence[str] | None = None,
     linear: Mapping[str, Any] | None = None,
     thresholds: Sequence[float] | None = None,
+    temperature: Temperature | None = None,
+    slices: Mapping[str, Mapping[str, npt.NDArray[np.bool_]]] | None = None,
 ) -> dict[str, Any]:
     """Computes one task's part of the evaluation document of one split.
 
@@ -81,12 +102,19 @@ def evaluate_task(
             that the records have; None if there are no such models.
         thresholds: Lowest probability of each class in a set that the network predicts; None for
             0.5. Sets of linear models are always those of 0.5.
+        temperature: Temperature of the task; None if the training fits none for it.
+        slices: By column, the rows of each slice, bool `[n]`, by its name.
 
     Returns:
         `kind`, `multi_label`, `classes`, the metrics `as recorded`, and those of the `subsets`. If
         records of several data sets have a label, also `datasets`: the metrics `as recorded` of
         each data set, by its name. With linear models also `linear`: their metrics `as recorded`,
-        by the modalities that they read.
+        by the modalities that they read. With a temperature also `temperature`: its `value`, the
+        number of labelled `records` of the eval split, and `ece_before`, the expected calibration
+        error at temperature 1 (None if no temperature is fitted). With slices also `slices`: by
+        column, a list of the slices that have labels, each with its name as `slice`, `n`, `few`
+        (True below `FEW` records) and the main figures. Those of few records are last; otherwise
+        the first is furthest below the whole, by the first figure.
 
     Raises:
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
@@ -111,11 +139,12 @@ def evaluate_task(
         chosen = metrics.chosen(predictions, rows)
         return metrics.measure(task, truth[rows], chosen, classes, seed=seed, resamples=resamples)
 
+    everyone = np.ones(len(truth), bool)
     result: dict[str, Any] = {
         "kind": task.kind,
         "multi_label": task.multi_label,
         "classes": list(classes),
-        AS_RECORDED: measured(np.ones(len(truth), bool), said_as_recorded),
+        AS_RECORDED: measured(everyone, said_as_recorded),
         "subsets": {name: measured(complete, said_by_subset[name]) for name in order},
     }
     names = np.asarray(datasets if datasets is not None else [])
@@ -125,9 +154,51 @@ def evaluate_task(
         labelled = {name: metrics for name, metrics in each.items() if metrics["n"]}
         result |= {"datasets": labelled} if len(labelled) > 1 else {}
     if linear is not None:
-        everyone = np.ones(len(truth), bool)
         result["linear"] = {name: measured(everyone, one, plain) for name, one in linear.items()}
+    if slices:
+        whole = result[AS_RECORDED]
+        result["slices"] = {
+            column: _ranked(
+                {name: measured(rows, said_as_recorded) for name, rows in own.items()}, whole, plain
+            )
+            for column, own in slices.items()
+        }
+    if temperature is not None:
+        before = None
+        if temperature.said is not None:
+            raw = metrics.measure(task, truth, temperature.said, classes, seed=seed, resamples=1)
+            before = raw["calibration"]["ece"]
+        result["temperature"] = {
+            "value": temperature.value,
+            "records": temperature.records,
+            "ece_before": before,
+        }
     return result
+
+
+def _ranked(
+    measured: Mapping[str, Mapping[str, Any]], whole: Mapping[str, Any], metrics: TaskMetrics
+) -> list[dict[str, Any]]:
+    """Arranges the metrics of the slices of a column; see `evaluate_task`."""
+    key = next(iter(metrics.figures))
+    sign = -1 if metrics.lower_is_better else 1
+
+    def rank(one: Mapping[str, Any]) -> tuple[bool, float]:
+        value = one[key]["value"]
+        above = math.inf if value is None else sign * (value - whole[key]["value"])
+        return one["few"], above
+
+    kept = [
+        {
+            "slice": name,
+            "n": one["n"],
+            "few": one["n"] < FEW,
+            **{figure: one[figure] for figure in metrics.figures},
+        }
+        for name, one in measured.items()
+        if one["n"]
+    ]
+    return sorted(kept, key=rank)
 
 
 class Floor(NamedTuple):
@@ -192,6 +263,26 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     return f"{text}; {recipe['figure']} on {where}: {figures}"
 
 
+def temperature_text(evaluated: Mapping[str, Any]) -> str:
+    """Says how a task's probabilities are calibrated, or why they are not.
+
+    Args:
+        evaluated: Result of `evaluate_task` with a temperature.
+    """
+    found = evaluated["temperature"]
+    if found["records"] < LEAST:
+        return (
+            f"probabilities are not calibrated: {found['records']} records of the eval split have "
+            f"the label, and a temperature needs {LEAST}"
+        )
+    records = f"{found['records']} records of the eval split"
+    text = f"temperature {found['value']:.3g}, fitted to {records}"
+    after = evaluated[AS_RECORDED]["calibration"]["ece"]
+    if after is None:
+        return text
+    return f"{text}; expected calibration error {found['ece_before']:.3f} before, {after:.3f} after"
+
+
 def document(
     splits: Mapping[str, Mapping[str, Mapping[str, Any]]],
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
@@ -216,6 +307,22 @@ def document(
 
 def table(document: Mapping[str, Any], split: str = "test") -> "Table":
     """Builds a terminal table of one split's figures, with a row per task and modality subset."""
+    return tasks_table(
+        document["splits"].get(split, {"tasks": {}})["tasks"],
+        f"{split} split, 95% intervals",
+        "as recorded: every record with what it has. Other rows: complete records, "
+        "the other modalities hidden.",
+    )
+
+
+def tasks_table(tasks: Mapping[str, Mapping[str, Any]], title: str, caption: str) -> "Table":
+    """Builds a terminal table of tasks, with a row per data set, subset, linear model and slice.
+
+    Args:
+        tasks: By task, the result of `evaluate_task`.
+        title: Title above the table.
+        caption: Text below the table.
+    """
     from rich import box
     from rich.table import Table
 
@@ -224,13 +331,11 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
         pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{split} split, 95% intervals",
-        caption="as recorded: every record with what it has. Other rows: complete records, "
-        "the other modalities hidden.",
+        title=title,
+        caption=caption,
     )
     for name in ("task", "modalities"):
         result.add_column(name, no_wrap=True)
-    tasks = document["splits"].get(split, {"tasks": {}})["tasks"]
     kinds = {"classification", *(task["kind"] for task in tasks.values())}
     figures = {
         key: title for kind in FIGURES if kind in kinds for key, title in FIGURES[kind].items()
@@ -241,11 +346,16 @@ def table(document: Mapping[str, Any], split: str = "test") -> "Table":
         datasets = task.get("datasets", {}).items()
         parts = {f"in {dataset or 'none'}": metrics for dataset, metrics in datasets}
         linear = {f"linear, {part}": found for part, found in task.get("linear", {}).items()}
-        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear}
+        sliced = {
+            f"{column} {one['slice']}{' (few)' if one['few'] else ''}": one
+            for column, found in task.get("slices", {}).items()
+            for one in found
+        }
+        rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear, **sliced}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
                 name if i == 0 else "",
-                subset if subset in linear else subset.replace("+", " + "),  # 80 columns hold it
+                subset.replace("+", " + ") if subset in task["subsets"] else subset,
                 f"{metrics['n']:,}",
                 *(interval_text(metrics[key]) if key in metrics else "" for key in figures),
                 end_section=i == len(rows) - 1,

@@ -32,7 +32,11 @@ class Predictions(NamedTuple):
 
 
 def predict(
-    model: keras.Model, dataset: tf.data.Dataset, layout: Layout, hidden: Collection[str] = ()
+    model: keras.Model,
+    dataset: tf.data.Dataset,
+    layout: Layout,
+    hidden: Collection[str] = (),
+    tasks: Collection[str] | None = None,
 ) -> Predictions:
     """Scores every record of a dataset.
 
@@ -41,15 +45,18 @@ def predict(
         dataset: Batches of records, from `datasets.eval_dataset`.
         layout: Layout of the training files that the dataset reads.
         hidden: Modalities to treat as missing in each record.
+        tasks: Tasks to predict; None for all.
     """
-    heads = heads_of(layout.spec, layout.classes)
+    heads = {
+        name: head
+        for name, head in heads_of(layout.spec, layout.classes).items()
+        if tasks is None or name in tasks
+    }
     call = _compiled(model, heads)
     elements = dataset.element_spec
     outputs = call.get_concrete_function(elements.features, elements.texts).structured_outputs
     predicted = {name: [tuple(map(_no_rows, outputs[name]))] for name in heads}
-    truth = {
-        name: [_no_rows(elements.texts.get(name, spec))] for name, spec in elements.labels.items()
-    }
+    truth = {name: [_no_rows(elements.texts.get(name, elements.labels[name]))] for name in heads}
     record_ids: list[str] = []
     for features, labels, ids, texts in dataset:
         blank = {f"{name}_present": tf.zeros_like(features[f"{name}_present"]) for name in hidden}
@@ -57,8 +64,8 @@ def predict(
         real = ids.numpy() != b""
         live.add(int(real.sum()))
         record_ids.extend(record_id.decode() for record_id in ids.numpy()[real])
-        for name, values in labels.items():
-            truth[name].append(texts.get(name, values).numpy()[real])
+        for name in heads:
+            truth[name].append(texts.get(name, labels[name]).numpy()[real])
             predicted[name].append(tuple(part.numpy()[real] for part in outputs[name]))
     whole = {
         name: tuple(map(np.concatenate, zip(*batches, strict=True)))
@@ -71,15 +78,18 @@ def predict(
     )
 
 
-_calls: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
+_calls: weakref.WeakKeyDictionary[keras.Model, dict[tuple[str, ...], Any]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def _compiled(model: keras.Model, heads: Mapping[str, TaskHead]) -> Any:
     """Returns the TensorFlow function that computes `TaskHead.predicted` of each task, by its name.
 
-    It is traced once per model.
+    It is traced once per model and choice of tasks.
     """
-    if model not in _calls:
+    own = _calls.setdefault(model, {})
+    if tuple(heads) not in own:
         weak = weakref.proxy(model)  # else the cached function would keep its own key alive
 
         def call(features: Tensors, texts: Tensors) -> dict[str, tuple[tf.Tensor, ...]]:
@@ -89,8 +99,8 @@ def _compiled(model: keras.Model, heads: Mapping[str, TaskHead]) -> Any:
                 for name, head in heads.items()
             }
 
-        _calls[model] = tf.function(call, autograph=False)
-    return _calls[model]
+        own[tuple(heads)] = tf.function(call, autograph=False)
+    return own[tuple(heads)]
 
 
 def _no_rows(spec: tf.TensorSpec) -> npt.NDArray[Any]:

@@ -100,10 +100,13 @@ class TaskHead(abc.ABC):
         thresholds: Lowest probability of each class in a predicted set; empty if they are all 0.5.
         explained_part: Part of the serving output that explanations split into shares; None if the
             task has no explanations.
+        calibrates: True if the output are logits that a temperature may scale; see
+            `classification.temperature`.
     """
 
     parts: ClassVar[Mapping[str, tf.DType]]
     explained_part: ClassVar[str | None] = None
+    calibrates: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -250,6 +253,10 @@ class TaskHead(abc.ABC):
     def best_thresholds(self, labels: npt.NDArray[Any], said: Any) -> tuple[float, ...] | None:
         """Chooses `thresholds` by predictions of the eval split; None if the spec asks for none."""
         return None
+
+    def best_temperature(self, labels: npt.NDArray[Any], said: Any) -> float:
+        """Fits the temperature of a head that `calibrates` to predictions of the eval split."""
+        raise NotImplementedError(f"{self.name} has no temperature")
 
     # --- serving
 

@@ -1,4 +1,4 @@
-"""Commands that check and sign models: parity, release, sign, verify and explain-digest."""
+"""Commands that check models and scores: parity, evaluate, release, signatures, digests."""
 
 import typer
 
@@ -6,6 +6,7 @@ from triad_ml.pipelines.cli import flags
 from triad_ml.pipelines.cli.session import Session, command
 from triad_ml.pipelines.verification import run
 from triad_ml.pipelines.verification.config import (
+    EvaluateConfig,
     ExplainDigestConfig,
     ParityConfig,
     ReleaseConfig,
@@ -35,6 +36,48 @@ app = typer.Typer()
 def parity(session: Session, config: ParityConfig) -> int:
     """Prove that training and scoring compute the same features and the same scores."""
     return 0 if session.run(run.parity, config) else GateError.exit_code
+
+
+@command(
+    app,
+    EvaluateConfig,
+    {
+        "scores": typer.Option(
+            "--scores",
+            metavar="DIR",
+            help="Folder that `triad score` published into (its --output), or that of one run.",
+        ),
+        "labels": typer.Option(
+            "--labels",
+            metavar="PATTERN",
+            help="Records with `id` and labels: .jsonl, .csv, .parquet or .tfrecord; a path, a "
+            "glob or gs://. Media in them are ignored. Repeatable.",
+        ),
+        "date": typer.Option(
+            "--date", metavar="YYYY-MM-DD", help="Date of the scores; default: the latest."
+        ),
+        "model": typer.Option(
+            "--model",
+            metavar="DIR",
+            help="Model that scored; its spec names the keys of the labels. Default: a label has "
+            "the name of its task.",
+        ),
+        "slices": typer.Option(
+            "--slice",
+            metavar="COLUMN[:EDGES]",
+            help="Column of the scores by whose values the figures are divided; COLUMN:10,20 makes "
+            "bins. Repeatable.",
+        ),
+        "output": typer.Option(
+            "--output", metavar="FILE", help="JSON file for all figures, as in evaluation.json."
+        ),
+    },
+    panel=flags.SCORE,
+    epilog="triad evaluate --scores scores --labels labels.jsonl --slice shop --slice price:10,100",
+)
+def evaluate(session: Session, config: EvaluateConfig) -> None:
+    """Compare published scores with labels that arrive later, by slice."""
+    session.run(run.evaluate, config)
 
 
 @command(

@@ -125,6 +125,10 @@ class TaskReport(abc.ABC):
         subject = "Each class of each record: share that applies" if multi_label else "Accuracy"
         ece = calibration["ece"]
         gap = "" if ece is None else f"; mean gap (ECE) {percent(ece)}"
+        before = evaluated.get("temperature", {}).get("ece_before")
+        if before is not None:
+            value = evaluated["temperature"]["value"]
+            gap += f", {percent(before)} before the temperature of {value:.3g}"
         return Calibration(
             charts.reliability(f"{name}: accuracy against confidence", calibration["bins"]),
             f"{subject} against confidence{gap}.",

@@ -30,6 +30,8 @@ def sentences(document: Mapping[str, Any], model: str) -> list[Sentence]:
         recipe = document.get("recipes", {}).get(name)
         if recipe is not None:
             lines.append(Sentence(f"{name}: {evaluation_document.recipe_text(recipe)}"))
+        if "temperature" in task:
+            lines.append(Sentence(f"{name}: {evaluation_document.temperature_text(task)}"))
         lines += _compared(name, task, "network" if recipe is None else "model")
     return [*lines, *_after_training(model)]
 

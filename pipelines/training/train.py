@@ -28,7 +28,8 @@ from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing.dataset import BATCH_SIZE, Preprocessed
 from triad_ml.pipelines.runtime import environment, summary
 from triad_ml.pipelines.storage import json_files, outputs
-from triad_ml.pipelines.training import ending, learning, model_card, recipes
+from triad_ml.pipelines.training import calibration, ending, learning, model_card, recipes
+from triad_ml.pipelines.training.calibration import Scaled
 from triad_ml.pipelines.training.config import TrainConfig
 from triad_ml.pipelines.training.learning import Learned
 from triad_ml.pipelines.training.plan import TRAINING, TrainPlan
@@ -74,11 +75,14 @@ def run(config: TrainConfig, plan: TrainPlan) -> Path:
             followed = opened.enter_context(Events(config.tensorboard)).epoch
         key = prepared.manifest["key"]
         found = learning.learn(files, layout, output / TRAINING, key, known, followed)
-    layout, model = found.layout, found.networks.scoring
+    layout = found.layout
     surveys = {split: scan.survey(files[split], layout, known) for split in _EVALUATED}
+    calibrated = calibration.calibrated(found.networks, surveys, layout)
+    found = dataclasses.replace(found, networks=calibrated.networks)
+    model = found.networks.scoring
     thresholds = _thresholds(model, surveys["eval"], layout)
     with stages.showing(stages.counting("evaluation", _to_evaluate(surveys, spec))):
-        splits = _evaluate(model, found.floor, surveys, layout, thresholds)
+        splits = _evaluate(model, found.floor, surveys, layout, thresholds, calibrated.tasks)
     chosen = {task: dataclasses.asdict(one) for task, one in found.recipes.items()}
     evaluated = evaluation_document.document(splits, chosen)
     with stages.showing(stages.Stage("export of the model")):
@@ -124,9 +128,9 @@ def _thresholds(model: keras.Model, survey: scan.Survey, layout: model_layout.La
     with stages.showing(stages.Stage("choice of thresholds")):
         files = survey.unchanged_files()
         dataset = data_datasets.eval_dataset(files, layout, BATCH_SIZE, survey.records)
-        found = predict.predict(model, dataset, layout)
+        found = predict.predict(model, dataset, layout, tasks=wanted)
     best = {
-        name: heads[name].best_thresholds(found.labels[name], found.said[name]) for name in heads
+        name: heads[name].best_thresholds(found.labels[name], found.said[name]) for name in wanted
     }
     return {name: one for name, one in best.items() if one is not None}
 
@@ -137,6 +141,7 @@ def _evaluate(
     surveys: Mapping[str, scan.Survey],
     layout: model_layout.Layout,
     thresholds: Thresholds,
+    scaled: Mapping[str, Scaled],
 ) -> dict[str, Any]:
     """Evaluates the eval and test splits, by task and subset of modalities."""
     splits = {}
@@ -167,6 +172,7 @@ def _evaluate(
                 datasets=datasets,
                 linear=simple.get(name),
                 thresholds=thresholds.get(name),
+                temperature=scaled[name].of(split) if name in scaled else None,
             )
             for name, task in layout.spec.tasks.items()
         }

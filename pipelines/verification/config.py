@@ -1,8 +1,11 @@
-"""Frozen, checked settings of parity, release, signatures and digest comparison."""
+"""Frozen, checked settings of parity, late labels, release, signatures and digest comparison."""
 
 import dataclasses
+import itertools
 import math
+from typing import Self
 
+from triad_ml.pipelines.runtime import names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.transforms.errors import OptionsError
 
@@ -37,6 +40,75 @@ class ParityConfig:
         at_least("--limit", self.limit, 1)
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise OptionsError(f"--tolerance: must be 0 or more, got {self.tolerance:g}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """Division of scored records by the values of a column.
+
+    Attributes:
+        column: Name of the column.
+        edges: Lower edges of all bins but the first, rising; empty for a slice of each value.
+    """
+
+    column: str
+    edges: tuple[float, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parses `COLUMN`, or `COLUMN:EDGE,EDGE`; a column's own name may have colons.
+
+        Raises:
+            OptionsError: The name is empty, or the edges do not rise.
+        """
+        column, colon, last = text.rpartition(":")
+        try:
+            edges = tuple(float(one) for one in last.split(",")) if colon else ()
+        except ValueError:
+            edges = ()
+        made = cls(column, edges) if edges else cls(text)
+        need("--slice", made.column)
+        rising = all(a < b for a, b in itertools.pairwise(made.edges))
+        if not rising or not all(map(math.isfinite, made.edges)):
+            raise OptionsError(f"--slice: {text}: edges of bins are finite and rise, such as 10,20")
+        return made
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `triad evaluate`.
+
+    Attributes:
+        scores: Folder that scoring published into, or the folder of one run.
+        labels: Patterns of files with the labels.
+        date: Date of the scores; None takes the latest.
+        model: Folder of the model that scored; its spec names the keys of the labels. None: a
+            task's label has the key of the task's name.
+        slices: Columns by whose values the records are divided; `COLUMN:EDGE,EDGE` makes bins.
+        output: Path of the JSON file with all figures; None writes none.
+    """
+
+    scores: str
+    labels: tuple[str, ...]
+    date: str | None = None
+    model: str | None = None
+    slices: tuple[str, ...] = ()
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--scores", self.scores)
+        need_each("--labels", self.labels)
+        for flag, value in (("--model", self.model), ("--output", self.output)):
+            if value is not None:
+                need(flag, value)
+        if self.date is not None:
+            names.check_date(self.date)
+        _ = self.divisions
+
+    @property
+    def divisions(self) -> tuple[Slice, ...]:
+        """Parsed `slices`."""
+        return tuple(Slice.parse(text) for text in self.slices)
 
 
 @dataclasses.dataclass(frozen=True)

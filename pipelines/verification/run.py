@@ -1,10 +1,11 @@
-"""Use cases of verification: parity, release, signatures, and comparison of digests."""
+"""Use cases of verification: parity, late labels, release, signatures, comparison of digests."""
 
 import logging
 from pathlib import Path
 
 from triad_ml.pipelines.runtime import environment
 from triad_ml.pipelines.verification.config import (
+    EvaluateConfig,
     ExplainDigestConfig,
     ParityConfig,
     ReleaseConfig,
@@ -35,6 +36,19 @@ def parity(config: ParityConfig) -> bool:
     from triad_ml.pipelines.verification import parity as gate
 
     return gate.run(config, model)
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Compares published scores with labels, prints a table, and writes the figures if asked to.
+
+    Raises:
+        OptionsError: The scores, the labels, the model or a slice cannot be used, or no scored
+            record has a label.
+        DamagedError: A file of the scores has changed since the run wrote it.
+    """
+    from triad_ml.pipelines.verification.late import evaluate
+
+    evaluate.run(config)
 
 
 def release(config: ReleaseConfig) -> str:

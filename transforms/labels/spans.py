@@ -42,9 +42,34 @@ def spans(record: CanonicalRecord, task: Task) -> tuple[Span, ...] | None:
         result = _of_tags(value, _token_bounds(tokens, content))
     else:
         result = sorted(_of_characters(item, content, record.offsets) for item in value)
-    if any(after.start < before.end for before, after in zip(result, result[1:], strict=False)):
-        raise LabelError("spans overlap; give each layer a task of its own")
-    return tuple(result)
+    return _apart(result)
+
+
+def placed(value: Any) -> tuple[Span, ...] | None:
+    """Returns labelled spans in the caller's characters, of a record without its text.
+
+    Args:
+        value: List of spans, as in `spans`; None if there is no label.
+
+    Returns:
+        Spans by rising start; they do not overlap.
+
+    Raises:
+        LabelError: If the label is no list of spans, or two of them overlap. BIO tags are refused,
+            because only the text tells the characters of a token.
+    """
+    if scalars.is_missing(value):
+        return None
+    if not isinstance(value, list | tuple):
+        raise LabelError("a list of spans is needed")
+    result = []
+    for item in value:
+        start, end, name = _parts(item)
+        first, last = _whole(start), _whole(end)
+        if first >= last:
+            raise LabelError("a span holds at least one character")
+        result.append(Span(first, last, class_name(name)))
+    return _apart(sorted(result))
 
 
 def marked(
@@ -79,13 +104,25 @@ def marked(
     return _inward(value[0], value[1], content, offsets)
 
 
+def _apart(found: Sequence[Span]) -> tuple[Span, ...]:
+    """Refuses spans that overlap."""
+    if any(after.start < before.end for before, after in zip(found, found[1:], strict=False)):
+        raise LabelError("spans overlap; give each layer a task of its own")
+    return tuple(found)
+
+
 def _of_characters(value: Any, content: str, offsets: Offsets | None) -> Span:
+    first, last, name = _parts(value)
+    start, end = _inward(first, last, content, offsets)
+    return Span(start, end, class_name(name))
+
+
+def _parts(value: Any) -> tuple[Any, Any, Any]:
     if isinstance(value, Mapping):
         value = [value.get("start"), value.get("end"), value.get("label")]
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise LabelError("a span is [start, end, class]")
-    start, end = _inward(value[0], value[1], content, offsets)
-    return Span(start, end, class_name(value[2]))
+    return value[0], value[1], value[2]
 
 
 def _inward(start: Any, end: Any, content: str, offsets: Offsets | None) -> tuple[int, int]:

@@ -165,6 +165,7 @@ class Training(Section):
             training only, and only if the spec names more than one modality.
         augment: True to shift, mirror and recolour images, mask bands of audio, and hide words;
             a mapping switches single changes, see `Augment`.
+        calibrate: True to fit a temperature for each classification task on the eval split.
         seed: Seed of weights, order, dropout and augmentation.
     """
 
@@ -186,6 +187,7 @@ class Training(Section):
         Annotated[bool, pydantic.Tag(BOOLEAN)] | Annotated[Augment, pydantic.Tag(SWITCHES)],
         pydantic.Discriminator(_form),
     ] = True
+    calibrate: bool = pydantic.Field(default=True, exclude_if=unless(True))
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
 
     @pydantic.model_validator(mode="after")

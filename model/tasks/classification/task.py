@@ -22,7 +22,7 @@ from triad_ml.model.tasks.base import (
     Weights,
     summed,
 )
-from triad_ml.model.tasks.classification import losses, thresholds
+from triad_ml.model.tasks.classification import losses, temperature, thresholds
 from triad_ml.model.tasks.classification.head import linear, probabilities
 from triad_ml.transforms.features.ids import MISSING_LABEL
 from triad_ml.transforms.records.values import CanonicalRecord, Explanation, Prediction
@@ -43,6 +43,7 @@ class Classification(TaskHead):
         "distribution": tf.float32,
     }
     explained_part = "distribution"
+    calibrates = True
 
     def label_features(self) -> FeatureDescription:
         if self.task.multi_label:
@@ -155,6 +156,9 @@ class Classification(TaskHead):
         if self.task.thresholds is None:
             return None
         return thresholds.best_by_f1(labels, said)
+
+    def best_temperature(self, labels: npt.NDArray[Any], said: Any) -> float:
+        return temperature.best(labels, said, multi_label=self.task.multi_label)
 
     def serve(
         self,

@@ -20,12 +20,12 @@ tasks:
 mixture: {by: shelf, temperature: TEMPERATURE}
 model: {recipe: network, dim: 8, text_dim: 8, fusion: attention}
 training: {epochs: 2, batch_size: 8, task_weights: uncertainty}
-split: {by: id, train: 0.6, eval: 0.1, test: 0.3}
+split: {by: id, train: 0.4, eval: 0.3, test: 0.3}
 """
 SIZES = {"big": 60, "small": 20}
 SETS = (["frequent"], ["frequent", "rare"], ["frequent"], [], ["frequent", "seldom"], ["frequent"])
 TEXTS = [f"one {word}" for word in ("dog", "cat", "cow", "bee", "owl", "pig")]
-WITH_SETS = 72
+WITH_SETS = 96
 FILES = (*SIZES, "sets")
 
 

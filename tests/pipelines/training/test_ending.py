@@ -51,6 +51,22 @@ def test_a_network_is_compared_with_the_best_linear_model():
     assert warnings(ending.sentences(with_linear(0.6771), "m")) == []
 
 
+def test_a_training_says_how_a_task_is_calibrated_or_why_it_is_not():
+    split = measured(164)
+    split["tasks"]["kind"]["as recorded"]["calibration"] = {"ece": 0.0312}
+    found = {"value": 1.4142, "records": 80, "ece_before": 0.0811}
+    split["tasks"]["kind"]["temperature"] = found
+    assert ending.sentences({"splits": {"test": split}}, "m")[1] == Sentence(
+        "kind: temperature 1.41, fitted to 80 records of the eval split; expected calibration "
+        "error 0.081 before, 0.031 after"
+    )
+    split["tasks"]["kind"]["temperature"] = {"value": 1.0, "records": 19, "ece_before": None}
+    assert ending.sentences({"splits": {"test": split}}, "m")[1] == Sentence(
+        "kind: probabilities are not calibrated: 19 records of the eval split have the label, and "
+        "a temperature needs 20"
+    )
+
+
 def test_a_training_without_a_test_split_says_so():
     assert warnings(ending.sentences({"splits": {"eval": measured(9)}}, "m")) == [
         "no record is in the test split: the figures are of eval, which chose the epoch"

@@ -1,4 +1,4 @@
-"""Thresholds of sets of classes from the spec to labels and explanations."""
+"""Choices of the eval split, thresholds and temperatures, from the spec to the served model."""
 
 import json
 import shutil
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import canonical
 from tests.once import made_once
 from tests.pipelines.training import several_tasks
-from triad_ml.model.serving import bundle
+from triad_ml.model.serving import bundle, export
 from triad_ml.model.serving.scorer import load_scorer
-from triad_ml.model.tasks.classification import thresholds
+from triad_ml.model.tasks.classification import temperature, thresholds
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.records.values import Scored
 
@@ -58,6 +59,31 @@ def test_labels_follow_the_thresholds_and_explanations_stay(trained, explain):
                 whole = one.explanation.baseline + sum(one.explanation.shares.values())
                 assert whole == pytest.approx(one.score, abs=1e-6)
     assert differs  # the rare classes are below one half after two epochs
+
+
+def test_the_saved_model_has_the_temperatures_that_the_eval_split_determined(trained):
+    saved = tf.saved_model.load(str(trained / "model" / bundle.SAVED_MODEL))
+    variables = {
+        one.name.partition("/")[0]: float(one)
+        for one in saved.signatures[export.SERVING].variables
+        if one.name.startswith("temperature_")
+    }
+    evaluation = json.loads((trained / "model" / bundle.EVALUATION).read_text())
+    splits = {split: evaluation["splits"][split]["tasks"] for split in ("eval", "test")}
+    for tasks in splits.values():
+        fitted = {}
+        for name, task in tasks.items():
+            found = task["temperature"]
+            assert found["records"] == splits["eval"][name]["as recorded"]["n"]
+            if found["records"] >= temperature.LEAST:
+                fitted[f"temperature_{name}"] = found["value"]
+                assert 0 < found["ece_before"] < 1
+            else:
+                assert (found["value"], found["ece_before"]) == (1.0, None)
+        assert fitted == variables
+    assert {"temperature_marks", "temperature_plain"} <= variables.keys()
+    assert "temperature_mood" not in variables
+    assert all(value != 1 for value in variables.values())
 
 
 def test_thresholds_of_another_training_are_refused(trained, tmp_path):
