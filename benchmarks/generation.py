@@ -25,7 +25,6 @@ import yaml
 
 from benchmarks import encoder, held_out, seeds
 from benchmarks.seeds import Figures
-from triad_ml.pipelines.runtime import environment
 
 HELD_OUT = 700
 """Number of commands in the test split, and in the eval split."""
@@ -47,7 +46,7 @@ def main() -> None:
     plain = {name: _spec(name) for name in ("commands", "translation")}
     encoded = {"translation": {"model": plain["translation"]["model"]}}
     specs = encoder.specs(plain, encoded, arguments)
-    environment.prepare()
+    encoder.prepare(arguments)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-generation-"))
     chosen = {"commands": arguments.commands, "translation": arguments.stamps}
     for name, records in chosen.items():

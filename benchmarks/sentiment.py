@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks import encoder, joint_data, seeds, tagging
 from benchmarks.held_out import held_out
-from triad_ml.pipelines.runtime import environment
 
 TASK = {"kind": "classification", "label": "sentiment", "imbalance": "class_weights"}
 SPEC: Mapping[str, Any] = {
@@ -56,7 +55,7 @@ def main() -> None:
     encoder.add_arguments(parser)
     arguments = parser.parse_args()
     spec = encoder.specs({"sentiment": SPEC}, {"sentiment": ENCODED}, arguments)["sentiment"]
-    environment.prepare()
+    encoder.prepare(arguments)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-sentiment-"))
     rows = list(joint_data.sentiment(arguments.sentences))
     measured = []

@@ -34,7 +34,6 @@ import yaml
 from benchmarks import encoder, seeds
 from benchmarks.held_out import held_out, splits
 from benchmarks.seeds import Figures
-from triad_ml.pipelines.runtime import environment
 
 Row = dict[str, Any]
 
@@ -124,7 +123,7 @@ def main() -> None:
     encoder.add_arguments(parser)
     arguments = parser.parse_args()
     specs = encoder.specs(SPECS, ENCODED, arguments)
-    environment.prepare()
+    encoder.prepare(arguments)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="triad-tagging-"))
     inner = arguments.inner
     for task in arguments.tasks:

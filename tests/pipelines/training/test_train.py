@@ -100,6 +100,7 @@ def canonical(path: Path, model: bundle.Artefact) -> list[CanonicalRecord]:
 
 def test_a_model_folder_holds_these_files(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
+        "MODELCARD.md",
         "analysis.json",
         "data_manifest.json",
         "evaluation.json",
