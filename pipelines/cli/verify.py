@@ -10,6 +10,7 @@ from triad_ml.pipelines.verification.config import (
     ExplainDigestConfig,
     ParityConfig,
     ReleaseConfig,
+    RobustnessConfig,
     SignConfig,
     VerifyConfig,
 )
@@ -78,6 +79,23 @@ def parity(session: Session, config: ParityConfig) -> int:
 def evaluate(session: Session, config: EvaluateConfig) -> None:
     """Compare published scores with labels that arrive later, by slice."""
     session.run(run.evaluate, config)
+
+
+@command(
+    app,
+    RobustnessConfig,
+    {
+        "limit": typer.Option(
+            "--limit", metavar="N", help="Largest number of labelled records, the first ones."
+        ),
+        "output": typer.Option("--output", metavar="FILE", help="JSON file for all figures."),
+    },
+    panel=flags.TRUST,
+    epilog="triad robustness --model model --input 'records/*.jsonl' --output robustness.json",
+)
+def robustness(session: Session, config: RobustnessConfig) -> None:
+    """Show how noise on one modality lowers the figures of a model, at growing strength."""
+    session.run(run.robustness, config)
 
 
 @command(

@@ -112,6 +112,34 @@ class EvaluateConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RobustnessConfig:
+    """Settings of `triad robustness`.
+
+    Attributes:
+        model: Folder that training wrote.
+        inputs: Patterns of labelled records files.
+        limit: Largest number of labelled records.
+        media_roots: Folders in which media are searched for after that of the records file, in
+            order.
+        output: Path of the JSON file with all figures; None writes none.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    limit: int = 1000
+    media_roots: tuple[str, ...] = ()
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        need("--model", self.model)
+        need_each("--input", self.inputs)
+        each("--media-root", self.media_roots)
+        at_least("--limit", self.limit, 1)
+        if self.output is not None:
+            need("--output", self.output)
+
+
+@dataclasses.dataclass(frozen=True)
 class SignConfig:
     """Settings of `triad sign`.
 

@@ -9,6 +9,7 @@ from triad_ml.pipelines.verification.config import (
     ExplainDigestConfig,
     ParityConfig,
     ReleaseConfig,
+    RobustnessConfig,
     SignConfig,
     VerifyConfig,
 )
@@ -49,6 +50,23 @@ def evaluate(config: EvaluateConfig) -> None:
     from triad_ml.pipelines.verification.late import evaluate
 
     evaluate.run(config)
+
+
+def robustness(config: RobustnessConfig) -> None:
+    """Scores records with noise of growing strength on one modality at a time; prints a table.
+
+    Raises:
+        OptionsError: The model or an input cannot be used, or no record has a label.
+        GateError: The model's files are not the exported ones.
+    """
+    from triad_ml.pipelines.storage import cloud, model_store
+
+    cloud.check_places(config.media_roots)
+    model = model_store.load(config.model, None)
+    environment.load_tensorflow()
+    from triad_ml.pipelines.verification.robustness import measure
+
+    measure.run(config, model)
 
 
 def release(config: ReleaseConfig) -> str:

@@ -656,7 +656,9 @@ def test_help_groups_the_commands_by_purpose(capsys):
         "Score and report": ["score", "report", "evaluate"],
         "Publish and undo": ["runs", "current", "export-scores", "rollback", "gc"],
         "Streams": ["stream", "replay"],
-        "Trust and checks": ["parity", "release", "sign", "verify", "explain-digest", "doctor"],
+        "Trust and checks": [
+            *("parity", "robustness", "release", "sign", "verify", "explain-digest", "doctor")
+        ],
         "Try out locally": ["flink", "kafka"],
     }
 

@@ -1,0 +1,1 @@
+"""Robustness: figures of a model under noise of growing strength on one modality."""

@@ -1,0 +1,178 @@
+"""Use case of `triad robustness`: figures of a model under noise of growing strength."""
+
+import dataclasses
+import itertools
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+
+from triad_ml.model import stages
+from triad_ml.model.evaluation import document
+from triad_ml.model.serving.bundle import Artefact
+from triad_ml.model.serving.scorer import Scorer, load_scorer
+from triad_ml.pipelines.sources import read, units
+from triad_ml.pipelines.storage import json_files
+from triad_ml.pipelines.tables.columns import COLUMNS
+from triad_ml.pipelines.verification.config import RobustnessConfig
+from triad_ml.pipelines.verification.late.answers import ANSWERS
+from triad_ml.pipelines.verification.robustness.noise import NOISES, noisy
+from triad_ml.transforms.errors import OptionsError
+from triad_ml.transforms.labels.classes import LabelError
+from triad_ml.transforms.media.canonicalize import Canonicalizer
+from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Scored
+from triad_ml.transforms.spec.tasks import Task
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Record with its parsed labels by task; None where a task has no label."""
+
+    record: CanonicalRecord
+    labels: Mapping[str, Any]
+
+
+def run(config: RobustnessConfig, model: Artefact) -> dict[str, Any]:
+    """Scores records with noise on one modality at a time, and prints a table.
+
+    Args:
+        config: Settings.
+        model: Model bundle.
+
+    Returns:
+        What `--output` holds: `model` (digest), `records` (number), and by modality `noise`: the
+        `unit` and, by task, `points` with `strength` (None without noise), `n` and main figures.
+
+    Raises:
+        OptionsError: No record has a label of a task that is measured.
+        GateError: The model is not the exported one.
+    """
+    tasks = {name: task for name, task in model.spec.tasks.items() if not task.places_spans}
+    if left := sorted(set(model.spec.tasks) - set(tasks)):
+        _log.info("%s: spans have other places in a noisy text, and are left out", ", ".join(left))
+    rows = list(itertools.islice(_labelled(config, model, tasks), config.limit))
+    if not rows:
+        keys = ", ".join(task.label for task in tasks.values()) or "a task without spans"
+        raise OptionsError(
+            f"--input: no record has a label of {keys}; name labelled records, best of a test split"
+        )
+    scorer = load_scorer(str(model.folder), model.model_digest, False)
+    noise = {}
+    for modality in model.spec.modalities.names:
+        own = [row for row in rows if getattr(row.record, modality)]
+        noise[modality] = {
+            "unit": NOISES[modality].unit,
+            "tasks": _curves(scorer, own, modality, tasks, model) if own else {},
+        }
+    found = {"model": model.model_digest, "records": len(rows), "noise": noise}
+    rich.console.Console(file=sys.stdout).print(table(found, tasks))
+    if config.output is not None:
+        json_files.write(config.output, found)
+    return found
+
+
+def _labelled(
+    config: RobustnessConfig, model: Artefact, tasks: Mapping[str, Task]
+) -> Iterator[Labelled]:
+    """Yields the records that can be scored and have a label."""
+    canonicalizer = Canonicalizer(model.spec, config.media_roots)
+    for unit in units.plan(units.list_inputs(config.inputs)):
+        for raw in read.read(unit, model.spec.label_names):
+            if not isinstance(raw, RawRecord):
+                continue
+            labels = {name: _label(raw.labels, task) for name, task in tasks.items()}
+            if any(one is not None for one in labels.values()):
+                record = canonicalizer.canonical(raw)
+                if isinstance(record, CanonicalRecord):
+                    yield Labelled(record, labels)
+
+
+def _label(labels: Mapping[str, Any], task: Task) -> Any | None:
+    try:
+        return ANSWERS[task.kind].label(labels.get(task.label), task)
+    except LabelError:
+        return None
+
+
+def _curves(
+    scorer: Scorer,
+    rows: Sequence[Labelled],
+    modality: str,
+    tasks: Mapping[str, Task],
+    model: Artefact,
+) -> dict[str, list[dict[str, Any]]]:
+    """Returns, by task, the figures without noise and at each strength."""
+    curves: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
+    with stages.showing(stages.Stage(f"noise on {modality}")):
+        for strength in (None, *NOISES[modality].strengths):
+            outcomes = scorer.score(
+                [
+                    row.record if strength is None else noisy(row.record, modality, strength)
+                    for row in rows
+                ]
+            )
+            scored = [
+                (row.labels, one.predictions)
+                for row, one in zip(rows, outcomes, strict=True)
+                if isinstance(one, Scored)
+            ]
+            for name, task in tasks.items():
+                labels = [own[name] for own, _ in scored]
+                answers = [predictions[name] for _, predictions in scored]
+                figures = _figures(task, model.classes[name], labels, answers)
+                curves[name].append({"strength": strength, **figures})
+    return curves
+
+
+def _figures(
+    task: Task, classes: tuple[str, ...], labels: Sequence[Any], answers: Sequence[Any]
+) -> dict[str, Any]:
+    column = COLUMNS[task.kind].of(task, classes, ()).encode(answers)
+    compared = ANSWERS[task.kind].compared(labels, column, classes, task)
+    evaluated = document.evaluate_task(
+        task,
+        classes,
+        compared.labels,
+        compared.said,
+        {},
+        np.ones(len(labels), bool),
+        thresholds=compared.thresholds,
+    )[document.AS_RECORDED]
+    return {key: evaluated[key] for key in ("n", *document.FIGURES[task.kind])}
+
+
+def table(found: Mapping[str, Any], tasks: Mapping[str, Task]) -> rich.table.Table:
+    """Builds a terminal table with the first figure of each task, by modality and strength.
+
+    Args:
+        found: Result of `run`.
+        tasks: Sections of its tasks.
+    """
+    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, title="95% intervals")
+    made.add_column("noise on")
+    made.add_column("strength", justify="right")
+    keys = {}
+    for name, task in tasks.items():
+        keys[name], figure = next(iter(document.FIGURES[task.kind].items()))
+        made.add_column(f"{name}: {figure}", justify="right")
+    for modality, noise in found["noise"].items():
+        points = zip(*(noise["tasks"].get(name, []) for name in tasks), strict=True)
+        for index, of_tasks in enumerate(points):
+            strength = of_tasks[0]["strength"]
+            made.add_row(
+                "" if index else modality,
+                "none" if strength is None else f"{strength:g}",
+                *(
+                    document.interval_text(one[keys[name]])
+                    for name, one in zip(tasks, of_tasks, strict=True)
+                ),
+                end_section=index == len(NOISES[modality].strengths),
+            )
+    return made
