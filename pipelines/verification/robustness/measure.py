@@ -1,5 +1,6 @@
 """Use case of `triad robustness`: figures of a model under noise of growing strength."""
 
+import collections
 import dataclasses
 import itertools
 import logging
@@ -16,6 +17,7 @@ from triad_ml.model import stages
 from triad_ml.model.evaluation import document
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.model.serving.scorer import Scorer, load_scorer
+from triad_ml.pipelines.runtime.summary import many
 from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables.columns import COLUMNS
@@ -57,12 +59,15 @@ def run(config: RobustnessConfig, model: Artefact) -> dict[str, Any]:
     tasks = {name: task for name, task in model.spec.tasks.items() if not task.places_spans}
     if left := sorted(set(model.spec.tasks) - set(tasks)):
         _log.info("%s: spans have other places in a noisy text, and are left out", ", ".join(left))
-    rows = list(itertools.islice(_labelled(config, model, tasks), config.limit))
+    left_out: collections.Counter[str] = collections.Counter()
+    rows = list(itertools.islice(_labelled(config, model, tasks, left_out), config.limit))
     if not rows:
         keys = ", ".join(task.label for task in tasks.values()) or "a task without spans"
         raise OptionsError(
             f"--input: no record has a label of {keys}; name labelled records, best of a test split"
         )
+    for reason, count in left_out.items():
+        _log.warning("%s left out: %s", many(count, "record"), reason)
     scorer = load_scorer(str(model.folder), model.model_digest, False)
     noise = {}
     for modality in model.spec.modalities.names:
@@ -79,19 +84,27 @@ def run(config: RobustnessConfig, model: Artefact) -> dict[str, Any]:
 
 
 def _labelled(
-    config: RobustnessConfig, model: Artefact, tasks: Mapping[str, Task]
+    config: RobustnessConfig,
+    model: Artefact,
+    tasks: Mapping[str, Task],
+    left_out: collections.Counter[str],
 ) -> Iterator[Labelled]:
-    """Yields the records that can be scored and have a label."""
+    """Yields the records that can be scored and have a label; counts the others by reason."""
     canonicalizer = Canonicalizer(model.spec, config.media_roots)
     for unit in units.plan(units.list_inputs(config.inputs)):
         for raw in read.read(unit, model.spec.label_names):
             if not isinstance(raw, RawRecord):
+                left_out["not readable"] += 1
                 continue
             labels = {name: _label(raw.labels, task) for name, task in tasks.items()}
-            if any(one is not None for one in labels.values()):
-                record = canonicalizer.canonical(raw)
-                if isinstance(record, CanonicalRecord):
-                    yield Labelled(record, labels)
+            if all(one is None for one in labels.values()):
+                left_out["no label that can be used"] += 1
+                continue
+            record = canonicalizer.canonical(raw)
+            if isinstance(record, CanonicalRecord):
+                yield Labelled(record, labels)
+            else:
+                left_out[f"rejected as {record.reason}"] += 1
 
 
 def _label(labels: Mapping[str, Any], task: Task) -> Any | None:

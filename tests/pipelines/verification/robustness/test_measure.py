@@ -57,6 +57,25 @@ def test_records_without_labels_are_refused(trained, tmp_path):
         verification_run.robustness(RobustnessConfig(str(trained), (str(path),)))
 
 
+def test_records_that_are_left_out_are_counted_by_reason(trained, generated, tmp_path, caplog):
+    rows = [json.loads(line) for line in generated.read_text().splitlines()]
+    label = next(row["labels"]["category"] for row in rows if row["labels"].get("category"))
+    lines = [
+        '{"id": "a", "text": "a fan"}',
+        "{",
+        json.dumps({"id": "b", "labels": {"category": label}}),
+        json.dumps({"id": "c", "text": "a fan", "labels": {"category": label}}),
+    ]
+    path = tmp_path / "records.jsonl"
+    path.write_text("\n".join(lines))
+    verification_run.robustness(RobustnessConfig(str(trained), (str(path),)))
+    assert [one.getMessage() for one in caplog.records if "left out" in one.getMessage()] == [
+        "1 record left out: no label that can be used",
+        "1 record left out: not readable",
+        "1 record left out: rejected as empty",
+    ]
+
+
 def test_the_command_hands_over_what_was_asked_for():
     seen = []
     argv = ["robustness", "--model", "m", "--input", "a", "--limit", "9", "--output", "o.json"]
