@@ -29,6 +29,7 @@ from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
+from triad_ml.transforms.statistics import sampling
 
 _log = logging.getLogger(__name__)
 
@@ -146,14 +147,21 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
+    records = sources_read.estimated_records(plan.inputs)
     score = Score.from_model(
-        plan.model, config.model, config.media_roots, config.explain, earlier=earlier
+        plan.model,
+        config.model,
+        config.media_roots,
+        config.explain,
+        earlier=earlier,
+        share=sampling.share(records),
     )
     template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
     if missing or template:
         last = publication if alone else None
-        _run(config, plan, missing, len(planned), score, earlier, last)
+        left = None if records is None else round(records * len(missing) / max(len(planned), 1))
+        _run(config, plan, missing, left, score, earlier, last)
         if alone:
             return
     publication.publish()
@@ -163,23 +171,23 @@ def _run(
     config: ScoreConfig,
     plan: ScorePlan,
     missing: list[Unit],
-    units_in_all: int,
+    records: int | None,
     score: Score,
     earlier: carry_over.Earlier | None,
     last: Publication | None,
 ) -> None:
     """Commits the missing units: locally one after the other, on a cluster as one job.
 
-    With `last`, the job is not waited for; it publishes as its last step.
+    With `last`, the job is not waited for; it publishes as its last step. `records` is the
+    estimated number of records in the missing units; None if it is not known.
     """
     runner = registry.named(config.runner)
     jobs = [missing] if runner.is_remote else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
-    records = None if runner.is_remote else sources_read.estimated_records(plan.inputs)
-    about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
     run_labels = {"triad_date": plan.run.date, "triad_run": plan.run.run_id}
     arguments = runner.job_arguments(job_name(plan.run), run_labels, config.beam_args)
     labels = plan.model.spec.label_names
+    about = None if runner.is_remote else records
     with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
         for number, job in enumerate(jobs, 1):
             unit = f"unit {number} of {len(jobs)}"
