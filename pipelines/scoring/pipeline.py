@@ -13,11 +13,12 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.commit import commit_unit
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.scoring import carry_over, statistics_file
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
@@ -129,6 +130,7 @@ def run(config: ScoreConfig, plan: ScorePlan) -> Published:
 
 
 def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
+    compared = _drift_gate(config, plan)  # Mistakes are reported before the work.
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
@@ -143,7 +145,7 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
     limits = IssuesLimits.of(plan.model.spec, config.issues_limit)
-    gates = Gates(config.rejected_limit, limits)
+    gates = Gates(config.rejected_limit, limits, compared)
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
@@ -165,6 +167,14 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
         if alone:
             return
     publication.publish()
+
+
+def _drift_gate(config: ScoreConfig, plan: ScorePlan) -> DriftGate | None:
+    if config.trained is None:
+        return None
+    trained = statistics_file.open_statistics(config.trained)
+    limits, refuses = plan.model.spec.drift, config.drift == "refuse"
+    return DriftGate(trained.name, trained.main[1], limits, refuses)
 
 
 def _run(

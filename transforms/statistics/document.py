@@ -124,7 +124,7 @@ def parse(content: bytes, place: str) -> Statistics:
     form = whole.get("form") if isinstance(whole, dict) else None
     if form != FORM:
         raise OptionsError(
-            f"{place}: has the form {form or 'of Triad before 0.3'}, and this version reads form "
+            f"{place}: has the form {form or 'of an earlier version'}, and this version reads form "
             f"{FORM}; {REMEDY}"
         )
     try:

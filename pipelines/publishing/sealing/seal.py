@@ -136,6 +136,7 @@ def _seal(
     if gates.issues.over(media):
         # Media that are mended before the next attempt have to be read again.
         atomic.delete_tree(run.units)
+    described = statistics.write(run, used, issues)
     gates.check(run, counts, reasons, media)
     manifest = Manifest(
         run_id=run.run_id,
@@ -153,7 +154,7 @@ def _seal(
         code_version=settings.provenance.version,
         about=dict(about),
         media=media_counts.to_json(media),
-        statistics=statistics.write(run, used, issues),
+        statistics=described,
     )
     if damaged is not None and atomic.read_if_there(run.manifest) == damaged:
         atomic.delete(run.manifest)  # No reader accepts it.

@@ -1,13 +1,16 @@
 """Statistics of a scoring run: those of the canonical records that it scored."""
 
+import logging
+
 import triad_ml
 from tests.pipelines.scoring.conftest import DATE
 from triad_ml.model.serving import bundle
+from triad_ml.pipelines.scoring import statistics_file
 from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord
-from triad_ml.transforms.statistics import accumulators, combine, document, measures
+from triad_ml.transforms.statistics import accumulators, combine, document, drift, measures
 
 
 def test_a_run_has_the_statistics_of_its_records(published, mixed, trained):
@@ -34,3 +37,25 @@ def test_a_run_has_the_statistics_of_its_records(published, mixed, trained):
     for feature in ("image.state", "audio.state", "text.state", "image.format", "text.script"):
         assert part.categorical[feature] == expected.categorical[feature]
     assert part.categorical["score.category"].total == scored
+
+
+def test_drift_from_the_training_is_told_before_the_scores_are_published(
+    mixed, trained, prepared, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    output = tmp_path / "scores"
+    triad_ml.score(
+        model=str(trained),
+        inputs=[str(mixed)],
+        output=str(output),
+        date=DATE,
+        rejected_limit=1.0,
+        drift="warn",
+        trained=str(prepared),
+    )
+    drifts = [text for text in caplog.messages if text.startswith("drift: ")]
+    before = statistics_file.open_statistics(str(prepared)).main[1]
+    now = statistics_file.open_statistics(str(output)).main[1]
+    found = drift.findings(drift.distances(before, now), bundle.load(str(trained)).spec.drift)
+    expected = [f"drift: {one}" for one in found]
+    assert drifts == (expected or [f"drift: no feature drifted from {prepared}"])
