@@ -83,6 +83,11 @@ SCALES = {
     "audio.level": Scale("dBFS", tuple(float(step) for step in range(-90, 0, 5)), 10**6),
     "audio.clipped": Scale("share of samples", (1e-5, 1e-4, 1e-3, 1e-2, 0.1), 10**6),
     "audio.silent": Scale("share of samples", _TWENTIETHS, 10**6),
+    "audio.centroid": Scale(
+        "Hz",
+        (100, 200, 300, 400, 600, 800, *range(1_000, 8_001, 500)),
+        10**3,
+    ),
     "audio.above_4khz": Scale(
         "share of energy",
         (1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7),
@@ -227,8 +232,8 @@ def image_measures(content: bytes) -> dict[str, float | str]:
 def audio_measures(content: bytes, sample_rate: int) -> dict[str, float | str]:
     """Measures canonical audio.
 
-    `above_4khz` is measured on the second in the middle. It is missing if that second is silent, or
-    if the sample rate is too low for such frequencies.
+    `centroid` and `above_4khz` are measured on the second in the middle. Both are missing if that
+    second is silent, and the latter if the sample rate is too low for such frequencies.
 
     Args:
         content: WAV of `audio.canonical`.
@@ -247,8 +252,7 @@ def audio_measures(content: bytes, sample_rate: int) -> dict[str, float | str]:
         "clipped": float(clipped / samples.size),
         "silent": float(silent / samples.size),
     }
-    share = _share_above(values, sample_rate)
-    return measures if share is None else {**measures, "above_4khz": share}
+    return {**measures, **_spectrum(values, sample_rate)}
 
 
 def text_measures(content: bytes, number: int) -> dict[str, float | str]:
@@ -301,23 +305,25 @@ def _laplacian(luma: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return neighbours - 4 * luma[1:-1, 1:-1]
 
 
-def _share_above(samples: npt.NDArray[np.float64], sample_rate: int) -> float | None:
-    """Returns the share of energy from `TELEPHONE_HZ` on, in the second in the middle.
+def _spectrum(samples: npt.NDArray[np.float64], sample_rate: int) -> dict[str, float]:
+    """Measures the energy spectrum of the second in the middle, with a Hann window.
 
     Returns:
-        None if the sample rate is too low, or the second is silent.
+        Mean frequency (`centroid`) and the share of energy from `TELEPHONE_HZ` on; nothing if the
+        second is silent.
     """
-    if sample_rate <= 2 * TELEPHONE_HZ:
-        return None
     start = max(0, (samples.size - sample_rate) // 2)
     middle = samples[start : start + sample_rate]
     middle = (middle - middle.mean()) * _window(middle.size)
     energy = np.abs(np.fft.rfft(middle)) ** 2
     whole = float(energy.sum())
     if whole < 1:
-        return None
-    first = math.ceil(TELEPHONE_HZ * middle.size / sample_rate)
-    return float(energy[first:].sum()) / whole
+        return {}
+    step = sample_rate / middle.size
+    found = {"centroid": float(energy @ np.arange(energy.size)) / whole * step}
+    if sample_rate > 2 * TELEPHONE_HZ:
+        found["above_4khz"] = float(energy[math.ceil(TELEPHONE_HZ / step) :].sum()) / whole
+    return found
 
 
 @functools.lru_cache(maxsize=16)

@@ -28,7 +28,7 @@ def features(lines: list[str]) -> set[str]:
     ("change", "expected"),
     [
         ({}, set()),
-        ({"telephone": True}, {"audio.above_4khz", "audio.level"}),
+        ({"telephone": True}, {"audio.above_4khz", "audio.centroid", "audio.level"}),
         ({"silent": True}, {"audio.silent", "audio.level"}),
         ({"grey": True}, {"image.channels", "image.saturation", "image.bytes"}),
         ({"upside_down": True}, {"image.top_minus_bottom"}),

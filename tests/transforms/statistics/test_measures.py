@@ -89,13 +89,14 @@ def test_the_most_negative_sample_is_clipped_and_not_silent():
 def test_energy_above_four_kilohertz_is_told_from_energy_below(hertz, share):
     numbers = measures.audio_measures(canonical.sound(canonical.tone(hertz)), canonical.RATE)
     assert numbers["above_4khz"] == pytest.approx(share, abs=1e-6)
+    assert numbers["centroid"] == pytest.approx(hertz, abs=1)
 
 
 def test_two_tones_share_the_energy_by_the_squares_of_their_loudness():
     both = canonical.tone(1_000, loudness=10_000) + canonical.tone(6_000, loudness=5_000)
-    assert measures.audio_measures(canonical.sound(both), canonical.RATE)[
-        "above_4khz"
-    ] == pytest.approx(0.2, abs=1e-3)
+    numbers = measures.audio_measures(canonical.sound(both), canonical.RATE)
+    assert numbers["above_4khz"] == pytest.approx(0.2, abs=1e-3)
+    assert numbers["centroid"] == pytest.approx(0.8 * 1_000 + 0.2 * 6_000, abs=5)
 
 
 def test_a_silent_sound_has_a_level_and_no_spectrum():
@@ -109,8 +110,9 @@ def test_a_silent_sound_has_a_level_and_no_spectrum():
 
 
 def test_a_rate_too_low_for_four_kilohertz_has_no_share_above_it():
-    sound = canonical.sound(canonical.tone(1_000))
-    assert "above_4khz" not in measures.audio_measures(sound, 8_000)
+    numbers = measures.audio_measures(canonical.sound(canonical.tone(1_000)), 8_000)
+    assert "above_4khz" not in numbers
+    assert numbers["centroid"] == pytest.approx(500, abs=1)
 
 
 @pytest.mark.parametrize(
