@@ -26,7 +26,7 @@ PICKLERS = ("pickle", "cloudpickle", "dill", "jsonpickle", "shelve", "marshal", 
 BEAMS_PICKLER = "apache_beam.internal.pickler"
 CONTRACTS = 11
 MOST_FILES = 15
-MOST_ENTRIES = 14
+MOST_ENTRIES = 15
 MOST_FLOORS = 8
 """Rooms of `pipelines/` in the longest chain of imports."""
 MOST_ARROWS = 95

@@ -181,6 +181,7 @@ class Scorer:
                     record.extra,
                     content_digest(record),
                     self._model_digest,
+                    record.measures,
                 )
             )
         return outcomes

@@ -30,6 +30,16 @@ app = typer.Typer()
         "no_wait": typer.Option(
             "--no-wait", help="Submit the job to Dataflow and return; its last step publishes."
         ),
+        "drift": typer.Option(
+            "--drift",
+            help="Compare media and scores with --trained: warn reports features that drift, and "
+            "refuse publishes nothing then.",
+        ),
+        "trained": typer.Option(
+            "--trained",
+            metavar="DIR",
+            help="Prepared data that the model was trained on, or scores to compare with.",
+        ),
         "explain": typer.Option(
             "--explain", help="Add each modality's Shapley value for each classification."
         ),

@@ -28,7 +28,6 @@ MANIFEST = "manifest.json"
 WORK = "work"
 TRANSFORM = "transform"
 ANALYSIS = "analysis.json"
-STATISTICS = "statistics.json"
 REJECTED = "rejected/part-00000.parquet"
 
 _ANEW = "run triad preprocess with a new --output"

@@ -54,7 +54,7 @@ from triad_ml.transforms.records.values import (
 from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
 from triad_ml.transforms.spec.split import Split
-from triad_ml.transforms.statistics import combine
+from triad_ml.transforms.statistics import combine, document, sampling
 from triad_ml.transforms.targets.registry import TARGETS
 from triad_ml.transforms.version import VERSION
 
@@ -84,7 +84,7 @@ def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
 
 
 def define_canonical_pipeline(
-    read: sources_read.Read, canonicalizer: Canonicalizer, work: str
+    read: sources_read.Read, canonicalizer: Canonicalizer, work: str, share: float
 ) -> None:
     """Adds the first pass after `read`: canonicalize, write and count; runs nothing.
 
@@ -92,6 +92,12 @@ def define_canonical_pipeline(
     rejected records, of later records with the id of an earlier one, of the kinds in which files
     store their columns, of counts, and of statistics. Counts are data, not metrics, because Beam's
     counters include retries.
+
+    Args:
+        read: Records and rejected ones.
+        canonicalizer: Function that is applied to each record.
+        work: Folder to write to.
+        share: Share of the records whose media are measured, see `statistics.sampling`.
     """
     spec = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
@@ -105,7 +111,7 @@ def define_canonical_pipeline(
     summary = (
         canonical.records
         | "WithSplit" >> beam.Map(_with_split, settings=spec.split)
-        | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(spec))
+        | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(spec, share))
     )
     ones = (
         read.records | "OneRecord" >> beam.Map(lambda _: (preprocessing_summary.READ, 1)),
@@ -231,7 +237,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         if spread:
             planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
         read = planned | "Read" >> sources_read.ReadRecords(spec.label_names, training=True)
-        define_canonical_pipeline(read, canonicalizer, work)
+        define_canonical_pipeline(read, canonicalizer, work, sampling.share(about))
 
     files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
     rejected = preprocessing_summary.rejected(work)
@@ -281,7 +287,7 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     moments += [m for name, task in spec.tasks.items() for m in TARGETS[task.kind].moments(name)]
     analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
-    json_files.write(local / dataset.STATISTICS, [measured])
+    (local / document.NAME).write_bytes(document.content(measured, spec.digest()))
     rejected_path = local / dataset.REJECTED
     rejected_path.parent.mkdir()
     provenance = Provenance("", "", spec.digest(), hashing.code_digest(), VERSION)

@@ -1,6 +1,7 @@
 """Committed units of work: each is written once, whole, and is found again after a crash."""
 
 import collections
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -61,9 +62,11 @@ def commit_unit(
     provenance = settings.provenance
     scores = settings.score_table(firsts)
     positions = pa.array([str(row.position) for row in firsts], pa.string())
-    scores_content = formats.encode(
-        scores.append_column(tables_rows.POSITION, positions), "parquet"
+    measures = [json.dumps(row.measures) if row.measures else None for row in firsts]
+    whole = scores.append_column(tables_rows.POSITION, positions).append_column(
+        tables_rows.MEASURES, pa.array(measures, pa.string())
     )
+    scores_content = formats.encode(whole, "parquet")
     refused_content = formats.encode(tables_rows.rejected_table(refused, provenance), "parquet")
     atomic.put(run.unit_scores(unit), scores_content)
     atomic.put(run.unit_rejected(unit), refused_content)

@@ -116,6 +116,8 @@ class Manifest:
         media: For each modality of the model, the number of records with a medium (`had`) and of
             those that lost it, by flaw (`flaws`). Counts scored and unreadable records. Empty in
             manifests of earlier versions.
+        statistics: Statistics of the scores and of the media; its `rows` are the scored records.
+            None in manifests of earlier versions.
     """
 
     run_id: str
@@ -133,6 +135,7 @@ class Manifest:
     code_version: str
     about: Mapping[str, Any]
     media: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    statistics: PartFile | None = None
 
     @property
     def scores(self) -> tuple[PartFile, ...]:
@@ -143,7 +146,10 @@ class Manifest:
         return tuple(file for file in self.files if not file.path.startswith("scores/"))
 
     def to_json(self) -> bytes:
-        return _encoded(dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        if self.statistics is None:
+            del fields["statistics"]  # A manifest of an earlier version keeps its digest.
+        return _encoded(fields)
 
     @classmethod
     def from_json(cls, content: bytes) -> Self | None:

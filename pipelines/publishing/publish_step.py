@@ -61,6 +61,8 @@ class Publication:
         sealed = seal(self.run, self.units, self.gates, self.settings, self.about)
         publishing_publish.publish(self.run, self.current)
         summary.say(_log, sentences(sealed, self.run))
+        if self.gates.drift is not None:
+            summary.say(_log, self.gates.drift.sentences(self.run))
         _log.info("%s: published", self.run.folder)
 
 

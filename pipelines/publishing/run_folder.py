@@ -9,6 +9,7 @@ from triad_ml.pipelines.runtime.names import RUN_ID, check_date
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import Provenance
+from triad_ml.transforms.statistics import document
 
 HIDDEN = "_runs"
 """Name of the folder of a date's runs; readers of whole folders skip names that begin with `_`."""
@@ -73,6 +74,10 @@ class RunFolder:
     @property
     def manifest(self) -> str:
         return f"{self.folder}/manifest.json"
+
+    @property
+    def statistics(self) -> str:
+        return f"{self.folder}/{document.NAME}"
 
     @property
     def units(self) -> str:

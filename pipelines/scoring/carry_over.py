@@ -188,6 +188,7 @@ class _CarryOverDoFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(OTHERS, record)
         else:
             self._carried.inc()
-            values = (*known, record.extra, digest, self._earlier.model_digest)
+            model = self._earlier.model_digest
+            values = (*known, record.extra, digest, model, record.measures)
             live.add(1)
             yield Scored(record.id, record.position, *values)

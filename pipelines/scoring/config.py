@@ -2,12 +2,15 @@
 
 import dataclasses
 import typing
+from typing import Literal
 
 from triad_ml.pipelines.runners import beam_options, registry
 from triad_ml.pipelines.runtime import defaults, names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
 from triad_ml.pipelines.tables import ScoresFormat
 from triad_ml.transforms.errors import OptionsError
+
+OnDrift = Literal["warn", "refuse"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +37,10 @@ class ScoreConfig:
             Shapley value.
         issues_limit: Largest share of a modality's media that may be lost, in [0, 1]; None takes
             the limit of the model's spec.
+        drift: `warn` reports features that drift from `trained`, and `refuse` refuses such a run;
+            None compares with nothing.
+        trained: Folder with the statistics to compare with, such as the prepared data that the
+            model was trained on.
     """
 
     model: str
@@ -51,6 +58,8 @@ class ScoreConfig:
     no_wait: bool = False
     explain: bool = False
     issues_limit: float | None = None
+    drift: OnDrift | None = None
+    trained: str | None = None
 
     def __post_init__(self) -> None:
         need("--model", self.model)
@@ -67,6 +76,13 @@ class ScoreConfig:
         at_least("--unit-records", self.unit_records, 1)
         if self.verify_key is not None:
             need("--verify-key", self.verify_key)
+        if self.trained is not None:
+            need("--trained", self.trained)
+        if (self.drift is None) != (self.trained is None):
+            raise OptionsError(
+                "--drift: needs --trained, the folder to compare with, and --trained needs --drift "
+                "warn or refuse; give both or neither"
+            )
         beam_options.check_beam_args(self.beam_args)
         paths = {
             "--model": (self.model,),

@@ -13,11 +13,12 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.commit import commit_unit
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.scoring import carry_over
+from triad_ml.pipelines.scoring import carry_over, statistics_file
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
@@ -29,6 +30,7 @@ from triad_ml.pipelines.tables.keys import Key, KeyRejected
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.pipelines.tables.schema import ScoreSchema
 from triad_ml.transforms.records.values import Rejected, Scored
+from triad_ml.transforms.statistics import sampling
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ def run(config: ScoreConfig, plan: ScorePlan) -> Published:
 
 
 def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
+    compared = _drift_gate(config, plan)  # Mistakes are reported before the work.
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
@@ -142,44 +145,59 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     if earlier is not None:
         about["carried_over_from"] = {"date": earlier.run.date, "run_id": earlier.run.run_id}
     limits = IssuesLimits.of(plan.model.spec, config.issues_limit)
-    gates = Gates(config.rejected_limit, limits)
+    gates = Gates(config.rejected_limit, limits, compared)
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
+    records = sources_read.estimated_records(plan.inputs)
     score = Score.from_model(
-        plan.model, config.model, config.media_roots, config.explain, earlier=earlier
+        plan.model,
+        config.model,
+        config.media_roots,
+        config.explain,
+        earlier=earlier,
+        share=sampling.share(records),
     )
     template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
     if missing or template:
         last = publication if alone else None
-        _run(config, plan, missing, len(planned), score, earlier, last)
+        left = None if records is None else round(records * len(missing) / max(len(planned), 1))
+        _run(config, plan, missing, left, score, earlier, last)
         if alone:
             return
     publication.publish()
+
+
+def _drift_gate(config: ScoreConfig, plan: ScorePlan) -> DriftGate | None:
+    if config.trained is None:
+        return None
+    trained = statistics_file.open_statistics(config.trained)
+    limits, refuses = plan.model.spec.drift, config.drift == "refuse"
+    return DriftGate(trained.name, trained.main[1], limits, refuses)
 
 
 def _run(
     config: ScoreConfig,
     plan: ScorePlan,
     missing: list[Unit],
-    units_in_all: int,
+    records: int | None,
     score: Score,
     earlier: carry_over.Earlier | None,
     last: Publication | None,
 ) -> None:
     """Commits the missing units: locally one after the other, on a cluster as one job.
 
-    With `last`, the job is not waited for; it publishes as its last step.
+    With `last`, the job is not waited for; it publishes as its last step. `records` is the
+    estimated number of records in the missing units; None if it is not known.
     """
     runner = registry.named(config.runner)
     jobs = [missing] if runner.is_remote else [[unit] for unit in missing]
     carried: Counter[str] = Counter()
-    records = None if runner.is_remote else sources_read.estimated_records(plan.inputs)
-    about = None if records is None else round(records * len(missing) / max(units_in_all, 1))
     run_labels = {"triad_date": plan.run.date, "triad_run": plan.run.run_id}
     arguments = runner.job_arguments(job_name(plan.run), run_labels, config.beam_args)
     labels = plan.model.spec.label_names
+    about = None if runner.is_remote else records
     with stages.showing("scores", about, config.runner, config.beam_args, estimated=True) as stage:
         for number, job in enumerate(jobs, 1):
             unit = f"unit {number} of {len(jobs)}"

@@ -15,6 +15,7 @@ from triad_ml.pipelines.storage import model_store
 from triad_ml.pipelines.tables.keys import Key, KeyRejected, keyed
 from triad_ml.transforms.media.canonicalize import Canonicalize, Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
+from triad_ml.transforms.statistics import measures
 
 REJECTED = "rejected"
 
@@ -40,6 +41,8 @@ class Score(beam.PTransform):
         model_digest: Digest in the keys of records that are rejected before scoring.
         earlier: Published run of the same model; records with content that it scored take its
             scores.
+        share: Share of the records whose media are measured, see `statistics.sampling`; scored
+            records have the measures. 0 measures none.
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class Score(beam.PTransform):
         handler: ModelHandler[CanonicalRecord, Outcome, Any],
         model_digest: str,
         earlier: carry_over.Earlier | None = None,
+        share: float = 0.0,
     ) -> None:
         super().__init__()
+        self._share = share
         self._earlier = earlier
         self._canonicalizer = canonicalizer
         self._handler = handler
@@ -64,6 +69,7 @@ class Score(beam.PTransform):
         explain: bool = False,
         watched: str = "",
         earlier: carry_over.Earlier | None = None,
+        share: float = 0.0,
     ) -> Self:
         """Builds the composite that scores with one model.
 
@@ -75,6 +81,7 @@ class Score(beam.PTransform):
             explain: True if predictions have explanations.
             watched: Folder that a stream watches, see `Canonicalizer`; "" in batch.
             earlier: Published run of the same model, to carry scores over from.
+            share: Share of the records whose media are measured.
 
         Raises:
             GateError: The folder holds another model, or one that does more than compute.
@@ -82,12 +89,15 @@ class Score(beam.PTransform):
         """
         canonicalizer = Canonicalizer(model.spec, media_roots, check=False, watched=watched)
         handler = ScorerHandler(folder, model_store.local, explain, model.model_digest)
-        return cls(canonicalizer, handler, model.model_digest, earlier)
+        return cls(canonicalizer, handler, model.model_digest, earlier, share)
 
     @no_annotations  # Beam warns about annotations that it cannot use.
     def expand(self, records: beam.PCollection[RawRecord]) -> Scores:
         canonical = records | "Canonicalize" >> Canonicalize(self._canonicalizer)
         to_score, carried = canonical.records, None
+        if self._share:
+            measure = beam.Map(measures.with_measures, self._canonicalizer.spec, self._share)
+            to_score = to_score | "Measure" >> measure.with_output_types(CanonicalRecord)
         if self._earlier is not None:
             carried, to_score = to_score | "CarryOver" >> carry_over.CarryOver(self._earlier)
         outcomes = to_score | "RunInference" >> RunInference(self._handler)

@@ -3,12 +3,15 @@
 import abc
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import special
 
 from triad_ml.transforms.records.values import (
     CanonicalRecord,
@@ -33,6 +36,9 @@ SPANS = pa.list_(
         ]
     )
 )
+
+Values = Mapping[str, npt.NDArray[np.float64]]
+"""Values of the rows of a column by measure, one of those that `measures.scale` knows."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -79,6 +85,14 @@ class ScoreColumn(abc.ABC):
     @abc.abstractmethod
     def decode(self, column: pa.StructArray) -> Callable[[int], Any]:
         """Returns a function from a row's index to its prediction, of a column from `encode`."""
+
+    def numbers(self, column: pa.StructArray) -> Values:
+        """Returns the values whose histograms the statistics of a run have, by measure."""
+        return {"confidence": _doubles(column.field("score"))}
+
+    def names(self, column: pa.StructArray) -> Mapping[str, int]:
+        """Counts the classes that the rows name; empty for kinds without classes."""
+        return {}
 
     @classmethod
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> pa.StructArray:
@@ -170,6 +184,28 @@ class Classification(ScoreColumn):
             arrays.append(self._explanations(answers))
         return pa.StructArray.from_arrays(arrays, fields=list(type_))
 
+    def numbers(self, column: pa.StructArray) -> Values:
+        """Returns confidence, and entropy as a share of the largest one possible.
+
+        In a multi-label task, entropy is the mean of the classes' own entropies.
+        """
+        items = _doubles(column.field("distribution").items)
+        shares = items.reshape(len(column), len(self.classes))
+        return {**super().numbers(column), "entropy": self._entropy(shares)}
+
+    def _entropy(self, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        surprise: npt.NDArray[np.float64] = -special.xlogy(shares, shares)
+        if self.multi_label:
+            others = 1 - shares
+            each = (surprise - special.xlogy(others, others)) / math.log(2)
+            return np.asarray(each.mean(axis=1), np.float64)
+        total = surprise.sum(axis=1) / math.log(max(shares.shape[1], 2))
+        return np.asarray(total, np.float64)
+
+    def names(self, column: pa.StructArray) -> Mapping[str, int]:
+        labels = column.field("label")
+        return _counted(labels.flatten() if self.multi_label else labels)
+
     def _distributions(self, shares: npt.NDArray[np.float32]) -> pa.MapArray:
         """Makes maps from class to probability of float32 `[rows, classes]`."""
         count, width = shares.shape
@@ -231,6 +267,13 @@ class Tagging(ScoreColumn):
     def arrow_type(self) -> pa.StructType:
         return pa.struct([("spans", SPANS), ("score", pa.float32())])
 
+    def numbers(self, column: pa.StructArray) -> Values:
+        spans = _doubles(column.field("spans").value_lengths())
+        return {**super().numbers(column), "spans": spans}
+
+    def names(self, column: pa.StructArray) -> Mapping[str, int]:
+        return _counted(column.field("spans").flatten().field("label"))
+
     def encode(self, answers: Sequence[Tagged]) -> pa.StructArray:
         spans = [[span._asdict() for span in answer.spans] for answer in answers]
         arrays = [pa.array(spans, SPANS), _floats([answer.score for answer in answers])]
@@ -271,6 +314,10 @@ class Generation(ScoreColumn):
     def arrow_type(self) -> pa.StructType:
         return pa.struct([("text", pa.string()), ("score", pa.float32())])
 
+    def numbers(self, column: pa.StructArray) -> Values:
+        characters = _doubles(pc.utf8_length(column.field("text")))
+        return {**super().numbers(column), "characters": characters}
+
     def encode(self, answers: Sequence[Text]) -> pa.StructArray:
         texts = pa.array([answer.text for answer in answers], pa.string())
         arrays = [texts, _floats([answer.score for answer in answers])]
@@ -295,6 +342,9 @@ class Regression(ScoreColumn):
         if self.explained:
             fields.append(("explanation", pa.struct(self._shares())))
         return pa.struct(fields)
+
+    def numbers(self, column: pa.StructArray) -> Values:
+        return {"value": _doubles(column.field("value"))}
 
     def encode(self, answers: Sequence[Number]) -> pa.StructArray:
         arrays = [_floats([answer.value for answer in answers])]
@@ -362,3 +412,11 @@ def _floats(values: Sequence[float]) -> pa.FloatArray:
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float32]:
     return np.asarray(column.to_numpy(zero_copy_only=False), np.float32)
+
+
+def _doubles(column: pa.Array) -> npt.NDArray[np.float64]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _counted(names: pa.Array) -> dict[str, int]:
+    return {one["values"]: one["counts"] for one in pc.value_counts(names).to_pylist()}

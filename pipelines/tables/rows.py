@@ -15,6 +15,13 @@ from triad_ml.transforms.records.values import Provenance, Rejected, Scored
 POSITION = "triad.position"
 """Name of the column with each record's position, in the units of a run; it is not published."""
 
+MEASURES = "triad.measures"
+"""Name of the column with the measures of a sampled record's media, as JSON, in the units of a run;
+it is not published."""
+
+UNPUBLISHED = (POSITION, MEASURES)
+"""Columns of a unit's scores that are not published."""
+
 EVENT_TIME = "triad.event_time"
 """Name of the column with each record's event time, in the output of a stream."""
 

@@ -265,7 +265,7 @@ def _preprocessed(
         none = root | "NoneRefused" >> beam.Create([])
         read = sources_read.Read(records, none, none)
         plain = dataclasses.replace(canonicalizer, spec=spec.without_copies())
-        preprocessing_pipeline.define_canonical_pipeline(read, plain, str(work))
+        preprocessing_pipeline.define_canonical_pipeline(read, plain, str(work), share=0)
     files = [CanonicalFile(**file) for file in json_files.read(work / "files.json")]
     rows = sum(file.rows for file in files)
     with (

@@ -74,7 +74,7 @@ class Canonicalizer:
         A broken medium is left out, and becomes an issue. A record without a usable medium is
         rejected.
         """
-        media: dict[str, bytes] = {}
+        media: dict[str, Any] = {}
         offsets: Offsets | None = None
         issues = []
         for name in self.spec.modalities.names:

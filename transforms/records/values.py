@@ -149,6 +149,8 @@ class CanonicalRecord:
         offsets: Offsets of the characters of `text` in the caller's text; None if both texts have
             the same characters, or no task is tagging.
         markers: Marked characters `[start, end)` of `text`, by task.
+        measures: Measures of the media by feature; empty unless the record is in the sample of
+            `statistics.sampling`.
     """
 
     id: str
@@ -163,6 +165,7 @@ class CanonicalRecord:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     offsets: Offsets | None = None
     markers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    measures: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -324,6 +327,7 @@ class Scored:
         predictions: Predictions by task.
         content_digest: Digest of the canonical record, by `digests.content_digest`.
         model_digest: Digest of the model that made the predictions.
+        measures: Measures of the media, as in `CanonicalRecord`; they are not published.
     """
 
     id: str
@@ -334,3 +338,4 @@ class Scored:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     content_digest: str = ""
     model_digest: str = ""
+    measures: Mapping[str, float | str] = dataclasses.field(default_factory=dict)

@@ -9,10 +9,11 @@ from typing import Any, Self
 import pydantic
 
 from triad_ml.transforms.records import columns
+from triad_ml.transforms.spec.drift import Drift
 from triad_ml.transforms.spec.encoder_names import AS_IMAGE, MUSICNN, WHISPER
 from triad_ml.transforms.spec.modalities import Limits, Modalities
 from triad_ml.transforms.spec.model import BOTH, CNN, NO_TASK_FUSION, ModelSpec, is_joint
-from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.section import Section, unless
 from triad_ml.transforms.spec.split import Split
 from triad_ml.transforms.spec.tasks import GENERATED, Task
 from triad_ml.transforms.spec.training import Mixture, Training
@@ -45,6 +46,7 @@ class Spec(Section):
     mixture: Mixture | None = None
     split: Split = Split()
     limits: Limits = Limits()
+    drift: Drift = pydantic.Field(default=Drift(), exclude_if=unless(Drift()))
 
     @pydantic.field_validator("tasks")
     @classmethod

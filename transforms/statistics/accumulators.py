@@ -3,7 +3,10 @@
 import bisect
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
+
+import numpy as np
 
 from triad_ml.transforms.records.values import SPLITS
 from triad_ml.transforms.statistics.measures import Scale
@@ -51,6 +54,24 @@ class Numeric:
         self.count += 1
         self.total += steps
         self.squares += steps * steps
+
+    def extend(self, values: Iterable[float], scale: Scale) -> None:
+        """Counts several values at once, with the same result as `add` for each of them."""
+        numbers = np.asarray(values, np.float64)
+        if not numbers.size:
+            return
+        places = np.searchsorted(np.asarray(scale.edges), numbers, side="right")
+        steps = np.rint(numbers * scale.resolution).astype(np.int64).tolist()
+        self.merge(
+            Numeric(
+                bins=np.bincount(places, minlength=len(self.bins)).tolist(),
+                count=len(steps),
+                low=min(steps),
+                high=max(steps),
+                total=sum(steps),
+                squares=sum(step * step for step in steps),
+            )
+        )
 
     def merge(self, other: "Numeric") -> None:
         """Adds the counts of `other`."""
@@ -104,11 +125,20 @@ class Categorical:
         for value, count in other.counts.items():
             self._take(value, count)
 
-    def summary(self) -> dict[str, Any]:
-        """Returns counts of the `TOP_VALUES` most frequent values, and the sum of the others."""
+    def extend(self, counts: Mapping[str, int]) -> None:
+        """Counts several values at once, each as often as `counts` says."""
+        self.merge(Categorical(dict(counts), sum(counts.values())))
+
+    def summary(self, least: int = 1) -> dict[str, Any]:
+        """Returns counts of the `TOP_VALUES` most frequent values, and the sum of the others.
+
+        Args:
+            least: Smallest number of occurrences with which a value is listed.
+        """
         if self.counts is None:
             return {"total": self.total, "distinct": None, "counts": {}, "other": self.total}
-        ranked = sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        listed = ((value, count) for value, count in self.counts.items() if count >= least)
+        ranked = sorted(listed, key=lambda pair: (-pair[1], pair[0]))
         top = dict(ranked[:TOP_VALUES])
         return {
             "total": self.total,

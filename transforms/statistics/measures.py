@@ -19,6 +19,7 @@ from triad_ml.transforms.media import audio
 from triad_ml.transforms.records.values import CanonicalRecord
 from triad_ml.transforms.spec.modalities import Modalities
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.statistics import sampling, scripts
 
 TELEPHONE_HZ = 4_000
 """Frequency from which on an 8 kHz recording contains nothing."""
@@ -29,6 +30,8 @@ QUIETEST = -120.0
 
 _HAN_KANA = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN_KANA}]|[^\W{_HAN_KANA}]+")
+_WORD_CHARACTERS = 40
+"""Number of characters of a drawn word that are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,13 @@ SCALES = {
     "image.pixels": Scale("pixels", _octaves(8, 26)),
     "image.bytes": Scale("bytes", _octaves(6, 27)),
     "image.brightness": Scale("share of white", _TWENTIETHS, 10**6),
+    "image.contrast": Scale("share of white", tuple(step / 40 for step in range(1, 20)), 10**6),
+    "image.sharpness": Scale(
+        "squared grey levels", (1, 3, 10, 30, 100, 200, 400, 700, 1e3, 2e3, 4e3, 1e4, 3e4), 10**3
+    ),
+    "image.top_minus_bottom": Scale(
+        "share of white", tuple(step / 20 for step in range(-10, 11)), 10**6
+    ),
     "image.saturation": Scale(
         "share of the fullest colour",
         (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8),
@@ -73,6 +83,11 @@ SCALES = {
     "audio.level": Scale("dBFS", tuple(float(step) for step in range(-90, 0, 5)), 10**6),
     "audio.clipped": Scale("share of samples", (1e-5, 1e-4, 1e-3, 1e-2, 0.1), 10**6),
     "audio.silent": Scale("share of samples", _TWENTIETHS, 10**6),
+    "audio.centroid": Scale(
+        "Hz",
+        (100, 200, 300, 400, 600, 800, *range(1_000, 8_001, 500)),
+        10**3,
+    ),
     "audio.above_4khz": Scale(
         "share of energy",
         (1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7),
@@ -82,11 +97,33 @@ SCALES = {
     "text.bytes": Scale("bytes", _octaves(0, 20, 2)[2:]),
     "text.words": Scale("words", (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 128, 512, 2048)),
 }
-"""Scales of the numeric measures, by name."""
+"""Scales of the measures of media, by feature."""
+
+_OF_SCORES = {
+    "confidence": Scale("probability", _TWENTIETHS, 10**6),
+    "entropy": Scale("share of the largest entropy", _TWENTIETHS, 10**6),
+    "value": Scale(
+        "unit of the label",
+        (*(-(2.0**step) for step in range(20, -11, -1)), 0.0)
+        + tuple(2.0**step for step in range(-10, 21)),
+        10**6,
+    ),
+    "spans": Scale("spans", (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100)),
+    "characters": Scale("characters", _octaves(0, 12, 2)[2:]),
+}
+"""Scales of the measures of scores, by the last part of a feature `score.<task>.<measure>`."""
 
 
-MediumMeasures: TypeAlias = tuple[Mapping[str, str], Mapping[str, float]]
-"""Categories and numbers of one medium, each by name."""
+def scale(feature: str) -> Scale:
+    """Returns the scale of a numeric feature: of a medium, or of the scores of a task."""
+    return SCALES[feature] if feature in SCALES else _OF_SCORES[feature.rpartition(".")[2]]
+
+
+DRAWN = frozenset({"text.word"})
+"""Categories that are parts of a record's content, drawn from it."""
+
+Measures: TypeAlias = Mapping[str, float | str]
+"""Measures of a record's media by feature: numbers in the unit of their scale, and categories."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,20 +131,25 @@ class Measured:
     """Measures of one record.
 
     Attributes:
-        numbers: Pairs of a key of `SCALES` and a value in its unit.
-        categories: Pairs of a feature (`<modality>.state`, `image.format`, `label.<task>`,
-            `label.<task>.state`, and `label.<task>.flaw` if a label cannot be used) and a value.
+        measures: Measures of the media; None if the record is not in the sample.
+        categories: Pairs of a feature (`<modality>.state`, `label.<task>`, `label.<task>.state`,
+            and `label.<task>.flaw` if a label cannot be used) and a value.
         digests: Pairs of a modality and the first 8 bytes of its medium's SHA-256, as an integer.
     """
 
-    numbers: tuple[tuple[str, float], ...]
+    measures: Measures | None
     categories: tuple[tuple[str, str], ...]
     digests: tuple[tuple[str, int], ...]
 
 
-def measure(record: CanonicalRecord, spec: Spec) -> Measured:
-    """Measures the modalities and labels that the spec names."""
-    numbers: list[tuple[str, float]] = []
+def measure(record: CanonicalRecord, spec: Spec, share: float = 1.0) -> Measured:
+    """Measures the modalities and labels that the spec names.
+
+    Args:
+        record: Record to measure.
+        spec: Spec with the modalities and tasks.
+        share: Share of the records whose media are measured, see `sampling`.
+    """
     categories: list[tuple[str, str]] = []
     digests: list[tuple[str, int]] = []
     flaws = dict(issue.split(": ", 1) for issue in record.issues if ": " in issue)
@@ -116,114 +158,172 @@ def measure(record: CanonicalRecord, spec: Spec) -> Measured:
         categories.append((f"{name}.state", "present" if medium else flaws.get(name, "missing")))
         if medium:
             digests.append((name, _digest(medium)))
-    for name in spec.modalities.names:
-        if medium := getattr(record, name):
-            kinds, measured = MEASURES[name](medium, spec.modalities)
-            categories += [(f"{name}.{key}", kind) for key, kind in kinds.items()]
-            numbers += [(f"{name}.{key}", value) for key, value in measured.items()]
     categories += _label_categories(record, spec)
-    return Measured(tuple(numbers), tuple(categories), tuple(digests))
+    return Measured(sampled_media(record, spec, share), tuple(categories), tuple(digests))
 
 
-def image_numbers(content: bytes) -> tuple[str, dict[str, float]]:
-    """Measures a canonical image on a reduced copy.
+def sampled_media(record: CanonicalRecord, spec: Spec, share: float) -> Measures | None:
+    """Measures the media of a record that is in the sample; returns None for any other record.
 
-    A JPEG is decoded at down to an eighth of its size. Brightness is the mean of Rec. 601 luma, and
-    saturation the mean difference between a pixel's largest and smallest channel.
+    Args:
+        record: Record to measure.
+        spec: Spec with the modalities to measure.
+        share: Share of the records that the sample holds.
+    """
+    number = sampling.number(record.id)
+    if not sampling.holds(number, share):
+        return None
+    return {
+        f"{name}.{key}": value
+        for name in spec.modalities.names
+        if (medium := getattr(record, name))
+        for key, value in MEASURES[name](medium, spec.modalities, number).items()
+    }
+
+
+def with_measures(record: CanonicalRecord, spec: Spec, share: float) -> CanonicalRecord:
+    """Returns the record with its measures, or unchanged if it is not in the sample."""
+    measures = sampled_media(record, spec, share)
+    return record if measures is None else dataclasses.replace(record, measures=measures)
+
+
+def image_measures(content: bytes) -> dict[str, float | str]:
+    """Measures a canonical image on a reduced copy, whose shorter side has 64 to 127 pixels.
+
+    A JPEG is decoded at down to an eighth of its size. With Rec. 601 luma, brightness is the mean,
+    contrast the standard deviation, sharpness the variance of the Laplacian (the four neighbours of
+    a pixel less four times itself), and `top_minus_bottom` the mean of the upper half less that of
+    the lower half. Saturation is the mean difference between a pixel's largest and smallest
+    channel.
 
     Returns:
-        The format in lower case and the numbers; `unknown` and `bytes` alone if Pillow cannot read
-        the image.
+        Measures by name; the `format` `unknown` and `bytes` alone if Pillow cannot read the image.
     """
-    numbers: dict[str, float] = {"bytes": len(content)}
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            kind = str(image.format).lower()
+            kind, channels = str(image.format).lower(), len(image.getbands())
             width, height = image.size
             image.draft("RGB", (64, 64))
             factor = max(1, min(image.size) // 64)
-            pixels = np.asarray(image.convert("RGB").reduce(factor), dtype=np.int64)
+            red, green, blue = map(np.asarray, image.convert("RGB").reduce(factor).split())
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
-        return "unknown", numbers
-    luma = pixels @ np.array([299, 587, 114])
-    spread = pixels.max(axis=-1) - pixels.min(axis=-1)
-    numbers |= {"width": width, "height": height, "pixels": width * height}
-    numbers["brightness"] = int(luma.sum()) / (255_000 * luma.size)
-    numbers["saturation"] = int(spread.sum()) / (255 * spread.size)
-    return kind, numbers
+        return {"format": "unknown", "bytes": len(content)}
+    luma = 299 * red.astype(np.int32) + 587 * green.astype(np.int32) + 114 * blue.astype(np.int32)
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    half = luma.shape[0] // 2
+    measures: dict[str, float | str] = {
+        "format": kind,
+        "channels": "grey" if channels == 1 else "colour",
+        "bytes": len(content),
+        "width": width,
+        "height": height,
+        "pixels": width * height,
+        "brightness": int(luma.sum(dtype=np.int64)) / (255_000 * luma.size),
+        "contrast": float(luma.std()) / 255_000,
+        "saturation": int(spread.sum(dtype=np.int64)) / (255 * spread.size),
+    }
+    if half:
+        measures["top_minus_bottom"] = float(luma[:half].mean() - luma[-half:].mean()) / 255_000
+    if min(luma.shape) >= 3:
+        measures["sharpness"] = float(_laplacian(luma).var()) / 1e6
+    return measures
 
 
-def audio_numbers(content: bytes, sample_rate: int) -> dict[str, float]:
+def audio_measures(content: bytes, sample_rate: int) -> dict[str, float | str]:
     """Measures canonical audio.
 
-    `above_4khz` is measured on the second in the middle. It is missing if that second is silent, or
-    if the sample rate is too low for such frequencies.
+    `centroid` and `above_4khz` are measured on the second in the middle. Both are missing if that
+    second is silent, and the latter if the sample rate is too low for such frequencies.
 
     Args:
         content: WAV of `audio.canonical`.
         sample_rate: Sample rate in Hz.
     """
-    samples = audio.samples(content).astype(np.int64)
+    samples = audio.samples(content)
     if not samples.size:
         return {"seconds": 0.0}
-    loudness = np.abs(samples)
-    power = int((samples * samples).sum()) / samples.size / 2**30
-    numbers = {
+    values = samples.astype(np.float64)
+    power = float(values @ values) / samples.size / 2**30  # Sums of whole numbers below 2**53.
+    clipped = np.count_nonzero(samples >= CLIPPED) + np.count_nonzero(samples <= -CLIPPED)
+    silent = np.count_nonzero((samples < SILENT) & (samples > -SILENT))
+    measures: dict[str, float | str] = {
         "seconds": samples.size / sample_rate,
         "level": max(QUIETEST, 10 * math.log10(power)) if power else QUIETEST,
-        "clipped": float(np.count_nonzero(loudness >= CLIPPED)) / samples.size,
-        "silent": float(np.count_nonzero(loudness < SILENT)) / samples.size,
+        "clipped": float(clipped / samples.size),
+        "silent": float(silent / samples.size),
     }
-    share = _share_above(samples, sample_rate)
-    return numbers if share is None else numbers | {"above_4khz": share}
+    return {**measures, **_spectrum(values, sample_rate)}
 
 
-def text_numbers(content: bytes) -> dict[str, float]:
-    """Measures a canonical text. Each Han or Kana character is a word."""
+def text_measures(content: bytes, number: int) -> dict[str, float | str]:
+    """Measures a canonical text. Each Han or Kana character is a word.
+
+    Args:
+        content: Canonical text.
+        number: Number that draws `word`, one of the words, in lower case.
+
+    Returns:
+        Measures by name; `word` is missing if the text has no word.
+    """
     text = content.decode("utf-8")
-    words = sum(1 for _ in _WORD.finditer(text))
-    return {"characters": len(text), "bytes": len(content), "words": words}
+    words = _WORD.findall(text)
+    measures: dict[str, float | str] = {
+        "characters": len(text),
+        "bytes": len(content),
+        "words": len(words),
+        "script": scripts.script(text),
+    }
+    if words:
+        measures["word"] = words[number % len(words)].lower()[:_WORD_CHARACTERS]
+    return measures
 
 
-def _of_image(content: bytes, sections: Modalities) -> MediumMeasures:
-    kind, numbers = image_numbers(content)
-    return {"format": kind}, numbers
+def _of_image(content: bytes, sections: Modalities, number: int) -> Measures:
+    return image_measures(content)
 
 
-def _of_audio(content: bytes, sections: Modalities) -> MediumMeasures:
+def _of_audio(content: bytes, sections: Modalities, number: int) -> Measures:
     assert sections.audio is not None
-    return {}, audio_numbers(content, sections.audio.sample_rate)
+    return audio_measures(content, sections.audio.sample_rate)
 
 
-def _of_text(content: bytes, sections: Modalities) -> MediumMeasures:
-    return {}, text_numbers(content)
+def _of_text(content: bytes, sections: Modalities, number: int) -> Measures:
+    return text_measures(content, number)
 
 
-MEASURES: Mapping[str, Callable[[bytes, Modalities], MediumMeasures]] = {
+MEASURES: Mapping[str, Callable[[bytes, Modalities, int], Measures]] = {
     "image": _of_image,
     "audio": _of_audio,
     "text": _of_text,
 }
-"""Functions that measure a canonical medium, by modality."""
+"""Functions that measure a canonical medium of a record with a `sampling.number`, by modality."""
 
 
-def _share_above(samples: npt.NDArray[np.int64], sample_rate: int) -> float | None:
-    """Returns the share of energy from `TELEPHONE_HZ` on, in the second in the middle.
+def _laplacian(luma: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Returns the Laplacian of the inner pixels, int32 `[height - 2, width - 2]`."""
+    neighbours = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
+    return neighbours - 4 * luma[1:-1, 1:-1]
+
+
+def _spectrum(samples: npt.NDArray[np.float64], sample_rate: int) -> dict[str, float]:
+    """Measures the energy spectrum of the second in the middle, with a Hann window.
 
     Returns:
-        None if the sample rate is too low, or the second is silent.
+        Mean frequency (`centroid`) and the share of energy from `TELEPHONE_HZ` on; nothing if the
+        second is silent.
     """
-    if sample_rate <= 2 * TELEPHONE_HZ:
-        return None
     start = max(0, (samples.size - sample_rate) // 2)
     middle = samples[start : start + sample_rate]
     middle = (middle - middle.mean()) * _window(middle.size)
     energy = np.abs(np.fft.rfft(middle)) ** 2
     whole = float(energy.sum())
     if whole < 1:
-        return None
-    first = math.ceil(TELEPHONE_HZ * middle.size / sample_rate)
-    return float(energy[first:].sum()) / whole
+        return {}
+    step = sample_rate / middle.size
+    found = {"centroid": float(energy @ np.arange(energy.size)) / whole * step}
+    if sample_rate > 2 * TELEPHONE_HZ:
+        found["above_4khz"] = float(energy[math.ceil(TELEPHONE_HZ / step) :].sum()) / whole
+    return found
 
 
 @functools.lru_cache(maxsize=16)

@@ -69,7 +69,8 @@ def _without(
 ) -> pa.Table:
     keep = np.ones(len(scores), bool)
     keep[rows] = False
-    kept = scores.filter(pa.array(keep)).drop_columns([tables_rows.POSITION])
+    kept = scores.filter(pa.array(keep))
+    kept = kept.drop_columns([n for n in tables_rows.UNPUBLISHED if n in kept.column_names])
     return passthrough.conformed(kept, columns)
 
 

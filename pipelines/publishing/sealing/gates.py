@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms.errors import GateError
@@ -16,10 +17,12 @@ class Gates:
     Attributes:
         rejected_limit: Largest share of rejected records, duplicates included, in [0, 1].
         issues: Largest shares of media that are not used.
+        drift: Limits of drift; None compares with nothing.
     """
 
     rejected_limit: float
     issues: IssuesLimits = IssuesLimits()
+    drift: DriftGate | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.rejected_limit <= 1:
@@ -32,7 +35,7 @@ class Gates:
         reasons: Mapping[str, int],
         media: media_counts.Media,
     ) -> None:
-        """Refuses a run that lost records, scored none, rejected too many, or lost too many media.
+        """Refuses a run that lost records or too many media, scored none, rejected many or drifts.
 
         Raises:
             GateError: A limit is not held; the message has the numbers, the most frequent reason
@@ -62,3 +65,5 @@ class Gates:
             )
         if lost:
             raise GateError(f"{lost} (see the issues in {run.folder}/scores)")
+        if self.drift is not None:
+            self.drift.check(run)

@@ -15,6 +15,7 @@ from triad_ml.pipelines.publishing.manifest import Manifest, PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.publishing.sealing import duplicates, mending
 from triad_ml.pipelines.publishing.sealing.gates import Gates
+from triad_ml.pipelines.publishing.sealing.run_statistics import RunStatistics
 from triad_ml.pipelines.storage import atomic
 from triad_ml.pipelines.tables import formats, media_counts, passthrough
 from triad_ml.pipelines.tables import rows as tables_rows
@@ -104,10 +105,12 @@ def _seal(
     issues: collections.Counter[str] = collections.Counter()
     used: collections.Counter[str] = collections.Counter()
     unreadable: collections.Counter[str] = collections.Counter()
+    statistics = RunStatistics(settings)
     for unit in range(units):
-        _, scores, rejected = commit.unit_tables(run, unit)
+        _, whole, rejected = commit.unit_tables(run, unit)
         rows = later.get(unit, np.zeros(0, np.int64))
-        scores, rejected = duplicates.parted(scores, rejected, rows, columns, settings)
+        scores, rejected = duplicates.parted(whole, rejected, rows, columns, settings)
+        statistics.add(whole, scores)
         for kind, table in (("scores", scores), ("rejected", rejected)):
             path = run.part(kind, unit, settings.format)
             atomic.put(run.path(path), formats.encode(table, settings.format))
@@ -133,6 +136,7 @@ def _seal(
     if gates.issues.over(media):
         # Media that are mended before the next attempt have to be read again.
         atomic.delete_tree(run.units)
+    described = statistics.write(run, used, issues)
     gates.check(run, counts, reasons, media)
     manifest = Manifest(
         run_id=run.run_id,
@@ -150,6 +154,7 @@ def _seal(
         code_version=settings.provenance.version,
         about=dict(about),
         media=media_counts.to_json(media),
+        statistics=described,
     )
     if damaged is not None and atomic.read_if_there(run.manifest) == damaged:
         atomic.delete(run.manifest)  # No reader accepts it.

@@ -653,7 +653,7 @@ def test_help_groups_the_commands_by_purpose(capsys):
     del grouped["Options"]
     assert grouped == {
         "Prepare and train": ["spec", "preprocess", "train", "search", "track", "encoder"],
-        "Score and report": ["score", "report", "evaluate"],
+        "Score and report": ["score", "report", "stats", "drift", "evaluate"],
         "Publish and undo": ["runs", "current", "export-scores", "rollback", "gc"],
         "Streams": ["stream", "replay"],
         "Trust and checks": [

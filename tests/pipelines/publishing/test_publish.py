@@ -194,6 +194,7 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
         "dt=2026-11-24/.lock",
         "dt=2026-11-24/CURRENT",
         f"{folder}/manifest.json",
+        f"{folder}/statistics.json",
         *(f"{folder}/scores/part-{unit:05d}.parquet" for unit in range(3)),
         *(f"{folder}/_rejected/part-{unit:05d}.parquet" for unit in range(3)),
         *(f"{folder}/_units/{unit:05d}.json" for unit in range(3)),
@@ -215,6 +216,13 @@ def test_a_published_run_has_this_layout_and_manifest(tmp_path):
     ]
     assert manifest.pop("created").startswith("20")
     assert len(manifest.pop("digest")) == 64
+    statistics = Path(run.statistics).read_bytes()
+    assert manifest.pop("statistics") == {
+        "path": "statistics.json",
+        "rows": 4,
+        "bytes": len(statistics),
+        "sha256": hashlib.sha256(statistics).hexdigest(),
+    }
     struct = "struct<label: {}, score: float, distribution: map<string, float>>"
     assert manifest == {
         "run_id": run.run_id,
@@ -440,7 +448,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int, after: bool) -> Callable
     return lambda: steps
 
 
-STEPS = 18  # nine files of units, six parts, manifest, pointer; and one that is not reached
+STEPS = 19  # nine files of units, six parts, statistics, manifest, pointer; one not reached
 
 
 def test_the_steps_of_a_run_are_all_tried(tmp_path, monkeypatch):

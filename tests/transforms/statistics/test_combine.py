@@ -78,6 +78,25 @@ def test_only_the_most_frequent_values_are_listed_and_the_others_summed(monkeypa
     assert found == {"total": 5, "distinct": 4, "counts": {"b": 2, "a": 1}, "other": 2}
 
 
+def test_a_word_of_one_text_alone_is_not_listed():
+    texts = [b"fan", b"fan", b"0815"]
+    document = canonical.summary_of(*(canonical.record(text=text) for text in texts))
+    words = features_of(document)["text.word"]
+    assert words == {"total": 3, "distinct": 2, "counts": {"fan": 2}, "other": 1}
+
+
+def test_several_values_at_once_are_counted_as_one_by_one():
+    values = np.random.default_rng(1).normal(0, 1, 500)
+    scale = measures.scale("score.price.value")
+    one_by_one, at_once = (accumulators.Numeric.empty(scale) for _ in range(2))
+    for value in values:
+        one_by_one.add(value, scale)
+    at_once.extend(values[:300], scale)
+    at_once.extend([], scale)
+    at_once.extend(values[300:], scale)
+    assert at_once == one_by_one
+
+
 def test_too_many_values_or_digests_are_said_to_be_too_many_in_any_order(monkeypatch):
     monkeypatch.setattr(accumulators, "MOST_VALUES", 3)
     monkeypatch.setattr(accumulators, "MOST_DIGESTS", 3)
@@ -103,15 +122,16 @@ def test_too_many_values_or_digests_are_said_to_be_too_many_in_any_order(monkeyp
 
 def test_a_split_of_another_name_is_refused():
     with pytest.raises(ValueError, match="split must be one of train, eval, test, all, got 'dev'"):
-        statistics_combine.Accumulator().add("dev", Measured((), (), ()))
+        statistics_combine.Accumulator().add("dev", Measured(None, (), ()))
 
 
 _numbers = st.tuples(st.sampled_from(sorted(SCALES)), st.floats(-200, 2**28))
 _categories = st.tuples(st.sampled_from(["image.state", "label.kind"]), st.sampled_from("abcd"))
 _digests = st.tuples(st.sampled_from(["image", "text"]), st.integers(0, 5))
+_words = st.tuples(st.sampled_from(["text.word", "image.format"]), st.sampled_from("abcd"))
 _measured = st.builds(
     Measured,
-    st.lists(_numbers, max_size=4).map(tuple),
+    st.none() | st.lists(_numbers | _words, max_size=4).map(dict),
     st.lists(_categories, max_size=3).map(tuple),
     st.lists(_digests, max_size=2).map(tuple),
 )
