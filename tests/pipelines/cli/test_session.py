@@ -11,6 +11,7 @@ import typer
 
 from triad_ml.pipelines.cli import flags, main, session
 from triad_ml.pipelines.doctor.config import DoctorConfig
+from triad_ml.pipelines.monitoring import config as monitoring_config
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.publishing import config as publishing_config
 from triad_ml.pipelines.report.config import ReportConfig
@@ -23,13 +24,14 @@ from triad_ml.transforms.errors import OptionsError
 
 ROOT = Path(__file__).resolve().parents[3]
 CLI = ROOT / "pipelines" / "cli"
+CONFIG_MODULES = (monitoring_config, publishing_config, training_config, verification_config)
 CONFIGS = {
     one.__name__: one
     for one in (
         *(DoctorConfig, PreprocessConfig, ReportConfig, ScoreConfig, StreamConfig, TrackConfig),
         *(
             one
-            for module in (publishing_config, training_config, verification_config)
+            for module in CONFIG_MODULES
             for one in vars(module).values()
             if getattr(one, "__name__", "").endswith("Config") and dataclasses.is_dataclass(one)
         ),
