@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600
 _OURS = re.compile(
-    r"manifest\.json|\.lock"
+    r"manifest\.json|statistics\.json|\.lock"
     r"|_?units/\d{5,}(\.json|\.scores\.parquet|\.rejected\.parquet)"
     r"|(scores|_?rejected)/part-\d{5,}\.(parquet|jsonl)"
 )

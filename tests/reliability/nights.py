@@ -98,6 +98,9 @@ def seen(output: object) -> tuple[str, dict[str, bytes]]:
         content = atomic.read_bytes(run.path(file.path))
         assert file.holds(content), file.path
         found[file.path] = content
+    assert manifest.statistics is not None
+    found[manifest.statistics.path] = atomic.read_bytes(run.statistics)
+    assert manifest.statistics.holds(found[manifest.statistics.path])
     found["manifest.json"] = dataclasses.replace(manifest, created="").to_json()
     assert manifest.counts["read"] == sum(file.rows for file in manifest.files)
     return manifest.run_id, found
