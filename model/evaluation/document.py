@@ -15,6 +15,7 @@ from triad_ml.transforms.spec.tasks import Task
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 AS_RECORDED = "as recorded"
 """Key of the metrics on all labelled records, each with the modalities that it has."""
@@ -354,13 +355,20 @@ def tasks_table(tasks: Mapping[str, Mapping[str, Any]], title: str, caption: str
         rows = {AS_RECORDED: task[AS_RECORDED], **parts, **task["subsets"], **linear, **sliced}
         for i, (subset, metrics) in enumerate(rows.items()):
             result.add_row(
-                name if i == 0 else "",
-                subset.replace("+", " + ") if subset in task["subsets"] else subset,
+                _plain(name if i == 0 else ""),
+                _plain(subset.replace("+", " + ") if subset in task["subsets"] else subset),
                 f"{metrics['n']:,}",
                 *(interval_text(metrics[key]) if key in metrics else "" for key in figures),
                 end_section=i == len(rows) - 1,
             )
     return result
+
+
+def _plain(name: str) -> "Text":
+    """Returns a name of the user as it is: without markup, and without control characters."""
+    from rich.text import Text
+
+    return Text("".join(one if one.isprintable() else "\ufffd" for one in name))
 
 
 def interval_text(interval: Mapping[str, float | None]) -> str:

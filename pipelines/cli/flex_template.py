@@ -12,6 +12,7 @@ from triad_ml.pipelines.cli import main as cli_main
 from triad_ml.pipelines.runners import dataflow
 
 _FIXED = {"runner", "no_wait", "verbose", "help"}
+_OF_A_TERMINAL = {"quiet", "json", "metrics"}  # The launcher's output and files are not kept.
 _CLOUD = {flag.lstrip("-").replace("-", "_") for flag in dataflow.IN_CLOUD}
 _REGEXES = {int: r"^[0-9]+$", float: r"^[0-9]*\.?[0-9]+$", bool: r"^(true|false)$"}
 
@@ -54,7 +55,7 @@ def _flags() -> dict[str, Any]:
     command = typer.main.get_command(cli_main.app)
     score = command.commands["score"]  # type: ignore[attr-defined]
     flags = {_name(flag): flag for flag in score.params}
-    return {name: flag for name, flag in flags.items() if name not in _FIXED}
+    return {name: flag for name, flag in flags.items() if name not in _FIXED | _OF_A_TERMINAL}
 
 
 def _name(flag: Any) -> str:

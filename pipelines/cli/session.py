@@ -65,7 +65,7 @@ class Session:
         return result
 
     def check(self) -> None:
-        """Refuses flags that contradict each other, and a file of metrics that is none of ours.
+        """Refuses flags that contradict each other, and a file of metrics that cannot be written.
 
         Raises:
             OptionsError: See above.
@@ -74,6 +74,7 @@ class Session:
         if self.verbose and self.quiet:
             raise OptionsError("--quiet: is the opposite of --verbose; give one of them")
         if self.metrics is not None:
+            outputs.check_local(self.metrics, "--metrics")
             outputs.check_file(self.metrics, MARK, "file of metrics", "--metrics")
 
     def end(self, read: Callable[[], Outcome], plain: str | None = None) -> None:
@@ -84,11 +85,11 @@ class Session:
             plain: Last line without `--json`; None prints none.
         """
         outcome = read() if self.as_json or self.metrics is not None else None
-        if outcome is not None and self.metrics is not None:
-            write_metrics(self.metrics, outcome)
         line = outcome.line() if outcome is not None and self.as_json else plain
         if line is not None:
             print(line)
+        if outcome is not None and self.metrics is not None:
+            write_metrics(self.metrics, outcome)
 
     def refuse_beam_args(self, command: str) -> None:
         """Raises OptionsError if Beam arguments were passed to a command that runs no pipeline."""

@@ -15,7 +15,8 @@ def stats(config: StatsConfig) -> None:
     """Prints one or two statistics as a table or JSON, and writes the page and the proto.
 
     Raises:
-        OptionsError: A folder has no statistics, or such of another version or of no record.
+        OptionsError: A folder has no statistics, or such of another version or of no record, or a
+            file to write is another one.
         DamagedError: Statistics are not what the run wrote.
         StorageError: A file cannot be read or written.
     """
@@ -25,14 +26,16 @@ def stats(config: StatsConfig) -> None:
 
     if config.output is not None:
         page.check(config.output)
+    if config.tfmd is not None:
+        from triad_ml.pipelines.monitoring import tfmd
+
+        tfmd.check(config.tfmd)
     folders = [config.left, *([config.right] if config.right is not None else [])]
     opened = [statistics_file.open_statistics(folder, config.date) for folder in folders]
     sides = comparison.sides(opened)
     rows = comparison.rows(sides)
-    _tell_of_other_spec(*opened)
+    _warn_of_other_spec(*opened)
     if config.tfmd is not None:
-        from triad_ml.pipelines.monitoring import tfmd
-
         atomic.put(config.tfmd, tfmd.encoded(opened))
     if config.output is not None:
         page.write(config.output, sides, rows)
@@ -64,7 +67,7 @@ def drift(config: DriftConfig) -> bool:
         limits = statistics_file.limits(config.trained)
     else:
         limits = loading.load(config.spec).drift
-    _tell_of_other_spec(trained, tonight)
+    _warn_of_other_spec(trained, tonight)
     distances = drift.distances(trained.main[1], tonight.main[1])
     found = drift.findings(distances, limits)
     if config.as_json:
@@ -74,7 +77,7 @@ def drift(config: DriftConfig) -> bool:
     return not found
 
 
-def _tell_of_other_spec(first: "Opened", second: "Opened | None" = None) -> None:
+def _warn_of_other_spec(first: "Opened", second: "Opened | None" = None) -> None:
     if second and first.statistics.spec_digest != second.statistics.spec_digest:
         _log.warning(
             "%s and %s are of different specs; only what both have is compared",

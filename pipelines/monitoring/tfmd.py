@@ -3,10 +3,34 @@
 import itertools
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from triad_ml.pipelines.scoring.statistics_file import Opened
+from triad_ml.pipelines.storage import atomic
+from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.statistics.document import Histogram, Part, Shares
+
+
+def check(path: str) -> None:
+    """Refuses an existing file that holds no statistics of TensorFlow Metadata.
+
+    Raises:
+        OptionsError: The file would be replaced.
+        StorageError: The file cannot be read.
+    """
+    content = atomic.read_if_there(path)
+    if not content:
+        return
+    try:
+        ours = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
+    except DecodeError:
+        ours = ()
+    if not ours:
+        raise OptionsError(
+            f"--tfmd: {path}: is there, and holds no statistics of TensorFlow Metadata; choose "
+            "another file"
+        )
 
 
 def encoded(opened: Sequence[Opened]) -> bytes:

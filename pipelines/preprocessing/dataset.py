@@ -31,7 +31,7 @@ ANALYSIS = "analysis.json"
 REJECTED = "rejected/part-00000.parquet"
 
 _ANEW = "run triad preprocess with a new --output"
-_REQUIRED = {
+REQUIRED = {
     "classes",
     "digests",
     "files",
@@ -42,6 +42,7 @@ _REQUIRED = {
     "transform_digest",
     "vocabulary_size",
 }
+"""Entries of each manifest that is read; an older one may lack others."""
 
 BATCH_SIZE = 48
 """Number of rows in each call of the feature graph and of an exported model.
@@ -196,8 +197,8 @@ def parse(content: bytes, folder: str) -> dict[str, Any]:
         raise OptionsError(
             f"{folder}/{MANIFEST}: is no manifest of a preprocessing; {_ANEW}"
         ) from error
-    if not isinstance(manifest, dict) or not manifest.keys() >= _REQUIRED:
-        missing = ", ".join(sorted(_REQUIRED.difference(manifest)))
+    if not isinstance(manifest, dict) or not manifest.keys() >= REQUIRED:
+        missing = ", ".join(sorted(REQUIRED.difference(manifest)))
         raise OptionsError(
             f"{folder}/{MANIFEST}: lacks {missing}: it is of an older version, or no manifest of a "
             f"preprocessing; {_ANEW}"

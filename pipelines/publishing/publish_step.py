@@ -62,7 +62,7 @@ class Publication:
         publishing_publish.publish(self.run, self.current)
         summary.say(_log, sentences(sealed, self.run))
         if self.gates.drift is not None:
-            summary.say(_log, self.gates.drift.sentences(self.run))
+            summary.say(_log, self.gates.drift.sentences(self.run, sealed.statistics))
         _log.info("%s: published", self.run.folder)
 
 

@@ -1,10 +1,13 @@
 """Progress display of pipelines: record counts if they run in this process, else elapsed time."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 
 from triad_ml.model import stages
 from triad_ml.pipelines.runners import registry
+
+_log = logging.getLogger(__name__)
 
 _OTHER_PROCESSES = "multi_processing"
 """Running mode of Beam in which the local runner's workers count in other processes."""
@@ -33,6 +36,8 @@ def showing(
     elif any(_OTHER_PROCESSES in argument for argument in beam_args):
         stage = stages.Stage(f"{what}, in other processes")
     else:
+        if total is None:
+            _log.info("only reading tells how many %s there are, so no time left is shown", what)
         stage = stages.counting(what, total, estimated)
     with stages.showing(stage):
         yield stage

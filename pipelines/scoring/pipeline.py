@@ -13,12 +13,11 @@ from triad_ml.pipelines.publishing import publish
 from triad_ml.pipelines.publishing.commit import commit_unit
 from triad_ml.pipelines.publishing.publish_step import Publication, Publish
 from triad_ml.pipelines.publishing.run_folder import RunFolder
-from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.publishing.sealing.gates import Gates
 from triad_ml.pipelines.runners import beam_options as runners_beam_options
 from triad_ml.pipelines.runners import registry, results, stages, worker_errors, workers
 from triad_ml.pipelines.runtime import environment
-from triad_ml.pipelines.scoring import carry_over, statistics_file
+from triad_ml.pipelines.scoring import carry_over
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.scoring.plan import Published, ScorePlan
 from triad_ml.pipelines.scoring.score import Score, Scores
@@ -130,7 +129,7 @@ def run(config: ScoreConfig, plan: ScorePlan) -> Published:
 
 
 def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
-    compared = _drift_gate(config, plan)  # Mistakes are reported before the work.
+    compared = plan.drift_gate(config)  # Mistakes are reported before the work.
     start = publish.begin(plan.run)
     planned = units.plan(plan.inputs, unit_records=config.unit_records)
     missing = [unit for unit in planned if unit.index not in start.complete]
@@ -149,32 +148,24 @@ def _score_and_publish(config: ScoreConfig, plan: ScorePlan) -> None:
     publication = Publication(
         plan.run, len(planned), plan.inputs, gates, plan.settings, about, start.current
     )
-    records = sources_read.estimated_records(plan.inputs)
-    score = Score.from_model(
-        plan.model,
-        config.model,
-        config.media_roots,
-        config.explain,
-        earlier=earlier,
-        share=sampling.share(records),
-    )
     template = registry.named(config.runner).makes_template(config.beam_args)
     alone = config.no_wait or template
     if missing or template:
+        records = sources_read.estimated_records(plan.inputs)
+        score = Score.from_model(
+            plan.model,
+            config.model,
+            config.media_roots,
+            config.explain,
+            earlier=earlier,
+            share=sampling.share(records),
+        )
         last = publication if alone else None
         left = None if records is None else round(records * len(missing) / max(len(planned), 1))
         _run(config, plan, missing, left, score, earlier, last)
         if alone:
             return
     publication.publish()
-
-
-def _drift_gate(config: ScoreConfig, plan: ScorePlan) -> DriftGate | None:
-    if config.trained is None:
-        return None
-    trained = statistics_file.open_statistics(config.trained)
-    limits, refuses = plan.model.spec.drift, config.drift == "refuse"
-    return DriftGate(trained.name, trained.main[1], limits, refuses)
 
 
 def _run(

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.pipelines.publishing import publish, publish_step, run_folder, run_index
 from triad_ml.pipelines.publishing.run_folder import RunFolder
+from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.runtime import summary
+from triad_ml.pipelines.scoring import statistics_file
 from triad_ml.pipelines.scoring.config import ScoreConfig
 from triad_ml.pipelines.sources import units
 from triad_ml.pipelines.sources.files import InputFile
@@ -46,11 +48,30 @@ class ScorePlan:
         """True if the run is published and whole, so that nothing is to be done."""
         return publish.published(self.run)
 
-    def told_published(self) -> Published:
-        """Logs the summary of a run that is published already; returns the path of its manifest."""
+    def drift_gate(self, config: ScoreConfig) -> DriftGate | None:
+        """Returns the gate on drift that the settings ask for.
+
+        Raises:
+            OptionsError: The statistics to compare with cannot be used.
+            DamagedError: They are not what their run wrote.
+        """
+        if config.trained is None:
+            return None
+        trained = statistics_file.open_statistics(config.trained)
+        refuses = config.drift == "refuse"
+        return DriftGate(trained.name, trained.main[1], self.model.spec.drift, refuses)
+
+    def told_published(self, config: ScoreConfig) -> Published:
+        """Logs the summary of a run that is published already; returns the path of its manifest.
+
+        Drift is told as with `--drift warn`, since nothing can be refused any more.
+        """
+        compared = self.drift_gate(config)
         manifest = run_index.whole_manifest(self.run)
         if manifest is not None:
             summary.say(_log, publish_step.sentences(manifest, self.run))
+            if compared is not None:
+                summary.say(_log, compared.sentences(self.run, manifest.statistics))
         _log.info("%s: already published, nothing to do", self.run.folder)
         return Published(self.run.manifest)
 

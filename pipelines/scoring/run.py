@@ -41,7 +41,7 @@ def run(config: ScoreConfig) -> "Published":
     template = registry.named(config.runner).makes_template(config.beam_args)
     # A second start for the same date returns here, without importing TensorFlow.
     if plan.published and not template:
-        return plan.told_published()
+        return plan.told_published(config)
     environment.load_tensorflow()
     from triad_ml.pipelines.scoring import pipeline
 

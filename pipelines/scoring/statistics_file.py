@@ -46,10 +46,10 @@ def open_statistics(folder: str, date: str | None = None) -> Opened:
     Args:
         folder: Output of `triad preprocess`, folder of a run, or output of `triad score`, which may
             end in the folder of a date, `dt=YYYY-MM-DD`.
-        date: Date of published scores; None takes the latest.
+        date: Date of published scores; None takes that of the folder, or else the latest.
 
     Raises:
-        OptionsError: The folder has no statistics, or such of another version.
+        OptionsError: The folder has no statistics, such of another version, or another date.
         DamagedError: The file of a published run is not what the run wrote.
     """
     folder = folder.rstrip("/") or "/"
@@ -59,7 +59,10 @@ def open_statistics(folder: str, date: str | None = None) -> Opened:
         return Opened(folder, document.parse(content, place))
     parent, _, last = folder.rpartition("/")
     if last.startswith("dt="):
-        return open_statistics(parent or ".", last.removeprefix("dt="))
+        of_folder = last.removeprefix("dt=")
+        if date is not None and date != of_folder:
+            raise OptionsError(f"--date: {date} is not the date of {folder}; leave --date out")
+        return open_statistics(parent or ".", of_folder)
     if not run_index.dates(folder):
         raise OptionsError(
             f"{folder}: has no {document.NAME}; name the --output of triad preprocess or triad "

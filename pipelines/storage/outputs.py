@@ -68,6 +68,23 @@ def check_file(output: str, mark: bytes, what: str, flag: str = "--output") -> N
         raise _refused(output, f"is there, and is no {what}", f"choose another {flag}")
 
 
+def check_local(output: str, flag: str) -> None:
+    """Refuses a file that is not on this machine, or whose folder is missing.
+
+    Args:
+        output: Path of the file.
+        flag: Option with which the user named the file.
+
+    Raises:
+        OptionsError: See above.
+    """
+    if "://" in output:
+        raise OptionsError(f"{flag}: {output}: is not on this machine; name a local file")
+    folder = os.path.dirname(os.path.abspath(output))
+    if not os.path.isdir(folder):
+        raise OptionsError(f"{flag}: {output}: {folder} is no folder; make it, or name another")
+
+
 def mark(folder: str, command: str) -> None:
     """Marks a folder as made by a command."""
     atomic.write_new(f"{folder}/{MARK}", f"made by triad {command}\n".encode())

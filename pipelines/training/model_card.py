@@ -80,17 +80,16 @@ def _use(about: Mapping[str, Any], spec: Spec) -> Iterator[str]:
 
 
 def _data(data: Mapping[str, Any], spec: Spec) -> Iterator[str]:
-    counts = data["counts"]
-    splits = ", ".join(f"{split} {counts[split]:,}" for split in (_TRAINED, _CHOSEN, _TESTED))
-    rejected = f", {counts['rejected']:,} rejected" if counts["rejected"] else ""
-    yield f"- {counts['read']:,} records read: {splits}{rejected}. Split by `{spec.split.by}`."
-    for name in spec.modalities.names:
-        media = data["media"].get(name)
-        if media is not None:
-            flaws = [f", {count:,} not used ({why})" for why, count in media["flaws"].items()]
-            had = f"{media['had']:,} of {counts['read']:,} records have one"
-            yield f"- {name}: {had}{''.join(flaws)}."
-    for name, labels in data["labels"].items():
+    counts = data.get("counts")  # Data of an earlier version have not all of these.
+    if counts is not None:
+        splits = ", ".join(f"{split} {counts[split]:,}" for split in (_TRAINED, _CHOSEN, _TESTED))
+        rejected = f", {counts['rejected']:,} rejected" if counts["rejected"] else ""
+        yield f"- {counts['read']:,} records read: {splits}{rejected}. Split by `{spec.split.by}`."
+    for name, media in _media(data, spec):
+        flaws = [f", {count:,} not used ({why})" for why, count in media["flaws"].items()]
+        had = f"{media['had']:,} of {data['counts']['read']:,} records have one"
+        yield f"- {name}: {had}{''.join(flaws)}."
+    for name, labels in data.get("labels", {}).items():
         if labels is not None:
             found = ", ".join(f"{split} {count:,}" for split, count in labels["records"].items())
             yield f"- Labels of {_code(name)}: {found}."
@@ -145,13 +144,20 @@ def _limitations(
                 f"- {_code(name)}: a linear model of {floor.modalities.replace('+', ' + ')} is "
                 f"better, with {floor.figure} {floor.value:.3f} for {floor.network:.3f}."
             )
-    read = data["counts"]["read"]
-    for name in spec.modalities.names:
-        media = data["media"].get(name, {"had": read, "flaws": {}})
+    for name, media in _media(data, spec):
+        read = data["counts"]["read"]
         without = read - media["had"] + sum(media["flaws"].values())
         if without:
             yield f"- {without:,} of {read:,} records have no {name} that can be used."
     yield "- The figures hold for records like those of the training; compare new ones first."
+
+
+def _media(data: Mapping[str, Any], spec: Spec) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the modalities whose media the manifest of the prepared data counts."""
+    counted = data.get("media", {}) if "counts" in data else {}
+    for name in spec.modalities.names:
+        if name in counted:
+            yield name, counted[name]
 
 
 def _origin(about: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:

@@ -79,7 +79,7 @@ class EvaluateConfig:
     """Settings of `triad evaluate`.
 
     Attributes:
-        scores: Folder that scoring published into, or the folder of one run.
+        scores: Folder that scoring published into, the folder of a date in it, or that of a run.
         labels: Patterns of files with the labels.
         date: Date of the scores; None takes the latest.
         model: Folder of the model that scored; its spec names the keys of the labels. None: a

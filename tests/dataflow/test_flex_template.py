@@ -28,6 +28,8 @@ PARAMETERS = {
     "verify_key": "/keys/public.pem",
     "carry_over": "true",
     "explain": "true",
+    "drift": "refuse",
+    "trained": "gs://bucket/prepared",
 }
 LAUNCHER = (
     *("--runner=DataflowRunner", "--project=triad-project", "--region=europe-west4"),
@@ -90,6 +92,8 @@ def test_parameters_become_the_command_and_the_rest_goes_to_beam():
             unit_records=64,
             carry_over=True,
             explain=True,
+            drift="refuse",
+            trained="gs://bucket/prepared",
             beam_args=LAUNCHER[1:],
             verify_key="/keys/public.pem",
             no_wait=True,

@@ -61,7 +61,7 @@ class Numeric:
         if not numbers.size:
             return
         places = np.searchsorted(np.asarray(scale.edges), numbers, side="right")
-        steps = np.rint(numbers * scale.resolution).astype(np.int64).tolist()
+        steps = [round(value) for value in (numbers * scale.resolution).tolist()]
         self.merge(
             Numeric(
                 bins=np.bincount(places, minlength=len(self.bins)).tolist(),

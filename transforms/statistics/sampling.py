@@ -14,8 +14,8 @@ _SALT = b"triad statistics\n"
 def share(records: int | None) -> float:
     """Returns the share of the records that a sample holds, in (0, 1].
 
-    Measures of media are dear: they cost a tenth to a third of the CPU time of scoring a record. So
-    a sample holds about `FEWEST` records, or `SHARE` of them if that is more.
+    Measures of media are expensive: they cost a tenth to a third of the CPU time of scoring a
+    record. So a sample holds about `FEWEST` records, or `SHARE` of them if that is more.
 
     Args:
         records: Estimated number of all records; None if it is not known.

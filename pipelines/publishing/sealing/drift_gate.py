@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from triad_ml.pipelines.publishing.manifest import PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.runtime.summary import Sentence, many
 from triad_ml.pipelines.storage import atomic
@@ -31,14 +32,18 @@ class DriftGate:
     limits: Drift
     refuses: bool
 
-    def check(self, run: RunFolder) -> None:
+    def check(self, run: RunFolder, file: PartFile | None) -> None:
         """Refuses a run that drifts, if this gate refuses.
+
+        Args:
+            run: Folder of the run.
+            file: Entry of its statistics in its manifest; None if it has none.
 
         Raises:
             GateError: A feature drifts beyond its limit; the message names the largest drifts.
-            DamagedError: The run has no statistics.
+            DamagedError: The statistics are not those that the run wrote.
         """
-        found = self._findings(run) if self.refuses else []
+        found = self._findings(run, file) if self.refuses else []
         if not found:
             return
         named = "; ".join(map(str, found[:SHOWN]))
@@ -48,17 +53,26 @@ class DriftGate:
             f"published: see triad stats {run.folder}, mend the records, or use --drift warn"
         )
 
-    def sentences(self, run: RunFolder) -> list[Sentence]:
-        """Returns a sentence for each feature that drifts, or one that none does."""
-        found = self._findings(run)
+    def sentences(self, run: RunFolder, file: PartFile | None) -> list[Sentence]:
+        """Returns a sentence for each feature that drifts, or one that says that none does.
+
+        Statistics that are not those that the run wrote are a warning: they publish or refuse
+        nothing any more. The arguments are those of `check`.
+        """
+        try:
+            found = self._findings(run, file)
+        except DamagedError as error:
+            return [Sentence(f"drift: not compared with {self.name}: {error}", warns=True)]
         if not found:
             return [Sentence(f"drift: no feature drifted from {self.name}")]
         return [Sentence(f"drift: {one}", warns=True) for one in found]
 
-    def _findings(self, run: RunFolder) -> list[Finding]:
+    def _findings(self, run: RunFolder, file: PartFile | None) -> list[Finding]:
         content = atomic.read_if_there(run.statistics)
-        if content is None:
-            raise DamagedError(f"{run.statistics}: is missing; {document.REMEDY}")
+        if content is None or file is None or not file.holds(content):
+            raise DamagedError(
+                f"{run.statistics}: is missing or is not what the run wrote; {document.REMEDY}"
+            )
         now = document.parse(content, run.statistics).splits.values()
         return [
             finding

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from triad_ml.pipelines.publishing.manifest import PartFile
 from triad_ml.pipelines.publishing.run_folder import RunFolder
 from triad_ml.pipelines.publishing.sealing.drift_gate import DriftGate
 from triad_ml.pipelines.tables import media_counts
@@ -34,12 +35,21 @@ class Gates:
         counts: Mapping[str, int],
         reasons: Mapping[str, int],
         media: media_counts.Media,
+        statistics: PartFile | None,
     ) -> None:
         """Refuses a run that lost records or too many media, scored none, rejected many or drifts.
+
+        Args:
+            run: Folder of the run.
+            counts: Numbers of records that are `read`, `scored` and `rejected`.
+            reasons: Number of rejected records by reason.
+            media: Numbers of media that are used and not used.
+            statistics: Entry of the run's statistics in its manifest; None if it has none.
 
         Raises:
             GateError: A limit is not held; the message has the numbers, the most frequent reason
                 and the remedy.
+            DamagedError: The statistics are to be compared, and are not what the run wrote.
         """
         read, scored, rejected = counts["read"], counts["scored"], counts["rejected"]
         if read != scored + rejected:
@@ -66,4 +76,4 @@ class Gates:
         if lost:
             raise GateError(f"{lost} (see the issues in {run.folder}/scores)")
         if self.drift is not None:
-            self.drift.check(run)
+            self.drift.check(run, statistics)

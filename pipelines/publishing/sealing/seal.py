@@ -78,7 +78,7 @@ def _sealed(run: RunFolder, gates: Gates, settings: ScoreSchema) -> Manifest | N
     if manifest is not None:
         mending.mend(run, manifest, settings)
         media = media_counts.from_json(manifest.media)
-        gates.check(run, manifest.counts, manifest.reasons, media)
+        gates.check(run, manifest.counts, manifest.reasons, media, manifest.statistics)
     return manifest
 
 
@@ -137,7 +137,7 @@ def _seal(
         # Media that are mended before the next attempt have to be read again.
         atomic.delete_tree(run.units)
     described = statistics.write(run, used, issues)
-    gates.check(run, counts, reasons, media)
+    gates.check(run, counts, reasons, media, described)
     manifest = Manifest(
         run_id=run.run_id,
         date=run.date,

@@ -1,10 +1,13 @@
 """Frozen, checked settings of `triad track`."""
 
 import dataclasses
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from triad_ml.pipelines.runtime.checks import need
 from triad_ml.transforms.errors import OptionsError
+
+_SECRET = ("user", "pass", "pwd", "token", "secret", "key")
+"""Parts of the names of parameters in a query that say who calls."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +32,15 @@ class TrackConfig:
         need("--experiment", self.experiment)
         if self.report is not None:
             need("--report", self.report)
-        if "@" in urlsplit(self.mlflow).netloc:
+        parts = urlsplit(self.mlflow)
+        named = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        if "@" in parts.netloc or any(word in key for key in named for word in _SECRET):
             raise OptionsError(
                 "--mlflow: has a user or a password, which would be logged; set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
             )
+
+    @property
+    def place(self) -> str:
+        """URI without its query, for messages."""
+        return self.mlflow.partition("?")[0]

@@ -57,10 +57,15 @@ def track(config: TrackConfig) -> str:
         if report is not None:
             client.log_artifact(run, str(report), REPORT)
         client.set_terminated(run)
+    except ImportError as error:
+        raise OptionsError(
+            f"--mlflow {config.place}: a database needs the whole package of MLflow ({error}); "
+            "install mlflow, or name a tracking server"
+        ) from error
     except MlflowException as error:
         reason = " ".join(str(error).split())
         raise StorageError(
-            f"--mlflow {config.mlflow}: {reason[:300]}; the model is unchanged: mend this, and run "
+            f"--mlflow {config.place}: {reason[:300]}; the model is unchanged: mend this, and run "
             "the same command again"
         ) from error
     return f"{config.experiment}: run {run} has model {model.model_digest[:12]}"

@@ -14,7 +14,7 @@ from triad_ml.pipelines.publishing import reading
 from triad_ml.pipelines.publishing.manifest import Manifest
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.runtime.summary import Sentence, many
-from triad_ml.pipelines.storage import json_files, model_store
+from triad_ml.pipelines.storage import json_files, model_store, outputs
 from triad_ml.pipelines.tables import columns
 from triad_ml.pipelines.verification.config import EvaluateConfig, Slice
 from triad_ml.pipelines.verification.late import joined, slices
@@ -29,6 +29,7 @@ _CAPTION = (
     "as recorded: every record with what it has. Rows of a column are its slices, the furthest "
     f"below the whole first; few: under {document.FEW} records."
 )
+_MARK = b'{\n "scores": {\n  "date":'
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +41,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         `document.evaluate_task` with slices).
 
     Raises:
-        OptionsError: The scores, the labels, the model or a slice cannot be used, or no scored
-            record has a label.
+        OptionsError: The scores, the labels, the model or a slice cannot be used, no scored record
+            has a label, or `--output` is another file.
         DamagedError: A file of the scores has changed since the run wrote it.
     """
+    if config.output is not None:
+        outputs.check_file(config.output, _MARK, "figures of triad evaluate")
     folder, manifest = joined.open_scores(config.scores, config.date)
     if not manifest.counts["scored"]:
         raise OptionsError(f"{folder.folder}: no record is scored; name another date")
@@ -79,11 +82,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     }
     origin = {"date": manifest.date, "run": manifest.run_id, "model": manifest.digests["model"]}
     whole = {"scores": origin, "labels": counts, "tasks": evaluated}
+    if config.output is not None:
+        json_files.write(config.output, whole)
     title = f"scores of {manifest.date}, 95% intervals"
     rich.console.Console(file=sys.stdout).print(document.tasks_table(evaluated, title, _CAPTION))
     summary.say(_log, _sentences(counts, labels, evaluated))
-    if config.output is not None:
-        json_files.write(config.output, whole)
     return whole
 
 

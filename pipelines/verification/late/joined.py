@@ -17,7 +17,7 @@ from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.records.values import RawRecord
 from triad_ml.transforms.spec.tasks import Task
 
-_RUN = re.compile(rf"(.*)/dt=([^/]+)/({HIDDEN}/)?run=([0-9a-f]{{24}})/*")
+_FOLDER = re.compile(rf"(.*)/dt=([^/]+)(?:/({HIDDEN}/)?run=([0-9a-f]{{24}}))?/*")
 
 
 @dataclasses.dataclass
@@ -60,20 +60,22 @@ def open_scores(scores: str, date: str | None) -> tuple[RunFolder, Manifest]:
     """Opens the published run of a date, or the run of a run folder.
 
     Args:
-        scores: Folder that scoring published into, or the folder of one run.
-        date: Date of the scores; None takes the latest.
+        scores: Folder that scoring published into, the folder of a date in it, or that of a run.
+        date: Date of the scores; None takes that of the folder, or else the latest.
 
     Raises:
-        OptionsError: Nothing is published, the run is unfinished, or a date is given for a run.
+        OptionsError: Nothing is published, the run is unfinished, or the date is another.
         DamagedError: The pointer or the manifest is damaged.
     """
-    named = _RUN.fullmatch(scores)
+    named = _FOLDER.fullmatch(scores)
     if named is None:
         return publish.counting(scores, date)
-    output, of_run, hidden, run_id = named.groups()
-    if date is not None and date != of_run:
+    output, of_folder, hidden, run_id = named.groups()
+    if date is not None and date != of_folder:
         raise OptionsError(f"--date: {date} is not the date of {scores}; leave --date out")
-    run = RunFolder(output, of_run, run_id, visible=hidden is None)
+    if run_id is None:
+        return publish.counting(output, of_folder)
+    run = RunFolder(output, of_folder, run_id, visible=hidden is None)
     manifest = run_index.read_manifest(run)
     if manifest is None:
         raise OptionsError(f"{scores}: is no complete run; name one that `triad runs` lists")
@@ -91,18 +93,19 @@ def read_labels(patterns: Sequence[str], tasks: Mapping[str, Task]) -> Labels:
         OptionsError: A pattern matches nothing, or a file cannot be read.
         StorageError: A file cannot be opened.
     """
-    found = Labels()
+    found, seen = Labels(), set[str]()
     keys = tuple(sorted({key for task in tasks.values() for key in task.label_keys}))
     for unit in units.plan(units.list_inputs(patterns)):
         for row in read.read(unit, keys):
             found.read += 1
             if not isinstance(row, RawRecord):
                 found.rejected += 1
-            elif row.id in found.by_id:
+            elif row.id in seen:
                 found.repeated += 1
             else:
-                own = _parsed(row.labels, tasks, found.invalid)
-                found.without += not own
+                seen.add(row.id)
+                own, invalid = _parsed(row.labels, tasks, found.invalid)
+                found.without += not own and not invalid
                 if own:
                     found.by_id[row.id] = own
     return found
@@ -110,18 +113,24 @@ def read_labels(patterns: Sequence[str], tasks: Mapping[str, Task]) -> Labels:
 
 def _parsed(
     labels: Mapping[str, Any], tasks: Mapping[str, Task], invalid: dict[str, tuple[int, str]]
-) -> dict[str, Any]:
-    own = {}
+) -> tuple[dict[str, Any], bool]:
+    """Parses the labels of a record.
+
+    Returns:
+        Labels by task, and True if a label cannot be used, which `invalid` then counts.
+    """
+    own, some_invalid = {}, False
     for name, task in tasks.items():
         try:
             value = ANSWERS[task.kind].label(labels.get(task.label), task)
         except LabelError as error:
             count, first = invalid.get(name, (0, str(error)))
             invalid[name] = count + 1, first
+            some_invalid = True
             continue
         if value is not None:
             own[name] = value
-    return own
+    return own, some_invalid
 
 
 def join(
@@ -141,13 +150,14 @@ def join(
         columns: Names of further columns to read.
 
     Raises:
-        OptionsError: The scores have no such column.
+        OptionsError: The scores have no such column, or it is that of a task.
         DamagedError: A part is missing or is not what the run wrote.
     """
     for name in columns:
-        if name not in schema.names:
+        if name not in schema.names or name in tasks:
+            what = "is what a task predicts" if name in tasks else "is no column of the scores"
             raise OptionsError(
-                f"--slice: the scores have no column {name!r}; name one of "
+                f"--slice: {name!r} {what}; name one of "
                 f"{', '.join(one for one in schema.names if one not in tasks)}"
             )
     wanted = list(dict.fromkeys(["id", *tasks, *columns]))

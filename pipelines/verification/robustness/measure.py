@@ -19,7 +19,7 @@ from triad_ml.model.serving.bundle import Artefact
 from triad_ml.model.serving.scorer import Scorer, load_scorer
 from triad_ml.pipelines.runtime.summary import many
 from triad_ml.pipelines.sources import read, units
-from triad_ml.pipelines.storage import json_files
+from triad_ml.pipelines.storage import json_files, outputs
 from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.pipelines.verification.config import RobustnessConfig
 from triad_ml.pipelines.verification.late.answers import ANSWERS
@@ -27,9 +27,10 @@ from triad_ml.pipelines.verification.robustness.noise import NOISES, noisy
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
-from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Scored
+from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
 from triad_ml.transforms.spec.tasks import Task
 
+_MARK = b'"noise": {'
 _log = logging.getLogger(__name__)
 
 
@@ -53,9 +54,12 @@ def run(config: RobustnessConfig, model: Artefact) -> dict[str, Any]:
         `unit` and, by task, `points` with `strength` (None without noise), `n` and main figures.
 
     Raises:
-        OptionsError: No record has a label of a task that is measured.
+        OptionsError: No record has a label of a task that is measured, or `--output` is another
+            file.
         GateError: The model is not the exported one.
     """
+    if config.output is not None:
+        outputs.check_file(config.output, _MARK, "figures of triad robustness")
     tasks = {name: task for name, task in model.spec.tasks.items() if not task.places_spans}
     if left := sorted(set(model.spec.tasks) - set(tasks)):
         _log.info("%s: spans have other places in a noisy text, and are left out", ", ".join(left))
@@ -77,9 +81,9 @@ def run(config: RobustnessConfig, model: Artefact) -> dict[str, Any]:
             "tasks": _curves(scorer, own, modality, tasks, model) if own else {},
         }
     found = {"model": model.model_digest, "records": len(rows), "noise": noise}
-    rich.console.Console(file=sys.stdout).print(table(found, tasks))
     if config.output is not None:
         json_files.write(config.output, found)
+    rich.console.Console(file=sys.stdout).print(table(found, tasks))
     return found
 
 
@@ -125,15 +129,9 @@ def _curves(
     curves: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
     with stages.showing(stages.Stage(f"noise on {modality}")):
         for strength in (None, *NOISES[modality].strengths):
-            outcomes = scorer.score(
-                [
-                    row.record if strength is None else noisy(row.record, modality, strength)
-                    for row in rows
-                ]
-            )
             scored = [
                 (row.labels, one.predictions)
-                for row, one in zip(rows, outcomes, strict=True)
+                for row, one in _scored(scorer, rows, modality, strength)
                 if isinstance(one, Scored)
             ]
             for name, task in tasks.items():
@@ -142,6 +140,18 @@ def _curves(
                 figures = _figures(task, model.classes[name], labels, answers)
                 curves[name].append({"strength": strength, **figures})
     return curves
+
+
+def _scored(
+    scorer: Scorer, rows: Sequence[Labelled], modality: str, strength: float | None
+) -> Iterator[tuple[Labelled, Scored | Rejected]]:
+    """Scores records batch by batch, so that only the noisy records of one are in memory."""
+    for first in range(0, len(rows), scorer.batch_size):
+        batch = rows[first : first + scorer.batch_size]
+        records = [row.record for row in batch]
+        if strength is not None:
+            records = [noisy(record, modality, strength) for record in records]
+        yield from zip(batch, scorer.score(records), strict=True)
 
 
 def _figures(

@@ -141,6 +141,29 @@ def test_a_file_of_others_is_refused_before_the_run(
     assert (ran, file.read_text()) == ([], "mine")
 
 
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("gs://bucket/a.prom", "is not on this machine; name a local file"),
+        ("none/a.prom", "none is no folder; make it, or name another"),
+    ],
+)
+def test_metrics_that_cannot_be_written_are_refused_before_the_run(
+    place: str,
+    line: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran: list[object] = []
+    assert main.main([*SCORE, "--metrics", place], lambda *given: ran.append(given)) == 12
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"triad: --metrics: {place}: ")
+    assert said.endswith(line)
+    assert ran == []
+
+
 def test_quiet_logs_warnings_alone_and_shows_no_progress(
     manifest: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

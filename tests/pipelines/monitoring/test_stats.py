@@ -153,6 +153,18 @@ def test_the_proto_has_the_same_figures(folders, tmp_path):
         assert texts.common_stats.tot_num_values == shares.total
 
 
+def test_a_file_without_statistics_is_not_replaced_by_the_proto(folders, tmp_path, capsys):
+    path = tmp_path / "stats.pb"
+    argv = ["stats", folders["usual"], "--tfmd", str(path)]
+    for content in (b"mine", b"\x08\x01"):
+        path.write_bytes(content)
+        assert main.main(argv) == 12
+        assert "holds no statistics of TensorFlow Metadata" in error_of(capsys)
+        assert path.read_bytes() == content
+    path.unlink()
+    assert main.main(argv) == main.main(argv) == 0
+
+
 def test_drift_exits_with_10_and_names_the_features(folders, capsys):
     assert main.main(["drift", folders["usual"], folders["next"]]) == 0
     assert "0 of " in capsys.readouterr().out
@@ -197,6 +209,9 @@ def test_statistics_of_published_scores_are_found_by_date(tmp_path, capsys):
         assert main.main(["stats", *argv, "--json"]) == 0
         (one,) = json.loads(capsys.readouterr().out)["statistics"]
         assert one["splits"]["all"]["records"] == 2
+    argv = ["stats", f"{tmp_path}/scores/dt={scores.DATE}", "--date", "2026-01-01"]
+    assert main.main(argv) == 12
+    assert error_of(capsys).endswith("is not the date of " + argv[1] + "; leave --date out")
 
 
 def damaged(run: RunFolder) -> None:

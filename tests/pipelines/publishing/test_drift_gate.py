@@ -95,8 +95,22 @@ def test_a_sealed_run_is_compared_too(tmp_path):
     with pytest.raises(GateError, match="3 features drifted"):
         seal(run, 1, gate(refuses=True), SETTINGS, {})
     Path(run.statistics).unlink()
-    with pytest.raises(DamagedError, match=r"statistics\.json: is missing; make it anew"):
+    with pytest.raises(DamagedError, match=r"statistics\.json: is missing or is not what the run"):
         seal(run, 1, gate(refuses=True), SETTINGS, {})
+
+
+@pytest.mark.parametrize("content", [None, nights.content(nights.measured(9, seed=1))])
+def test_a_published_run_without_its_statistics_is_not_compared_and_says_so(tmp_path, content):
+    run = scores.run_folder(tmp_path)
+    manifest = attempt(run, night(grey=True), gate(refuses=False))
+    statistics = Path(run.statistics)
+    statistics.unlink()
+    if content is not None:
+        statistics.write_bytes(content)
+    drift = gate(refuses=False).drift
+    (said,) = drift.sentences(run, manifest.statistics)
+    assert said.warns
+    assert said.text.startswith("drift: not compared with prepared: ")
 
 
 @pytest.mark.parametrize("given", [{"drift": "warn"}, {"trained": "prepared"}])

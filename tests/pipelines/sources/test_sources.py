@@ -212,3 +212,22 @@ def test_a_label_that_is_null_is_stored_in_no_way(tmp_path):
     (unit,) = units.plan(units.list_inputs([str(path)]))
     (record,) = sources_read.read(unit, ())
     assert dict(sources_read._kinds(record)) == {"id": "text", "labels.name": "text"}
+
+
+def test_an_estimate_opens_few_of_many_files(tmp_path, monkeypatch):
+    for number in range(7):
+        records.write(tmp_path / f"{number}.parquet", records.examples(10))
+    (tmp_path / "8.jsonl").write_text("")
+    inputs = units.list_inputs([str(tmp_path / "*.parquet"), str(tmp_path / "*.jsonl")])
+    assert sources_read.estimated_records(inputs) == 70
+    for place in (1, 2, 4, 5):  # every third file is opened
+        Path(inputs[place].uri).unlink()
+    monkeypatch.setattr(sources_read, "MOST_OPENED", 3)
+    assert sources_read.estimated_records(inputs) == 70
+    assert sources_read.estimated_records(()) == 0
+
+
+def test_records_that_only_reading_counts_are_not_estimated(tmp_path):
+    records.write(tmp_path / "a.tfrecord", records.examples(2))
+    inputs = units.list_inputs([str(tmp_path / "a.tfrecord")])
+    assert sources_read.estimated_records(inputs) is None

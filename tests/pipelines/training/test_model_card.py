@@ -8,6 +8,7 @@ import pytest
 
 from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.serving import bundle
+from triad_ml.pipelines.preprocessing import dataset
 from triad_ml.pipelines.training import model_card
 
 Parts = list[dict[str, Any]]
@@ -96,6 +97,17 @@ def test_without_a_test_split_it_says_which_records_measured_the_model(parts: Pa
     splits.clear()
     nothing = "Nothing measures this model: no record is in the test or the eval split."
     assert nothing in lines(parts)
+
+
+def test_data_of_an_earlier_version_have_a_card_without_what_they_do_not_count(
+    parts: Parts,
+) -> None:
+    about, data, evaluated = parts
+    whole = lines(parts)
+    needed = {name: value for name, value in data.items() if name in dataset.REQUIRED}
+    found = lines([about, needed, evaluated])
+    assert set(found) < set(whole)
+    assert any("records read: " in line for line in set(whole) - set(found))
 
 
 def test_names_of_the_user_stay_on_their_line(parts: Parts) -> None:

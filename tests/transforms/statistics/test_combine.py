@@ -97,6 +97,15 @@ def test_several_values_at_once_are_counted_as_one_by_one():
     assert at_once == one_by_one
 
 
+def test_numbers_beyond_64_bits_are_counted_exactly():
+    scale = measures.scale("score.price.value")
+    numbers = accumulators.Numeric.empty(scale)
+    numbers.extend([3e38, -3e38, 6e12], scale)  # nearly the largest and smallest float32
+    found = numbers.summary(scale)
+    assert (found["min"], found["max"]) == (-3e38, 3e38)
+    assert found["mean"] == 2e12
+
+
 def test_too_many_values_or_digests_are_said_to_be_too_many_in_any_order(monkeypatch):
     monkeypatch.setattr(accumulators, "MOST_VALUES", 3)
     monkeypatch.setattr(accumulators, "MOST_DIGESTS", 3)

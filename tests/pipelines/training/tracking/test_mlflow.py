@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.docs_pages import ROOT
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.training.tracking import run
 from triad_ml.pipelines.training.tracking.config import TrackConfig
@@ -78,9 +81,30 @@ def test_what_cannot_be_registered_is_refused_in_one_line(own_model: Path, uri: 
     assert not Path("runs.db").exists()
 
 
-def test_a_password_in_the_uri_is_refused_without_being_said() -> None:
+def test_a_database_without_its_package_is_refused_in_one_line(
+    own_model: Path, uri: str, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\nsys.modules['alembic'] = None\n"
+        "from triad_ml.pipelines.cli import main\nsys.exit(main.main(sys.argv[1:]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "track", str(own_model), "--mlflow", uri],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 12, ran.stderr
+    assert f"triad: --mlflow {uri}: a database needs the whole package of MLflow" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://me:secret@tracker", "https://tracker?db=runs&Password=secret"]
+)
+def test_a_password_in_the_uri_is_refused_without_being_said(uri: str) -> None:
     with pytest.raises(OptionsError, match="MLFLOW_TRACKING_PASSWORD") as refused:
-        TrackConfig("model", "https://me:secret@tracker")
+        TrackConfig("model", uri)
     assert "secret" not in str(refused.value)
 
 

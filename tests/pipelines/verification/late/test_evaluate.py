@@ -104,6 +104,38 @@ def test_slices_are_sorted_by_how_far_they_are_below_the_whole(published, tmp_pa
     assert "shop south" in capsys.readouterr().out
 
 
+def test_a_slice_that_looks_like_markup_is_shown_as_it_is(tmp_path, capsys):
+    run = scores.run_folder(tmp_path / "scores")
+    shops = ("[/b]", "[red]x\x1b[31m")
+    rows = [scores.scored(f"r{one}", one, extra={"shop": shops[one % 2]}) for one in range(4)]
+    scores.score(run, [Work(rows)])
+    given = [{"id": f"r{one}", "labels": {"category": label(one)}} for one in range(4)]
+    labels = written(tmp_path / "labels.jsonl", given)
+    found = evaluated(run, tmp_path, labels, slices=("shop",))
+    assert {one["slice"] for one in found["tasks"]["category"]["slices"]["shop"]} == set(shops)
+    shown = capsys.readouterr().out
+    assert "shop [/b] (few)" in shown
+    assert "shop [red]x\ufffd[31m (few)" in shown
+
+
+def test_another_file_is_not_replaced_by_the_figures(published, tmp_path):
+    labels = written(tmp_path / "labels.jsonl", [{"id": "r1", "labels": {"category": "dog"}}])
+    before = Path(labels).read_bytes()
+    with pytest.raises(OptionsError, match="is there, and is no figures of triad evaluate"):
+        verification_run.evaluate(EvaluateConfig(published.output, (labels,), output=labels))
+    assert Path(labels).read_bytes() == before
+    assert evaluated(published, tmp_path, labels) == evaluated(published, tmp_path, labels)
+
+
+def test_the_folder_of_a_date_names_the_date(published, tmp_path):
+    labels = written(tmp_path / "labels.jsonl", [{"id": "r1", "labels": {"category": "dog"}}])
+    folder = f"{published.output}/dt={DATE}"
+    of_date = verification_run.evaluate(EvaluateConfig(f"{folder}/", (labels,)))
+    assert of_date == verification_run.evaluate(EvaluateConfig(published.output, (labels,)))
+    with pytest.raises(OptionsError, match="2026-01-01 is not the date of"):
+        verification_run.evaluate(EvaluateConfig(folder, (labels,), date="2026-01-01"))
+
+
 def test_what_is_not_compared_is_counted_and_said(published, tmp_path, caplog):
     given: list[Mapping[str, Any]] = [
         *({"id": f"r{one}", "labels": {"category": label(one)}} for one in range(10)),
@@ -111,6 +143,8 @@ def test_what_is_not_compared_is_counted_and_said(published, tmp_path, caplog):
         {"id": "r10", "labels": {"category": "fish"}},
         {"id": "r11", "labels": {"category": ["dog"], "topics": ["art"]}},
         {"id": "r12", "labels": {}},
+        {"id": "r13", "labels": {"category": ["dog"]}},
+        {"id": "r13", "labels": {"category": "dog"}},
         {"id": "elsewhere", "labels": {"category": "dog"}},
         {"labels": {"category": "dog"}},
     ]
@@ -118,22 +152,22 @@ def test_what_is_not_compared_is_counted_and_said(published, tmp_path, caplog):
     found = evaluated(published, tmp_path, written(tmp_path / "labels.jsonl", given))
     assert found["labels"] == {
         "scored": COUNT,
-        "read": 16,
+        "read": 18,
         "joined": 12,
         "without_label": COUNT - 12,
         "without_score": 1,
         "rejected": 1,
-        "repeated": 1,
+        "repeated": 2,
         "unlabelled": 1,
-        "invalid": {"category": 1},
+        "invalid": {"category": 2},
     }
     assert [entry.message for entry in caplog.records if "evaluate" in entry.name] == [
         "12 scored records of 120 have a label",
         "1 record with a label, but without a score of this run",
         "1 record of the labels rejected: no record, or no id",
-        "1 record of the labels with the id of an earlier one, which counts",
+        "2 records of the labels with the id of an earlier one, which counts",
         "1 record of the labels without a label of any task",
-        "category: 1 label cannot be used, the first because a list where one class is expected; "
+        "category: 2 labels cannot be used, the first because a list where one class is expected; "
         "set multi_label: true where a record has several",
         "category: 1 with a class that the model does not know; they count as wrong",
     ]
@@ -169,7 +203,16 @@ def test_a_run_folder_and_a_csv_of_labels_without_tensorflow(published, tmp_path
     ("given", "more", "message"),
     [
         ([{"id": "x", "labels": {"category": "dog"}}], {}, "--labels: of 1 record, none has both"),
-        ([{"id": "r1", "labels": {"category": "dog"}}], {"slices": ("city",)}, "no column 'city'"),
+        (
+            [{"id": "r1", "labels": {"category": "dog"}}],
+            {"slices": ("city",)},
+            "'city' is no column",
+        ),
+        (
+            [{"id": "r1", "labels": {"category": "dog"}}],
+            {"slices": ("category",)},
+            "--slice: 'category' is what a task predicts; name one of id",
+        ),
     ],
 )
 def test_labels_and_slices_that_match_nothing_are_refused(

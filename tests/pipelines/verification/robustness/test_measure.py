@@ -50,6 +50,14 @@ def test_curves_begin_with_the_figures_without_noise(generated, trained, tmp_pat
     assert len(capsys.readouterr().out.splitlines()) > 15
 
 
+def test_another_file_is_not_replaced_by_the_figures(generated, trained):
+    before = generated.read_bytes()
+    config = RobustnessConfig(str(trained), (str(generated),), output=str(generated))
+    with pytest.raises(OptionsError, match="is there, and is no figures of triad robustness"):
+        verification_run.robustness(config)
+    assert generated.read_bytes() == before
+
+
 def test_records_without_labels_are_refused(trained, tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text('{"id": "a", "text": "fan"}\n')
