@@ -22,7 +22,9 @@ demo: $(INSTALLED)
 
 # The tests of a file stay together, so that costly fixtures are made once a file. Three processes, also
 # on two processors, because many tests wait for child processes.
+# Each process would compile the code again where Python writes no files of its own.
 test: lint
+	$(BIN)/python -m compileall -q pipelines model transforms examples
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 
 lint: $(INSTALLED)

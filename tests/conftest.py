@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from examples import generated as examples
-from tests import wheels
+from tests import beam_signatures, wheels
 from tests.once import made_once
 from tests.reliability.forkserver import ForkServer
 from triad_ml.pipelines.runtime import environment, logs
 
 environment.prepare()
+beam_signatures.remember()
 # Flink runs for minutes: the JVM's second compiler takes more than it gives back in that time.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 

@@ -9,6 +9,7 @@ MODEL/MODELCARD.md           page for people, which they may edit
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class Artefact:
     folder: Path
     about: Mapping[str, Any]
 
-    @property
+    @functools.cached_property
     def spec(self) -> Spec:
         """Spec that the model was trained with."""
         return loading.parse(json.dumps(self.about["spec"]), f"{self.folder}/{ABOUT}: spec")

@@ -54,11 +54,11 @@ def beam_options(
     """
     chosen = registry.named(runner)
     check_beam_args(beam_args)
-    from apache_beam.options.pipeline_options import PipelineOptions
+    from triad_ml.pipelines.runners.option_views import Options
 
     _check_known(beam_args)
     # If a name is repeated, its last value counts.
-    return PipelineOptions([*chosen.defaults, *ours, *beam_args], runner=chosen.beam_name)
+    return Options([*chosen.defaults, *ours, *beam_args], runner=chosen.beam_name)
 
 
 def _check_known(beam_args: Sequence[str]) -> None:

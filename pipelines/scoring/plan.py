@@ -64,7 +64,7 @@ class ScorePlan:
     def told_published(self, config: ScoreConfig) -> Published:
         """Logs the summary of a run that is published already; returns the path of its manifest.
 
-        Drift is told as with `--drift warn`, since nothing can be refused any more.
+        Drifts are warnings, as with `--drift warn`, since nothing can be refused any more.
         """
         compared = self.drift_gate(config)
         manifest = run_index.whole_manifest(self.run)

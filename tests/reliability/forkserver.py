@@ -305,7 +305,10 @@ def main() -> None:
     runtime_environment.prepare()
     import tensorflow  # noqa: F401
 
+    from tests import beam_signatures
     from triad_ml.pipelines.training import train  # noqa: F401
+
+    beam_signatures.remember()
 
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()

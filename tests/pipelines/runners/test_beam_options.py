@@ -1,7 +1,9 @@
 """Beam's options, TensorFlow's environment variables, and logs without secrets."""
 
+import copy
 import logging
 import os
+import pickle
 import warnings
 
 import pytest
@@ -22,6 +24,27 @@ def test_beams_options_arrive_as_they_are():
     found = beam_options.beam_options("local", ("--direct_num_workers=2", "--experiments", "a"))
     assert found.view_as(pipeline_options.DirectOptions).direct_num_workers == 2
     assert found.view_as(pipeline_options.DebugOptions).experiments == ["a"]
+
+
+def test_views_are_made_once_and_share_their_values():
+    made = beam_options.beam_options("local", ("--experiments=a",))
+    views = [made.view_as(pipeline_options.DebugOptions) for _ in range(2)]
+    assert views[0] is views[1]
+    views[0].add_experiment("b")
+    made.view_as(pipeline_options.StandardOptions).streaming = True
+    plain = pipeline_options.PipelineOptions(["--experiments=a", "--experiments=b", "--streaming"])
+    plain.view_as(pipeline_options.StandardOptions).runner = "FnApiRunner"
+    assert made.get_all_options(drop_default=True) == plain.get_all_options(drop_default=True)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_has_values_of_its_own(copied):
+    made = beam_options.beam_options("local", ("--experiments=a",))
+    assert made.view_as(pipeline_options.DebugOptions).experiments == ["a"]
+    found = copied(made)
+    assert found.get_all_options() == made.get_all_options()
+    found.view_as(pipeline_options.DebugOptions).add_experiment("b")
+    assert made.view_as(pipeline_options.DebugOptions).experiments == ["a"]
 
 
 def test_types_are_checked_and_no_session_is_saved():
