@@ -13,7 +13,7 @@ from triad_ml.pipelines.publishing import publish
 
 pytestmark = pytest.mark.slow
 
-UNIT, UNITS = 512, 80
+UNIT, UNITS = 512, 60
 GROWTH = 30 * 2**20
 """Bytes allowed for 100,000 records that are scored, 315 for each: five times what was measured. A
 record that stays in memory takes over a thousand."""
@@ -67,7 +67,7 @@ def test_preprocessing_does_not_grow_with_the_records(
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC)
     peaks = {}
-    for count in (25_000, 100_000):
+    for count in (15_000, 60_000):
         corpus = write(tmp_path / f"{count}.jsonl", count)
         output = tmp_path / f"data-{count}"
         argv = ["preprocess", "--spec", str(spec), "--input", str(corpus), "--output", str(output)]
