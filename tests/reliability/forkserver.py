@@ -163,6 +163,7 @@ class ForkServer:
         """
         self._started += 1
         said = self._folder / f"said-{self._started}"
+        said.touch()  # The child may be killed before it opens the file.
         request = {
             "argv": list(argv),
             "faults": [list(fault) for fault in faults],
