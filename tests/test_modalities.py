@@ -12,6 +12,7 @@ from triad_ml.model.towers.registry import TOWERS
 from triad_ml.pipelines.report.cards import records as record_cards
 from triad_ml.pipelines.report.occlusion import OCCLUDERS, Saliency
 from triad_ml.pipelines.report.previews import PREVIEWS
+from triad_ml.transforms.duplicates.registry import FINGERPRINTS
 from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records.values import MODALITIES
@@ -34,8 +35,8 @@ OTHER = {"model/evaluation/predict.py": ["kind == 'text'"]}
 
 @pytest.mark.parametrize(
     "registry",
-    [MEDIA, FEATURES, MEASURES, TOWERS, PREVIEWS, OCCLUDERS],
-    ids=["media", "features", "measures", "towers", "previews", "occluders"],
+    [MEDIA, FEATURES, MEASURES, FINGERPRINTS, TOWERS, PREVIEWS, OCCLUDERS],
+    ids=["media", "features", "measures", "fingerprints", "towers", "previews", "occluders"],
 )
 def test_each_registry_has_all_modalities_in_their_order(registry):
     assert tuple(registry) == MODALITIES

@@ -46,7 +46,10 @@ def preprocessing(spec: Spec) -> dict[str, Define]:
         planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
         read = planned | "Read" >> sources_read.ReadRecords(spec.label_names)
         canonicalizer = Canonicalizer(spec, (), check=True)
-        preprocessing_pipeline.define_canonical_pipeline(read, canonicalizer, "work", share=1)
+        records = preprocessing_pipeline.define_canonical_pipeline(
+            read, canonicalizer, "work", share=1
+        )
+        preprocessing_pipeline.define_fingerprint_pipeline(records, spec, "work")
 
     def features(root: beam.Pipeline) -> None:
         files = [CanonicalFile(f"{split}.tfrecord", split, 1) for split in SPLITS]

@@ -23,6 +23,7 @@ from triad_ml.transforms.records import live
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Position
 from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.split import ALONE, KeptTogether
 
 MOST_GROUPS = len(SPLITS)
 """Largest number of groups kept for a file: they are only compared with the number of splits."""
@@ -74,16 +75,20 @@ class WriteCanonical(beam.PTransform):
     Args:
         spec: Spec with the features and the splits.
         folder: Folder to write to. Readers must ignore files that no element of `.files` names.
+        together: Records that are kept in one split.
     """
 
     spec: Spec
     folder: str
+    together: KeptTogether = ALONE
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, records: beam.PCollection[CanonicalRecord]) -> Written:
-        write = beam.ParDo(_WriteDoFn(self.spec, self.folder)).with_output_types(CanonicalFile)
+        write = beam.ParDo(_WriteDoFn(self.spec, self.folder, self.together)).with_output_types(
+            CanonicalFile
+        )
         outputs = records | "Write" >> write.with_outputs(_ROWS, main="files")
         return Written(outputs["files"], outputs[_ROWS])
 
@@ -91,9 +96,10 @@ class WriteCanonical(beam.PTransform):
 class _WriteDoFn(beam.DoFn):
     """Keeps one file open for each split; a retried bundle writes files with new names."""
 
-    def __init__(self, spec: Spec, folder: str) -> None:
+    def __init__(self, spec: Spec, folder: str, together: KeptTogether = ALONE) -> None:
         self._spec = spec
         self._folder = folder
+        self._together = together
 
     def start_bundle(self) -> None:
         self._files: dict[str, RecordFile] = {}
@@ -106,8 +112,10 @@ class _WriteDoFn(beam.DoFn):
     def process(
         self, record: CanonicalRecord
     ) -> Iterator[beam.pvalue.TaggedOutput[Literal["rows"], tuple[str, Position]]]:
-        split = spec_split.split_of(record.id, record.group, record.split, self._spec.split)
-        example = raw_examples.from_record(record, self._spec)
+        split = spec_split.split_of(
+            record.id, record.group, record.split, self._spec.split, self._together
+        )
+        example = raw_examples.from_record(record, self._spec, self._together)
         if split not in self._files:
             path = f"{self._folder}/{split}-{uuid.uuid4().hex}.tfrecord"
             self._files[split] = RecordFile(path)
@@ -119,10 +127,11 @@ class _WriteDoFn(beam.DoFn):
         self._rows[split] += 1
         self._unnamed[split].update(example.unnamed)
         if len(self._groups[split]) < MOST_GROUPS:
-            self._groups[split].add(_group(record))
+            self._groups[split].add(self._group(record))
         if split == "train":
             for change, copy in effects.copies(record, self._spec):
-                self._files[split].write(raw_examples.from_record(copy, self._spec).serialized)
+                example = raw_examples.from_record(copy, self._spec, self._together)
+                self._files[split].write(example.serialized)
                 self._copies[split][change] += 1
         self._done.one()
         yield beam.pvalue.TaggedOutput(_ROWS, (record.id, record.position))
@@ -137,11 +146,13 @@ class _WriteDoFn(beam.DoFn):
             )
             yield WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
-
-def _group(record: CanonicalRecord) -> str:
-    if record.split or not record.group:
-        return f"record {record.id}"
-    return f"group {record.group}"
+    def _group(self, record: CanonicalRecord) -> str:
+        own = spec_split.key(record.id, record.group, self._spec.split)
+        if not record.split and own in self._together.leaders:
+            return f"together {self._together.leaders[own]}"
+        if record.split or not record.group:
+            return f"record {record.id}"
+        return f"group {record.group}"
 
 
 @dataclasses.dataclass

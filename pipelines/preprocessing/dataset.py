@@ -5,6 +5,7 @@ DATA/{train,eval,test}/part-*.tfrecord.gz
 DATA/transform/                     tf.Transform's graph, its metadata and the raw schema
 DATA/analysis.json                  results of the pass over the training split
 DATA/statistics.json
+DATA/duplicates.json
 DATA/rejected/part-00000.parquet
 """
 

@@ -10,6 +10,7 @@ from triad_ml.pipelines.preprocessing.dataset import REJECTED
 from triad_ml.pipelines.runtime import summary
 from triad_ml.pipelines.runtime.summary import Sentence, many
 from triad_ml.pipelines.tables import media_counts
+from triad_ml.transforms.duplicates import document as duplicates_document
 from triad_ml.transforms.records.values import SPLITS, CanonicalRecord, Rejected
 
 FEW_RECORDS = 10
@@ -23,6 +24,8 @@ _WITHOUT = {
     "eval": "nothing tells when to stop training",
     "test": "nothing measures the model",
 }
+_TOGETHER = "set split: {keep_together: near_duplicates} in the spec"
+_OWN = "they name their splits: give both the same one"
 _FEW = {
     "train": "too few to learn much from",
     "eval": "too few to tell when to stop training",
@@ -47,6 +50,11 @@ def sentences(manifest: Mapping[str, Any], output: str) -> list[Sentence]:
         *labels(manifest.get("labels", {})),
         *alignment(manifest.get("alignment", {})),
         *splits(counts, split, manifest.get("few_groups")),
+        *duplicates(
+            manifest.get("duplicates", {}),
+            os.path.join(output, duplicates_document.NAME),
+            bool(split.get("keep_together")),
+        ),
         Sentence(f"next: triad train --data {shlex.quote(output)} --output MODEL"),
     ]
 
@@ -125,6 +133,55 @@ def splits(
                 warns=True,
             )
         )
+    return lines
+
+
+def duplicates(
+    found: Mapping[str, Mapping[str, Any]], place: str, kept_together: bool
+) -> list[Sentence]:
+    """Describes near-duplicates, and warns about those in different splits.
+
+    Args:
+        found: Numbers of near-duplicates by modality, from `preprocessing.summary.duplicates`.
+        place: Path of the file that names them.
+        kept_together: True if the spec keeps near-duplicates together, so that records with a split
+            of their own alone can leak.
+    """
+    compared = {name: one for name, one in found.items() if one["compared"]}
+    each = ", ".join(
+        f"{name} {one['alike']} of {one['compared']}" for name, one in compared.items()
+    )
+    lines = [Sentence(f"near-duplicates: {each}; see {place}")] if compared else []
+    for name, one in found.items():
+        leaks = {split: number for split, number in one["leaks"].items() if number}
+        if leaks:
+            numbers = " and ".join(f"{number} of {split}" for split, number in leaks.items())
+            remedy = _OWN if kept_together else _TOGETHER
+            pair = one["pairs"][0]
+            first, second = (f"{i!r} ({s})" for i, s in (pair["first"], pair["second"]))
+            lines.append(
+                Sentence(
+                    f"{name}: leaks: {numbers} have a near-duplicate in an earlier split, such as "
+                    f"{first} and {second}, so scores on them are too good; {remedy}",
+                    warns=True,
+                )
+            )
+        if one["crowded"]:
+            lines.append(
+                Sentence(
+                    f"{name}: {one['crowded']} media are like so many others that only the nearest "
+                    "ones were compared; further near-duplicates of them may be missing",
+                    warns=True,
+                )
+            )
+        if one["over"]:
+            lines.append(
+                Sentence(
+                    f"{name}: only the first {one['compared']} media were compared, and "
+                    f"{one['over']} were not; preprocess parts of the records to compare them",
+                    warns=True,
+                )
+            )
     return lines
 
 

@@ -15,7 +15,13 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam.tft_beam_io import beam_metadata_io
 
-from triad_ml.pipelines.preprocessing import dataset, ending, feature_shards, staging
+from triad_ml.pipelines.preprocessing import (
+    dataset,
+    ending,
+    feature_shards,
+    near_duplicates,
+    staging,
+)
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
 from triad_ml.pipelines.preprocessing import summary as preprocessing_summary
 from triad_ml.pipelines.preprocessing.canonical_shards import (
@@ -25,6 +31,8 @@ from triad_ml.pipelines.preprocessing.canonical_shards import (
 )
 from triad_ml.pipelines.preprocessing.config import PreprocessConfig
 from triad_ml.pipelines.preprocessing.feature_shards import FeatureFile, WriteFeatures
+from triad_ml.pipelines.preprocessing.fingerprints import WriteFingerprints
+from triad_ml.pipelines.preprocessing.near_duplicates import NearDuplicates
 from triad_ml.pipelines.preprocessing.plan import PreprocessPlan
 from triad_ml.pipelines.preprocessing.staging import Staging
 from triad_ml.pipelines.runners import beam_options, registry, stages, worker_errors, workers
@@ -38,6 +46,7 @@ from triad_ml.pipelines.tables import formats, media_counts
 from triad_ml.pipelines.tables import rows as tables_rows
 from triad_ml.pipelines.tables.media_counts import IssuesLimits
 from triad_ml.transforms import hashing
+from triad_ml.transforms.duplicates import document as duplicates_document
 from triad_ml.transforms.features.analyzers import Analysis, Analyzers
 from triad_ml.transforms.features.registry import FEATURES
 from triad_ml.transforms.graph import digest, preprocessing_fn
@@ -53,10 +62,12 @@ from triad_ml.transforms.records.values import (
 )
 from triad_ml.transforms.spec import split as spec_split
 from triad_ml.transforms.spec.spec import Spec
-from triad_ml.transforms.spec.split import Split
+from triad_ml.transforms.spec.split import ALONE, KeptTogether, Split
 from triad_ml.transforms.statistics import combine, document, sampling
 from triad_ml.transforms.targets.registry import TARGETS
 from triad_ml.transforms.version import VERSION
+
+_FINGERPRINTS = "fingerprints.json"
 
 _log = logging.getLogger(__name__)
 
@@ -84,8 +95,12 @@ def run(config: PreprocessConfig, plan: PreprocessPlan) -> str:
 
 
 def define_canonical_pipeline(
-    read: sources_read.Read, canonicalizer: Canonicalizer, work: str, share: float
-) -> None:
+    read: sources_read.Read,
+    canonicalizer: Canonicalizer,
+    work: str,
+    share: float,
+    together: KeptTogether = ALONE,
+) -> beam.PCollection[CanonicalRecord]:
     """Adds the first pass after `read`: canonicalize, write and count; runs nothing.
 
     It writes canonical files to the folder `work`, and lists, as JSON files, of these files, of
@@ -98,10 +113,14 @@ def define_canonical_pipeline(
         canonicalizer: Function that is applied to each record.
         work: Folder to write to.
         share: Share of the records whose media are measured, see `statistics.sampling`.
+        together: Records that are kept in one split.
+
+    Returns:
+        Canonical records.
     """
     spec = canonicalizer.spec
     canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
-    written = canonical.records | "WriteCanonical" >> WriteCanonical(spec, work)
+    written = canonical.records | "WriteCanonical" >> WriteCanonical(spec, work, together)
     rejected = (read.rejected, canonical.rejected) | "Rejected" >> beam.Flatten()
     later = (
         written.places
@@ -110,7 +129,7 @@ def define_canonical_pipeline(
     )
     summary = (
         canonical.records
-        | "WithSplit" >> beam.Map(_with_split, settings=spec.split)
+        | "WithSplit" >> beam.Map(_with_split, settings=spec.split, together=together)
         | "Statistics" >> beam.CombineGlobally(combine.StatisticsFn(spec, share))
     )
     ones = (
@@ -128,6 +147,23 @@ def define_canonical_pipeline(
         "statistics": summary,
     }.items():
         values | f"List{name.title()}" >> json_files.WriteJson(f"{work}/{name}.json")
+    records: beam.PCollection[CanonicalRecord] = canonical.records
+    return records
+
+
+def define_fingerprint_pipeline(
+    records: beam.PCollection[CanonicalRecord], spec: Spec, work: str, counts: bool = False
+) -> None:
+    """Adds the fingerprints of canonical records, and a list of their files; runs nothing.
+
+    Args:
+        records: Canonical records.
+        spec: Spec with the modalities.
+        work: Folder to write to.
+        counts: True if the progress display counts these records.
+    """
+    written = records | "Fingerprints" >> WriteFingerprints(spec, work, counts)
+    written | "ListFingerprints" >> json_files.WriteJson(f"{work}/{_FINGERPRINTS}")
 
 
 def define_feature_pipeline(
@@ -195,8 +231,10 @@ def _librosa(spec: Spec) -> dict[str, str]:
     return {"librosa": importlib.metadata.version("librosa")} if spec.needs_librosa else {}
 
 
-def _with_split(record: CanonicalRecord, settings: Split) -> tuple[str, CanonicalRecord]:
-    return spec_split.split_of(record.id, record.group, record.split, settings), record
+def _with_split(
+    record: CanonicalRecord, settings: Split, together: KeptTogether
+) -> tuple[str, CanonicalRecord]:
+    return spec_split.split_of(record.id, record.group, record.split, settings, together), record
 
 
 def _later_of_same_id(
@@ -208,6 +246,31 @@ def _later_of_same_id(
 
 def _splits_of(files: Sequence[CanonicalFile]) -> list[str]:
     return [split for split in SPLITS if any(file.split == split for file in files)]
+
+
+def _read(root: beam.Pipeline, plan: PreprocessPlan, config: PreprocessConfig) -> sources_read.Read:
+    """Adds the reading of the records, which remote workers share."""
+    spread = registry.named(config.runner).is_remote
+    planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
+    if spread:
+        planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
+    labels = plan.what.label_names
+    read: sources_read.Read = planned | "Read" >> sources_read.ReadRecords(labels, training=True)
+    return read
+
+
+def _compare_first(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -> NearDuplicates:
+    """Finds near-duplicates in a pass of its own, before records are written by split."""
+    canonicalizer = Canonicalizer(plan.what, config.media_roots, check=True)
+    about = sources_read.estimated_records(plan.inputs)
+    with (
+        stages.showing("near-duplicates", about, config.runner, config.beam_args, estimated=True),
+        _pipeline(config, plan, "preprocess-fingerprints") as root,
+    ):
+        read = _read(root, plan, config)
+        canonical = read.records | "Canonicalize" >> Canonicalize(canonicalizer)
+        define_fingerprint_pipeline(canonical.records, plan.what, made.work, counts=True)
+    return near_duplicates.find(json_files.read(f"{made.work}/{_FINGERPRINTS}"), plan.what)
 
 
 @contextlib.contextmanager
@@ -226,18 +289,18 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     """Runs both passes, checks the gates, and returns the entries of the manifest."""
     spec = plan.what
     work = made.work
-    spread = registry.named(config.runner).is_remote
     canonicalizer = Canonicalizer(spec, config.media_roots, check=True)
     about = sources_read.estimated_records(plan.inputs)
+    alike = _compare_first(plan, config, made) if spec.split.keep_together else None
+    together = alike.kept_together(spec.split) if alike else ALONE
     with (
         stages.showing("records", about, config.runner, config.beam_args, estimated=True),
         _pipeline(config, plan, "preprocess-records") as root,
     ):
-        planned = root | "Units" >> beam.Create(units.plan(plan.inputs), reshuffle=spread)
-        if spread:
-            planned = planned | "CheckWorkers" >> workers.CheckWorkers(Unit)
-        read = planned | "Read" >> sources_read.ReadRecords(spec.label_names, training=True)
-        define_canonical_pipeline(read, canonicalizer, work, sampling.share(about))
+        read, share = _read(root, plan, config), sampling.share(about)
+        records = define_canonical_pipeline(read, canonicalizer, work, share, together)
+        if alike is None:
+            define_fingerprint_pipeline(records, spec, work)
 
     files = [CanonicalFile(**file) for file in json_files.read(f"{work}/files.json")]
     rejected = preprocessing_summary.rejected(work)
@@ -269,6 +332,9 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         if r.reason == Reason.DUPLICATE_ID
         for record_id in (r.id, *(copy_id(r.id, change) for change in spec.training.copies))
     )
+    if alike is None:
+        alike = near_duplicates.find(json_files.read(f"{work}/{_FINGERPRINTS}"), spec)
+    duplicates = alike.named(spec.split, together)
     rows = Counter({split: sum(f.rows for f in files if f.split == split) for split in SPLITS})
     rows["train"] += sum(sum(file.copies.values()) for file in files)
     passes = rows.total() + rows["train"]  # The training split is read twice.
@@ -288,6 +354,8 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     analysis = Analysis.of_transform_output(local / dataset.TRANSFORM, tuple(moments))
     (local / dataset.ANALYSIS).write_text(analysis.to_json() + "\n", encoding="utf-8")
     (local / document.NAME).write_bytes(document.content(measured, spec.digest()))
+    content = duplicates_document.content(duplicates, spec.digest())
+    (local / duplicates_document.NAME).write_bytes(content)
     rejected_path = local / dataset.REJECTED
     rejected_path.parent.mkdir()
     provenance = Provenance("", "", spec.digest(), hashing.code_digest(), VERSION)
@@ -315,6 +383,8 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
         "issues": issues,
         "media": media_counts.to_json(media),
         "labels": preprocessing_summary.labels(spec, measured, classes),
+        **({"together": dict(together.splits)} if spec.split.keep_together else {}),
+        "duplicates": preprocessing_summary.duplicates(duplicates),
         "few_groups": few_groups,
         "classes": classes,
         "vocabulary_size": preprocessing_summary.vocabulary_size(spec, analysis),

@@ -12,6 +12,7 @@ from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import media_counts
 from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.pipelines.tables.media_counts import IssuesLimits, Media, MediaCount
+from triad_ml.transforms.duplicates.document import Found
 from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.features import text
 from triad_ml.transforms.features.analyzers import Analysis
@@ -24,6 +25,9 @@ from triad_ml.transforms.targets.registry import TARGETS
 
 READ = "read"
 """Name of the count of all records that were read, rejected ones included."""
+
+SHOWN_PAIRS = 6
+"""Largest number of pairs of near-duplicates of a modality that the manifest has."""
 
 UNSEEN_NAMES = 20
 """Largest number of names kept of classes that training never sees."""
@@ -245,6 +249,33 @@ def copies(spec: Spec, work: str) -> dict[str, int]:
     """Returns, by change that the spec asks for, the number of copies in the training split."""
     total = _added(shard["copies"] for shard in json_files.read(f"{work}/shards.json"))
     return {change: total[change] for change in spec.training.copies}
+
+
+def duplicates(found: Mapping[str, Found]) -> dict[str, dict[str, Any]]:
+    """Returns, by modality, the numbers of near-duplicates, and some pairs of records.
+
+    Numbers are those of `document.Found`. A pair has `[id, split]` of its `first` and `second`
+    record, and their `distance`.
+    """
+    return {
+        name: {
+            "compared": one.compared,
+            "alike": one.alike,
+            "groups": one.groups,
+            "leaks": dict(one.leaks),
+            "crowded": one.crowded,
+            "over": one.over,
+            "pairs": [
+                {
+                    "first": [pair.first.id, pair.first.split],
+                    "second": [pair.second.id, pair.second.split],
+                    "distance": pair.distance,
+                }
+                for pair in one.pairs[:SHOWN_PAIRS]
+            ],
+        }
+        for name, one in found.items()
+    }
 
 
 def unnamed(spec: Spec, files: Sequence[CanonicalFile]) -> dict[str, int]:

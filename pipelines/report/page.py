@@ -21,6 +21,7 @@ from triad_ml.pipelines.report import (
     score_survey,
     sections,
 )
+from triad_ml.pipelines.report.cards import near_duplicates as duplicate_cards
 from triad_ml.pipelines.report.cards import records as record_cards
 from triad_ml.pipelines.report.cards import spans as span_cards
 from triad_ml.pipelines.report.cards.gallery import Gallery
@@ -30,6 +31,7 @@ from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.storage import atomic, model_store, outputs
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records.values import RawRecord, Rejected
+from triad_ml.transforms.spec.split import KeptTogether
 from triad_ml.transforms.version import VERSION
 
 SPLIT = "test"
@@ -81,20 +83,25 @@ def write(
     tagged: tuple[Gallery[span_cards.Card], ...] = ()
     score_sections: tuple[score_survey.Said, ...] = ()
     manifest = None
+    preprocessed = _json(model, bundle.DATA_MANIFEST)
+    alike = duplicate_cards.build(model.spec, preprocessed, about_records, media_roots)
     if published is not None:
         run, manifest = published
-        ids = record_cards.test_ids(model.spec, about_records())
+        together = KeptTogether(splits=preprocessed.get("together", {}))
+        ids = record_cards.test_ids(model.spec, about_records(), together)
         survey = score_survey.survey(run, manifest, ids)  # the only pass over the published files
         galleries = record_cards.build(
-            model.spec, about_records, survey.of, media_roots=media_roots
+            model.spec, about_records, survey.of, media_roots=media_roots, together=together
         )
         if saliency:
             galleries = _with_saliency(
                 galleries, model, manifest, about_records, media_roots, saliency
             )
-        tagged = span_cards.build(model.spec, about_records, survey.of, media_roots=media_roots)
+        tagged = span_cards.build(
+            model.spec, about_records, survey.of, media_roots=media_roots, together=together
+        )
         score_sections = score_survey.view(survey, model.spec, about_records, media_roots)
-    page = render(model, manifest, about_records, galleries, tagged, score_sections)
+    page = render(model, manifest, about_records, galleries, tagged, score_sections, alike)
     atomic.put(str(output), page.encode())
     cards = [card for gallery in galleries for card in (*gallery.wrong, *gallery.right)]
     cards += [card for section in score_sections for card in (*section.uncertain, *section.drawn)]
@@ -137,6 +144,7 @@ def render(
     galleries: Sequence[Gallery[record_cards.Card]],
     tagged: Sequence[Gallery[span_cards.Card]] = (),
     said: Sequence[score_survey.Said] = (),
+    alike: Sequence[duplicate_cards.NearDuplicates] = (),
 ) -> str:
     """Returns the page as HTML text."""
     about = model.about
@@ -169,6 +177,7 @@ def render(
         "passes": sections.passes(preprocessed, published),
         "galleries": shown,
         "tag_galleries": [one for one in tagged if one.right or one.wrong],
+        "near_duplicates": alike,
         "no_gallery": sections.no_gallery(published, SPLIT),
         "scores_of": f" of {published.date}" if published else "",
         "other_model": published is not None

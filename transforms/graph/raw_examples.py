@@ -11,7 +11,7 @@ from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.copies import original_id
 from triad_ml.transforms.records.values import GROUP, CanonicalRecord
 from triad_ml.transforms.spec.spec import Spec
-from triad_ml.transforms.spec.split import group_number
+from triad_ml.transforms.spec.split import ALONE, KeptTogether, group_number
 from triad_ml.transforms.spec.training import DATASET_FEATURE
 from triad_ml.transforms.targets.registry import TARGETS
 
@@ -31,13 +31,15 @@ class CanonicalExample:
     unnamed: tuple[str, ...]
 
 
-def from_record(record: CanonicalRecord, spec: Spec) -> CanonicalExample:
+def from_record(
+    record: CanonicalRecord, spec: Spec, together: KeptTogether = ALONE
+) -> CanonicalExample:
     """Serializes the parts of a record that the feature graph reads."""
     example = example_pb2.Example()
     feature = example.features.feature
     feature["id"].bytes_list.value.append(record.id.encode())
     feature[_POSITION].int64_list.value.extend((record.position.unit, record.position.offset))
-    number = group_number(original_id(record.id), record.group, spec.split)
+    number = group_number(original_id(record.id), record.group, spec.split, together)
     feature[GROUP].int64_list.value.append(number)
     for name in spec.modalities.names:
         feature[name].bytes_list.value.append(getattr(record, name))

@@ -1,6 +1,8 @@
 """Section `split` of a spec, and the split that a record belongs to."""
 
+import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import pydantic
@@ -8,7 +10,7 @@ import pydantic
 from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.records import scalars
 from triad_ml.transforms.records.values import SPLITS, UNKNOWN_SPLIT
-from triad_ml.transforms.spec.section import Section
+from triad_ml.transforms.spec.section import Section, unless
 
 
 class Split(Section):
@@ -20,12 +22,17 @@ class Split(Section):
         train: Share of the training split.
         eval: Share of the eval split.
         test: Share of the test split.
+        keep_together: `near_duplicates` if records with near-duplicate media share a split too;
+            see `KeptTogether`. None: they need not.
     """
 
     by: Literal["group", "id"] = "group"
     train: float = pydantic.Field(default=0.8, gt=0, le=1)
     eval: float = pydantic.Field(default=0.1, ge=0, lt=1)
     test: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    keep_together: Literal["near_duplicates"] | None = pydantic.Field(
+        default=None, exclude_if=unless(None)
+    )
 
     @pydantic.model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -33,6 +40,24 @@ class Split(Section):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train, eval and test must add up to 1, got {total:g}")
         return self
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptTogether:
+    """Keys of records that share a split, beyond those that are equal; see `key`.
+
+    Attributes:
+        leaders: Smallest key of those that are kept together, by each of them, itself included.
+        splits: Split of the records of a key that name none, for keys whose split is not drawn by
+            the key itself.
+    """
+
+    leaders: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    splits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+ALONE = KeptTogether()
+"""No records are kept together but those with equal keys."""
 
 
 NAMES = {
@@ -68,11 +93,29 @@ def named(value: Any) -> str | None:
     return _SPLIT_OF_NAME.get(value.strip().lower(), UNKNOWN_SPLIT)
 
 
-def split_of(record_id: str, group: str | None, split: str | None, settings: Split) -> str:
+def key(record_id: str, group: str | None, settings: Split) -> str:
+    """Returns the key of a record: records with equal keys that name no split share one.
+
+    Args:
+        record_id: The record's id.
+        group: The record's group; None or "" makes the record a group of one.
+        settings: The spec's field that decides the split.
+    """
+    return group if group and settings.by == "group" else record_id
+
+
+def split_of(
+    record_id: str,
+    group: str | None,
+    split: str | None,
+    settings: Split,
+    together: KeptTogether = ALONE,
+) -> str:
     """Names the split of a record.
 
     The split depends on the arguments alone: not on the order or number of the records, the machine
-    or the run. Adding or removing a record moves no other record to another split.
+    or the run. Without `together`, adding or removing a record moves no other record to another
+    split.
 
     Args:
         record_id: The record's id.
@@ -80,6 +123,7 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
             group of one.
         split: Split that the record names, which overrides the shares; None or "" if it names none.
         settings: The spec's shares, and the field that decides the split.
+        together: Keys that are kept together.
 
     Returns:
         One of `SPLITS`. A split whose share is 0 is never drawn.
@@ -95,7 +139,12 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
                 "correct the records"
             )
         return split
-    key = group if group and settings.by == "group" else record_id
+    own = key(record_id, group, settings)
+    return together.splits.get(own) or drawn(own, settings)
+
+
+def drawn(key: str, settings: Split) -> str:
+    """Draws the split of a key by its digest."""
     fraction = _fraction(key)
     shares = [(name, getattr(settings, name)) for name in SPLITS if getattr(settings, name) > 0]
     reached = 0.0
@@ -106,16 +155,28 @@ def split_of(record_id: str, group: str | None, split: str | None, settings: Spl
     return shares[-1][0]  # rounding can make the shares add up to slightly less than 1
 
 
-def group_number(record_id: str, group: str | None, settings: Split) -> int:
+def group_number(
+    record_id: str, group: str | None, settings: Split, together: KeptTogether = ALONE
+) -> int:
     """Numbers the group of a record: 63 bits of a digest of what keeps records in one split."""
-    key = group if group and settings.by == "group" else record_id
-    digest = hashlib.sha256(_GROUP_SALT + key.encode("utf-8", "surrogatepass")).digest()
+    own = key(record_id, group, settings)
+    leader = together.leaders.get(own, own)
+    digest = hashlib.sha256(_GROUP_SALT + leader.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def is_in(name: str, record_id: str, group: str | None, split: str | None, settings: Split) -> bool:
+def is_in(
+    name: str,
+    record_id: str,
+    group: str | None,
+    split: str | None,
+    settings: Split,
+    together: KeptTogether = ALONE,
+) -> bool:
     """Returns True if a record is in the split `name`; with an unknown split it is in none."""
-    return split != UNKNOWN_SPLIT and split_of(record_id, group, split, settings) == name
+    if split == UNKNOWN_SPLIT:
+        return False
+    return split_of(record_id, group, split, settings, together) == name
 
 
 def _fraction(key: str) -> float:

@@ -17,6 +17,7 @@ from triad_ml.transforms.media.registry import MEDIA
 from triad_ml.transforms.records.values import MediumError, RawRecord, Rejected
 from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.split import ALONE, KeptTogether
 
 if TYPE_CHECKING:
     from triad_ml.pipelines.report.occlusion_view import View  # which imports TensorFlow
@@ -88,6 +89,7 @@ def build(
     most: int = 12,
     seed: int = 0,
     media_roots: tuple[str, ...] = (),
+    together: KeptTogether = ALONE,
 ) -> tuple[Gallery[Card], ...]:
     """Joins records and published scores by id, and picks examples of each task.
 
@@ -101,18 +103,19 @@ def build(
         most: Number of wrong, and of right cards; the tasks share it, with at least three each.
         seed: Seed of the random choice.
         media_roots: Folders, besides those of the records files, from which media are read.
+        together: Records that preprocessing kept in one split.
 
     Returns:
         One gallery for each task of the spec whose kind shows records; the gallery is empty if no
         test record has a label and a score.
     """
     tasks = [name for name, task in spec.tasks.items() if KINDS[task.kind].shows_records]
-    truths = _test_labels(spec, records())
+    truths = _test_labels(spec, records(), together)
     scored = [row for row in rows(frozenset(truths)) if row["id"] in truths]
     most_of_task = max(3, most // max(1, len(tasks)))
     picked = [_pick(name, scored, truths, most_of_task, seed) for name in tasks]
     ids = {card.id for chosen in picked for card in (*chosen.wrong, *chosen.right)}
-    media = _media_of(ids, records, spec, media_roots)
+    media = media_of(ids, records, spec, media_roots)
 
     def with_media(cards: Iterable[Card]) -> tuple[Card, ...]:
         return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
@@ -123,7 +126,9 @@ def build(
     )
 
 
-def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[str]:
+def test_ids(
+    spec: Spec, records: Iterable[RawRecord | Rejected], together: KeptTogether
+) -> frozenset[str]:
     """Returns the ids of the test split that a gallery may show: at most twice `MOST_RECORDS`.
 
     Galleries of records take those with the smallest digests, galleries of spans the first ones.
@@ -133,7 +138,7 @@ def test_ids(spec: Spec, records: Iterable[RawRecord | Rejected]) -> frozenset[s
     for record in records:
         if isinstance(record, Rejected) or record.id in kept or record.id in firsts:
             continue
-        if not split.is_in("test", record.id, record.group, record.split, spec.split):
+        if not _is_test(record, spec, together):
             continue
         kept[record.id] = {}
         if len(firsts) < MOST_RECORDS:
@@ -161,19 +166,23 @@ def shown(
         media_roots: Folders, besides those of the records files, from which media are read.
     """
     cards = [_card(row, row[task], None) for row in rows if row.get(task) is not None]
-    media = _media_of({card.id for card in cards}, records, spec, media_roots)
+    media = media_of({card.id for card in cards}, records, spec, media_roots)
     return tuple(dataclasses.replace(card, **media.get(card.id, {})) for card in cards)
 
 
+def _is_test(record: RawRecord, spec: Spec, together: KeptTogether) -> bool:
+    return split.is_in("test", record.id, record.group, record.split, spec.split, together)
+
+
 def _test_labels(
-    spec: Spec, records: Iterable[RawRecord | Rejected]
+    spec: Spec, records: Iterable[RawRecord | Rejected], together: KeptTogether
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     """Returns the labels of the test split by id and task; the first record of an id counts."""
     labels: dict[str, dict[str, tuple[str, ...]]] = {}
     for record in records:
         if isinstance(record, Rejected) or record.id in labels:
             continue
-        if not split.is_in("test", record.id, record.group, record.split, spec.split):
+        if not _is_test(record, spec, together):
             continue
         by_task = {}
         for name, task in spec.tasks.items():
@@ -235,7 +244,7 @@ def _card(
     )
 
 
-def _media_of(
+def media_of(
     ids: set[str], records: Records, spec: Spec, media_roots: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
     """Returns the previews of the first record of each id, as fields of `Card`."""

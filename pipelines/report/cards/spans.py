@@ -16,6 +16,7 @@ from triad_ml.transforms.media import uris
 from triad_ml.transforms.records.values import CanonicalRecord, MediumError, RawRecord, Span
 from triad_ml.transforms.spec import split
 from triad_ml.transforms.spec.spec import Spec
+from triad_ml.transforms.spec.split import ALONE, KeptTogether
 from triad_ml.transforms.spec.tasks import Task
 
 MOST_RECORDS = 20_000
@@ -58,6 +59,7 @@ def build(
     most: int = 6,
     seed: int = 0,
     media_roots: tuple[str, ...] = (),
+    together: KeptTogether = ALONE,
 ) -> tuple[Gallery[Card], ...]:
     """Joins labels and published spans by id, and picks examples of each task that shows spans.
 
@@ -68,11 +70,12 @@ def build(
         most: Largest number of wrong, and of right cards of each task.
         seed: Seed of the random choice.
         media_roots: Folders, besides those of the records files, from which texts are read.
+        together: Records that preprocessing kept in one split.
     """
     tasks = _tasks(spec)
     if not tasks:
         return ()
-    labelled = _labelled(spec, records, media_roots)
+    labelled = _labelled(spec, records, media_roots, together)
     scored = [row for row in rows(frozenset(labelled)) if row["id"] in labelled]
     return tuple(_pick(task, scored, labelled, most, seed) for task in tasks)
 
@@ -87,7 +90,9 @@ class _Labelled(NamedTuple):
     truths: Mapping[str, tuple[Span, ...]]
 
 
-def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dict[str, _Labelled]:
+def _labelled(
+    spec: Spec, records: Records, media_roots: tuple[str, ...], together: KeptTogether
+) -> dict[str, _Labelled]:
     """Returns texts of the test split with the spans of their labels; the first of an id counts."""
     labelled: dict[str, _Labelled] = {}
     tasks = _tasks(spec)
@@ -96,7 +101,7 @@ def _labelled(spec: Spec, records: Records, media_roots: tuple[str, ...]) -> dic
         if not isinstance(raw, RawRecord) or raw.id in seen:
             continue
         seen.add(raw.id)
-        if not split.is_in("test", raw.id, raw.group, raw.split, spec.split):
+        if not split.is_in("test", raw.id, raw.group, raw.split, spec.split, together):
             continue
         record = _canonical(raw, spec, media_roots)
         if record is None:

@@ -155,3 +155,37 @@ def test_copies_of_training_records_are_said():
         ending.sentences(manifest(copies={"pitch": 0}), "d")
     )
     assert not any("changed audio" in one.text for one in ending.sentences(manifest(), "d"))
+
+
+def found(**more: Any) -> dict[str, Any]:
+    whole = {"compared": 40, "alike": 0, "groups": 0, "leaks": {"eval": 0, "test": 0}}
+    return {**whole, "crowded": 0, "over": 0, "pairs": [], **more}
+
+
+def test_leaks_are_named_with_their_ids_and_a_remedy():
+    pair = {"first": ["a", "train"], "second": ["b", "test"], "distance": 0.01}
+    leaking = found(alike=6, groups=3, leaks={"eval": 0, "test": 2}, pairs=[pair])
+    said = ending.sentences(
+        manifest(duplicates={"image": leaking, "text": found(alike=2)}), "my data"
+    )
+    assert (
+        Sentence("near-duplicates: image 6 of 40, text 2 of 40; see my data/duplicates.json")
+        in said
+    )
+    assert [text for text in warnings(said) if "leaks" in text] == [
+        "image: leaks: 2 of test have a near-duplicate in an earlier split, such as 'a' (train) "
+        "and 'b' (test), so scores on them are too good; set split: {keep_together: "
+        "near_duplicates} in the spec"
+    ]
+    own = ending.duplicates({"image": leaking}, "duplicates.json", kept_together=True)
+    assert warnings(own)[0].endswith("too good; they name their splits: give both the same one")
+
+
+def test_media_that_were_not_compared_are_counted():
+    said = ending.duplicates({"audio": found(crowded=50, over=7)}, "duplicates.json", False)
+    assert warnings(said) == [
+        "audio: 50 media are like so many others that only the nearest ones were compared; further "
+        "near-duplicates of them may be missing",
+        "audio: only the first 40 media were compared, and 7 were not; preprocess parts of the "
+        "records to compare them",
+    ]

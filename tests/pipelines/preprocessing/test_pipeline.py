@@ -26,7 +26,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import execution
 
-from tests import media, records
+from tests import media, planted, records
 from triad_ml.pipelines.preprocessing import dataset as preprocessing_dataset
 from triad_ml.pipelines.preprocessing import pipeline
 from triad_ml.pipelines.preprocessing import plan as preprocessing_plan
@@ -38,6 +38,9 @@ from triad_ml.pipelines.sources import read as sources_read
 from triad_ml.pipelines.sources import units as unit_plans
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.tables import formats
+from triad_ml.transforms.duplicates import document as duplicates_document
+from triad_ml.transforms.duplicates import leaks, search
+from triad_ml.transforms.duplicates.registry import FINGERPRINTS
 from triad_ml.transforms.errors import GateError, OptionsError
 from triad_ml.transforms.features import audio
 from triad_ml.transforms.features.analyzers import Analysis, KnownAnalyzers
@@ -457,6 +460,65 @@ def test_statistics_count_each_canonical_record(done, expected):
     }
 
 
+def test_near_duplicates_are_those_of_the_records_that_are_kept(done, expected):
+    ordered = sorted(
+        expected.kept.values(), key=lambda one: (one.position.unit, one.position.offset)
+    )
+    found = duplicates_document.parse((done / duplicates_document.NAME).read_bytes(), "").modalities
+    assert list(found) == ["image", "audio", "text"]
+    for name, one in found.items():
+        with_medium = [record for record in ordered if getattr(record, name)]
+        made = [
+            FINGERPRINTS[name].of(getattr(record, name), expected.what.modalities)
+            for record in with_medium
+        ]
+        named = [record.id for record, print_ in zip(with_medium, made, strict=True) if print_]
+        rows = np.frombuffer(b"".join(filter(None, made)), np.uint8)
+        alike = search.find(rows.reshape(-1, FINGERPRINTS[name].size), FINGERPRINTS[name])
+        splits = np.array([SPLITS.index(expected.splits[record_id]) for record_id in named])
+        plain = len(with_medium) - len(named)
+        assert one == leaks.found(alike, splits, named.__getitem__, plain, 0)
+    assert manifest_of(done)["duplicates"]["text"]["alike"] == found["text"].alike
+
+
+def test_near_duplicates_are_kept_together(tmp_path):
+    what = TEXT_SPEC + "split: {train: 0.5, eval: 0.25, test: 0.25"
+    (tmp_path / "spec.yaml").write_text(what + ", keep_together: near_duplicates}\n")
+    rng = np.random.default_rng(5)
+    lines = []
+    for index in range(24):
+        text = planted.passage(rng)
+        for turn in ("a", "b") if index < 8 else ("a",):
+            written = text if turn == "a" else planted.changed_text(text, 0)
+            labels = {"category": "odd" if index % 2 else "even"}
+            lines.append({"id": f"{turn}{index:02d}", "text": written, "labels": labels})
+    output = tmp_path / "output"
+    run(records.write_lines(tmp_path / "records.jsonl", lines), output)
+    drawn = {one["id"]: split_drawn(str(one["id"]), what + "}") for one in lines}
+    apart = [index for index in range(8) if drawn[f"a{index:02d}"] != drawn[f"b{index:02d}"]]
+    assert apart
+    moved = {f"b{index:02d}": drawn[f"a{index:02d}"] for index in apart}
+    assert manifest_of(output)["together"] == moved
+    assert splits_of(output) == {**drawn, **moved}
+    found = duplicates_document.parse((output / duplicates_document.NAME).read_bytes(), "")
+    assert found.modalities["text"].alike == 16
+    assert found.modalities["text"].leaks == {"eval": 0, "test": 0}
+
+
+def split_drawn(record_id: str, what: str) -> str:
+    return transforms_splits.split_of(record_id, None, None, loading.parse(what, "").split)
+
+
+def splits_of(folder: Path) -> dict[str, str]:
+    """The split of each record, by the shards that hold it."""
+    return {
+        tf.train.Example.FromString(one).features.feature["id"].bytes_list.value[0].decode(): split
+        for split in SPLITS
+        for path in sorted((folder / split).glob("*.tfrecord.gz"))
+        for one in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()
+    }
+
+
 def test_rejected_records_are_listed_exactly(corpus, done):
     rows = formats.read(str(done / "rejected" / "part-00000.parquet")).to_pylist()
     lines = corpus.read_bytes().split(b"\n")
@@ -502,6 +564,7 @@ def test_flawed_media_are_counted_by_kind(done, expected):
 def test_a_complete_folder_holds_nothing_else(done):
     assert sorted(path.name for path in done.iterdir()) == [
         "analysis.json",
+        "duplicates.json",
         "eval",
         "manifest.json",
         "rejected",

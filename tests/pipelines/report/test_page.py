@@ -215,6 +215,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Page]:
     return built, built.page()
 
 
+def test_near_duplicates_are_shown_side_by_side(tmp_path):
+    pair = {"first": ["r0", "train"], "second": [HOSTILE, "test"], "distance": 0.025}
+    found = {"compared": 10, "alike": 2, "leaks": {"eval": 0, "test": 1}, "pairs": [pair]}
+    rows = records(3)
+    rows[1]["id"] = HOSTILE
+    built = Built(tmp_path, rows=rows, data_manifest={**MANIFEST, "duplicates": {"image": found}})
+    page = built.page(scores=False)
+    assert "image: 2 of 10 have a near-duplicate, 1 leak" in page.text
+    assert "leak distance 0.025" in page.text
+    assert [one["alt"] for one in page.all("img")] == [
+        "Image of record r0",
+        f"Image of record {HOSTILE}",
+    ]
+    assert [one for one in page.all("a") if one.get("href") == "#duplicates"]
+    assert HOSTILE not in page.source
+
+
+def test_without_near_duplicates_there_is_no_such_section(whole: tuple[Built, Page]) -> None:
+    _, page = whole
+    assert not [one for one in page.all("section") if one.get("id") == "duplicates"]
+
+
 class TestSelfContained:
     def test_nothing_is_loaded_from_elsewhere(self, whole: tuple[Built, Page]) -> None:
         _, page = whole

@@ -99,7 +99,7 @@ def test_what_is_not_said_has_its_default():
         ),
         (
             with_part("split: {qqq: 1}"),
-            "my.yaml: split.qqq: unknown key; known keys: by, eval, test, train",
+            "my.yaml: split.qqq: unknown key; known keys: by, eval, keep_together, test, train",
         ),
         (
             with_part("training: {epochs: 0}"),

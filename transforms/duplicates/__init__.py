@@ -1,0 +1,1 @@
+"""Near-duplicate media: fingerprints, pairs of similar ones, and groups of records."""
