@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks.classification.temperature import LEAST
-from triad_ml.model.tasks.metrics import METRICS, Classes, TaskMetrics
+from triad_ml.model.tasks.metrics import METRICS, TaskMetrics, metrics_of
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task
 
@@ -121,7 +121,7 @@ def evaluate_task(
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
     """
     plain = METRICS[task.kind]
-    metrics: TaskMetrics = plain if thresholds is None else Classes(thresholds)
+    metrics = metrics_of(task.kind, thresholds)
     if not metrics.names_classes:
         classes = ()
     complete = np.asarray(complete_mask, bool)
