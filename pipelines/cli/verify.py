@@ -107,8 +107,9 @@ def robustness(session: Session, config: RobustnessConfig) -> None:
         "floor_limit": typer.Option(
             "--floor-limit",
             metavar="SHARE",
-            help="Largest share by which a task may be worse than its best linear model, 0 to 1; a "
-            "model that is worse, or was not compared, is refused. Default: a warning.",
+            help="Largest share by which a task may be worse than its best linear model, or than "
+            "its best single modality, 0 to 1; a model that is worse, or has no linear models to "
+            "compare with, is refused. Default: it may be worse within its 95% interval.",
         ),
     },
     panel=flags.TRUST,

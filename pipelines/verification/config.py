@@ -195,8 +195,9 @@ class ReleaseConfig:
         verify_key: PEM file of the public key that the model must be signed with.
         media_roots: Folders in which media are searched for after that of the records file, in
             order.
-        floor_limit: Largest share by which a task may be worse than its best linear model; a model
-            that is worse, or was not compared, is refused. None warns only.
+        floor_limit: Largest share by which a task may be worse than its best linear model, or than
+            its best single modality; a model that is worse, or has no linear models to compare
+            with, is refused. None: a model is refused if it is worse beyond its interval.
     """
 
     model: str
