@@ -123,6 +123,21 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def linear(prepared: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of a model of linear models alone, with its spec beside it."""
+    from triad_ml.pipelines.training import run as training_run
+    from triad_ml.pipelines.training.config import TrainConfig
+
+    def make(folder: Path) -> None:
+        spec = (generated.parents[1] / "spec.yaml").read_text()
+        (folder / "spec.yaml").write_text(spec.replace("recipe: network", "recipe: linear"))
+        output, own = str(folder / "model"), str(folder / "spec.yaml")
+        training_run.run(TrainConfig(str(prepared), output, spec=own))
+
+    return made_once(tmp_path_factory, "linear", make) / "model"
+
+
+@pytest.fixture(scope="session")
 def text_model(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of texts alone: for what is killed again and again, and loads it each time."""
     from triad_ml.pipelines.preprocessing import run as preprocessing_run

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks.classification.temperature import LEAST
-from triad_ml.model.tasks.metrics import METRICS, Classes, TaskMetrics
+from triad_ml.model.tasks.metrics import METRICS, TaskMetrics, metrics_of
 from triad_ml.transforms.records.values import MODALITIES, SPLITS
 from triad_ml.transforms.spec.tasks import Task
 
@@ -121,7 +121,7 @@ def evaluate_task(
         ValueError: If a name in `said_by_subset` is not in `SUBSETS`.
     """
     plain = METRICS[task.kind]
-    metrics: TaskMetrics = plain if thresholds is None else Classes(thresholds)
+    metrics = metrics_of(task.kind, thresholds)
     if not metrics.names_classes:
         classes = ()
     complete = np.asarray(complete_mask, bool)
@@ -203,14 +203,16 @@ def _ranked(
 
 
 class Floor(NamedTuple):
-    """The best linear model of a task, by the first figure of its kind.
+    """The best simpler predictor of a task, by the first figure of its kind.
 
     Attributes:
         modalities: Modalities that it reads, such as `image+text`.
         figure: Name of the figure in tables.
         value: Value of the figure.
-        network: Value of the same figure of the network.
-        beaten: True if the network is at least as good.
+        network: Value of the same figure of the model itself.
+        beaten: True if the model is at least as good.
+        beyond: True if the model is worse beyond its 95% interval, on at least `FEW` records.
+        records: Number of records that both predict.
     """
 
     modalities: str
@@ -218,10 +220,12 @@ class Floor(NamedTuple):
     value: float
     network: float
     beaten: bool
+    beyond: bool
+    records: int
 
     @property
     def shortfall(self) -> float:
-        """Share of the value by which the network is worse; 0 if it is at least as good."""
+        """Share of the value by which the model is worse; 0 if it is at least as good."""
         if self.beaten:
             return 0.0
         return abs(self.network - self.value) / abs(self.value) if self.value else math.inf
@@ -236,16 +240,42 @@ def floor(evaluated: Mapping[str, Any]) -> Floor | None:
     Returns:
         The best linear model; None if there is none, or no record with a label.
     """
-    kind = METRICS[evaluated["kind"]]
-    key, figure = next(iter(kind.figures.items()))
-    linear = {name: one[key]["value"] for name, one in evaluated.get("linear", {}).items()}
-    network = evaluated[AS_RECORDED][key]["value"]
-    if not linear or network is None or None in linear.values():
+    return _best(evaluated["kind"], evaluated[AS_RECORDED], evaluated.get("linear", {}))
+
+
+def single(evaluated: Mapping[str, Any]) -> Floor | None:
+    """Compares a task's figures with all modalities and with each alone, on complete records.
+
+    Args:
+        evaluated: Result of `evaluate_task`.
+
+    Returns:
+        The best single modality; None if there is only one, or no complete record with a label.
+    """
+    subsets = evaluated.get("subsets", {})
+    if len(subsets) < 2:
         return None
-    sign = -1 if kind.lower_is_better else 1
-    best = max(linear, key=lambda name: sign * linear[name])
-    beaten = sign * network >= sign * linear[best]
-    return Floor(best, figure, linear[best], network, beaten)
+    *_, largest = subsets
+    alone = {name: one for name, one in subsets.items() if "+" not in name}
+    return _best(evaluated["kind"], subsets[largest], alone)
+
+
+def _best(
+    kind: str, whole: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
+) -> Floor | None:
+    """Compares metrics of a task with those of simpler predictors on the same records."""
+    metrics = METRICS[kind]
+    key, figure = next(iter(metrics.figures.items()))
+    values = {name: one[key]["value"] for name, one in others.items()}
+    own = whole[key]["value"]
+    if not values or own is None or None in values.values():
+        return None
+    sign = -1 if metrics.lower_is_better else 1
+    best = max(values, key=lambda name: sign * values[name])
+    edge = whole[key]["low" if metrics.lower_is_better else "high"]
+    clear = edge is not None and sign * values[best] > sign * edge and whole["n"] >= FEW
+    beaten = sign * own >= sign * values[best]
+    return Floor(best, figure, values[best], own, beaten, clear, whole["n"])
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:

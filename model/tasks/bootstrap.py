@@ -16,6 +16,9 @@ _RANKED_CELLS = 4_000_000_000
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+Statistic = Callable[[Floats], Floats]
+"""Function from weights of the records, `[resamples, n]`, to a figure, `[resamples]`."""
+
 
 def spread(value: float, drawn: Floats) -> dict[str, float | None]:
     """Returns a figure with the 95% percentile interval of its resamples."""
@@ -56,6 +59,12 @@ def resampled(
         weights = generator.multinomial(n, np.full(n, 1 / n), size=size)
         parts.append(statistics(weights.astype(np.float64)))
     return np.concatenate(parts)
+
+
+def mean(values: npt.ArrayLike) -> Statistic:
+    """Returns the weighted mean of values `[n]`."""
+    column = np.asarray(values, np.float64)
+    return lambda weights: weights @ column / weights.sum(axis=1)
 
 
 def mean_f1(right: npt.ArrayLike, predicted: npt.ArrayLike, labelled: npt.ArrayLike) -> Floats:

@@ -6,10 +6,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.model.tasks.classification.metrics import classification, multi_label
-from triad_ml.model.tasks.generation.metrics import Written, generation
-from triad_ml.model.tasks.regression.metrics import regression
-from triad_ml.model.tasks.tagging.metrics import Tags, tagging
+from triad_ml.model.tasks.bootstrap import Statistic
+from triad_ml.model.tasks.classification.metrics import (
+    accuracy,
+    classification,
+    multi_label,
+    set_accuracy,
+)
+from triad_ml.model.tasks.generation.metrics import Written, chrf, generation
+from triad_ml.model.tasks.regression.metrics import regression, rmse
+from triad_ml.model.tasks.tagging.metrics import Tags, entity_f1, tagging
 
 Rows = npt.NDArray[np.bool_]
 
@@ -41,6 +47,11 @@ class TaskMetrics(Protocol):
         resamples: int,
     ) -> dict[str, Any]:
         """Compares predictions with labels; returns JSON-able figures."""
+
+    def first_figure(
+        self, task: Any, labels: npt.ArrayLike, said: Any, classes: Sequence[str]
+    ) -> Statistic:
+        """Returns the first figure as a function of the records' weights; each has a label."""
 
 
 class Classes:
@@ -76,6 +87,13 @@ class Classes:
             )
         return classification(labels, said, classes, seed=seed, resamples=resamples)
 
+    def first_figure(
+        self, task: Any, labels: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[str]
+    ) -> Statistic:
+        if task.multi_label:
+            return set_accuracy(labels, said, self._threshold)
+        return accuracy(labels, said)
+
 
 class Spans:
     """Metrics of spans of the text."""
@@ -98,6 +116,11 @@ class Spans:
         resamples: int,
     ) -> dict[str, Any]:
         return tagging(labels, said, classes, seed=seed, resamples=resamples)
+
+    def first_figure(
+        self, task: Any, labels: npt.ArrayLike, said: Tags, classes: Sequence[str]
+    ) -> Statistic:
+        return entity_f1(labels, said, classes)
 
 
 class Texts:
@@ -122,6 +145,11 @@ class Texts:
     ) -> dict[str, Any]:
         return generation(labels, said, seed=seed, resamples=resamples)
 
+    def first_figure(
+        self, task: Any, labels: npt.ArrayLike, said: Written, classes: Sequence[str]
+    ) -> Statistic:
+        return chrf(labels, said)
+
 
 class Numbers:
     """Metrics of predicted numbers."""
@@ -145,6 +173,15 @@ class Numbers:
     ) -> dict[str, Any]:
         return regression(labels, said, seed=seed, resamples=resamples)
 
+    def first_figure(
+        self,
+        task: Any,
+        labels: npt.ArrayLike,
+        said: npt.NDArray[np.float32],
+        classes: Sequence[str],
+    ) -> Statistic:
+        return rmse(labels, said)
+
 
 METRICS: Mapping[str, TaskMetrics] = {
     "tagging": Spans(),
@@ -153,3 +190,13 @@ METRICS: Mapping[str, TaskMetrics] = {
     "regression": Numbers(),
 }
 """Metrics by kind of task, in the order of table columns."""
+
+
+def metrics_of(kind: str, thresholds: Sequence[float] | None = None) -> TaskMetrics:
+    """Returns the metrics of a kind of task.
+
+    Args:
+        kind: Kind of the task.
+        thresholds: Lowest probability of each class in a predicted set; None for 0.5.
+    """
+    return METRICS[kind] if thresholds is None else Classes(thresholds)

@@ -107,12 +107,30 @@ def robustness(session: Session, config: RobustnessConfig) -> None:
         "floor_limit": typer.Option(
             "--floor-limit",
             metavar="SHARE",
-            help="Largest share by which a task may be worse than its best linear model, 0 to 1; a "
-            "model that is worse, or was not compared, is refused. Default: a warning.",
+            help="Largest share by which a task may be worse than its best linear model, or than "
+            "its best single modality, 0 to 1; a model that is worse, or has no linear models to "
+            "compare with, is refused. Default: it may be worse within its 95% interval.",
+        ),
+        "holdout": typer.Option(
+            "--holdout",
+            metavar="PATTERN",
+            help="Labelled records that no model was trained on: a model that is worse than the "
+            "released one on a slice of them, beyond chance, is refused. Repeatable.",
+        ),
+        "slices": typer.Option(
+            "--slice",
+            metavar="COLUMN[:EDGES]",
+            help="Field of the held-out records by whose values they are divided too; "
+            "COLUMN:10,20 makes bins. Repeatable.",
+        ),
+        "drift": typer.Option(
+            "--drift",
+            help="Compare the scores of --golden with those of the released model: warn reports "
+            "drift, and refuse also refuses the model.",
         ),
     },
     panel=flags.TRUST,
-    epilog="triad release models/may --golden golden.jsonl --floor-limit 0.02"
+    epilog="triad release models/may --golden golden.jsonl --holdout 'holdout/*.jsonl' --slice shop"
     "\n\nExits with 10 if the model is refused; models/CURRENT then stays as it is.",
 )
 def release(session: Session, config: ReleaseConfig) -> None:

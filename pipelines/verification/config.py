@@ -7,6 +7,7 @@ from typing import Self
 
 from triad_ml.pipelines.runtime import names
 from triad_ml.pipelines.runtime.checks import at_least, each, need, need_each, share
+from triad_ml.pipelines.scoring.config import OnDrift
 from triad_ml.transforms.errors import OptionsError
 
 
@@ -195,8 +196,15 @@ class ReleaseConfig:
         verify_key: PEM file of the public key that the model must be signed with.
         media_roots: Folders in which media are searched for after that of the records file, in
             order.
-        floor_limit: Largest share by which a task may be worse than its best linear model; a model
-            that is worse, or was not compared, is refused. None warns only.
+        floor_limit: Largest share by which a task may be worse than its best linear model, or than
+            its best single modality; a model that is worse, or has no linear models to compare
+            with, is refused. None: a model is refused if it is worse beyond its interval.
+        holdout: Patterns of labelled records on which the model may not be worse than the released
+            one, on any slice; empty compares nothing.
+        slices: Fields of these records by whose values they are divided; `COLUMN:EDGE,EDGE` makes
+            bins.
+        drift: `refuse` refuses a model whose scores of golden records drift from those of the
+            released model; `warn` only says so.
     """
 
     model: str
@@ -204,6 +212,9 @@ class ReleaseConfig:
     verify_key: str | None = None
     media_roots: tuple[str, ...] = ()
     floor_limit: float | None = None
+    holdout: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    drift: OnDrift = "warn"
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -211,7 +222,17 @@ class ReleaseConfig:
             ("--golden", self.golden),
             ("--verify-key", self.verify_key),
             *(("--media-root", root) for root in self.media_roots),
+            *(("--holdout", pattern) for pattern in self.holdout),
         ):
             if value is not None and not value.strip():
                 raise OptionsError(f"{flag}: must not be empty")
         share("--floor-limit", self.floor_limit)
+        if self.divisions and not self.holdout:
+            raise OptionsError("--slice: divides the records of --holdout; name some")
+        if self.drift != "warn" and self.golden is None:
+            raise OptionsError("--drift: is of the scores of --golden; name golden records")
+
+    @property
+    def divisions(self) -> tuple[Slice, ...]:
+        """Parsed `slices`."""
+        return tuple(Slice.parse(text) for text in self.slices)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from triad_ml.model.tasks.bootstrap import (
     Floats,
     Integers,
+    Statistic,
     calibration,
+    mean,
     mean_f1,
     per_class,
     resampled,
@@ -143,6 +145,26 @@ def multi_label(
             truth.sum(axis=0),
         ),
     }
+
+
+def accuracy(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Statistic:
+    """Returns the accuracy of single classes; see `classification`. Each record has a label."""
+    return mean(np.asarray(labels) == np.asarray(probabilities).argmax(axis=1))
+
+
+def set_accuracy(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float | Sequence[float]
+) -> Statistic:
+    """Returns the accuracy of sets of classes; see `multi_label`. Each record has a label.
+
+    Args:
+        labels: `[n, classes + 1]`.
+        probabilities: float32 `[n, classes]`.
+        threshold: Lowest probability with which a class is predicted; one, or one for each class.
+    """
+    truth = np.asarray(labels)
+    predicted = np.asarray(probabilities) >= threshold
+    return mean((truth[:, :-1] == predicted).all(axis=1) & (truth[:, -1] < 1))
 
 
 def _checked(probabilities: npt.ArrayLike, rows: tuple[int, ...], num_classes: int) -> Floats:

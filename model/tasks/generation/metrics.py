@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks import bootstrap
-from triad_ml.model.tasks.bootstrap import Floats
+from triad_ml.model.tasks.bootstrap import Floats, Statistic
 
 
 class Written(NamedTuple):
@@ -81,6 +81,14 @@ def generation(
         "calibration": bootstrap.calibration(scores.astype(np.float64), right),
         "per_class": [],
     }
+
+
+def chrf(labels: npt.ArrayLike, predicted: Written) -> Statistic:
+    """Returns chrF; see `generation`. Each record has a label."""
+    wanted = [label.decode() for label in np.asarray(labels, object)]
+    sums, score = _metrics([text.decode() for text in predicted.texts], wanted)["chrf"]
+    resampled = _resampled(sums, score)
+    return lambda weights: resampled(weights)[:, 0]
 
 
 def _metrics(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks import bootstrap
-from triad_ml.model.tasks.bootstrap import Floats
+from triad_ml.model.tasks.bootstrap import Floats, Statistic
 
 _NAMES = ("rmse", "mae", "spearman")
 
@@ -55,6 +55,13 @@ def regression(
         "deviation": float(truth.std()) if n else None,
         "pairs": _spaced(truth, guesses),
     }
+
+
+def rmse(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> Statistic:
+    """Returns the RMSE; see `regression`. Each record has a label."""
+    errors = np.asarray(predicted, np.float64) - np.asarray(labels, np.float64)[:, 1]
+    squared = bootstrap.mean(errors**2)
+    return lambda weights: np.sqrt(squared(weights))
 
 
 def _spaced(truth: Floats, guesses: Floats) -> list[tuple[float, float]]:

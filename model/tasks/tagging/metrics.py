@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_ml.model.tasks import bootstrap
-from triad_ml.model.tasks.bootstrap import Floats, Integers
+from triad_ml.model.tasks.bootstrap import Floats, Integers, Statistic
 from triad_ml.model.tasks.tagging.bio import OUTSIDE
 
 _UNSEEN = "\0"  # not the name of any class
+_Spans = set[tuple[str, int, int]]
 _NAMES = ("entity_f1", "accuracy", "macro_f1", "precision", "recall")
 
 
@@ -65,19 +66,17 @@ def tagging(
     truth, (tags, scores) = truth[labelled], predicted.of(labelled)
     n, c = len(truth), len(classes)
     names = [*classes, _UNSEEN]
-    ids = {name: index for index, name in enumerate(names)}
     true_tags, predicted_tags = ([_names(row, names) for row in rows] for rows in (truth, tags))
-    counts = np.zeros((3, n, c + 1))
-    right_spans = []
-    for row, (row_truth, row_tags) in enumerate(zip(true_tags, predicted_tags, strict=True)):
-        wanted, guessed = _entities(row_truth), _entities(row_tags)
-        for kind, spans in enumerate((wanted & guessed, guessed, wanted)):
-            for name, _, _ in spans:
-                counts[kind, row, ids[name]] += 1
-        right_spans += [
-            (scores[row, first], (name, first, last) in wanted)
-            for name, first, last in sorted(guessed)
-        ]
+    spans = [
+        (_entities(row_truth), _entities(row_tags))
+        for row_truth, row_tags in zip(true_tags, predicted_tags, strict=True)
+    ]
+    counts = _counts(spans, names)
+    right_spans = [
+        (scores[row, first], (name, first, last) in wanted)
+        for row, (wanted, guessed) in enumerate(spans)
+        for name, first, last in sorted(guessed)
+    ]
     statistics = functools.partial(_statistics, counts)
     values = statistics(np.ones((1, n)))[0] if n else np.full(len(_NAMES), np.nan)
     values[0] = _seqeval_f1(true_tags, predicted_tags, values[0])
@@ -93,6 +92,33 @@ def tagging(
         "calibration": bootstrap.calibration(confidence, right),
         "per_class": bootstrap.per_class(classes, hits[:c], guesses[:c], wanted_counts[:c]),
     }
+
+
+def entity_f1(labels: npt.ArrayLike, predicted: Tags, classes: Sequence[str]) -> Statistic:
+    """Returns entity F1; see `tagging`. Each record has a label."""
+    names = [*classes, _UNSEEN]
+    spans = [
+        (_entities(_names(row_truth, names)), _entities(_names(row_tags, names)))
+        for row_truth, row_tags in zip(np.asarray(labels, np.int64), predicted.tags, strict=True)
+    ]
+    counts = _counts(spans, names)
+    return lambda weights: _statistics(counts, weights)[:, 0]
+
+
+def _counts(spans: Sequence[tuple[_Spans, _Spans]], names: Sequence[str]) -> Floats:
+    """Counts right, predicted and labelled spans, float64 `[3, n, names]`.
+
+    Args:
+        spans: Labelled and predicted spans of each record.
+        names: Names of the classes.
+    """
+    ids = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((3, len(spans), len(names)))
+    for row, (wanted, guessed) in enumerate(spans):
+        for kind, found in enumerate((wanted & guessed, guessed, wanted)):
+            for name, _, _ in found:
+                counts[kind, row, ids[name]] += 1
+    return counts
 
 
 def _statistics(counts: Floats, weights: Floats) -> Floats:
@@ -128,7 +154,7 @@ def _names(tags: Integers, classes: Sequence[str]) -> list[str]:
     ]
 
 
-def _entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
+def _entities(tags: Sequence[str]) -> _Spans:
     from seqeval.metrics.sequence_labeling import get_entities
 
     return set(get_entities(list(tags)))

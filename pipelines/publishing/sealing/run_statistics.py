@@ -35,7 +35,7 @@ class RunStatistics:
         """
         self._counted.records[WHOLE] += len(published)
         for task, column in self._settings.columns.items():
-            self._add_scores(task, column, published.column(task).combine_chunks())
+            add_scores(self._counted, task, column, published.column(task).combine_chunks())
         if tables_rows.MEASURES in unit.column_names:
             for text in unit.column(tables_rows.MEASURES).drop_null().to_pylist():
                 self._counted.add_sampled(WHOLE, json.loads(text))
@@ -66,11 +66,22 @@ class RunStatistics:
         atomic.put(run.statistics, content)
         return PartFile.of(run.statistics.removeprefix(f"{run.folder}/"), records, content)
 
-    def _add_scores(self, task: str, column: ScoreColumn, values: pa.StructArray) -> None:
-        if not len(values):
-            return
-        if column.has_classes:
-            self._counted.categories(WHOLE, f"score.{task}").extend(column.names(values))
-        for measure, numbers in column.numbers(values).items():
-            feature = f"score.{task}.{measure}"
-            self._counted.numbers(WHOLE, feature).extend(numbers, measures.scale(feature))
+
+def add_scores(
+    counted: combine.Accumulator, task: str, column: ScoreColumn, values: pa.StructArray
+) -> None:
+    """Counts the scores of a task.
+
+    Args:
+        counted: Counts, to which those of the scores are added.
+        task: Name of the task.
+        column: Column of the task.
+        values: Scores, as the column encodes them.
+    """
+    if not len(values):
+        return
+    if column.has_classes:
+        counted.categories(WHOLE, f"score.{task}").extend(column.names(values))
+    for measure, numbers in column.numbers(values).items():
+        feature = f"score.{task}.{measure}"
+        counted.numbers(WHOLE, feature).extend(numbers, measures.scale(feature))

@@ -18,16 +18,13 @@ from triad_ml.model.evaluation import document
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.model.serving.scorer import Scorer, load_scorer
 from triad_ml.pipelines.runtime.summary import many
-from triad_ml.pipelines.sources import read, units
 from triad_ml.pipelines.storage import json_files, outputs
-from triad_ml.pipelines.tables.columns import COLUMNS
+from triad_ml.pipelines.verification import labelled
 from triad_ml.pipelines.verification.config import RobustnessConfig
-from triad_ml.pipelines.verification.late.answers import ANSWERS
 from triad_ml.pipelines.verification.robustness.noise import NOISES, noisy
 from triad_ml.transforms.errors import OptionsError
-from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
-from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
+from triad_ml.transforms.records.values import CanonicalRecord, Rejected, Scored
 from triad_ml.transforms.spec.tasks import Task
 
 _MARK = b'"noise": {'
@@ -95,27 +92,16 @@ def _labelled(
 ) -> Iterator[Labelled]:
     """Yields the records that can be scored and have a label; counts the others by reason."""
     canonicalizer = Canonicalizer(model.spec, config.media_roots)
-    for unit in units.plan(units.list_inputs(config.inputs)):
-        for raw in read.read(unit, model.spec.label_names):
-            if not isinstance(raw, RawRecord):
-                left_out["not readable"] += 1
-                continue
-            labels = {name: _label(raw.labels, task) for name, task in tasks.items()}
-            if all(one is None for one in labels.values()):
-                left_out["no label that can be used"] += 1
-                continue
-            record = canonicalizer.canonical(raw)
-            if isinstance(record, CanonicalRecord):
-                yield Labelled(record, labels)
-            else:
-                left_out[f"rejected as {record.reason}"] += 1
-
-
-def _label(labels: Mapping[str, Any], task: Task) -> Any | None:
-    try:
-        return ANSWERS[task.kind].label(labels.get(task.label), task)
-    except LabelError:
-        return None
+    for raw in labelled.raw_records(config.inputs, model.spec.label_names, left_out):
+        labels = labelled.labels_of(raw.labels, tasks)
+        if labels is None:
+            left_out["no label that can be used"] += 1
+            continue
+        record = canonicalizer.canonical(raw)
+        if isinstance(record, CanonicalRecord):
+            yield Labelled(record, labels)
+        else:
+            left_out[f"rejected as {record.reason}"] += 1
 
 
 def _curves(
@@ -157,8 +143,7 @@ def _scored(
 def _figures(
     task: Task, classes: tuple[str, ...], labels: Sequence[Any], answers: Sequence[Any]
 ) -> dict[str, Any]:
-    column = COLUMNS[task.kind].of(task, classes, ()).encode(answers)
-    compared = ANSWERS[task.kind].compared(labels, column, classes, task)
+    compared = labelled.compared(task, classes, labels, answers)
     evaluated = document.evaluate_task(
         task,
         classes,

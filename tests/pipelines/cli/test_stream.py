@@ -37,8 +37,12 @@ def test_release_hands_over_what_was_asked_for(capsys):
         "--floor-limit",
         "0.02",
     ]
-    assert main.main(argv, calls) == 0
-    assert calls.seen == [ReleaseConfig("models/may", "g.jsonl", "k", ("m",), 0.02)]
+    compared = ["--holdout", "a", "--holdout", "b", "--slice", "shop", "--drift", "refuse"]
+    assert main.main([*argv, *compared], calls) == 0
+    whole = ReleaseConfig(
+        "models/may", "g.jsonl", "k", ("m",), 0.02, ("a", "b"), ("shop",), drift="refuse"
+    )
+    assert calls.seen == [whole]
     assert capsys.readouterr().out == "models: may counts\n"
 
 
@@ -62,6 +66,15 @@ def test_replay_hands_over_a_stream_that_ends():
     [
         (["release", " "], "MODEL: must not be empty"),
         (["release", "m", "--golden", ""], "--golden: must not be empty"),
+        (["release", "m", "--holdout", " "], "--holdout: must not be empty"),
+        (
+            ["release", "m", "--slice", "shop"],
+            "--slice: divides the records of --holdout; name some",
+        ),
+        (
+            ["release", "m", "--drift", "refuse"],
+            "--drift: is of the scores of --golden; name golden records",
+        ),
         (
             ["replay", "--model", "m", "--source", "in", *TOPICS[2:], "--sink", "s"],
             "--source: must be the topic whose messages were rejected",

@@ -155,20 +155,12 @@ def test_linear_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         learned(layout, {"train": [old]}, tmp_path / "out")
 
 
-SETTINGS = {"linear": "recipe: linear", "blend": "preset: best"}
-
-
-@pytest.fixture(scope="module", params=SETTINGS)
-def model(
-    request: pytest.FixtureRequest,
-    prepared: Path,
-    generated: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """Linear models, and their blend with the mean of three networks, each on its own folder."""
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module")
+def blend(prepared: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The blend of linear models with the mean of three networks."""
+    folder = tmp_path_factory.mktemp("blend")
     spec = (generated.parents[1] / "spec.yaml").read_text()
-    (folder / "spec.yaml").write_text(spec.replace("recipe: network", SETTINGS[request.param]))
+    (folder / "spec.yaml").write_text(spec.replace("recipe: network", "preset: best"))
     output = folder / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "MANY_FOLDS", 2)
@@ -177,10 +169,11 @@ def model(
     return output
 
 
+@pytest.mark.parametrize("name", ["linear", "blend"])
 def test_the_model_says_what_predicts_it_and_passes_parity(
-    model: Path, generated: Path, tmp_path: Path
+    name: str, generated: Path, request: pytest.FixtureRequest
 ) -> None:
-    name = model.parent.name[:-1]
+    model: Path = request.getfixturevalue(name)
     evaluation = json.loads((model / "evaluation.json").read_text())
     recipe = evaluation["recipes"]["category"]
     assert recipe["name"] == name
@@ -194,10 +187,9 @@ def test_the_model_says_what_predicts_it_and_passes_parity(
     assert main.main(["parity", *arguments]) == 0
 
 
-@pytest.mark.parametrize("model", ["blend"], indirect=True)
-def test_explanations_add_up_to_the_scores(model: Path, generated: Path, tmp_path: Path) -> None:
+def test_explanations_add_up_to_the_scores(blend: Path, generated: Path, tmp_path: Path) -> None:
     output = tmp_path / "scores"
-    settings = ScoreConfig(str(model), (str(generated),), str(output), "2026-11-24", explain=True)
+    settings = ScoreConfig(str(blend), (str(generated),), str(output), "2026-11-24", explain=True)
     scoring_run.run(settings)
     rows = [
         row

@@ -1,4 +1,4 @@
-"""Release: a model that is worse than a linear model gets a warning, or is refused by a limit."""
+"""Release: a model that is worse than a simpler predictor is refused, or gets a warning."""
 
 import json
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from triad_ml.model.evaluation import document as evaluation_document
 from triad_ml.model.serving import bundle
 from triad_ml.pipelines.cli import main
 from triad_ml.pipelines.storage import json_files, model_store
@@ -53,6 +54,25 @@ def with_pair(document: dict[str, Any]) -> None:
     for split in document["splits"].values():
         for task in split["tasks"].values():
             task["linear"]["image+text"] = task["linear"].pop("image+audio+text")
+
+
+def single(whole: float, high: float, alone: float, n: int = 60) -> Change:
+    """Sets the accuracy with all modalities, its interval, and the accuracy with texts alone."""
+
+    def change(document: dict[str, Any]) -> None:
+        task = document["splits"]["test"]["tasks"]["category"]
+        for subset, found in task["subsets"].items():
+            value = {"image+audio+text": whole, "text": alone}.get(subset, 0.0)
+            found |= {"n": n, "accuracy": {"value": value, "low": value / 2, "high": high}}
+
+    return change
+
+
+@pytest.fixture
+def own_model(own_model: Path) -> Path:
+    """A model that is better with all modalities than with one alone."""
+    rewritten(own_model, single(0.7, high=0.8, alone=0.5))
+    return own_model
 
 
 def said(model: Path, limit: float | None) -> str:
@@ -103,17 +123,20 @@ def test_a_model_that_was_not_compared_is_refused_by_a_limit_and_else_warned_of(
     empty = {"accuracy": {"value": None}}
     unlabelled = {**task, "as recorded": empty, "linear": {"text": empty}}
     (problem,) = floor_check.problems({"splits": {"eval": {"tasks": {"kind": unlabelled}}}}, None)
-    assert problem.startswith(
+    assert problem.text.startswith(
         "task kind is not compared with linear models, because no record of the eval split has its"
     )
 
 
 def test_a_figure_that_is_better_if_lower_is_compared_as_such():
-    def problems(network: float, linear: float, limit: float) -> list[str]:
-        one = {"kind": "regression", "as recorded": {"rmse": {"value": network}}}
+    def problems(network: float, linear: float, limit: float | None) -> list[str]:
+        rmse = {"value": network, "low": network - 0.5, "high": network + 9}
+        one = {"kind": "regression", "as recorded": {"rmse": rmse, "n": 30}}
         task = {**one, "linear": {"text": {"rmse": {"value": linear}}}}
         document = {"splits": {"test": {"tasks": {"price": task}}}}
-        return list(floor_check.problems(document, limit))
+        found = list(floor_check.problems(document, limit))
+        assert all(each.clear == (linear < network - 0.5) for each in found)
+        return [each.text for each in found]
 
     assert problems(2.0, 2.5, 0.0) == []
     assert problems(2.5, 2.0, 0.25) == []
@@ -121,6 +144,48 @@ def test_a_figure_that_is_better_if_lower_is_compared_as_such():
     assert problem.startswith("task price has RMSE 2.600 on the test split, and a linear model of ")
     (problem,) = problems(0.1, 0.0, 1.0)
     assert "has 0.000; train" in problem
+    assert len(problems(2.4, 2.0, None)) == 1
+
+
+def test_a_task_below_its_linear_model_beyond_the_interval_is_refused_without_a_limit(own_model):
+    def change(document: dict[str, Any]) -> None:
+        figures(0.5, 0.8)(document)
+        found = document["splits"]["test"]["tasks"]["category"]["as recorded"]
+        found["n"], found["accuracy"]["high"] = 30, 0.7
+
+    rewritten(own_model, change)
+    refused = said(own_model, None)
+    assert "has accuracy 0.500 on the test split, and a linear model of" in refused
+    assert refused.endswith("or more records, or release it with --floor-limit 0.38")
+    assert said(own_model, 0.1).endswith(", or release it with a larger --floor-limit 0.38")
+    floor_check.check(bundle.load(own_model), 0.38)
+
+
+def test_a_task_that_one_modality_alone_predicts_better_is_refused_beyond_the_interval(
+    own_model, caplog
+):
+    rewritten(own_model, figures(0.7, 0.7))
+    rewritten(own_model, single(0.5, high=0.7, alone=0.8))
+    assert said(own_model, None) == (
+        "task category has accuracy 0.500 with all modalities of 60 complete records of the test "
+        "split, and 0.800 with text alone; check that the other media belong to their records, or "
+        "train it with other settings, or release it with --floor-limit 0.38"
+    )
+    floor_check.check(bundle.load(own_model), 0.38)
+    assert caplog.messages == []
+    for within in (single(0.5, high=0.85, alone=0.8), single(0.5, high=0.7, alone=0.8, n=29)):
+        rewritten(own_model, within)
+        floor_check.check(bundle.load(own_model), None)
+        assert "and 0.800 with text alone" in caplog.messages.pop()
+        caplog.clear()
+    rewritten(own_model, single(0.75, high=0.8, alone=0.75))
+    floor_check.check(bundle.load(own_model), 0.0)
+    assert caplog.messages == []
+
+
+def test_a_task_of_one_modality_is_not_compared_with_itself():
+    alone = {"text": {"n": 60, "accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}
+    assert evaluation_document.single({"kind": "classification", "subsets": alone}) is None
 
 
 def test_tasks_of_kinds_without_linear_models_are_not_asked_for_them():
