@@ -24,7 +24,10 @@ _WITHOUT = {
     "eval": "nothing tells when to stop training",
     "test": "nothing measures the model",
 }
-_TOGETHER = "set split: {keep_together: near_duplicates} in the spec"
+_TOGETHER = (
+    "set split: {keep_together: near_duplicates} in the spec, and give both the same split where "
+    "they name theirs"
+)
 _OWN = "they name their splits: give both the same one"
 _FEW = {
     "train": "too few to learn much from",

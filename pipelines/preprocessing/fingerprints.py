@@ -4,13 +4,14 @@ import dataclasses
 import io
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from triad_ml.pipelines.storage import atomic
+from triad_ml.pipelines.storage import atomic, cloud
 from triad_ml.transforms.duplicates.registry import FINGERPRINTS
 from triad_ml.transforms.records import live
 from triad_ml.transforms.records.values import CanonicalRecord
@@ -97,9 +98,18 @@ class _WriteDoFn(beam.DoFn):
         return path
 
 
+def local(path: str, folder: str, number: int) -> str:
+    """Returns the path of a file on this machine; one in a bucket is copied to `folder`."""
+    if not path.startswith(cloud.SCHEME):
+        return path
+    copy = f"{folder}/{number}.arrow"
+    Path(copy).write_bytes(atomic.read_bytes(path))
+    return copy
+
+
 def read(path: str) -> pa.Table:
-    """Reads a file: `KEYS`, and `has_NAME` and the fingerprint `NAME` of each modality."""
-    with pa.ipc.open_file(atomic.read_bytes(path)) as reader:
+    """Maps a local file: `KEYS`, and `has_NAME` and the fingerprint `NAME` of each modality."""
+    with pa.memory_map(path) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()
 
 

@@ -131,13 +131,15 @@ def find(paths: Sequence[str], spec: Spec, most: int = MOST_MEDIA) -> NearDuplic
         spec: Spec with the modalities.
         most: Largest number of media of a modality.
     """
-    known = records(paths)
     names = spec.modalities.names
-    return NearDuplicates(known, {name: _compare(paths, known, name, most) for name in names})
+    with ScratchFolder() as folder:
+        files = [fingerprints.local(path, str(folder), number) for number, path in enumerate(paths)]
+        known = records(files)
+        return NearDuplicates(known, {name: _compare(files, known, name, most) for name in names})
 
 
 def records(paths: Sequence[str]) -> Records:
-    """Reads the records of files that `WriteFingerprints` wrote, without their fingerprints."""
+    """Reads the records of local files that `WriteFingerprints` wrote, without fingerprints."""
     tables = [
         fingerprints.KEYS.empty_table(),
         *(fingerprints.read(path).select(fingerprints.KEYS.names) for path in paths),

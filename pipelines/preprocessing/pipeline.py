@@ -314,7 +314,9 @@ def _preprocess(plan: PreprocessPlan, config: PreprocessConfig, made: Staging) -
     media = preprocessing_summary.media(spec, measured, issues)
     preprocessing_summary.check_media(media, IssuesLimits.of(spec, config.issues_limit))
     few_groups = preprocessing_summary.few_groups(spec, files)
-    preprocessing_summary.check_splits(config.inputs, files, few_groups)
+    preprocessing_summary.check_splits(
+        config.inputs, files, few_groups, spec.split.keep_together is not None
+    )
     preprocessing_summary.check_labels(preprocessing_summary.labels(spec, measured, {}))
     mixed = preprocessing_summary.mixed_kinds(work)
     for column, by_kind in mixed.items():

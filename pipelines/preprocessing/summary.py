@@ -200,12 +200,27 @@ def few_groups(spec: Spec, files: Sequence[CanonicalFile]) -> int | None:
     return number if spec.split.by == "group" and number < wanted else None
 
 
-def check_splits(inputs: Sequence[str], files: Sequence[CanonicalFile], groups: int | None) -> None:
-    """Raises GateError if no record is in the train split; `groups` is from `few_groups`."""
+def check_splits(
+    inputs: Sequence[str],
+    files: Sequence[CanonicalFile],
+    groups: int | None,
+    kept_together: bool = False,
+) -> None:
+    """Raises GateError if no record is in the train split.
+
+    Args:
+        inputs: Patterns of records files.
+        files: Files of canonical records.
+        groups: Result of `few_groups`.
+        kept_together: True if near-duplicates share a split.
+    """
     if not any(file.split == "train" for file in files):
-        raise GateError(
-            f"{', '.join(inputs)}: no record is in the train split; {summary.split_remedy(groups)}"
-        )
+        remedy = summary.split_remedy(groups)
+        if kept_together:
+            remedy = (
+                f"near-duplicates may join most records: remove split.keep_together, or {remedy}"
+            )
+        raise GateError(f"{', '.join(inputs)}: no record is in the train split; {remedy}")
 
 
 def check_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:

@@ -37,7 +37,7 @@ def showing(
         stage = stages.Stage(f"{what}, in other processes")
     else:
         if total is None:
-            _log.info("only reading tells how many %s there are, so no time left is shown", what)
+            _log.info("only reading tells how many records there are, so no time left is shown")
         stage = stages.counting(what, total, estimated)
     with stages.showing(stage):
         yield stage

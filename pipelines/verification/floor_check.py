@@ -91,7 +91,8 @@ def problems(document: Mapping[str, Any], limit: float | None) -> Iterator[Probl
         if SOLVERS.get(task["kind"]) is not None:
             yield from _linear(name, task, split, limit or 0.0)
         alone = evaluation_document.single(task)
-        if alone is not None and alone.shortfall > (limit or 0.0):
+        judged = alone is not None and (limit is None or alone.records >= evaluation_document.FEW)
+        if alone is not None and judged and alone.shortfall > (limit or 0.0):
             yield Problem(
                 f"task {name} has {alone.figure} {alone.network:.3f} with all modalities of "
                 f"{alone.records} complete records of the {split} split, and {alone.value:.3f} "

@@ -12,7 +12,7 @@ from triad_ml.pipelines.tables.columns import COLUMNS
 from triad_ml.pipelines.verification import labelled, two_models
 from triad_ml.pipelines.verification.config import ReleaseConfig
 from triad_ml.pipelines.verification.two_models import Side
-from triad_ml.transforms.errors import GateError
+from triad_ml.transforms.errors import GateError, OptionsError
 from triad_ml.transforms.records.values import RawRecord, Scored
 from triad_ml.transforms.statistics import combine, document, drift
 from triad_ml.transforms.statistics.accumulators import WHOLE
@@ -23,15 +23,24 @@ _log = logging.getLogger(__name__)
 
 
 def enough(model: Artefact, config: ReleaseConfig) -> list[RawRecord]:
-    """Reads the golden records; returns none of them if they are too few for drift to be seen."""
+    """Reads the golden records; returns none of them if they are too few for drift to be seen.
+
+    Raises:
+        OptionsError: They are too few, and `drift` is `refuse`.
+    """
     if config.golden is None:
         return []
     left_out: collections.Counter[str] = collections.Counter()
     records = list(labelled.raw_records([config.golden], model.spec.label_names, left_out))
-    return [] if _too_few(len(records)) else records
+    return [] if _too_few(len(records), config) else records
 
 
-def _too_few(records: int) -> bool:
+def _too_few(records: int, config: ReleaseConfig) -> bool:
+    if records < FEW and config.drift == "refuse":
+        raise OptionsError(
+            f"--drift: needs {FEW} golden records, and there are {records}; name more, or use "
+            "--drift warn"
+        )
     if records < FEW:
         _log.info("drift is not looked for: it needs %d golden records, not %d", FEW, records)
     return records < FEW
@@ -51,12 +60,16 @@ def check(
         config: Settings of the release.
 
     Raises:
-        GateError: The scores drift, and `drift` is `refuse`.
+        GateError: The candidate rejects a golden record that the released model scores; or the
+            scores drift, and `drift` is `refuse`.
+        OptionsError: The released model scores too few golden records, and `drift` is `refuse`.
     """
     left_out: collections.Counter[str] = collections.Counter()
-    rows = list(two_models.score(golden, current, candidate, config.media_roots, left_out))
+    lost: collections.Counter[str] = collections.Counter()
+    rows = list(two_models.score(golden, current, candidate, config.media_roots, left_out, lost))
+    two_models.refuse_lost(current, candidate, lost, "--golden")
     two_models.tell(_log, left_out)
-    if _too_few(len(rows)):
+    if _too_few(len(rows), config):
         return
     before = _part(current, [row.before for row in rows])
     after = _part(candidate, [row.after for row in rows])

@@ -20,14 +20,19 @@ def raw_records(
     Args:
         inputs: Patterns of records files.
         label_keys: Keys of the labels.
-        left_out: Counter by reason, to which the lines that are no records are added.
+        left_out: Counter by reason, to which the lines that are no records are added, and records
+            with the id of an earlier one.
     """
+    seen = set[str]()
     for unit in units.plan(units.list_inputs(inputs)):
         for row in read.read(unit, tuple(label_keys)):
-            if isinstance(row, RawRecord):
-                yield row
-            else:
+            if not isinstance(row, RawRecord):
                 left_out["not readable"] += 1
+            elif row.id in seen:
+                left_out["id of an earlier record"] += 1
+            else:
+                seen.add(row.id)
+                yield row
 
 
 def labels_of(labels: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any] | None:

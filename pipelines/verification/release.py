@@ -52,7 +52,8 @@ def check_successor(model: Artefact, models: str, name: str, config: ReleaseConf
     Raises:
         OptionsError: No held-out record has a label, or none has the column of a slice.
         GateError: The model is worse on a slice of the held-out records, or its scores of golden
-            records drift; or the released model cannot be opened, and `holdout` asks for it.
+            records drift; or it rejects a record that the released model scores; or the released
+            model cannot be opened, and `holdout` or `drift` asks for it.
     """
     golden = golden_drift.enough(model, config)
     if not golden and not config.holdout:
@@ -61,8 +62,9 @@ def check_successor(model: Artefact, models: str, name: str, config: ReleaseConf
         current = _released(models, model)
     except TriadError as error:
         problem = f"{models}: {name} cannot be compared with the released model: {error}"
-        if config.holdout:
-            raise GateError(f"{problem}; or release it without --holdout") from error
+        if config.holdout or config.drift == "refuse":
+            flag = "--holdout" if config.holdout else "--drift refuse"
+            raise GateError(f"{problem}; or release it without {flag}") from error
         _log.warning("%s", problem)
         return
     if current is None:

@@ -2,7 +2,9 @@
 
 import collections
 import logging
+import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ from triad_ml.transforms.spec.tasks import Task
 WHOLE = "all records"
 """Name of the slice of all records."""
 
+_LONGEST = 80  # characters of a slice's name in an error
 _log = logging.getLogger(__name__)
 
 
@@ -57,15 +60,26 @@ class Judged(NamedTuple):
         """True if there are too few records for a judgement."""
         return self.change.n < FEW
 
+    @property
+    def undefined(self) -> bool:
+        """True if a figure is undefined on these records, such as an F1 without any span."""
+        return not math.isfinite(self.change.difference)
+
+    @property
+    def judged(self) -> bool:
+        """True if the slice can be judged."""
+        return not self.few and not self.undefined
+
     def worse(self, comparisons: int) -> bool:
         """Returns True if the candidate is worse beyond the interval of all comparisons."""
-        return not self.few and self.change.worse(comparisons, self.lower_is_better)
+        return self.judged and self.change.worse(comparisons, self.lower_is_better)
 
     def text(self, comparisons: int) -> str:
         """Says both figures, and their difference with its interval."""
         change, (low, high) = self.change, self.change.interval(comparisons)
+        named = textwrap.shorten(logs.printable(self.slice), _LONGEST, placeholder="...")
         return (
-            f"{self.task} on {self.slice} ({many(change.n, 'record')}): {self.figure} "
+            f"{self.task} on {named} ({many(change.n, 'record')}): {self.figure} "
             f"{change.after:.3f}, before {change.before:.3f} (difference "
             f"{change.difference:+.3f}, interval {low:+.3f} to {high:+.3f})"
         )
@@ -84,8 +98,9 @@ def check(current: Side, candidate: Side, config: ReleaseConfig) -> None:
         GateError: The candidate is worse on a slice; the message has the largest losses.
     """
     judged = judge(current, candidate, config)
-    comparisons = max(1, sum(not one.few for one in judged))
-    console = rich.console.Console(file=sys.stdout)
+    comparisons = max(1, sum(one.judged for one in judged))
+    wide = None if sys.stdout.isatty() else 160
+    console = rich.console.Console(file=sys.stdout, width=wide)
     console.print(table(judged, comparisons, current.name, candidate.name))
     worse = [one for one in judged if one.worse(comparisons)]
     if worse:
@@ -96,12 +111,17 @@ def check(current: Side, candidate: Side, config: ReleaseConfig) -> None:
             f"{two_models.named(worse, lambda one: one.text(comparisons))}; keep the model before, "
             "or train this one again"
         )
-    few = sum(one.few for one in judged)
+    few, undefined = sum(one.few for one in judged), sum(one.undefined for one in judged)
     _log.info(
         "%s is not worse than %s on %s of --holdout%s",
-        *(candidate.name, current.name, many(len(judged) - few, "slice")),
+        *(candidate.name, current.name, many(sum(one.judged for one in judged), "slice")),
         f"; {many(few, 'slice')} with under {FEW} records not judged" if few else "",
     )
+    if undefined:
+        _log.warning(
+            "%s of --holdout not judged, because a figure is undefined there",
+            many(undefined, "slice"),
+        )
 
 
 def judge(current: Side, candidate: Side, config: ReleaseConfig) -> list[Judged]:
@@ -114,11 +134,13 @@ def judge(current: Side, candidate: Side, config: ReleaseConfig) -> list[Judged]
 
     Raises:
         OptionsError: No record has a label of a task of both models, or the column of a slice.
+        GateError: The candidate rejects a record that the released model scores.
     """
     tasks = two_models.common_tasks(current, candidate)
-    if lost := sorted(set(current.model.spec.tasks) - set(tasks)):
-        _log.warning("%s does not predict %s as before", candidate.name, ", ".join(lost))
+    if missing := sorted(set(current.model.spec.tasks) - set(tasks)):
+        _log.warning("%s does not predict %s as before", candidate.name, ", ".join(missing))
     left_out: collections.Counter[str] = collections.Counter()
+    lost: collections.Counter[str] = collections.Counter()
     keys = two_models.label_keys(current, candidate)
     raws = (
         raw
@@ -126,11 +148,15 @@ def judge(current: Side, candidate: Side, config: ReleaseConfig) -> list[Judged]
         if labelled.labels_of(raw.labels, tasks) is not None
     )
     with stages.showing(stages.Stage("held-out records, scored by both models")):
-        rows = list(two_models.score(raws, current, candidate, config.media_roots, left_out))
+        rows = list(two_models.score(raws, current, candidate, config.media_roots, left_out, lost))
     two_models.tell(_log, left_out)
+    two_models.refuse_lost(current, candidate, lost, "--holdout")
     if not rows:
         named = ", ".join(task.label for task in tasks.values()) or "a task that both models have"
-        raise OptionsError(f"--holdout: no record has a label of {named}; name labelled records")
+        raise OptionsError(
+            f"--holdout: no record that {current.name} scores has a label of {named}; name "
+            "labelled records"
+        )
     masks = _masks(rows, candidate, config.divisions)
     return [
         judged
@@ -152,7 +178,8 @@ def _masks(rows: Sequence[Both], candidate: Side, divisions: Sequence[Slice]) ->
     for column in {one.column for one in divisions} & set(named):
         if all(value is None for value in columns[column]):
             raise OptionsError(
-                f"--slice: no record of --holdout has a field {column!r}; name another one"
+                f"--slice: no record of --holdout has a field {column!r} beside its id, group, "
+                "split, media and labels; name another one"
             )
     columns[USED] = [list(row.after.modalities_used) for row in rows]
     found = {WHOLE: np.ones(len(rows), bool)}
@@ -214,8 +241,10 @@ def table(judged: Sequence[Judged], comparisons: int, before: str, after: str) -
         made.add_column(rich.text.Text(heading), justify="right" if right else "left")
     for one in judged:
         change, (low, high) = one.change, one.change.interval(comparisons)
-        interval = "" if one.few else f" ({low:+.3f} to {high:+.3f})"
-        verdict = "few" if one.few else "WORSE" if one.worse(comparisons) else ""
+        interval = f" ({low:+.3f} to {high:+.3f})" if one.judged else ""
+        verdict = "few" if one.few else "undefined" if one.undefined else ""
+        if one.worse(comparisons):
+            verdict = "WORSE"
         made.add_row(
             rich.text.Text(one.task),
             rich.text.Text(logs.printable(one.slice)),  # a value may look like rich's markup

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from triad_ml.model.serving.bundle import Artefact
 from triad_ml.model.serving.scorer import Scorer, load_scorer
 from triad_ml.pipelines.runtime.summary import many
+from triad_ml.transforms.errors import GateError
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import CanonicalRecord, RawRecord, Rejected, Scored
 from triad_ml.transforms.spec.tasks import Task
@@ -81,6 +82,7 @@ def score(
     after: Side,
     media_roots: Sequence[str],
     left_out: collections.Counter[str],
+    lost: collections.Counter[str],
 ) -> Iterator[Both]:
     """Scores each record with both models, a few records at a time.
 
@@ -91,7 +93,8 @@ def score(
         before: Released model.
         after: Candidate.
         media_roots: Folders in which media are searched for after that of the records file.
-        left_out: Counter by reason, to which records are added that a model rejects.
+        left_out: Counter by reason, to which records are added that the released model rejects.
+        lost: Counter by reason, to which records are added that the candidate alone rejects.
     """
     sides = (before, after)
     makers = [Canonicalizer(side.model.spec, tuple(media_roots)) for side in sides]
@@ -102,11 +105,33 @@ def score(
         second = first if same else [makers[1].canonical(raw) for raw in batch]
         outcomes = [_scored(side, own) for side, own in zip(sides, (first, second), strict=True)]
         for raw, one, other in zip(batch, *outcomes, strict=True):
-            if isinstance(one, Scored) and isinstance(other, Scored):
+            if isinstance(one, Rejected):
+                left_out[f"rejected by {before.name} as {one.reason}"] += 1
+            elif isinstance(other, Rejected):
+                lost[str(other.reason)] += 1
+            else:
                 yield Both(raw.labels, one, other)
-            for side, outcome in zip(sides, (one, other), strict=True):
-                if isinstance(outcome, Rejected):
-                    left_out[f"rejected by {side.name} as {outcome.reason}"] += 1
+
+
+def refuse_lost(before: Side, after: Side, lost: collections.Counter[str], flag: str) -> None:
+    """Refuses a candidate that rejects records which the released model scores.
+
+    Args:
+        before: Released model.
+        after: Candidate.
+        lost: Numbers of these records by reason.
+        flag: Option that named the records.
+
+    Raises:
+        GateError: There are such records.
+    """
+    if lost:
+        ((reason, count),) = lost.most_common(1)
+        raise GateError(
+            f"{after.model.folder}: rejects {many(lost.total(), 'record')} of {flag} that "
+            f"{before.name} scores (most often: {reason}, {count}); keep the model before, or "
+            "leave these records out"
+        )
 
 
 def tell(log: logging.Logger, left_out: Mapping[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Fingerprint of an image: a thumbnail of brightness, and a smaller one of colour."""
 
 import io
+import struct
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -44,6 +45,8 @@ class ImageFingerprint(Fingerprint):
             OSError,
             SyntaxError,
             ValueError,
+            struct.error,  # of damaged chunks behind the pixels, which the feature graph skips
+            IndexError,
         ):
             return None
         planes = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX))

@@ -17,7 +17,7 @@ from triad_ml.transforms.labels.classes import LabelError
 from triad_ml.transforms.records.values import RawRecord
 from triad_ml.transforms.spec.tasks import Task
 
-_FOLDER = re.compile(rf"(.*)/dt=([^/]+)(?:/({HIDDEN}/)?run=([0-9a-f]{{24}}))?/*")
+_FOLDER = re.compile(rf"(?:(.*)/)?dt=([^/]+)(?:/({HIDDEN}/)?run=([0-9a-f]{{24}}))?/*")
 
 
 @dataclasses.dataclass
@@ -71,6 +71,7 @@ def open_scores(scores: str, date: str | None) -> tuple[RunFolder, Manifest]:
     if named is None:
         return publish.counting(scores, date)
     output, of_folder, hidden, run_id = named.groups()
+    output = "." if output is None else output
     if date is not None and date != of_folder:
         raise OptionsError(f"--date: {date} is not the date of {scores}; leave --date out")
     if run_id is None:

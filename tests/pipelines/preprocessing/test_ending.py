@@ -175,7 +175,7 @@ def test_leaks_are_named_with_their_ids_and_a_remedy():
     assert [text for text in warnings(said) if "leaks" in text] == [
         "image: leaks: 2 of test have a near-duplicate in an earlier split, such as 'a' (train) "
         "and 'b' (test), so scores on them are too good; set split: {keep_together: "
-        "near_duplicates} in the spec"
+        "near_duplicates} in the spec, and give both the same split where they name theirs"
     ]
     own = ending.duplicates({"image": leaking}, "duplicates.json", kept_together=True)
     assert warnings(own)[0].endswith("too good; they name their splits: give both the same one")

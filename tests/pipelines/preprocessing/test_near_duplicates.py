@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import planted
-from triad_ml.pipelines.preprocessing import fingerprints, near_duplicates
+from triad_ml.pipelines.preprocessing import fingerprints, near_duplicates, summary
 from triad_ml.pipelines.runners import beam_options
 from triad_ml.pipelines.storage import json_files
 from triad_ml.transforms.duplicates.document import Found, Pair, Place
@@ -106,3 +106,8 @@ def test_near_duplicates_have_one_number_and_named_splits_stay(paths):
 def test_near_duplicates_are_kept_together_only_if_all_media_are_compared(paths):
     with pytest.raises(GateError, match="split.keep_together: 4 media of text are beyond"):
         near_duplicates.find(paths, WHAT, most=4).kept_together(WHAT.split)
+
+
+def test_a_training_split_that_groups_leave_empty_names_the_setting():
+    with pytest.raises(GateError, match="may join most records: remove split.keep_together, or ra"):
+        summary.check_splits(("a.jsonl",), [], None, kept_together=True)

@@ -14,18 +14,20 @@ import tensorflow as tf
 
 from tests import records
 from tests.once import made_once
+from triad_ml.model.evaluation.paired import Change
 from triad_ml.model.serving import bundle
 from triad_ml.model.serving.scorer import load_scorer
 from triad_ml.pipelines.storage import json_files
 from triad_ml.pipelines.training import run as training_run
 from triad_ml.pipelines.training.config import TrainConfig
-from triad_ml.pipelines.verification import golden_drift, labelled, release
+from triad_ml.pipelines.verification import golden_drift, labelled, release, slice_check
 from triad_ml.pipelines.verification.config import ReleaseConfig
 from triad_ml.transforms.errors import GateError, OptionsError
 from triad_ml.transforms.hashing import file_digest
 from triad_ml.transforms.media.canonicalize import Canonicalizer
 from triad_ml.transforms.records.values import RawRecord
 
+UNDEFINED = Change(60, float("nan"), 0.0, float("nan"))
 Row = dict[str, Any]
 Asked = Callable[..., ReleaseConfig]
 
@@ -200,10 +202,14 @@ def test_scores_that_do_not_drift_are_said_to(released, rows, asked, caplog):
     line = f"scores of {len(rows)} golden records do not drift from those of good"
     assert line in caplog.messages
     (released / "CURRENT").write_text("gone\n")
-    release.check_successor(model, str(released), "shuffled", config)
-    assert caplog.messages[-1].startswith(
-        f"{released}: shuffled cannot be compared with the released model: "
-    )
+    begins = f"{released}: shuffled cannot be compared with the released model: "
+    with pytest.raises(GateError) as refused:
+        release.check_successor(model, str(released), "shuffled", config)
+    assert str(refused.value).startswith(begins)
+    assert str(refused.value).endswith("; or release it without --drift refuse")
+    lenient = dataclasses.replace(config, drift="warn")
+    release.check_successor(model, str(released), "shuffled", lenient)
+    assert caplog.messages[-1].startswith(begins)
 
 
 def test_drift_is_not_looked_for_in_fewer_than_30_golden_records(released, rows, tmp_path, caplog):
@@ -211,8 +217,39 @@ def test_drift_is_not_looked_for_in_fewer_than_30_golden_records(released, rows,
     path = tmp_path / "golden.jsonl"
     records.write_lines(path, rows[:29])
     model = bundle.load(released / "good")
-    assert golden_drift.enough(model, ReleaseConfig(str(model.folder), golden=str(path))) == []
+    config = ReleaseConfig(str(model.folder), golden=str(path))
+    assert golden_drift.enough(model, config) == []
     assert caplog.messages == ["drift is not looked for: it needs 30 golden records, not 29"]
+    with pytest.raises(OptionsError, match="--drift: needs 30 golden records, and there are 29"):
+        golden_drift.enough(model, dataclasses.replace(config, drift="refuse"))
+
+
+def test_a_model_that_rejects_what_the_released_one_scores_is_refused(
+    released, text_model, rows, asked
+):
+    shutil.copytree(text_model, released / "texts", dirs_exist_ok=True)
+    sounds = repeated([without(one, "image", "text") for one in rows], 3)
+    config = asked("texts", [*rows[:40], *sounds])
+    with pytest.raises(GateError) as refused:
+        release.check_successor(bundle.load(released / "texts"), str(released), "texts", config)
+    assert str(refused.value) == (
+        f"{released}/texts: rejects 3 records of --holdout that good scores (most often: empty, "
+        "3); keep the model before, or leave these records out"
+    )
+
+
+def test_of_records_with_one_id_the_first_counts(rows, asked):
+    left_out = collections.Counter()
+    config = asked("good", [*rows[:2], *rows[:1]])
+    found = labelled.raw_records(config.holdout, ("category",), left_out)
+    assert [one.id for one in found] == [one["id"] for one in rows[:2]]
+    assert left_out == {"id of an earlier record": 1}
+
+
+def test_a_slice_without_a_defined_figure_is_not_judged():
+    one = slice_check.Judged("names", "shop a\nb" + "c" * 99, "F1", False, UNDEFINED)
+    assert (one.judged, one.worse(1)) == (False, False)
+    assert one.text(1).startswith("names on shop a... (60 records): F1 0.000, before nan ")
 
 
 def test_a_first_release_and_the_same_model_again_compare_nothing(released, rows, asked, caplog):
@@ -241,8 +278,17 @@ def test_a_released_model_that_cannot_be_opened_is_refused_only_if_it_is_asked_f
 @pytest.mark.parametrize(
     ("more", "slices", "message"),
     [
-        ({}, ("city",), "--slice: no record of --holdout has a field 'city'; name another one"),
-        ({"labels": {}}, (), "--holdout: no record has a label of category; name labelled records"),
+        (
+            {},
+            ("city",),
+            "--slice: no record of --holdout has a field 'city' beside its id, group, split, media "
+            "and labels; name another one",
+        ),
+        (
+            {"labels": {}},
+            (),
+            "--holdout: no record that good scores has a label of category; name labelled records",
+        ),
     ],
 )
 def test_held_out_records_that_divide_or_tell_nothing_are_refused(

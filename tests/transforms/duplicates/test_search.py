@@ -1,5 +1,8 @@
 """Planted near-duplicates are found, and others are not; the search is held to all pairs."""
 
+import io
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -74,6 +77,20 @@ def test_a_medium_with_too_little_content_has_no_fingerprint(modality):
 def test_a_broken_image_has_no_fingerprint():
     content = planted.jpeg(planted.photograph(np.random.default_rng(0)), 90)
     assert FINGERPRINTS["image"].of(content[:30], SPEC.modalities) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(b"gAMA", b"\0\0"), (b"cHRM", b"\0" * 5), (b"iCCP", b"a\0")]
+)
+def test_an_image_with_a_damaged_chunk_behind_its_pixels_has_no_fingerprint(kind, content):
+    file, chunk = io.BytesIO(), kind + content
+    planted.photograph(np.random.default_rng(0)).save(file, "PNG")
+    whole = file.getvalue()
+    ending = whole.index(b"IEND") - 4
+    packed = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    damaged = whole[:ending] + packed + whole[ending:]
+    assert FINGERPRINTS["image"].of(whole, SPEC.modalities) is not None
+    assert FINGERPRINTS["image"].of(damaged, SPEC.modalities) is None
 
 
 def test_the_beginning_of_a_sound_is_no_near_duplicate_of_it():
