@@ -40,10 +40,10 @@ def write(path: Path, count: int) -> Path:
 
 
 def test_scoring_does_not_grow_with_the_records(
-    trained: Path, fork_server: ForkServer, tmp_path: Path
+    text_model: Path, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     corpus = write(tmp_path / "tiny.jsonl", UNITS * UNIT)
-    night = Night(str(trained), str(corpus), str(tmp_path / "out"), unit_records=UNIT)
+    night = Night(str(text_model), str(corpus), str(tmp_path / "out"), unit_records=UNIT)
     ended = fork_server.run(night.argv, faults=[("tell_growth",)])
     assert ended.exit_code == 0, ended.said
     ((units, loads, children),) = ended.notes
