@@ -21,7 +21,7 @@ from triad_ml.pipelines.scoring import run as scoring_run
 
 pytestmark = pytest.mark.slow
 
-FRESH_KILLS, SEALING_KILLS, TIMED_KILLS = 28, 16, 6
+FRESH_KILLS, SEALING_KILLS, TIMED_KILLS = 20, 12, 4
 _SEED = 20261124
 
 

@@ -16,7 +16,7 @@ from triad_ml.pipelines.streaming.journal import Journal
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+KILLS = 14
 _SEED = 20261125
 
 
