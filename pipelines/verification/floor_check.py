@@ -91,8 +91,9 @@ def problems(document: Mapping[str, Any], limit: float | None) -> Iterator[Probl
         if SOLVERS.get(task["kind"]) is not None:
             yield from _linear(name, task, split, limit or 0.0)
         alone = evaluation_document.single(task)
-        judged = alone is not None and (limit is None or alone.records >= evaluation_document.FEW)
-        if alone is not None and judged and alone.shortfall > (limit or 0.0):
+        if alone is None or (limit is not None and alone.records < evaluation_document.FEW):
+            continue
+        if alone.shortfall > (limit or 0.0):
             yield Problem(
                 f"task {name} has {alone.figure} {alone.network:.3f} with all modalities of "
                 f"{alone.records} complete records of the {split} split, and {alone.value:.3f} "

@@ -1,24 +1,16 @@
 """Document `duplicates.json`: near-duplicates in prepared data, and leaks between its splits."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Mapping
-from typing import Any
 
-import pydantic
-
-from triad_ml.transforms.errors import OptionsError
 from triad_ml.transforms.version import VERSION
 
 NAME = "duplicates.json"
 """Name of the file, in the folder of the prepared data."""
 
 FORM = 1
-"""Version of the form; a document of another one is not read."""
-
-REMEDY = "make it anew: triad preprocess with a new --output"
-"""Remedy for a document that is missing or cannot be read, in messages."""
+"""Version of the form."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +28,6 @@ class Pair:
     first: Place
     second: Place
     distance: float
-
-    @property
-    def leaks(self) -> bool:
-        """True if the records are in different splits."""
-        return self.first.split != self.second.split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,36 +78,3 @@ def content(found: Mapping[str, Found], spec_digest: str) -> bytes:
     """Returns the document of near-duplicates by modality."""
     whole = dataclasses.asdict(Duplicates(FORM, VERSION, spec_digest, found))
     return (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def parse(content: bytes, place: str) -> Duplicates:
-    """Parses a document.
-
-    Args:
-        content: Content of the file.
-        place: Path of the file, for messages.
-
-    Raises:
-        OptionsError: The content is no such document, or one of another version.
-    """
-    try:
-        whole = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise OptionsError(f"{place}: is damaged; {REMEDY}") from error
-    form = whole.get("form") if isinstance(whole, dict) else None
-    if form != FORM:
-        raise OptionsError(
-            f"{place}: has the form {form or 'of an earlier version'}, and this version reads form "
-            f"{FORM}; {REMEDY}"
-        )
-    try:
-        duplicates: Duplicates = _adapter().validate_json(content, strict=True, extra="ignore")
-    except pydantic.ValidationError as error:
-        entry = ".".join(map(str, error.errors()[0]["loc"]))
-        raise OptionsError(f"{place}: {entry} is not what Triad writes; {REMEDY}") from error
-    return duplicates
-
-
-@functools.cache
-def _adapter() -> "pydantic.TypeAdapter[Any]":
-    return pydantic.TypeAdapter(Duplicates)

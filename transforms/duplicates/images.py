@@ -2,7 +2,6 @@
 
 import io
 import struct
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from triad_ml.transforms.duplicates import thumbnails
-from triad_ml.transforms.duplicates.base import Bytes, Fingerprint, Floats, Keys, Vectors
-from triad_ml.transforms.duplicates.thumbnails import SIDE
+from triad_ml.transforms.duplicates.base import Bytes, Floats
+from triad_ml.transforms.duplicates.thumbnails import SIDE, ThumbnailFingerprint
 from triad_ml.transforms.spec.modalities import Modalities
 
 _COLOUR = 8
@@ -22,7 +21,7 @@ FLAT = 4.0
 """Standard deviation of the brightness of a thumbnail, of 255, below which an image is flat."""
 
 
-class ImageFingerprint(Fingerprint):
+class ImageFingerprint(ThumbnailFingerprint):
     """Thumbnails of the Y, Cb and Cr of ITU-R BT.601: SIDE x SIDE, and twice 8 x 8.
 
     The distance of two images is the mean squared difference of their aligned thumbnails over
@@ -30,8 +29,6 @@ class ImageFingerprint(Fingerprint):
     """
 
     size: ClassVar[int] = _BRIGHTNESS + 2 * _COLOUR**2
-    bucket_bits: ClassVar[int] = thumbnails.BUCKET_BITS
-    rough_limit: ClassVar[float] = 0.2
     limit: ClassVar[float] = 0.04
 
     def of(self, content: bytes, sections: Modalities) -> bytes | None:
@@ -57,27 +54,17 @@ class ImageFingerprint(Fingerprint):
         colour = np.rint(cells.mean(axis=(1, 3))).astype(np.uint8)
         return bytes(brightness.tobytes() + colour.tobytes())
 
-    def vectors(self, fingerprints: Bytes) -> npt.NDArray[np.int16]:
-        return thumbnails.vectors(_brightness(fingerprints))
-
-    def bands(self, vectors: Vectors) -> Iterator[Keys]:
-        return thumbnails.bands(vectors)
-
-    def rough(self, first: Vectors, second: Vectors) -> Floats:
-        return thumbnails.rough(first, second)
+    def pixels(self, fingerprints: Bytes) -> Bytes:
+        return fingerprints[:, :_BRIGHTNESS].reshape(-1, SIDE, SIDE)
 
     def distance(self, first: Bytes, second: Bytes) -> Floats:
-        a, b = thumbnails.aligned(_brightness(first), _brightness(second), axes=(1, 2))
+        a, b = thumbnails.aligned(self.pixels(first), self.pixels(second), axes=(1, 2))
         colours = _colours(first), _colours(second)
         squares = ((a - b) ** 2).mean(axis=(1, 2)) + _summed((colours[0] - colours[1]) ** 2)
         energy = (a.var(axis=(1, 2)) + b.var(axis=(1, 2))) / 2
         energy += sum(one.var(axis=(1, 2)).sum(axis=1) for one in colours) / 2
         distances: Floats = (squares / np.maximum(energy, FLAT**2)).astype(np.float64)
         return distances
-
-
-def _brightness(fingerprints: Bytes) -> Bytes:
-    return fingerprints[:, :_BRIGHTNESS].reshape(-1, SIDE, SIDE)
 
 
 def _colours(fingerprints: Bytes) -> npt.NDArray[np.float32]:

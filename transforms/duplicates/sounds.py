@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy.typing as npt
 from scipy import fft
 
 from triad_ml.transforms.duplicates import thumbnails
-from triad_ml.transforms.duplicates.base import Bytes, Fingerprint, Floats, Keys, Vectors
-from triad_ml.transforms.duplicates.thumbnails import SIDE
+from triad_ml.transforms.duplicates.base import Bytes, Floats
+from triad_ml.transforms.duplicates.thumbnails import SIDE, ThumbnailFingerprint
 from triad_ml.transforms.media import audio
 from triad_ml.transforms.spec.modalities import Modalities
 
@@ -36,7 +35,7 @@ _APART = 2.0  # distance of sounds with other durations; no near-duplicates
 _Floats32 = npt.NDArray[np.float32]
 
 
-class SoundFingerprint(Fingerprint):
+class SoundFingerprint(ThumbnailFingerprint):
     """Spectrogram of SIDE bands by SIDE parts of the duration, and the number of samples.
 
     The bands are evenly spaced on a logarithmic scale, as Haitsma and Kalker (2002) have them.
@@ -46,8 +45,6 @@ class SoundFingerprint(Fingerprint):
     """
 
     size: ClassVar[int] = SIDE * SIDE + 4
-    bucket_bits: ClassVar[int] = thumbnails.BUCKET_BITS
-    rough_limit: ClassVar[float] = 0.2
     limit: ClassVar[float] = 0.05
 
     def of(self, content: bytes, sections: Modalities) -> bytes | None:
@@ -61,17 +58,11 @@ class SoundFingerprint(Fingerprint):
             return None
         return cells.tobytes() + np.array(samples.size, "<u4").tobytes()
 
-    def vectors(self, fingerprints: Bytes) -> npt.NDArray[np.int16]:
-        return thumbnails.vectors(_cells(fingerprints))
-
-    def bands(self, vectors: Vectors) -> Iterator[Keys]:
-        return thumbnails.bands(vectors)
-
-    def rough(self, first: Vectors, second: Vectors) -> Floats:
-        return thumbnails.rough(first, second)
+    def pixels(self, fingerprints: Bytes) -> Bytes:
+        return fingerprints[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
 
     def distance(self, first: Bytes, second: Bytes) -> Floats:
-        a, b = thumbnails.aligned(_cells(first), _cells(second), axes=(2,))
+        a, b = thumbnails.aligned(self.pixels(first), self.pixels(second), axes=(2,))
         squares = (a - b).var(axis=(1, 2))
         energy = (a.var(axis=(1, 2)) + b.var(axis=(1, 2))) / 2
         distances = (squares / np.maximum(energy, FLAT**2)).astype(np.float64)
@@ -123,10 +114,6 @@ def _filters(frame: int, sample_rate: int) -> _Floats32:
     rising = (used[:, None] - centres[:-2]) / np.diff(centres)[:-1]
     falling = (centres[2:] - used[:, None]) / np.diff(centres)[1:]
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
-
-def _cells(fingerprints: Bytes) -> Bytes:
-    return fingerprints[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
 
 
 def _samples(fingerprints: Bytes) -> Floats:

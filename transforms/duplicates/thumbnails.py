@@ -7,14 +7,16 @@ of the one that fit the other best, by one step of Lucas and Kanade (1981): so a
 on its original, and a small drawing that differs is seen.
 """
 
+import abc
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from triad_ml.transforms.duplicates.base import Bytes, Floats, Keys, Vectors
+from triad_ml.transforms.duplicates.base import Bytes, Fingerprint, Floats, Keys, Vectors
 
 SIDE = 32
 """Height and width of a thumbnail."""
@@ -31,6 +33,26 @@ _MOST = 1.3  # largest move of a border, in pixels of the thumbnail: 4 % of its 
 _EDGE = 2  # pixels at a moved border that are not compared: they may show what the other lacks
 
 _Pixels = npt.NDArray[np.float32]
+
+
+class ThumbnailFingerprint(Fingerprint):
+    """Fingerprint that has a thumbnail, by which a search finds candidates."""
+
+    bucket_bits: ClassVar[int] = BUCKET_BITS
+    rough_limit: ClassVar[float] = 0.2
+
+    @abc.abstractmethod
+    def pixels(self, fingerprints: Bytes) -> Bytes:
+        """Returns the thumbnails of fingerprints, uint8 `[n, SIDE, SIDE]`."""
+
+    def vectors(self, fingerprints: Bytes) -> npt.NDArray[np.int16]:
+        return vectors(self.pixels(fingerprints))
+
+    def bands(self, vectors: Vectors) -> Iterator[Keys]:
+        return bands(vectors)
+
+    def rough(self, first: Vectors, second: Vectors) -> Floats:
+        return rough(first, second)
 
 
 def vectors(thumbnails: Bytes) -> npt.NDArray[np.int16]:

@@ -464,7 +464,7 @@ def test_near_duplicates_are_those_of_the_records_that_are_kept(done, expected):
     ordered = sorted(
         expected.kept.values(), key=lambda one: (one.position.unit, one.position.offset)
     )
-    found = duplicates_document.parse((done / duplicates_document.NAME).read_bytes(), "").modalities
+    found = json.loads((done / duplicates_document.NAME).read_bytes())["modalities"]
     assert list(found) == ["image", "audio", "text"]
     for name, one in found.items():
         with_medium = [record for record in ordered if getattr(record, name)]
@@ -477,8 +477,9 @@ def test_near_duplicates_are_those_of_the_records_that_are_kept(done, expected):
         alike = search.find(rows.reshape(-1, FINGERPRINTS[name].size), FINGERPRINTS[name])
         splits = np.array([SPLITS.index(expected.splits[record_id]) for record_id in named])
         plain = len(with_medium) - len(named)
-        assert one == leaks.found(alike, splits, named.__getitem__, plain, 0)
-    assert manifest_of(done)["duplicates"]["text"]["alike"] == found["text"].alike
+        wanted = leaks.found(alike, splits, named.__getitem__, plain, 0)
+        assert one == json.loads(json.dumps(dataclasses.asdict(wanted)))
+    assert manifest_of(done)["duplicates"]["text"]["alike"] == found["text"]["alike"]
 
 
 def test_near_duplicates_are_kept_together(tmp_path):
@@ -500,9 +501,9 @@ def test_near_duplicates_are_kept_together(tmp_path):
     moved = {f"b{index:02d}": drawn[f"a{index:02d}"] for index in apart}
     assert manifest_of(output)["together"] == moved
     assert splits_of(output) == {**drawn, **moved}
-    found = duplicates_document.parse((output / duplicates_document.NAME).read_bytes(), "")
-    assert found.modalities["text"].alike == 16
-    assert found.modalities["text"].leaks == {"eval": 0, "test": 0}
+    found = json.loads((output / duplicates_document.NAME).read_bytes())["modalities"]
+    assert found["text"]["alike"] == 16
+    assert found["text"]["leaks"] == {"eval": 0, "test": 0}
 
 
 def split_drawn(record_id: str, what: str) -> str:
