@@ -183,6 +183,16 @@ def test_a_task_that_one_modality_alone_predicts_better_is_refused_beyond_the_in
     assert caplog.messages == []
 
 
+def test_a_limit_judges_no_single_modality_on_few_complete_records(own_model, caplog):
+    rewritten(own_model, figures(0.7, 0.7))
+    rewritten(own_model, single(0.5, high=0.7, alone=0.8, n=29))
+    floor_check.check(bundle.load(own_model), 0.02)
+    assert not any("alone" in line for line in caplog.messages)
+    rewritten(own_model, single(0.5, high=0.7, alone=0.8, n=30))
+    with pytest.raises(GateError, match="0.800 with text alone"):
+        floor_check.check(bundle.load(own_model), 0.02)
+
+
 def test_a_task_of_one_modality_is_not_compared_with_itself():
     alone = {"text": {"n": 60, "accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}
     assert evaluation_document.single({"kind": "classification", "subsets": alone}) is None
